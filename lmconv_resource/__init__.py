@@ -1,0 +1,1 @@
+"""A Pulumi resource for license type conversions."""
