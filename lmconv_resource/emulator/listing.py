@@ -1,0 +1,59 @@
+"""Filters and pages of ListLicenseConversionTasks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+from .exceptions import InvalidParameterValueException
+from .task import FAILED, IN_PROGRESS, SUCCEEDED
+from .validation import find_value_problem, quote
+
+
+def read_filters(filters: list[dict[str, Any]]) -> dict[str, str]:
+    """Return what the filters ask for: for a member of a task, the one value it must have.
+
+    Raises:
+        InvalidParameterValueException: a filter is not known, is given twice or without exactly one value.
+
+    """
+    wanted: dict[str, str] = {}
+    members = {"ResourceArns": "ResourceArn", "Status": "Status"}
+    for given in filters:
+        name, values = given.get("Name"), given.get("Values") or []
+        if name not in members:
+            raise InvalidParameterValueException(f"Filters: {quote(name)} is not one of {', '.join(members)}")
+        if len(values) != 1 or members[name] in wanted:
+            raise InvalidParameterValueException(f"Filters: {name} takes exactly one value")
+        if name == "Status" and values[0] not in (IN_PROGRESS, SUCCEEDED, FAILED):
+            why = find_value_problem("LicenseConversionTaskStatus", values[0])
+            raise InvalidParameterValueException(f"Filters: Status: {why}")
+        wanted[members[name]] = values[0]
+    return wanted
+
+
+def make_token(position: int, wanted: dict[str, str]) -> str:
+    """Return the token of a page that begins at this position among all tasks."""
+    return base64.urlsafe_b64encode(f"{position}:{_digest(wanted)}".encode()).decode()
+
+
+def read_token(token: str, wanted: dict[str, str], number_of_tasks: int) -> int:
+    """Return the position of the page's first task. It stays right while tasks end between two pages: none is removed.
+
+    Raises:
+        InvalidParameterValueException: no answer gave this token, or one with other filters did.
+
+    """
+    try:
+        position, digest = base64.b64decode(token, altchars=b"-_", validate=True).decode("ascii").split(":")
+        if digest == _digest(wanted) and 0 <= int(position) < number_of_tasks:
+            return int(position)
+    except ValueError:
+        pass
+    raise InvalidParameterValueException("NextToken: it is not a token of this list, or the filters are not the same")
+
+
+def _digest(wanted: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,246 @@
+"""The state of the emulated License Manager, one backend for each account and region, and its three calls."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import partial
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from moto.core.base_backend import BackendDict, BaseBackend
+from moto.moto_api._internal import mock_random
+
+from .exceptions import InvalidParameterValueException, ValidationException
+from .instances import find_instance, require_stopped, set_license
+from .listing import make_token, read_filters, read_token
+from .task import FAILED, IN_PROGRESS, SUCCEEDED, ConversionTask, Course, LicenseContext, ProductCode
+from .validation import find_value_problem, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+__all__ = [
+    "FAILED",
+    "IN_PROGRESS",
+    "SUCCEEDED",
+    "ConversionTask",
+    "Course",
+    "LicenseContext",
+    "LicenseManagerBackend",
+    "ProductCode",
+    "licensemanager_backends",
+]
+
+
+class LicenseManagerBackend(BaseBackend):
+    """The license conversion tasks of one account and region. Safe to use from several threads.
+
+    A test reaches it as `licensemanager_backends[account_id][region]`, and sets what it needs before it adds tasks.
+    moto's reset, and so the beginning and the end of `mock_aws`, puts everything back.
+    """
+
+    clock: Callable[[], float]
+    """Gives the time now, in seconds since the epoch. `time.time` unless a test sets its own."""
+
+    page_size: int
+    """At most this many tasks are in one answer of ListLicenseConversionTasks, whatever MaxResults says."""
+
+    conversion_seconds: float
+    """How long a task made by CreateLicenseConversionTaskForResource is IN_PROGRESS."""
+
+    conversion_status: str
+    """How such a task ends: SUCCEEDED, FAILED, or IN_PROGRESS for never."""
+
+    conversion_message: str | None
+    """The StatusMessage of such a task from its end on."""
+
+    tasks: dict[str, ConversionTask]
+    """All tasks by their id, oldest first."""
+
+    calls: Counter[str]
+    """How often each operation was called, by its name in AWS, refused calls included."""
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.clock = time.time
+        self.page_size = 50
+        self.conversion_seconds = 10.0
+        self.conversion_status = SUCCEEDED
+        self.conversion_message = None
+        self.tasks = {}
+        self.calls = Counter()
+        self._lock = RLock()
+
+    def add_task(
+        self,
+        *,
+        task_id: str | None = None,
+        resource_arn: str,
+        source: LicenseContext | str,
+        destination: LicenseContext | str,
+        seconds: float | None = None,
+        looks: int | None = None,
+        status: str = SUCCEEDED,
+        message: str | None = None,
+        started: datetime | None = None,
+    ) -> ConversionTask:
+        """Add a task as if somebody had started it, and return it.
+
+        Args:
+            task_id: `lct-` and up to 46 letters and digits; None makes one.
+            resource_arn: what is converted; it need not exist.
+            source: the license type converted from; a plain string is a usage operation.
+            destination: the license type converted to, likewise.
+            seconds: the task is IN_PROGRESS for this long, from now on the backend's clock.
+            looks: the task is IN_PROGRESS until this look at it: with 3, the third sees the end. Each Get of the task
+                is a look, and so is each List (all its pages together are one).
+            status: how it ends. IN_PROGRESS never ends by itself, and takes neither seconds nor looks. A word that AWS
+                does not have is possible, to see what a client makes of it.
+            message: the StatusMessage, from the end on; at once for a task that stays IN_PROGRESS.
+            started: the StartTime, aware; None is now. The end does not depend on it.
+
+        With neither seconds nor looks the task has ended, unless moto's state manager was told otherwise.
+
+        Raises:
+            ValueError: the id is malformed or taken, or seconds, looks and status contradict each other.
+
+        """
+        course = Course(status=status, message=message, seconds=seconds, looks=looks)
+        return self._add(
+            task_id,
+            course,
+            resource_arn=resource_arn,
+            source=_to_context(source),
+            destination=_to_context(destination),
+            started=started,
+        )
+
+    def finish_task(self, task_id: str, status: str = SUCCEEDED, message: str | None = None) -> None:
+        """End a task now, whatever it was to do.
+
+        Raises:
+            KeyError: there is no such task in this account and region.
+
+        """
+        self.tasks[task_id].finish(status, message)
+
+    def admit(self, operation: str) -> None:
+        """Count a call. Every call comes through here first, before its input is checked, with no lock held.
+
+        An error raised here is the call's answer.
+        """
+        with self._lock:
+            self.calls[operation] += 1
+
+    def get_license_conversion_task(self, task_id: str) -> dict[str, Any]:
+        """Look at one task, and return its members in AWS's words.
+
+        Raises:
+            InvalidParameterValueException: no such task in this account and region; AWS has no other error for it.
+
+        """
+        with self._lock:
+            task = self.tasks.get(task_id)
+            if task is None:
+                raise InvalidParameterValueException(f"The license conversion task {task_id} was not found.")
+            task.advance()
+            return task.to_wire()
+
+    def list_license_conversion_tasks(
+        self, *, filters: list[dict[str, Any]], next_token: str | None, max_results: int | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Look at all tasks, and return one page of those that pass the filters, oldest first, and the next token.
+
+        Raises:
+            InvalidParameterValueException: a filter, the token or the page's size is not valid.
+
+        """
+        wanted = read_filters(filters)
+        if max_results is not None and max_results < 1:
+            raise InvalidParameterValueException(f"MaxResults: {max_results} is less than 1")
+        size = min(max_results or self.page_size, self.page_size)
+        with self._lock:
+            tasks = list(self.tasks.values())
+            first = 0 if next_token is None else read_token(next_token, wanted, len(tasks))
+            page: list[dict[str, Any]] = []
+            if next_token is None:
+                for task in tasks:
+                    task.advance()
+            for position, task in enumerate(tasks[first:], first):
+                members = task.to_wire()
+                if all(members[name] == value for name, value in wanted.items()):
+                    if len(page) == size:
+                        return page, make_token(position, wanted)
+                    page.append(members)
+        return page, None
+
+    def create_license_conversion_task_for_resource(
+        self, *, resource_arn: str, source: dict[str, Any], destination: dict[str, Any]
+    ) -> ConversionTask:
+        """Start a conversion, and return its task. When it succeeds, an instance that moto has is changed as well.
+
+        DescribeInstances shows the new usage operation as soon as somebody saw the task's end.
+
+        Raises:
+            ValidationException: the resource is being converted already, or is an instance that is not stopped.
+
+        """
+        course = Course(
+            status=self.conversion_status,
+            message=self.conversion_message,
+            seconds=None if self.conversion_status == IN_PROGRESS else self.conversion_seconds,
+        )
+        old, new = LicenseContext.from_wire(source), LicenseContext.from_wire(destination)
+        on_success = None
+        with self._lock:
+            for task in self.tasks.values():
+                if task.resource_arn == resource_arn and task.status == IN_PROGRESS:
+                    raise ValidationException(f"{resource_arn} is being converted by {task.task_id}.")
+            instance = find_instance(resource_arn, account_id=self.account_id, region=self.region_name)
+            if instance is not None:
+                require_stopped(instance)
+                set_license(instance, old, None)
+                on_success = partial(set_license, instance, new)
+            return self._add(
+                None, course, resource_arn=resource_arn, source=old, destination=new, on_success=on_success
+            )
+
+    def _add(
+        self,
+        task_id: str | None,
+        course: Course,
+        *,
+        resource_arn: str,
+        source: LicenseContext,
+        destination: LicenseContext,
+        started: datetime | None = None,
+        on_success: Callable[[datetime], None] | None = None,
+    ) -> ConversionTask:
+        task_id = task_id or f"lct-{mock_random.get_random_hex(17)}"
+        problem = find_value_problem("LicenseConversionTaskId", task_id)
+        if problem:
+            raise ValueError(problem)
+        with self._lock:
+            if task_id in self.tasks:
+                raise ValueError(f"{quote(task_id)} exists already")
+            self.tasks[task_id] = ConversionTask(
+                task_id=task_id,
+                resource_arn=resource_arn,
+                source=source,
+                destination=destination,
+                course=course,
+                started=started,
+                clock=self.clock,
+                lock=self._lock,
+                on_success=on_success,
+            )
+            return self.tasks[task_id]
+
+
+def _to_context(context: LicenseContext | str) -> LicenseContext:
+    return LicenseContext(usage_operation=context) if isinstance(context, str) else context
+
+
+licensemanager_backends = BackendDict(LicenseManagerBackend, "license-manager")

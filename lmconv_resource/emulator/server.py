@@ -1,0 +1,121 @@
+"""Serves the emulator over HTTP, for clients in other processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moto.core.base_backend import BackendDict
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import ThreadedWSGIServer
+
+from .scenario import Scenario, load_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A License Manager that answers over HTTP."""
+
+    endpoint: str
+    """`http://HOST:PORT`, for boto3's `endpoint_url` or `AWS_ENDPOINT_URL_LICENSE_MANAGER`."""
+
+
+@contextmanager
+def serve(scenario: Scenario | str | Path | None = None, host: str = "127.0.0.1", port: int = 0) -> Iterator[Emulator]:
+    """Serve moto, with License Manager in it, from a thread of this process, and give its endpoint.
+
+    Tasks that a test adds to `licensemanager_backends` are served too, before or after the start. At the end all of
+    moto's state in this process is reset, as at the end of `mock_aws`; so is every connection. One at a time.
+
+    Args:
+        scenario: what to begin with, or the file to read it from. Its seconds count from now.
+        host: the address to listen on.
+        port: the port, or 0 for one that is free.
+
+    Raises:
+        ScenarioError: the file is not a scenario.
+        OSError: the address cannot be listened on.
+
+    """
+    if isinstance(scenario, (str, Path)):
+        scenario = load_scenario(scenario)
+    # Made here, as werkzeug ends the whole process when it cannot listen.
+    with socket.create_server((host, port), backlog=128) as listener:
+        server = _Server(listener)
+    with server, _account(scenario.account_id if scenario else None):
+        try:
+            if scenario is not None:
+                scenario.play()
+            server.start()
+            yield Emulator(endpoint=f"http://{host}:{server.server_address[1]}")
+        finally:
+            server.stop()
+            BackendDict.reset()
+
+
+@contextmanager
+def _account(account_id: str | None) -> Iterator[None]:
+    """Make moto take every caller for this account, when one is given."""
+    name = "MOTO_ACCOUNT_ID"
+    before = os.environ.get(name)
+    if account_id is not None:
+        os.environ[name] = account_id
+    try:
+        yield
+    finally:
+        if account_id is not None:
+            os.environ.pop(name)
+            os.environ.update({} if before is None else {name: before})
+
+
+class _Handler(MotoRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Write nothing: a client that polls would fill the screen."""
+
+
+class _Server(ThreadedWSGIServer):
+    """Werkzeug's threaded server, but one that ends its connections too: a client may keep them open for minutes."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._connections: set[socket.socket] = set()
+        self._connections_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        host, port = listener.getsockname()[:2]
+        app = DomainDispatcherApplication(create_backend_app)
+        super().__init__(host, port, app, _Handler, fd=listener.fileno())
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._connections_lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._connections_lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def start(self) -> None:
+        """Answer requests from a thread of its own."""
+        # It looks every 0.05 s whether it is to end: tests would notice werkzeug's 0.5 s.
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="emulator", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more requests, and end the connections there are."""
+        if self._thread is None:
+            return
+        self.shutdown()
+        self._thread.join()
+        with self._connections_lock:
+            for connection in self._connections:
+                # The thread of the connection then reads its end, and closes it. The client may have been faster.
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)

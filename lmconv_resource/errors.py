@@ -1,0 +1,260 @@
+"""What can go wrong, each in one sentence for the person at the terminal.
+
+    LicenseConversionError                 base; has .task_id and .region
+    ├── SettingsError                      a region, profile, endpoint or role that can't be used
+    ├── CredentialsError                   none found, expired, or refused by AWS
+    ├── AccessDeniedError                  the IAM action is not allowed
+    ├── TaskNotFoundError                  AWS does not know the id in this region and account
+    ├── RequestRefusedError                any other refusal by AWS
+    ├── UnexpectedStatusError              a status that AWS's published model does not have
+    ├── TransientError                     worth another try; has .reason
+    │   ├── ThrottledError                 AWS asks to slow down
+    │   ├── ServiceFaultError              AWS answered with an error of its own (5xx)
+    │   ├── EndpointUnreachableError       no connection, or it broke
+    │   └── UnreadableAnswerError          what came back is not an answer
+    └── WaitError                          a wait that did not end in success; has .task, the last one seen
+        ├── ConversionFailedError          the task ended FAILED
+        ├── WaitTimeoutError               the deadline passed
+        ├── WaitFaultError                 no look has succeeded for too long
+        └── WaitInterruptedError           cancelled, or Pulumi's engine is gone
+
+Each class takes facts and writes its own sentence: *what was being done (task, region): why. What to do next.*
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lmconv_resource.models import ConversionTask
+
+GET_ACTION = "GetLicenseConversionTask"
+
+
+def to_duration_text(seconds: float) -> str:
+    """Give a number of seconds as people say it: `9s`, `3m20s`, `2h00m`."""
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+class LicenseConversionError(Exception):
+    """The base of every error a user can act on. Its text is one line."""
+
+    def __init__(self, sentence: str, *, task_id: str | None, region: str | None) -> None:
+        super().__init__(_one_line(sentence))
+        self.task_id = task_id
+        self.region = region
+
+
+def _place(task_id: str | None, region: str | None) -> str:
+    task = f"license conversion task {task_id}" if task_id else "license conversion tasks"
+    return f"{task} in {region}" if region else task
+
+
+def _doing(action: str, task_id: str | None, region: str | None) -> str:
+    verb = {"GetLicenseConversionTask": "Looking up", "ListLicenseConversionTasks": "Listing"}.get(action, action)
+    return f"{verb} {_place(task_id, region)}"
+
+
+class SettingsError(LicenseConversionError):
+    """A region, profile, endpoint or role that can't be used."""
+
+    def __init__(self, *, reason: str, remedy: str, task_id: str | None = None, region: str | None = None) -> None:
+        super().__init__(
+            f"Connecting to AWS License Manager for {_place(task_id, region)}: {reason}. {remedy}.",
+            task_id=task_id,
+            region=region,
+        )
+
+
+class CredentialsError(LicenseConversionError):
+    """AWS credentials are missing, expired or refused."""
+
+    def __init__(
+        self, *, reason: str, remedy: str, task_id: str | None, region: str | None, action: str = GET_ACTION
+    ) -> None:
+        super().__init__(f"{_doing(action, task_id, region)}: {reason}. {remedy}.", task_id=task_id, region=region)
+
+
+class AccessDeniedError(LicenseConversionError):
+    """The caller lacks the right to an action of AWS License Manager."""
+
+    def __init__(
+        self, *, code: str, reason: str, task_id: str | None, region: str | None, action: str = GET_ACTION
+    ) -> None:
+        super().__init__(
+            f"{_doing(action, task_id, region)}: AWS denies access ({code}: {reason}). "
+            f"Allow license-manager:{action} in the IAM policy of the credentials in use.",
+            task_id=task_id,
+            region=region,
+        )
+
+
+class TaskNotFoundError(LicenseConversionError):
+    """AWS does not know the task's id. It says the same of a wrong region and of another account's task."""
+
+    def __init__(self, *, code: str, reason: str, task_id: str | None, region: str | None) -> None:
+        super().__init__(
+            f"{_doing(GET_ACTION, task_id, region)}: AWS does not know it there ({code}: {reason}). "
+            f"Check the id, the region (set `region` or run `pulumi config set aws:region REGION`) "
+            f"and that the credentials belong to the task's account.",
+            task_id=task_id,
+            region=region,
+        )
+
+
+class RequestRefusedError(LicenseConversionError):
+    """AWS refused the request for a reason that no other class stands for."""
+
+    def __init__(
+        self, *, code: str, reason: str, task_id: str | None, region: str | None, action: str = GET_ACTION
+    ) -> None:
+        super().__init__(
+            f"{_doing(action, task_id, region)}: AWS refused the request ({code}: {reason}). "
+            f"Mend what AWS names and run `pulumi up` again.",
+            task_id=task_id,
+            region=region,
+        )
+
+
+class UnexpectedStatusError(LicenseConversionError):
+    """AWS gave a status that its published model does not have, so whether the task goes on can't be told."""
+
+    def __init__(self, *, status: str, task_id: str, region: str) -> None:
+        super().__init__(
+            f"{_doing(GET_ACTION, task_id, region)}: AWS gave the status {status!r}, which is none of IN_PROGRESS, "
+            f"SUCCEEDED and FAILED. Look at the task in the AWS console, and upgrade lmconv-resource if there is a "
+            f"newer version.",
+            task_id=task_id,
+            region=region,
+        )
+        self.status = status
+
+
+class TransientError(LicenseConversionError):
+    """A fault that may be gone at the next try. `.reason` is the part that says why."""
+
+    remedy = "Run `pulumi up` again in a while"
+
+    def __init__(self, *, reason: str, task_id: str | None, region: str | None, action: str = GET_ACTION) -> None:
+        super().__init__(f"{_doing(action, task_id, region)}: {reason}. {self.remedy}.", task_id=task_id, region=region)
+        self.reason = _one_line(reason)
+
+
+class ThrottledError(TransientError):
+    """AWS asks to slow down."""
+
+    remedy = "Run `pulumi up` again in a while, with a lower --parallel if it comes back"
+
+
+class ServiceFaultError(TransientError):
+    """AWS answered with an error of its own."""
+
+
+class EndpointUnreachableError(TransientError):
+    """No connection to AWS could be made, or it broke before the answer was there."""
+
+    remedy = "Check the network, the proxy, the region and any endpoint setting, then run `pulumi up` again"
+
+
+class UnreadableAnswerError(TransientError):
+    """What came back is not an answer of AWS License Manager."""
+
+    remedy = "Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again"
+
+
+class WaitError(LicenseConversionError):
+    """A wait that did not end in success. `.task` is the last one seen, None if no look has succeeded."""
+
+    def __init__(
+        self, sentence: str, *, task_id: str, region: str, task: ConversionTask | None, waited_seconds: float
+    ) -> None:
+        super().__init__(sentence, task_id=task_id, region=region)
+        self.task = task
+        self.waited_seconds = waited_seconds
+
+
+def _last_seen(task: ConversionTask | None) -> str:
+    if task is None:
+        return "it was not seen yet"
+    status = task.status.value if task.status else "no status"
+    return f"last seen {status}: {task.status_message}" if task.status_message else f"last seen {status}"
+
+
+GOES_ON = "The conversion goes on in AWS, and the next `pulumi up` picks it up"
+
+
+class ConversionFailedError(WaitError):
+    """The task ended FAILED. Nothing is waited for any more."""
+
+    def __init__(self, *, task: ConversionTask, waited_seconds: float) -> None:
+        message = task.status_message or "AWS gives no status message"
+        super().__init__(
+            f"Waiting for {_place(task.task_id, task.region)}: it FAILED: {message.rstrip('.')}. "
+            f"Mend the cause and start a new conversion, or set ignore_failure=True to record this one as it is.",
+            task_id=task.task_id,
+            region=task.region,
+            task=task,
+            waited_seconds=waited_seconds,
+        )
+
+
+class WaitTimeoutError(WaitError):
+    """The deadline passed before the task ended."""
+
+    def __init__(self, *, task_id: str, region: str, task: ConversionTask | None, waited_seconds: float) -> None:
+        super().__init__(
+            f"Waiting for {_place(task_id, region)}: it did not end within {to_duration_text(waited_seconds)} "
+            f"({_last_seen(task)}). {GOES_ON}; "
+            f"custom_timeouts sets how long to wait.",
+            task_id=task_id,
+            region=region,
+            task=task,
+            waited_seconds=waited_seconds,
+        )
+
+
+class WaitFaultError(WaitError):
+    """Every look has failed for so long that it is no hiccup any more. The cause is the last fault."""
+
+    def __init__(
+        self,
+        *,
+        fault: TransientError,
+        task_id: str,
+        region: str,
+        task: ConversionTask | None,
+        faulty_seconds: float,
+        waited_seconds: float,
+    ) -> None:
+        super().__init__(
+            f"Waiting for {_place(task_id, region)}: every look has failed for {to_duration_text(faulty_seconds)}, "
+            f"the last because {fault.reason} ({_last_seen(task)}). {fault.remedy}; the conversion goes on in AWS.",
+            task_id=task_id,
+            region=region,
+            task=task,
+            waited_seconds=waited_seconds,
+        )
+
+
+class WaitInterruptedError(WaitError):
+    """The wait was told to stop: the operation was cancelled, or Pulumi's engine is gone."""
+
+    def __init__(
+        self, *, why: str, task_id: str, region: str, task: ConversionTask | None, waited_seconds: float
+    ) -> None:
+        super().__init__(
+            f"Waiting for {_place(task_id, region)}: {why} after {to_duration_text(waited_seconds)} "
+            f"({_last_seen(task)}). {GOES_ON}.",
+            task_id=task_id,
+            region=region,
+            task=task,
+            waited_seconds=waited_seconds,
+        )

@@ -1,0 +1,177 @@
+"""The values: a license conversion task, its two license contexts and its status.
+
+Two conversions lead in and out: `ConversionTask.from_answer` reads what AWS's API answers and
+`ConversionTask.to_outputs` gives what a stack stores. Nothing here knows boto3 or Pulumi.
+
+Source of the shapes: GetLicenseConversionTask in the AWS License Manager API reference
+(https://docs.aws.amazon.com/license-manager/latest/APIReference/API_GetLicenseConversionTask.html).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any
+
+from lmconv_resource.errors import UnexpectedStatusError, UnreadableAnswerError
+
+TASK_ID_PATTERN = re.compile(r"lct-[a-zA-Z0-9]+")
+"""What a task id looks like. AWS's own pattern also lets a bare `lct-` through, which no task has."""
+
+TASK_ID_MAX_LENGTH = 50
+"""AWS's limit, in characters."""
+
+
+class TaskStatus(str, Enum):
+    """The status of a license conversion task, in AWS's words."""
+
+    IN_PROGRESS = "IN_PROGRESS"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+PENDING_STATUSES = frozenset({TaskStatus.IN_PROGRESS})
+FINISHED_STATUSES = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
+
+# C0 and C1 control characters, without the line break and the tab, which can do no harm on a terminal; and the
+# characters that turn the direction of text, which can make a message read as something else.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def to_plain_text(text: str) -> str:
+    r"""Give AWS's text with every control character spelled out (`\x1b`), so that it can't act on a terminal."""
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def to_rfc3339(moment: datetime) -> str:
+    """Give a moment as an RFC 3339 string in UTC (`2026-11-23T08:00:00Z`), with fractions only where it has some."""
+    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class ProductCode:
+    """A product code of a license context. AWS knows one type so far, `marketplace`."""
+
+    product_code_id: str | None
+    product_code_type: str | None
+
+
+@dataclass(frozen=True)
+class LicenseContext:
+    """What a resource is licensed as: its usage operation (`RunInstances:0002`) and its product codes."""
+
+    usage_operation: str | None
+    product_codes: tuple[ProductCode, ...] = ()
+
+    @classmethod
+    def from_answer(cls, answer: Mapping[str, Any]) -> LicenseContext:
+        """Read a `LicenseConversionContext` of AWS's API."""
+        return cls(
+            usage_operation=answer.get("UsageOperation"),
+            product_codes=tuple(
+                ProductCode(code.get("ProductCodeId"), code.get("ProductCodeType"))
+                for code in answer.get("ProductCodes") or ()
+            ),
+        )
+
+    def to_outputs(self) -> dict[str, Any]:
+        """Give the context as a stack stores it."""
+        return {
+            "usage_operation": self.usage_operation,
+            "product_codes": [
+                {"product_code_id": code.product_code_id, "product_code_type": code.product_code_type}
+                for code in self.product_codes
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class ConversionTask:
+    """A license conversion task as AWS showed it at one moment. What AWS left out is None."""
+
+    task_id: str
+    region: str
+    resource_arn: str | None = None
+    source_license_context: LicenseContext | None = None
+    destination_license_context: LicenseContext | None = None
+    status: TaskStatus | None = None
+    status_message: str | None = None
+    start_time: datetime | None = None
+    license_conversion_time: datetime | None = None
+    end_time: datetime | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """True once the task has ended, in success or in failure."""
+        return self.status in FINISHED_STATUSES
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Seconds from start to end by AWS's clock; None until the task has ended."""
+        if not self.is_complete or self.start_time is None or self.end_time is None:
+            return None
+        return (self.end_time - self.start_time).total_seconds()
+
+    @classmethod
+    def from_answer(cls, answer: Mapping[str, Any], *, task_id: str, region: str) -> ConversionTask:
+        """Read an answer of GetLicenseConversionTask, or one entry of ListLicenseConversionTasks.
+
+        Raises:
+            UnexpectedStatusError: AWS gave a status that its published model does not have.
+            UnreadableAnswerError: the answer is about another task than the one asked for.
+        """
+        answered_id = answer.get("LicenseConversionTaskId") or task_id
+        if answered_id != task_id:
+            raise UnreadableAnswerError(
+                task_id=task_id, region=region, reason=f"the answer is about another task, {to_plain_text(answered_id)}"
+            )
+        status = answer.get("Status")
+        try:
+            known_status = None if status is None else TaskStatus(status)
+        except ValueError as cause:
+            raise UnexpectedStatusError(task_id=task_id, region=region, status=to_plain_text(str(status))) from cause
+        message = answer.get("StatusMessage")
+        source, destination = answer.get("SourceLicenseContext"), answer.get("DestinationLicenseContext")
+        return cls(
+            task_id=task_id,
+            region=region,
+            resource_arn=answer.get("ResourceArn"),
+            source_license_context=None if source is None else LicenseContext.from_answer(source),
+            destination_license_context=None if destination is None else LicenseContext.from_answer(destination),
+            status=known_status,
+            status_message=None if message is None else to_plain_text(message),
+            start_time=answer.get("StartTime"),
+            license_conversion_time=answer.get("LicenseConversionTime"),
+            end_time=answer.get("EndTime"),
+        )
+
+    def to_outputs(self) -> dict[str, Any]:
+        """Give the task as a stack stores it: one entry for each output of the resource."""
+        source, destination = self.source_license_context, self.destination_license_context
+        times = {
+            name: None if moment is None else to_rfc3339(moment)
+            for name, moment in (
+                ("start_time", self.start_time),
+                ("license_conversion_time", self.license_conversion_time),
+                ("end_time", self.end_time),
+            )
+        }
+        return {
+            "license_conversion_task_id": self.task_id,
+            "region": self.region,
+            "resource_arn": self.resource_arn,
+            "source_license_context": None if source is None else source.to_outputs(),
+            "destination_license_context": None if destination is None else destination.to_outputs(),
+            "status": None if self.status is None else self.status.value,
+            "status_message": self.status_message,
+            **times,
+            "is_complete": self.is_complete,
+            "duration_seconds": self.duration_seconds,
+        }
+
+
+OUTPUTS = tuple(ConversionTask(task_id="", region="").to_outputs())
+"""The names of the resource's outputs."""

@@ -1,0 +1,193 @@
+"""The emulator over HTTP: from a test's own process, under moto's server, and as a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError
+from moto import backend_index, mock_aws
+from moto.server import ThreadedMotoServer
+
+from lmconv_resource import emulator as package
+from lmconv_resource.emulator import ScenarioError, licensemanager_backends, serve
+
+if TYPE_CHECKING:
+    from mypy_boto3_license_manager import LicenseManagerClient
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
+SCENARIO = {
+    "account_id": "111122223333",
+    "tasks": [
+        {
+            "id": "lct-1",
+            "resource_arn": ARN,
+            "source": {"usage_operation": "RunInstances:0800"},
+            "destination": {"usage_operation": "RunInstances:0002"},
+        }
+    ],
+}
+COMMAND = [sys.executable, "-W", "error", "-m", "lmconv_resource.emulator"]
+
+
+@pytest.fixture(autouse=True)
+def _aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    file = tmp_path / "scenario.json"
+    file.write_text(json.dumps(SCENARIO))
+    return file
+
+
+def connect(endpoint: str) -> LicenseManagerClient:
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=5)
+    return boto3.client("license-manager", endpoint_url=endpoint, config=config)
+
+
+def add() -> str:
+    backend = licensemanager_backends[ACCOUNT][REGION]
+    return backend.add_task(resource_arn=ARN, source="RunInstances:0800", destination="RunInstances:0002").task_id
+
+
+def status_of(client: LicenseManagerClient, task_id: str) -> str:
+    return client.get_license_conversion_task(LicenseConversionTaskId=task_id)["Status"]
+
+
+def test_serve_answers_on_its_endpoint() -> None:
+    """A task of this process is found over HTTP, on a free port of the loopback interface."""
+    with serve() as emulator:
+        assert emulator.endpoint.startswith("http://127.0.0.1:")
+        assert status_of(connect(emulator.endpoint), add()) == "SUCCEEDED"
+
+
+def test_serve_shows_errors_as_aws_does() -> None:
+    """A refused call is boto3's exception class of that name."""
+    with serve() as emulator:
+        client = connect(emulator.endpoint)
+        with pytest.raises(client.exceptions.InvalidParameterValueException, match="lct-gone was not found"):
+            status_of(client, "lct-gone")
+
+
+def test_serve_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Requests leave no line on the screen."""
+    with serve() as emulator:
+        status_of(connect(emulator.endpoint), add())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_serve_ends_with_its_block() -> None:
+    """After the block a client that was connected gets no more answers, and the tasks are gone."""
+    with serve() as emulator:
+        client = connect(emulator.endpoint)
+        task_id = add()
+        status_of(client, task_id)
+    with pytest.raises(EndpointConnectionError):
+        status_of(client, task_id)
+    assert not licensemanager_backends[ACCOUNT][REGION].tasks
+
+
+def test_serve_plays_a_scenario(scenario: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every client is in the scenario's account, and the account before it is back afterwards."""
+    monkeypatch.setenv("MOTO_ACCOUNT_ID", "444455556666")
+    with serve(scenario) as emulator:
+        assert status_of(connect(emulator.endpoint), "lct-1") == "SUCCEEDED"
+    assert os.environ["MOTO_ACCOUNT_ID"] == "444455556666"
+    monkeypatch.delenv("MOTO_ACCOUNT_ID")
+    with serve(scenario):
+        pass
+    assert "MOTO_ACCOUNT_ID" not in os.environ
+
+
+def test_serve_refuses_a_wrong_scenario(tmp_path: Path) -> None:
+    """With a scenario that cannot be read nothing is served."""
+    with pytest.raises(ScenarioError), serve(tmp_path / "missing.json"):
+        pass
+
+
+def test_moto_serves_it_too() -> None:
+    """Moto's own threaded server has License Manager once the package is imported."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    client = connect("http://{}:{}".format(*server.get_host_and_port()))
+    try:
+        assert status_of(client, add()) == "SUCCEEDED"
+    finally:
+        client.close()
+        server.stop()
+        licensemanager_backends[ACCOUNT][REGION].reset()
+
+
+def test_registering_again_changes_nothing() -> None:
+    """The package is one service of moto, however often it is imported."""
+    package._register()
+    assert [name for name, _ in backend_index.backend_url_patterns].count("licensemanager") == 1
+
+
+def test_a_mock_forgets_all_at_its_end() -> None:
+    """Each mock_aws begins with no tasks, no counted calls and the usual clock."""
+    with mock_aws():
+        client: LicenseManagerClient = boto3.client("license-manager")
+        before = licensemanager_backends[ACCOUNT][REGION]
+        before.clock = lambda: 0.0
+        assert status_of(client, add()) == "SUCCEEDED"
+    with mock_aws():
+        assert client.list_license_conversion_tasks()["LicenseConversionTasks"] == []
+        after = licensemanager_backends[ACCOUNT][REGION]
+        assert after.calls == {"ListLicenseConversionTasks": 1}
+        assert after.clock() > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_a_signal(scenario: Path, number: signal.Signals) -> None:
+    """The command's one line is the endpoint; a signal ends it with exit code 0 and no more words."""
+    command = [*COMMAND, "--port", "0", "--scenario", str(scenario)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            client = connect(process.stdout.readline().strip())
+            assert status_of(client, "lct-1") == "SUCCEEDED"
+            with pytest.raises(ClientError):
+                status_of(client, "lct-2")
+            process.send_signal(number)
+            assert process.communicate(timeout=20) == ("", "")
+            assert process.returncode == 0
+        finally:
+            process.kill()
+            client.close()
+
+
+def run(*arguments: str) -> Any:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_command_refuses_a_wrong_scenario(tmp_path: Path) -> None:
+    """A wrong scenario ends the command with exit code 2 and one line on stderr."""
+    file = tmp_path / "scenario.json"
+    file.write_text('{"tasks": 1}')
+    done = run("--scenario", str(file))
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{file}: tasks: 1 is not a list\n")
+
+
+def test_the_command_says_that_it_cannot_listen() -> None:
+    """A port that is taken ends the command with exit code 2 and one line on stderr."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("--port", str(port))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"cannot listen on 127.0.0.1:{port}: ")
+    assert done.stderr.count("\n") == 1

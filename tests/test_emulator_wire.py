@@ -1,0 +1,147 @@
+"""The emulator's answers on the wire, held against botocore's own service model."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
+import pytest
+
+from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, ProductCode, licensemanager_backends, serve
+from lmconv_resource.emulator import exceptions as errors
+
+OPERATIONS = {
+    "GetLicenseConversionTask": {"LicenseConversionTaskId": "lct-whole"},
+    "ListLicenseConversionTasks": {"MaxResults": 1},
+    "CreateLicenseConversionTaskForResource": {
+        "ResourceArn": "arn:aws:ec2:us-east-1:123456789012:instance/i-1",
+        "SourceLicenseContext": {"UsageOperation": "RunInstances:0800"},
+        "DestinationLicenseContext": {"UsageOperation": "RunInstances:0002"},
+    },
+}
+ERRORS = [
+    errors.InvalidParameterValueException,
+    errors.ValidationException,
+    errors.AuthorizationException,
+    errors.AccessDeniedException,
+    errors.RateLimitExceededException,
+    errors.ServerInternalException,
+]
+MODEL: Any = botocore.session.get_session().get_service_model("license-manager")
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with serve() as emulator:
+        yield emulator.endpoint
+
+
+def post(endpoint: str, operation: str, body: bytes) -> tuple[int, Any, Any]:
+    """Send a call as AWS's clients do; return the status, headers and JSON of the answer."""
+    headers = {
+        "X-Amz-Target": f"AWSLicenseManager.{operation}",
+        "Content-Type": "application/x-amz-json-1.1",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=a/20240501/us-east-1/license-manager/aws4_request, Signature=b",
+    }
+    request = urllib.request.Request(endpoint, body, headers)  # noqa: S310 - an address of ours
+    try:
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - likewise
+            return answer.status, answer.headers, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, json.load(error)
+
+
+def assert_fits(value: Any, shape: Any) -> None:
+    """Assert that a JSON value has only members that the shape knows, each of its type."""
+    types: dict[str, Any] = {"structure": dict, "list": list, "string": str, "timestamp": (int, float)}
+    assert isinstance(value, types[shape.type_name]), (shape, value)
+    if shape.type_name == "structure":
+        assert set(value) <= set(shape.members)
+        for name, member in value.items():
+            assert_fits(member, shape.members[name])
+    elif shape.type_name == "list":
+        for item in value:
+            assert_fits(item, shape.member)
+    elif shape.type_name == "string" and shape.enum:
+        assert value in shape.enum
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_answers_fit_the_service_model(endpoint: str, operation: str) -> None:
+    """Each answer has AWS's content type and only members that the model knows, times as epoch numbers, no nulls."""
+    backend = licensemanager_backends["123456789012"]["us-east-1"]
+    backend.reset()
+    backend.add_task(
+        task_id="lct-whole",
+        resource_arn="arn:aws:ec2:us-east-1:123456789012:instance/i-0",
+        source=LicenseContext("RunInstances:0010", (ProductCode("abc"),)),
+        destination="RunInstances:00g0",
+        seconds=0,
+        message="all of it",
+    )
+    backend.add_task(resource_arn="arn:aws:ec2:us-east-1:123456789012:instance/i-0", source="", destination="")
+    status, headers, answer = post(endpoint, operation, json.dumps(OPERATIONS[operation]).encode())
+    assert (status, headers["Content-Type"]) == (200, "application/x-amz-json-1.1")
+    shape = MODEL.operation_model(operation).output_shape
+    assert_fits(answer, shape)
+    # nothing is left to chance: the first task has every member there is
+    assert set(answer) == set(shape.members)
+    for task in answer.get("LicenseConversionTasks", []):
+        assert set(task) == set(shape.members["LicenseConversionTasks"].member.members)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("error", ERRORS)
+def test_errors_fit_the_service_model(
+    endpoint: str, operation: str, error: type[errors.LicenseManagerException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each error that the model lists for an operation has its name in body and header, and the right HTTP status."""
+    listed = {shape.name: shape for shape in MODEL.operation_model(operation).error_shapes}
+    if error is errors.ValidationException and operation != "CreateLicenseConversionTaskForResource":
+        assert error.code not in listed
+        return
+
+    def refuse(_: LicenseManagerBackend, __: str) -> None:
+        raise error("so it is")
+
+    monkeypatch.setattr(LicenseManagerBackend, "admit", refuse)
+    status, headers, answer = post(endpoint, operation, b"{}")
+    assert error.code in listed
+    assert status == (500 if error.code == "ServerInternalException" else 400)
+    assert answer == {"__type": error.code, "Message": "so it is"}
+    assert headers["x-amzn-errortype"] == error.code
+    assert headers["x-amzn-requestid"]
+
+
+def test_every_error_of_the_model_is_there() -> None:
+    """The errors of the three operations in the model are those that the emulator has, no more and no fewer."""
+    listed = {shape.name for operation in OPERATIONS for shape in MODEL.operation_model(operation).error_shapes}
+    assert listed == {error.code for error in ERRORS}
+
+
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [
+        ("GetLicenseConversionTask", b"{}"),
+        ("GetLicenseConversionTask", b""),
+        ("GetLicenseConversionTask", b"not JSON"),
+        ("GetLicenseConversionTask", b"\xff"),
+        ("GetLicenseConversionTask", b"[]"),
+        ("GetLicenseConversionTask", b"null"),
+        ("GetLicenseConversionTask", b'{"LicenseConversionTaskId": 7}'),
+        ("GetLicenseConversionTask", b'{"LicenseConversionTaskId": null}'),
+        ("ListLicenseConversionTasks", b'{"Filters": {"Name": "Status"}}'),
+        ("ListLicenseConversionTasks", b'{"Filters": [null]}'),
+        ("ListLicenseConversionTasks", b'{"MaxResults": true}'),
+        ("CreateLicenseConversionTaskForResource", b'{"ResourceArn": "arn:aws:ec2:us-east-1:1:instance/i-1"}'),
+    ],
+)
+def test_a_request_without_sense_is_refused(endpoint: str, operation: str, body: bytes) -> None:
+    """A request that boto3 would never send is an invalid value, not a crash."""
+    status, _, answer = post(endpoint, operation, body)
+    assert (status, answer["__type"]) == (400, "InvalidParameterValueException")
