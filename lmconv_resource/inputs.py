@@ -33,9 +33,11 @@ class Failure:
 
 def is_unknown(value: Any) -> bool:
     """True for a value that a preview can't know yet."""
+    from pulumi.output import Unknown
     from pulumi.runtime.rpc import UNKNOWN
 
-    return bool(value == UNKNOWN)
+    # The SDK hands on an object at the top and the text that stands for it on the wire elsewhere.
+    return isinstance(value, Unknown) or bool(value == UNKNOWN)
 
 
 def parse_duration(text: str) -> float | None:

@@ -48,7 +48,8 @@ def to_plain_text(text: str) -> str:
 
 def to_rfc3339(moment: datetime) -> str:
     """Give a moment as an RFC 3339 string in UTC (`2026-11-23T08:00:00Z`), with fractions only where it has some."""
-    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    precision = "seconds" if moment.microsecond == 0 else "milliseconds" if moment.microsecond % 1000 == 0 else "auto"
+    return moment.astimezone(timezone.utc).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class LicenseConversionTaskProvider(ResourceProvider):
         change = to_change_text(_id, olds, found)
         if change:
             _say(news, change)
-        return DiffResult(changes=any(olds.get(name) != found[name] for name in OUTPUTS))
+        return DiffResult(changes=any(_known(olds.get(name)) != _known(found[name]) for name in OUTPUTS))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Look the task up, or wait for its end, and record it."""
@@ -193,6 +193,13 @@ def _wants_wait(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     return olds.get("status") not in _FINISHED or (
         olds.get("status") == TaskStatus.FAILED.value and not news.get("ignore_failure")
     )
+
+
+def _known(value: Any) -> Any:
+    """Give the value without what is None, at any depth: a state may have lost that on its way through the engine."""
+    if isinstance(value, Mapping):
+        return {name: _known(entry) for name, entry in value.items() if entry is not None}
+    return [_known(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _record(props: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,13 +115,17 @@ class Wait:
         """True while it goes on and no look at it is under way."""
         return self.outcome is None and not self.planned
 
+    def waited(self, now: float) -> float:
+        """Give the seconds since the wait began."""
+        return now - self.started
+
     def to_error_facts(self, now: float) -> dict[str, Any]:
         """Give what every `WaitError` says."""
         return {
             "task_id": self.task_id,
             "region": self.region,
             "task": self.task,
-            "waited_seconds": now - self.started,
+            "waited_seconds": self.waited(now),
         }
 
 
@@ -198,6 +202,7 @@ class Watcher:
             wait.changed.clear()
             now = self._clock()
             if isinstance(wait.outcome, ConversionTask):
+                report(wait, now)
                 return wait.outcome
             if wait.outcome is not None:
                 raise wait.outcome
@@ -368,7 +373,7 @@ class Watcher:
         if task.is_complete:
             wait.outcome = task
             return
-        interval = rhythm.poll_interval(now - wait.started, wait.poll_interval_seconds)
+        interval = rhythm.poll_interval(wait.waited(now), wait.poll_interval_seconds)
         if wait.poll_interval_seconds is not None:
             self._plan(wait, now, interval)
             return

@@ -1,0 +1,16 @@
+"""Run Pulumi programs without the `pulumi` command: for tests, and for a demo on machines that don't have it."""
+
+from .engine import LocalEngine
+from .events import Message, OperationResult, Step, UpdateFailedError
+from .properties import UNKNOWN
+from .state import ResourceState
+
+__all__ = [
+    "UNKNOWN",
+    "LocalEngine",
+    "Message",
+    "OperationResult",
+    "ResourceState",
+    "Step",
+    "UpdateFailedError",
+]

@@ -1,0 +1,569 @@
+"""The local engine does with a program what the Pulumi engine does with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from lmconv_resource import testing
+from lmconv_resource.testing import UNKNOWN, LocalEngine, Message, UpdateFailedError
+from lmconv_resource.testing.__main__ import main
+
+PROVIDER = """
+import json, os, sys, time
+from pathlib import Path
+import pulumi
+from pulumi.dynamic import (CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource,
+                            ResourceProvider, UpdateResult)
+
+ENGINE = sys.argv[-1]
+
+
+def log(call, *args):
+    with open("calls.jsonl", "a") as file:
+        file.write(json.dumps([call, *args], default=str) + "\\n")
+
+
+def say(urn, text):
+    import grpc
+    from pulumi.runtime.proto import engine_pb2 as pb, engine_pb2_grpc
+    with grpc.insecure_channel(ENGINE) as channel:
+        stub = engine_pb2_grpc.EngineStub(channel)
+        stub.Log(pb.LogRequest(urn=urn, severity=pb.INFO, message=text, ephemeral=True))
+        stub.Log(pb.LogRequest(urn=urn, severity=pb.WARNING, message="look"))
+
+
+class Counter(ResourceProvider):
+    def configure(self, req):
+        log("configure", {key: req.config.get(key) for key in ("counters:size", "counters:list", "aws:region")},
+            os.environ["PULUMI_PROJECT"], os.getcwd())
+
+    def check(self, olds, news):
+        log("check", olds.get("value"), news.get("value"))
+        bad = news.get("value") == "bad"
+        return CheckResult(news, [CheckFailure("value", "it is bad")] if bad else [])
+
+    def diff(self, id_, olds, news):
+        log("diff", id_, olds.get("shown"), news.get("value"))
+        replaces = [key for key in ("kind", "dbr") if olds.get(key) != news.get(key)]
+        return DiffResult(changes=bool(replaces) or olds.get("value") != news.get("value"), replaces=replaces,
+                          delete_before_replace="dbr" in replaces)
+
+    def create(self, props):
+        log("create", props.get("value"), props.get("token"))
+        if props.get("value") == "fail":
+            raise RuntimeError("the counter is broken")
+        if props.get("urn"):
+            say(props["urn"], "counting")
+        if props.get("print"):
+            print("printed by the plugin")
+        if props.get("wait"):
+            Path(props["wait"]).touch()
+            while not Path("go").exists():
+                time.sleep(0.01)
+        return CreateResult(f"id-{props.get('value')}", {**props, "shown": f"<{props.get('value')}>"})
+
+    def update(self, id_, olds, news):
+        log("update", id_, olds.get("value"), news.get("value"))
+        if news.get("value") == "fail":
+            raise RuntimeError("the counter is stuck")
+        return UpdateResult({**news, "shown": f"<{news.get('value')}>"})
+
+    def read(self, id_, props):
+        log("read", id_, props.get("value"))
+        if Path("gone").exists():
+            return ReadResult("", {})
+        return ReadResult(id_, {**props, "shown": "<found>"})
+
+    def delete(self, id_, props):
+        log("delete", id_)
+
+
+class Count(Resource, module="tests", name="Count"):
+    shown: pulumi.Output[str]
+
+    def __init__(self, name, value=None, opts=None, **props):
+        super().__init__(Counter(), name, {"value": value, "shown": None, **props}, opts)
+"""
+
+PROJECT = """
+name: counters
+runtime: python
+config:
+  size: {type: integer, default: 3}
+  list: {type: array, items: {type: integer}, default: [1, 2]}
+  aws:region: {value: eu-west-1}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes the program of a folder that has the counter resource."""
+
+    def write(main: str) -> Path:
+        folder = tmp_path / "program"
+        folder.mkdir(exist_ok=True)
+        (folder / "Pulumi.yaml").write_text(PROJECT)
+        (folder / "counter.py").write_text(PROVIDER)
+        text = "import pulumi\nfrom counter import Count\nconfig = pulumi.Config()\n" + textwrap.dedent(main)
+        (folder / "__main__.py").write_text(text)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def engines() -> Iterator[Callable[..., LocalEngine]]:
+    """Makes engines, and closes them whatever happens."""
+    made: list[LocalEngine] = []
+
+    def make(*args: Any, **kwargs: Any) -> LocalEngine:
+        made.append(LocalEngine(*args, **kwargs))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+def calls(folder: Path, *names: str) -> list[list[Any]]:
+    """The provider's calls since the last look, of these names."""
+    log = folder / "calls.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    log.unlink(missing_ok=True)
+    return [call for call in map(json.loads, lines) if not names or call[0] in names]
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+Engines = Callable[..., LocalEngine]
+Write = Callable[[str], Path]
+
+LIFECYCLE = """
+    first = Count("first", config.get("value") or "1", kind=config.get("kind"), dbr=config.get("dbr"))
+    if not config.get("alone"):
+        Count("second", first.shown, opts=pulumi.ResourceOptions(parent=first))
+    pulumi.export("shown", first.shown)
+"""
+STEPS: list[tuple[dict[str, str], dict[str, int]]] = [
+    ({}, {"create": 3}),
+    ({}, {"same": 3}),
+    ({"value": "2"}, {"same": 1, "update": 2}),
+    ({"value": "2", "kind": "other"}, {"same": 2, "replace": 1}),
+    ({"value": "2", "kind": "other", "alone": "1"}, {"same": 2, "delete": 1}),
+]
+
+
+def test_exports() -> None:
+    """The public names are sorted and there."""
+    assert testing.__all__ == sorted(testing.__all__, key=lambda name: (not name.isupper(), name))
+    assert all(hasattr(testing, name) for name in testing.__all__)
+
+
+def test_lifecycle(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """Resources are created, kept, updated, replaced and deleted, over engines that share a state file."""
+    folder = write(LIFECYCLE)
+    for config, changes in STEPS:
+        result = engines(folder, config=config, state_file=tmp_path / "state.json").up()
+        assert dict(result.changes) == changes
+        assert result.outputs == {"shown": f"<{config.get('value', '1')}>"}
+    engine = engines(folder, state_file=tmp_path / "state.json")
+    assert dict(engine.destroy().changes) == {"delete": 2}
+    assert engine.resources == []
+
+
+@pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the pulumi command to compare with")
+@pytest.mark.timeout(300)
+def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """The real engine calls the provider the same way and counts the same changes."""
+    folder = write(LIFECYCLE)
+    (folder / "Pulumi.yaml").write_text(
+        PROJECT.replace("python", f"{{name: python, options: {{virtualenv: {json.dumps(sys.prefix)}}}}}")
+    )
+    (tmp_path / "backend").mkdir()
+    env = {
+        **os.environ,
+        "PULUMI_BACKEND_URL": f"file://{tmp_path}/backend",
+        "PULUMI_CONFIG_PASSPHRASE": "x",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+
+    def run(*args: str) -> str:
+        return subprocess.run(
+            ["pulumi", *args, "--non-interactive"], cwd=folder, env=env, check=True, capture_output=True, text=True
+        ).stdout
+
+    run("stack", "init", "dev")
+    for config, changes in STEPS:
+        (folder / "Pulumi.dev.yaml").unlink(missing_ok=True)
+        run("up", "--yes", "--skip-preview", *(f"-c{key}={value}" for key, value in config.items()))
+        real = calls(folder)
+        told = json.loads(run("stack", "history", "--json", "--page-size", "1"))[0]["resourceChanges"]
+        assert {key: count for key, count in told.items() if key in changes} == changes
+        engines(folder, config=config, state_file=tmp_path / "state.json").up()
+        assert calls(folder) == real
+
+
+def test_urns(write: Write, engines: Engines) -> None:
+    """URNs have the parents' types, without the stack's."""
+    result = engines(write(LIFECYCLE), stack="prod").up()
+    type_ = "pulumi-python:dynamic/tests:Count"
+    assert {each.urn for each in result.resources} == {
+        "urn:pulumi:prod::counters::pulumi:pulumi:Stack::counters-prod",
+        f"urn:pulumi:prod::counters::{type_}::first",
+        f"urn:pulumi:prod::counters::{type_}${type_}::second",
+    }
+
+
+def test_configuration(write: Write, engines: Engines) -> None:
+    """Program and provider see the project's defaults and the given values, under full keys, as JSON strings."""
+    folder = write('Count("a")\npulumi.export("list", config.require_object("list"))')
+    result = engines(folder, config={"size": 7, "aws:region": "us-east-1"}).up()
+    assert result.outputs == {"list": [1, 2]}
+    seen = {"counters:size": "7", "counters:list": "[1,2]", "aws:region": "us-east-1"}
+    assert calls(folder, "configure") == [["configure", seen, "counters", str(folder)]]
+
+
+def test_replacement_order(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """The new resource is created before the old one is deleted, unless provider or program want the reverse."""
+    folder = write(
+        """
+        opts = pulumi.ResourceOptions(delete_before_replace=config.get_bool("first"))
+        Count("a", "1", kind=config.get("kind"), dbr=config.get("dbr"), opts=opts)
+        """
+    )
+    engines(folder, state_file=tmp_path / "state.json").up()
+    for config, order in (
+        ({"kind": "x"}, ["create", "delete"]),
+        ({"kind": "x", "dbr": "y"}, ["delete", "create"]),
+        ({"kind": "z", "dbr": "y", "first": "true"}, ["delete", "create"]),
+    ):
+        calls(folder)
+        engines(folder, config=config, state_file=tmp_path / "state.json").up()
+        assert [name for name, *_ in calls(folder, "create", "delete")] == order
+
+
+def test_check_failure(write: Write, engines: Engines) -> None:
+    """An input that check refuses fails the operation with the property and the reason, and nothing is created."""
+    folder = write('Count("a", "bad")')
+    with pytest.raises(UpdateFailedError) as caught:
+        engines(folder).up()
+    (error,) = caught.value.errors
+    assert error.urn.endswith("::a")
+    assert error.text.endswith("resource 'a': property value value {bad} has a problem: it is bad")
+    assert calls(folder, "create") == []
+
+
+def test_failed_create(write: Write, engines: Engines) -> None:
+    """A failed create leaves no state and no dependents, and what was running beside it is completed."""
+    folder = write(
+        """
+        waiting = Count("waiting", "1", wait="waiting")
+        failing = Count("failing", "fail", opts=pulumi.ResourceOptions())
+        Count("dependent", failing.shown)
+        """
+    )
+    # The waiting one may go on once the other has failed.
+    engine = engines(folder, on_message=lambda each: (folder / "go").touch() if each.severity == "error" else None)
+    with pytest.raises(UpdateFailedError) as caught:
+        engine.up()
+    (error,) = caught.value.errors
+    assert error.urn.endswith("::failing")
+    assert error.text.endswith("RuntimeError: the counter is broken\n")
+    assert {each.name for each in engine.resources} == {"counters-dev", "waiting"}
+
+
+def test_failed_update(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """A failed update keeps the old state."""
+    folder = write('Count("a", config.get("value"))')
+    state = tmp_path / "state.json"
+    engines(folder, config={"value": "1"}, state_file=state).up()
+    with pytest.raises(UpdateFailedError, match="the counter is stuck") as caught:
+        engines(folder, config={"value": "fail"}, state_file=state).up()
+    assert caught.value.result.resource("a").outputs["shown"] == "<1>"
+    assert engines(folder, config={"value": "2"}, state_file=state).up().changes["update"] == 1
+
+
+def test_preview(write: Write, engines: Engines) -> None:
+    """A preview checks and diffs with unknown values, creates nothing, and keeps no state."""
+    folder = write(LIFECYCLE)
+    engine = engines(folder)
+    result = engine.preview()
+    assert dict(result.changes) == {"create": 3}
+    assert result.outputs == {"shown": UNKNOWN}
+    names = [name for name, *_ in calls(folder)]
+    assert names == ["configure", "check", "check"]
+    assert engine.resources == []
+
+
+def test_secrets(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """The plugin gets a secret in clear, its output is secret again, and messages mask secret configuration."""
+    folder = write(
+        """
+        a = Count("a", "1", token=config.require_secret("token"))
+        pulumi.log.warn("it is hush-hush")
+        pulumi.export("token", pulumi.Output.from_input(a.__dict__["token"]))
+        """
+    )
+    (folder / "counter.py").write_text(
+        PROVIDER.replace("shown: pulumi", "token: pulumi.Output[str]\n    shown: pulumi")
+    )
+    result = engines(folder, config={"token": "hush"}, secret_config=["token"], state_file=tmp_path / "s").up()
+    assert calls(folder, "create") == [["create", "1", "hush"]]
+    assert result.outputs == {"token": "hush"}
+    assert result.secret_outputs == {"token"}
+    assert {name for name, value in result.resource("a").outputs.items() if isinstance(value, dict)} == {
+        "__provider",
+        "token",
+    }
+    assert "it is [secret]-[secret]" in [message.text for message in result.messages]
+    assert (tmp_path / "s").stat().st_mode & 0o077 == 0
+
+
+def test_get_by_id(write: Write, engines: Engines) -> None:
+    """A resource with an id in its options is read, never created or deleted, and belongs to the state as external."""
+    folder = write('pulumi.export("shown", Count("a", "1", opts=pulumi.ResourceOptions(id="it")).shown)')
+    engine = engines(folder)
+    result = engine.up()
+    assert result.outputs == {"shown": "<found>"}
+    assert result.resource("a").external
+    assert result.changes["read"] == 1
+    engine.destroy()
+    assert [name for name, *_ in calls(folder)] == ["configure", "read"]
+
+
+def test_refresh(write: Write, engines: Engines) -> None:
+    """A refresh records what the provider finds, compares it to what is wanted, and forgets what is gone."""
+    folder = write('Count("a", "1")')
+    engine = engines(folder)
+    engine.up()
+    calls(folder)
+    assert engine.refresh().resource("a").outputs["shown"] == "<found>"
+    assert calls(folder, "read", "diff") == [["read", "id-1", "1"], ["diff", "id-1", "<found>", "1"]]
+    (folder / "gone").touch()
+    assert engine.refresh().changes["delete"] == 1
+    assert [each.name for each in engine.resources] == ["counters-dev"]
+
+
+def test_messages(write: Write, engines: Engines) -> None:
+    """Lines sent to the engine come with their resource; what the plugin prints comes with the stack."""
+    folder = write(
+        """
+        urn = pulumi.create_urn("a", "pulumi-python:dynamic/tests:Count")
+        Count("a", "1", urn=urn, print=True)
+        """
+    )
+    heard: list[Message] = []
+    result = engines(folder, on_message=heard.append).up()
+    urn = result.resource("a").urn
+    stack = "urn:pulumi:dev::counters::pulumi:pulumi:Stack::counters-dev"
+    assert set(result.messages) == {
+        Message(urn, "info", "counting", ephemeral=True),
+        Message(urn, "warning", "look"),
+        Message(stack, "info", "printed by the plugin"),
+    }
+    assert heard == result.messages
+
+
+def test_stash(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """A Stash keeps the first value it got."""
+    folder = write('pulumi.export("kept", pulumi.Stash("s", input=config.require("value")).output)')
+    engines(folder, config={"value": "old"}, state_file=tmp_path / "state.json").up()
+    result = engines(folder, config={"value": "new"}, state_file=tmp_path / "state.json").up()
+    assert result.outputs == {"kept": "old"}
+    assert result.resource("s").outputs["input"] == "new"
+
+
+class _Mocks(pulumi.runtime.Mocks):
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        return {"echo": args.args["word"]}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        return f"{args.name}-id", {**args.inputs, "arn": "arn:made-up"}
+
+
+def test_mocks(engines: Engines) -> None:
+    """Other resources and functions are answered by the user's mocks, and refused by name without them."""
+
+    def program() -> None:
+        bucket = pulumi.CustomResource("aws:s3/bucket:Bucket", "b", {"size": 1, "arn": None})
+        pulumi.export("arn", bucket.__dict__["arn"])
+        pulumi.export("echo", pulumi.runtime.invoke("aws:index:echo", {"word": "hi"}).value["echo"])
+
+    result = engines(program, mocks=_Mocks()).up()
+    assert result.outputs == {"arn": "arn:made-up", "echo": "hi"}
+    assert result.resource("b").id == "b-id"
+    with pytest.raises(UpdateFailedError, match=r"aws:(s3/bucket:Bucket|index:echo), whose provider"):
+        engines(program).up()
+
+
+def test_many_at_once(write: Write, engines: Engines) -> None:
+    """As many creates run at once as the engine's parallelism and the plugin's threads allow."""
+    folder = write(
+        """
+        for number in range(50):
+            Count(f"c{number}", str(number), wait=f"waiting-{number}")
+        """
+    )
+    # The plugin's four threads would be the limit; what is shown here is the engine's side.
+    (folder / "counter.py").write_text(
+        PROVIDER.replace(
+            'log("configure"',
+            "import gc\n        from concurrent.futures import ThreadPoolExecutor\n"
+            "        for pool in gc.get_objects():\n"
+            "            if isinstance(pool, ThreadPoolExecutor):\n"
+            "                pool._max_workers = 64\n"
+            '        log("configure"',
+        )
+    )
+    engine = engines(folder, parallel=60)
+
+    def let_go() -> None:
+        wait_until(lambda: len(list(folder.glob("waiting-*"))) == 50)
+        (folder / "go").touch()
+
+    helper = threading.Thread(target=let_go)
+    helper.start()
+    result = engine.up()
+    helper.join()
+    assert result.changes["create"] == 51
+
+
+def test_cancel(write: Write, engines: Engines) -> None:
+    """A cancel refuses new resources, waits for the running one, keeps its state, and fails the operation."""
+    folder = write('first = Count("first", "1", wait="waiting")\nCount("second", first.shown)')
+    engine = engines(folder)
+
+    def cancel() -> None:
+        wait_until((folder / "waiting").exists)
+        engine.cancel()
+        (folder / "go").touch()
+
+    helper = threading.Thread(target=cancel)
+    helper.start()
+    with pytest.raises(UpdateFailedError, match="canceled"):
+        engine.up()
+    helper.join()
+    assert {each.name for each in engine.resources} == {"counters-dev", "first"}
+    assert engine.plugin is not None
+    assert engine.plugin.poll() is not None
+
+
+def test_kill(write: Write, engines: Engines) -> None:
+    """After a kill the operation is over and its plugin goes on alone, until the engine is closed."""
+    folder = write('Count("first", "1", wait="waiting")')
+    engine = engines(folder)
+
+    def kill() -> None:
+        wait_until((folder / "waiting").exists)
+        engine.kill()
+
+    helper = threading.Thread(target=kill)
+    helper.start()
+    with pytest.raises(UpdateFailedError, match="killed"):
+        engine.up()
+    helper.join()
+    assert engine.plugin is not None
+    assert engine.plugin.poll() is None
+    assert {each.name for each in engine.resources} == {"counters-dev"}
+    engine.close()
+    assert engine.plugin.poll() == -signal.SIGKILL
+
+
+def test_two_programs(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """Programs run one after the other don't see each other's modules, configuration or resources."""
+    first = write('import words\nCount("a", words.word)\npulumi.export("said", [words.word, config.get("mine")])')
+    (first / "words.py").write_text('word = "one"')
+    second = shutil.copytree(first, tmp_path / "second")
+    (second / "words.py").write_text('word = "two"')
+    before = Path.cwd(), list(sys.path), sys.argv
+    assert engines(first, config={"mine": "yes"}).up().outputs == {"said": ["one", "yes"]}
+    assert engines(second).up().outputs["said"][0] == "two"
+    assert (Path.cwd(), list(sys.path), sys.argv) == before
+    assert "words" not in sys.modules
+
+
+def test_bad_program(write: Write, engines: Engines) -> None:
+    """A program's exception is reported on the stack from its own frames on; the next operation works."""
+    folder = write('Count("a", "1")\nif not config.get("ok"):\n    raise ValueError("oops")')
+    engine = engines(folder)
+    with pytest.raises(UpdateFailedError) as caught:
+        engine.up()
+    (error,) = caught.value.errors
+    assert error.urn.endswith("Stack::counters-dev")
+    lines = error.text.splitlines()
+    assert lines[0] == "Program failed with an unhandled exception:"
+    assert f'File "{folder}/__main__.py"' in lines[2]
+    assert lines[-1] == "ValueError: oops"
+    assert engines(folder, config={"ok": "1"}).up().changes["create"] == 2
+
+
+def test_broken_plugin(write: Write, engines: Engines) -> None:
+    """A plugin that doesn't start fails the resource, and what it printed is among the messages."""
+    folder = write('Count("a", "1")')
+    (folder / "dill.py").write_text("if __import__('sys').argv[0] == '-m': raise SystemExit('no pickles')")
+    with pytest.raises(UpdateFailedError, match="could not start the plugin") as caught:
+        engines(folder).up()
+    assert "no pickles" in [message.text for message in caught.value.result.messages]
+
+
+def test_command(write: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The command says what it is, shows each step, outputs and totals, and keeps state between runs."""
+    folder = write(LIFECYCLE)
+    arguments = [str(folder), "--state", str(tmp_path / "state.json"), "--stack", "prod"]
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        assert main(["preview", *arguments]) == 0
+        assert main(["up", *arguments]) == 0
+        shown = capfd.readouterr().out
+        assert main(["up", *arguments, "--config", "value=bad"]) == 1
+        failed = capfd.readouterr().out
+        assert main(["destroy", *arguments]) == 0
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    for line in (
+        "Local engine: this stands in for the pulumi command, which is not used here.",
+        "Previewing update (prod):",
+        "    shown: [unknown]",
+        " +  Count first creating",
+        '    shown: "<1>"',
+        "    + 3 created",
+    ):
+        assert line in shown.splitlines()
+    assert "has a problem: it is bad" in failed
+    assert "    - 3 deleted" in capfd.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_command_interrupted(write: Write, tmp_path: Path) -> None:
+    """The first ^C waits for the running step, the second leaves, and takes the plugin along."""
+    folder = write('Count("first", "1", wait="waiting")')
+    command = [sys.executable, "-m", "lmconv_resource.testing", "up", str(folder), "--state", str(tmp_path / "state")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    with process.stdout:
+        wait_until((folder / "waiting").exists)
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: process.stdout and "^C received" in process.stdout.readline())
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert "error: the engine was killed" in process.stdout.read()
+    assert process.wait(timeout=20) == 1
