@@ -21,6 +21,7 @@ from lmconv_resource.pacer import Pacer
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.config import Config
     from mypy_boto3_license_manager import LicenseManagerClient
 
 ConfigGet = Callable[[str], Any]
@@ -30,6 +31,9 @@ SET_REGION = "Set `region` on the resource or run `pulumi config set aws:region 
 
 _TIMEOUT_SECONDS = 10
 """For connecting and for reading. botocore's 60 s would outlast every deadline a user notices."""
+
+_LONGEST_ROLE_SECONDS = 12 * 3600
+"""What STS allows a role's credentials at the most."""
 
 _DEFAULT_RETRIES = 7
 """After the first try: with the backoff in `tasks` about 16 s of patience on average, 30 s at the most."""
@@ -69,6 +73,15 @@ class Settings:
             SettingsError: a setting has not the form that pulumi-aws gives it.
         """
         endpoints = _to_endpoints(get("aws:endpoints"))
+        # botocore would sign with the half it has, or fail on the other as if the answer could not be read.
+        if (get("aws:token") or get("aws:accessKey") or get("aws:secretKey")) and not (
+            get("aws:accessKey") and get("aws:secretKey")
+        ):
+            raise SettingsError(
+                reason="of the stack's aws:accessKey and aws:secretKey only one is set, or aws:token without them",
+                remedy="Set both with `pulumi config set --secret`, or neither",
+                region=region,
+            )
         return cls(
             region=region,
             profile=get("aws:profile") or None,
@@ -121,11 +134,10 @@ def connect(settings: Settings) -> Connection:
         return connection
 
 
-def _make_client(settings: Settings) -> LicenseManagerClient:
+def _make_config() -> Config:
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
 
-    config = Config(
+    return Config(
         # One try a call: tasks and waiter do the retrying, because they know the pace and can be told to stop, and
         # because botocore does not count RateLimitExceededException as throttling.
         retries={"mode": "standard", "total_max_attempts": 1},
@@ -134,10 +146,15 @@ def _make_client(settings: Settings) -> LicenseManagerClient:
         max_pool_connections=50,
         user_agent_extra=f"lmconv-resource/{_find_version()}",
     )
+
+
+def _make_client(settings: Settings) -> LicenseManagerClient:
+    from botocore.exceptions import BotoCoreError
+
     try:
         session = _make_session(settings)
         return session.client(
-            "license-manager", region_name=settings.region, endpoint_url=settings.endpoint_url, config=config
+            "license-manager", region_name=settings.region, endpoint_url=settings.endpoint_url, config=_make_config()
         )
     # botocore says ValueError of an endpoint without a scheme, whether it is ours or the environment's.
     except (BotoCoreError, ValueError) as cause:
@@ -179,12 +196,25 @@ def _assume(role: AssumedRole, source: boto3.Session, settings: Settings) -> bot
 
     def make_sts(*args: Any, **kwargs: Any) -> Any:
         return botocore.session.get_session().create_client(
-            *args, **{**kwargs, "region_name": settings.region, "endpoint_url": settings.sts_endpoint_url}
+            *args,
+            **{
+                **kwargs,
+                "region_name": settings.region,
+                "endpoint_url": settings.sts_endpoint_url,
+                "config": _make_config(),
+            },
         )
 
+    source_credentials = source.get_credentials()
+    if source_credentials is None:
+        raise SettingsError(
+            reason=f"no credentials were found to assume {role.role_arn} with",
+            remedy="Give them by `pulumi config set aws:profile NAME`, or in any way that the AWS CLI knows",
+            region=settings.region,
+        )
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=make_sts,
-        source_credentials=source.get_credentials(),
+        source_credentials=source_credentials,
         role_arn=role.role_arn,
         extra_args={name: value for name, value in extra.items() if value is not None},
     )
@@ -197,13 +227,14 @@ def _assume(role: AssumedRole, source: boto3.Session, settings: Settings) -> bot
 
 def _find_shared_config_region(profile: str | None) -> str | None:
     import botocore.session
-    from botocore.exceptions import ProfileNotFound
+    from botocore.exceptions import BotoCoreError
 
     try:
         region: str | None = botocore.session.Session(profile=profile).get_config_variable("region")
-    except ProfileNotFound as cause:
+    except BotoCoreError as cause:  # no such profile, or a config file that can't be read
         raise SettingsError(
-            reason=str(cause).rstrip("."), remedy="Check aws:profile (`pulumi config`) and AWS_PROFILE"
+            reason=str(cause).rstrip("."),
+            remedy="Check aws:profile (`pulumi config`), AWS_PROFILE and the AWS config file",
         ) from cause
     return region
 
@@ -252,7 +283,8 @@ def _to_roles(value: Any) -> tuple[AssumedRole, ...]:
     form = 'a list of roles ([{"roleArn": "arn:aws:iam::…"}])'
     roles = []
     for entry in _to_list("aws:assumeRoles", value, form):
-        if not isinstance(entry.get("roleArn"), str):
+        texts = [entry.get(name) for name in ("sessionName", "externalId", "policy", "sourceIdentity")]
+        if not isinstance(entry.get("roleArn"), str) or not all(isinstance(text, (str, type(None))) for text in texts):
             raise _wrong("aws:assumeRoles", form)
         roles.append(
             AssumedRole(
@@ -271,7 +303,7 @@ def _to_seconds(value: Any, form: str) -> int | None:
     if value is None:
         return None
     seconds = parse_duration(value) if isinstance(value, str) else None
-    if seconds is None:
+    if seconds is None or not 1 <= seconds <= _LONGEST_ROLE_SECONDS:
         raise _wrong("aws:assumeRoles", form)
     return int(seconds)
 

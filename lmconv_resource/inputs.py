@@ -88,10 +88,14 @@ def _poll_failure(value: Any) -> str | None:
 
 
 def _timeouts_failure(value: Any) -> str | None:
-    for operation, text in (value or {}).items() if isinstance(value, Mapping) else ():
+    if not isinstance(value, (Mapping, type(None))):
+        return f'{_shown(value)} is not CustomTimeouts: give durations by operation, such as create="45m"'
+    for operation, text in (value or {}).items():
         seconds = parse_duration(text) if isinstance(text, str) else None
-        if not seconds and not is_unknown(text):
-            return f'{operation}={_shown(text)} is not a duration: give one such as "90s", "45m" or "1h30m"'
+        if text is not None and not seconds and not is_unknown(text):
+            return (
+                f'{to_plain_text(operation)}={_shown(text)} is not a duration: give one such as "90s", "45m" or "1h30m"'
+            )
     return None
 
 

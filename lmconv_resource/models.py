@@ -37,8 +37,9 @@ PENDING_STATUSES = frozenset({TaskStatus.IN_PROGRESS})
 FINISHED_STATUSES = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
 
 # C0 and C1 control characters, without the line break and the tab, which can do no harm on a terminal; and the
-# characters that turn the direction of text, which can make a message read as something else.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# characters that turn the direction of text, which can make a message read as something else; and halves of surrogate
+# pairs, which JSON can hold and no stack can store.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def to_plain_text(text: str) -> str:
@@ -46,10 +47,18 @@ def to_plain_text(text: str) -> str:
     return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def _plain(text: str | None) -> str | None:
+    return None if text is None else to_plain_text(text)
+
+
 def to_rfc3339(moment: datetime) -> str:
     """Give a moment as an RFC 3339 string in UTC (`2026-11-23T08:00:00Z`), with fractions only where it has some."""
     precision = "seconds" if moment.microsecond == 0 else "milliseconds" if moment.microsecond % 1000 == 0 else "auto"
     return moment.astimezone(timezone.utc).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _to_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -71,9 +80,9 @@ class LicenseContext:
     def from_answer(cls, answer: Mapping[str, Any]) -> LicenseContext:
         """Read a `LicenseConversionContext` of AWS's API."""
         return cls(
-            usage_operation=answer.get("UsageOperation"),
+            usage_operation=_plain(answer.get("UsageOperation")),
             product_codes=tuple(
-                ProductCode(code.get("ProductCodeId"), code.get("ProductCodeType"))
+                ProductCode(_plain(code.get("ProductCodeId")), _plain(code.get("ProductCodeType")))
                 for code in answer.get("ProductCodes") or ()
             ),
         )
@@ -122,7 +131,8 @@ class ConversionTask:
 
         Raises:
             UnexpectedStatusError: AWS gave a status that its published model does not have.
-            UnreadableAnswerError: the answer is about another task than the one asked for.
+            UnreadableAnswerError: the answer is about another task than the one asked for, or a time in it lies
+                outside the years 1 to 9999 in UTC.
         """
         answered_id = answer.get("LicenseConversionTaskId") or task_id
         if answered_id != task_id:
@@ -134,19 +144,24 @@ class ConversionTask:
             known_status = None if status is None else TaskStatus(status)
         except ValueError as cause:
             raise UnexpectedStatusError(task_id=task_id, region=region, status=to_plain_text(str(status))) from cause
-        message = answer.get("StatusMessage")
+        try:
+            times = [_to_utc(answer.get(name)) for name in ("StartTime", "LicenseConversionTime", "EndTime")]
+        except OverflowError as cause:
+            raise UnreadableAnswerError(
+                task_id=task_id, region=region, reason="a time in the answer is in no year from 1 to 9999"
+            ) from cause
         source, destination = answer.get("SourceLicenseContext"), answer.get("DestinationLicenseContext")
         return cls(
             task_id=task_id,
             region=region,
-            resource_arn=answer.get("ResourceArn"),
+            resource_arn=_plain(answer.get("ResourceArn")),
             source_license_context=None if source is None else LicenseContext.from_answer(source),
             destination_license_context=None if destination is None else LicenseContext.from_answer(destination),
             status=known_status,
-            status_message=None if message is None else to_plain_text(message),
-            start_time=answer.get("StartTime"),
-            license_conversion_time=answer.get("LicenseConversionTime"),
-            end_time=answer.get("EndTime"),
+            status_message=_plain(answer.get("StatusMessage")),
+            start_time=times[0],
+            license_conversion_time=times[1],
+            end_time=times[2],
         )
 
     def to_outputs(self) -> dict[str, Any]:

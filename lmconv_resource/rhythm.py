@@ -15,8 +15,11 @@ FRACTION = 0.1
 SHORTEST_SECONDS = 2.0
 LONGEST_SECONDS = 30.0
 
-FIRST_SECONDS = 2.8
-"""The interval of the first 28 s, in which a tenth would be less: 3 s less 0.2 s for the look itself."""
+LOOK_SECONDS = 0.2
+"""What one look is taken to last. An end just missed by one look is known when the next one is answered: two looks."""
+
+FIRST_SECONDS = 3 - 2 * LOOK_SECONDS
+"""The interval of the first 30 s, in which a tenth would be less."""
 
 JITTER = 0.05
 """Part of the interval that a random part is taken off from, so that waits that began together drift apart."""
@@ -32,7 +35,7 @@ def poll_interval(waited_seconds: float, fixed_seconds: float | None = None) -> 
     """Give the longest pause, in seconds, before the next look, for a wait that has lasted `waited_seconds`."""
     if fixed_seconds is not None:
         return fixed_seconds
-    return min(LONGEST_SECONDS, max(FIRST_SECONDS, FRACTION * waited_seconds))
+    return min(LONGEST_SECONDS, max(FIRST_SECONDS, FRACTION * waited_seconds - 2 * LOOK_SECONDS))
 
 
 def jittered(interval_seconds: float, rng: random.Random) -> float:

@@ -5,6 +5,7 @@ Each `find_*` asks AWS once or with retries and gives values, or raises an error
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ THROTTLING_CODES = frozenset(
         "RequestThrottledException",
         "TooManyRequestsException",
         "RequestLimitExceeded",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
         "BandwidthLimitExceeded",
         "SlowDown",
         "PriorRequestNotComplete",
@@ -60,7 +63,16 @@ ACCESS_CODES = frozenset(
     {"AuthorizationException", "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized"}
 )
 NOT_FOUND_CODES = frozenset({"InvalidParameterValueException"})
-FAULT_CODES = frozenset({"ServerInternalException", "InternalFailure", "InternalError", "ServiceUnavailable"})
+FAULT_CODES = frozenset(
+    {
+        "ServerInternalException",
+        "InternalFailure",
+        "InternalError",
+        "ServiceUnavailable",
+        "RequestTimeout",
+        "RequestTimeoutException",
+    }
+)
 EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 REFUSED_CREDENTIAL_CODES = frozenset(
     {
@@ -118,6 +130,11 @@ def look_up_task(connection: Connection, task_id: str, *, in_turn: bool = True) 
         task_id,
         lambda: connection.client.get_license_conversion_task(LicenseConversionTaskId=task_id),
     )
+    if not (answer.get("LicenseConversionTaskId") or answer.get("Status")):
+        # botocore takes any text with HTTP 200 for an answer whose members are all absent, a proxy's page too.
+        raise UnreadableAnswerError(
+            task_id=task_id, region=connection.region, reason="what came back is no license conversion task"
+        )
     return _read(answer, connection, task_id)
 
 
@@ -136,8 +153,8 @@ def find_tasks_in_progress(connection: Connection) -> Iterator[dict[str, Convers
         answer = _retrying_throttled(_list_page, connection, query)
         page = {}
         for entry in answer.get("LicenseConversionTasks") or ():
-            task_id = entry.get("LicenseConversionTaskId")
-            if task_id:
+            task_id = entry.get("LicenseConversionTaskId") if entry else None
+            if isinstance(task_id, str) and task_id:
                 page[task_id] = _read(entry, connection, task_id)
         yield page
         token = answer.get("NextToken")
@@ -192,7 +209,7 @@ def to_error(cause: Exception, *, action: str, task_id: str | None, region: str)
     if isinstance(cause, botocore_errors.ClientError):
         return _from_refusal(cause, action=action, task_id=task_id, region=region)
     facts: dict[str, Any] = {"action": action, "task_id": task_id, "region": region}
-    text = to_plain_text(str(cause)).rstrip(".")
+    text = _USER_IN_URL.sub("//", to_plain_text(str(cause))).rstrip(".")
     if isinstance(cause, (botocore_errors.NoCredentialsError, botocore_errors.PartialCredentialsError)):
         return CredentialsError(reason=text, remedy=_SET_CREDENTIALS, **facts)
     if isinstance(cause, _SIGN_IN_ERRORS):
@@ -205,6 +222,12 @@ def to_error(cause: Exception, *, action: str, task_id: str | None, region: str)
             remedy="Run `pulumi config set aws:region REGION`",
             task_id=task_id,
             region=region,
+        )
+    if "Invalid header value" in text:  # Python's HTTP client shows the whole value, which is a token or a signature
+        return CredentialsError(
+            reason="the credentials hold a character that can't be sent, such as a line break",
+            remedy=_SET_CREDENTIALS,
+            **facts,
         )
     if isinstance(cause, _NETWORK_ERRORS):
         return EndpointUnreachableError(reason=text, **facts)
@@ -221,6 +244,9 @@ _SET_CREDENTIALS = (
     "or by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 )
 _SIGN_IN = "Sign in again (`aws sso login`, or whatever gave you the credentials)"
+
+_USER_IN_URL = re.compile(r"//[^/@\s]*@")
+"""A name and a password in an endpoint's URL, which botocore's texts repeat."""
 
 _SIGN_IN_ERRORS = (
     botocore_errors.SSOError,
@@ -258,6 +284,8 @@ def _from_refusal(
     if code in EXPIRED_CODES:
         return CredentialsError(reason=f"the credentials have expired ({code}: {reason})", remedy=_SIGN_IN, **facts)
     if code in REFUSED_CREDENTIAL_CODES:
+        # From its second paragraph on, AWS repeats the request as it was signed, session token included.
+        reason = reason.lstrip().partition("\n")[0].rstrip(".")
         return CredentialsError(
             reason=f"AWS refused the credentials ({code}: {reason})", remedy=_SET_CREDENTIALS, **facts
         )
@@ -271,6 +299,8 @@ def _from_refusal(
         return AccessDeniedError(code=code, reason=reason, **facts)
     if code in FAULT_CODES or status >= 500:
         return ServiceFaultError(reason=f"AWS had a fault of its own ({code}: {reason})", **facts)
+    if code == str(status):  # botocore's stand-in for a code, where the answer has none that AWS gives
+        return UnreadableAnswerError(reason=f"HTTP {status} came back without an error of AWS's", **facts)
     if code in NOT_FOUND_CODES and action == GET_ACTION:
         return TaskNotFoundError(code=code, reason=reason, task_id=task_id, region=region)
     return RequestRefusedError(code=code, reason=reason, **facts)

@@ -271,11 +271,10 @@ class Watcher:
         """Look at every task that is due."""
         now = self._clock()
         with self._wake:
-            # A wait that comes due within the jitter of its interval goes along: together they need one list.
-            due = [w for w in self._waits if w.wants_look and w.next_look - rhythm.JITTER * w.interval <= now]
-            by_list = self._is_list_cheaper(due)
-            if by_list:
-                due = [wait for wait in self._waits if wait.wants_look]
+            wanting = [wait for wait in self._waits if wait.wants_look]
+            # What comes due within the jitter of its interval would go along: together they need one list.
+            by_list = self._is_list_cheaper([w for w in wanting if w.next_look - rhythm.JITTER * w.interval <= now])
+            due = wanting if by_list else [wait for wait in wanting if wait.next_look <= now]
             for wait in due:
                 wait.planned = True
                 wait.in_flight = by_list
