@@ -1,0 +1,296 @@
+"""What is put into Pulumi's plugin process, shown on the real process: these tests fail when Pulumi or gRPC changes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from stacks import LocalStack
+
+from lmconv_resource import host
+from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
+from lmconv_resource.errors import SettingsError
+from lmconv_resource.testing import LocalEngine, Message, UpdateFailedError
+
+REGION = "eu-west-1"
+
+WAITS = """
+import pulumi
+from lmconv_resource import LicenseConversionTask
+
+for n in range(int(pulumi.Config().require("count"))):
+    LicenseConversionTask(f"task-{n}", license_conversion_task_id=f"lct-{n:04}", wait_for_completion=True)
+"""
+
+PLAIN_PROVIDER = """
+import time
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+class Plain(ResourceProvider):
+    def create(self, props):
+        if props.get("divide"):
+            1 / 0
+        return CreateResult("plain", {})
+
+class PlainResource(Resource):
+    def __init__(self, name, props, opts=None):
+        super().__init__(Plain(), name, props, opts)
+"""
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
+    """A License Manager on loopback, and an environment that leads to it."""
+    with serve() as emulator:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI-a-secret-of-the-test")
+        monkeypatch.setenv("AWS_REGION", REGION)
+        yield licensemanager_backends["123456789012"][REGION]
+
+
+def add_running(aws: LicenseManagerBackend, count: int) -> None:
+    for n in range(count):
+        aws.add_task(
+            task_id=f"lct-{n:04}",
+            resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-{n:017x}",
+            source="RunInstances:0800",
+            destination="RunInstances:0002",
+            status="IN_PROGRESS",
+        )
+
+
+class Waiting:
+    """An `up` that waits, in a thread of its own, and the moment when all its waits have shown themselves."""
+
+    def __init__(self, stack: LocalStack, count: int, **settings: Any) -> None:
+        self.error: UpdateFailedError | None = None
+        self.kept: list[Message] = []
+        self.ended = threading.Event()
+        self._shown: set[str] = set()
+        self._count = count
+        self._all_shown = threading.Event()
+        self.engine: LocalEngine = stack.engine(parallel=count + 20, on_message=self._hear, **settings)
+        self._thread = threading.Thread(target=self._up)
+        self._thread.start()
+
+    def _hear(self, message: Message) -> None:
+        if not message.ephemeral:
+            self.kept.append(message)
+        if message.ephemeral and "IN_PROGRESS" in message.text:
+            self._shown.add(message.urn)
+            if len(self._shown) == self._count:
+                self._all_shown.set()
+
+    def _up(self) -> None:
+        try:
+            self.engine.up()
+        except UpdateFailedError as error:
+            self.error = error
+        self.ended.set()
+
+    def wait_until_shown(self, seconds: float = 60.0) -> None:
+        assert self._all_shown.wait(seconds), f"only {len(self._shown)} of {self._count} waits showed themselves"
+
+    def close(self) -> None:
+        self.engine.close()
+        self._thread.join(timeout=30)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[Callable[..., Waiting]]:
+    """Give what starts an `up` with so many waits, and ends it after the test."""
+    started: list[Waiting] = []
+
+    def start(count: int, program: str = WAITS, **settings: Any) -> Waiting:
+        stack = LocalStack(tmp_path, program)
+        (tmp_path / "plain.py").write_text(PLAIN_PROVIDER)
+        stack.config["count"] = str(count)
+        started.append(Waiting(stack, count, **settings))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def test_cancel_ends_every_wait_with_one_line(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
+    """Within 2 s of `Cancel` thirty waits end, each with its own line and without a traceback."""
+    add_running(aws, 30)
+    up = waiting(30)
+    up.wait_until_shown()
+
+    began = time.monotonic()
+    up.engine.cancel()
+    assert up.ended.wait(15)
+
+    assert time.monotonic() - began < 2 + 2  # the engine's own part of it, on a busy machine
+    assert up.error is not None
+    lines = sorted(error.text for error in up.error.errors if "LicenseConversionTask" in error.urn)
+    assert len(lines) == 30
+    for n, line in enumerate(lines):
+        assert line.startswith(f"Waiting for license conversion task lct-{n:04} in eu-west-1: the update was cancelled")
+        assert line.endswith("The conversion goes on in AWS, and the next `pulumi up` picks it up.")
+        assert "\n" not in line.strip()
+
+
+def test_the_plugin_ends_by_itself_when_the_engine_is_gone(
+    waiting: Callable[..., Waiting], aws: LicenseManagerBackend
+) -> None:
+    """A plugin whose engine was killed stops calling AWS and ends, within 5 s."""
+    add_running(aws, 5)
+    up = waiting(5)
+    up.wait_until_shown()
+    plugin = up.engine.plugin
+    assert plugin is not None
+
+    up.engine.kill()
+
+    plugin.wait(timeout=5 + 3)  # and what an interpreter takes to end on a busy machine
+    calls = aws.calls.total()
+    time.sleep(0.5)
+    assert aws.calls.total() == calls
+
+
+def test_waits_hold_up_nobody(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
+    """While 40 tasks wait, a finished task and a resource of another provider are made as if nobody waited."""
+    add_running(aws, 40)
+    aws.add_task(
+        task_id="lct-finished",
+        resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-0",
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        seconds=0,
+    )
+    seconds: dict[str, float] = {}
+
+    def on_step(step: Any) -> None:
+        if step.seconds is not None:
+            seconds[step.urn.rsplit("::", 1)[-1]] = step.seconds
+
+    program = (
+        WAITS
+        + """
+from plain import PlainResource
+LicenseConversionTask("finished", license_conversion_task_id="lct-finished", wait_for_completion=True)
+PlainResource("plain", {})
+"""
+    )
+    up = waiting(40, program, on_step=on_step)
+    up.wait_until_shown()
+    deadline = time.monotonic() + 10
+    while not {"finished", "plain"} <= set(seconds) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert {"finished", "plain"} <= set(seconds)
+    up.engine.cancel()
+    assert up.ended.wait(15)
+
+
+def test_a_bug_keeps_its_traceback(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
+    """An error that no user can act on is shown with all there is, ours being installed or not."""
+    aws.add_task(
+        task_id="lct-0000",
+        resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-0",
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        seconds=0,
+    )
+    up = waiting(1, WAITS + "\nfrom plain import PlainResource\nPlainResource('plain', {'divide': True})\n")
+    assert up.ended.wait(30)
+
+    assert up.error is not None
+    (text,) = [error.text for error in up.error.errors if error.urn.endswith("::plain")]
+    assert "Traceback (most recent call last)" in text
+    assert "ZeroDivisionError" in text
+
+
+def test_nothing_is_printed(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
+    """The provider leaves no line on the stack's row: what it says is said under its resources, or live."""
+    aws.add_task(
+        task_id="lct-0000",
+        resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-0",
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        looks=2,
+    )
+    up = waiting(1)
+    assert up.ended.wait(30)
+
+    assert up.error is None
+    assert up.kept == []
+
+
+# -- where a way is shut -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A main module that looks like the plugin's, in which nothing has been installed yet."""
+    module = ModuleType("__main__")
+    module.traceback = sys.modules["traceback"]  # type: ignore[attr-defined]
+
+    calls = ("Check", "Diff", "Create", "Read", "Update", "Delete", "Cancel")
+    servicer = type("Servicer", (), {name: lambda self: None for name in calls})
+    module.DynamicResourceProviderServicer = servicer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    monkeypatch.setattr(host, "_installed", False)
+    return module
+
+
+def test_all_ways_are_open_in_the_plugin_of_today(main: ModuleType) -> None:
+    """With the installed Pulumi and gRPC nothing is left to be said, and a second time nothing is done."""
+    assert host.install(lambda: None) == []
+    assert host.install(lambda: None) == []
+
+
+def test_each_way_that_is_shut_is_said(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without gRPC's pools and the plugin's `traceback` each missing piece is one sentence, and nothing breaks."""
+    monkeypatch.setattr(host, "_pools_can_be_named", lambda: False)
+    del main.traceback
+
+    assert host.install(lambda: None) == [
+        "Pulumi's plugin serves only four calls at a time: more waits than that hold up other resources.",
+        "Pulumi's plugin does not pass ^C on: press it twice to end a wait.",
+        "Errors are shown with their traceback: read the last line.",
+    ]
+
+
+def test_nothing_is_installed_outside_the_plugin() -> None:
+    """In a program's process, or a test's, there is no host and nothing is touched."""
+    assert host.find_host() is None
+    assert host.install(lambda: None) == []
+
+
+def format_while_handling(error: Exception) -> str:
+    try:
+        raise error
+    except Exception:  # noqa: BLE001 -- whatever it is given
+        return host._PlainTraceback().format_exc()
+
+
+def test_only_our_errors_lose_their_traceback() -> None:
+    """The stand-in for `traceback` gives our sentence for our errors, all there is for others, and the rest as is."""
+    assert format_while_handling(SettingsError(reason="no region is set", remedy="Set one")) == (
+        "Connecting to AWS License Manager for license conversion tasks: no region is set. Set one."
+    )
+    assert format_while_handling(KeyError("bug")).startswith("Traceback (most recent call last)")
+    assert host._PlainTraceback().print_exc is sys.modules["traceback"].print_exc
+
+
+def test_cancel_is_heard_before_it_is_queued() -> None:
+    """The pool that serves `Cancel` tells of it from the thread that hands it in, whatever its worker does."""
+    heard: list[str] = []
+    pool = host._CallPool("test", 1, lambda: heard.append(threading.current_thread().name))
+
+    pool.submit(SimpleNamespace).result(timeout=5)
+    pool.shutdown()
+
+    assert heard == [threading.current_thread().name]
