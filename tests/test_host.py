@@ -271,7 +271,7 @@ def test_nothing_is_installed_outside_the_plugin() -> None:
 
 def format_while_handling(error: Exception) -> str:
     try:
-        raise error
+        raise error  # noqa: TRY301 -- raising it is what this is for
     except Exception:  # noqa: BLE001 -- whatever it is given
         return host._PlainTraceback().format_exc()
 

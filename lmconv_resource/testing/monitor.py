@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pulumi
 import pulumi.runtime
-from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
+from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2
 

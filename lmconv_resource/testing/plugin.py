@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import grpc
-from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
+from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto import provider_pb2_grpc
 

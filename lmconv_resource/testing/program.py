@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi.runtime
-import yaml  # type: ignore[import-untyped]
+import yaml
 from pulumi.runtime import settings
 
 from .monitor import DeploymentMonitor, EngineService

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import json_format  # type: ignore[import-untyped]
-from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime import rpc
 
 PropertyMap = dict[str, Any]
