@@ -8,12 +8,8 @@ stack whose tasks have all ended pays nothing for it.
 from __future__ import annotations
 
 import functools
-import logging
-import os
-import threading
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pulumi.dynamic import (
@@ -27,26 +23,18 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from lmconv_resource import engine as engines
-from lmconv_resource import host, inputs
+from lmconv_resource import inputs, process
 from lmconv_resource.connection import Connection, Settings, connect, find_region
 from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError
-from lmconv_resource.models import FINISHED_STATUSES, OUTPUTS, ConversionTask, TaskStatus
-from lmconv_resource.progress import to_change_text, to_wait_text
-from lmconv_resource.waiter import StopSignal, Wait, Watcher
+from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.progress import to_change_text
+from lmconv_resource.records import differs, is_finished, merge, takes_back, to_record, wants_wait
 
 if TYPE_CHECKING:
     from pulumi.dynamic import Config
 
-log = logging.getLogger("lmconv_resource")
-log.addHandler(logging.NullHandler())  # without one, Python prints warnings to stderr
-
-_FINISHED = frozenset(status.value for status in FINISHED_STATUSES)
-
 _FLAGS = {"wait_for_completion": False, "ignore_failure": False}
 """What the flags are where a program does not give them."""
-
-_stop = StopSignal()
 
 
 class LicenseConversionTaskProvider(ResourceProvider):
@@ -61,9 +49,7 @@ class LicenseConversionTaskProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         """Take the stack's configuration, and mend the process that serves us."""
         self._config = req.config
-        _start_logging()
-        for shut in host.install(functools.partial(_stop.set, "the update was cancelled")):
-            log.warning(shut)
+        process.start()
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""
@@ -85,15 +71,15 @@ class LicenseConversionTaskProvider(ResourceProvider):
         ]
         if replaces:
             return DiffResult(changes=True, replaces=replaces)
-        if _wants_wait(olds, news):
+        if wants_wait(olds, news):
             return DiffResult(changes=True)
-        if olds.get("status") in _FINISHED:
+        if is_finished(olds):
             return DiffResult(changes=False)
         found = self._find(olds, _id).to_outputs()
         change = to_change_text(_id, olds, found)
         if change:
-            _say(news, change)
-        return DiffResult(changes=any(_known(olds.get(name)) != _known(found[name]) for name in OUTPUTS))
+            process.say(news, change)
+        return DiffResult(changes=differs(olds, found))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Look the task up, or wait for its end, and record it."""
@@ -101,14 +87,14 @@ class LicenseConversionTaskProvider(ResourceProvider):
         task = self._follow(props, "create")
         if task.status is TaskStatus.FAILED:
             _warn_of_failure(props, task)
-        return CreateResult(task_id, _record(props, task.to_outputs()))
+        return CreateResult(task_id, to_record(props, task.to_outputs()))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Look the task up for a refresh, where `props` is the record, or for a `get`, where it is the inputs.
 
         A refresh leaves the recorded inputs as they are: they are what the program said.
         """
-        is_record = "status" in props
+        is_record = "is_complete" in props or "status" in props
         read_inputs = None if is_record else {**props, "license_conversion_task_id": id_}
         # `get` and refresh come without a check.
         failures = inputs.find_failures(
@@ -119,26 +105,26 @@ class LicenseConversionTaskProvider(ResourceProvider):
         try:
             task = self._find(props, id_)
         except TaskNotFoundError as error:
-            if props.get("status") not in _FINISHED:
+            if not is_finished(props):
                 raise
-            _say(props, f"The record of the finished task is kept as it was. {error}", "WARNING")
-            return ReadResult(id_, _record(props, props))
-        found = _keep_finished(props, task.to_outputs())
+            process.say(props, f"The record of the finished task is kept as it was. {error}", "WARNING")
+            return ReadResult(id_, to_record(props, props))
+        found = _merge(props, task.to_outputs())
         if is_record:
             change = to_change_text(id_, props, found)
             if change:
-                _say(props, change, "WARNING" if task.status is TaskStatus.FAILED else "INFO")
+                process.say(props, change, "WARNING" if task.status is TaskStatus.FAILED else "INFO")
         if read_inputs is not None:
             read_inputs["region"] = task.region
-        return ReadResult(id_, _record(props, found), read_inputs)
+        return ReadResult(id_, to_record(props, found), read_inputs)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Look the task up again, or wait for its end, and record it."""
         task = self._follow(_news, "update")
-        found = _keep_finished(_olds, task.to_outputs())
+        found = _merge(_olds, task.to_outputs())
         if task.status is TaskStatus.FAILED:
             _warn_of_failure(_news, task)
-        return UpdateResult(_record(_news, found))
+        return UpdateResult(to_record(_news, found))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
@@ -162,7 +148,7 @@ class LicenseConversionTaskProvider(ResourceProvider):
     def _find(self, props: Mapping[str, Any], task_id: str) -> ConversionTask:
         from lmconv_resource.tasks import find_task
 
-        return find_task(self._connect(props, task_id), task_id, _stop.event)
+        return find_task(self._connect(props, task_id), task_id, process.stop.event)
 
     def _follow(self, props: Mapping[str, Any], operation: str) -> ConversionTask:
         """Give the task as it is now, or, with the wait option, as it ended."""
@@ -172,12 +158,12 @@ class LicenseConversionTaskProvider(ResourceProvider):
         connection = self._connect(props, task_id)
         urn = props.get(inputs.URN)
         started = time.monotonic()
-        with _find_pulse():
-            task = _find_watcher(connection).wait_for_task(
+        with process.find_pulse():
+            task = process.find_watcher(connection).wait_for_task(
                 task_id,
                 connection.region,
-                stop=_stop,
-                report=functools.partial(_show_wait, urn),
+                stop=process.stop,
+                report=functools.partial(process.show_wait, urn),
                 timeout_seconds=inputs.find_deadline_seconds(props, operation),
                 poll_interval_seconds=props.get("poll_interval_seconds"),
             )
@@ -186,112 +172,18 @@ class LicenseConversionTaskProvider(ResourceProvider):
         return task
 
 
-def _wants_wait(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """True where the program wants an end, or a success, that the record does not show."""
-    if not news.get("wait_for_completion"):
-        return False
-    return olds.get("status") not in _FINISHED or (
-        olds.get("status") == TaskStatus.FAILED.value and not news.get("ignore_failure")
-    )
-
-
-def _known(value: Any) -> Any:
-    """Give the value without what is None, at any depth: a state may have lost that on its way through the engine."""
-    if isinstance(value, Mapping):
-        return {name: _known(entry) for name, entry in value.items() if entry is not None}
-    return [_known(entry) for entry in value] if isinstance(value, list) else value
-
-
-def _record(props: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what is stored: the outputs, and the URN that a later refresh says its lines under."""
-    return {**{name: outputs.get(name) for name in OUTPUTS}, inputs.URN: props.get(inputs.URN)}
-
-
-def _keep_finished(olds: Mapping[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """Give what was found, unless the record of a finished task says more: it is never overwritten by less."""
-    if olds.get("status") not in _FINISHED:
-        return found
-    if found["status"] != olds["status"]:
-        _say(
-            olds,
-            f"{found['license_conversion_task_id']} is recorded as {olds['status']} and AWS now says "
+def _merge(record: Mapping[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Give what is to be stored, with a warning where AWS takes the end of a task back."""
+    if takes_back(record, found):
+        process.say(
+            record,
+            f"{found['license_conversion_task_id']} is recorded as {record['status']} and AWS now says "
             f"{found['status'] or 'nothing'} of it. The record is kept; look at the task in the AWS console.",
             "WARNING",
         )
-        return {name: olds.get(name) for name in OUTPUTS}
-    return {name: olds.get(name) if found[name] is None else found[name] for name in OUTPUTS}
+    return merge(record, found)
 
 
 def _warn_of_failure(props: Mapping[str, Any], task: ConversionTask) -> None:
     message = " ".join((task.status_message or "AWS gives no status message").split())
-    _say(props, f"{task.task_id} FAILED: {message}", "WARNING")
-
-
-# -- one of each in a process: the engine, its pulse, a watcher for each connection ------------------------------------
-
-_find_engine = functools.lru_cache(maxsize=1)(engines.find_engine)
-_watchers: dict[Connection, Watcher] = {}
-_lock = threading.Lock()
-
-
-def _say(props: Mapping[str, Any], text: str, severity: str = "INFO") -> None:
-    engine = _find_engine()
-    if engine:
-        engine.say(props.get(inputs.URN), text, severity)
-    else:
-        log.log(getattr(logging, severity), text)
-
-
-def _show_wait(urn: str | None, wait: Wait, now: float) -> None:
-    text = to_wait_text(wait, now)
-    log.debug(text)
-    engine = _find_engine()
-    if engine:
-        engine.show(urn, text)
-
-
-def _end_orphan() -> None:
-    """End what an engine that is gone has left behind: the waits, then this process."""
-    _stop.set("Pulumi's engine is gone")
-    host.end_process()
-
-
-@functools.lru_cache(maxsize=1)
-def _find_pulse() -> AbstractContextManager[None]:
-    engine = _find_engine()
-    return engines.Pulse(engine, _end_orphan) if engine else nullcontext()
-
-
-def _find_watcher(connection: Connection) -> Watcher:
-    from lmconv_resource.tasks import find_tasks_in_progress, look_up_task
-
-    with _lock:
-        watcher = _watchers.get(connection)
-        if watcher is None:
-            watcher = _watchers[connection] = Watcher(
-                functools.partial(look_up_task, connection, in_turn=False),
-                functools.partial(find_tasks_in_progress, connection),
-                wait_for_turn=connection.pacer.wait_for_turn,
-                on_note=functools.partial(_say, {}),
-            )
-        return watcher
-
-
-_handlers: list[logging.Handler] = []
-
-
-def _start_logging() -> None:
-    """Send our log to the engine, by the level in LMCONV_LOG; nothing may reach stdout or stderr."""
-    engine = _find_engine()
-    with _lock:
-        if engine is None or _handlers:
-            return
-        _handlers.append(engines.EngineHandler(engine))
-    log.addHandler(_handlers[0])
-    log.propagate = False
-    level = os.environ.get("LMCONV_LOG", "WARNING").upper()
-    try:
-        log.setLevel(level)
-    except ValueError:
-        log.setLevel(logging.WARNING)
-        log.warning("LMCONV_LOG=%s is not a level: give DEBUG, INFO, WARNING or ERROR.", level)
+    process.say(props, f"{task.task_id} FAILED: {message}", "WARNING")

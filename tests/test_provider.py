@@ -14,7 +14,7 @@ from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.rpc import UNKNOWN
 
-from lmconv_resource import provider as providers
+from lmconv_resource import process
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError
 from lmconv_resource.models import OUTPUTS
@@ -260,13 +260,13 @@ def test_an_unknown_log_level_is_said_and_changes_nothing(monkeypatch: pytest.Mo
 
     ears = Ears()
     logger = logging.getLogger("lmconv_resource")
-    monkeypatch.setattr(providers, "_find_engine", lambda: ears)
-    monkeypatch.setattr(providers, "_handlers", [])
+    monkeypatch.setattr(process, "find_engine", lambda: ears)
+    monkeypatch.setattr(process, "_handlers", [])
     monkeypatch.setenv("LMCONV_LOG", "loud")
     before = list(logger.handlers), logger.level, logger.propagate
     try:
-        providers._start_logging()
-        providers._start_logging()
+        process._start_logging()
+        process._start_logging()
     finally:
         logger.handlers, logger.level, logger.propagate = before
 
