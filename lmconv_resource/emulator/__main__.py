@@ -16,7 +16,7 @@ def main() -> int:
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", default=0, type=int, help="the port to listen on (default: one that is free)")
-    parser.add_argument("--scenario", metavar="FILE", help="a JSON file with the tasks to begin with")
+    parser.add_argument("--scenario", metavar="FILE", help="a JSON file with the tasks and faults to begin with")
     arguments = parser.parse_args()
 
     end = threading.Event()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from .exceptions import ValidationException
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from moto.ec2.models.instances import Instance
 
-    from .task import LicenseContext
+    from .task import ConversionTask, LicenseContext
 
 _INSTANCE_ARN = re.compile(r"arn:[^:]+:ec2:(?P<region>[^:]*):(?P<account_id>[^:]*):instance/(?P<instance_id>.+)")
 
@@ -53,3 +54,29 @@ def set_license(instance: Instance, context: LicenseContext, moment: datetime | 
     if context.usage_operation is not None:
         shown = {"usage_operation": context.usage_operation, "usage_operation_update_time": moment}
         vars(instance).update({name: value for name, value in shown.items() if value is not None})
+
+
+def follow(instance: Instance, task: ConversionTask) -> None:
+    """Make DescribeInstances show what the task's end changes once that is due, though nobody looked at the task."""
+    vars(instance)["license_conversion_task"] = task
+    if not hasattr(type(instance), "usage_operation"):
+        instance.__class__ = _make_following(type(instance))
+
+
+@cache
+def _make_following(base: type[Instance]) -> type[Instance]:
+    """Return moto's class, but with the members of the license read after the task's end was applied."""
+
+    def make_property(name: str) -> property:
+        def read(instance: Any) -> Any:
+            # Reading the status brings a task that is due to its end, which sets the license.
+            _ = vars(instance)["license_conversion_task"].status
+            if name in vars(instance):
+                return vars(instance)[name]
+            raise AttributeError(name)
+
+        return property(read)
+
+    # The same name: moto's serializer goes by it.
+    names = ("usage_operation", "usage_operation_update_time")
+    return type(base.__name__, (base,), {name: make_property(name) for name in names})

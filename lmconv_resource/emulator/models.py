@@ -12,7 +12,8 @@ from moto.core.base_backend import BackendDict, BaseBackend
 from moto.moto_api._internal import mock_random
 
 from .exceptions import InvalidParameterValueException, ValidationException
-from .instances import find_instance, require_stopped, set_license
+from .faults import Faults
+from .instances import find_instance, follow, require_stopped, set_license
 from .listing import make_token, read_filters, read_token
 from .task import FAILED, IN_PROGRESS, SUCCEEDED, ConversionTask, Course, LicenseContext, ProductCode
 from .validation import find_value_problem, quote
@@ -20,6 +21,8 @@ from .validation import find_value_problem, quote
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    from .effects import Effect
 
 __all__ = [
     "FAILED",
@@ -62,6 +65,9 @@ class LicenseManagerBackend(BaseBackend):
     calls: Counter[str]
     """How often each operation was called, by its name in AWS, refused calls included."""
 
+    faults: Faults
+    """What goes wrong with calls: nothing, until a test adds faults or a rate limit."""
+
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.clock = time.time
@@ -71,6 +77,7 @@ class LicenseManagerBackend(BaseBackend):
         self.conversion_message = None
         self.tasks = {}
         self.calls = Counter()
+        self.faults = Faults(self._now)
         self._lock = RLock()
 
     def add_task(
@@ -126,13 +133,22 @@ class LicenseManagerBackend(BaseBackend):
         """
         self.tasks[task_id].finish(status, message)
 
-    def admit(self, operation: str) -> None:
-        """Count a call. Every call comes through here first, before its input is checked, with no lock held.
+    def _now(self) -> float:
+        return self.clock()  # asked anew each time, as a test may set another one
+
+    @property
+    def refused(self) -> Counter[str]:
+        """How often the rate limit refused each operation."""
+        return self.faults.refused
+
+    def admit(self, operation: str) -> tuple[Effect, ...]:
+        """Count a call, and return what goes wrong with it. Every call comes through here first, with no lock held.
 
         An error raised here is the call's answer.
         """
         with self._lock:
             self.calls[operation] += 1
+        return self.faults.decide(operation)
 
     def get_license_conversion_task(self, task_id: str) -> dict[str, Any]:
         """Look at one task, and return its members in AWS's words.
@@ -181,7 +197,7 @@ class LicenseManagerBackend(BaseBackend):
     ) -> ConversionTask:
         """Start a conversion, and return its task. When it succeeds, an instance that moto has is changed as well.
 
-        DescribeInstances shows the new usage operation as soon as somebody saw the task's end.
+        DescribeInstances shows the new usage operation from the task's end on.
 
         Raises:
             ValidationException: the resource is being converted already, or is an instance that is not stopped.
@@ -203,9 +219,12 @@ class LicenseManagerBackend(BaseBackend):
                 require_stopped(instance)
                 set_license(instance, old, None)
                 on_success = partial(set_license, instance, new)
-            return self._add(
+            task = self._add(
                 None, course, resource_arn=resource_arn, source=old, destination=new, on_success=on_success
             )
+            if instance is not None:
+                follow(instance, task)
+            return task
 
     def _add(
         self,

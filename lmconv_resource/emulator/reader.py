@@ -1,9 +1,8 @@
-"""Reads values out of a JSON file, each with its place, so that what is wrong can be said in one line."""
+"""Reads values out of JSON, each with its place, so that what is wrong can be said in one line."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ScenarioError(ValueError):
-    """A scenario file cannot be used. Its text is one line: the file, the place in it, and what is wrong there."""
+    """A scenario cannot be used. Its text is one line: the file, the place in it, and what is wrong there."""
 
 
 class _Object(dict[str, Any]):
@@ -25,38 +24,44 @@ class _Object(dict[str, Any]):
 
 
 class Reader:
-    """Reads one file. Every method returns the value it was asked to check, or raises ScenarioError."""
+    """Reads one text, which errors call `name`. Every method returns what it was to check, or raises ScenarioError."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, name: str, text: bytes) -> None:
+        self._name = name
+        self._text = text
+
+    @classmethod
+    def from_file(cls, file: Path) -> Reader:
+        """Return a reader of this file's text."""
+        try:
+            return cls(str(file), file.read_bytes())
+        except OSError as error:
+            raise ScenarioError(f"{file}: {error.strerror}") from error
 
     def load(self) -> Any:
-        """Return the file's JSON value."""
+        """Return the text's JSON value."""
         try:
-            text = self._file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ScenarioError(f"{self._file}: {error.strerror}") from error
+            return json.loads(
+                self._text.decode("utf-8"), object_pairs_hook=_make_object, parse_constant=_refuse_constant
+            )
         except UnicodeDecodeError as error:
-            raise ScenarioError(f"{self._file}: it is not UTF-8 text") from error
-        try:
-            return json.loads(text, object_pairs_hook=_make_object, parse_constant=_refuse_constant)
+            raise ScenarioError(f"{self._name}: it is not UTF-8 text") from error
         except json.JSONDecodeError as error:
-            raise ScenarioError(f"{self._file}: line {error.lineno} column {error.colno}: {error.msg}") from error
+            raise ScenarioError(f"{self._name}: line {error.lineno} column {error.colno}: {error.msg}") from error
         except ValueError as error:
-            raise ScenarioError(f"{self._file}: {error}") from error
+            raise ScenarioError(f"{self._name}: {error}") from error
         except RecursionError as error:
-            raise ScenarioError(f"{self._file}: it is nested too deeply") from error
+            raise ScenarioError(f"{self._name}: it is nested too deeply") from error
 
     def fail(self, place: str, why: str) -> NoReturn:
         """Raise the error for a place such as `tasks[2].status`."""
-        raise ScenarioError(f"{self._file}: {place or 'the whole file'}: {why}")
+        raise ScenarioError(f"{self._name}: {place or 'the whole of it'}: {why}")
 
     def read_members(
         self, value: Any, place: str, *, required: Sequence[str] = (), optional: Sequence[str] = ()
     ) -> dict[str, Any]:
         """Return the object's members: all the required ones, and no others than these and the optional ones."""
-        if not isinstance(value, dict):
-            self.fail(place, f"{quote(value)} is not an object")
+        self.read_object(value, place)
         prefix = f"{place}." if place else ""
         known = (*required, *optional)
         for name in value:
@@ -65,9 +70,15 @@ class Reader:
         for name in required:
             if name not in value:
                 self.fail(f"{prefix}{name}", "is required")
+        return dict(value)
+
+    def read_object(self, value: Any, place: str) -> dict[str, Any]:
+        """Return the object, whatever its members."""
+        if not isinstance(value, dict):
+            self.fail(place, f"{quote(value)} is not an object")
         repeated = getattr(value, "repeated", None)
         if repeated is not None:
-            self.fail(f"{prefix}{repeated}", "is given twice")
+            self.fail(f"{place}.{repeated}" if place else repeated, "is given twice")
         return value
 
     def read_list(self, value: Any, place: str) -> list[Any]:
@@ -110,10 +121,27 @@ class Reader:
         return value
 
     def read_seconds(self, value: Any, place: str) -> float:
-        """Return the number of seconds, not negative and finite."""
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+        """Return the number of seconds, from 0 to 1e9."""
+        if not _is_number(value) or value < 0:
             self.fail(place, f"{quote(value)} is not a number of seconds")
         return float(value)
+
+    def read_number(self, value: Any, place: str) -> float:
+        """Return the number, from -1e9 to 1e9."""
+        if not _is_number(value):
+            self.fail(place, f"{quote(value)} is not a number")
+        return float(value)
+
+    def read_flag(self, value: Any, place: str) -> bool:
+        """Return the true or false."""
+        if not isinstance(value, bool):
+            self.fail(place, f"{quote(value)} is not true or false")
+        return value
+
+
+def _is_number(value: Any) -> bool:
+    # Thirty years in seconds: far above it, sleeping and dates overflow.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e9 <= value <= 1e9
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> _Object:

@@ -1,50 +1,27 @@
-"""Scenario files: which tasks an emulated License Manager begins with.
+"""Scenario files: which tasks an emulated License Manager begins with, and what goes wrong with its calls.
 
-A scenario is one JSON object. Everything but `tasks` may be left out:
-
-    {
-      "region": "us-east-1",           where the tasks are, if they do not say
-      "account_id": "123456789012",    whose they are, and every caller's; moto's own account if left out
-      "page_size": 50,                 the most tasks in one answer of ListLicenseConversionTasks
-      "conversion": {                  what becomes of tasks that clients create
-        "seconds": 10, "status": "SUCCEEDED", "message": "..."
-      },
-      "tasks": [
-        {
-          "id": "lct-0123456789abcdef0",            a random one if left out
-          "resource_arn": "arn:aws:ec2:us-east-1:123456789012:instance/i-0123456789abcdef0",
-          "source": {"usage_operation": "RunInstances:0800"},
-          "destination": {
-            "usage_operation": "RunInstances:0002",
-            "product_codes": [{"product_code_id": "abc", "product_code_type": "marketplace"}]
-          },
-          "seconds": 10,               IN_PROGRESS for so long, from the start of the emulator; or
-          "looks": 3,                  IN_PROGRESS until the third look; with neither, the task has ended
-          "status": "SUCCEEDED",       how it ends: SUCCEEDED, FAILED, or IN_PROGRESS for never
-          "message": "...",            its StatusMessage from then on
-          "region": "eu-west-1"
-        }
-      ]
-    }
+The package's docstring says what is in one.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from .fault_reader import ScenarioFault, read_faults, read_rate_limit
+from .limits import RateLimit
 from .models import licensemanager_backends
 from .reader import Reader, ScenarioError
-from .task import FAILED, IN_PROGRESS, SUCCEEDED, LicenseContext, ProductCode
+from .task import FAILED, IN_PROGRESS, SUCCEEDED, ConversionTask, LicenseContext, ProductCode
 
-__all__ = ["Scenario", "ScenarioError", "ScenarioTask", "load_scenario"]
+__all__ = ["STATUSES", "Scenario", "ScenarioError", "ScenarioTask", "current_account", "load_scenario", "read_tasks"]
 
-_STATUSES = (SUCCEEDED, FAILED, IN_PROGRESS)
+STATUSES = (SUCCEEDED, FAILED, IN_PROGRESS)
 
 
 @dataclass(frozen=True)
@@ -59,24 +36,33 @@ class ScenarioTask:
 class Scenario:
     """A scenario that was read and found right."""
 
-    account_id: str | None
-    page_size: int | None
-    conversion: dict[str, Any]
-    tasks: tuple[ScenarioTask, ...]
+    account_id: str | None = None
+    page_size: int | None = None
+    conversion: dict[str, Any] = field(default_factory=dict)
+    tasks: tuple[ScenarioTask, ...] = ()
+    faults: tuple[ScenarioFault, ...] = ()
+    rate_limit: RateLimit | None = None
 
-    def play(self) -> None:
-        """Put the scenario into the backends: from now on its seconds count."""
-        # As moto finds the account of a caller that it does not know.
-        account_id = self.account_id or os.environ.get("MOTO_ACCOUNT_ID", DEFAULT_ACCOUNT_ID)
-        regions = licensemanager_backends[account_id]
+    def play(self) -> list[ConversionTask]:
+        """Put the scenario into the backends, and return its tasks: from now on its seconds count."""
+        regions = licensemanager_backends[self.account_id or current_account()]
         # Every region, as a client may create or list tasks where the scenario has none.
         for region in regions.regions:
             for name, value in self.conversion.items():
                 setattr(regions[region], f"conversion_{name}", value)
             if self.page_size is not None:
                 regions[region].page_size = self.page_size
-        for task in self.tasks:
-            regions[task.region].add_task(**task.arguments)
+            if self.rate_limit is not None:
+                regions[region].faults.limit_rate(self.rate_limit)
+            for placed in self.faults:
+                if placed.region in (None, region):
+                    regions[region].faults.add(placed.fault)
+        return [regions[task.region].add_task(**task.arguments) for task in self.tasks]
+
+
+def current_account() -> str:
+    """Return the account of a caller that moto does not know."""
+    return os.environ.get("MOTO_ACCOUNT_ID", DEFAULT_ACCOUNT_ID)
 
 
 def load_scenario(file: str | Path) -> Scenario:
@@ -86,30 +72,45 @@ def load_scenario(file: str | Path) -> Scenario:
         ScenarioError: it is not a scenario; one line that names the file, the place in it and what is wrong there.
 
     """
-    reader = Reader(Path(file))
+    reader = Reader.from_file(Path(file))
     top = reader.read_members(
-        reader.load(), "", required=("tasks",), optional=("region", "account_id", "page_size", "conversion")
+        reader.load(),
+        "",
+        required=("tasks",),
+        optional=("region", "account_id", "page_size", "conversion", "faults", "rate_limit"),
     )
     regions = licensemanager_backends[DEFAULT_ACCOUNT_ID].regions
     region = reader.read_choice(top.get("region", "us-east-1"), "region", regions)
-    tasks: list[ScenarioTask] = []
-    seen: dict[tuple[str, str], str] = {}
-    for index, value in enumerate(reader.read_list(top["tasks"], "tasks")):
-        place = f"tasks[{index}]"
-        task = _read_task(reader, value, place, region, regions)
-        task_id = task.arguments["task_id"]
-        first = seen.setdefault((task.region, task_id), place) if task_id else place
-        if first != place:
-            reader.fail(f"{place}.id", f"{json.dumps(task_id)} is the id of {first} too")
-        tasks.append(task)
     return Scenario(
         account_id=reader.read_pattern(top["account_id"], "account_id", r"[0-9]{12}", "12 digits")
         if "account_id" in top
         else None,
         page_size=reader.read_count(top["page_size"], "page_size", 1) if "page_size" in top else None,
         conversion=_read_conversion(reader, top.get("conversion", {}), "conversion"),
-        tasks=tuple(tasks),
+        tasks=read_tasks(reader, top["tasks"], "tasks", region, regions),
+        faults=read_faults(reader, top.get("faults", []), "faults", regions),
+        rate_limit=read_rate_limit(reader, top["rate_limit"], "rate_limit") if "rate_limit" in top else None,
     )
+
+
+def read_tasks(reader: Reader, value: Any, where: str, region: str, regions: list[str]) -> tuple[ScenarioTask, ...]:
+    """Return the tasks of a JSON list; `region` is for those that do not say theirs.
+
+    Raises:
+        ScenarioError: one is not right, or has the id of another; names its place.
+
+    """
+    tasks: list[ScenarioTask] = []
+    seen: dict[tuple[str, str], str] = {}
+    for index, item in enumerate(reader.read_list(value, where)):
+        place = f"{where}[{index}]"
+        task = _read_task(reader, item, place, region, regions)
+        task_id = task.arguments["task_id"]
+        first = seen.setdefault((task.region, task_id), place) if task_id else place
+        if first != place:
+            reader.fail(f"{place}.id", f"{json.dumps(task_id)} is the id of {first} too")
+        tasks.append(task)
+    return tuple(tasks)
 
 
 def _read_task(reader: Reader, value: Any, place: str, region: str, regions: list[str]) -> ScenarioTask:
@@ -143,7 +144,7 @@ def _read_ending(reader: Reader, given: dict[str, Any], place: str) -> dict[str,
     if "looks" in given:
         ending["looks"] = reader.read_count(given["looks"], f"{place}.looks", 0)
     if "status" in given:
-        ending["status"] = reader.read_choice(given["status"], f"{place}.status", _STATUSES)
+        ending["status"] = reader.read_choice(given["status"], f"{place}.status", STATUSES)
     if "message" in given:
         ending["message"] = reader.read_text(given["message"], f"{place}.message")
     if "seconds" in ending and "looks" in ending:

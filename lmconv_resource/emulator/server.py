@@ -14,6 +14,7 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
+from .control import Control
 from .scenario import Scenario, load_scenario
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class _Server(ThreadedWSGIServer):
         self._connections_lock = threading.Lock()
         self._thread: threading.Thread | None = None
         host, port = listener.getsockname()[:2]
-        app = DomainDispatcherApplication(create_backend_app)
+        app = Control(DomainDispatcherApplication(create_backend_app))
         super().__init__(host, port, app, _Handler, fd=listener.fileno())
 
     def process_request(self, request: Any, client_address: Any) -> None:

@@ -1,0 +1,135 @@
+"""Which calls go wrong: a fault is an effect and the calls that it hits; Faults decides for each call, once."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from .effects import Effect, ErrorAnswer
+from .limits import RateLimit, TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OPERATIONS = (
+    "CreateLicenseConversionTaskForResource",
+    "GetLicenseConversionTask",
+    "ListLicenseConversionTasks",
+)
+"""The calls that the emulator has."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An effect, and the calls that it hits: all of them, unless it is told less."""
+
+    effect: Effect
+    operation: str | None = None
+    """Only calls of this operation."""
+    calls: int | None = None
+    """Only the next so many of the calls that it would hit."""
+    share: float = 1.0
+    """Only about so many of the calls, from 0 to 1, at random."""
+    seed: int = 0
+    """With the same seed, the same calls are hit, counted from when the fault was added."""
+    from_seconds: float = 0.0
+    """Only calls so long after the fault was added, on the backend's clock."""
+    until_seconds: float | None = None
+    """Only calls before so long after it was added; None is for ever."""
+
+    def __post_init__(self) -> None:
+        if self.operation is not None and self.operation not in OPERATIONS:
+            raise ValueError(f"operation: it is not one of {', '.join(OPERATIONS)}")
+        if self.calls is not None and self.calls < 1:
+            raise ValueError("calls: it is below 1")
+        if not 0 <= self.share <= 1:
+            raise ValueError("share: it is not in 0 to 1")
+        if self.from_seconds < 0:
+            raise ValueError("from_seconds: it is negative")
+        if self.until_seconds is not None and self.until_seconds <= self.from_seconds:
+            raise ValueError("until_seconds: it is not after from_seconds")
+
+
+class Faults:
+    """The faults and the rate limit of one account and region. Safe to use from several threads."""
+
+    refused: Counter[str]
+    """How often the rate limit refused each operation."""
+
+    injected: Counter[str]
+    """How many calls each kind of effect has hit, refusals by the rate limit not included."""
+
+    sleep: Callable[[float], None]
+    """Waits so many seconds. `time.sleep` unless a test sets its own."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.refused = Counter()
+        self.injected = Counter()
+        self.sleep = time.sleep
+        self._clock = clock
+        self._lock = Lock()
+        self._armed: list[_Armed] = []
+        self._bucket: TokenBucket | None = None
+
+    def add(self, fault: Fault) -> None:
+        """Inject this fault from now on.
+
+        A call is hit by the first fault that fits, in the order they were added; only a SlowAnswer and a ShiftedClock
+        let others hit it as well. A fault that does not hit a call does not count it.
+        """
+        with self._lock:
+            self._armed.append(_Armed(fault, self._clock()))
+
+    def limit_rate(self, limit: RateLimit | None) -> None:
+        """Refuse calls above this rate from now on, before any fault sees them; None refuses none."""
+        with self._lock:
+            self._bucket = TokenBucket(limit, self._clock) if limit is not None else None
+
+    def clear(self) -> None:
+        """Inject nothing and limit nothing from now on. What was counted stays."""
+        with self._lock:
+            self._armed.clear()
+            self._bucket = None
+
+    def decide(self, operation: str) -> tuple[Effect, ...]:
+        """Return what happens to a call that is made now. The call then counts as hit."""
+        hits: list[Effect] = []
+        with self._lock:
+            if self._bucket is not None and not self._bucket.take():
+                self.refused[operation] += 1
+                return (ErrorAnswer(self._bucket.limit.code, "Too many requests have been submitted."),)
+            now = self._clock()
+            for armed in self._armed:
+                if armed.hit(operation, now):
+                    hits.append(armed.fault.effect)
+                    self.injected[armed.fault.effect.kind] += 1
+                    if not armed.fault.effect.lets_others_in:
+                        break
+        return tuple(hits)
+
+
+class _Armed:
+    """A fault that was added, and what is left of it."""
+
+    def __init__(self, fault: Fault, added: float) -> None:
+        self.fault = fault
+        self._added = added
+        self._left = math.inf if fault.calls is None else fault.calls
+        self._random = random.Random(fault.seed)  # noqa: S311 - to be repeatable is the point
+
+    def hit(self, operation: str, now: float) -> bool:
+        """Return whether a call is hit, and count it if so."""
+        fault, age = self.fault, now - self._added
+        if self._left == 0 or fault.operation not in (None, operation):
+            return False
+        if age < fault.from_seconds or (fault.until_seconds is not None and age >= fault.until_seconds):
+            return False
+        if fault.share < 1 and self._random.random() >= fault.share:
+            return False
+        self._left -= 1
+        return True
