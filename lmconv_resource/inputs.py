@@ -92,10 +92,9 @@ def _timeouts_failure(value: Any) -> str | None:
         return f'{_shown(value)} is not CustomTimeouts: give durations by operation, such as create="45m"'
     for operation, text in (value or {}).items():
         seconds = parse_duration(text) if isinstance(text, str) else None
-        if text is not None and not seconds and not is_unknown(text):
-            return (
-                f'{to_plain_text(operation)}={_shown(text)} is not a duration: give one such as "90s", "45m" or "1h30m"'
-            )
+        if not seconds and not is_unknown(text):
+            name = " ".join(to_plain_text(str(operation)).split())
+            return f'{name}={_shown(text)} is not a duration: give one such as "90s", "45m" or "1h30m"'
     return None
 
 

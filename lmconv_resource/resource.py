@@ -82,7 +82,7 @@ class LicenseConversionTask(pulumi.dynamic.Resource, module="lmconv", name="Lice
             region: the task's AWS region. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
             Another
                 region replaces the resource.
-            poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.8 s at first,
+            poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
                 growing to 30 s.
             opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours.
         """

@@ -35,7 +35,9 @@ def poll_interval(waited_seconds: float, fixed_seconds: float | None = None) -> 
     """Give the longest pause, in seconds, before the next look, for a wait that has lasted `waited_seconds`."""
     if fixed_seconds is not None:
         return fixed_seconds
-    return min(LONGEST_SECONDS, max(FIRST_SECONDS, FRACTION * waited_seconds - 2 * LOOK_SECONDS))
+    # What the last look saw is as old as it lasted; an end right after it may be a tenth of its own time late.
+    tenth = FRACTION * (waited_seconds - LOOK_SECONDS) - 2 * LOOK_SECONDS
+    return min(LONGEST_SECONDS, max(FIRST_SECONDS, tenth))
 
 
 def jittered(interval_seconds: float, rng: random.Random) -> float:
