@@ -5,6 +5,9 @@
     ├── CredentialsError                   none found, expired, or refused by AWS
     ├── AccessDeniedError                  the IAM action is not allowed
     ├── TaskNotFoundError                  AWS does not know the id in this region and account
+    ├── NoConversionError                  a resource has no license conversion that could be tracked
+    ├── OtherConversionError               another conversion of the resource is in progress
+    ├── PreflightError                     the resource is not ready to be converted
     ├── RequestRefusedError                any other refusal by AWS
     ├── UnexpectedStatusError              a status that AWS's published model does not have
     ├── TransientError                     worth another try; has .reason
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from lmconv_resource.models import ConversionTask
 
 GET_ACTION = "GetLicenseConversionTask"
+LIST_ACTION = "ListLicenseConversionTasks"
+CREATE_ACTION = "CreateLicenseConversionTaskForResource"
 
 
 def to_duration_text(seconds: float) -> str:
@@ -58,9 +63,20 @@ def _place(task_id: str | None, region: str | None) -> str:
     return f"{task} in {region}" if region else task
 
 
-def _doing(action: str, task_id: str | None, region: str | None) -> str:
-    verb = {"GetLicenseConversionTask": "Looking up", "ListLicenseConversionTasks": "Listing"}.get(action, action)
-    return f"{verb} {_place(task_id, region)}"
+def _doing(action: str, task_id: str | None, region: str | None, resource_arn: str | None = None) -> str:
+    """Say what was being done: an action of License Manager on a task, or one, EC2's too, on a resource."""
+    if resource_arn is None:
+        verb = {GET_ACTION: "Looking up", LIST_ACTION: "Listing"}.get(action, action)
+        return f"{verb} {_place(task_id, region)}"
+    doing = {
+        LIST_ACTION: "Looking for the license conversions of",
+        CREATE_ACTION: "Starting the license conversion of",
+    }.get(action, "Looking at")
+    return f"{doing} {resource_arn} in {region}"
+
+
+def _to_permission(action: str) -> str:
+    return action if ":" in action else f"license-manager:{action}"
 
 
 class SettingsError(LicenseConversionError):
@@ -78,20 +94,36 @@ class CredentialsError(LicenseConversionError):
     """AWS credentials are missing, expired or refused."""
 
     def __init__(
-        self, *, reason: str, remedy: str, task_id: str | None, region: str | None, action: str = GET_ACTION
+        self,
+        *,
+        reason: str,
+        remedy: str,
+        task_id: str | None,
+        region: str | None,
+        action: str = GET_ACTION,
+        resource_arn: str | None = None,
     ) -> None:
-        super().__init__(f"{_doing(action, task_id, region)}: {reason}. {remedy}.", task_id=task_id, region=region)
+        super().__init__(
+            f"{_doing(action, task_id, region, resource_arn)}: {reason}. {remedy}.", task_id=task_id, region=region
+        )
 
 
 class AccessDeniedError(LicenseConversionError):
     """The caller lacks the right to an action of AWS License Manager."""
 
     def __init__(
-        self, *, code: str, reason: str, task_id: str | None, region: str | None, action: str = GET_ACTION
+        self,
+        *,
+        code: str,
+        reason: str,
+        task_id: str | None,
+        region: str | None,
+        action: str = GET_ACTION,
+        resource_arn: str | None = None,
     ) -> None:
         super().__init__(
-            f"{_doing(action, task_id, region)}: AWS denies access ({code}: {reason}). "
-            f"Allow license-manager:{action} in the IAM policy of the credentials in use.",
+            f"{_doing(action, task_id, region, resource_arn)}: AWS denies access ({code}: {reason}). "
+            f"Allow {_to_permission(action)} in the IAM policy of the credentials in use.",
             task_id=task_id,
             region=region,
         )
@@ -110,14 +142,58 @@ class TaskNotFoundError(LicenseConversionError):
         )
 
 
+class NoConversionError(LicenseConversionError):
+    """AWS shows no license conversion of a resource."""
+
+    def __init__(self, *, resource_arn: str, region: str) -> None:
+        super().__init__(
+            f"{_doing(LIST_ACTION, None, region, resource_arn)}: AWS shows none. Check the ARN, the region "
+            f"(set `region` or run `pulumi config set aws:region REGION`) and the account of the credentials.",
+            task_id=None,
+            region=region,
+        )
+        self.resource_arn = resource_arn
+
+
+class OtherConversionError(LicenseConversionError):
+    """A conversion of the resource is in progress, and it is not the one that was asked for."""
+
+    def __init__(self, *, task: ConversionTask, resource_arn: str) -> None:
+        super().__init__(
+            f"{_doing(CREATE_ACTION, task.task_id, task.region, resource_arn)}: license conversion task {task.task_id} "
+            f"is in progress and converts it otherwise. Wait for its end, then run `pulumi up` again.",
+            task_id=task.task_id,
+            region=task.region,
+        )
+        self.task = task
+        self.resource_arn = resource_arn
+
+
+class PreflightError(LicenseConversionError):
+    """The resource is not ready to be converted; nothing was started."""
+
+    def __init__(self, *, reason: str, remedy: str, resource_arn: str, region: str) -> None:
+        super().__init__(
+            f"{_doing(CREATE_ACTION, None, region, resource_arn)}: {reason}. {remedy}.", task_id=None, region=region
+        )
+        self.resource_arn = resource_arn
+
+
 class RequestRefusedError(LicenseConversionError):
     """AWS refused the request for a reason that no other class stands for."""
 
     def __init__(
-        self, *, code: str, reason: str, task_id: str | None, region: str | None, action: str = GET_ACTION
+        self,
+        *,
+        code: str,
+        reason: str,
+        task_id: str | None,
+        region: str | None,
+        action: str = GET_ACTION,
+        resource_arn: str | None = None,
     ) -> None:
         super().__init__(
-            f"{_doing(action, task_id, region)}: AWS refused the request ({code}: {reason}). "
+            f"{_doing(action, task_id, region, resource_arn)}: AWS refused the request ({code}: {reason}). "
             f"Mend what AWS names and run `pulumi up` again.",
             task_id=task_id,
             region=region,
@@ -143,8 +219,18 @@ class TransientError(LicenseConversionError):
 
     remedy = "Run `pulumi up` again in a while"
 
-    def __init__(self, *, reason: str, task_id: str | None, region: str | None, action: str = GET_ACTION) -> None:
-        super().__init__(f"{_doing(action, task_id, region)}: {reason}. {self.remedy}.", task_id=task_id, region=region)
+    def __init__(
+        self,
+        *,
+        reason: str,
+        task_id: str | None,
+        region: str | None,
+        action: str = GET_ACTION,
+        resource_arn: str | None = None,
+    ) -> None:
+        super().__init__(
+            f"{_doing(action, task_id, region, resource_arn)}: {reason}. {self.remedy}.", task_id=task_id, region=region
+        )
         self.reason = _one_line(reason)
 
 

@@ -87,6 +87,29 @@ class LicenseContext:
             ),
         )
 
+    @classmethod
+    def from_inputs(cls, inputs: Mapping[str, Any]) -> LicenseContext:
+        """Read a context as a program gives it and a stack stores it."""
+        return cls(
+            usage_operation=inputs.get("usage_operation"),
+            product_codes=tuple(
+                ProductCode(code.get("product_code_id"), code.get("product_code_type"))
+                for code in inputs.get("product_codes") or ()
+            ),
+        )
+
+    def to_request(self) -> Any:
+        """Give the context as AWS's API takes it; what is not set is left out."""
+        request: dict[str, Any] = {}
+        if self.usage_operation:
+            request["UsageOperation"] = self.usage_operation
+        if self.product_codes:
+            request["ProductCodes"] = [
+                {"ProductCodeId": code.product_code_id, "ProductCodeType": code.product_code_type}
+                for code in self.product_codes
+            ]
+        return request
+
     def to_outputs(self) -> dict[str, Any]:
         """Give the context as a stack stores it."""
         return {

@@ -17,6 +17,9 @@ FASTEST_GAP_SECONDS = 0.05
 SLOWEST_GAP_SECONDS = 10.0
 
 _FIRST_SLOW_GAP_SECONDS = 0.25
+_LONGEST_SLEEP_SECONDS = 0.5
+"""How long a caller that was told to stop may still sleep."""
+
 _RECOVERY = 0.97
 """What each call that gets through makes of the gap. 23 such calls undo one halving: under 5 % of all calls are
 refused."""
@@ -51,13 +54,13 @@ class Pacer:
         """The seconds now kept between the starts of two calls."""
         return self._gap
 
-    def wait_for_turn(self) -> None:
-        """Block until the next call may start."""
+    def wait_for_turn(self, stopped: threading.Event | None = None) -> None:
+        """Block until the next call may start, or until `stopped` is set."""
         # Only the head of the queue looks at the clock. Turns given out ahead would keep their old pace after a
         # refusal.
         with self._queue:
-            while (pause := self._next - self._clock()) > 0:
-                self._sleep(pause)
+            while (pause := self._next - self._clock()) > 0 and not (stopped and stopped.is_set()):
+                self._sleep(min(pause, _LONGEST_SLEEP_SECONDS))
             with self._lock:
                 self._next = self._clock() + self._gap
 

@@ -24,11 +24,12 @@ from pulumi.dynamic import (
 )
 
 from lmconv_resource import inputs, process
-from lmconv_resource.connection import Connection, Settings, connect, find_region
+from lmconv_resource.connection import Connection, connect
 from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.progress import to_change_text
 from lmconv_resource.records import differs, is_finished, merge, takes_back, to_record, wants_wait
+from lmconv_resource.settings import Settings, find_region
 
 if TYPE_CHECKING:
     from pulumi.dynamic import Config

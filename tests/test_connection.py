@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from lmconv_resource import connection
-from lmconv_resource.connection import AssumedRole, Connection, Settings, connect, find_region
+from lmconv_resource.connection import Connection, connect
 from lmconv_resource.emulator import Emulator, serve
 from lmconv_resource.errors import SettingsError
+from lmconv_resource.settings import AssumedRole, Settings, find_region
 
 REGION = "eu-west-1"
 TASK = {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS"}

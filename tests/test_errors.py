@@ -21,9 +21,10 @@ from lmconv_resource.errors import (
     to_duration_text,
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.tasks import to_error
+from lmconv_resource.translation import to_error
 
 TASK_ID, REGION = "lct-1", "eu-west-1"
+ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0"
 MODEL: Any = botocore.session.get_session().get_service_model("license-manager")
 
 WITHOUT_TRANSLATION = {("ListLicenseConversionTasks", "InvalidParameterValueException")}
@@ -40,6 +41,7 @@ TASK = ConversionTask(
 FACTS: dict[str, Any] = {
     "task_id": TASK_ID,
     "region": REGION,
+    "resource_arn": ARN,
     "reason": "why\nso\u2028long",
     "remedy": "Do\r\nthis",
     "code": "SomeException",
@@ -58,9 +60,18 @@ def find_classes() -> list[type[LicenseConversionError]]:
     return [cls for cls in found if inspect.isclass(cls) and issubclass(cls, LicenseConversionError)]
 
 
+def is_about_a_resource(cls: type[LicenseConversionError]) -> bool:
+    """Tell whether the error can't be had without the resource that is converted."""
+    parameter = inspect.signature(cls).parameters.get("resource_arn")
+    return parameter is not None and parameter.default is inspect.Parameter.empty
+
+
 def make(cls: type[LicenseConversionError], **changes: Any) -> LicenseConversionError:
     """Make an error of the class from all the facts that it takes."""
-    parameters = [name for name in inspect.signature(cls).parameters if name not in ("self", "action")]
+    signature = inspect.signature(cls).parameters.values()
+    parameters = [parameter.name for parameter in signature if parameter.default in (inspect.Parameter.empty, None)]
+    if not is_about_a_resource(cls):
+        parameters = [name for name in parameters if name != "resource_arn"]
     facts = {name: {**FACTS, **changes}[name] for name in parameters}
     sentence = [facts.pop("sentence")] if "sentence" in facts else []
     return cls(*sentence, **facts)
@@ -86,7 +97,8 @@ def test_every_error_is_one_line_about_a_place(cls: type[LicenseConversionError]
     assert len(str(error).splitlines()) == 1
     assert str(error).endswith(".")
     assert not re.search(r"\s\s|\.\.", str(error))
-    assert (error.task_id, error.region) == (TASK_ID, REGION)
+    assert error.task_id in (TASK_ID, None if is_about_a_resource(cls) else TASK_ID)
+    assert error.region == REGION
     assert bool(error.__doc__)
 
 
@@ -94,7 +106,13 @@ def test_every_error_is_one_line_about_a_place(cls: type[LicenseConversionError]
     "cls", [c for c in find_classes() if c not in (LicenseConversionError, WaitError)], ids=lambda cls: cls.__name__
 )
 def test_every_sentence_names_the_task_and_the_region(cls: type[LicenseConversionError]) -> None:
-    """Every sentence begins with what was being done, to which task and in which region."""
+    """Every sentence begins with what was being done, to which task or resource and in which region."""
+    if is_about_a_resource(cls):
+        assert re.match(
+            rf"(Looking for the license conversions|Starting the license conversion) of {ARN} in eu-west-1: ",
+            str(make(cls)),
+        )
+        return
     assert re.match(r"(Looking up|Waiting for|Connecting to AWS License Manager for) ", str(make(cls)))
     assert "license conversion task lct-1 in eu-west-1: " in str(make(cls))
 
