@@ -1,6 +1,29 @@
-"""A Pulumi resource that follows AWS License Manager's license conversion tasks to their end."""
+"""Pulumi resources that follow, find and start AWS License Manager's license conversions."""
 
-from lmconv_resource.outputs import LicenseContext, ProductCode
-from lmconv_resource.resource import LicenseConversionTask
+from lmconv_resource.arguments import LicenseContextArgs, ProductCodeArgs
+from lmconv_resource.lookups import (
+    GetOptions,
+    get_license_conversion_task,
+    get_license_conversion_task_output,
+    get_license_conversion_tasks,
+    get_license_conversion_tasks_output,
+)
+from lmconv_resource.outputs import GetLicenseConversionTaskResult, LicenseContext, ProductCode
+from lmconv_resource.resource import LicenseConversion, LicenseConversionTask
+from lmconv_resource.usage_operations import UsageOperation
 
-__all__ = ["LicenseContext", "LicenseConversionTask", "ProductCode"]
+__all__ = [
+    "GetLicenseConversionTaskResult",
+    "GetOptions",
+    "LicenseContext",
+    "LicenseContextArgs",
+    "LicenseConversion",
+    "LicenseConversionTask",
+    "ProductCode",
+    "ProductCodeArgs",
+    "UsageOperation",
+    "get_license_conversion_task",
+    "get_license_conversion_task_output",
+    "get_license_conversion_tasks",
+    "get_license_conversion_tasks_output",
+]

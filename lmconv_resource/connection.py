@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.errors import SettingsError
@@ -17,6 +18,7 @@ from lmconv_resource.settings import AssumedRole, Settings
 if TYPE_CHECKING:
     import boto3
     from botocore.config import Config
+    from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_license_manager import LicenseManagerClient
 
 _TIMEOUT_SECONDS = 10
@@ -25,7 +27,7 @@ _TIMEOUT_SECONDS = 10
 
 @dataclass(frozen=True, eq=False)
 class Connection:
-    """A client, the region it speaks to and the pace that all its callers share."""
+    """A client of License Manager, the region it speaks to and the pace that all its callers share."""
 
     client: LicenseManagerClient
     settings: Settings
@@ -35,6 +37,11 @@ class Connection:
     def region(self) -> str:
         """The region, for the sentences of errors."""
         return self.settings.region
+
+    @property
+    def ec2(self) -> EC2Client:
+        """The client of EC2 with the same settings, made when it is first asked for."""
+        return _find_ec2(self.settings)
 
 
 _connections: dict[Settings, Connection] = {}
@@ -51,7 +58,8 @@ def connect(settings: Settings) -> Connection:
     with _connections_lock:
         connection = _connections.get(settings)
         if connection is None:
-            connection = Connection(_make_client(settings), settings, Pacer())
+            client = _make_client("license-manager", settings, settings.endpoint_url)
+            connection = Connection(client, settings, Pacer())
             _connections[settings] = connection
         return connection
 
@@ -70,14 +78,18 @@ def _make_config() -> Config:
     )
 
 
-def _make_client(settings: Settings) -> LicenseManagerClient:
+@lru_cache
+def _find_ec2(settings: Settings) -> EC2Client:
+    client: EC2Client = _make_client("ec2", settings, settings.ec2_endpoint_url)
+    return client
+
+
+def _make_client(service: str, settings: Settings, endpoint_url: str | None) -> Any:
     from botocore.exceptions import BotoCoreError
 
     try:
-        session = _make_session(settings)
-        return session.client(
-            "license-manager", region_name=settings.region, endpoint_url=settings.endpoint_url, config=_make_config()
-        )
+        session: Any = _make_session(settings)
+        return session.client(service, region_name=settings.region, endpoint_url=endpoint_url, config=_make_config())
     # botocore says ValueError of an endpoint without a scheme, whether it is ours or the environment's.
     except (BotoCoreError, ValueError) as cause:
         raise SettingsError(

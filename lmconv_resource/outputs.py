@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pulumi
 
 
@@ -49,3 +52,32 @@ class LicenseContext(dict[str, object]):
         """The product codes, an empty list where there are none."""
         value: list[ProductCode] = pulumi.get(self, "product_codes")
         return value
+
+
+@pulumi.output_type
+class GetLicenseConversionTaskResult(dict[str, Any]):
+    """A license conversion task as it was looked up: the outputs of `LicenseConversionTask`, as plain values."""
+
+    license_conversion_task_id: str
+    region: str
+    resource_arn: str | None
+    source_license_context: LicenseContext | None
+    destination_license_context: LicenseContext | None
+    status: str | None
+    status_message: str | None
+    start_time: str | None
+    license_conversion_time: str | None
+    end_time: str | None
+    is_complete: bool
+    duration_seconds: float | None
+
+    def __init__(self, outputs: Mapping[str, Any]) -> None:
+        for name, value in outputs.items():
+            pulumi.set(self, name, _to_context(value) if name.endswith("_context") else value)
+
+
+def _to_context(outputs: Mapping[str, Any] | None) -> LicenseContext | None:
+    if outputs is None:
+        return None
+    codes = [ProductCode(**code) for code in outputs["product_codes"]]
+    return LicenseContext(usage_operation=outputs["usage_operation"], product_codes=codes)

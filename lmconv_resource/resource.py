@@ -1,4 +1,4 @@
-"""What programs declare: the resource `LicenseConversionTask`."""
+"""What programs declare: `LicenseConversionTask` tracks a conversion, `LicenseConversion` starts one and tracks it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from typing import Any
 import pulumi
 import pulumi.dynamic
 
+from lmconv_resource.arguments import LicenseContextArgs
+from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.inputs import TIMEOUTS, URN
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.outputs import LicenseContext
 from lmconv_resource.provider import LicenseConversionTaskProvider
 
 
-class LicenseConversionTask(pulumi.dynamic.Resource, module="lmconv", name="LicenseConversionTask"):
-    """Tracks a license conversion task of AWS License Manager, and waits for its end if asked to.
-
-    Declaring one starts nothing in AWS and destroying one undoes nothing there: AWS has no call that cancels or undoes
-    a conversion. Its Pulumi id is the task's id.
-
-    Source: https://docs.aws.amazon.com/license-manager/latest/APIReference/API_GetLicenseConversionTask.html
-    """
+class _TrackedTask(pulumi.dynamic.Resource):
+    """The outputs that both resources have: a license conversion task as AWS shows it."""
 
     license_conversion_task_id: pulumi.Output[str]
     """The task's id, `lct-…`."""
@@ -58,48 +54,78 @@ class LicenseConversionTask(pulumi.dynamic.Resource, module="lmconv", name="Lice
     duration_seconds: pulumi.Output[float | None]
     """Seconds from start to end by AWS's clock; None until it has ended."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Pulumi finds the types of outputs in a class's own annotations only, not in its base's.
+        cls.__annotations__ = {**_TrackedTask.__annotations__, **cls.__annotations__}
+
+    def __init__(
+        self,
+        provider: pulumi.dynamic.ResourceProvider,
+        resource_name: str,
+        inputs: dict[str, Any],
+        opts: pulumi.ResourceOptions | None,
+    ) -> None:
+        urn = pulumi.create_urn(
+            resource_name, f"pulumi-python:{self._resource_type_name}", parent=opts.parent if opts else None
+        )
+        timeouts = _to_timeouts(opts.custom_timeouts if opts else None)
+        props = {**dict.fromkeys(OUTPUTS), **inputs, URN: urn, TIMEOUTS: timeouts}
+        super().__init__(provider, resource_name, props, opts)
+
+
+class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversionTask"):
+    """Tracks a license conversion task of AWS License Manager, and waits for its end if asked to.
+
+    Declaring one starts nothing in AWS and destroying one undoes nothing there: AWS has no call that cancels or undoes
+    a conversion. Its Pulumi id is the task's id.
+
+    Source: https://docs.aws.amazon.com/license-manager/latest/APIReference/API_GetLicenseConversionTask.html
+    """
+
     def __init__(
         self,
         resource_name: str,
         *,
-        license_conversion_task_id: pulumi.Input[str],
+        license_conversion_task_id: pulumi.Input[str] | None = None,
+        resource_arn: pulumi.Input[str] | None = None,
+        follow_newest: pulumi.Input[bool] | None = None,
         wait_for_completion: pulumi.Input[bool] | None = None,
         ignore_failure: pulumi.Input[bool] | None = None,
         region: pulumi.Input[str] | None = None,
         poll_interval_seconds: pulumi.Input[float] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare that the stack tracks a task.
+        """Declare that the stack tracks a task, named by its id or as the newest of a resource.
 
         Args:
             resource_name: the resource's name in the stack.
             license_conversion_task_id: the task's id, `lct-` and letters and digits, at most 50 characters in all.
-                Another id replaces the resource.
+                Another id replaces the resource. Exactly one of this and `resource_arn` is given.
+            resource_arn: the ARN of what is converted, an EC2 instance: its newest task is found, once, and tracked
+                from then on, whatever newer tasks there are. Another ARN replaces the resource.
+            follow_newest: True replaces the tracked task when the resource has a newer one, which a preview shows. Asks
+                AWS at every `up`. Default False.
             wait_for_completion: True blocks the resource, and all that depends on it, until the task has ended; a task
                 that ended FAILED is then an error. Default False: record what AWS says now.
             ignore_failure: True records a FAILED task, with a warning, where waiting for it would be an error. Default
                 False.
             region: the task's AWS region. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
-            Another
-                region replaces the resource.
+                Another region replaces the resource.
             poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
                 growing to 30 s.
             opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours.
         """
-        timeouts = opts.custom_timeouts if opts else None
-        props: dict[str, Any] = dict.fromkeys(OUTPUTS)
-        props.update(
-            license_conversion_task_id=license_conversion_task_id,
-            wait_for_completion=wait_for_completion,
-            ignore_failure=ignore_failure,
-            region=region,
-            poll_interval_seconds=poll_interval_seconds,
-        )
-        props[URN] = pulumi.create_urn(
-            resource_name, f"pulumi-python:{self._resource_type_name}", parent=opts.parent if opts else None
-        )
-        props[TIMEOUTS] = _to_timeouts(timeouts)
-        super().__init__(LicenseConversionTaskProvider(), resource_name, props, opts)
+        inputs = {
+            "license_conversion_task_id": license_conversion_task_id,
+            "resource_arn": resource_arn,
+            "follow_newest": follow_newest,
+            "wait_for_completion": wait_for_completion,
+            "ignore_failure": ignore_failure,
+            "region": region,
+            "poll_interval_seconds": poll_interval_seconds,
+        }
+        super().__init__(LicenseConversionTaskProvider(), resource_name, inputs, opts)
 
     @classmethod
     def get(
@@ -120,6 +146,82 @@ class LicenseConversionTask(pulumi.dynamic.Resource, module="lmconv", name="Lice
         """
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
         return cls(resource_name, license_conversion_task_id=id, region=region, opts=opts)
+
+
+class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion"):
+    """Starts a license conversion in AWS License Manager, once, and tracks its task. Its Pulumi id is the task's id.
+
+    AWS's call to start a conversion has no client token, so a killed `up` could start one twice. What keeps it from
+    happening is this rule, asked before the call and again when an answer to it never arrived:
+
+    | the resource's newest task           | then                                |
+    |--------------------------------------|-------------------------------------|
+    | IN_PROGRESS with the same contexts   | adopt it                            |
+    | SUCCEEDED with the same contexts     | adopt it: the work is done          |
+    | IN_PROGRESS with other contexts      | an error that names that task       |
+    | SUCCEEDED with other contexts        | start                               |
+    | FAILED, with any contexts            | start, after saying why it failed   |
+    | there is none                        | start                               |
+
+    Destroying one undoes nothing: AWS has no such call, and the license stays as it is. Declare one with the contexts
+    exchanged to convert back.
+
+    Source: https://docs.aws.amazon.com/license-manager/latest/APIReference/API_CreateLicenseConversionTaskForResource.html
+    """
+
+    adopted: pulumi.Output[bool]
+    """True if the conversion was found instead of started: in progress or done before this resource was created."""
+
+    verified_usage_operation: pulumi.Output[str | None]
+    """What EC2 bills the instance as after the end; None without the right to ec2:DescribeInstances."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        resource_arn: pulumi.Input[str],
+        source_license_context: pulumi.Input[LicenseContextArgs],
+        destination_license_context: pulumi.Input[LicenseContextArgs],
+        wait_for_completion: pulumi.Input[bool] | None = None,
+        ignore_failure: pulumi.Input[bool] | None = None,
+        preflight: pulumi.Input[bool] | None = None,
+        region: pulumi.Input[str] | None = None,
+        poll_interval_seconds: pulumi.Input[float] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare that a resource is converted.
+
+        Args:
+            resource_name: the resource's name in the stack.
+            resource_arn: the ARN of what is converted, a stopped EC2 instance. Another ARN replaces the resource.
+            source_license_context: what it is licensed as now. Another context replaces the resource.
+            destination_license_context: what it is to be licensed as. Another context replaces the resource.
+            wait_for_completion: False goes on as soon as the conversion has started. Default True: block the resource,
+                and all that depends on it, until the conversion has ended; FAILED is then an error, and the next `up`
+                starts a new conversion.
+            ignore_failure: True records a FAILED conversion, with a warning, and does not try again. Default False.
+            preflight: True checks with EC2 that the instance exists, is stopped, has no stop protection and is billed
+                as `source_license_context` says, before anything is started. Needs ec2:DescribeInstances and
+                ec2:DescribeInstanceAttribute. Default False.
+            region: the AWS region. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config. Another
+                region replaces the resource.
+            poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
+                growing to 30 s.
+            opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours.
+        """
+        inputs = {
+            "resource_arn": resource_arn,
+            "source_license_context": source_license_context,
+            "destination_license_context": destination_license_context,
+            "wait_for_completion": wait_for_completion,
+            "ignore_failure": ignore_failure,
+            "preflight": preflight,
+            "region": region,
+            "poll_interval_seconds": poll_interval_seconds,
+            "adopted": None,
+            "verified_usage_operation": None,
+        }
+        super().__init__(LicenseConversionProvider(), resource_name, inputs, opts)
 
 
 def _to_timeouts(timeouts: Any) -> dict[str, str] | None:

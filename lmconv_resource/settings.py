@@ -52,6 +52,7 @@ class Settings:
     assumed_roles: tuple[AssumedRole, ...] = ()
     endpoint_url: str | None = None
     sts_endpoint_url: str | None = None
+    ec2_endpoint_url: str | None = None
     max_retries: int = _DEFAULT_RETRIES
 
     @classmethod
@@ -80,6 +81,7 @@ class Settings:
             assumed_roles=_to_roles(get("aws:assumeRoles")),
             endpoint_url=endpoints.get("licensemanager") or None,
             sts_endpoint_url=endpoints.get("sts") or None,
+            ec2_endpoint_url=endpoints.get("ec2") or None,
             max_retries=_to_retries(get("aws:maxRetries")),
         )
 

@@ -16,7 +16,7 @@ from lmconv_resource.inputs import (
     TIMEOUTS,
     Failure,
     find_deadline_seconds,
-    find_failures,
+    find_task_failures,
     is_unknown,
     parse_duration,
 )
@@ -40,24 +40,24 @@ NAMES = {
 
 def find_reasons(**changes: Any) -> list[str]:
     """Give the lines that a user sees, with `changes` made to good inputs."""
-    return [failure.reason for failure in find_failures({**GOOD, **changes})]
+    return [failure.reason for failure in find_task_failures({**GOOD, **changes})]
 
 
 def test_good_inputs_pass() -> None:
     """Nothing is said of inputs that are as they should be, whether the optional ones are there or not."""
-    assert find_failures(GOOD) == []
+    assert find_task_failures(GOOD) == []
     assert find_reasons(poll_interval_seconds=10, **{TIMEOUTS: {"create": "1h30m", "update": "45m"}}) == []
     assert find_reasons(poll_interval_seconds=None, **{TIMEOUTS: None}) == []
 
 
 def test_every_failure_is_told() -> None:
     """All that is wrong is said at once, in the order in which the resource takes its arguments."""
-    failures = find_failures({"wait_for_completion": "yes", "ignore_failure": None, "region": None})
+    failures = find_task_failures({"wait_for_completion": "yes", "ignore_failure": None, "region": None})
     assert failures == [
         Failure(
             "license_conversion_task_id",
             "license_conversion_task_id is missing: give the id that AWS License Manager shows for the conversion "
-            "(lct-…)",
+            "(lct-…), or the resource_arn of what is converted",
         ),
         Failure("wait_for_completion", "wait_for_completion 'yes' is not a boolean: give True or False"),
         Failure("ignore_failure", "ignore_failure None is not a boolean: give True or False"),
@@ -166,7 +166,7 @@ def test_unknown_values_pass(unknown: Any) -> None:
     """What a preview can't know yet is no failure, for any input."""
     assert is_unknown(unknown)
     assert not is_unknown("lct-1")
-    assert find_failures(dict.fromkeys(NAMES, unknown)) == []
+    assert find_task_failures(dict.fromkeys(NAMES, unknown)) == []
     assert find_reasons(**{TIMEOUTS: {"create": unknown}}) == []
 
 
@@ -242,7 +242,7 @@ JSON = st.recursive(
 def test_any_value_passes_or_is_named(name: str, value: Any) -> None:
     """Any value at all passes, and can then be used, or is one line that begins with the property's name."""
     inputs = {**GOOD, name: value}
-    failures = find_failures(inputs)
+    failures = find_task_failures(inputs)
     if not failures:
         assert is_unknown(value) or find_deadline_seconds(inputs, "create") > 0
         return

@@ -1,0 +1,57 @@
+# `make help` says what there is. Needed beforehand: Python 3.10 or newer, and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.installed
+SOURCES := lmconv_resource tests examples/demo $(patsubst %/__main__.py,%,$(wildcard benchmarks/__main__.py))
+# Each is a program of its own, named __main__, so mypy takes them one by one.
+PROGRAMS := __main__.py $(wildcard examples/*/__main__.py)
+# --no-compile: pulumi-aws alone has 3000 modules, of which a few are ever imported.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+
+.PHONY: help demo test bench clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' Makefile | while read -r make target text; do \
+	    printf '  make %-6s %s\n' "$$target" "$$text"; done
+
+demo: $(STAMPS)/demo ## Follow a conversion with Pulumi to its end, on a License Manager that runs here
+	@$(BIN)/python examples/demo/demo.py
+
+test: $(STAMPS)/dev ## Check format, lint and types, and run the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(SOURCES)
+	@for program in $(PROGRAMS); do echo "$(BIN)/mypy $$program"; $(BIN)/mypy $$program || exit 1; done
+	$(BIN)/python -m pytest -n auto --cov=lmconv_resource --cov-branch --cov-report=term:skip-covered
+
+bench: $(STAMPS)/dev ## Measure what it costs
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove all that was made here, the virtual environment too
+	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* .pulumi-local
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/demo: $(STAMPS)/venv
+	@echo "Installing the project and its License Manager into $(VENV)"
+	@$(PIP_INSTALL) --editable '.[emulator]'
+	@touch $@
+
+# What the tests need includes what the demo needs.
+$(STAMPS)/dev: $(STAMPS)/venv
+	@echo "Installing the project and its tools into $(VENV)"
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@ $(STAMPS)/demo
+
+# A virtual environment that `pulumi install` has made is taken as it is, if its Python works.
+$(STAMPS)/venv: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "Python 3.10 or newer is needed, and there is no $(PYTHON). Try: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed, \
+	and $(PYTHON) is %d.%d. Try: make PYTHON=/path/to/python3" % sys.version_info[:2])'
+	@$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
+	    || $(PYTHON) -m venv --clear $(VENV)
+	@mkdir -p $(STAMPS)
+	@touch $@

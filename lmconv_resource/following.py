@@ -1,0 +1,155 @@
+"""What both providers share: settings, looking a task up, following it to its end, and reading it again."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pulumi.dynamic import CheckFailure, CheckResult, ConfigureRequest, DiffResult, ReadResult, ResourceProvider
+
+from lmconv_resource import inputs, process
+from lmconv_resource.connection import Connection, connect
+from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError
+from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.progress import to_change_text
+from lmconv_resource.records import differs, is_finished, merge, takes_back, to_record
+from lmconv_resource.settings import Settings, find_region
+
+if TYPE_CHECKING:
+    from pulumi.dynamic import Config
+
+
+class TaskProvider(ResourceProvider):
+    """The base of the providers. One object serves all resources of a program, from many threads at once."""
+
+    # What is serialized is a reference to the class, about 80 bytes with nothing worth hiding; as a secret it would
+    # only make every state depend on the secrets provider.
+    serialize_as_secret_always = False
+
+    _config: Config | None = None
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Take the stack's configuration, and mend the process that serves us."""
+        self._config = req.config
+        process.start()
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Look the task up for a refresh, where `props` is the record, or for a `get`, where it is the inputs.
+
+        A refresh leaves the recorded inputs as they are: they are what the program said.
+        """
+        is_record = "is_complete" in props or "status" in props
+        # `get` and refresh come without a check.
+        place = {"license_conversion_task_id": id_, "region": self._find_region(props)}
+        failures = inputs.find_failures(place, inputs.GET_RULES)
+        if failures:
+            raise SettingsError(reason=failures[0].reason, remedy="Mend it in the program", task_id=id_)
+        try:
+            task = self._find(props, id_)
+        except TaskNotFoundError as error:
+            if not is_finished(props):
+                raise
+            process.say(props, f"The record of the finished task is kept as it was. {error}", "WARNING")
+            return ReadResult(id_, dict(props))
+        found = _merge(props, task)
+        change = to_change_text(id_, props, found) if is_record else None
+        if change:
+            process.say(props, change, "WARNING" if task.status is TaskStatus.FAILED else "INFO")
+        outs = {**self._find_extras(props, task), **to_record(props, found)}
+        return ReadResult(id_, outs, None if is_record else {**props, **place})
+
+    # -- for the providers -------------------------------------------------------------------------------------------
+
+    def _to_check_result(self, checked: dict[str, Any], failures: list[inputs.Failure]) -> CheckResult:
+        """Give what the engine is told of a check."""
+        return CheckResult(checked, [CheckFailure(failure.property, failure.reason) for failure in failures])
+
+    def _fill_in(self, news: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the inputs with what the program left out.
+
+        Raises:
+            SettingsError: the shared AWS config can't be read.
+        """
+        checked = {**defaults, **news}
+        checked["region"] = checked.get("region") or find_region(self._get)
+        return checked
+
+    def _diff_task(self, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> DiffResult:
+        """Tell whether a task recorded as running has changed; say it if it has."""
+        found = self._find(olds, id_).to_outputs()
+        change = to_change_text(id_, olds, found)
+        if change:
+            process.say(news, change)
+        return DiffResult(changes=differs(olds, found))
+
+    def _find_extras(self, props: Mapping[str, Any], task: ConversionTask) -> dict[str, Any]:
+        """Give the outputs that a provider adds to those of the task."""
+        return {}
+
+    def _get(self, key: str) -> Any:
+        return self._config.get(key) if self._config else None
+
+    def _find_region(self, props: Mapping[str, Any]) -> str | None:
+        return find_region(self._get, props.get("region"))
+
+    def _connect(self, props: Mapping[str, Any], task_id: str | None) -> Connection:
+        region = self._find_region(props)
+        if region is None:
+            raise SettingsError(
+                reason="no region is set", remedy="Run `pulumi config set aws:region REGION`", task_id=task_id
+            )
+        return connect(Settings.from_config(self._get, region))
+
+    def _find(self, props: Mapping[str, Any], task_id: str) -> ConversionTask:
+        from lmconv_resource.tasks import find_task
+
+        return find_task(self._connect(props, task_id), task_id, process.stop.event)
+
+    def _follow(self, props: Mapping[str, Any], task_id: str, operation: str) -> ConversionTask:
+        """Give the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error."""
+        if not props.get("wait_for_completion"):
+            task = self._find(props, task_id)
+        else:
+            started = time.monotonic()
+            task = self._wait(props, task_id, inputs.find_deadline_seconds(props, operation))
+            if task.status is TaskStatus.FAILED and not props.get("ignore_failure"):
+                raise ConversionFailedError(task=task, waited_seconds=time.monotonic() - started)
+        if task.status is TaskStatus.FAILED:
+            message = " ".join((task.status_message or "AWS gives no status message").split())
+            process.say(props, f"{task.task_id} FAILED: {message}", "WARNING")
+        return task
+
+    def _wait(self, props: Mapping[str, Any], task_id: str, timeout_seconds: float) -> ConversionTask:
+        connection = self._connect(props, task_id)
+        with process.find_pulse():
+            return process.find_watcher(connection).wait_for_task(
+                task_id,
+                connection.region,
+                stop=process.stop,
+                report=functools.partial(process.show_wait, props.get(inputs.URN)),
+                timeout_seconds=timeout_seconds,
+                poll_interval_seconds=props.get("poll_interval_seconds"),
+            )
+
+    def _update(self, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
+        """Follow the task again, and give what is to be stored."""
+        task = self._follow({**news, "region": news.get("region") or olds.get("region")}, id_, "update")
+        return {**self._find_extras(olds, task), **to_record(news, _merge(olds, task))}
+
+
+def _merge(record: Mapping[str, Any], task: ConversionTask) -> dict[str, Any]:
+    """Give what is to be stored, with a warning where AWS takes the end of a task back."""
+    found = task.to_outputs()
+    if takes_back(record, found):
+        process.say(
+            record,
+            f"{task.task_id} is recorded as {record['status']} and AWS now says {found['status'] or 'nothing'} of it. "
+            "The record is kept; look at the task in the AWS console.",
+            "WARNING",
+        )
+    return merge(record, found)

@@ -1,0 +1,122 @@
+"""Functions in the manner of Pulumi's data sources: look tasks up while the program runs.
+
+They use the settings that the resources use, wait for nothing, and import boto3 only when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi.runtime
+
+from lmconv_resource import inputs
+from lmconv_resource.errors import LicenseConversionError, SettingsError
+from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.outputs import GetLicenseConversionTaskResult
+
+
+@dataclass(frozen=True)
+class GetOptions:
+    """Options of the functions below, in the manner of `pulumi.InvokeOptions`."""
+
+    region: str | None = None
+    """The AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config."""
+
+
+def get_license_conversion_task(id: str, *, opts: GetOptions | None = None) -> GetLicenseConversionTaskResult:
+    """Look a task up by its id.
+
+    Args:
+        id: the task's id, `lct-…`.
+        opts: the region to ask.
+
+    Raises:
+        pulumi.RunError: the task could not be looked up; its text is one line.
+    """
+    try:
+        _check({"license_conversion_task_id": id}, inputs.GET_RULES, opts)
+        connection = _connect(opts)
+        from lmconv_resource.tasks import find_task
+
+        return _to_result(find_task(connection, id))
+    except LicenseConversionError as error:
+        raise pulumi.RunError(str(error)) from error
+
+
+def get_license_conversion_task_output(
+    id: pulumi.Input[str], *, opts: GetOptions | None = None
+) -> pulumi.Output[GetLicenseConversionTaskResult]:
+    """Look a task up by its id, which may be another resource's output."""
+    return pulumi.Output.from_input(id).apply(lambda known: get_license_conversion_task(known, opts=opts))
+
+
+def get_license_conversion_tasks(
+    *,
+    resource_arns: Sequence[str] | None = None,
+    statuses: Sequence[str] | None = None,
+    opts: GetOptions | None = None,
+) -> list[GetLicenseConversionTaskResult]:
+    """List the tasks of the account in the region, oldest first; an empty list is a result.
+
+    Args:
+        resource_arns: only tasks of these resources. AWS takes one a call, so each costs a call.
+        statuses: only tasks with one of these: `IN_PROGRESS`, `SUCCEEDED`, `FAILED`.
+        opts: the region to ask.
+
+    Raises:
+        pulumi.RunError: the tasks could not be listed; its text is one line.
+    """
+    try:
+        _check({"resource_arns": resource_arns, "statuses": statuses}, inputs.LIST_RULES, opts)
+        connection = _connect(opts)
+        from lmconv_resource.tasks import find_tasks
+
+        wanted = None if statuses is None else {TaskStatus(status) for status in statuses}
+        only = next(iter(wanted)) if wanted and len(wanted) == 1 else None
+        found = [
+            task
+            for arn in (dict.fromkeys(resource_arns) if resource_arns is not None else [None])
+            for task in find_tasks(connection, resource_arn=arn, status=only)
+            if wanted is None or task.status in wanted
+        ]
+        return [_to_result(task) for task in sorted(found, key=lambda task: (str(task.start_time), task.task_id))]
+    except LicenseConversionError as error:
+        raise pulumi.RunError(str(error)) from error
+
+
+def get_license_conversion_tasks_output(
+    *,
+    resource_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
+    statuses: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
+    opts: GetOptions | None = None,
+) -> pulumi.Output[list[GetLicenseConversionTaskResult]]:
+    """List the tasks of the account in the region, where ARNs or statuses may be other resources' outputs."""
+    given = pulumi.Output.all(pulumi.Output.from_input(resource_arns), pulumi.Output.from_input(statuses))
+    return given.apply(lambda known: get_license_conversion_tasks(resource_arns=known[0], statuses=known[1], opts=opts))
+
+
+def _connect(opts: GetOptions | None) -> Any:
+    from lmconv_resource.connection import connect
+    from lmconv_resource.settings import Settings
+
+    region = _find_region(opts)
+    return connect(Settings.from_config(pulumi.runtime.get_config, region or ""))
+
+
+def _find_region(opts: GetOptions | None) -> str | None:
+    from lmconv_resource.settings import find_region
+
+    return find_region(pulumi.runtime.get_config, opts.region if opts else None)
+
+
+def _check(given: dict[str, Any], rules: dict[str, inputs.Rule], opts: GetOptions | None) -> None:
+    failures = inputs.find_failures({**given, "region": _find_region(opts)}, rules)
+    if failures:
+        raise SettingsError(reason=failures[0].reason, remedy="Mend it in the program")
+
+
+def _to_result(task: ConversionTask) -> GetLicenseConversionTaskResult:
+    return GetLicenseConversionTaskResult(task.to_outputs())

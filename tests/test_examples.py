@@ -1,0 +1,231 @@
+"""The programs that users start from: the root's and the examples', run as they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pulumi import automation
+from pulumi.runtime import rpc
+
+from lmconv_resource.emulator import serve
+from lmconv_resource.models import OUTPUTS
+from lmconv_resource.testing import LocalEngine, UpdateFailedError
+
+PROJECT = Path(__file__).parent.parent
+PROGRAMS = [PROJECT, PROJECT / "examples" / "track", PROJECT / "examples" / "wait-then-start"]
+DONE, RUNNING, FAILED = "lct-0000000000000000a", "lct-0000000000000000b", "lct-0000000000000000c"
+INSTANCE_ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
+CONTEXTS = {"source": {"usage_operation": "RunInstances:0800"}, "destination": {"usage_operation": "RunInstances:0002"}}
+
+Emulate = Callable[..., AbstractContextManager[None]]
+needs_pulumi = pytest.mark.skipif(shutil.which("pulumi") is None, reason="the pulumi command is not on PATH")
+
+
+@pytest.fixture
+def emulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Emulate:
+    """Serves a License Manager with tasks given by id: what their scenario has beyond the common."""
+
+    @contextmanager
+    def emulate(**tasks: dict[str, Any]) -> Iterator[None]:
+        scenario = {
+            "region": "eu-west-1",
+            "tasks": [{"id": i, "resource_arn": INSTANCE_ARN, **CONTEXTS, **more} for i, more in tasks.items()],
+        }
+        file = tmp_path / "scenario.json"
+        file.write_text(json.dumps(scenario))
+        with serve(file) as emulator:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
+            yield
+
+    return emulate
+
+
+class Cloud(pulumi.runtime.Mocks):
+    """Plays pulumi-aws: records what it is asked for, and when."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, tuple[Mapping[str, Any], datetime]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        inputs = {name: rpc.unwrap_rpc_secret(value) for name, value in args.inputs.items()}
+        self.asked[args.typ] = (inputs, datetime.now(timezone.utc))
+        return f"{args.name}-id", dict(args.inputs)
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        raise AssertionError(args.token)
+
+
+@contextmanager
+def real_stack(program: Path, folder: Path) -> Iterator[automation.Stack]:
+    """Give a stack of a copy of the program on the real engine, with all that belongs to it in `folder`."""
+    copy = folder / "program"
+    copy.mkdir()
+    for name in ("Pulumi.yaml", "__main__.py"):
+        shutil.copy(program / name, copy)
+    (copy / ".venv").symlink_to(sys.prefix, target_is_directory=True)
+    (folder / "home").mkdir()
+    environment = {
+        "PULUMI_BACKEND_URL": folder.as_uri(),
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    }
+    options = automation.LocalWorkspaceOptions(env_vars=environment)
+    stack = automation.create_stack("test", work_dir=str(copy), opts=options)
+    stack.set_config("aws:region", automation.ConfigValue("eu-west-1"))
+    yield stack
+    stack.destroy()
+
+
+def plain(outputs: Mapping[str, automation.OutputValue]) -> dict[str, Any]:
+    return {name: output.value for name, output in outputs.items()}
+
+
+def check_root_outputs(outputs: Mapping[str, Any]) -> None:
+    assert {*OUTPUTS, "note"} == set(outputs)
+    assert outputs["status"] == "SUCCEEDED"
+    assert outputs["region"] == "eu-west-1"
+    assert outputs["is_complete"] is True
+    assert outputs["note"] == {
+        "resource": INSTANCE_ARN,
+        "from": "RunInstances:0800",
+        "to": "RunInstances:0002",
+        "at": outputs["license_conversion_time"],
+    }
+
+
+def check_tracked(outputs: Mapping[str, Any]) -> None:
+    assert outputs == {
+        "tasks": {
+            DONE: {"status": "SUCCEEDED", "message": "fine", "usage_operation": "RunInstances:0002"},
+            RUNNING: {"status": "IN_PROGRESS", "message": None, "usage_operation": "RunInstances:0002"},
+            FAILED: {"status": "FAILED", "message": "not stopped", "usage_operation": "RunInstances:0002"},
+        },
+        "all_complete": False,
+    }
+
+
+TRACKED = {
+    DONE: {"status": "SUCCEEDED", "message": "fine"},
+    RUNNING: {"status": "IN_PROGRESS"},
+    FAILED: {"status": "FAILED", "message": "not stopped"},
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
+def test_a_program_is_short_and_says_what_it_is_configured_with(program: Path) -> None:
+    assert len((program / "__main__.py").read_text().splitlines()) <= 40
+    project = yaml.safe_load((program / "Pulumi.yaml").read_text())
+    assert project["runtime"] == {"name": "python", "options": {"toolchain": "pip", "virtualenv": ".venv"}}
+    assert all(setting["description"] and setting["type"] for setting in project["config"].values())
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
+def test_requirements_refer_to_the_project(program: Path) -> None:
+    lines = [line for line in (program / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    (line,) = lines
+    flag, _, path = line.partition(" ")
+    assert flag == "-e"
+    assert (program / path.partition("[")[0]).resolve() == PROJECT
+
+
+def test_the_root_program_follows_a_task_to_its_end_and_exports_every_output(emulate: Emulate) -> None:
+    config = {"licenseConversionTaskId": DONE, "aws:region": "eu-west-1"}
+    with emulate(**{DONE: {"seconds": 1, "message": "done"}}), LocalEngine(PROJECT, config=config) as engine:
+        result = engine.up()
+        check_root_outputs(result.outputs)
+        assert engine.up().changes == {"same": 3}
+
+
+def test_the_root_program_takes_its_region_from_its_own_setting_first(emulate: Emulate) -> None:
+    config = {"licenseConversionTaskId": DONE, "region": "eu-west-1", "aws:region": "us-east-1"}
+    with emulate(**{DONE: {"message": "done"}}), LocalEngine(PROJECT, config=config) as engine:
+        check_root_outputs(engine.up().outputs)
+
+
+def test_the_root_program_does_not_wait_where_it_is_told_so(emulate: Emulate) -> None:
+    config = {"licenseConversionTaskId": RUNNING, "waitForCompletion": False, "aws:region": "eu-west-1"}
+    with emulate(**{RUNNING: {"status": "IN_PROGRESS"}}), LocalEngine(PROJECT, config=config) as engine:
+        outputs = engine.up().outputs
+    assert outputs["status"] == "IN_PROGRESS"
+    assert outputs["note"].get("at") is None
+
+
+@needs_pulumi
+def test_the_root_program_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path) -> None:
+    with emulate(**{DONE: {"seconds": 1, "message": "done"}}), real_stack(PROJECT, tmp_path) as stack:
+        stack.set_config("licenseConversionTaskId", automation.ConfigValue(DONE))
+        check_root_outputs(plain(stack.up().outputs))
+        assert stack.up().summary.resource_changes == {"same": 3}
+
+
+def test_track_shows_each_task_also_one_that_failed(emulate: Emulate) -> None:
+    config = {"taskIds": [DONE, RUNNING, FAILED], "aws:region": "eu-west-1"}
+    with emulate(**TRACKED), LocalEngine(PROJECT / "examples" / "track", config=config) as engine:
+        check_tracked(engine.up().outputs)
+
+
+def test_track_waits_for_all_where_it_is_told_so(emulate: Emulate) -> None:
+    config = {"taskIds": [DONE, FAILED], "waitForCompletion": True, "aws:region": "eu-west-1"}
+    tasks = {DONE: {"seconds": 1}, FAILED: {"looks": 2, "status": "FAILED"}}
+    with emulate(**tasks), LocalEngine(PROJECT / "examples" / "track", config=config) as engine:
+        outputs = engine.up().outputs
+    assert {task_id: task["status"] for task_id, task in outputs["tasks"].items()} == {
+        DONE: "SUCCEEDED",
+        FAILED: "FAILED",
+    }
+    assert outputs["all_complete"] is True
+
+
+@needs_pulumi
+def test_track_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path) -> None:
+    with emulate(**TRACKED), real_stack(PROJECT / "examples" / "track", tmp_path) as stack:
+        for index, task_id in enumerate(TRACKED):
+            stack.set_config(f"taskIds[{index}]", automation.ConfigValue(task_id), path=True)
+        check_tracked(plain(stack.up().outputs))
+
+
+def test_wait_then_start_starts_the_instance_once_the_task_has_ended(emulate: Emulate) -> None:
+    cloud, config = Cloud(), {"licenseConversionTaskId": DONE, "aws:region": "eu-west-1"}
+    program = PROJECT / "examples" / "wait-then-start"
+    with emulate(**{DONE: {"seconds": 2}}), LocalEngine(program, config=config, mocks=cloud) as engine:
+        result = engine.up()
+    state, started = cloud.asked["aws:ec2transitgateway/instanceState:InstanceState"]
+    parameter, written = cloud.asked["aws:ssm/parameter:Parameter"]
+    ended = result.resource("conversion").outputs["end_time"]
+    assert state == {"instanceId": "i-0123456789abcdef0", "state": "running"}
+    assert written >= started >= datetime.fromisoformat(ended.replace("Z", "+00:00"))
+    assert {name: value for name, value in parameter.items() if name != "value"} == {
+        "name": "/license-conversions/latest",
+        "type": "String",
+    }
+    assert json.loads(parameter["value"]) == {
+        "instance": "i-0123456789abcdef0",
+        "usage_operation": "RunInstances:0002",
+        "status": "SUCCEEDED",
+        "ended": ended,
+    }
+    assert result.outputs == {"instance_state": "running", "outcome_parameter": "/license-conversions/latest"}
+
+
+def test_wait_then_start_starts_nothing_where_the_task_failed(emulate: Emulate) -> None:
+    cloud, config = Cloud(), {"licenseConversionTaskId": FAILED, "aws:region": "eu-west-1"}
+    program = PROJECT / "examples" / "wait-then-start"
+    with (
+        emulate(**{FAILED: {"status": "FAILED", "message": "not stopped"}}),
+        LocalEngine(program, config=config, mocks=cloud) as engine,
+        pytest.raises(UpdateFailedError, match="not stopped"),
+    ):
+        engine.up()
+    assert cloud.asked == {}
