@@ -46,7 +46,7 @@ def make_wait(**members: Any) -> Wait:
             {"task": make_task("IN_PROGRESS", "converting"), "planned": True},
             "lct-1 IN_PROGRESS for 3m20s, looking now: converting",
         ),
-        ({"task": make_task("IN_PROGRESS"), "next_look": 1100.0}, "lct-1 IN_PROGRESS for 3m20s, next look in 0s"),
+        ({"task": make_task("IN_PROGRESS"), "next_look": 1100.0}, "lct-1 IN_PROGRESS for 3m20s, next look in 1s"),
         ({"task": make_task("SUCCEEDED", "done", 2530)}, "lct-1 SUCCEEDED after 42m10s"),
         ({"task": make_task("FAILED", "no")}, "lct-1 FAILED after 3m20s"),
     ],
