@@ -17,7 +17,9 @@ def to_wait_text(wait: Wait, now: float) -> str:
         seconds = wait.waited(now) if took is None else took
         return f"{wait.task_id} {wait.task.status.value} after {to_duration_text(seconds)}"
     status = wait.task.status.value if wait.task and wait.task.status else "not seen yet"
-    following = "looking now" if wait.planned else f"next look in {to_duration_text(max(1, round(wait.next_look - now)))}"
+    following = (
+        "looking now" if wait.planned else f"next look in {to_duration_text(max(1, round(wait.next_look - now)))}"
+    )
     text = f"{wait.task_id} {status} for {to_duration_text(wait.waited(now))}, {following}"
     if wait.fault is not None:
         since = "" if wait.faulty_since is None else f" (for {to_duration_text(now - wait.faulty_since)})"
