@@ -217,14 +217,9 @@ def find_task_failures(inputs: Mapping[str, Any]) -> list[Failure]:
     failures = []
     given = [name for name in ("license_conversion_task_id", "resource_arn") if inputs.get(name) is not None]
     if not given:
-        name, reason = (
-            "license_conversion_task_id",
-            (
-                "is missing: give the id that AWS License Manager shows for the conversion (lct-…), or the resource_arn "
-                "of what is converted"
-            ),
-        )
-        failures.append(Failure(name, f"{name} {reason}"))
+        name = "license_conversion_task_id"
+        reason = "is missing: give the id that AWS License Manager shows for the conversion (lct-…)"
+        failures.append(Failure(name, f"{name} {reason}, or the resource_arn of what is converted"))
     elif len(given) > 1:
         name, value = "resource_arn", _shown(inputs["resource_arn"])
         reason = "is given together with license_conversion_task_id: leave one of the two out"
