@@ -12,6 +12,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,11 +35,14 @@ class Engine:
     """
 
     def __init__(self, address: str) -> None:
+        self._address = address
+
+    @cached_property
+    def _stub(self) -> Any:
         import grpc
         from pulumi.runtime.proto import engine_pb2_grpc
 
-        self._channel: grpc.Channel = grpc.insecure_channel(address)
-        self._stub: Any = engine_pb2_grpc.EngineStub(self._channel)
+        return engine_pb2_grpc.EngineStub(grpc.insecure_channel(self._address))
 
     def show(self, urn: str | None, text: str) -> None:
         """Show a line on the resource's row until the next one; nothing of it stays."""

@@ -8,13 +8,15 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmconv_resource import engine as engines
 from lmconv_resource import host, inputs
-from lmconv_resource.connection import Connection
-from lmconv_resource.progress import to_wait_text
-from lmconv_resource.waiter import StopSignal, Wait, Watcher
+from lmconv_resource.stopping import StopSignal
+
+if TYPE_CHECKING:
+    from lmconv_resource.connection import Connection
+    from lmconv_resource.waiter import Wait, Watcher
 
 log = logging.getLogger("lmconv_resource")
 log.addHandler(logging.NullHandler())  # without one, Python prints warnings to stderr
@@ -47,6 +49,8 @@ def say(props: Mapping[str, Any], text: str, severity: str = "INFO") -> None:
 
 def show_wait(urn: str | None, wait: Wait, now: float) -> None:
     """Show on the resource's row how its wait goes."""
+    from lmconv_resource.progress import to_wait_text
+
     text = to_wait_text(wait, now)
     log.debug(text)
     engine = find_engine()
@@ -70,6 +74,7 @@ def _end_orphan() -> None:
 def find_watcher(connection: Connection) -> Watcher:
     """Give the one watcher that all waits of a connection share."""
     from lmconv_resource.tasks import find_tasks_in_progress, look_up_task
+    from lmconv_resource.waiter import Watcher
 
     with _lock:
         watcher = _watchers.get(connection)

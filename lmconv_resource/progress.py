@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.errors import to_duration_text
 from lmconv_resource.models import TaskStatus
-from lmconv_resource.waiter import Wait
+
+if TYPE_CHECKING:
+    from lmconv_resource.waiter import Wait
 
 
 def to_wait_text(wait: Wait, now: float) -> str:

@@ -24,6 +24,10 @@ FIRST_SECONDS = 3 - 2 * LOOK_SECONDS
 JITTER = 0.05
 """Part of the interval that a random part is taken off from, so that waits that began together drift apart."""
 
+LOOK_AHEAD = 0.3
+"""Part of its interval by which a wait may be looked at early, to share a list with others. Found by trying: less makes
+more lists necessary, more makes lists of what could have waited (benchmarks/README.md, a new task each minute)."""
+
 DEFAULT_DEADLINE_SECONDS = 12 * 3600.0
 """AWS publishes no duration of conversions; `custom_timeouts` overrides this one."""
 

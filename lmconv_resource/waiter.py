@@ -27,6 +27,7 @@ from lmconv_resource.errors import (
     WaitTimeoutError,
 )
 from lmconv_resource.models import ConversionTask
+from lmconv_resource.stopping import StopSignal
 
 log = logging.getLogger(__name__)
 
@@ -53,41 +54,6 @@ List = Callable[[], Iterable[Mapping[str, ConversionTask]]]
 
 Run = Callable[[Callable[[], None]], object]
 """Calls what it is given, now or on another thread."""
-
-
-class StopSignal:
-    """Tells every wait of a process to end, once, with the reason. Safe to share between threads."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.reason: str | None = None
-        self._listeners: set[Callable[[], None]] = set()
-        self._lock = threading.Lock()
-
-    def set(self, reason: str) -> None:
-        """Tell all listeners to stop; the first reason stays."""
-        with self._lock:
-            if self.reason is not None:
-                return
-            self.reason = reason
-            listeners = list(self._listeners)
-        self.event.set()
-        for listener in listeners:
-            listener()
-
-    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have `listener` called when the signal is set, at once if it is; gives what ends the subscription."""
-        with self._lock:
-            self._listeners.add(listener)
-            already = self.reason is not None
-        if already:
-            listener()
-
-        def unsubscribe() -> None:
-            with self._lock:
-                self._listeners.discard(listener)
-
-        return unsubscribe
 
 
 @dataclass(eq=False)
@@ -165,6 +131,8 @@ class Watcher:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._pages = 1
+        self._queue: list[Wait] = []
+        self._listing = False
 
     # -- one wait, for the thread that makes it ----------------------------------------------------------------------
 
@@ -272,17 +240,19 @@ class Watcher:
         now = self._clock()
         with self._wake:
             wanting = [wait for wait in self._waits if wait.wants_look]
-            # What comes due within the jitter of its interval would go along: together they need one list.
-            by_list = self._is_list_cheaper([w for w in wanting if w.next_look - rhythm.JITTER * w.interval <= now])
+            # What comes due soon would go along: together they need one list.
+            by_list = self._is_list_cheaper([w for w in wanting if w.next_look - rhythm.LOOK_AHEAD * w.interval <= now])
             due = wanting if by_list else [wait for wait in wanting if wait.next_look <= now]
             for wait in due:
                 wait.planned = True
                 wait.in_flight = by_list
+            if not by_list:
+                self._queue += due
         if by_list:
             run(lambda: self._look_by_list(due, run))
         else:
-            for wait in due:
-                run(lambda wait=wait: self._look_at(wait))  # type: ignore[misc]
+            for _ in due:
+                run(lambda: self._look_at_queued(run))
 
     def _is_list_cheaper(self, due: list[Wait]) -> bool:
         """True where a list costs no more calls than looking each task up, and serves all the others too."""
@@ -329,8 +299,33 @@ class Watcher:
         self._pages = max(1, pages)
         return seen
 
-    def _look_at(self, wait: Wait) -> None:
+    def _look_at_queued(self, run: Run) -> None:
+        """Look at the task that has been queued longest; at all that are, by one list, where that is cheaper.
+
+        So many waits may begin, one after the other, that their looks queue for their turns.
+        """
+        if not self._queue:
+            return
         self._wait_for_turn()
+        with self._wake:
+            queued = self._queue
+            by_list = not self._listing and self._is_list_cheaper(queued)
+            self._queue = [] if by_list else queued[1:]
+            if by_list:
+                self._listing = True
+                for wait in queued:
+                    wait.in_flight = True
+        if by_list:
+            try:
+                self._look_by_list(queued, run)
+            finally:
+                self._listing = False
+        elif queued:
+            self._look_at(queued[0], in_turn=True)
+
+    def _look_at(self, wait: Wait, *, in_turn: bool = False) -> None:
+        if not in_turn:
+            self._wait_for_turn()
         with self._wake:
             # It may have ended, or its deadline come near, while its look was queued.
             if wait not in self._waits or (wait.task and self._clock() > wait.deadline - _LAST_LOOK_SECONDS):

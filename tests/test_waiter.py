@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import threading
@@ -23,7 +24,8 @@ from lmconv_resource.errors import (
     WaitTimeoutError,
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.waiter import FEW_WAITS, StopSignal, Wait, Watcher
+from lmconv_resource.stopping import StopSignal
+from lmconv_resource.waiter import FEW_WAITS, Wait, Watcher
 
 REGION = "eu-west-1"
 UNREACHABLE = EndpointUnreachableError(reason="nobody answers", task_id=None, region=REGION)
@@ -445,3 +447,33 @@ def test_a_watcher_rests_when_no_wait_is_left_and_starts_again() -> None:
             if thread.name == "lmconv-watcher":
                 thread.join(timeout=5)
         assert "lmconv-watcher" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_waits_that_begin_one_by_one_share_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First looks that queue for their turns are gathered into a list: 100 waits are seen by a few calls."""
+    service = Service(ends={f"lct-{n:03}": 1e9 for n in range(100)})
+    turns = threading.Semaphore(0)
+
+    def wait_for_turn() -> None:
+        turns.acquire(timeout=10)
+
+    watcher = Watcher(service.find, service.list_pending, wait_for_turn=wait_for_turn)
+    stop, seen = StopSignal(), threading.Semaphore(0)
+
+    def wait_for(task_id: str) -> None:
+        with contextlib.suppress(WaitInterruptedError):
+            watcher.wait_for_task(task_id, REGION, stop=stop, report=lambda *_: seen.release())
+
+    threads = [threading.Thread(target=wait_for, args=(task_id,)) for task_id in service.ends]
+    for thread in threads:
+        thread.start()
+    while len(watcher._waits) < len(threads):
+        threading.Event().wait(0.01)
+    turns.release(200)
+    for _ in threads:
+        assert seen.acquire(timeout=10)
+    stop.set("the test is over")
+    for thread in threads:
+        thread.join(timeout=5)
+
+    assert service.calls.total() <= 12

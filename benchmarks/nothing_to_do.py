@@ -1,0 +1,74 @@
+"""`pulumi up` with nothing to do: finished tasks beside the least a dynamic resource can be."""
+
+from __future__ import annotations
+
+import statistics
+
+from benchmarks.figures import Figure, Group
+from benchmarks.stacks import EngineStack, Place, find_engines, make_place
+
+_OURS = """
+from lmconv_resource import LicenseConversionTask
+
+for n in range({count}):
+    LicenseConversionTask(f"r{{n}}", license_conversion_task_id=f"lct-{{n:04}}", wait_for_completion=True)
+"""
+
+_TRIVIAL = """
+from benchmarks.providers import Trivial
+
+for n in range({count}):
+    Trivial(f"r{{n}}", {{"number": n}})
+"""
+
+_WIDE = """
+from benchmarks.providers import RECORD, Trivial
+
+for n in range({count}):
+    Trivial(f"r{{n}}", {{**RECORD, "license_conversion_task_id": f"lct-{{n:04}}"}})
+"""
+
+
+def measure(*, quick: bool) -> Group:
+    """Measure with 1 and with 100 tasks, on each engine there is."""
+    figures = []
+    for count in (1, 100):
+        with make_place() as place:
+            place.add_tasks(count, seconds=0)
+            for engine in find_engines():
+                figures += _measure(place, engine, count, 5 if quick else 15)
+    return Group("`pulumi up` with nothing to do", tuple(figures))
+
+
+def _measure(place: Place, engine: type[EngineStack], count: int, runs: int) -> list[Figure]:
+    programs = {"ours": _OURS, "trivial": _TRIVIAL, "wide": _WIDE}
+    stacks = {
+        name: engine(place.write_program(f"{name}-{engine.__name__.lower()}", lines.format(count=count)))
+        for name, lines in programs.items()
+    }
+    for stack in stacks.values():
+        stack.time_up()
+    calls = place.aws.calls.total()
+    seconds: dict[str, list[float]] = {name: [] for name in stacks}
+    order = list(stacks)
+    for _ in range(runs):
+        for name in order:
+            seconds[name].append(stacks[name].time_up())
+        # In turns, and each in each place as often: what else the machine does hits all alike.
+        order = order[1:] + order[:1]
+    ours, trivial, wide = (statistics.median(seconds[name]) for name in programs)
+    made = place.aws.calls.total() - calls
+    what = f"`up` with nothing to do, {count} finished, {engine.title}"
+    return [
+        Figure(
+            what,
+            f"{ours:.2f} s, {made} AWS calls",
+            f"trivial resource: {trivial:.2f} s",
+            f"x{ours / trivial:.3f}",
+            "x1.05, 0 calls",
+            ours / trivial <= 1.05 and made == 0,
+        ),
+        Figure(
+            what, f"{ours:.2f} s", f"trivial resource with the same data: {wide:.2f} s", f"x{ours / wide:.3f}", "", None
+        ),
+    ]
