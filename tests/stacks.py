@@ -44,7 +44,7 @@ if task_id:
     pulumi.export("usage_operation", task.destination_license_context.usage_operation)
     pulumi.export("product_code_id", task.destination_license_context.product_codes.apply(
         lambda codes: codes[0].product_code_id if codes else None))
-    pulumi.Stash("converted", input=task.end_time)
+    pulumi.Stash("converted", input={"at": task.end_time})
 if config.get("get"):
     seen = LicenseConversionTask.get("seen", config.require("get"), region=config.get("region"))
     pulumi.export("seen", seen.status)
