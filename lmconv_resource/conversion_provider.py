@@ -7,22 +7,39 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, UpdateResult
 
 from lmconv_resource import inputs, process
-from lmconv_resource.errors import LicenseConversionError, SettingsError
+from lmconv_resource.errors import (
+    ConversionFailedError,
+    LicenseConversionError,
+    SettingsError,
+    TaskNotFoundError,
+)
 from lmconv_resource.following import TaskProvider
-from lmconv_resource.models import ConversionTask, LicenseContext
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.records import has_failed, is_finished, to_record, wants_wait
-from lmconv_resource.starting import Request, begin
+from lmconv_resource.starting import Beginning, Request, StartedConversionFailedError, begin, is_same_context
 from lmconv_resource.usage_operations import describe, find_warning
 
 log = logging.getLogger(__name__)
 
 _DEFAULTS = {"wait_for_completion": True, "ignore_failure": False, "preflight": False}
 _PARTS = ("resource_arn", "source_license_context", "destination_license_context")
+
+REQUEST = "__request"
+"""What was asked for, in the record. The outputs of the same names are AWS's words, which may differ from these."""
+
+_NEW_TASK_SECONDS = 1.0
+"""The first pause when AWS does not know a task yet that it has just started; doubled for each further look."""
+
+_NEW_TASK_LOOKS = 5
+
+_created: set[str] = set()
+"""The URNs whose conversions this process has begun: what is deleted of them is the old half of a replacement."""
 
 
 class LicenseConversionProvider(TaskProvider):
@@ -37,7 +54,7 @@ class LicenseConversionProvider(TaskProvider):
         failures = inputs.find_failures(checked, inputs.CONVERSION_RULES)
         if not failures and _is_known(checked):
             request = to_request(checked)
-            if request.source == request.destination:
+            if request.is_idle():
                 name = "destination_license_context"
                 reason = f"{name} is the same as source_license_context: there is nothing to convert"
                 failures.append(inputs.Failure(name, reason))
@@ -53,33 +70,38 @@ class LicenseConversionProvider(TaskProvider):
         unless it is ignored. Asks AWS only of a task recorded as running.
         """
         olds, news = _olds, _news
-        replaces = [name for name in (*_PARTS, "region") if _other(name, olds, news)]
+        asked = _asked(olds)
+        replaces = [name for name in (*_PARTS, "region") if _other(name, asked, news)]
         if replaces:
-            if _is_known(news) and to_request(news).is_reverse(to_request(olds)):
+            if _is_known(news) and to_request(news).is_reverse(to_request(asked)):
                 process.say(news, "The contexts are reversed: a conversion back will be started.")
             return DiffResult(changes=True, replaces=replaces)
-        if has_failed(olds) and not news.get("ignore_failure"):
-            why = olds.get("status_message") or "AWS gives no status message"
-            process.say(news, f"{_id} FAILED: {' '.join(why.split())}. A new conversion will be started.", "WARNING")
+        # Looked up where a wait would do it again, too: a FAILED one has to be replaced, which no update can.
+        task = None if is_finished(olds) else self._find(olds, _id)
+        seen = olds if task is None else task.to_outputs()
+        if has_failed(seen) and not news.get("ignore_failure"):
+            why = " ".join((seen.get("status_message") or "AWS gives no status message").split())
+            process.say(news, f"{_id} FAILED: {why.rstrip('.')}. A new conversion will be started.", "WARNING")
             return DiffResult(changes=True, replaces=["status"])
         if wants_wait(olds, news):
             return DiffResult(changes=True)
-        if is_finished(olds):
-            return DiffResult(changes=False)
-        return self._diff_task(_id, olds, news)
+        return DiffResult(changes=False) if task is None else self._diff_task(_id, olds, news, task)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Start the conversion, unless a task does or has done it already, and wait for its end if asked to."""
         connection = self._connect(props, None)
-        beginning = begin(
-            connection,
-            to_request(props),
-            preflight=bool(props.get("preflight")),
-            stopped=process.stop.event,
-            say=lambda text, severity: process.say(props, text, severity),
-        )
-        task = self._follow(props, beginning.task_id, "create")
-        extras = self._find_extras({**props, "adopted": beginning.adopted}, task)
+        _created.add(props.get(inputs.URN) or "")
+        with process.find_pulse():  # a start that an engine has left behind must not compete with the next `up`
+            beginning = begin(
+                connection,
+                to_request(props),
+                preflight=bool(props.get("preflight")),
+                stopped=process.stop.event,
+                say=lambda text, severity: process.say(props, text, severity),
+            )
+        task = self._follow_new(props, beginning)
+        asked = {name: props.get(name) for name in _PARTS}
+        extras = self._find_extras({**props, "adopted": beginning.adopted, REQUEST: asked}, task)
         return CreateResult(beginning.task_id, {**extras, **to_record(props, task.to_outputs())})
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
@@ -87,18 +109,45 @@ class LicenseConversionProvider(TaskProvider):
         return UpdateResult(self._update(_id, _olds, _news))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Forget the conversion, with a warning: the license stays as it is, and AWS has no call to undo it."""
-        destination = LicenseContext.from_inputs(_props.get("destination_license_context") or {})
-        process.say(
-            _props,
-            f"{_props.get('resource_arn')} stays licensed as {describe(destination.usage_operation or 'it is')}: "
-            "declare a LicenseConversion with the contexts exchanged to convert it back.",
-            "WARNING",
-        )
+        """Forget the conversion, with a warning: the license stays as it is, and AWS has no call to undo it.
+
+        The old half of a replacement is forgotten silently: there the new conversion is what counts.
+        """
+        if (_props.get(inputs.URN) or "") in _created:
+            return
+        arn, status = _props.get("resource_arn"), _props.get("status")
+        if status == TaskStatus.IN_PROGRESS.value:
+            text = f"{_id} goes on: AWS has no call that cancels a license conversion. It is only forgotten here."
+        elif status == TaskStatus.SUCCEEDED.value:
+            destination = to_request(_asked(_props)).destination.usage_operation
+            stays = f"stays licensed as {describe(destination)}" if destination else "keeps its license"
+            text = f"{arn} {stays}: declare a LicenseConversion with the contexts exchanged to convert it back."
+        else:
+            text = f"{arn} keeps the license that it has: {_id} is only forgotten here."
+        process.say(_props, text, "WARNING")
+
+    def _follow(self, props: Mapping[str, Any], task_id: str, operation: str) -> ConversionTask:
+        try:
+            return super()._follow(props, task_id, operation)
+        except ConversionFailedError as error:
+            if error.task is None:
+                raise
+            raise StartedConversionFailedError(task=error.task, waited_seconds=error.waited_seconds) from error
+
+    def _follow_new(self, props: Mapping[str, Any], beginning: Beginning) -> ConversionTask:
+        """Follow a task that AWS, right after its start, may not show everywhere yet."""
+        for look in range(0 if beginning.adopted else _NEW_TASK_LOOKS):
+            try:
+                return self._follow(props, beginning.task_id, "create")
+            except TaskNotFoundError as error:
+                log.info("%s was just started: %s", beginning.task_id, error)
+                process.stop.event.wait(_NEW_TASK_SECONDS * 2**look)
+        return self._follow(props, beginning.task_id, "create")
 
     def _find_extras(self, props: Mapping[str, Any], task: ConversionTask) -> dict[str, Any]:
         verified = self._find_verified(props, task) if task.is_complete else None
-        return {"adopted": bool(props.get("adopted")), "verified_usage_operation": verified}
+        extras = {"adopted": bool(props.get("adopted")), "verified_usage_operation": verified}
+        return {**extras, REQUEST: props[REQUEST]} if props.get(REQUEST) else extras
 
     def _find_verified(self, props: Mapping[str, Any], task: ConversionTask) -> str | None:
         """Give the usage operation that EC2 reports; None where EC2 does not say, for want of the right to ask too."""
@@ -117,11 +166,20 @@ class LicenseConversionProvider(TaskProvider):
 
 def to_request(props: Mapping[str, Any]) -> Request:
     """Read the conversion that inputs or a record describe."""
-    return Request(
-        props.get("resource_arn") or "",
-        LicenseContext.from_inputs(props.get("source_license_context") or {}),
-        LicenseContext.from_inputs(props.get("destination_license_context") or {}),
-    )
+    source, destination = (_to_context(props.get(name)) for name in _PARTS[1:])
+    return Request(props.get("resource_arn") or "", source, destination)
+
+
+def _to_context(given: Mapping[str, Any] | None) -> LicenseContext:
+    context = LicenseContext.from_inputs(given or {})
+    # A program that gives a dict may leave out the one type that AWS knows; the call needs it.
+    codes = [replace(code, product_code_type=code.product_code_type or "marketplace") for code in context.product_codes]
+    return replace(context, product_codes=tuple(codes))
+
+
+def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the record with what was asked for in place of what AWS says of it."""
+    return {**record, **(record.get(REQUEST) or {})}
 
 
 def _other(name: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -129,7 +187,7 @@ def _other(name: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     if not _is_value_known(wanted):
         return True
     if name.endswith("_context"):
-        return LicenseContext.from_inputs(wanted or {}) != LicenseContext.from_inputs(recorded or {})
+        return not is_same_context(_to_context(wanted), _to_context(recorded))
     return recorded is not None and wanted != recorded
 
 

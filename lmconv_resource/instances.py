@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmconv_resource.errors import PreflightError
+import tenacity
+
+from lmconv_resource.errors import PreflightError, ServiceFaultError, ThrottledError
 from lmconv_resource.tasks import call, retrying
 from lmconv_resource.usage_operations import describe
 
@@ -39,6 +41,8 @@ def find_instance_id(resource_arn: str) -> str | None:
 
 def find_instance(connection: Connection, resource_arn: str, stopped: threading.Event | None = None) -> Instance | None:
     """Look an instance up by DescribeInstances; None where EC2 shows none.
+
+    Only what EC2 itself asks to try again is tried again: a network without a way to EC2 holds up nobody for long.
 
     Raises:
         LicenseConversionError: the look-up failed, for want of the right to it too.
@@ -76,7 +80,8 @@ def _has_stop_protection(connection: Connection, resource_arn: str, stopped: thr
 def _ask(
     connection: Connection, ask: Any, action: str, resource_arn: str, stopped: threading.Event | None
 ) -> dict[str, Any]:
-    answer: dict[str, Any] = retrying(connection, stopped)(
+    asked_to = tenacity.retry_if_exception_type((ThrottledError, ServiceFaultError))
+    answer: dict[str, Any] = retrying(connection, stopped).copy(retry=asked_to)(
         call, connection, ask, action=action, resource_arn=resource_arn
     )
     return answer
@@ -97,8 +102,12 @@ def check_ready(connection: Connection, request: Request, stopped: threading.Eve
         return PreflightError(reason=reason, remedy=remedy, resource_arn=request.resource_arn, region=connection.region)
 
     instance = find_instance(connection, request.resource_arn, stopped)
-    if instance is None:
+    if instance is None or instance.state == "terminated":
         raise refuse("EC2 shows no such instance", "Check the ARN, the region and the account of the credentials")
+    if instance.state in ("stopping", "shutting-down"):
+        raise refuse(
+            f"the instance is {instance.state} and must be stopped", "Wait for that, then run `pulumi up` again"
+        )
     if instance.state != "stopped":
         raise refuse(
             f"the instance is {instance.state} and must be stopped",

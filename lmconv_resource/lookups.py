@@ -14,7 +14,7 @@ import pulumi.runtime
 
 from lmconv_resource import inputs
 from lmconv_resource.errors import LicenseConversionError, SettingsError
-from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.models import ConversionTask, TaskStatus, to_rfc3339
 from lmconv_resource.outputs import GetLicenseConversionTaskResult
 
 
@@ -76,13 +76,13 @@ def get_license_conversion_tasks(
 
         wanted = None if statuses is None else {TaskStatus(status) for status in statuses}
         only = next(iter(wanted)) if wanted and len(wanted) == 1 else None
-        found = [
-            task
+        found = {  # by id: a task that moves while the pages are asked for can be on two of them
+            task.task_id: task
             for arn in (dict.fromkeys(resource_arns) if resource_arns is not None else [None])
             for task in find_tasks(connection, resource_arn=arn, status=only)
             if wanted is None or task.status in wanted
-        ]
-        return [_to_result(task) for task in sorted(found, key=lambda task: (str(task.start_time), task.task_id))]
+        }
+        return [_to_result(task) for task in sorted(found.values(), key=_to_rank)]
     except LicenseConversionError as error:
         raise pulumi.RunError(str(error)) from error
 
@@ -120,3 +120,7 @@ def _check(given: dict[str, Any], rules: dict[str, inputs.Rule], opts: GetOption
 
 def _to_result(task: ConversionTask) -> GetLicenseConversionTaskResult:
     return GetLicenseConversionTaskResult(task.to_outputs())
+
+
+def _to_rank(task: ConversionTask) -> tuple[str, str]:
+    return to_rfc3339(task.start_time) if task.start_time else "", task.task_id

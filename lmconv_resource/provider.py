@@ -8,6 +8,7 @@ stack whose tasks have all ended pays nothing for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, UpdateResult
@@ -41,9 +42,9 @@ class LicenseConversionTaskProvider(TaskProvider):
         """
         olds, news = _olds, _news
         replaces = [name for name in _IDENTITY if _other(name, olds, news)]
-        if not replaces and news.get("follow_newest"):
-            newest = self._find_newest(news)
-            if newest.task_id != _id:
+        if not replaces and news.get("follow_newest") is True:
+            newest = self._look_for_newest(news)
+            if newest and newest.task_id != _id and not _is_older(newest, olds):
                 process.say(news, f"{newest.task_id} is newer than {_id} and is followed from now on")
                 replaces = ["license_conversion_task_id"]
         if replaces:
@@ -65,20 +66,30 @@ class LicenseConversionTaskProvider(TaskProvider):
         return UpdateResult(self._update(_id, _olds, _news))
 
     def _find_newest(self, props: Mapping[str, Any]) -> ConversionTask:
+        newest = self._look_for_newest(props)
+        if newest is None:
+            raise NoConversionError(resource_arn=props["resource_arn"], region=self._find_region(props) or "")
+        return newest
+
+    def _look_for_newest(self, props: Mapping[str, Any]) -> ConversionTask | None:
         from lmconv_resource.starting import find_newest
         from lmconv_resource.tasks import find_tasks
 
         connection = self._connect(props, None)
-        resource_arn = props["resource_arn"]
-        newest = find_newest(find_tasks(connection, resource_arn=resource_arn, stopped=process.stop.event))
-        if newest is None:
-            raise NoConversionError(resource_arn=resource_arn, region=connection.region)
-        return newest
+        return find_newest(find_tasks(connection, resource_arn=props["resource_arn"], stopped=process.stop.event))
+
+
+def _is_older(task: ConversionTask, record: Mapping[str, Any]) -> bool:
+    """Tell whether a task started before the recorded one, which AWS may have ceased to list."""
+    recorded = record.get("start_time")
+    if task.start_time is None or not recorded:
+        return False
+    return task.start_time < datetime.fromisoformat(recorded.replace("Z", "+00:00"))  # Python 3.10 knows no Z
 
 
 def _other(name: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     """Tell whether the program names another task, resource or region than the record has."""
-    wanted = news.get(name)
+    wanted, recorded = news.get(name), olds.get(name)
     if wanted is None:  # the task's id where the resource is named, and the other way round
         return False
-    return inputs.is_unknown(wanted) or wanted != olds.get(name, wanted)
+    return inputs.is_unknown(wanted) or (recorded is not None and wanted != recorded)

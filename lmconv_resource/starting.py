@@ -22,7 +22,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from lmconv_resource.errors import OtherConversionError, ThrottledError, TransientError
+from lmconv_resource.errors import (
+    ConversionFailedError,
+    LicenseConversionError,
+    OtherConversionError,
+    ThrottledError,
+    TransientError,
+    WaitError,
+)
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
 if TYPE_CHECKING:
@@ -31,9 +38,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SETTLING_SECONDS = 1.0
-"""What a task that was just started is given to show itself in the list."""
+"""What a task that was just started is given to show itself, at first; doubled for each further look."""
+
+_SETTLING_LOOKS = 3
+"""How often it is looked for. With the pauses before them that is 7 s, when a read timeout has passed already."""
 
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
+_NOW = datetime.max.replace(tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -46,20 +57,47 @@ class Request:
 
     def is_same(self, task: ConversionTask) -> bool:
         """Tell whether a task converts from and to the same."""
-        return task.source_license_context == self.source and task.destination_license_context == self.destination
+        return is_same_context(task.source_license_context, self.source) and is_same_context(
+            task.destination_license_context, self.destination
+        )
 
     def is_reverse(self, other: Request) -> bool:
         """Tell whether this undoes another conversion of the same resource."""
-        return (self.resource_arn, self.source, self.destination) == (
-            other.resource_arn,
-            other.destination,
-            other.source,
+        return (
+            self.resource_arn == other.resource_arn
+            and is_same_context(self.source, other.destination)
+            and is_same_context(self.destination, other.source)
         )
+
+    def is_idle(self) -> bool:
+        """Tell whether both contexts are the same, so that there is nothing to convert."""
+        return is_same_context(self.source, self.destination)
+
+
+def is_same_context(one: LicenseContext | None, other: LicenseContext | None) -> bool:
+    """Tell whether two contexts say the same; the order of product codes says nothing, nor does their one type."""
+    return _to_key(one) == _to_key(other)
+
+
+def _to_key(context: LicenseContext | None) -> object:
+    if context is None:
+        return None
+    codes = {(code.product_code_id, code.product_code_type or "marketplace") for code in context.product_codes}
+    return context.usage_operation, frozenset(codes)
 
 
 def find_newest(tasks: Iterable[ConversionTask]) -> ConversionTask | None:
-    """Give the task that started last; one without a start time counts as the oldest."""
-    return max(tasks, key=lambda task: (task.start_time or _NEVER, task.task_id), default=None)
+    """Give the task that started last.
+
+    One in progress without a start time has just started, and one that ended without is the oldest. Of those with the
+    same start time the one in progress is the newest, or else the one that ended last.
+    """
+
+    def rank(task: ConversionTask) -> tuple[datetime, bool, datetime, str]:
+        start = task.start_time or (_NEVER if task.is_complete else _NOW)
+        return start, not task.is_complete, task.end_time or _NEVER, task.task_id
+
+    return max(tasks, key=rank, default=None)
 
 
 def find_adopted(request: Request, newest: ConversionTask | None) -> ConversionTask | None:
@@ -75,6 +113,34 @@ def find_adopted(request: Request, newest: ConversionTask | None) -> ConversionT
     if newest.status is TaskStatus.SUCCEEDED:
         return None
     raise OtherConversionError(task=newest, resource_arn=request.resource_arn)
+
+
+class StartedConversionFailedError(ConversionFailedError):
+    """A conversion that a program declares ended FAILED."""
+
+    def __init__(self, *, task: ConversionTask, waited_seconds: float) -> None:
+        message = task.status_message or "AWS gives no status message"
+        WaitError.__init__(
+            self,
+            f"Waiting for license conversion task {task.task_id} in {task.region}: it FAILED: {message.rstrip('.')}. "
+            f"Mend the cause; the next `pulumi up` starts a new conversion.",
+            task_id=task.task_id,
+            region=task.region,
+            task=task,
+            waited_seconds=waited_seconds,
+        )
+
+
+class StartInterruptedError(LicenseConversionError):
+    """Starting was told to stop: the operation was cancelled, or Pulumi's engine is gone."""
+
+    def __init__(self, *, resource_arn: str, region: str) -> None:
+        super().__init__(
+            f"Starting the license conversion of {resource_arn} in {region}: it was told to stop. "
+            f"The next `pulumi up` looks for what was started, and goes on from there.",
+            task_id=None,
+            region=region,
+        )
 
 
 @dataclass(frozen=True)
@@ -100,10 +166,11 @@ def begin(
         request: what to convert.
         say: told a text and a severity that the user should see.
         preflight: check the instance with EC2 before anything is started.
-        stopped: when set, nothing more is tried.
+        stopped: when set, nothing more is started.
 
     Raises:
         OtherConversionError: another conversion of the resource is in progress.
+        StartInterruptedError: it was told to stop.
         PreflightError: the instance is not ready.
         LicenseConversionError: AWS refused, or could not be asked.
     """
@@ -111,44 +178,99 @@ def begin(
     from lmconv_resource.tasks import find_tasks
 
     stopped = stopped or threading.Event()
-    newest = find_newest(find_tasks(connection, resource_arn=request.resource_arn, stopped=stopped))
+    tasks = find_tasks(connection, resource_arn=request.resource_arn, stopped=stopped)
+    newest = find_newest(tasks)
     adopted = find_adopted(request, newest)
     if adopted is not None:
         return _adopt(adopted, say)
     if newest is not None and newest.status is TaskStatus.FAILED:
         why = " ".join((newest.status_message or "AWS gives no status message").split())
-        say(f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started.", "INFO")
+        say(f"The last conversion, {newest.task_id}, FAILED: {why.rstrip('.')}. A new one is started.", "INFO")
     if preflight:
         check_ready(connection, request, stopped)
-    return _start(connection, request, newest, say, stopped)
+    return _Start(connection, request, frozenset(task.task_id for task in tasks), stopped).run()
 
 
-def _start(
-    connection: Connection,
-    request: Request,
-    before: ConversionTask | None,
-    say: Callable[[str, str], None],
-    stopped: threading.Event,
-) -> Beginning:
-    """Call until an answer arrives; after one that did not, look first whether the call has started a task."""
-    from lmconv_resource.tasks import find_tasks, retrying, start_task
+class _Start:
+    """Calls until an answer arrives. After one that did not, it looks whether the call has started a task.
 
-    def attempt() -> Beginning:
+    No call is made while it is open whether an earlier one has started a task: the look comes first, and where it
+    fails nothing is started.
+    """
+
+    def __init__(
+        self, connection: Connection, request: Request, before: frozenset[str], stopped: threading.Event
+    ) -> None:
+        self._connection = connection
+        self._request = request
+        self._before = before
+        self._stopped = stopped
+        self._is_open = False
+        """Whether any call has had no answer."""
+        self._is_blind = False
+        """Whether a look has failed, which has been patient enough itself."""
+
+    def run(self) -> Beginning:
+        """Give the task that was started.
+
+        Raises:
+            OtherConversionError: another conversion of the resource has been started meanwhile.
+            LicenseConversionError: AWS refused, or could not be asked.
+        """
+        import tenacity
+
+        from lmconv_resource.tasks import retrying
+
+        retry = tenacity.retry_if_exception(lambda error: isinstance(error, TransientError) and not self._is_blind)
         try:
-            return Beginning(start_task(connection, request, stopped), adopted=False)
+            return retrying(self._connection, self._stopped).copy(retry=retry)(self._try)
+        except LicenseConversionError as error:
+            if not self._is_open or self._is_blind or isinstance(error, OtherConversionError):
+                raise
+            # After the last call too. And a refusal can come from the very task that an open call has started.
+            started = self._find_started()
+            if started is None:
+                raise
+            return started
+
+    def _try(self) -> Beginning:
+        from lmconv_resource.tasks import start_task
+
+        started = self._find_started() if self._is_open else None
+        if started is not None:
+            return started
+        if self._stopped.is_set():
+            # Whoever runs `up` again must be the only one who starts anything.
+            raise StartInterruptedError(resource_arn=self._request.resource_arn, region=self._connection.region)
+        try:
+            return Beginning(start_task(self._connection, self._request, self._stopped), adopted=False)
         except ThrottledError:
-            raise  # nothing was started: the next attempt is safe
+            raise  # nothing was started
         except TransientError as unanswered:
             log.info("looking whether a task was started: %s", unanswered)
-            stopped.wait(_SETTLING_SECONDS)
-            newest = find_newest(find_tasks(connection, resource_arn=request.resource_arn, stopped=stopped))
-            if newest is not None and (before is None or newest.task_id != before.task_id):
-                adopted = find_adopted(request, newest)
-                if adopted is not None or (request.is_same(newest) and newest.status is TaskStatus.FAILED):
-                    return Beginning(newest.task_id, adopted=False)  # it is the one that this call has started
+            self._is_open = True
             raise
 
-    return retrying(connection, stopped)(attempt)
+    def _find_started(self) -> Beginning | None:
+        """Give the task that an earlier call has started; None if none has shown itself."""
+        from lmconv_resource.tasks import find_tasks
+
+        for look in range(_SETTLING_LOOKS):
+            self._stopped.wait(_SETTLING_SECONDS * 2**look)
+            try:
+                tasks = find_tasks(self._connection, resource_arn=self._request.resource_arn, stopped=self._stopped)
+            except LicenseConversionError:
+                self._is_blind = True
+                raise
+            # By id and not by StartTime: AWS's clock may show the new task as no later than the old ones.
+            newest = find_newest(task for task in tasks if task.task_id not in self._before)
+            if newest is not None:
+                find_adopted(self._request, newest)  # an error where somebody else's is in progress
+                if self._request.is_same(newest):
+                    return Beginning(newest.task_id, adopted=False)
+            if self._stopped.is_set():
+                break
+        return None
 
 
 def _adopt(task: ConversionTask, say: Callable[[str, str], None]) -> Beginning:

@@ -33,6 +33,10 @@ class UsageOperation(str, Enum):
     WINDOWS_SQL_SERVER_STANDARD = "RunInstances:0006"
     WINDOWS_SQL_SERVER_WEB = "RunInstances:0202"
 
+    def __str__(self) -> str:
+        """Give the code, in f-strings too, where Pythons differ."""
+        return self.value
+
     @property
     def meaning(self) -> str:
         """What the code stands for, in AWS's words."""

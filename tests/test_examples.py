@@ -17,12 +17,14 @@ import yaml
 from pulumi import automation
 from pulumi.runtime import rpc
 
-from lmconv_resource.emulator import serve
+from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.testing import LocalEngine, UpdateFailedError
 
 PROJECT = Path(__file__).parent.parent
-PROGRAMS = [PROJECT, PROJECT / "examples" / "track", PROJECT / "examples" / "wait-then-start"]
+EXAMPLES = PROJECT / "examples"
+FLEET, AUDIT = EXAMPLES / "convert-fleet", EXAMPLES / "audit"
+PROGRAMS = [PROJECT, EXAMPLES / "track", EXAMPLES / "wait-then-start", FLEET, AUDIT]
 DONE, RUNNING, FAILED = "lct-0000000000000000a", "lct-0000000000000000b", "lct-0000000000000000c"
 INSTANCE_ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 CONTEXTS = {"source": {"usage_operation": "RunInstances:0800"}, "destination": {"usage_operation": "RunInstances:0002"}}
@@ -55,10 +57,12 @@ class Cloud(pulumi.runtime.Mocks):
 
     def __init__(self) -> None:
         self.asked: dict[str, tuple[Mapping[str, Any], datetime]] = {}
+        self.made: list[tuple[str, Mapping[str, Any], datetime]] = []
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         inputs = {name: rpc.unwrap_rpc_secret(value) for name, value in args.inputs.items()}
         self.asked[args.typ] = (inputs, datetime.now(timezone.utc))
+        self.made.append((args.name, inputs, datetime.now(timezone.utc)))
         return f"{args.name}-id", dict(args.inputs)
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
@@ -70,8 +74,8 @@ def real_stack(program: Path, folder: Path) -> Iterator[automation.Stack]:
     """Give a stack of a copy of the program on the real engine, with all that belongs to it in `folder`."""
     copy = folder / "program"
     copy.mkdir()
-    for name in ("Pulumi.yaml", "__main__.py"):
-        shutil.copy(program / name, copy)
+    for file in (program / "Pulumi.yaml", *program.glob("*.py")):
+        shutil.copy(file, copy)
     (copy / ".venv").symlink_to(sys.prefix, target_is_directory=True)
     (folder / "home").mkdir()
     environment = {
@@ -229,3 +233,178 @@ def test_wait_then_start_starts_nothing_where_the_task_failed(emulate: Emulate) 
     ):
         engine.up()
     assert cloud.asked == {}
+
+
+# -- a fleet -----------------------------------------------------------------------------------------------------------
+
+BYOL, WINDOWS = "RunInstances:0800", "RunInstances:0002"
+FLEET_ARNS = [f"arn:aws:ec2:eu-west-1:123456789012:instance/i-{number:017x}" for number in range(5)]
+FLEET_TABLE = [{"arn": arn, "from": BYOL, "to": WINDOWS} for arn in FLEET_ARNS]
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
+    """A License Manager on loopback whose conversions take a moment, and the third instance's fails."""
+    create = LicenseManagerBackend.create_license_conversion_task_for_resource
+
+    def create_and_fail_the_third(backend: LicenseManagerBackend, *, resource_arn: str, **more: Any) -> Any:
+        task = create(backend, resource_arn=resource_arn, **more)
+        if resource_arn == FLEET_ARNS[2]:
+            task.finish("FAILED", "No agent | no inventory.")
+        return task
+
+    monkeypatch.setattr(LicenseManagerBackend, "create_license_conversion_task_for_resource", create_and_fail_the_third)
+    monkeypatch.setattr("lmconv_resource.connection._connections", {})  # the local engine's programs run in here
+    with serve() as emulator:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.endpoint)
+        backend = licensemanager_backends["123456789012"]["eu-west-1"]
+        backend.conversion_seconds = 0.05
+        yield backend
+
+
+def check_lanes(aws: LicenseManagerBackend, at_once: int) -> None:
+    """Each conversion began when the one before it in its lane had ended, and each was started once."""
+    tasks = {task.resource_arn: task for task in aws.tasks.values()}
+    assert len(tasks) == len(aws.tasks) == len(FLEET_ARNS)
+    for before, after in zip(FLEET_ARNS, FLEET_ARNS[at_once:], strict=False):
+        ended = tasks[before].end_time
+        assert ended is not None
+        assert tasks[after].start_time >= ended
+
+
+def check_report(report: str, aws: LicenseManagerBackend) -> None:
+    """The report has a line and a bar for each conversion, in lanes."""
+    lines = report.splitlines()
+    assert lines[:4] == [
+        "# License conversions",
+        "",
+        "| Instance | From | To | Billed as | Status | Took |",
+        "|---|---|---|---|---|---|",
+    ]
+    assert lines[4] == "| i-00000000000000000 | Windows BYOL | Windows |  | SUCCEEDED | 0s |"
+    assert lines[6].startswith(
+        r"| i-00000000000000002 | Windows BYOL | Windows |  | FAILED: No agent \| no inventory. | "
+    )
+    starts = {task.resource_arn: f"{task.start_time:%Y-%m-%dT%H:%M:%S}" for task in aws.tasks.values()}
+    ends = {task.resource_arn: f"{task.end_time:%Y-%m-%dT%H:%M:%S}" for task in aws.tasks.values()}
+
+    def bar(number: int, mark: str) -> str:
+        arn = FLEET_ARNS[number]
+        return f"    {arn.rpartition('/')[2]} :{mark}, {starts[arn]}, {ends[arn]}"
+
+    assert lines[9:] == [
+        "",
+        "```mermaid",
+        "gantt",
+        "    dateFormat YYYY-MM-DDTHH:mm:ss",
+        "    axisFormat %H:%M:%S",
+        "    section Lane 1",
+        bar(0, "done"),
+        bar(2, "crit"),
+        bar(4, "done"),
+        "    section Lane 2",
+        bar(1, "done"),
+        bar(3, "done"),
+        "```",
+    ]
+
+
+def test_convert_fleet_converts_so_many_at_once_then_starts_them_and_reports(aws: LicenseManagerBackend) -> None:
+    cloud, config = Cloud(), {"instances": FLEET_TABLE, "atOnce": 2, "aws:region": "eu-west-1"}
+    with LocalEngine(FLEET, config=config, mocks=cloud) as engine:
+        result = engine.up()
+        assert set(engine.up().changes) == {"same"}
+    check_lanes(aws, 2)
+    check_report(result.outputs["readme"], aws)
+    ends = {task.resource_arn.rpartition("/")[2]: task.end_time for task in aws.tasks.values()}
+    assert sorted(name for name, _, _ in cloud.made) == sorted(ends)
+    for name, state, moment in cloud.made:
+        ended = ends[name]
+        assert state == {"instanceId": name, "state": "running"}
+        assert ended is not None
+        assert moment >= ended
+
+
+def test_convert_fleet_converts_what_failed_again_where_it_is_told_so(
+    aws: LicenseManagerBackend, tmp_path: Path
+) -> None:
+    config = {"instances": FLEET_TABLE[2:3], "startAfterwards": False, "aws:region": "eu-west-1"}
+    state = tmp_path / "state.json"
+    with LocalEngine(FLEET, config=config, state_file=state) as engine:
+        assert "FAILED: No agent" in engine.up().outputs["readme"]
+        assert set(engine.up().changes) == {"same"}
+    assert len(aws.tasks) == 1
+    with (
+        LocalEngine(FLEET, config={**config, "retryFailed": True}, state_file=state) as engine,
+        pytest.raises(UpdateFailedError, match="the next `pulumi up` starts a new conversion"),
+    ):
+        engine.up()
+    assert len(aws.tasks) == 2
+
+
+def test_convert_fleet_shows_its_plan_in_a_preview(aws: LicenseManagerBackend) -> None:
+    with LocalEngine(FLEET, config={"instances": FLEET_TABLE, "aws:region": "eu-west-1"}, mocks=Cloud()) as engine:
+        assert engine.preview().changes == {"create": 11}
+    assert not aws.calls
+
+
+@needs_pulumi
+def test_convert_fleet_does_the_same_on_the_real_engine(aws: LicenseManagerBackend, tmp_path: Path) -> None:
+    with real_stack(FLEET, tmp_path) as stack:
+        stack.set_config("startAfterwards", automation.ConfigValue("false"))  # pulumi-aws's own process is not here
+        for index, row in enumerate(FLEET_TABLE):
+            for name, value in row.items():
+                stack.set_config(f"instances[{index}].{name}", automation.ConfigValue(value), path=True)
+        check_report(plain(stack.up().outputs)["readme"], aws)
+        assert stack.up().summary.resource_changes == {"same": 6}
+    check_lanes(aws, 2)
+
+
+# -- an audit ----------------------------------------------------------------------------------------------------------
+
+AUDITED = {
+    DONE: {"seconds": 0, "message": "fine"},
+    RUNNING: {"status": "IN_PROGRESS"},
+    FAILED: {"seconds": 0, "status": "FAILED", "message": "not stopped"},
+}
+
+
+def check_audit(outputs: Mapping[str, Any]) -> None:
+    assert outputs["by_status"] == {"SUCCEEDED": 1, "IN_PROGRESS": 1, "FAILED": 1}
+    shown = {task.pop("task"): task for task in outputs["conversions"]}
+    assert all(task.pop("started") for task in shown.values())
+    common = {"resource": INSTANCE_ARN, "from": BYOL, "to": WINDOWS}
+    assert {task_id: {k: v for k, v in task.items() if v is not None} for task_id, task in shown.items()} == {
+        DONE: {**common, "status": "SUCCEEDED", "message": "fine", "seconds": 0},
+        RUNNING: {**common, "status": "IN_PROGRESS"},
+        FAILED: {**common, "status": "FAILED", "message": "not stopped", "seconds": 0},
+    }
+
+
+def test_audit_lists_all_conversions_and_stores_nothing(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    with emulate(**AUDITED), LocalEngine(AUDIT, config={"aws:region": "eu-west-1"}) as engine:
+        check_audit(engine.preview().outputs)
+        check_audit(engine.up().outputs)
+        assert [resource.type for resource in engine.resources] == ["pulumi:pulumi:Stack"]
+
+
+def test_audit_lists_some_statuses_where_it_is_told_so(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    config = {"statuses": ["FAILED"], "aws:region": "eu-west-1"}
+    with emulate(**AUDITED), LocalEngine(AUDIT, config=config) as engine:
+        outputs = engine.up().outputs
+    assert outputs["by_status"] == {"FAILED": 1}
+    assert [task["task"] for task in outputs["conversions"]] == [FAILED]
+
+
+def test_audit_of_an_account_without_conversions_is_empty(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    with emulate(), LocalEngine(AUDIT, config={"aws:region": "eu-west-1"}) as engine:
+        assert engine.up().outputs == {"conversions": [], "by_status": {}}
+
+
+@needs_pulumi
+def test_audit_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path) -> None:
+    with emulate(**AUDITED), real_stack(AUDIT, tmp_path) as stack:
+        check_audit(plain(stack.up().outputs))
