@@ -17,12 +17,13 @@ from lmconv_resource.errors import (
     ConversionFailedError,
     LicenseConversionError,
     SettingsError,
+    StartedConversionFailedError,
     TaskNotFoundError,
 )
 from lmconv_resource.following import TaskProvider
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.records import has_failed, is_finished, to_record, wants_wait
-from lmconv_resource.starting import Beginning, Request, StartedConversionFailedError, begin, is_same_context
+from lmconv_resource.starting import Beginning, Request, begin, is_same_context
 from lmconv_resource.usage_operations import describe, find_warning
 
 log = logging.getLogger(__name__)

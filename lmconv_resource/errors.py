@@ -8,6 +8,7 @@
     ├── NoConversionError                  a resource has no license conversion that could be tracked
     ├── OtherConversionError               another conversion of the resource is in progress
     ├── PreflightError                     the resource is not ready to be converted
+    ├── StartInterruptedError              cancelled before a conversion was started
     ├── RequestRefusedError                any other refusal by AWS
     ├── UnexpectedStatusError              a status that AWS's published model does not have
     ├── TransientError                     worth another try; has .reason
@@ -17,6 +18,7 @@
     │   └── UnreadableAnswerError          what came back is not an answer
     └── WaitError                          a wait that did not end in success; has .task, the last one seen
         ├── ConversionFailedError          the task ended FAILED
+        │   └── StartedConversionFailedError   and it was the program's own
         ├── WaitTimeoutError               the deadline passed
         ├── WaitFaultError                 no look has succeeded for too long
         └── WaitInterruptedError           cancelled, or Pulumi's engine is gone
@@ -88,6 +90,12 @@ class SettingsError(LicenseConversionError):
             task_id=task_id,
             region=region,
         )
+        self.reason = reason
+        self.remedy = remedy
+
+    def about(self, task_id: str | None) -> SettingsError:
+        """Give the same error, told of the task that the connection was for."""
+        return SettingsError(reason=self.reason, remedy=self.remedy, task_id=task_id, region=self.region)
 
 
 class CredentialsError(LicenseConversionError):
@@ -175,6 +183,19 @@ class PreflightError(LicenseConversionError):
     def __init__(self, *, reason: str, remedy: str, resource_arn: str, region: str) -> None:
         super().__init__(
             f"{_doing(CREATE_ACTION, None, region, resource_arn)}: {reason}. {remedy}.", task_id=None, region=region
+        )
+        self.resource_arn = resource_arn
+
+
+class StartInterruptedError(LicenseConversionError):
+    """Starting a conversion was told to stop: the operation was cancelled, or Pulumi's engine is gone."""
+
+    def __init__(self, *, resource_arn: str, region: str) -> None:
+        super().__init__(
+            f"{_doing(CREATE_ACTION, None, region, resource_arn)}: it was told to stop. "
+            f"The next `pulumi up` looks for what was started, and goes on from there.",
+            task_id=None,
+            region=region,
         )
         self.resource_arn = resource_arn
 
@@ -280,16 +301,23 @@ GOES_ON = "The conversion goes on in AWS, and the next `pulumi up` picks it up"
 class ConversionFailedError(WaitError):
     """The task ended FAILED. Nothing is waited for any more."""
 
+    remedy = "Mend the cause and start a new conversion, or set ignore_failure=True to record this one as it is"
+
     def __init__(self, *, task: ConversionTask, waited_seconds: float) -> None:
         message = task.status_message or "AWS gives no status message"
         super().__init__(
-            f"Waiting for {_place(task.task_id, task.region)}: it FAILED: {message.rstrip('.')}. "
-            f"Mend the cause and start a new conversion, or set ignore_failure=True to record this one as it is.",
+            f"Waiting for {_place(task.task_id, task.region)}: it FAILED: {message.rstrip('.')}. {self.remedy}.",
             task_id=task.task_id,
             region=task.region,
             task=task,
             waited_seconds=waited_seconds,
         )
+
+
+class StartedConversionFailedError(ConversionFailedError):
+    """A conversion that the program declares ended FAILED."""
+
+    remedy = "Mend the cause; the next `pulumi up` starts a new conversion"
 
 
 class WaitTimeoutError(WaitError):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from pulumi.dynamic import CheckFailure, CheckResult, ConfigureRequest, DiffResult, ReadResult, ResourceProvider
 
 from lmconv_resource import inputs, process
-from lmconv_resource.connection import Connection, connect
 from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.progress import to_change_text
@@ -19,6 +18,8 @@ from lmconv_resource.settings import Settings, find_region
 
 if TYPE_CHECKING:
     from pulumi.dynamic import Config
+
+    from lmconv_resource.connection import Connection
 
 
 class TaskProvider(ResourceProvider):
@@ -76,12 +77,15 @@ class TaskProvider(ResourceProvider):
             SettingsError: the shared AWS config can't be read.
         """
         checked = {**defaults, **news}
-        checked["region"] = checked.get("region") or find_region(self._get)
+        if checked.get("region") is None or checked["region"] == "":  # what else is empty is no region, and a failure
+            checked["region"] = find_region(self._get)
         return checked
 
-    def _diff_task(self, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> DiffResult:
-        """Tell whether a task recorded as running has changed; say it if it has."""
-        found = self._find(olds, id_).to_outputs()
+    def _diff_task(
+        self, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any], task: ConversionTask | None = None
+    ) -> DiffResult:
+        """Tell whether a task recorded as running has changed; say it if it has. `task` is what it is now, if known."""
+        found = (task or self._find(olds, id_)).to_outputs()
         change = to_change_text(id_, olds, found)
         if change:
             process.say(news, change)
@@ -103,12 +107,20 @@ class TaskProvider(ResourceProvider):
             raise SettingsError(
                 reason="no region is set", remedy="Run `pulumi config set aws:region REGION`", task_id=task_id
             )
-        return connect(Settings.from_config(self._get, region))
+        from lmconv_resource.connection import connect
+
+        try:
+            return connect(Settings.from_config(self._get, region))
+        except SettingsError as error:
+            raise error.about(task_id) from error
 
     def _find(self, props: Mapping[str, Any], task_id: str) -> ConversionTask:
         from lmconv_resource.tasks import find_task
 
-        return find_task(self._connect(props, task_id), task_id, process.stop.event)
+        connection = self._connect(props, task_id)
+        # Its tries may go on for half a minute, which nobody wants of an engine that is gone.
+        with process.find_pulse():
+            return find_task(connection, task_id, process.stop.event)
 
     def _follow(self, props: Mapping[str, Any], task_id: str, operation: str) -> ConversionTask:
         """Give the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error."""

@@ -23,12 +23,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import (
-    ConversionFailedError,
     LicenseConversionError,
     OtherConversionError,
+    StartInterruptedError,
     ThrottledError,
     TransientError,
-    WaitError,
 )
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
@@ -113,34 +112,6 @@ def find_adopted(request: Request, newest: ConversionTask | None) -> ConversionT
     if newest.status is TaskStatus.SUCCEEDED:
         return None
     raise OtherConversionError(task=newest, resource_arn=request.resource_arn)
-
-
-class StartedConversionFailedError(ConversionFailedError):
-    """A conversion that a program declares ended FAILED."""
-
-    def __init__(self, *, task: ConversionTask, waited_seconds: float) -> None:
-        message = task.status_message or "AWS gives no status message"
-        WaitError.__init__(
-            self,
-            f"Waiting for license conversion task {task.task_id} in {task.region}: it FAILED: {message.rstrip('.')}. "
-            f"Mend the cause; the next `pulumi up` starts a new conversion.",
-            task_id=task.task_id,
-            region=task.region,
-            task=task,
-            waited_seconds=waited_seconds,
-        )
-
-
-class StartInterruptedError(LicenseConversionError):
-    """Starting was told to stop: the operation was cancelled, or Pulumi's engine is gone."""
-
-    def __init__(self, *, resource_arn: str, region: str) -> None:
-        super().__init__(
-            f"Starting the license conversion of {resource_arn} in {region}: it was told to stop. "
-            f"The next `pulumi up` looks for what was started, and goes on from there.",
-            task_id=None,
-            region=region,
-        )
 
 
 @dataclass(frozen=True)

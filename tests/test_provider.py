@@ -241,6 +241,20 @@ def test_read_of_a_running_record_raises_what_aws_says(
         provider.read("lct-unknown", {"license_conversion_task_id": "lct-unknown", "status": "IN_PROGRESS"})
 
 
+def test_a_setting_that_cannot_be_used_is_told_of_the_task(aws: LicenseManagerBackend) -> None:
+    """A malformed setting of the stack is an error that names the key and the task it was needed for."""
+    broken = LicenseConversionTaskProvider()
+    broken.configure(ConfigureRequest(Config({"aws:region": REGION, "aws:maxRetries": "many"}, "project")))
+
+    with pytest.raises(SettingsError) as caught:
+        broken.create(checked(broken, license_conversion_task_id="lct-1"))
+
+    assert str(caught.value) == (
+        "Connecting to AWS License Manager for license conversion task lct-1: the stack's aws:maxRetries is not a whole "
+        "number. Look at it with `pulumi config get aws:maxRetries`."
+    )
+
+
 def test_delete_asks_nobody(provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend) -> None:
     """AWS has no call to undo a conversion, so forgetting one makes none."""
     provider.delete("lct-1", {})
