@@ -250,8 +250,8 @@ def test_a_setting_that_cannot_be_used_is_told_of_the_task(aws: LicenseManagerBa
         broken.create(checked(broken, license_conversion_task_id="lct-1"))
 
     assert str(caught.value) == (
-        "Connecting to AWS License Manager for license conversion task lct-1: the stack's aws:maxRetries is not a whole "
-        "number. Look at it with `pulumi config get aws:maxRetries`."
+        "Connecting to AWS License Manager for license conversion task lct-1: the stack's aws:maxRetries is not "
+        "a whole number. Look at it with `pulumi config get aws:maxRetries`."
     )
 
 
