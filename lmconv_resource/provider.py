@@ -76,7 +76,8 @@ class LicenseConversionTaskProvider(TaskProvider):
         from lmconv_resource.tasks import find_tasks
 
         connection = self._connect(props, None)
-        return find_newest(find_tasks(connection, resource_arn=props["resource_arn"], stopped=process.stop.event))
+        with process.find_pulse():  # as in `_find`
+            return find_newest(find_tasks(connection, resource_arn=props["resource_arn"], stopped=process.stop.event))
 
 
 def _is_older(task: ConversionTask, record: Mapping[str, Any]) -> bool:

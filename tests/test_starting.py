@@ -33,6 +33,7 @@ from lmconv_resource.errors import (
     OtherConversionError,
     RequestRefusedError,
     ServiceFaultError,
+    StartInterruptedError,
     ThrottledError,
 )
 from lmconv_resource.models import ConversionTask, LicenseContext, ProductCode, TaskStatus
@@ -40,7 +41,6 @@ from lmconv_resource.settings import Settings
 from lmconv_resource.starting import (
     Beginning,
     Request,
-    StartInterruptedError,
     begin,
     find_newest,
     is_same_context,
