@@ -13,13 +13,14 @@ from reliability_world import LIST, NoPauses, played_by, to_body
 from lmconv_resource import process
 from lmconv_resource.connection import connect
 from lmconv_resource.errors import LicenseConversionError, SettingsError
-from lmconv_resource.models import LicenseContext, TaskStatus
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.records import differs, merge
 from lmconv_resource.settings import Settings
 from lmconv_resource.starting import Request
 from lmconv_resource.stopping import StopSignal
 from lmconv_resource.tasks import find_task, find_tasks, start_task
+from lmconv_resource.waiter import Watcher
 
 TASK_ID, REGION, ARN = "lct-1", "eu-west-1", "arn:aws:ec2:eu-west-1:123456789012:instance/i-1"
 INPUTS = {"license_conversion_task_id": TASK_ID, "region": REGION, "__urn": "urn"}
@@ -202,3 +203,38 @@ def test_a_stopped_look_does_not_wait_for_its_turn() -> None:
         process.stop.set("the test")
         assert isinstance(process.stop, StopSignal)
         assert find_task(connect(Settings(REGION)), TASK_ID, stopped).status_message == "all went well"
+
+
+@pytest.mark.parametrize(
+    ("started", "recorded", "follows"),
+    [
+        (1_800_000_000, "2027-01-15T07:59:59Z", True),
+        (1_800_000_000, "2027-01-15T08:00:01Z", False),
+        (1_800_000_000, None, True),
+        (None, "2027-01-15T08:00:01Z", True),
+    ],
+)
+def test_only_a_newer_task_is_followed(started: int | None, recorded: str | None, follows: bool) -> None:
+    """A task is not left for one that started before it; where a start is unknown, AWS's newest is."""
+    other = {"LicenseConversionTaskId": "lct-2", "Status": "IN_PROGRESS", **({"StartTime": started} if started else {})}
+    record = {"license_conversion_task_id": TASK_ID, "resource_arn": ARN, "region": REGION, "status": "SUCCEEDED"}
+    with played_by(lambda *_: to_body({"LicenseConversionTasks": [other]})):
+        diff = make_provider().diff(
+            TASK_ID,
+            {**record, "start_time": recorded},
+            {"resource_arn": ARN, "region": REGION, "follow_newest": True},
+        )
+    assert (diff.changes, diff.replaces or []) == ((True, ["license_conversion_task_id"]) if follows else (False, []))
+
+
+def test_a_wait_keeps_the_interval_it_is_given() -> None:
+    """The blocking call plans with the interval of its own wait."""
+    seen: list[float | None] = []
+
+    def find(task_id: str) -> ConversionTask:
+        seen.extend(wait.poll_interval_seconds for wait in watcher._waits)
+        return ConversionTask(task_id, REGION, status=TaskStatus.SUCCEEDED)
+
+    watcher = Watcher(find, None)
+    watcher.wait_for_task(TASK_ID, REGION, stop=StopSignal(), report=lambda *_: None, poll_interval_seconds=7)
+    assert seen == [7]
