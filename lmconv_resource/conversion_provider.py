@@ -8,17 +8,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
-from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult
 
 from lmconv_resource import inputs, process
 from lmconv_resource.errors import (
     ConversionFailedError,
     LicenseConversionError,
-    SettingsError,
     StartedConversionFailedError,
     TaskNotFoundError,
+    to_failure_reason,
 )
 from lmconv_resource.following import TaskProvider
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
@@ -28,7 +28,6 @@ from lmconv_resource.usage_operations import describe, find_warning
 
 log = logging.getLogger(__name__)
 
-_DEFAULTS = {"wait_for_completion": True, "ignore_failure": False, "preflight": False}
 _PARTS = ("resource_arn", "source_license_context", "destination_license_context")
 
 REQUEST = "__request"
@@ -46,12 +45,10 @@ _created: set[str] = set()
 class LicenseConversionProvider(TaskProvider):
     """Starts a license conversion, once, and tracks its task."""
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Fill in the defaults, say what is wrong with the inputs, and warn of what AWS does not convert."""
-        try:
-            checked = self._fill_in(news, _DEFAULTS)
-        except SettingsError as error:
-            return CheckResult(dict(news), [CheckFailure("region", str(error))])
+    _defaults: ClassVar = {"wait_for_completion": True, "ignore_failure": False, "preflight": False}
+
+    def _find_failures(self, olds: Mapping[str, Any], checked: Mapping[str, Any]) -> list[inputs.Failure]:
+        """Give what is wrong with the inputs, and warn of what AWS does not convert."""
         failures = inputs.find_failures(checked, inputs.CONVERSION_RULES)
         if not failures and _is_known(checked):
             request = to_request(checked)
@@ -60,9 +57,9 @@ class LicenseConversionProvider(TaskProvider):
                 reason = f"{name} is the same as source_license_context: there is nothing to convert"
                 failures.append(inputs.Failure(name, reason))
             warning = find_warning(request.source.usage_operation, request.destination.usage_operation)
-            if warning and not _is_same(_olds, checked):
+            if warning and not _is_same(olds, checked):
                 process.say(checked, warning, "WARNING")
-        return self._to_check_result(checked, failures)
+        return failures
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Tell what the program asks for that the record does not have.
@@ -81,8 +78,8 @@ class LicenseConversionProvider(TaskProvider):
         task = None if is_finished(olds) else self._find(olds, _id)
         seen = olds if task is None else task.to_outputs()
         if has_failed(seen) and not news.get("ignore_failure"):
-            why = " ".join((seen.get("status_message") or "AWS gives no status message").split())
-            process.say(news, f"{_id} FAILED: {why.rstrip('.')}. A new conversion will be started.", "WARNING")
+            why = to_failure_reason(seen.get("status_message")).rstrip(".")
+            process.say(news, f"{_id} FAILED: {why}. A new conversion will be started.", "WARNING")
             return DiffResult(changes=True, replaces=["status"])
         if wants_wait(olds, news):
             return DiffResult(changes=True)
@@ -104,10 +101,6 @@ class LicenseConversionProvider(TaskProvider):
         asked = {name: props.get(name) for name in _PARTS}
         extras = self._find_extras({**props, "adopted": beginning.adopted, REQUEST: asked}, task)
         return CreateResult(beginning.task_id, {**extras, **to_record(props, task.to_outputs())})
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Look the task up again, or wait for its end, and record it."""
-        return UpdateResult(self._update(_id, _olds, _news))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the conversion, with a warning: the license stays as it is, and AWS has no call to undo it.

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from lmconv_resource.host import find_host
+
 if TYPE_CHECKING:
     import grpc
 
@@ -84,8 +86,7 @@ def _to_code(error: grpc.RpcError) -> object:
 
 def find_engine() -> Engine | None:
     """Give the engine that started this process; None in a process that no engine has started as a plugin."""
-    main = sys.modules.get("__main__")
-    if not hasattr(main, "DynamicResourceProviderServicer") or len(sys.argv) < 2:
+    if find_host() is None or len(sys.argv) < 2:
         return None
     return Engine(sys.argv[1])
 

@@ -47,15 +47,21 @@ def to_duration_text(seconds: float) -> str:
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
-def _one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
+    """Give the text with each run of white space, line breaks too, as one space."""
     return " ".join(text.split())
+
+
+def to_failure_reason(status_message: str | None) -> str:
+    """Give AWS's word on why a task FAILED, in one line."""
+    return to_one_line(status_message or "AWS gives no status message")
 
 
 class LicenseConversionError(Exception):
     """The base of every error a user can act on. Its text is one line."""
 
     def __init__(self, sentence: str, *, task_id: str | None, region: str | None) -> None:
-        super().__init__(_one_line(sentence))
+        super().__init__(to_one_line(sentence))
         self.task_id = task_id
         self.region = region
 
@@ -252,7 +258,7 @@ class TransientError(LicenseConversionError):
         super().__init__(
             f"{_doing(action, task_id, region, resource_arn)}: {reason}. {self.remedy}.", task_id=task_id, region=region
         )
-        self.reason = _one_line(reason)
+        self.reason = to_one_line(reason)
 
 
 class ThrottledError(TransientError):
@@ -304,9 +310,9 @@ class ConversionFailedError(WaitError):
     remedy = "Mend the cause and start a new conversion, or set ignore_failure=True to record this one as it is"
 
     def __init__(self, *, task: ConversionTask, waited_seconds: float) -> None:
-        message = task.status_message or "AWS gives no status message"
+        reason = to_failure_reason(task.status_message).rstrip(".")
         super().__init__(
-            f"Waiting for {_place(task.task_id, task.region)}: it FAILED: {message.rstrip('.')}. {self.remedy}.",
+            f"Waiting for {_place(task.task_id, task.region)}: it FAILED: {reason}. {self.remedy}.",
             task_id=task.task_id,
             region=task.region,
             task=task,

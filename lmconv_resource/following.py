@@ -5,12 +5,20 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pulumi.dynamic import CheckFailure, CheckResult, ConfigureRequest, DiffResult, ReadResult, ResourceProvider
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
 
 from lmconv_resource import inputs, process
-from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError
+from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError, to_failure_reason
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.progress import to_change_text
 from lmconv_resource.records import differs, is_finished, merge, takes_back, to_record
@@ -29,12 +37,31 @@ class TaskProvider(ResourceProvider):
     # only make every state depend on the secrets provider.
     serialize_as_secret_always = False
 
+    _defaults: ClassVar[Mapping[str, Any]]
+    """What the inputs are where a program does not give them."""
+
     _config: Config | None = None
 
     def configure(self, req: ConfigureRequest) -> None:
         """Take the stack's configuration, and mend the process that serves us."""
         self._config = req.config
         process.start()
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Fill in the defaults and say what is wrong with the inputs."""
+        checked = {**self._defaults, **news}
+        try:
+            if checked.get("region") in (None, ""):  # what else is empty is no region, and a failure
+                checked["region"] = find_region(self._get)
+        except SettingsError as error:
+            return CheckResult(dict(news), [CheckFailure("region", str(error))])
+        failures = self._find_failures(_olds, checked)
+        return CheckResult(checked, [CheckFailure(failure.property, failure.reason) for failure in failures])
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Look the task up again, or wait for its end, and record it."""
+        task = self._follow({**_news, "region": _news.get("region") or _olds.get("region")}, _id, "update")
+        return UpdateResult({**self._find_extras(_olds, task), **to_record(_news, _merge(_olds, task))})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
@@ -51,7 +78,7 @@ class TaskProvider(ResourceProvider):
         if failures:
             raise SettingsError(reason=failures[0].reason, remedy="Mend it in the program", task_id=id_)
         try:
-            task = self._find(props, id_)
+            task = self._find({**props, **place}, id_)
         except TaskNotFoundError as error:
             if not is_finished(props):
                 raise
@@ -66,20 +93,9 @@ class TaskProvider(ResourceProvider):
 
     # -- for the providers -------------------------------------------------------------------------------------------
 
-    def _to_check_result(self, checked: dict[str, Any], failures: list[inputs.Failure]) -> CheckResult:
-        """Give what the engine is told of a check."""
-        return CheckResult(checked, [CheckFailure(failure.property, failure.reason) for failure in failures])
-
-    def _fill_in(self, news: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the inputs with what the program left out.
-
-        Raises:
-            SettingsError: the shared AWS config can't be read.
-        """
-        checked = {**defaults, **news}
-        if checked.get("region") is None or checked["region"] == "":  # what else is empty is no region, and a failure
-            checked["region"] = find_region(self._get)
-        return checked
+    def _find_failures(self, olds: Mapping[str, Any], checked: Mapping[str, Any]) -> list[inputs.Failure]:
+        """Give what is wrong with the inputs, defaults filled in; `olds` are the recorded ones, none for a new one."""
+        raise NotImplementedError
 
     def _diff_task(
         self, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any], task: ConversionTask | None = None
@@ -132,8 +148,7 @@ class TaskProvider(ResourceProvider):
             if task.status is TaskStatus.FAILED and not props.get("ignore_failure"):
                 raise ConversionFailedError(task=task, waited_seconds=time.monotonic() - started)
         if task.status is TaskStatus.FAILED:
-            message = " ".join((task.status_message or "AWS gives no status message").split())
-            process.say(props, f"{task.task_id} FAILED: {message}", "WARNING")
+            process.say(props, f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         return task
 
     def _wait(self, props: Mapping[str, Any], task_id: str, timeout_seconds: float) -> ConversionTask:
@@ -147,11 +162,6 @@ class TaskProvider(ResourceProvider):
                 timeout_seconds=timeout_seconds,
                 poll_interval_seconds=props.get("poll_interval_seconds"),
             )
-
-    def _update(self, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
-        """Follow the task again, and give what is to be stored."""
-        task = self._follow({**news, "region": news.get("region") or olds.get("region")}, id_, "update")
-        return {**self._find_extras(olds, task), **to_record(news, _merge(olds, task))}
 
 
 def _merge(record: Mapping[str, Any], task: ConversionTask) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lmconv_resource.errors import to_one_line
 from lmconv_resource.models import TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, TaskStatus, to_plain_text
 from lmconv_resource.rhythm import DEFAULT_DEADLINE_SECONDS
 
@@ -105,7 +106,7 @@ def _timeouts_failure(value: Any) -> str | None:
     for operation, text in (value or {}).items():
         seconds = parse_duration(text) if isinstance(text, str) else None
         if not seconds and not is_unknown(text):
-            name = " ".join(to_plain_text(str(operation)).split())
+            name = to_one_line(to_plain_text(str(operation)))
             return f'{name}={_shown(text)} is not a duration: give one such as "90s", "45m" or "1h30m"'
     return None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi.runtime
@@ -16,6 +16,9 @@ from lmconv_resource import inputs
 from lmconv_resource.errors import LicenseConversionError, SettingsError
 from lmconv_resource.models import ConversionTask, TaskStatus, to_rfc3339
 from lmconv_resource.outputs import GetLicenseConversionTaskResult
+
+if TYPE_CHECKING:
+    from lmconv_resource.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,7 @@ def get_license_conversion_task(id: str, *, opts: GetOptions | None = None) -> G
         pulumi.RunError: the task could not be looked up; its text is one line.
     """
     try:
-        _check({"license_conversion_task_id": id}, inputs.GET_RULES, opts)
-        connection = _connect(opts)
+        connection = _connect({"license_conversion_task_id": id}, inputs.GET_RULES, opts)
         from lmconv_resource.tasks import find_task
 
         return _to_result(find_task(connection, id))
@@ -70,8 +72,7 @@ def get_license_conversion_tasks(
         pulumi.RunError: the tasks could not be listed; its text is one line.
     """
     try:
-        _check({"resource_arns": resource_arns, "statuses": statuses}, inputs.LIST_RULES, opts)
-        connection = _connect(opts)
+        connection = _connect({"resource_arns": resource_arns, "statuses": statuses}, inputs.LIST_RULES, opts)
         from lmconv_resource.tasks import find_tasks
 
         wanted = None if statuses is None else {TaskStatus(status) for status in statuses}
@@ -98,24 +99,16 @@ def get_license_conversion_tasks_output(
     return given.apply(lambda known: get_license_conversion_tasks(resource_arns=known[0], statuses=known[1], opts=opts))
 
 
-def _connect(opts: GetOptions | None) -> Any:
+def _connect(given: dict[str, Any], rules: dict[str, inputs.Rule], opts: GetOptions | None) -> Connection:
+    """Give the connection to ask, once what was given has been checked."""
     from lmconv_resource.connection import connect
-    from lmconv_resource.settings import Settings
+    from lmconv_resource.settings import Settings, find_region
 
-    region = _find_region(opts)
-    return connect(Settings.from_config(pulumi.runtime.get_config, region or ""))
-
-
-def _find_region(opts: GetOptions | None) -> str | None:
-    from lmconv_resource.settings import find_region
-
-    return find_region(pulumi.runtime.get_config, opts.region if opts else None)
-
-
-def _check(given: dict[str, Any], rules: dict[str, inputs.Rule], opts: GetOptions | None) -> None:
-    failures = inputs.find_failures({**given, "region": _find_region(opts)}, rules)
+    region = find_region(pulumi.runtime.get_config, opts.region if opts else None)
+    failures = inputs.find_failures({**given, "region": region}, rules)
     if failures:
         raise SettingsError(reason=failures[0].reason, remedy="Mend it in the program")
+    return connect(Settings.from_config(pulumi.runtime.get_config, region or ""))
 
 
 def _to_result(task: ConversionTask) -> GetLicenseConversionTaskResult:

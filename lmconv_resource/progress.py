@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lmconv_resource.errors import to_duration_text
+from lmconv_resource.errors import to_duration_text, to_one_line
 from lmconv_resource.models import TaskStatus
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def to_wait_text(wait: Wait, now: float) -> str:
         since = "" if wait.faulty_since is None else f" (for {to_duration_text(now - wait.faulty_since)})"
         return f"{text}; the last look failed{since}: {wait.fault.reason}"
     message = wait.task.status_message if wait.task else None
-    return f"{text}: {' '.join(message.split())}" if message else text
+    return f"{text}: {to_one_line(message)}" if message else text
 
 
 def to_change_text(task_id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
@@ -37,7 +37,7 @@ def to_change_text(task_id: str, old: Mapping[str, Any], new: Mapping[str, Any])
         seconds = new["duration_seconds"]
         change = change if seconds is None else f"{change} after {to_duration_text(seconds)}"
         failed = new["status"] == TaskStatus.FAILED.value and new["status_message"]
-        return f"{change}: {' '.join(new['status_message'].split())}" if failed else change
+        return f"{change}: {to_one_line(new['status_message'])}" if failed else change
     if old.get("status_message") != new["status_message"] and new["status_message"]:
-        return f"{task_id} {new['status']}: {' '.join(new['status_message'].split())}"
+        return f"{task_id} {new['status']}: {to_one_line(new['status_message'])}"
     return None

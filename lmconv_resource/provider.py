@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult
 
 from lmconv_resource import inputs, process
-from lmconv_resource.errors import NoConversionError, SettingsError
+from lmconv_resource.errors import NoConversionError
 from lmconv_resource.following import TaskProvider
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.records import is_finished, to_record, wants_wait
 
-_DEFAULTS = {"wait_for_completion": False, "ignore_failure": False}
 _IDENTITY = ("license_conversion_task_id", "resource_arn", "region")
 """What another value of replaces the resource."""
 
@@ -27,13 +26,10 @@ _IDENTITY = ("license_conversion_task_id", "resource_arn", "region")
 class LicenseConversionTaskProvider(TaskProvider):
     """Tracks a license conversion task, by its id or as the newest of a resource."""
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Fill in the defaults and say what is wrong with the inputs."""
-        try:
-            checked = self._fill_in(news, _DEFAULTS)
-        except SettingsError as error:
-            return CheckResult(dict(news), [CheckFailure("region", str(error))])
-        return self._to_check_result(checked, inputs.find_task_failures(checked))
+    _defaults: ClassVar = {"wait_for_completion": False, "ignore_failure": False}
+
+    def _find_failures(self, olds: Mapping[str, Any], checked: Mapping[str, Any]) -> list[inputs.Failure]:
+        return inputs.find_task_failures(checked)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Tell what the program asks for that the record does not have; asks AWS only of a task recorded as running.
@@ -60,10 +56,6 @@ class LicenseConversionTaskProvider(TaskProvider):
         task_id = props.get("license_conversion_task_id") or self._find_newest(props).task_id
         task = self._follow(props, task_id, "create")
         return CreateResult(task_id, to_record(props, task.to_outputs()))
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Look the task up again, or wait for its end, and record it."""
-        return UpdateResult(self._update(_id, _olds, _news))
 
     def _find_newest(self, props: Mapping[str, Any]) -> ConversionTask:
         newest = self._look_for_newest(props)

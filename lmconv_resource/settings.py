@@ -19,8 +19,6 @@ from lmconv_resource.inputs import parse_duration
 ConfigGet = Callable[[str], Any]
 """Gives a value of the stack's configuration by its full key, None where it is not set."""
 
-SET_REGION = "Set `region` on the resource or run `pulumi config set aws:region REGION`"
-
 _LONGEST_ROLE_SECONDS = 12 * 3600
 """What STS allows a role's credentials at the most."""
 

@@ -28,6 +28,7 @@ from lmconv_resource.errors import (
     StartInterruptedError,
     ThrottledError,
     TransientError,
+    to_failure_reason,
 )
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
@@ -155,8 +156,8 @@ def begin(
     if adopted is not None:
         return _adopt(adopted, say)
     if newest is not None and newest.status is TaskStatus.FAILED:
-        why = " ".join((newest.status_message or "AWS gives no status message").split())
-        say(f"The last conversion, {newest.task_id}, FAILED: {why.rstrip('.')}. A new one is started.", "INFO")
+        why = to_failure_reason(newest.status_message).rstrip(".")
+        say(f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started.", "INFO")
     if preflight:
         check_ready(connection, request, stopped)
     return _Start(connection, request, frozenset(task.task_id for task in tasks), stopped).run()

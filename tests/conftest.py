@@ -14,6 +14,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
+from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
+
 # A slow machine is no failure, and what one run found does not change the next.
 hypothesis.settings.register_profile("lmconv", deadline=None, database=None)
 hypothesis.settings.load_profile("lmconv")
@@ -33,6 +35,14 @@ def _aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
+    """A License Manager on loopback, seen in eu-west-1, and an environment that leads to it."""
+    with serve() as emulator:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
+        yield licensemanager_backends["123456789012"]["eu-west-1"]
 
 
 @pytest.fixture(autouse=True)

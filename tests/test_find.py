@@ -13,7 +13,7 @@ from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.runtime.rpc import UNKNOWN
 from stacks import LocalStack, RealStack, Stack, has_pulumi
 
-from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
+from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import NoConversionError
 from lmconv_resource.provider import LicenseConversionTaskProvider
 
@@ -35,14 +35,6 @@ task = LicenseConversionTask(
 pulumi.export("id", task.license_conversion_task_id)
 pulumi.export("status", task.status)
 """
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
-    """A License Manager on loopback, and an environment that leads to it."""
-    with serve() as emulator:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
-        yield licensemanager_backends["123456789012"][REGION]
 
 
 @pytest.fixture(

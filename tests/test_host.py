@@ -14,7 +14,7 @@ import pytest
 from stacks import LocalStack
 
 from lmconv_resource import host
-from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
+from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.testing import LocalEngine, Message, UpdateFailedError
 
@@ -45,14 +45,10 @@ class PlainResource(Resource):
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
-    """A License Manager on loopback, and an environment that leads to it."""
-    with serve() as emulator:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI-a-secret-of-the-test")
-        monkeypatch.setenv("AWS_REGION", REGION)
-        yield licensemanager_backends["123456789012"][REGION]
+def aws(aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch) -> LicenseManagerBackend:
+    """The License Manager, in the region that the environment names."""
+    monkeypatch.setenv("AWS_REGION", REGION)
+    return aws
 
 
 def add_running(aws: LicenseManagerBackend, count: int) -> None:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from stacks import LocalStack, RealStack, Stack, has_pulumi
 
-from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, licensemanager_backends, serve
+from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, licensemanager_backends
 
 REGION = "eu-west-1"
 ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
-    """A License Manager on loopback, and an environment that leads to it."""
-    with serve() as emulator:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI-a-secret-of-the-test")
-        yield licensemanager_backends["123456789012"][REGION]
 
 
 @pytest.fixture(
