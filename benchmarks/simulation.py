@@ -23,7 +23,8 @@ from lmconv_resource.emulator.limits import RateLimit, TokenBucket
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.pacer import Pacer
 from lmconv_resource.settings import Settings
-from lmconv_resource.waiter import Wait, Watcher
+from lmconv_resource.wait import Wait
+from lmconv_resource.waiter import Watcher
 
 REGION = "eu-west-1"
 LATENCY_SECONDS = 0.2

@@ -16,7 +16,8 @@ from lmconv_resource.stopping import StopSignal
 
 if TYPE_CHECKING:
     from lmconv_resource.connection import Connection
-    from lmconv_resource.waiter import Wait, Watcher
+    from lmconv_resource.wait import Wait
+    from lmconv_resource.waiter import Watcher
 
 log = logging.getLogger("lmconv_resource")
 log.addHandler(logging.NullHandler())  # without one, Python prints warnings to stderr

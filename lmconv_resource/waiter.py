@@ -2,7 +2,8 @@
 
 `Watcher` decides which tasks to look at and how: one by one while they are few, by one list for all when they are many.
 `Watcher.wait_for_task` blocks its thread until its own task has ended, its own deadline has passed or it is told to
-stop. Knows no boto3 and no Pulumi: looking up and listing are callables, and so are clock, sleep and the threads.
+stop. What a look means for one wait is in `wait`. Knows no boto3 and no Pulumi: looking up and listing are callables,
+and so are clock, sleep and the threads.
 """
 
 from __future__ import annotations
@@ -11,23 +12,15 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
 
 from lmconv_resource import rhythm
-from lmconv_resource.errors import (
-    LicenseConversionError,
-    ThrottledError,
-    TransientError,
-    UnreadableAnswerError,
-    WaitFaultError,
-    WaitInterruptedError,
-    WaitTimeoutError,
-)
+from lmconv_resource.errors import LicenseConversionError, TransientError, WaitInterruptedError, WaitTimeoutError
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.stopping import StopSignal
+from lmconv_resource.wait import Wait
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +33,6 @@ _LOOKERS = 4
 REPORT_SECONDS = 30.0
 """How long a wait stays silent while nothing changes: CI services end jobs that print nothing for ten minutes."""
 
-_LAST_LOOK_SECONDS = 1.0
-"""What a look is taken to last when the last one before a deadline is planned."""
-
-_FLIGHT_SECONDS = 25.0
-"""How long a look that is under way at the deadline may go on: connecting and reading end after 10 s each."""
-
 Find = Callable[[str], ConversionTask]
 """Looks one task up by its id, or raises."""
 
@@ -54,46 +41,6 @@ List = Callable[[], Iterable[Mapping[str, ConversionTask]]]
 
 Run = Callable[[Callable[[], None]], object]
 """Calls what it is given, now or on another thread."""
-
-
-@dataclass(eq=False)
-class Wait:
-    """One task being waited for. The watcher writes to it; `changed` tells the waiting thread to look at it again."""
-
-    task_id: str
-    region: str
-    started: float
-    deadline: float
-    poll_interval_seconds: float | None = None
-    next_look: float = 0.0
-    interval: float = 0.0
-    task: ConversionTask | None = None
-    fault: TransientError | None = None
-    faults: int = 0
-    faulty_since: float | None = None
-    planned: bool = False
-    in_flight: bool = False
-    outcome: ConversionTask | BaseException | None = None
-    changed: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def wants_look(self) -> bool:
-        """True while it goes on and no look at it is under way."""
-        return self.outcome is None and not self.planned
-
-    def waited(self, now: float) -> float:
-        """Give the seconds since the wait began."""
-        return now - self.started
-
-    def to_error_facts(self, now: float) -> dict[str, Any]:
-        """Give what every `WaitError` says."""
-        return {
-            "task_id": self.task_id,
-            "region": self.region,
-            "task": self.task,
-            "waited_seconds": self.waited(now),
-        }
-
 
 Report = Callable[[Wait, float], None]
 """Shows a wait to the user at the given moment; called from the waiting thread."""
@@ -131,7 +78,7 @@ class Watcher:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._pages = 1
-        self._queue: list[Wait] = []
+        self._queue: deque[Wait] = deque()
         self._listing = False
 
     # -- one wait, for the thread that makes it ----------------------------------------------------------------------
@@ -165,7 +112,8 @@ class Watcher:
             self.remove(wait)
 
     def _block(self, wait: Wait, stop: StopSignal, report: Report) -> ConversionTask:
-        shown, shown_at = _what_shows(wait), wait.started
+        # A look may have come before this; what it saw has not been shown.
+        shown, shown_at = None, wait.started
         while True:
             wait.changed.clear()
             now = self._clock()
@@ -176,10 +124,10 @@ class Watcher:
                 raise wait.outcome
             if stop.reason is not None:
                 raise WaitInterruptedError(why=stop.reason, **wait.to_error_facts(now))
-            limit = wait.deadline + (_FLIGHT_SECONDS if wait.in_flight else 0)
+            limit = wait.limit
             if now >= limit:
                 raise WaitTimeoutError(**wait.to_error_facts(now))
-            shows = _what_shows(wait)
+            shows = wait.shows
             if shows != shown or now >= shown_at + REPORT_SECONDS:
                 report(wait, now)
                 shown, shown_at = shows, now
@@ -236,54 +184,75 @@ class Watcher:
             return min((wait.next_look for wait in self._waits if wait.wants_look), default=None)
 
     def look(self, run: Run) -> None:
-        """Look at every task that is due."""
+        """Have every task looked at that is due."""
         now = self._clock()
         with self._wake:
-            wanting = [wait for wait in self._waits if wait.wants_look]
-            # What comes due soon would go along: together they need one list.
-            by_list = self._is_list_cheaper([w for w in wanting if w.next_look - rhythm.LOOK_AHEAD * w.interval <= now])
-            due = wanting if by_list else [wait for wait in wanting if wait.next_look <= now]
+            due = [wait for wait in self._waits if wait.wants_look and wait.next_look <= now]
             for wait in due:
                 wait.planned = True
-                wait.in_flight = by_list
-            if not by_list:
-                self._queue += due
-        if by_list:
-            run(lambda: self._look_by_list(due, run))
-        else:
-            for _ in due:
-                run(lambda: self._look_at_queued(run))
+            self._queue += due
+        for _ in due:
+            run(lambda: self._look_at_next(run))
 
-    def _is_list_cheaper(self, due: list[Wait]) -> bool:
-        """True where a list costs no more calls than looking each task up, and serves all the others too."""
-        if self._list_pending is None or len(self._waits) <= FEW_WAITS:
-            return False
+    def _look_at_next(self, run: Run) -> None:
+        """Look at the task that is due longest; at all by one list, where that is cheaper.
+
+        That is decided when the turn has come: by then others may be due too.
+        """
+        if not self._queue:
+            return  # a list took along what this was for
+        self._wait_for_turn()
+        with self._wake:
+            together = self._take_for_list()
+            alone = self._queue.popleft() if self._queue else None
+        if together:
+            self._look_by_list(together, run)
+        elif alone:
+            self._look_at(alone)
+
+    def _take_for_list(self) -> list[Wait]:
+        """Give all the waits where a list costs no more calls than looking up each that is due; else none."""
+        if self._listing or self._list_pending is None or len(self._waits) <= FEW_WAITS:
+            return []
+        now = self._clock()
+        others = [wait for wait in self._waits if wait.wants_look]
+        # What comes due soon would go along: together they need one list.
+        due = [*self._queue, *(wait for wait in others if wait.is_near(now))]
         # A task not seen yet may well have ended: alone it is looked up, which answers that in one call.
         least = 2 if any(wait.task is None for wait in due) else 1
-        return len(due) >= max(least, self._pages)
+        if len(due) < max(least, self._pages):
+            return []
+        together = [*self._queue, *others]
+        self._queue.clear()
+        self._listing = True
+        for wait in together:
+            wait.planned = wait.in_flight = True
+        return together
 
-    def _look_by_list(self, due: list[Wait], run: Run) -> None:
+    def _look_by_list(self, waits: list[Wait], run: Run) -> None:
         """Ask once for all; look up by itself what the list does not show, which has ended or is new."""
-        seen: dict[str, ConversionTask] = {}
         try:
-            seen = self._list_until_found({wait.task_id for wait in due})
+            seen = self._list_until_found({wait.task_id for wait in waits})
         except TransientError as fault:
-            for wait in due:
+            for wait in waits:
                 self._settle(wait, fault)
             return
         except LicenseConversionError as refusal:
             # Looking up needs only its own right, and says better what is wrong if that fails too.
             self._list_pending = None
             self._on_note(f"Each task is looked up by itself, at more calls, because listing failed. {refusal}")
+            seen = {}
         except BaseException as bug:
-            for wait in due:
+            for wait in waits:
                 self._settle(wait, bug)
             raise
-        for wait in due:
+        finally:
+            self._listing = False
+        for wait in waits:
             task = seen.get(wait.task_id)
             if task is None:
                 wait.in_flight = False
-                run(lambda wait=wait: self._look_at(wait))  # type: ignore[misc]
+                run(lambda wait=wait: self._look_up(wait))  # type: ignore[misc]
             else:
                 self._settle(wait, task)
 
@@ -299,38 +268,15 @@ class Watcher:
         self._pages = max(1, pages)
         return seen
 
-    def _look_at_queued(self, run: Run) -> None:
-        """Look at the task that has been queued longest; at all that are, by one list, where that is cheaper.
-
-        So many waits may begin, one after the other, that their looks queue for their turns.
-        """
-        if not self._queue:
-            return
+    def _look_up(self, wait: Wait) -> None:
         self._wait_for_turn()
-        with self._wake:
-            queued = self._queue
-            by_list = not self._listing and self._is_list_cheaper(queued)
-            self._queue = [] if by_list else queued[1:]
-            if by_list:
-                self._listing = True
-                for wait in queued:
-                    wait.in_flight = True
-        if by_list:
-            try:
-                self._look_by_list(queued, run)
-            finally:
-                self._listing = False
-        elif queued:
-            self._look_at(queued[0], in_turn=True)
+        self._look_at(wait)
 
-    def _look_at(self, wait: Wait, *, in_turn: bool = False) -> None:
-        if not in_turn:
-            self._wait_for_turn()
+    def _look_at(self, wait: Wait) -> None:
         with self._wake:
             # It may have ended, or its deadline come near, while its look was queued.
-            if wait not in self._waits or (wait.task and self._clock() > wait.deadline - _LAST_LOOK_SECONDS):
-                wait.planned = False
-                wait.next_look = wait.deadline + _FLIGHT_SECONDS
+            if wait not in self._waits or wait.is_too_late(self._clock()):
+                wait.give_up_looking()
                 return
             wait.in_flight = True
         try:
@@ -342,61 +288,8 @@ class Watcher:
             raise
         self._settle(wait, result)
 
-    # -- what a look means -------------------------------------------------------------------------------------------
-
     def _settle(self, wait: Wait, result: ConversionTask | BaseException) -> None:
-        """Write down what a look gave, and plan the next one or end the wait."""
-        now = self._clock()
         with self._wake:
-            if isinstance(result, ConversionTask) and result.status is None:
-                result = UnreadableAnswerError(
-                    task_id=wait.task_id, region=wait.region, reason="the answer has no status"
-                )
-            if isinstance(result, ConversionTask):
-                self._saw(wait, result, now)
-            elif isinstance(result, TransientError):
-                self._faulted(wait, result, now)
-            else:
-                wait.outcome = result
-            wait.planned = wait.in_flight = False
+            wait.learn(result, self._clock(), self._rng)
             self._wake.notify()
         wait.changed.set()
-
-    def _saw(self, wait: Wait, task: ConversionTask, now: float) -> None:
-        wait.task, wait.fault, wait.faults, wait.faulty_since = task, None, 0, None
-        if task.is_complete:
-            wait.outcome = task
-            return
-        interval = rhythm.poll_interval(wait.waited(now), wait.poll_interval_seconds)
-        if wait.poll_interval_seconds is not None:
-            self._plan(wait, now, interval)
-            return
-        wait.interval = interval
-        self._plan(wait, now, rhythm.jittered(interval, self._rng))
-
-    def _faulted(self, wait: Wait, fault: TransientError, now: float) -> None:
-        wait.fault = fault
-        if isinstance(fault, ThrottledError):
-            # The pacer slows all calls down; this wait only keeps its place in the queue.
-            self._plan(wait, now, 0.0)
-            return
-        wait.faults += 1
-        wait.faulty_since = now if wait.faulty_since is None else wait.faulty_since
-        faulty_seconds = now - wait.faulty_since
-        if faulty_seconds >= rhythm.FAULTS_SECONDS:
-            wait.outcome = WaitFaultError(fault=fault, faulty_seconds=faulty_seconds, **wait.to_error_facts(now))
-            return
-        self._plan(wait, now, rhythm.fault_interval(wait.faults, self._rng))
-
-    def _plan(self, wait: Wait, now: float, pause: float) -> None:
-        """Plan the next look; the last one early enough to end before the deadline, and none beyond it."""
-        last = wait.deadline - _LAST_LOOK_SECONDS
-        if now + pause > last and last - now < _LAST_LOOK_SECONDS / 2:
-            wait.outcome = WaitTimeoutError(**wait.to_error_facts(now))
-            return
-        wait.next_look = min(now + pause, last)
-
-
-def _what_shows(wait: Wait) -> tuple[object, ...]:
-    task = wait.task
-    return (task and task.status, task and task.status_message, wait.fault and wait.fault.reason)

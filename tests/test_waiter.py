@@ -25,7 +25,8 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.stopping import StopSignal
-from lmconv_resource.waiter import FEW_WAITS, Wait, Watcher
+from lmconv_resource.wait import Wait
+from lmconv_resource.waiter import FEW_WAITS, Watcher
 
 REGION = "eu-west-1"
 UNREACHABLE = EndpointUnreachableError(reason="nobody answers", task_id=None, region=REGION)
@@ -477,3 +478,15 @@ def test_waits_that_begin_one_by_one_share_a_list(monkeypatch: pytest.MonkeyPatc
         thread.join(timeout=5)
 
     assert service.calls.total() <= 50  # one by one they would be 100, and more for those that come due meanwhile
+
+
+def test_what_a_look_saw_before_its_wait_blocks_is_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look may be over before the waiting thread first looks at its wait: its row does not stay empty for 30 s."""
+    watcher = Service(ends={"lct-000": 1e9}).watcher()
+    monkeypatch.setattr(watcher, "_start_thread", lambda: watcher.look(lambda job: job()))
+    stop = StopSignal()
+
+    with pytest.raises(WaitInterruptedError):  # not WaitTimeoutError: the report comes first
+        watcher.wait_for_task(
+            "lct-000", REGION, stop=stop, report=lambda *_: stop.set("it was shown"), timeout_seconds=3
+        )
