@@ -482,7 +482,7 @@ def test_waits_that_begin_one_by_one_share_a_list(monkeypatch: pytest.MonkeyPatc
 
 def test_what_a_look_saw_before_its_wait_blocks_is_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look may be over before the waiting thread first looks at its wait: its row does not stay empty for 30 s."""
-    watcher = Service(ends={"lct-000": 1e9}).watcher()
+    watcher = Watcher(Service(ends={"lct-000": 1e9}).find, None)
     monkeypatch.setattr(watcher, "_start_thread", lambda: watcher.look(lambda job: job()))
     stop = StopSignal()
 
