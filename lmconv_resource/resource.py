@@ -1,6 +1,7 @@
 """What programs declare: `LicenseConversionTask` tracks a conversion, `LicenseConversion` starts one and tracks it."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`, which makes texts of the types: Pulumi would evaluate them again for
+# each resource.
 
 from typing import Any
 
@@ -10,7 +11,6 @@ import pulumi.dynamic
 from lmconv_resource.arguments import LicenseContextArgs
 from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.inputs import TIMEOUTS, URN
-from lmconv_resource.models import OUTPUTS
 from lmconv_resource.outputs import LicenseContext
 from lmconv_resource.provider import LicenseConversionTaskProvider
 
@@ -66,11 +66,12 @@ class _TrackedTask(pulumi.dynamic.Resource):
         inputs: dict[str, Any],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
-        urn = pulumi.create_urn(
-            resource_name, f"pulumi-python:{self._resource_type_name}", parent=opts.parent if opts else None
-        )
-        timeouts = _to_timeouts(opts.custom_timeouts if opts else None)
-        props = {**dict.fromkeys(OUTPUTS), **inputs, URN: urn, TIMEOUTS: timeouts}
+        # Each property costs the SDK several tasks: what is neither given nor an output is left out.
+        given = {**inputs, URN: _make_urn(self, resource_name, opts), TIMEOUTS: _to_timeouts(opts)}
+        props = {
+            **dict.fromkeys(self.__annotations__),
+            **{name: value for name, value in given.items() if value is not None},
+        }
         super().__init__(provider, resource_name, props, opts)
 
 
@@ -135,7 +136,7 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
         *,
         region: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
-    ) -> LicenseConversionTask:
+    ) -> "LicenseConversionTask":
         """Read a task without managing it: looked up at every `up`, never waited for.
 
         Args:
@@ -218,14 +219,34 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
             "preflight": preflight,
             "region": region,
             "poll_interval_seconds": poll_interval_seconds,
-            "adopted": None,
-            "verified_usage_operation": None,
         }
         super().__init__(LicenseConversionProvider(), resource_name, inputs, opts)
 
 
-def _to_timeouts(timeouts: Any) -> dict[str, str] | None:
+def _make_urn(resource: pulumi.dynamic.Resource, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Input[str]:
+    """Give the URN that the resource will have, which the SDK tells a provider in no other way.
+
+    Not by `pulumi.create_urn`: its output depends on the parent, so that the child of a component would wait for all
+    the component's children, itself among them. Without a parent it makes five outputs of what is known at once, and
+    what the SDK does at the end of a program grows with their square.
+    """
+    urn = f"pulumi-python:{resource._resource_type_name}::{name}"
+    parent = opts.parent if opts else None
+    if parent is None:
+        return f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{urn}"
+
+    async def add_parent() -> str:
+        stack, project, parent_type, _ = (await parent.urn.future() or "").split("::", 3)
+        # The stack is no part of its children's type.
+        prefix = "" if parent_type == "pulumi:pulumi:Stack" else f"{parent_type}$"
+        return f"{stack}::{project}::{prefix}{urn}"
+
+    return add_parent()
+
+
+def _to_timeouts(opts: pulumi.ResourceOptions | None) -> dict[str, str] | None:
     """Give `custom_timeouts`, an object or a dict, as a property."""
+    timeouts: Any = opts.custom_timeouts if opts else None
     if timeouts is None:
         return None
     given = timeouts if isinstance(timeouts, dict) else vars(timeouts)

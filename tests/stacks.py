@@ -45,6 +45,15 @@ if task_id:
     pulumi.export("product_code_id", task.destination_license_context.product_codes.apply(
         lambda codes: codes[0].product_code_id if codes else None))
     pulumi.Stash("converted", input={"at": task.end_time})
+if config.get("child"):
+    parents = {
+        "child": pulumi.ComponentResource("tests:index:Group", "the::group"),
+        "rooted": pulumi.runtime.get_root_resource(),
+    }
+    for name, parent in parents.items():
+        LicenseConversionTask(
+            name, license_conversion_task_id=config.require("child"), opts=pulumi.ResourceOptions(parent=parent)
+        )
 if config.get("get"):
     seen = LicenseConversionTask.get("seen", config.require("get"), region=config.get("region"))
     pulumi.export("seen", seen.status)
@@ -82,7 +91,7 @@ class Stack(Protocol):
     def refresh(self) -> Outcome: ...
     def destroy(self) -> Outcome: ...
     def resources(self) -> dict[str, dict[str, Any]]:
-        """Give what the state holds, by name: id, inputs and outputs."""
+        """Give what the state holds, by name: urn, id, inputs and outputs."""
 
 
 def write_program(folder: Path, program: str = PROGRAM) -> Path:
@@ -141,7 +150,9 @@ class LocalStack:
 
     def resources(self) -> dict[str, dict[str, Any]]:
         with self.engine() as engine:
-            return {r.name: {"id": r.id, "inputs": r.inputs, "outputs": r.outputs} for r in engine.resources}
+            return {
+                r.name: {"urn": r.urn, "id": r.id, "inputs": r.inputs, "outputs": r.outputs} for r in engine.resources
+            }
 
 
 class RealStack:
@@ -210,7 +221,12 @@ class RealStack:
     def resources(self) -> dict[str, dict[str, Any]]:
         deployment: Mapping[str, Any] = self._stack.export_stack().deployment or {}
         return {
-            _name(r["urn"]): {"id": r.get("id", ""), "inputs": r.get("inputs", {}), "outputs": r.get("outputs", {})}
+            _name(r["urn"]): {
+                "urn": r["urn"],
+                "id": r.get("id", ""),
+                "inputs": r.get("inputs", {}),
+                "outputs": r.get("outputs", {}),
+            }
             for r in deployment.get("resources", [])
         }
 

@@ -68,6 +68,18 @@ def test_a_finished_task_is_recorded_and_then_left_alone(stack: Stack, aws: Lice
     assert aws.calls.total() == calls
 
 
+def test_lines_go_to_the_row_of_the_resource_that_they_are_about(stack: Stack, aws: LicenseManagerBackend) -> None:
+    """The URN that the provider is given is the resource's own; the child of a component does not wait for itself."""
+    stack.config |= {"followed:taskId": add(aws, seconds=0), "followed:child": add(aws, seconds=0)}
+
+    assert stack.up().ok
+
+    resources = stack.resources()
+    for name in ("task", "child", "rooted"):
+        assert resources[name]["outputs"]["__urn"] == resources[name]["urn"]
+    assert "tests:index:Group$pulumi-python:dynamic/lmconv:LicenseConversionTask" in resources["child"]["urn"]
+
+
 def test_a_running_task_is_recorded_and_its_end_is_a_change(stack: Stack, aws: LicenseManagerBackend) -> None:
     """Without the wait option `up` records IN_PROGRESS; once AWS says SUCCEEDED the next `up` updates and says so."""
     task_id = add(aws, status="IN_PROGRESS")

@@ -19,6 +19,7 @@ from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backe
 from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.provider import LicenseConversionTaskProvider
+from lmconv_resource.resource import LicenseConversion, LicenseConversionTask
 
 REGION = "eu-west-1"
 
@@ -285,3 +286,9 @@ def test_an_unknown_log_level_is_said_and_changes_nothing(monkeypatch: pytest.Mo
         logger.handlers, logger.level, logger.propagate = before
 
     assert ears.lines == ["WARNING: LMCONV_LOG=LOUD is not a level: give DEBUG, INFO, WARNING or ERROR."]
+
+
+def test_what_is_recorded_is_an_output_of_the_resource() -> None:
+    """Programs see each output, with its type, under the name that it has in the state."""
+    assert list(LicenseConversionTask.__annotations__) == list(OUTPUTS)
+    assert set(LicenseConversion.__annotations__) == {*OUTPUTS, "adopted", "verified_usage_operation"}

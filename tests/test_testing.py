@@ -190,6 +190,28 @@ def test_lifecycle(write: Write, engines: Engines, tmp_path: Path) -> None:
     assert engine.resources == []
 
 
+def test_the_state_is_written_again_only_where_something_has_changed(
+    write: Write, engines: Engines, tmp_path: Path
+) -> None:
+    """An `up` with nothing to do leaves each resource as it was, and does not write a file for each."""
+    folder, state = write(LIFECYCLE), tmp_path / "state.json"
+    engines(folder, state_file=state).up()
+    before = {each["urn"]: each for each in json.loads(state.read_text())["resources"]}
+    written: list[str] = []
+
+    def replace(self: Path, target: Path) -> Path:
+        written.append(str(target))
+        os.replace(self, target)
+        return target
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        engines(folder, state_file=state).up()
+
+    assert len(written) < len(before)
+    assert {each["urn"]: each for each in json.loads(state.read_text())["resources"]} == before
+
+
 @pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the pulumi command to compare with")
 @pytest.mark.timeout(300)
 def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path: Path) -> None:
