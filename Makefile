@@ -9,13 +9,18 @@ SOURCES := lmconv_resource tests examples/demo $(patsubst %/__main__.py,%,$(wild
 PROGRAMS := __main__.py $(wildcard examples/*/__main__.py)
 # --no-compile: pulumi-aws alone has 3000 modules, of which a few are ever imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# One more than there are cores, because many tests wait for a process or a clock.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# With COVERAGE=1 the tests are measured too, and fail below the bound in pyproject.toml; it takes half as long again.
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+OLDEST := .venv-oldest
 
-.PHONY: help demo test bench clean
+.PHONY: help demo test test-oldest bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' Makefile | while read -r make target text; do \
-	    printf '  make %-6s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' Makefile | while read -r make target text; do \
+	    printf '  make %-11s %s\n' "$$target" "$$text"; done
 
 demo: $(STAMPS)/demo ## Follow a conversion with Pulumi to its end, on a License Manager that runs here
 	@$(BIN)/python examples/demo/demo.py
@@ -25,13 +30,19 @@ test: $(STAMPS)/dev ## Check format, lint and types, and run the tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(SOURCES)
 	@for program in $(PROGRAMS); do echo "$(BIN)/mypy $$program"; $(BIN)/mypy $$program || exit 1; done
-	$(BIN)/python -m pytest -n auto --cov=lmconv_resource --cov-branch --cov-report=term:skip-covered
+	$(BIN)/python $(PYTEST)
+
+test-oldest: ## Run the tests with the oldest versions that are allowed
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	    --editable '.[dev]' --constraint tests/oldest.txt
+	$(OLDEST)/bin/python $(PYTEST)
 
 bench: $(STAMPS)/dev ## Measure what it costs
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove all that was made here, the virtual environment too
-	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* .pulumi-local
+	rm -rf $(VENV) $(OLDEST) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* .pulumi-local
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/demo: $(STAMPS)/venv

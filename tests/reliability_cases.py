@@ -68,6 +68,8 @@ class FaultRow:
     effects: tuple[Effect, ...]
     line: str = ""
     """What follows `Looking up license conversion task <ID> in <REGION>: ` in the error; <ENDPOINT> is the URL."""
+    or_line: str = ""
+    """What may follow instead: early versions of botocore 1.43 notice what later ones do not."""
     warning: str = ""
     """What the resource is warned of where its record is kept; <ID> stands for the task's id."""
     shown: Mapping[str, Any] = field(default_factory=dict)
@@ -111,6 +113,10 @@ _NO_TASK = (
 _UNREADABLE = (
     "the answer can't be read ({}). Check that the endpoint is AWS License Manager and no proxy answers for it, then "
     "run `pulumi up` again."
+)
+_CLOSED = (
+    'Connection was closed before we received a valid response from endpoint URL: "<ENDPOINT>/". Check the network, '
+    "the proxy, the region and any endpoint setting, then run `pulumi up` again."
 )
 _PAGE = "<html>the page of a proxy</html>"
 _JSON = "application/x-amz-json-1.1"
@@ -212,8 +218,7 @@ FAULTS = (
         "connection dropped before the answer",
         _GIVES_UP,
         DroppedConnection(),
-        line='Connection was closed before we received a valid response from endpoint URL: "<ENDPOINT>/". Check the '
-        "network, the proxy, the region and any endpoint setting, then run `pulumi up` again.",
+        line=_CLOSED,
         passes=True,
     ),
     _row("connection dropped in the middle of the answer, once", _ONCE, DroppedConnection(True), calls=1, passes=True),
@@ -222,6 +227,7 @@ FAULTS = (
         _GIVES_UP,
         DroppedConnection(True),
         line=_NO_TASK,
+        or_line=_CLOSED,
         passes=True,
     ),
     _row("HTTP 200 with a web page, once", _ONCE, RawAnswer(200, _PAGE), calls=1, passes=True),

@@ -30,6 +30,7 @@ from lmconv_resource import (
     ProductCodeArgs,
     UsageOperation,
     conversion_provider,
+    process,
 )
 from lmconv_resource.connection import connect
 from lmconv_resource.conversion_provider import LicenseConversionProvider
@@ -43,7 +44,7 @@ from lmconv_resource.emulator import (
     licensemanager_backends,
     serve,
 )
-from lmconv_resource.errors import TaskNotFoundError
+from lmconv_resource.errors import StartedConversionFailedError, TaskNotFoundError
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.settings import Settings
 from lmconv_resource.testing import LocalEngine, UpdateFailedError
@@ -437,28 +438,6 @@ def test_destroy_says_that_the_license_stays(stack: Stack, aws: LicenseManagerBa
     assert aws.calls.total() == calls
 
 
-@pytest.mark.parametrize(
-    ("status", "line"),
-    [
-        (
-            "IN_PROGRESS",
-            "{} goes on: AWS has no call that cancels a license conversion. It is only forgotten here.",
-        ),
-        ("FAILED", ARN + " keeps the license that it has: {} is only forgotten here."),
-    ],
-)
-def test_destroy_says_what_becomes_of_others(
-    local: LocalStack, aws: LicenseManagerBackend, status: str, line: str
-) -> None:
-    """Of a conversion that runs or has failed, `destroy` does not say that it has changed the license."""
-    aws.conversion_status = status
-    local.config |= {"followed:wait": "false", "followed:ignore": "true"}
-    local.up()
-
-    (task_id,) = aws.tasks
-    assert local.destroy().lines("conversion", "warning") == [line.format(task_id)]
-
-
 def test_a_preview_of_an_unknown_arn_asks_nobody(stack: Stack, aws: LicenseManagerBackend) -> None:
     """An ARN that is another resource's output passes through a preview."""
     stack.config["followed:unknown"] = "true"
@@ -520,26 +499,6 @@ def test_bad_inputs_are_refused_by_name(
     assert not outcome.ok
     assert find_error(outcome) == line
     assert aws.calls.total() == 0
-
-
-@pytest.mark.parametrize(
-    ("source", "destination", "line"),
-    [
-        (BYOL, "RunInstances:0100", "AWS does not support Windows BYOL with SQL Server license included."),
-        ("RunInstances:0g00", "RunInstances", "AWS does not convert Ubuntu Pro back to Ubuntu LTS."),
-    ],
-)
-def test_what_aws_does_not_convert_is_a_warning(
-    local: LocalStack, aws: LicenseManagerBackend, source: str, destination: str, line: str
-) -> None:
-    """A pair that AWS's guide rules out is warned of in the preview, and AWS has the last word."""
-    local.config |= {"followed:from": source, "followed:to": destination}
-
-    assert local.preview().lines("conversion", "warning") == [line]
-    outcome = local.up()
-    assert outcome.ok
-    assert outcome.lines("conversion", "warning") == [line]
-    assert local.up().lines("conversion", "warning") == []
 
 
 def test_an_unknown_code_passes(local: LocalStack, aws: LicenseManagerBackend) -> None:
@@ -718,6 +677,18 @@ def provider() -> LicenseConversionProvider:
     return made
 
 
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the provider says on the resource's row: severity and text."""
+    lines: list[tuple[str, str]] = []
+
+    def say(_props: object, text: str, severity: str = "INFO") -> None:
+        lines.append((severity, text))
+
+    monkeypatch.setattr(process, "say", say)
+    return lines
+
+
 def give(**inputs: Any) -> dict[str, Any]:
     contexts = {
         "source_license_context": {"usage_operation": BYOL},
@@ -800,6 +771,28 @@ def test_check_names_what_is_wrong(provider: LicenseConversionProvider, inputs: 
 
 
 @pytest.mark.parametrize(
+    ("source", "destination", "line"),
+    [
+        (BYOL, "RunInstances:0100", "AWS does not support Windows BYOL with SQL Server license included."),
+        ("RunInstances:0g00", "RunInstances", "AWS does not convert Ubuntu Pro back to Ubuntu LTS."),
+    ],
+)
+def test_what_aws_does_not_convert_is_a_warning(
+    provider: LicenseConversionProvider, said: list[tuple[str, str]], source: str, destination: str, line: str
+) -> None:
+    """A pair that AWS's guide rules out is warned of, once, and AWS has the last word."""
+    contexts = {
+        "source_license_context": {"usage_operation": source},
+        "destination_license_context": {"usage_operation": destination},
+    }
+
+    inputs = checked(provider, **contexts)
+    assert said == [("WARNING", line)]
+    assert not provider.check(inputs, give(**contexts)).failures
+    assert said == [("WARNING", line)]
+
+
+@pytest.mark.parametrize(
     "inputs",
     [
         {"resource_arn": UNKNOWN},
@@ -877,6 +870,106 @@ def test_a_record_of_an_older_shape_still_works(
     refreshed = provider.read(result.id, old).outs or {}
     assert provider.diff(result.id, refreshed, checked(provider)).changes is False
     assert refreshed["adopted"] is False
+
+
+def test_diff_says_that_a_conversion_goes_back(
+    provider: LicenseConversionProvider, inside: LicenseManagerBackend, said: list[tuple[str, str]]
+) -> None:
+    """Contexts that are exchanged replace the conversion, and the preview says what that means."""
+    result = provider.create(checked(provider))
+    back = {"source_license_context": {"usage_operation": WINDOWS}}
+    back["destination_license_context"] = {"usage_operation": BYOL}
+
+    diff = provider.diff(result.id, result.outs or {}, checked(provider, **back))
+
+    assert (diff.changes, diff.replaces) == (True, list(back))
+    assert said == [("INFO", "The contexts are reversed: a conversion back will be started.")]
+
+
+def test_diff_replaces_what_has_failed_since(
+    provider: LicenseConversionProvider, inside: LicenseManagerBackend, said: list[tuple[str, str]]
+) -> None:
+    """A conversion recorded as running that has FAILED is started again, unless a failure is to be ignored."""
+    inside.conversion_seconds = 3600
+    inputs = checked(provider, wait_for_completion=False)
+    result = provider.create(inputs)
+    inside.finish_task(result.id, "FAILED", "SSM inventory is missing.")
+
+    diff = provider.diff(result.id, result.outs or {}, inputs)
+    ignored = provider.diff(result.id, result.outs or {}, {**inputs, "ignore_failure": True})
+
+    assert (diff.changes, diff.replaces) == (True, ["status"])
+    assert (ignored.changes, ignored.replaces) == (True, None)
+    assert said[0] == (
+        "WARNING",
+        f"{result.id} FAILED: SSM inventory is missing. A new conversion will be started.",
+    )
+
+
+def test_diff_of_a_running_conversion_that_is_to_be_waited_for(
+    provider: LicenseConversionProvider, inside: LicenseManagerBackend
+) -> None:
+    """Turning the wait on is a change while the conversion runs."""
+    inside.conversion_seconds = 3600
+    result = provider.create(checked(provider, wait_for_completion=False))
+
+    diff = provider.diff(result.id, result.outs or {}, checked(provider))
+
+    assert (diff.changes, diff.replaces) == (True, None)
+
+
+def test_a_conversion_that_ends_failed_under_its_wait_is_an_error(
+    provider: LicenseConversionProvider, inside: LicenseManagerBackend
+) -> None:
+    """The error says that the next `up` starts a new conversion, which is what happens."""
+    inside.conversion_status = "FAILED"
+
+    with pytest.raises(StartedConversionFailedError, match="FAILED"):
+        provider.create(checked(provider))
+
+    inside.conversion_status = "SUCCEEDED"
+    outs = provider.create(checked(provider)).outs or {}
+    assert (outs["status"], outs["adopted"], len(inside.tasks)) == ("SUCCEEDED", False, 2)
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        (
+            {"status": "IN_PROGRESS"},
+            "lct-1 goes on: AWS has no call that cancels a license conversion. It is only forgotten here.",
+        ),
+        (
+            {"status": "SUCCEEDED", "destination_license_context": {"usage_operation": WINDOWS}},
+            f"{ARN} stays licensed as RunInstances:0002 (Windows): declare a "
+            "LicenseConversion with the contexts exchanged to convert it back.",
+        ),
+        (
+            {"status": "SUCCEEDED"},
+            f"{ARN} keeps its license: declare a LicenseConversion with the contexts exchanged to convert it back.",
+        ),
+        ({"status": "FAILED"}, f"{ARN} keeps the license that it has: lct-1 is only forgotten here."),
+    ],
+)
+def test_delete_says_what_stays(
+    provider: LicenseConversionProvider, said: list[tuple[str, str]], record: dict[str, Any], line: str
+) -> None:
+    """Nobody takes a destroyed resource for a conversion that was undone."""
+    provider.delete("lct-1", {"resource_arn": ARN, **record})
+
+    assert said == [("WARNING", line)]
+
+
+def test_delete_of_the_old_half_of_a_replacement_says_nothing(
+    provider: LicenseConversionProvider, inside: LicenseManagerBackend, said: list[tuple[str, str]]
+) -> None:
+    """There the new conversion is what counts."""
+    result = provider.create(checked(provider, __urn="urn"))
+    said.clear()
+
+    provider.delete("lct-older", {**(result.outs or {}), "__urn": "urn"})
+
+    assert not said
 
 
 def test_delete_asks_nobody(provider: LicenseConversionProvider, inside: LicenseManagerBackend) -> None:

@@ -163,7 +163,7 @@ def test_the_patience_is_15_seconds() -> None:
     ("script", "problem"),
     [
         ("exit 3", "does not work: `pulumi version` ended with status 3"),
-        ("echo v3.99.1", "is 3.99.1, older than 3.250"),
+        ("echo v3.99.1", "is 3.99.1, older than 3.260"),
         ("echo hello", "does not tell its version"),
     ],
 )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
@@ -186,9 +187,16 @@ def test_a_dropped_connection(client: LicenseManagerClient, capfd: pytest.Captur
 
 
 def test_half_an_answer(client: LicenseManagerClient, capfd: pytest.CaptureFixture[str]) -> None:
-    """Of half an answer botocore makes one without members, mocked and served, and no error; the next is whole."""
+    """Of half an answer botocore makes one without members, mocked and served, and no error; the next is whole.
+
+    botocore 1.43 sees one on the wire break off.
+    """
     find_backend().faults.add(Fault(DroppedConnection(halfway=True), calls=1))
-    assert set(get(client)) == {"ResponseMetadata"}
+    try:
+        assert set(get(client)) == {"ResponseMetadata"}
+    except ConnectionClosedError:
+        assert botocore.__version__.startswith("1.43.")
+        assert client.meta.endpoint_url.startswith("http://127.0.0.1:")
     assert outcome(client) == "SUCCEEDED"
     assert capfd.readouterr() == ("", "")
 

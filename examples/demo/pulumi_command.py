@@ -14,7 +14,7 @@ from pathlib import Path
 
 from processes import run_quietly
 
-MINIMUM_VERSION = (3, 250)
+MINIMUM_VERSION = (3, 260)
 """The oldest version that the demo uses, the floor of the SDK in pyproject.toml. pulumi.Stash needs a recent one."""
 
 PATIENCE_SECONDS = 15.0
