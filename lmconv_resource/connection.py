@@ -6,6 +6,7 @@ made: a stack whose tasks have all ended needs none.
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -90,13 +91,17 @@ def _make_client(service: str, settings: Settings, endpoint_url: str | None) -> 
     try:
         session: Any = _make_session(settings)
         return session.client(service, region_name=settings.region, endpoint_url=endpoint_url, config=_make_config())
-    # botocore says ValueError of an endpoint without a scheme, whether it is ours or the environment's.
-    except (BotoCoreError, ValueError) as cause:
-        raise SettingsError(
-            reason=str(cause).rstrip("."),
-            remedy="Check the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL",
-            region=settings.region,
-        ) from cause
+    except BotoCoreError as cause:
+        raise _wrong_settings(str(cause), settings) from cause
+    # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
+    except ValueError as cause:
+        # It repeats the endpoint, and a name and a password in it.
+        raise _wrong_settings(re.sub(r"\S*@", "", str(cause)), settings) from None
+
+
+def _wrong_settings(reason: str, settings: Settings) -> SettingsError:
+    remedy = "Check the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
+    return SettingsError(reason=reason.rstrip("."), remedy=remedy, region=settings.region)
 
 
 def _make_session(settings: Settings) -> boto3.Session:

@@ -449,6 +449,8 @@ def test_any_setting_is_usable_or_one_line(name: str, value: Any, as_text: bool)
         ({}, {"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
         ({"endpoints": '[{"licensemanager": "lm.example"}]'}, {}, "Invalid endpoint: lm.example"),
         ({}, {"AWS_ENDPOINT_URL": "lm.example"}, "Invalid endpoint: lm.example"),
+        ({}, {"AWS_ENDPOINT_URL": "user:p@ssword@lm.example"}, "Invalid endpoint: lm.example"),
+        ({}, {"AWS_ENDPOINT_URL": "http://user:p@ssword@lm example"}, "Invalid endpoint: lm example"),
     ],
 )
 def test_settings_that_make_no_client(

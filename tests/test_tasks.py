@@ -419,7 +419,7 @@ def find_refused_endpoint(user: str = "") -> str:
     return f"http://{user}127.0.0.1:{port}"
 
 
-@pytest.mark.parametrize("user", ["", "user:password@"])
+@pytest.mark.parametrize("user", ["", "user:password@", "user:p@ssword@"])
 def test_an_endpoint_that_refuses(clock: Clock, user: str) -> None:
     """Where nothing listens, the line names the endpoint, without the password in it, after all tries."""
     connection = make_connection(clock, endpoint_url=find_refused_endpoint(user), max_retries=2)
