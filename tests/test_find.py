@@ -212,6 +212,19 @@ def test_a_finished_task_is_not_looked_for_again(
     assert not inside.calls
 
 
+def test_the_tasks_of_others_are_not_taken_for_newer(
+    inside: LicenseManagerBackend, provider: LicenseConversionTaskProvider
+) -> None:
+    """Of an account's tasks only those of this resource count, when it is found and when it is followed."""
+    own = add(inside)
+    add(inside, 5, resource_arn=f"{ARN}1")
+
+    task_id, record, inputs = created(provider, follow_newest=True)
+
+    assert task_id == own
+    assert provider.diff(task_id, record, inputs).changes is False
+
+
 @pytest.mark.parametrize("what_is_left", ["nothing", "an older task"])
 def test_a_task_that_aws_lists_no_more_is_kept(
     inside: LicenseManagerBackend, provider: LicenseConversionTaskProvider, what_is_left: str

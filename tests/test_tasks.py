@@ -42,7 +42,7 @@ from lmconv_resource.errors import (
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.pacer import Pacer
 from lmconv_resource.settings import Settings
-from lmconv_resource.tasks import find_task, find_tasks_in_progress, look_up_task
+from lmconv_resource.tasks import find_task, find_tasks, find_tasks_in_progress, look_up_task
 from lmconv_resource.translation import to_error
 
 TASK_ID, REGION, ACCOUNT = "lct-0123456789abcdef0", "eu-west-1", "123456789012"
@@ -495,6 +495,16 @@ def test_told_to_stop_no_try_follows(connection: Connection) -> None:
     wire.on_send = stopped.set
     with pytest.raises(ServiceFaultError):
         find_task(connection, TASK_ID, stopped)
+    assert (len(wire.requests), stopped.seconds) == (1, [])
+
+
+def test_told_to_stop_no_list_is_tried_again(connection: Connection) -> None:
+    """Once it is told to stop, a list makes no further try either."""
+    stopped = Pauses()
+    wire = Wire(connection.client, (500, refuse("ServerInternalException")))
+    wire.on_send = stopped.set
+    with pytest.raises(ServiceFaultError):
+        find_tasks(connection, stopped=stopped)
     assert (len(wire.requests), stopped.seconds) == (1, [])
 
 

@@ -345,15 +345,18 @@ def test_wait_for_task_gives_the_task_as_it_ended() -> None:
 
 def test_the_end_is_reported_last() -> None:
     """The last line on the row shows the status that the task ended with."""
-    shown: list[str] = []
+    shown: list[tuple[str, float]] = []
     service = Service(ends={"lct-000": 0.0})
     watcher = Watcher(service.find, None)
 
-    watcher.wait_for_task(
-        "lct-000", REGION, stop=StopSignal(), report=lambda wait, _: shown.append(str(wait.task and wait.task.status))
-    )
+    def report(wait: Wait, now: float) -> None:
+        shown.append((str(wait.task and wait.task.status), wait.waited(now)))
 
-    assert shown[-1] == "TaskStatus.SUCCEEDED"
+    watcher.wait_for_task("lct-000", REGION, stop=StopSignal(), report=report)
+
+    status, waited_seconds = shown[-1]
+    assert status == "TaskStatus.SUCCEEDED"
+    assert 0 <= waited_seconds < 10
 
 
 def test_stop_ends_every_wait_at_once() -> None:
@@ -435,6 +438,87 @@ def test_a_bug_while_looking_is_raised_in_the_waiting_thread() -> None:
 
     with pytest.raises(ZeroDivisionError):
         Watcher(broken, None).wait_for_task("lct-000", REGION, stop=StopSignal(), report=nothing)
+
+
+def test_a_bug_while_listing_is_raised_in_every_waiting_thread() -> None:
+    """Whatever is wrong with the list, no wait hangs because of it."""
+    service = Service()
+
+    def broken() -> Iterator[Mapping[str, ConversionTask]]:
+        raise ZeroDivisionError
+
+    watcher, waits = watch(service, FEW_WAITS + 2)
+    watcher._list_pending = broken
+
+    with pytest.raises(ZeroDivisionError):
+        watcher.look(lambda call: call())
+
+    assert all(isinstance(wait.outcome, ZeroDivisionError) for wait in waits)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_in_the_schedule_is_raised_in_every_waiting_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that looks serves every wait: none hangs when it dies, and its bug is shown."""
+    watcher = Watcher(Service(ends={"lct-000": 1e9}).find, None)
+
+    def look(run: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(watcher, "look", look)
+
+    with pytest.raises(ZeroDivisionError):
+        watcher.wait_for_task("lct-000", REGION, stop=StopSignal(), report=nothing, timeout_seconds=5)
+    for thread in threading.enumerate():
+        if thread.name == "lmconv-watcher":
+            thread.join(timeout=5)
+
+
+def test_one_of_many_that_is_due_alone_is_looked_up() -> None:
+    """A wait that begins beside others costs one look-up, not a list; two that are due together share a list."""
+    service = Service()
+    watcher, _ = watch(service, FEW_WAITS + 1, seconds=1e9)
+    service.run(watcher, 100.0)
+    service.calls.clear()
+
+    service.ends["lct-new"] = 1e9
+    watcher.add("lct-new", REGION, timeout_seconds=1e6)
+    for wait in watcher._waits:
+        wait.next_look = service.now if wait.task_id == "lct-new" else 1e8
+    watcher.look(lambda call: call())
+    assert service.calls == {"get": 1}
+
+    for wait in list(watcher._waits)[:2]:
+        wait.next_look = service.now
+    watcher.look(lambda call: call())
+    assert service.calls == {"get": 1, "list": 1}
+
+
+def test_a_list_of_one_page_serves_the_one_that_is_due() -> None:
+    """Where all have been seen, a list costs no more than a look-up, and serves the others too."""
+    service = Service()
+    watcher, waits = watch(service, FEW_WAITS + 1, seconds=1e9)
+    service.run(watcher, 100.0)
+    service.calls.clear()
+
+    for wait in waits:
+        wait.next_look = 1e8
+    waits[0].next_look = service.now
+    watcher.look(lambda call: call())
+
+    assert service.calls == {"list": 1}
+    assert all(wait.next_look < 1e8 for wait in waits)
+
+
+def test_a_look_that_comes_too_late_hinders_no_other() -> None:
+    """A wait whose deadline came near while its look was queued keeps a place in the schedule beside the others."""
+    service = Service()
+    watcher, waits = watch(service, 2, seconds=1e9)
+    watcher.look(lambda call: call())
+    waits[0].next_look = waits[0].deadline = service.now
+    watcher.look(lambda call: call())
+
+    assert waits[0].outcome is None
+    assert watcher.next_due() == waits[1].next_look
 
 
 def test_a_watcher_rests_when_no_wait_is_left_and_starts_again() -> None:
