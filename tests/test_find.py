@@ -13,6 +13,7 @@ from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.runtime.rpc import UNKNOWN
 from stacks import LocalStack, RealStack, Stack, has_pulumi
 
+from lmconv_resource import process
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import NoConversionError
 from lmconv_resource.provider import LicenseConversionTaskProvider
@@ -281,14 +282,17 @@ def test_a_flag_that_is_not_known_yet_follows_nothing(
 
 
 def test_a_replacement_finds_the_newest_again(
-    inside: LicenseManagerBackend, provider: LicenseConversionTaskProvider
+    monkeypatch: pytest.MonkeyPatch, inside: LicenseManagerBackend, provider: LicenseConversionTaskProvider
 ) -> None:
     """What a replacement creates is the task that the diff has announced."""
     add(inside)
     task_id, record, inputs = created(provider, follow_newest=True)
     newer = add(inside, 10)
+    said: list[str] = []
+    monkeypatch.setattr(process, "say", lambda _props, text, *_: said.append(text))
 
     assert provider.diff(task_id, record, inputs).replaces == ["license_conversion_task_id"]
+    assert said == [f"{newer} is newer than {task_id} and is followed from now on"]
     assert provider.create(inputs).id == newer
 
 

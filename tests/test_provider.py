@@ -165,11 +165,12 @@ def test_create_gives_every_output(provider: LicenseConversionTaskProvider, aws:
     """A running task's record has every output, those that AWS leaves out as None."""
     task_id = add(aws, status="IN_PROGRESS")
 
-    result = provider.create(checked(provider, license_conversion_task_id=task_id))
+    result = provider.create(checked(provider, license_conversion_task_id=task_id, __urn="urn:pulumi:x"))
 
     assert result.id == task_id
     assert result.outs is not None
     assert set(result.outs) == {*OUTPUTS, "__urn"}
+    assert result.outs["__urn"] == "urn:pulumi:x"
     assert result.outs["end_time"] is None
 
 

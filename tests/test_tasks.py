@@ -7,7 +7,7 @@ import json
 import random
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -506,6 +506,22 @@ def test_told_to_stop_no_list_is_tried_again(connection: Connection) -> None:
     with pytest.raises(ServiceFaultError):
         find_tasks(connection, stopped=stopped)
     assert (len(wire.requests), stopped.seconds) == (1, [])
+
+
+@pytest.mark.parametrize("find", [find_tasks, lambda *args, **kwargs: find_task(args[0], TASK_ID, **kwargs)])
+def test_told_to_stop_no_turn_is_waited_for(connection: Connection, clock: Clock, find: Callable[..., object]) -> None:
+    """However slow the pace has become, who is told to stop does not wait for a turn."""
+    for _ in range(20):
+        connection.pacer.throttled()
+        clock.sleep(60)
+    connection.pacer.wait_for_turn()
+    before = clock.now
+    stopped = threading.Event()
+    stopped.set()
+    Wire(connection.client, (500, refuse("ServerInternalException")))
+    with pytest.raises(ServiceFaultError):
+        find(connection, stopped=stopped)
+    assert clock.now - before < 1
 
 
 def test_told_to_stop_a_pause_ends(connection: Connection) -> None:

@@ -315,6 +315,54 @@ def test_an_answer_without_a_status_is_a_fault() -> None:
     assert "the answer has no status" in str(wait.outcome)
 
 
+def test_a_list_that_fails_is_a_fault_of_all_and_passes() -> None:
+    """A fault of the list counts for each wait, shows on each row, and is forgotten by the next good answer."""
+    service = Service(list_faults=[UNREACHABLE, None])
+    watcher, waits = watch(service, FEW_WAITS + 1, seconds=1e9)
+
+    watcher.look(lambda call: call())
+    assert [wait.fault for wait in waits] == [UNREACHABLE] * len(waits)
+    assert service.calls == {"list": 1}
+
+    service.run(watcher, 60.0)
+    assert [wait.fault for wait in waits] == [None] * len(waits)
+
+
+def test_while_a_list_is_under_way_nothing_is_looked_at_twice() -> None:
+    """A list serves all: nothing becomes due, and no second list begins, until it has answered."""
+    service = Service()
+    watcher, waits = watch(service, FEW_WAITS + 1, seconds=1e9)
+    jobs: list[Callable[[], None]] = []
+    listing = service.list_pending
+
+    def list_pending() -> Iterator[Mapping[str, ConversionTask]]:
+        assert watcher.next_due() is None
+        assert all(wait.in_flight for wait in waits)
+        watcher.look(jobs.append)
+        yield from listing()
+
+    watcher._list_pending = list_pending
+    watcher.look(lambda call: call())
+
+    assert not jobs
+    assert service.calls == {"list": 1}
+
+
+def test_a_queued_look_of_a_wait_that_has_ended_is_not_made() -> None:
+    """Whoever ends a wait, by ^C for one, leaves no call behind in the queue."""
+    service = Service()
+    watcher, (wait,) = watch(service)
+    jobs: list[Callable[[], None]] = []
+
+    watcher.look(jobs.append)
+    watcher.remove(wait)
+    for job in jobs:
+        job()
+
+    assert len(jobs) == 1
+    assert not service.calls
+
+
 def test_looks_without_a_list_are_spread() -> None:
     """A hundred waits that may not list drift apart instead of looking all at the same moment."""
     service = Service()
