@@ -259,7 +259,7 @@ class Waits:
         connection = Connection(cast(Any, service), Settings(REGION), pacer)
         self.watcher = Watcher(
             functools.partial(tasks.look_up_task, connection, in_turn=False),
-            functools.partial(tasks.find_tasks_in_progress, connection),
+            functools.partial(tasks.find_tasks_in_progress, connection, in_turn=False),
             wait_for_turn=pacer.wait_for_turn,
             on_note=lambda _: None,
             clock=simulation.clock,

@@ -96,7 +96,7 @@ def _make_client(service: str, settings: Settings, endpoint_url: str | None) -> 
     # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
     except ValueError as cause:
         # It repeats the endpoint, and a name and a password in it.
-        raise _wrong_settings(re.sub(r"\S*@", "", str(cause)), settings) from None
+        raise _wrong_settings(re.sub(r": .*@", ": ", str(cause), flags=re.DOTALL), settings) from None
 
 
 def _wrong_settings(reason: str, settings: Settings) -> SettingsError:

@@ -82,7 +82,7 @@ def find_watcher(connection: Connection) -> Watcher:
         if watcher is None:
             watcher = _watchers[connection] = Watcher(
                 functools.partial(look_up_task, connection, in_turn=False),
-                functools.partial(find_tasks_in_progress, connection),
+                functools.partial(find_tasks_in_progress, connection, in_turn=False),
                 wait_for_turn=connection.pacer.wait_for_turn,
                 on_note=functools.partial(say, {}),
             )

@@ -3,6 +3,7 @@
 # Without `from __future__ import annotations`, which makes texts of the types: Pulumi would evaluate them again for
 # each resource.
 
+import inspect
 from typing import Any
 
 import pulumi
@@ -56,8 +57,9 @@ class _TrackedTask(pulumi.dynamic.Resource):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # Pulumi finds the types of outputs in a class's own annotations only, not in its base's.
-        cls.__annotations__ = {**_TrackedTask.__annotations__, **cls.__annotations__}
+        # Pulumi finds the types of outputs in a class's own annotations only, not in its bases'.
+        bases = [base for base in reversed(cls.__mro__) if issubclass(base, _TrackedTask)]
+        cls.__annotations__ = {name: kind for base in bases for name, kind in inspect.get_annotations(base).items()}
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class _TrackedTask(pulumi.dynamic.Resource):
         # Each property costs the SDK several tasks: what is neither given nor an output is left out.
         given = {**inputs, URN: _make_urn(self, resource_name, opts), TIMEOUTS: _to_timeouts(opts)}
         props = {
-            **dict.fromkeys(self.__annotations__),
+            **dict.fromkeys(type(self).__annotations__),
             **{name: value for name, value in given.items() if value is not None},
         }
         super().__init__(provider, resource_name, props, opts)

@@ -6,6 +6,7 @@ line for the user (see `translation` and `errors`).
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -114,8 +115,11 @@ def find_tasks(
     if status:
         filters.append({"Name": "Status", "Values": [status.value]})
 
+    def wait_for_turn() -> None:
+        connection.pacer.wait_for_turn(stopped)
+
     def ask(query: dict[str, Any]) -> Any:
-        answer = retrying(connection, stopped)(_list_page, connection, query, resource_arn, stopped)
+        answer = retrying(connection, stopped)(_list_page, connection, query, wait_for_turn, resource_arn)
         if "LicenseConversionTasks" not in answer:
             # A page of a proxy's and half an answer reach us like this too; as "none" they would be believed.
             raise UnreadableAnswerError(
@@ -130,14 +134,25 @@ def find_tasks(
     return [task for page in _find_pages(connection, filters, ask) for task in page.values()]
 
 
-def find_tasks_in_progress(connection: Connection) -> Iterator[dict[str, ConversionTask]]:
+def find_tasks_in_progress(connection: Connection, *, in_turn: bool = True) -> Iterator[dict[str, ConversionTask]]:
     """Give the tasks in progress of the account and region, a page at a time, by id.
+
+    Args:
+        connection: where to ask.
+        in_turn: False where the caller has waited for the connection's turn itself, for the first call.
 
     Raises:
         LicenseConversionError: the list failed; an `AccessDeniedError` where only looking up is allowed.
     """
     filters = [{"Name": "Status", "Values": [TaskStatus.IN_PROGRESS.value]}]
-    return _find_pages(connection, filters, lambda query: _retrying_throttled(_list_page, connection, query))
+    turns = itertools.chain([] if in_turn else [lambda: None], itertools.repeat(connection.pacer.wait_for_turn))
+
+    def wait_for_turn() -> None:
+        next(turns)()
+
+    return _find_pages(
+        connection, filters, lambda query: _retrying_throttled(_list_page, connection, query, wait_for_turn)
+    )
 
 
 _retrying_throttled = tenacity.Retrying(
@@ -177,10 +192,10 @@ def _find_pages(
 def _list_page(
     connection: Connection,
     query: dict[str, Any],
+    wait_for_turn: Callable[[], None],
     resource_arn: str | None = None,
-    stopped: threading.Event | None = None,
 ) -> Any:
-    connection.pacer.wait_for_turn(stopped)
+    wait_for_turn()
     return call(
         connection,
         lambda: connection.client.list_license_conversion_tasks(**query),

@@ -114,7 +114,7 @@ _SET_CREDENTIALS = (
 )
 _SIGN_IN = "Sign in again (`aws sso login`, or whatever gave you the credentials)"
 
-_USER_IN_URL = re.compile(r"//[^/\s]*@")
+_USER_IN_URL = re.compile(r'//[^/"]*@')
 """A name and a password in an endpoint's URL, which botocore's texts repeat."""
 
 _SIGN_IN_ERRORS = (

@@ -81,8 +81,9 @@ class Wait:
 
     def give_up_looking(self) -> None:
         """Plan no look any more: only the deadline is left."""
-        self.planned = False
+        self.planned = self.in_flight = False
         self.next_look = self.deadline + _FLIGHT_SECONDS
+        self.changed.set()
 
     def waited(self, now: float) -> float:
         """Give the seconds since the wait began."""

@@ -52,7 +52,7 @@ class Watcher:
     Args:
         find: looks one task up.
         list_pending: lists the tasks in progress; None where there is no such call.
-        wait_for_turn: blocks until a call of `find` may start.
+        wait_for_turn: blocks until a call may start; `find` and the first page of `list_pending` do not wait again.
         on_note: told, once each, what the user should know of the watcher itself.
         clock: gives the present in seconds from any fixed point.
         rng: the source of the jitter.
@@ -77,6 +77,7 @@ class Watcher:
         self._waits: set[Wait] = set()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._lookers: ThreadPoolExecutor | None = None
         self._pages = 1
         self._queue: deque[Wait] = deque()
         self._listing = False
@@ -135,12 +136,17 @@ class Watcher:
 
     def _start_thread(self) -> None:
         with self._wake:
+            if self._lookers is None:
+                # Outlives the thread: a look that waits for its turn may serve waits that begin after all others ended.
+                self._lookers = ThreadPoolExecutor(_LOOKERS, thread_name_prefix="lmconv-look")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="lmconv-watcher", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._watch, args=(self._lookers.submit,), name="lmconv-watcher", daemon=True
+                )
                 self._thread.start()
 
-    def _watch(self) -> None:
-        with ThreadPoolExecutor(_LOOKERS, thread_name_prefix="lmconv-look") as lookers:
+    def _watch(self, run: Run) -> None:
+        try:
             while True:
                 with self._wake:
                     if not self._waits:
@@ -151,13 +157,14 @@ class Watcher:
                     if pause is None or pause > 0:
                         self._wake.wait(pause)
                         continue
-                try:
-                    self.look(lookers.submit)
-                except BaseException as bug:
-                    # This thread serves every wait: none may hang because of it, and each shows the bug.
-                    for wait in list(self._waits):
-                        self._settle(wait, bug)
-                    raise
+                self.look(run)
+        except BaseException as bug:
+            # This thread serves every wait: none may hang because of it, and each shows the bug.
+            with self._wake:
+                self._thread = None
+                waits = list(self._waits)
+            self._settle_all(waits, bug)
+            raise
 
     # -- the schedule ------------------------------------------------------------------------------------------------
 
@@ -203,19 +210,20 @@ class Watcher:
             return  # a list took along what this was for
         self._wait_for_turn()
         with self._wake:
-            together = self._take_for_list()
+            now = self._clock()
+            self._queue = deque(wait for wait in self._queue if not self._gives_up(wait, now))
+            together = self._take_for_list(now)
             alone = self._queue.popleft() if self._queue else None
         if together:
             self._look_by_list(together, run)
         elif alone:
             self._look_at(alone)
 
-    def _take_for_list(self) -> list[Wait]:
+    def _take_for_list(self, now: float) -> list[Wait]:
         """Give all the waits where a list costs no more calls than looking up each that is due; else none."""
         if self._listing or self._list_pending is None or len(self._waits) <= FEW_WAITS:
             return []
-        now = self._clock()
-        others = [wait for wait in self._waits if wait.wants_look]
+        others = [wait for wait in self._waits if wait.wants_look and not wait.is_too_late(now)]
         # What comes due soon would go along: together they need one list.
         due = [*self._queue, *(wait for wait in others if wait.is_near(now))]
         # A task not seen yet may well have ended: alone it is looked up, which answers that in one call.
@@ -232,26 +240,29 @@ class Watcher:
     def _look_by_list(self, waits: list[Wait], run: Run) -> None:
         """Ask once for all; look up by itself what the list does not show, which has ended or is new."""
         try:
+            self._settle_by_list(waits, run)
+        except BaseException as bug:
+            self._settle_all([wait for wait in waits if wait.planned], bug)
+            raise
+        finally:
+            self._listing = False
+
+    def _settle_by_list(self, waits: list[Wait], run: Run) -> None:
+        try:
             seen = self._list_until_found({wait.task_id for wait in waits})
         except TransientError as fault:
-            for wait in waits:
-                self._settle(wait, fault)
+            self._settle_all(waits, fault)
             return
         except LicenseConversionError as refusal:
             # Looking up needs only its own right, and says better what is wrong if that fails too.
             self._list_pending = None
             self._on_note(f"Each task is looked up by itself, at more calls, because listing failed. {refusal}")
             seen = {}
-        except BaseException as bug:
-            for wait in waits:
-                self._settle(wait, bug)
-            raise
-        finally:
-            self._listing = False
         for wait in waits:
             task = seen.get(wait.task_id)
             if task is None:
                 wait.in_flight = False
+                wait.changed.set()
                 run(lambda wait=wait: self._look_up(wait))  # type: ignore[misc]
             else:
                 self._settle(wait, task)
@@ -274,9 +285,7 @@ class Watcher:
 
     def _look_at(self, wait: Wait) -> None:
         with self._wake:
-            # It may have ended, or its deadline come near, while its look was queued.
-            if wait not in self._waits or wait.is_too_late(self._clock()):
-                wait.give_up_looking()
+            if self._gives_up(wait, self._clock()):
                 return
             wait.in_flight = True
         try:
@@ -287,6 +296,17 @@ class Watcher:
             self._settle(wait, bug)
             raise
         self._settle(wait, result)
+
+    def _gives_up(self, wait: Wait, now: float) -> bool:
+        """Drop a look whose wait has ended, or come near its deadline, while the look was queued."""
+        if wait in self._waits and not wait.is_too_late(now):
+            return False
+        wait.give_up_looking()
+        return True
+
+    def _settle_all(self, waits: Iterable[Wait], result: BaseException) -> None:
+        for wait in waits:
+            self._settle(wait, result)
 
     def _settle(self, wait: Wait, result: ConversionTask | BaseException) -> None:
         with self._wake:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
+import botocore
 from pulumi import automation
 from reliability_cases import FAULTS, FRESH, TOLD_AS, WAITING, FaultRow
 from stacks import LocalStack, Outcome, RealStack
@@ -251,7 +252,8 @@ class Play:
             yield "the inputs have changed"
         fails = word in ("error", "gives up")
         start = "Looking up license conversion task <ID> in <REGION>: "
-        lines = [start + line for line in (cell.row.line, cell.row.or_line) if line] if fails else []
+        rests = [cell.row.line, cell.row.or_line if botocore.__version__.startswith("1.43.") else ""]
+        lines = [start + rest for rest in rests if rest] if fails else []
         yield from self._compare(cell, "error", lines)
         yield from self._compare(cell, "warning", [cell.row.warning] if word == "kept" else [])
         shown = any(name == cell.name and "the last look failed" in text for name, text in self.outcome.shown)

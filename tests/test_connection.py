@@ -451,6 +451,7 @@ def test_any_setting_is_usable_or_one_line(name: str, value: Any, as_text: bool)
         ({}, {"AWS_ENDPOINT_URL": "lm.example"}, "Invalid endpoint: lm.example"),
         ({}, {"AWS_ENDPOINT_URL": "user:p@ssword@lm.example"}, "Invalid endpoint: lm.example"),
         ({}, {"AWS_ENDPOINT_URL": "http://user:p@ssword@lm example"}, "Invalid endpoint: lm example"),
+        ({}, {"AWS_ENDPOINT_URL": "user:pass w@rd@lm.example"}, "Invalid endpoint: lm.example"),
     ],
 )
 def test_settings_that_make_no_client(

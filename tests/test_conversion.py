@@ -1024,3 +1024,4 @@ def test_a_subclass_keeps_the_outputs() -> None:
     exec("class Mine(LicenseConversion, module='lmconv', name='LicenseConversion'): pass", namespace)  # noqa: S102
 
     assert resource_types(namespace["Mine"])["source_license_context"] is LicenseContext
+    assert list(namespace["Mine"].__annotations__) == list(LicenseConversion.__annotations__)

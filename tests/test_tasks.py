@@ -419,7 +419,7 @@ def find_refused_endpoint(user: str = "") -> str:
     return f"http://{user}127.0.0.1:{port}"
 
 
-@pytest.mark.parametrize("user", ["", "user:password@", "user:p@ssword@"])
+@pytest.mark.parametrize("user", ["", "user:password@", "user:p@ssword@", "user:pass word@"])
 def test_an_endpoint_that_refuses(clock: Clock, user: str) -> None:
     """Where nothing listens, the line names the endpoint, without the password in it, after all tries."""
     connection = make_connection(clock, endpoint_url=find_refused_endpoint(user), max_retries=2)
@@ -506,6 +506,22 @@ def test_told_to_stop_no_list_is_tried_again(connection: Connection) -> None:
     with pytest.raises(ServiceFaultError):
         find_tasks(connection, stopped=stopped)
     assert (len(wire.requests), stopped.seconds) == (1, [])
+
+
+@pytest.mark.parametrize("in_turn", [True, False])
+def test_each_page_waits_for_a_turn_once(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, in_turn: bool
+) -> None:
+    """The first page of who has waited already does not wait again; a page that is throttled waits for each try."""
+    turns: list[int] = []
+    slower = (400, refuse("ThrottlingException"))
+    first = (200, b'{"LicenseConversionTasks": [], "NextToken": "2"}')
+    wire = Wire(connection.client, slower, first, (200, b'{"LicenseConversionTasks": []}'))
+    monkeypatch.setattr(Pacer, "wait_for_turn", lambda *_: turns.append(len(wire.requests)))
+
+    assert list(find_tasks_in_progress(connection, in_turn=in_turn)) == [{}, {}]
+
+    assert turns == [0, 1, 2] if in_turn else turns == [1, 2]
 
 
 @pytest.mark.parametrize("find", [find_tasks, lambda *args, **kwargs: find_task(args[0], TASK_ID, **kwargs)])

@@ -53,8 +53,8 @@ def test_a_list_takes_along_what_is_nearly_due() -> None:
     assert not wait.is_near(1030.0 - early - 0.1)
 
 
-def test_a_constant_interval_is_never_early() -> None:
-    """Who asked for a constant interval gets no look before its end."""
+def test_a_constant_interval_brings_no_list_forward() -> None:
+    """A wait with a constant interval is due at its end, not before; a list made for others takes it along."""
     wait = make(poll_interval_seconds=60.0)
 
     wait.learn(RUNNING, 1000.0, RNG)
@@ -75,11 +75,12 @@ def test_the_first_look_is_never_too_late() -> None:
 def test_a_look_that_is_given_up_leaves_the_deadline() -> None:
     """No look is due before the deadline any more, and the wait still has its moment in the schedule."""
     wait = make(deadline=2000.0)
-    wait.planned = True
+    wait.planned = wait.in_flight = True
 
     wait.give_up_looking()
 
-    assert wait.next_look > wait.deadline
+    assert wait.next_look > wait.deadline == wait.limit
+    assert wait.changed.is_set()
     assert wait.wants_look
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
@@ -324,28 +326,59 @@ def test_a_list_that_fails_is_a_fault_of_all_and_passes() -> None:
     assert [wait.fault for wait in waits] == [UNREACHABLE] * len(waits)
     assert service.calls == {"list": 1}
 
-    service.run(watcher, 60.0)
+    service.now = 60.0
+    watcher.look(lambda call: call())
     assert [wait.fault for wait in waits] == [None] * len(waits)
+    assert service.calls == {"list": 2}
 
 
 def test_while_a_list_is_under_way_nothing_is_looked_at_twice() -> None:
-    """A list serves all: nothing becomes due, and no second list begins, until it has answered."""
-    service = Service()
+    """A list serves all that there are; those that begin meanwhile are looked up, and make no second list."""
+    service = Service(ends={f"lct-new{n}": 1e9 for n in range(FEW_WAITS)})
     watcher, waits = watch(service, FEW_WAITS + 1, seconds=1e9)
-    jobs: list[Callable[[], None]] = []
     listing = service.list_pending
 
     def list_pending() -> Iterator[Mapping[str, ConversionTask]]:
         assert watcher.next_due() is None
         assert all(wait.in_flight for wait in waits)
-        watcher.look(jobs.append)
+        for n in range(FEW_WAITS):
+            watcher.add(f"lct-new{n}", REGION, timeout_seconds=1e6)
+        watcher.look(lambda call: call())
         yield from listing()
 
     watcher._list_pending = list_pending
     watcher.look(lambda call: call())
 
-    assert not jobs
-    assert service.calls == {"list": 1}
+    assert service.calls == {"list": 1, "get": FEW_WAITS}
+
+
+def test_each_call_waits_for_one_turn() -> None:
+    """A list costs one turn like a look-up: at a slow pace that counts."""
+    service, turns = Service(), []
+    watcher, waits = watch(service, FEW_WAITS + 1, seconds=300.0)
+    watcher._wait_for_turn = lambda: turns.append(service.now)
+
+    service.run(watcher, ended(waits))
+
+    assert service.calls["list"] > 10
+    assert len(turns) == service.calls.total()
+
+
+def test_waits_past_their_last_look_are_not_listed() -> None:
+    """A list is no look that would end beyond a deadline, and counts only waits that there are."""
+    service = Service()
+    watcher, waits = watch(service, FEW_WAITS + 2, seconds=1e9)
+    service.run(watcher, 100.0)
+    waits[0].deadline = service.now + 0.5
+    limit = waits[0].limit
+
+    for wait in waits:
+        wait.next_look = service.now
+    watcher.look(lambda call: call())
+
+    assert waits[0].limit == limit
+    assert not waits[0].in_flight
+    assert waits[0].next_look > waits[0].deadline
 
 
 def test_a_queued_look_of_a_wait_that_has_ended_is_not_made() -> None:
@@ -512,10 +545,11 @@ def test_a_bug_in_the_schedule_is_raised_in_every_waiting_thread(monkeypatch: py
     def look(run: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(watcher, "look", look)
-
-    with pytest.raises(ZeroDivisionError):
-        watcher.wait_for_task("lct-000", REGION, stop=StopSignal(), report=nothing, timeout_seconds=5)
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(watcher, "look", look)
+            with pytest.raises(ZeroDivisionError):
+                watcher.wait_for_task("lct-000", REGION, stop=StopSignal(), report=nothing, timeout_seconds=5)
     for thread in threading.enumerate():
         if thread.name == "lmconv-watcher":
             thread.join(timeout=5)
@@ -622,3 +656,30 @@ def test_what_a_look_saw_before_its_wait_blocks_is_shown_at_once(monkeypatch: py
         watcher.wait_for_task(
             "lct-000", REGION, stop=stop, report=lambda *_: stop.set("it was shown"), timeout_seconds=3
         )
+
+
+def test_a_look_that_outlives_its_wait_loses_no_later_ones() -> None:
+    """A look may wait for its turn longer than any wait goes on: what begins then is looked at all the same."""
+    service = Service(ends={f"lct-{n:03}": 0.0 for n in range(FEW_WAITS + 3)})
+    turn, blocked = threading.Event(), threading.Event()
+
+    def wait_for_turn() -> None:
+        blocked.set()
+        turn.wait(10)
+
+    watcher = Watcher(service.find, service.list_pending, wait_for_turn=wait_for_turn)
+    with pytest.raises(WaitTimeoutError):
+        watcher.wait_for_task("lct-000", REGION, stop=StopSignal(), report=nothing, timeout_seconds=0.05)
+    assert blocked.wait(5)
+    while "lmconv-watcher" in {thread.name for thread in threading.enumerate()}:
+        threading.Event().wait(0.01)
+
+    with ThreadPoolExecutor(len(service.ends)) as threads:
+        wait = functools.partial(
+            watcher.wait_for_task, region=REGION, stop=StopSignal(), report=nothing, timeout_seconds=20
+        )
+        waiting = [threads.submit(wait, task_id) for task_id in service.ends]
+        while len(watcher._waits) < len(waiting):
+            threading.Event().wait(0.01)
+        turn.set()
+        assert all(done.result(timeout=10).is_complete for done in waiting)
