@@ -661,17 +661,17 @@ def test_what_a_look_saw_before_its_wait_blocks_is_shown_at_once(monkeypatch: py
 def test_a_look_that_outlives_its_wait_loses_no_later_ones() -> None:
     """A look may wait for its turn longer than any wait goes on: what begins then is looked at all the same."""
     service = Service(ends={f"lct-{n:03}": 0.0 for n in range(FEW_WAITS + 3)})
-    turn, blocked = threading.Event(), threading.Event()
+    turns, blocked = threading.Semaphore(0), threading.Event()
 
     def wait_for_turn() -> None:
         blocked.set()
-        turn.wait(10)
+        turns.acquire(timeout=10)
 
     watcher = Watcher(service.find, service.list_pending, wait_for_turn=wait_for_turn)
     with pytest.raises(WaitTimeoutError):
         watcher.wait_for_task("lct-000", REGION, stop=StopSignal(), report=nothing, timeout_seconds=0.05)
     assert blocked.wait(5)
-    while "lmconv-watcher" in {thread.name for thread in threading.enumerate()}:
+    while watcher._thread is not None:
         threading.Event().wait(0.01)
 
     with ThreadPoolExecutor(len(service.ends)) as threads:
@@ -681,5 +681,8 @@ def test_a_look_that_outlives_its_wait_loses_no_later_ones() -> None:
         waiting = [threads.submit(wait, task_id) for task_id in service.ends]
         while len(watcher._waits) < len(waiting):
             threading.Event().wait(0.01)
-        turn.set()
+        turns.release()  # for the look of the wait that is over, which has waited longest
+        while not service.calls:
+            threading.Event().wait(0.01)
+        turns.release(100)
         assert all(done.result(timeout=10).is_complete for done in waiting)
