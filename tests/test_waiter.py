@@ -652,10 +652,13 @@ def test_what_a_look_saw_before_its_wait_blocks_is_shown_at_once(monkeypatch: py
     monkeypatch.setattr(watcher, "_start_thread", lambda: watcher.look(lambda job: job()))
     stop = StopSignal()
 
+    def report(wait: Wait, now: float) -> None:
+        assert wait.task is not None
+        assert 0 <= wait.waited(now) < 3
+        stop.set("it was shown")
+
     with pytest.raises(WaitInterruptedError):  # not WaitTimeoutError: the report comes first
-        watcher.wait_for_task(
-            "lct-000", REGION, stop=stop, report=lambda *_: stop.set("it was shown"), timeout_seconds=3
-        )
+        watcher.wait_for_task("lct-000", REGION, stop=stop, report=report, timeout_seconds=3)
 
 
 def test_a_look_that_outlives_its_wait_loses_no_later_ones() -> None:
