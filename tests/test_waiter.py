@@ -661,6 +661,25 @@ def test_what_a_look_saw_before_its_wait_blocks_is_shown_at_once(monkeypatch: py
         watcher.wait_for_task("lct-000", REGION, stop=stop, report=report, timeout_seconds=3)
 
 
+def test_a_wait_is_silent_while_nothing_changes() -> None:
+    """Look after look that shows the same is one line, not one a look: a CI log is not flooded."""
+    service = Service(ends={"lct-000": 1e9})
+    stop = StopSignal()
+    reports: list[None] = []
+
+    def find(task_id: str) -> ConversionTask:
+        if service.calls["get"] == 10:
+            stop.set("ten looks")
+        return service.find(task_id)
+
+    with pytest.raises(WaitInterruptedError):
+        Watcher(find, None).wait_for_task(
+            "lct-000", REGION, stop=stop, report=lambda *_: reports.append(None), poll_interval_seconds=0.02
+        )
+
+    assert len(reports) == 1
+
+
 def test_a_look_that_outlives_its_wait_loses_no_later_ones() -> None:
     """A look may wait for its turn longer than any wait goes on: what begins then is looked at all the same."""
     service = Service(ends={f"lct-{n:03}": 0.0 for n in range(FEW_WAITS + 3)})
