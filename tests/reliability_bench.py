@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import botocore
 from pulumi import automation
 from reliability_cases import FAULTS, FRESH, TOLD_AS, WAITING, FaultRow
-from stacks import LocalStack, Outcome, RealStack
+from stacks import LocalStack, Outcome, RealStack, Stack
 
 from lmconv_resource.emulator import (
     Fault,
@@ -151,16 +151,9 @@ def add_faults(cells: Sequence[Cell], *, in_wait: bool, delay_seconds: float = 0
             cell.backend.faults.add(Fault(effect, calls=calls))
 
 
-class Bench(Protocol):
+class Bench(Stack, Protocol):
     """A stack whose state can be set."""
 
-    config: dict[str, str]
-
-    def up(self) -> Outcome: ...
-    def preview(self) -> Outcome: ...
-    def refresh(self) -> Outcome: ...
-    def destroy(self) -> Outcome: ...
-    def resources(self) -> dict[str, dict[str, Any]]: ...
     def read_state(self) -> str: ...
     def write_state(self, text: str) -> None: ...
 

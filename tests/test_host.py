@@ -11,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from conftest import add_running
 from stacks import LocalStack
 
 from lmconv_resource import host
@@ -49,17 +50,6 @@ def aws(aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch) -> LicenseM
     """The License Manager, in the region that the environment names."""
     monkeypatch.setenv("AWS_REGION", REGION)
     return aws
-
-
-def add_running(aws: LicenseManagerBackend, count: int) -> None:
-    for n in range(count):
-        aws.add_task(
-            task_id=f"lct-{n:04}",
-            resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-{n:017x}",
-            source="RunInstances:0800",
-            destination="RunInstances:0002",
-            status="IN_PROGRESS",
-        )
 
 
 class Waiting:

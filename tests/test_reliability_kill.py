@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from conftest import add_running
 from stacks import RealStack, has_pulumi, write_program
 
-from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends, serve
+from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend
 
 REGION = "eu-west-1"
 COUNT = 3
@@ -27,7 +28,7 @@ from lmconv_resource import LicenseConversionTask
 wait = pulumi.Config().get_bool("wait") or False
 for n in range({COUNT}):
     by_id = {{"license_conversion_task_id": f"lct-{{n:04}}"}}
-    by_arn = {{"resource_arn": f"arn:aws:ec2:{REGION}:123456789012:instance/i-{{n}}"}}
+    by_arn = {{"resource_arn": f"arn:aws:ec2:{REGION}:123456789012:instance/i-{{n:017x}}"}}
     which = by_arn if pulumi.Config().get_bool("arn") else by_id
     LicenseConversionTask(f"task-{{n}}", wait_for_completion=wait, poll_interval_seconds=1, **which)
 """
@@ -133,20 +134,10 @@ def _to_records(resources: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
-    """A License Manager on loopback with tasks in progress, and an environment that leads to it."""
-    with serve() as emulator:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
-        backend = licensemanager_backends["123456789012"][REGION]
-        for n in range(COUNT):
-            backend.add_task(
-                task_id=f"lct-{n:04}",
-                resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-{n}",
-                source="RunInstances:0800",
-                destination="RunInstances:0002",
-                status="IN_PROGRESS",
-            )
-        yield backend
+def aws(aws: LicenseManagerBackend) -> LicenseManagerBackend:
+    """The License Manager, with tasks in progress."""
+    add_running(aws, COUNT)
+    return aws
 
 
 Begin = Callable[..., "tuple[Command, subprocess.Popen[str]]"]
