@@ -17,14 +17,14 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
-from lmconv_resource import tasks
-from lmconv_resource.connection import Connection
+from lmconv_resource.aws import license_manager as tasks
+from lmconv_resource.aws.client import Connection
+from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator.limits import RateLimit, TokenBucket
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.pacer import Pacer
-from lmconv_resource.settings import Settings
-from lmconv_resource.wait import Wait
-from lmconv_resource.waiter import Watcher
+from lmconv_resource.polling.poller import Watcher
+from lmconv_resource.polling.rate_limiter import Pacer
+from lmconv_resource.polling.wait import Wait
 
 REGION = "eu-west-1"
 LATENCY_SECONDS = 0.2

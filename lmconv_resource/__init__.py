@@ -1,15 +1,15 @@
 """Pulumi resources that follow, find and start AWS License Manager's license conversions."""
 
-from lmconv_resource.arguments import LicenseContextArgs, ProductCodeArgs
-from lmconv_resource.lookups import (
+from lmconv_resource.sdk.args import LicenseContextArgs, ProductCodeArgs
+from lmconv_resource.sdk.functions import (
     GetOptions,
     get_license_conversion_task,
     get_license_conversion_task_output,
     get_license_conversion_tasks,
     get_license_conversion_tasks_output,
 )
-from lmconv_resource.outputs import GetLicenseConversionTaskResult, LicenseContext, ProductCode
-from lmconv_resource.resource import LicenseConversion, LicenseConversionTask
+from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult, LicenseContext, ProductCode
+from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTask
 from lmconv_resource.usage_operations import UsageOperation
 
 __all__ = [

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from pulumi.dynamic import CreateResult, DiffResult
 
-from lmconv_resource import inputs, process
 from lmconv_resource.errors import (
     ConversionFailedError,
     LicenseConversionError,
@@ -20,10 +19,12 @@ from lmconv_resource.errors import (
     TaskNotFoundError,
     to_failure_reason,
 )
-from lmconv_resource.following import TaskProvider
+from lmconv_resource.hosts import session as process
+from lmconv_resource.hosts.dynamic.provider import TaskProvider
+from lmconv_resource.lifecycle import inputs
+from lmconv_resource.lifecycle.start import Beginning, Request, begin, is_same_context
+from lmconv_resource.lifecycle.state import has_failed, is_finished, to_record, wants_wait
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
-from lmconv_resource.records import has_failed, is_finished, to_record, wants_wait
-from lmconv_resource.starting import Beginning, Request, begin, is_same_context
 from lmconv_resource.usage_operations import describe, find_warning
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ class LicenseConversionProvider(TaskProvider):
 
     def _find_verified(self, props: Mapping[str, Any], task: ConversionTask) -> str | None:
         """Give the usage operation that EC2 reports; None where EC2 does not say, for want of the right to ask too."""
-        from lmconv_resource.instances import find_instance
+        from lmconv_resource.aws.ec2 import find_instance
 
         try:
             instance = find_instance(

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 
 from pulumi.dynamic import CreateResult, DiffResult
 
-from lmconv_resource import inputs, process
 from lmconv_resource.errors import NoConversionError
-from lmconv_resource.following import TaskProvider
+from lmconv_resource.hosts import session as process
+from lmconv_resource.hosts.dynamic.provider import TaskProvider
+from lmconv_resource.lifecycle import inputs
+from lmconv_resource.lifecycle.state import is_finished, to_record, wants_wait
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.records import is_finished, to_record, wants_wait
 
 _IDENTITY = ("license_conversion_task_id", "resource_arn", "region")
 """What another value of replaces the resource."""
@@ -64,8 +65,8 @@ class LicenseConversionTaskProvider(TaskProvider):
         return newest
 
     def _look_for_newest(self, props: Mapping[str, Any]) -> ConversionTask | None:
-        from lmconv_resource.starting import find_newest
-        from lmconv_resource.tasks import find_tasks
+        from lmconv_resource.aws.license_manager import find_tasks
+        from lmconv_resource.lifecycle.start import find_newest
 
         connection = self._connect(props, None)
         with process.find_pulse():  # as in `_find`

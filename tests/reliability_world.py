@@ -17,15 +17,15 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.parsers import create_parser
 
-from lmconv_resource import connection as connections
-from lmconv_resource import process
-from lmconv_resource.connection import Connection
+from lmconv_resource.aws import client as connections
+from lmconv_resource.aws.client import Connection
+from lmconv_resource.aws.license_manager import find_tasks_in_progress, look_up_task
 from lmconv_resource.errors import WaitTimeoutError
+from lmconv_resource.hosts import session as process
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.pacer import Pacer
-from lmconv_resource.stopping import StopSignal
-from lmconv_resource.tasks import find_tasks_in_progress, look_up_task
-from lmconv_resource.waiter import Watcher
+from lmconv_resource.polling.cancellation import StopSignal
+from lmconv_resource.polling.poller import Watcher
+from lmconv_resource.polling.rate_limiter import Pacer
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What must reach no terminal."""

@@ -20,11 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from lmconv_resource import connection
-from lmconv_resource.connection import Connection, connect
+from lmconv_resource.aws import client as connection
+from lmconv_resource.aws.client import Connection, connect
+from lmconv_resource.aws.settings import AssumedRole, Settings, find_region
 from lmconv_resource.emulator import Emulator, serve
 from lmconv_resource.errors import SettingsError
-from lmconv_resource.settings import AssumedRole, Settings, find_region
 
 REGION = "eu-west-1"
 TASK = {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS"}
@@ -469,7 +469,7 @@ def test_settings_that_make_no_client(
     assert error.value.region == REGION
 
 
-@pytest.mark.parametrize("module", ["lmconv_resource", "lmconv_resource.connection", "lmconv_resource.provider"])
+@pytest.mark.parametrize("module", ["lmconv_resource", "lmconv_resource.aws.client", "lmconv_resource.provider"])
 def test_a_program_does_not_import_boto3(module: str) -> None:
     """What a program imports, and a provider before its first call, brings no boto3, botocore or moto with it."""
     code = f"import sys, {module}; print([name for name in ('boto3', 'botocore', 'moto') if name in sys.modules])"

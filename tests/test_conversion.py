@@ -30,9 +30,9 @@ from lmconv_resource import (
     ProductCodeArgs,
     UsageOperation,
     conversion_provider,
-    process,
 )
-from lmconv_resource.connection import connect
+from lmconv_resource.aws.client import connect
+from lmconv_resource.aws.settings import Settings
 from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.emulator import (
     ChangedAnswer,
@@ -45,8 +45,8 @@ from lmconv_resource.emulator import (
     serve,
 )
 from lmconv_resource.errors import StartedConversionFailedError, TaskNotFoundError
+from lmconv_resource.hosts import session as process
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.settings import Settings
 from lmconv_resource.testing import LocalEngine, UpdateFailedError
 
 REGION = "eu-west-1"
@@ -660,7 +660,7 @@ def test_of_two_stacks_at_once_one_starts_and_the_other_is_told(tmp_path: Path, 
 @pytest.fixture
 def inside(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
     """A License Manager inside this process."""
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     monkeypatch.setattr(conversion_provider, "_created", set())
     monkeypatch.setattr(conversion_provider, "_NEW_TASK_SECONDS", 0.01)
     with mock_aws():

@@ -14,7 +14,7 @@ import grpc
 import pytest
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
-from lmconv_resource.engine import Engine, EngineHandler, Pulse, find_engine
+from lmconv_resource.hosts.engine import Engine, EngineHandler, Pulse, find_engine
 
 URN = "urn:pulumi:dev::project::pulumi-python:dynamic/lmconv:LicenseConversionTask::task"
 
@@ -102,7 +102,7 @@ class Mortal(Engine):
 
 def test_the_pulse_tells_once_after_two_refusals_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """One refusal is a hiccup; two in a row mean that the engine is gone."""
-    monkeypatch.setattr("lmconv_resource.engine._PULSE_SECONDS", 0.01)
+    monkeypatch.setattr("lmconv_resource.hosts.engine._PULSE_SECONDS", 0.01)
     gone = threading.Event()
     answers = [False, True, False, False]
 
@@ -114,7 +114,7 @@ def test_the_pulse_tells_once_after_two_refusals_in_a_row(monkeypatch: pytest.Mo
 
 def test_the_pulse_rests_while_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without waits no question is asked, and the next wait starts the pulse again."""
-    monkeypatch.setattr("lmconv_resource.engine._PULSE_SECONDS", 0.01)
+    monkeypatch.setattr("lmconv_resource.hosts.engine._PULSE_SECONDS", 0.01)
     gone = threading.Event()
     pulse = Pulse(Mortal([]), gone.set)
 
@@ -147,7 +147,7 @@ def test_a_line_about_lines_goes_nowhere(served: tuple[Service, str, grpc.Server
     service, address, _ = served
 
     EngineHandler(Engine(address)).handle(
-        logging.LogRecord("lmconv_resource.engine", logging.ERROR, "", 0, "lost", None, None)
+        logging.LogRecord("lmconv_resource.hosts.engine", logging.ERROR, "", 0, "lost", None, None)
     )
 
     assert service.requests == []

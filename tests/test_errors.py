@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lmconv_resource import errors
+from lmconv_resource.aws.error_mapping import to_error
 from lmconv_resource.errors import (
     LicenseConversionError,
     RequestRefusedError,
@@ -21,7 +22,6 @@ from lmconv_resource.errors import (
     to_duration_text,
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.translation import to_error
 
 TASK_ID, REGION = "lct-1", "eu-west-1"
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0"

@@ -254,7 +254,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
         return task
 
     monkeypatch.setattr(LicenseManagerBackend, "create_license_conversion_task_for_resource", create_and_fail_the_third)
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})  # the local engine's programs run in here
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})  # the local engine's programs run in here
     with serve() as emulator:
         monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.endpoint)
         backend = licensemanager_backends["123456789012"]["eu-west-1"]
@@ -382,7 +382,7 @@ def check_audit(outputs: Mapping[str, Any]) -> None:
 
 
 def test_audit_lists_all_conversions_and_stores_nothing(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     with emulate(**AUDITED), LocalEngine(AUDIT, config={"aws:region": "eu-west-1"}) as engine:
         check_audit(engine.preview().outputs)
         check_audit(engine.up().outputs)
@@ -390,7 +390,7 @@ def test_audit_lists_all_conversions_and_stores_nothing(emulate: Emulate, monkey
 
 
 def test_audit_lists_some_statuses_where_it_is_told_so(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     config = {"statuses": ["FAILED"], "aws:region": "eu-west-1"}
     with emulate(**AUDITED), LocalEngine(AUDIT, config=config) as engine:
         outputs = engine.up().outputs
@@ -399,7 +399,7 @@ def test_audit_lists_some_statuses_where_it_is_told_so(emulate: Emulate, monkeyp
 
 
 def test_audit_of_an_account_without_conversions_is_empty(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     with emulate(), LocalEngine(AUDIT, config={"aws:region": "eu-west-1"}) as engine:
         assert engine.up().outputs == {"conversions": [], "by_status": {}}
 

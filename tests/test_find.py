@@ -13,9 +13,9 @@ from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.runtime.rpc import UNKNOWN
 from stacks import LocalStack, RealStack, Stack, has_pulumi
 
-from lmconv_resource import process
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import NoConversionError
+from lmconv_resource.hosts import session as process
 from lmconv_resource.provider import LicenseConversionTaskProvider
 
 REGION = "eu-west-1"
@@ -181,7 +181,7 @@ def test_exactly_one_of_the_two_is_given(
 @pytest.fixture
 def inside(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
     """A License Manager inside this process."""
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     with mock_aws():
         yield licensemanager_backends["123456789012"][REGION]
 

@@ -14,9 +14,9 @@ import pytest
 from conftest import add_running
 from stacks import LocalStack
 
-from lmconv_resource import host
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import SettingsError
+from lmconv_resource.hosts.dynamic import patches as host
 from lmconv_resource.testing import LocalEngine, Message, UpdateFailedError
 
 REGION = "eu-west-1"

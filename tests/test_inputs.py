@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 
-from lmconv_resource.inputs import (
+from lmconv_resource.lifecycle.inputs import (
     LONGEST_POLL_SECONDS,
     TIMEOUTS,
     Failure,
@@ -20,7 +20,7 @@ from lmconv_resource.inputs import (
     is_unknown,
     parse_duration,
 )
-from lmconv_resource.rhythm import DEFAULT_DEADLINE_SECONDS
+from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 
 GOOD: dict[str, Any] = {
     "license_conversion_task_id": "lct-0123456789abcdef0",

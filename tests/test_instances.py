@@ -12,13 +12,13 @@ from botocore.exceptions import EndpointConnectionError
 from conftest import Wire
 from moto import mock_aws
 
-from lmconv_resource.connection import Connection, connect
+from lmconv_resource.aws.client import Connection, connect
+from lmconv_resource.aws.ec2 import Instance, check_ready, find_instance, find_instance_id
+from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import licensemanager_backends
 from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, PreflightError, ThrottledError
-from lmconv_resource.instances import Instance, check_ready, find_instance, find_instance_id
+from lmconv_resource.lifecycle.start import Request, begin
 from lmconv_resource.models import LicenseContext, ProductCode
-from lmconv_resource.settings import Settings
-from lmconv_resource.starting import Request, begin
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 BYOL, WINDOWS = LicenseContext("RunInstances:0800"), LicenseContext("RunInstances:0002")
@@ -36,7 +36,7 @@ THROTTLED = (
 @pytest.fixture
 def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A client of moto's EC2."""
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     with mock_aws():
         yield boto3.client("ec2", region_name=REGION)
 

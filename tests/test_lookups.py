@@ -39,7 +39,7 @@ def arn(number: int) -> str:
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
     """A License Manager inside this process, in the region that the environment names."""
     monkeypatch.setenv("AWS_REGION", REGION)
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     with mock_aws():
         yield licensemanager_backends["123456789012"][REGION]
 
@@ -327,7 +327,7 @@ pulumi.export("secret", secret.status)
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
     """A License Manager on loopback, and an environment that leads to it."""
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})  # the local engine's programs run in here
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})  # the local engine's programs run in here
     with serve() as emulator:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
         yield licensemanager_backends["123456789012"][REGION]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lmconv_resource.pacer import FASTEST_GAP_SECONDS, SLOWEST_GAP_SECONDS, Pacer
+from lmconv_resource.polling.rate_limiter import FASTEST_GAP_SECONDS, SLOWEST_GAP_SECONDS, Pacer
 
 
 class Clock:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from lmconv_resource.errors import ThrottledError, UnreadableAnswerError
+from lmconv_resource.lifecycle.progress import to_change_text, to_wait_text
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.progress import to_change_text, to_wait_text
-from lmconv_resource.wait import Wait
+from lmconv_resource.polling.wait import Wait
 
 TASK_ID, REGION = "lct-1", "eu-west-1"
 START = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)

@@ -14,12 +14,12 @@ from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.rpc import UNKNOWN
 
-from lmconv_resource import process
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError
+from lmconv_resource.hosts import session as process
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from lmconv_resource.resource import LicenseConversion, LicenseConversionTask
+from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTask
 
 REGION = "eu-west-1"
 
@@ -29,7 +29,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
     """A License Manager inside this process."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI-a-secret-of-the-test")
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     with mock_aws():
         yield licensemanager_backends["123456789012"][REGION]
 

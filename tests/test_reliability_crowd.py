@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from pulumi.dynamic import Config
 
-from lmconv_resource import process
 from lmconv_resource.emulator import (
     ChangedAnswer,
     DroppedConnection,
@@ -25,6 +24,7 @@ from lmconv_resource.emulator import (
     serve,
 )
 from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.hosts import session as process
 from lmconv_resource.provider import LicenseConversionTaskProvider
 
 REGIONS = ("eu-west-1", "us-east-1", "ap-south-1")
@@ -43,8 +43,8 @@ FAULTS = (
 @pytest.fixture
 def backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, LicenseManagerBackend]]:
     """A License Manager with the same ids in three regions, whose tasks tell whose they are."""
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
-    monkeypatch.setattr("lmconv_resource.pacer.FASTEST_GAP_SECONDS", 0.001)
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
+    monkeypatch.setattr("lmconv_resource.polling.rate_limiter.FASTEST_GAP_SECONDS", 0.001)
     monkeypatch.setattr(process, "_watchers", {})
     with serve() as emulator:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)

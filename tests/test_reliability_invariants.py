@@ -10,17 +10,17 @@ import pytest
 from pulumi.dynamic import Config
 from reliability_world import LIST, NoPauses, played_by, to_body
 
-from lmconv_resource import process
-from lmconv_resource.connection import connect
+from lmconv_resource.aws.client import connect
+from lmconv_resource.aws.license_manager import find_task, find_tasks, start_task
+from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import LicenseConversionError, SettingsError
+from lmconv_resource.hosts import session as process
+from lmconv_resource.lifecycle.start import Request
+from lmconv_resource.lifecycle.state import differs, merge
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.polling.cancellation import StopSignal
+from lmconv_resource.polling.poller import Watcher
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from lmconv_resource.records import differs, merge
-from lmconv_resource.settings import Settings
-from lmconv_resource.starting import Request
-from lmconv_resource.stopping import StopSignal
-from lmconv_resource.tasks import find_task, find_tasks, start_task
-from lmconv_resource.waiter import Watcher
 
 TASK_ID, REGION, ARN = "lct-1", "eu-west-1", "arn:aws:ec2:eu-west-1:123456789012:instance/i-1"
 INPUTS = {"license_conversion_task_id": TASK_ID, "region": REGION, "__urn": "urn"}
@@ -112,7 +112,7 @@ def test_a_wait_is_told_all_its_settings(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_wait_without_a_region_names_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait that can't even connect says for which task."""
-    monkeypatch.setattr("lmconv_resource.settings._find_shared_config_region", lambda _: None)
+    monkeypatch.setattr("lmconv_resource.aws.settings._find_shared_config_region", lambda _: None)
     with pytest.raises(SettingsError) as caught:
         make_provider().create({"license_conversion_task_id": TASK_ID, "wait_for_completion": True})
     assert caught.value.task_id == TASK_ID

@@ -21,7 +21,9 @@ from reliability_bench import LocalBench
 from reliability_world import CONTROLS, texts
 from stacks import LocalStack, Outcome, RealStack, has_pulumi
 
-from lmconv_resource.connection import connect
+from lmconv_resource.aws.client import connect
+from lmconv_resource.aws.license_manager import find_task
+from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import (
     ChangedAnswer,
     ErrorAnswer,
@@ -33,8 +35,6 @@ from lmconv_resource.emulator import (
 )
 from lmconv_resource.emulator.effects import Effect
 from lmconv_resource.errors import EndpointUnreachableError
-from lmconv_resource.settings import Settings
-from lmconv_resource.tasks import find_task
 
 ACCOUNT = "123456789012"
 ACCESS_KEY = "AKIAKEEPTHISQUIET000"
@@ -319,7 +319,7 @@ def test_an_endpoint_that_nobody_vouches_for_gets_nothing(
     config: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TLS is verified, and no setting of ours turns that off: not even the request is sent."""
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     with tls_server(tmp_path) as (url, received):
         settings = Settings.from_config(
             {"aws:endpoints": json.dumps([{"licensemanager": url}]), "aws:maxRetries": "0", **config}.get, "eu-west-1"
@@ -331,7 +331,7 @@ def test_an_endpoint_that_nobody_vouches_for_gets_nothing(
 
 def test_an_endpoint_is_used_as_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack's endpoint wins over the environment's, and without either it is AWS's own, by https."""
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     assert connect(Settings("eu-west-1")).client.meta.endpoint_url == "https://license-manager.eu-west-1.amazonaws.com"
     monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "https://vpce.example")
     given = Settings("eu-west-1", endpoint_url="https://given.example/path")

@@ -135,7 +135,7 @@ def test_only_a_failed_task_that_counts_is_an_error(answer: dict[str, Any], igno
 
 def test_no_region_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A record without a region, in a stack without one, says what to set."""
-    monkeypatch.setattr("lmconv_resource.settings._find_shared_config_region", lambda _: None)
+    monkeypatch.setattr("lmconv_resource.aws.settings._find_shared_config_region", lambda _: None)
     with pytest.raises(SettingsError) as caught:
         make_provider().create({"license_conversion_task_id": TASK_ID})
     assert str(caught.value) == (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmconv_resource.rhythm import LONGEST_SECONDS, SHORTEST_SECONDS, fault_interval, jittered, poll_interval
+from lmconv_resource.polling.policy import LONGEST_SECONDS, SHORTEST_SECONDS, fault_interval, jittered, poll_interval
 
 LATENCY = 0.2
 HOUR = 3600.0

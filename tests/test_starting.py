@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from lmconv_resource import conversion_provider, resource, starting
+from lmconv_resource import conversion_provider
 from lmconv_resource import emulator as emulators
-from lmconv_resource.connection import Connection, connect
+from lmconv_resource.aws.client import Connection, connect
+from lmconv_resource.aws.license_manager import start_task
+from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import (
     ChangedAnswer,
     DroppedConnection,
@@ -36,16 +38,16 @@ from lmconv_resource.errors import (
     StartInterruptedError,
     ThrottledError,
 )
-from lmconv_resource.models import ConversionTask, LicenseContext, ProductCode, TaskStatus
-from lmconv_resource.settings import Settings
-from lmconv_resource.starting import (
+from lmconv_resource.lifecycle import start as starting
+from lmconv_resource.lifecycle.start import (
     Beginning,
     Request,
     begin,
     find_newest,
     is_same_context,
 )
-from lmconv_resource.tasks import start_task
+from lmconv_resource.models import ConversionTask, LicenseContext, ProductCode, TaskStatus
+from lmconv_resource.sdk import resources as resource
 
 REGION = "eu-west-1"
 ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
@@ -59,7 +61,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting, "_SETTLING_SECONDS", 0.01)
-    monkeypatch.setattr("lmconv_resource.connection._connections", {})
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
 
 
 @pytest.fixture
@@ -464,7 +466,7 @@ def test_nothing_is_started_after_a_stop(aws: LicenseManagerBackend, connection:
 
 def test_a_call_that_aws_carries_out_after_we_gave_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """When AWS carries a call out only after its time was over, a later look finds the one task."""
-    monkeypatch.setattr("lmconv_resource.connection._TIMEOUT_SECONDS", 0.4)
+    monkeypatch.setattr("lmconv_resource.aws.client._TIMEOUT_SECONDS", 0.4)
     monkeypatch.setattr(starting, "_SETTLING_SECONDS", 0.2)
     with serve() as emulator:
         aws = licensemanager_backends["123456789012"][REGION]

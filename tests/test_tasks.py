@@ -22,8 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from lmconv_resource import connection as connections
-from lmconv_resource.connection import Connection, connect
+from lmconv_resource.aws import client as connections
+from lmconv_resource.aws.client import Connection, connect
+from lmconv_resource.aws.error_mapping import to_error
+from lmconv_resource.aws.license_manager import find_task, find_tasks, find_tasks_in_progress, look_up_task
+from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import LicenseManagerBackend, exceptions, licensemanager_backends
 from lmconv_resource.errors import (
     AccessDeniedError,
@@ -40,10 +43,7 @@ from lmconv_resource.errors import (
     UnreadableAnswerError,
 )
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
-from lmconv_resource.pacer import Pacer
-from lmconv_resource.settings import Settings
-from lmconv_resource.tasks import find_task, find_tasks, find_tasks_in_progress, look_up_task
-from lmconv_resource.translation import to_error
+from lmconv_resource.polling.rate_limiter import Pacer
 
 TASK_ID, REGION, ACCOUNT = "lct-0123456789abcdef0", "eu-west-1", "123456789012"
 ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"

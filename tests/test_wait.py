@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from lmconv_resource import rhythm
 from lmconv_resource.errors import (
     EndpointUnreachableError,
     ThrottledError,
@@ -16,7 +15,8 @@ from lmconv_resource.errors import (
     WaitTimeoutError,
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.wait import Wait
+from lmconv_resource.polling import policy as rhythm
+from lmconv_resource.polling.wait import Wait
 
 REGION = "eu-west-1"
 RUNNING = ConversionTask("lct-1", REGION, status=TaskStatus.IN_PROGRESS, status_message="step 1")

@@ -26,9 +26,9 @@ from lmconv_resource.errors import (
     WaitTimeoutError,
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.stopping import StopSignal
-from lmconv_resource.wait import Wait
-from lmconv_resource.waiter import FEW_WAITS, Watcher
+from lmconv_resource.polling.cancellation import StopSignal
+from lmconv_resource.polling.poller import FEW_WAITS, Watcher
+from lmconv_resource.polling.wait import Wait
 
 REGION = "eu-west-1"
 UNREACHABLE = EndpointUnreachableError(reason="nobody answers", task_id=None, region=REGION)

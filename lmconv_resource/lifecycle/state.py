@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lmconv_resource.inputs import URN
+from lmconv_resource.lifecycle.inputs import URN
 from lmconv_resource.models import FINISHED_STATUSES, OUTPUTS, TaskStatus
 
 _FINISHED = frozenset(status.value for status in FINISHED_STATUSES)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from lmconv_resource.aws.settings import AssumedRole, Settings
 from lmconv_resource.errors import SettingsError
-from lmconv_resource.pacer import Pacer
-from lmconv_resource.settings import AssumedRole, Settings
+from lmconv_resource.polling.rate_limiter import Pacer
 
 if TYPE_CHECKING:
     import boto3

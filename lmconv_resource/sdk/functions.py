@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi.runtime
 
-from lmconv_resource import inputs
 from lmconv_resource.errors import LicenseConversionError, SettingsError
+from lmconv_resource.lifecycle import inputs
 from lmconv_resource.models import ConversionTask, TaskStatus, to_rfc3339
-from lmconv_resource.outputs import GetLicenseConversionTaskResult
+from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult
 
 if TYPE_CHECKING:
-    from lmconv_resource.connection import Connection
+    from lmconv_resource.aws.client import Connection
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def get_license_conversion_task(id: str, *, opts: GetOptions | None = None) -> G
     """
     try:
         connection = _connect({"license_conversion_task_id": id}, inputs.GET_RULES, opts)
-        from lmconv_resource.tasks import find_task
+        from lmconv_resource.aws.license_manager import find_task
 
         return _to_result(find_task(connection, id))
     except LicenseConversionError as error:
@@ -73,7 +73,7 @@ def get_license_conversion_tasks(
     """
     try:
         connection = _connect({"resource_arns": resource_arns, "statuses": statuses}, inputs.LIST_RULES, opts)
-        from lmconv_resource.tasks import find_tasks
+        from lmconv_resource.aws.license_manager import find_tasks
 
         wanted = None if statuses is None else {TaskStatus(status) for status in statuses}
         only = next(iter(wanted)) if wanted and len(wanted) == 1 else None
@@ -101,8 +101,8 @@ def get_license_conversion_tasks_output(
 
 def _connect(given: dict[str, Any], rules: dict[str, inputs.Rule], opts: GetOptions | None) -> Connection:
     """Give the connection to ask, once what was given has been checked."""
-    from lmconv_resource.connection import connect
-    from lmconv_resource.settings import Settings, find_region
+    from lmconv_resource.aws.client import connect
+    from lmconv_resource.aws.settings import Settings, find_region
 
     region = find_region(pulumi.runtime.get_config, opts.region if opts else None)
     failures = inputs.find_failures({**given, "region": region}, rules)

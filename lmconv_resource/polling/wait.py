@@ -10,7 +10,6 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmconv_resource import rhythm
 from lmconv_resource.errors import (
     ThrottledError,
     TransientError,
@@ -19,6 +18,7 @@ from lmconv_resource.errors import (
     WaitTimeoutError,
 )
 from lmconv_resource.models import ConversionTask
+from lmconv_resource.polling import policy as rhythm
 
 _LAST_LOOK_SECONDS = 1.0
 """What a look is taken to last when the last one before a deadline is planned."""

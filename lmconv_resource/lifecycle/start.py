@@ -33,7 +33,7 @@ from lmconv_resource.errors import (
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
 if TYPE_CHECKING:
-    from lmconv_resource.connection import Connection
+    from lmconv_resource.aws.client import Connection
 
 log = logging.getLogger(__name__)
 
@@ -146,8 +146,8 @@ def begin(
         PreflightError: the instance is not ready.
         LicenseConversionError: AWS refused, or could not be asked.
     """
-    from lmconv_resource.instances import check_ready
-    from lmconv_resource.tasks import find_tasks
+    from lmconv_resource.aws.ec2 import check_ready
+    from lmconv_resource.aws.license_manager import find_tasks
 
     stopped = stopped or threading.Event()
     tasks = find_tasks(connection, resource_arn=request.resource_arn, stopped=stopped)
@@ -191,7 +191,7 @@ class _Start:
         """
         import tenacity
 
-        from lmconv_resource.tasks import retrying
+        from lmconv_resource.aws.license_manager import retrying
 
         retry = tenacity.retry_if_exception(lambda error: isinstance(error, TransientError) and not self._is_blind)
         try:
@@ -206,7 +206,7 @@ class _Start:
             return started
 
     def _try(self) -> Beginning:
-        from lmconv_resource.tasks import start_task
+        from lmconv_resource.aws.license_manager import start_task
 
         started = self._find_started() if self._is_open else None
         if started is not None:
@@ -225,7 +225,7 @@ class _Start:
 
     def _find_started(self) -> Beginning | None:
         """Give the task that an earlier call has started; None if none has shown itself."""
-        from lmconv_resource.tasks import find_tasks
+        from lmconv_resource.aws.license_manager import find_tasks
 
         for look in range(_SETTLING_LOOKS):
             self._stopped.wait(_SETTLING_SECONDS * 2**look)

@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from lmconv_resource import rhythm
 from lmconv_resource.errors import LicenseConversionError, TransientError, WaitInterruptedError, WaitTimeoutError
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.stopping import StopSignal
-from lmconv_resource.wait import Wait
+from lmconv_resource.polling import policy as rhythm
+from lmconv_resource.polling.cancellation import StopSignal
+from lmconv_resource.polling.wait import Wait
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import tenacity
 
+from lmconv_resource.aws.license_manager import call, retrying
 from lmconv_resource.errors import PreflightError, ServiceFaultError, ThrottledError
-from lmconv_resource.tasks import call, retrying
 from lmconv_resource.usage_operations import describe
 
 if TYPE_CHECKING:
     import threading
 
-    from lmconv_resource.connection import Connection
-    from lmconv_resource.starting import Request
+    from lmconv_resource.aws.client import Connection
+    from lmconv_resource.lifecycle.start import Request
 
 _INSTANCE_ARN = re.compile(r"arn:aws[a-zA-Z-]*:ec2:[^:]*:[^:]*:instance/(i-[0-9a-f]+)")
 

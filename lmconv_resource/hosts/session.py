@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from lmconv_resource import engine as engines
-from lmconv_resource import host, inputs
-from lmconv_resource.stopping import StopSignal
+from lmconv_resource.hosts import engine as engines
+from lmconv_resource.hosts.dynamic import patches as host
+from lmconv_resource.lifecycle import inputs
+from lmconv_resource.polling.cancellation import StopSignal
 
 if TYPE_CHECKING:
-    from lmconv_resource.connection import Connection
-    from lmconv_resource.wait import Wait
-    from lmconv_resource.waiter import Watcher
+    from lmconv_resource.aws.client import Connection
+    from lmconv_resource.polling.poller import Watcher
+    from lmconv_resource.polling.wait import Wait
 
 log = logging.getLogger("lmconv_resource")
 log.addHandler(logging.NullHandler())  # without one, Python prints warnings to stderr
@@ -50,7 +51,7 @@ def say(props: Mapping[str, Any], text: str, severity: str = "INFO") -> None:
 
 def show_wait(urn: str | None, wait: Wait, now: float) -> None:
     """Show on the resource's row how its wait goes."""
-    from lmconv_resource.progress import to_wait_text
+    from lmconv_resource.lifecycle.progress import to_wait_text
 
     text = to_wait_text(wait, now)
     log.debug(text)
@@ -74,8 +75,8 @@ def _end_orphan() -> None:
 
 def find_watcher(connection: Connection) -> Watcher:
     """Give the one watcher that all waits of a connection share."""
-    from lmconv_resource.tasks import find_tasks_in_progress, look_up_task
-    from lmconv_resource.waiter import Watcher
+    from lmconv_resource.aws.license_manager import find_tasks_in_progress, look_up_task
+    from lmconv_resource.polling.poller import Watcher
 
     with _lock:
         watcher = _watchers.get(connection)

@@ -17,17 +17,18 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from lmconv_resource import inputs, process
+from lmconv_resource.aws.settings import Settings, find_region
 from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError, to_failure_reason
+from lmconv_resource.hosts import session as process
+from lmconv_resource.lifecycle import inputs
+from lmconv_resource.lifecycle.progress import to_change_text
+from lmconv_resource.lifecycle.state import differs, is_finished, merge, takes_back, to_record
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.progress import to_change_text
-from lmconv_resource.records import differs, is_finished, merge, takes_back, to_record
-from lmconv_resource.settings import Settings, find_region
 
 if TYPE_CHECKING:
     from pulumi.dynamic import Config
 
-    from lmconv_resource.connection import Connection
+    from lmconv_resource.aws.client import Connection
 
 
 class TaskProvider(ResourceProvider):
@@ -123,7 +124,7 @@ class TaskProvider(ResourceProvider):
             raise SettingsError(
                 reason="no region is set", remedy="Run `pulumi config set aws:region REGION`", task_id=task_id
             )
-        from lmconv_resource.connection import connect
+        from lmconv_resource.aws.client import connect
 
         try:
             return connect(Settings.from_config(self._get, region))
@@ -131,7 +132,7 @@ class TaskProvider(ResourceProvider):
             raise error.about(task_id) from error
 
     def _find(self, props: Mapping[str, Any], task_id: str) -> ConversionTask:
-        from lmconv_resource.tasks import find_task
+        from lmconv_resource.aws.license_manager import find_task
 
         connection = self._connect(props, task_id)
         # Its tries may go on for half a minute, which nobody wants of an engine that is gone.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tenacity
 
+from lmconv_resource.aws.error_mapping import to_error
 from lmconv_resource.errors import (
     CREATE_ACTION,
     GET_ACTION,
@@ -22,11 +23,10 @@ from lmconv_resource.errors import (
     UnreadableAnswerError,
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.translation import to_error
 
 if TYPE_CHECKING:
-    from lmconv_resource.connection import Connection
-    from lmconv_resource.starting import Request
+    from lmconv_resource.aws.client import Connection
+    from lmconv_resource.lifecycle.start import Request
 
 _PAGE_SIZE = 100
 """Asked for in lists. AWS publishes no limit; its other lists end at 100."""

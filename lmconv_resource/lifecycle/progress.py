@@ -9,7 +9,7 @@ from lmconv_resource.errors import to_duration_text, to_one_line
 from lmconv_resource.models import TaskStatus
 
 if TYPE_CHECKING:
-    from lmconv_resource.wait import Wait
+    from lmconv_resource.polling.wait import Wait
 
 
 def to_wait_text(wait: Wait, now: float) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lmconv_resource.host import find_host
+from lmconv_resource.hosts.dynamic.patches import find_host
 
 if TYPE_CHECKING:
     import grpc

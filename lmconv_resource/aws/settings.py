@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmconv_resource.errors import SettingsError
-from lmconv_resource.inputs import parse_duration
+from lmconv_resource.lifecycle.inputs import parse_duration
 
 ConfigGet = Callable[[str], Any]
 """Gives a value of the stack's configuration by its full key, None where it is not set."""

@@ -9,11 +9,11 @@ from typing import Any
 import pulumi
 import pulumi.dynamic
 
-from lmconv_resource.arguments import LicenseContextArgs
 from lmconv_resource.conversion_provider import LicenseConversionProvider
-from lmconv_resource.inputs import TIMEOUTS, URN
-from lmconv_resource.outputs import LicenseContext
+from lmconv_resource.lifecycle.inputs import TIMEOUTS, URN
 from lmconv_resource.provider import LicenseConversionTaskProvider
+from lmconv_resource.sdk.args import LicenseContextArgs
+from lmconv_resource.sdk.outputs import LicenseContext
 
 
 class _TrackedTask(pulumi.dynamic.Resource):

@@ -9,7 +9,7 @@ from typing import Any
 
 from lmconv_resource.errors import to_one_line
 from lmconv_resource.models import TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, TaskStatus, to_plain_text
-from lmconv_resource.rhythm import DEFAULT_DEADLINE_SECONDS
+from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 
 URN = "__urn"
 """The resource's own URN, for lines on its row. Names that begin with `__` are shown in no diff."""
