@@ -1,264 +1,142 @@
 """What can go wrong, each in one sentence for the person at the terminal.
 
-    LicenseConversionError                 base; has .task_id and .region
-    ├── SettingsError                      a region, profile, endpoint or role that can't be used
-    ├── CredentialsError                   none found, expired, or refused by AWS
-    ├── AccessDeniedError                  the IAM action is not allowed
-    ├── TaskNotFoundError                  AWS does not know the id in this region and account
-    ├── NoConversionError                  a resource has no license conversion that could be tracked
-    ├── OtherConversionError               another conversion of the resource is in progress
-    ├── PreflightError                     the resource is not ready to be converted
-    ├── StartInterruptedError              cancelled before a conversion was started
-    ├── RequestRefusedError                any other refusal by AWS
-    ├── UnexpectedStatusError              a status that AWS's published model does not have
-    ├── TransientError                     worth another try; has .reason
-    │   ├── ThrottledError                 AWS asks to slow down
-    │   ├── ServiceFaultError              AWS answered with an error of its own (5xx)
-    │   ├── EndpointUnreachableError       no connection, or it broke
-    │   └── UnreadableAnswerError          what came back is not an answer
-    └── WaitError                          a wait that did not end in success; has .task, the last one seen
-        ├── ConversionFailedError          the task ended FAILED
-        │   └── StartedConversionFailedError   and it was the program's own
-        ├── WaitTimeoutError               the deadline passed
-        ├── WaitFaultError                 no look has succeeded for too long
-        └── WaitInterruptedError           cancelled, or Pulumi's engine is gone
+    LicenseConversionError              base: *what was being done (id, region): why. What to do next.*
+    ├── SettingsError                   a region, profile, endpoint or role that can't be used
+    ├── CredentialsError                none found, expired, or refused by AWS
+    ├── AccessDeniedError               the IAM action is not allowed
+    ├── RequestRefusedError             any other refusal by AWS; has .code
+    │   └── TaskNotFoundError           AWS does not know the id in this region and account
+    ├── OtherConversionError            another conversion of the resource is in progress
+    ├── TransientError                  worth another try
+    │   ├── ThrottledError              AWS asks to slow down
+    │   ├── ServiceFaultError           AWS answered with an error of its own (5xx)
+    │   └── EndpointUnreachableError    no connection, or it broke
+    └── WaitError                       a wait that did not end in success; has .task, the last one seen
+        └── ConversionFailedError       the task ended FAILED
 
-Each class takes facts and writes its own sentence: *what was being done (task, region): why. What to do next.*
+A class exists where somebody catches it. Deep code raises with what it knows, and whoever knows more says so with
+`about`. What AWS and botocore raise becomes one of these in `aws.error_mapping` only.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lmconv_resource.text import to_one_line
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from lmconv_resource.models import ConversionTask
 
 GET_ACTION = "GetLicenseConversionTask"
 LIST_ACTION = "ListLicenseConversionTasks"
 CREATE_ACTION = "CreateLicenseConversionTaskForResource"
+CONNECT_ACTION = "Connecting to AWS License Manager for"
+WAIT_ACTION = "Waiting for"
+
+_ON_TASKS = {GET_ACTION: "Looking up", LIST_ACTION: "Listing"}
+_ON_RESOURCE = {
+    LIST_ACTION: "Looking for the license conversions of",
+    CREATE_ACTION: "Starting the license conversion of",
+}
 
 
-def to_duration_text(seconds: float) -> str:
-    """Give a number of seconds as people say it: `9s`, `3m20s`, `2h00m`."""
-    whole = max(0, int(seconds))
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    if hours:
-        return f"{hours}h{minutes:02}m"
-    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+@dataclass(frozen=True)
+class Subject:
+    """What a call was about; its text is the beginning of every error's sentence.
 
+    `action` is an action of License Manager or, with its service before a colon, of another (`ec2:DescribeInstances`).
+    """
 
-def to_one_line(text: str) -> str:
-    """Give the text with each run of white space, line breaks too, as one space."""
-    return " ".join(text.split())
+    action: str = GET_ACTION
+    task_id: str | None = None
+    region: str | None = None
+    resource_arn: str | None = None
 
+    def __str__(self) -> str:
+        """Return what was being done: an action on a task, or one on a resource."""
+        if self.resource_arn is not None and self.action not in (CONNECT_ACTION, WAIT_ACTION):
+            return f"{_ON_RESOURCE.get(self.action, 'Looking at')} {self.resource_arn} in {self.region}"
+        task = f"license conversion task {self.task_id}" if self.task_id else "license conversion tasks"
+        place = f" in {self.region}" if self.region else ""
+        return f"{_ON_TASKS.get(self.action, self.action)} {task}{place}"
 
-def to_failure_reason(status_message: str | None) -> str:
-    """Give AWS's word on why a task FAILED, in one line."""
-    return to_one_line(status_message or "AWS gives no status message")
+    @property
+    def permission(self) -> str:
+        """The IAM action that allows it."""
+        return self.action if ":" in self.action else f"license-manager:{self.action}"
 
 
 class LicenseConversionError(Exception):
-    """The base of every error a user can act on. Its text is one line."""
+    """The base of every error a user can act on. Its text is one line.
 
-    def __init__(self, sentence: str, *, task_id: str | None, region: str | None) -> None:
-        super().__init__(to_one_line(sentence))
-        self.task_id = task_id
-        self.region = region
+    Args:
+        subject: what was being done, to what.
+        reason: why it failed.
+        remedy: what to do next; by default the class's own.
+    """
 
+    remedy = ""
 
-def _place(task_id: str | None, region: str | None) -> str:
-    task = f"license conversion task {task_id}" if task_id else "license conversion tasks"
-    return f"{task} in {region}" if region else task
+    def __init__(self, subject: Subject, reason: str, remedy: str | None = None) -> None:
+        super().__init__(subject, reason, remedy)
+        self.subject = subject
+        self.reason = to_one_line(reason)
+        self.remedy = remedy or self.remedy
 
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return to_one_line(f"{self.subject}: {self.reason}. {self.remedy}.")
 
-def _doing(action: str, task_id: str | None, region: str | None, resource_arn: str | None = None) -> str:
-    """Say what was being done: an action of License Manager on a task, or one, EC2's too, on a resource."""
-    if resource_arn is None:
-        verb = {GET_ACTION: "Looking up", LIST_ACTION: "Listing"}.get(action, action)
-        return f"{verb} {_place(task_id, region)}"
-    doing = {
-        LIST_ACTION: "Looking for the license conversions of",
-        CREATE_ACTION: "Starting the license conversion of",
-    }.get(action, "Looking at")
-    return f"{doing} {resource_arn} in {region}"
-
-
-def _to_permission(action: str) -> str:
-    return action if ":" in action else f"license-manager:{action}"
+    def about(self, **facts: Any) -> Self:
+        """Add what the raiser did not know of the subject (`task_id`, `region`, …), and return this error."""
+        self.subject = replace(self.subject, **facts)
+        return self
 
 
 class SettingsError(LicenseConversionError):
-    """A region, profile, endpoint or role that can't be used."""
-
-    def __init__(self, *, reason: str, remedy: str, task_id: str | None = None, region: str | None = None) -> None:
-        super().__init__(
-            f"Connecting to AWS License Manager for {_place(task_id, region)}: {reason}. {remedy}.",
-            task_id=task_id,
-            region=region,
-        )
-        self.reason = reason
-        self.remedy = remedy
-
-    def about(self, task_id: str | None) -> SettingsError:
-        """Give the same error, told of the task that the connection was for."""
-        return SettingsError(reason=self.reason, remedy=self.remedy, task_id=task_id, region=self.region)
+    """A region, profile, endpoint or role can't be used."""
 
 
 class CredentialsError(LicenseConversionError):
     """AWS credentials are missing, expired or refused."""
 
-    def __init__(
-        self,
-        *,
-        reason: str,
-        remedy: str,
-        task_id: str | None,
-        region: str | None,
-        action: str = GET_ACTION,
-        resource_arn: str | None = None,
-    ) -> None:
-        super().__init__(
-            f"{_doing(action, task_id, region, resource_arn)}: {reason}. {remedy}.", task_id=task_id, region=region
-        )
-
 
 class AccessDeniedError(LicenseConversionError):
-    """The caller lacks the right to an action of AWS License Manager."""
-
-    def __init__(
-        self,
-        *,
-        code: str,
-        reason: str,
-        task_id: str | None,
-        region: str | None,
-        action: str = GET_ACTION,
-        resource_arn: str | None = None,
-    ) -> None:
-        super().__init__(
-            f"{_doing(action, task_id, region, resource_arn)}: AWS denies access ({code}: {reason}). "
-            f"Allow {_to_permission(action)} in the IAM policy of the credentials in use.",
-            task_id=task_id,
-            region=region,
-        )
+    """The caller lacks the right to an action."""
 
 
-class TaskNotFoundError(LicenseConversionError):
+class RequestRefusedError(LicenseConversionError):
+    """AWS refused the request for a reason that no other class stands for. `code` is AWS's word for it."""
+
+    remedy = "Mend what AWS names and run `pulumi up` again"
+
+    def __init__(self, subject: Subject, reason: str, remedy: str | None = None, *, code: str = "") -> None:
+        super().__init__(subject, reason, remedy)
+        self.code = code
+
+
+class TaskNotFoundError(RequestRefusedError):
     """AWS does not know the task's id. It says the same of a wrong region and of another account's task."""
 
-    def __init__(self, *, code: str, reason: str, task_id: str | None, region: str | None) -> None:
-        super().__init__(
-            f"{_doing(GET_ACTION, task_id, region)}: AWS does not know it there ({code}: {reason}). "
-            f"Check the id, the region (set `region` or run `pulumi config set aws:region REGION`) "
-            f"and that the credentials belong to the task's account.",
-            task_id=task_id,
-            region=region,
-        )
-
-
-class NoConversionError(LicenseConversionError):
-    """AWS shows no license conversion of a resource."""
-
-    def __init__(self, *, resource_arn: str, region: str) -> None:
-        super().__init__(
-            f"{_doing(LIST_ACTION, None, region, resource_arn)}: AWS shows none. Check the ARN, the region "
-            f"(set `region` or run `pulumi config set aws:region REGION`) and the account of the credentials.",
-            task_id=None,
-            region=region,
-        )
-        self.resource_arn = resource_arn
+    remedy = (
+        "Check the id, the region (set `region` or run `pulumi config set aws:region REGION`) "
+        "and that the credentials belong to the task's account"
+    )
 
 
 class OtherConversionError(LicenseConversionError):
     """A conversion of the resource is in progress, and it is not the one that was asked for."""
 
-    def __init__(self, *, task: ConversionTask, resource_arn: str) -> None:
-        super().__init__(
-            f"{_doing(CREATE_ACTION, task.task_id, task.region, resource_arn)}: license conversion task {task.task_id} "
-            f"is in progress and converts it otherwise. Wait for its end, then run `pulumi up` again.",
-            task_id=task.task_id,
-            region=task.region,
-        )
-        self.task = task
-        self.resource_arn = resource_arn
-
-
-class PreflightError(LicenseConversionError):
-    """The resource is not ready to be converted; nothing was started."""
-
-    def __init__(self, *, reason: str, remedy: str, resource_arn: str, region: str) -> None:
-        super().__init__(
-            f"{_doing(CREATE_ACTION, None, region, resource_arn)}: {reason}. {remedy}.", task_id=None, region=region
-        )
-        self.resource_arn = resource_arn
-
-
-class StartInterruptedError(LicenseConversionError):
-    """Starting a conversion was told to stop: the operation was cancelled, or Pulumi's engine is gone."""
-
-    def __init__(self, *, resource_arn: str, region: str) -> None:
-        super().__init__(
-            f"{_doing(CREATE_ACTION, None, region, resource_arn)}: it was told to stop. "
-            f"The next `pulumi up` looks for what was started, and goes on from there.",
-            task_id=None,
-            region=region,
-        )
-        self.resource_arn = resource_arn
-
-
-class RequestRefusedError(LicenseConversionError):
-    """AWS refused the request for a reason that no other class stands for."""
-
-    def __init__(
-        self,
-        *,
-        code: str,
-        reason: str,
-        task_id: str | None,
-        region: str | None,
-        action: str = GET_ACTION,
-        resource_arn: str | None = None,
-    ) -> None:
-        super().__init__(
-            f"{_doing(action, task_id, region, resource_arn)}: AWS refused the request ({code}: {reason}). "
-            f"Mend what AWS names and run `pulumi up` again.",
-            task_id=task_id,
-            region=region,
-        )
-
-
-class UnexpectedStatusError(LicenseConversionError):
-    """AWS gave a status that its published model does not have, so whether the task goes on can't be told."""
-
-    def __init__(self, *, status: str, task_id: str, region: str) -> None:
-        super().__init__(
-            f"{_doing(GET_ACTION, task_id, region)}: AWS gave the status {status!r}, which is none of IN_PROGRESS, "
-            f"SUCCEEDED and FAILED. Look at the task in the AWS console, and upgrade lmconv-resource if there is a "
-            f"newer version.",
-            task_id=task_id,
-            region=region,
-        )
-        self.status = status
+    remedy = "Wait for its end, then run `pulumi up` again"
 
 
 class TransientError(LicenseConversionError):
-    """A fault that may be gone at the next try. `.reason` is the part that says why."""
+    """A fault that may be gone at the next try."""
 
     remedy = "Run `pulumi up` again in a while"
-
-    def __init__(
-        self,
-        *,
-        reason: str,
-        task_id: str | None,
-        region: str | None,
-        action: str = GET_ACTION,
-        resource_arn: str | None = None,
-    ) -> None:
-        super().__init__(
-            f"{_doing(action, task_id, region, resource_arn)}: {reason}. {self.remedy}.", task_id=task_id, region=region
-        )
-        self.reason = to_one_line(reason)
 
 
 class ThrottledError(TransientError):
@@ -277,104 +155,25 @@ class EndpointUnreachableError(TransientError):
     remedy = "Check the network, the proxy, the region and any endpoint setting, then run `pulumi up` again"
 
 
-class UnreadableAnswerError(TransientError):
-    """What came back is not an answer of AWS License Manager."""
-
-    remedy = "Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again"
+UNREADABLE_REMEDY = (
+    "Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again"
+)
+"""For a `TransientError` about what came back being no answer of AWS's."""
 
 
 class WaitError(LicenseConversionError):
-    """A wait that did not end in success. `.task` is the last one seen, None if no look has succeeded."""
+    """A wait that did not end in success. `task` is the last one seen, None if none was."""
+
+    remedy = "The conversion goes on in AWS, and the next `pulumi up` picks it up"
 
     def __init__(
-        self, sentence: str, *, task_id: str, region: str, task: ConversionTask | None, waited_seconds: float
+        self, subject: Subject, reason: str, remedy: str | None = None, *, task: ConversionTask | None
     ) -> None:
-        super().__init__(sentence, task_id=task_id, region=region)
+        super().__init__(subject, reason, remedy)
         self.task = task
-        self.waited_seconds = waited_seconds
-
-
-def _last_seen(task: ConversionTask | None) -> str:
-    if task is None:
-        return "it was not seen yet"
-    status = task.status.value if task.status else "no status"
-    return f"last seen {status}: {task.status_message}" if task.status_message else f"last seen {status}"
-
-
-GOES_ON = "The conversion goes on in AWS, and the next `pulumi up` picks it up"
 
 
 class ConversionFailedError(WaitError):
     """The task ended FAILED. Nothing is waited for any more."""
 
     remedy = "Mend the cause and start a new conversion, or set ignore_failure=True to record this one as it is"
-
-    def __init__(self, *, task: ConversionTask, waited_seconds: float) -> None:
-        reason = to_failure_reason(task.status_message).rstrip(".")
-        super().__init__(
-            f"Waiting for {_place(task.task_id, task.region)}: it FAILED: {reason}. {self.remedy}.",
-            task_id=task.task_id,
-            region=task.region,
-            task=task,
-            waited_seconds=waited_seconds,
-        )
-
-
-class StartedConversionFailedError(ConversionFailedError):
-    """A conversion that the program declares ended FAILED."""
-
-    remedy = "Mend the cause; the next `pulumi up` starts a new conversion"
-
-
-class WaitTimeoutError(WaitError):
-    """The deadline passed before the task ended."""
-
-    def __init__(self, *, task_id: str, region: str, task: ConversionTask | None, waited_seconds: float) -> None:
-        super().__init__(
-            f"Waiting for {_place(task_id, region)}: it did not end within {to_duration_text(waited_seconds)} "
-            f"({_last_seen(task)}). {GOES_ON}; "
-            f"custom_timeouts sets how long to wait.",
-            task_id=task_id,
-            region=region,
-            task=task,
-            waited_seconds=waited_seconds,
-        )
-
-
-class WaitFaultError(WaitError):
-    """Every look has failed for so long that it is no hiccup any more. The cause is the last fault."""
-
-    def __init__(
-        self,
-        *,
-        fault: TransientError,
-        task_id: str,
-        region: str,
-        task: ConversionTask | None,
-        faulty_seconds: float,
-        waited_seconds: float,
-    ) -> None:
-        super().__init__(
-            f"Waiting for {_place(task_id, region)}: every look has failed for {to_duration_text(faulty_seconds)}, "
-            f"the last because {fault.reason} ({_last_seen(task)}). {fault.remedy}; the conversion goes on in AWS.",
-            task_id=task_id,
-            region=region,
-            task=task,
-            waited_seconds=waited_seconds,
-        )
-
-
-class WaitInterruptedError(WaitError):
-    """The wait was told to stop: the operation was cancelled, or Pulumi's engine is gone."""
-
-    def __init__(
-        self, *, why: str, task_id: str, region: str, task: ConversionTask | None, waited_seconds: float
-    ) -> None:
-        super().__init__(
-            f"Waiting for {_place(task_id, region)}: {why} after {to_duration_text(waited_seconds)} "
-            f"({_last_seen(task)}). {GOES_ON}.",
-            task_id=task_id,
-            region=region,
-            task=task,
-            waited_seconds=waited_seconds,
-        )

@@ -10,13 +10,13 @@ Source of the shapes: GetLicenseConversionTask in the AWS License Manager API re
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
 
-from lmconv_resource.errors import UnexpectedStatusError, UnreadableAnswerError
+from lmconv_resource.text import to_plain_text, to_rfc3339
 
 TASK_ID_PATTERN = re.compile(r"lct-[a-zA-Z0-9]+")
 """What a task id looks like. AWS's own pattern also lets a bare `lct-` through, which no task has."""
@@ -33,28 +33,22 @@ class TaskStatus(str, Enum):
     FAILED = "FAILED"
 
 
-PENDING_STATUSES = frozenset({TaskStatus.IN_PROGRESS})
 FINISHED_STATUSES = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
 
-# C0 and C1 control characters, without the line break and the tab, which can do no harm on a terminal; and the
-# characters that turn the direction of text, which can make a message read as something else; and halves of surrogate
-# pairs, which JSON can hold and no stack can store.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+_JUST_NOW = datetime.max.replace(tzinfo=timezone.utc)
 
 
-def to_plain_text(text: str) -> str:
-    r"""Give AWS's text with every control character spelled out (`\x1b`), so that it can't act on a terminal."""
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+class AnswerError(ValueError):
+    """An answer of AWS's that can't be read as a task. Its text says why."""
+
+
+class UnknownStatusError(AnswerError):
+    """AWS gave a status that its published model does not have. Its text is that status."""
 
 
 def _plain(text: str | None) -> str | None:
     return None if text is None else to_plain_text(text)
-
-
-def to_rfc3339(moment: datetime) -> str:
-    """Give a moment as an RFC 3339 string in UTC (`2026-11-23T08:00:00Z`), with fractions only where it has some."""
-    precision = "seconds" if moment.microsecond == 0 else "milliseconds" if moment.microsecond % 1000 == 0 else "auto"
-    return moment.astimezone(timezone.utc).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def _to_utc(moment: datetime | None) -> datetime | None:
@@ -88,18 +82,29 @@ class LicenseContext:
         )
 
     @classmethod
-    def from_inputs(cls, inputs: Mapping[str, Any]) -> LicenseContext:
+    def from_inputs(cls, inputs: Mapping[str, Any] | None) -> LicenseContext:
         """Read a context as a program gives it and a stack stores it."""
+        given = inputs or {}
         return cls(
-            usage_operation=inputs.get("usage_operation"),
+            usage_operation=given.get("usage_operation"),
             product_codes=tuple(
-                ProductCode(code.get("product_code_id"), code.get("product_code_type"))
-                for code in inputs.get("product_codes") or ()
+                # A dict may leave out the one type that AWS knows; the call to start a conversion needs it.
+                ProductCode(code.get("product_code_id"), code.get("product_code_type") or "marketplace")
+                for code in given.get("product_codes") or ()
             ),
         )
 
+    def is_same(self, other: LicenseContext | None) -> bool:
+        """Return whether two contexts say the same; the order of product codes says nothing, nor does their one type."""
+        return other is not None and self._key == other._key
+
+    @property
+    def _key(self) -> object:
+        codes = {(code.product_code_id, code.product_code_type or "marketplace") for code in self.product_codes}
+        return self.usage_operation, frozenset(codes)
+
     def to_request(self) -> Any:
-        """Give the context as AWS's API takes it; what is not set is left out."""
+        """Return the context as AWS's API takes it; what is not set is left out."""
         request: dict[str, Any] = {}
         if self.usage_operation:
             request["UsageOperation"] = self.usage_operation
@@ -111,7 +116,7 @@ class LicenseContext:
         return request
 
     def to_outputs(self) -> dict[str, Any]:
-        """Give the context as a stack stores it."""
+        """Return the context as a stack stores it."""
         return {
             "usage_operation": self.usage_operation,
             "product_codes": [
@@ -153,26 +158,28 @@ class ConversionTask:
         """Read an answer of GetLicenseConversionTask, or one entry of ListLicenseConversionTasks.
 
         Raises:
-            UnexpectedStatusError: AWS gave a status that its published model does not have.
-            UnreadableAnswerError: the answer is about another task than the one asked for, or a time in it lies
-                outside the years 1 to 9999 in UTC.
+            UnknownStatusError: AWS gave a status that its published model does not have.
+            AnswerError: the answer is about another task than the one asked for, a member has not the documented
+                type, or a time in it lies outside the years 1 to 9999 in UTC.
         """
+        try:
+            return cls._read(answer, task_id, region)
+        except (AttributeError, TypeError) as cause:
+            raise AnswerError("a member of the answer has not the type that AWS documents") from cause
+        except OverflowError as cause:
+            raise AnswerError("a time in the answer is in no year from 1 to 9999") from cause
+
+    @classmethod
+    def _read(cls, answer: Mapping[str, Any], task_id: str, region: str) -> ConversionTask:
         answered_id = answer.get("LicenseConversionTaskId") or task_id
         if answered_id != task_id:
-            raise UnreadableAnswerError(
-                task_id=task_id, region=region, reason=f"the answer is about another task, {to_plain_text(answered_id)}"
-            )
+            raise AnswerError(f"the answer is about another task, {to_plain_text(answered_id)}")
         status = answer.get("Status")
         try:
             known_status = None if status is None else TaskStatus(status)
         except ValueError as cause:
-            raise UnexpectedStatusError(task_id=task_id, region=region, status=to_plain_text(str(status))) from cause
-        try:
-            times = [_to_utc(answer.get(name)) for name in ("StartTime", "LicenseConversionTime", "EndTime")]
-        except OverflowError as cause:
-            raise UnreadableAnswerError(
-                task_id=task_id, region=region, reason="a time in the answer is in no year from 1 to 9999"
-            ) from cause
+            raise UnknownStatusError(to_plain_text(str(status))) from cause
+        times = [_to_utc(answer.get(name)) for name in ("StartTime", "LicenseConversionTime", "EndTime")]
         source, destination = answer.get("SourceLicenseContext"), answer.get("DestinationLicenseContext")
         return cls(
             task_id=task_id,
@@ -188,7 +195,7 @@ class ConversionTask:
         )
 
     def to_outputs(self) -> dict[str, Any]:
-        """Give the task as a stack stores it: one entry for each output of the resource."""
+        """Return the task as a stack stores it: one entry for each output of the resource."""
         source, destination = self.source_license_context, self.destination_license_context
         times = {
             name: None if moment is None else to_rfc3339(moment)
@@ -214,3 +221,45 @@ class ConversionTask:
 
 OUTPUTS = tuple(ConversionTask(task_id="", region="").to_outputs())
 """The names of the resource's outputs."""
+
+
+@dataclass(frozen=True)
+class ConversionRequest:
+    """A conversion that a program declares."""
+
+    resource_arn: str
+    source: LicenseContext
+    destination: LicenseContext
+
+    def matches(self, task: ConversionTask) -> bool:
+        """Return whether a task converts from and to the same."""
+        return self.source.is_same(task.source_license_context) and self.destination.is_same(
+            task.destination_license_context
+        )
+
+    def reverts(self, other: ConversionRequest) -> bool:
+        """Return whether this undoes another conversion of the same resource."""
+        return (
+            self.resource_arn == other.resource_arn
+            and self.source.is_same(other.destination)
+            and self.destination.is_same(other.source)
+        )
+
+    @property
+    def is_noop(self) -> bool:
+        """Whether both contexts are the same, so that there is nothing to convert."""
+        return self.source.is_same(self.destination)
+
+
+def select_newest(tasks: Iterable[ConversionTask]) -> ConversionTask | None:
+    """Return the task that started last, None where there is none.
+
+    One in progress without a start time has just started, and one that ended without is the oldest. Of those with the
+    same start time the one in progress is the newest, or else the one that ended last.
+    """
+
+    def rank(task: ConversionTask) -> tuple[datetime, bool, datetime, str]:
+        start = task.start_time or (_LONG_AGO if task.is_complete else _JUST_NOW)
+        return start, not task.is_complete, task.end_time or _LONG_AGO, task.task_id
+
+    return max(tasks, key=rank, default=None)

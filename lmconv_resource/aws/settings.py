@@ -13,11 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmconv_resource.errors import SettingsError
-from lmconv_resource.lifecycle.inputs import parse_duration
+from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
+from lmconv_resource.text import parse_duration
 
 ConfigGet = Callable[[str], Any]
 """Gives a value of the stack's configuration by its full key, None where it is not set."""
+
+_SERVICES = {"licensemanager": "license-manager", "ec2": "ec2", "sts": "sts"}
+"""pulumi-aws's names of the services that are called, and boto3's."""
 
 _LONGEST_ROLE_SECONDS = 12 * 3600
 """What STS allows a role's credentials at the most."""
@@ -48,10 +51,14 @@ class Settings:
     secret_key: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     assumed_roles: tuple[AssumedRole, ...] = ()
-    endpoint_url: str | None = None
-    sts_endpoint_url: str | None = None
-    ec2_endpoint_url: str | None = None
+    endpoints: tuple[tuple[str, str], ...] = ()
+    """Endpoint URLs by boto3's name of the service."""
     max_retries: int = _DEFAULT_RETRIES
+
+    @property
+    def endpoint_urls(self) -> dict[str, str]:
+        """The endpoint URLs that replace AWS's own, by boto3's name of the service."""
+        return dict(self.endpoints)
 
     @classmethod
     def from_config(cls, get: ConfigGet, region: str) -> Settings:
@@ -66,9 +73,9 @@ class Settings:
             get("aws:accessKey") and get("aws:secretKey")
         ):
             raise SettingsError(
-                reason="of the stack's aws:accessKey and aws:secretKey only one is set, or aws:token without them",
-                remedy="Set both with `pulumi config set --secret`, or neither",
-                region=region,
+                Subject(CONNECT_ACTION, region=region),
+                "of the stack's aws:accessKey and aws:secretKey only one is set, or aws:token without them",
+                "Set both with `pulumi config set --secret`, or neither",
             )
         return cls(
             region=region,
@@ -77,9 +84,7 @@ class Settings:
             secret_key=get("aws:secretKey") or None,
             token=get("aws:token") or None,
             assumed_roles=_to_roles(get("aws:assumeRoles")),
-            endpoint_url=endpoints.get("licensemanager") or None,
-            sts_endpoint_url=endpoints.get("sts") or None,
-            ec2_endpoint_url=endpoints.get("ec2") or None,
+            endpoints=tuple((name, endpoints[key]) for key, name in _SERVICES.items() if endpoints.get(key)),
             max_retries=_to_retries(get("aws:maxRetries")),
         )
 
@@ -98,15 +103,18 @@ def _find_shared_config_region(profile: str | None) -> str | None:
         region: str | None = botocore.session.Session(profile=profile).get_config_variable("region")
     except BotoCoreError as cause:  # no such profile, or a config file that can't be read
         raise SettingsError(
-            reason=str(cause).rstrip("."),
-            remedy="Check aws:profile (`pulumi config`), AWS_PROFILE and the AWS config file",
+            Subject(CONNECT_ACTION),
+            str(cause).rstrip("."),
+            "Check aws:profile (`pulumi config`), AWS_PROFILE and the AWS config file",
         ) from cause
     return region
 
 
 def _wrong(key: str, form: str) -> SettingsError:
     # Without the value: an endpoint or a role may carry what its owner calls a secret.
-    return SettingsError(reason=f"the stack's {key} is not {form}", remedy=f"Look at it with `pulumi config get {key}`")
+    return SettingsError(
+        Subject(CONNECT_ACTION), f"the stack's {key} is not {form}", f"Look at it with `pulumi config get {key}`"
+    )
 
 
 def _to_list(key: str, value: Any, form: str) -> list[dict[str, Any]]:

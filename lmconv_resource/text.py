@@ -1,0 +1,84 @@
+"""Pure formatting and parsing of text: durations, moments, one line, control characters, URLs without credentials."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+# C0 and C1 control characters, without the line break and the tab, which can do no harm on a terminal; and the
+# characters that turn the direction of text, which can make a message read as something else; and halves of surrogate
+# pairs, which JSON can hold and no stack can store.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_USER_IN_URL = re.compile(r'//[^/"]*@')
+_USER_IN_ENDPOINT = re.compile(r": .*@", re.DOTALL)
+
+_DURATION_PART = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h)")
+_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def to_duration_text(seconds: float) -> str:
+    """Return a number of seconds as people say it: `9s`, `3m20s`, `2h00m`."""
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def parse_duration(text: str) -> float | None:
+    """Return the seconds of a duration as Pulumi and Go write it (`90s`, `1h30m`), None for any other text."""
+    parts = _DURATION_PART.findall(text)
+    if not parts or "".join(parts) != text:
+        return None
+    seconds = 0.0
+    for part in parts:
+        number = part.rstrip("nuµμmsh")
+        seconds += float(number) * _UNIT_SECONDS[part[len(number) :]]
+    return seconds
+
+
+def to_rfc3339(moment: datetime) -> str:
+    """Return a moment as an RFC 3339 string in UTC (`2026-11-23T08:00:00Z`), with fractions only where it has some."""
+    precision = "seconds" if moment.microsecond == 0 else "milliseconds" if moment.microsecond % 1000 == 0 else "auto"
+    return moment.astimezone(timezone.utc).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """Return the moment that `to_rfc3339` wrote.
+
+    Raises:
+        ValueError: the text is none of that form.
+    """
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
+
+
+def to_one_line(text: str) -> str:
+    """Return the text with each run of white space, line breaks too, as one space."""
+    return " ".join(text.split())
+
+
+def to_plain_text(text: str) -> str:
+    r"""Return AWS's text with every control character spelled out (`\x1b`), so that it can't act on a terminal."""
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def to_shown(value: object) -> str:
+    """Return a value as an error shows it: plain, and at most 80 characters."""
+    text = to_plain_text(repr(value))
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def to_failure_reason(status_message: str | None) -> str:
+    """Return AWS's word on why a task FAILED, in one line without a full stop."""
+    return to_one_line(status_message or "AWS gives no status message").rstrip(".")
+
+
+def without_credentials(text: str) -> str:
+    """Return the text without a name and a password in a URL, which botocore's texts repeat."""
+    return _USER_IN_URL.sub("//", text)
+
+
+def without_endpoint_credentials(text: str) -> str:
+    """Return `ValueError: Invalid endpoint: …` of botocore without a name and a password in the endpoint."""
+    return _USER_IN_ENDPOINT.sub(": ", text)
