@@ -2,7 +2,6 @@
 
 from lmconv_resource.sdk.args import LicenseContextArgs, ProductCodeArgs
 from lmconv_resource.sdk.functions import (
-    GetOptions,
     get_license_conversion_task,
     get_license_conversion_task_output,
     get_license_conversion_tasks,
@@ -14,7 +13,6 @@ from lmconv_resource.usage_operations import UsageOperation
 
 __all__ = [
     "GetLicenseConversionTaskResult",
-    "GetOptions",
     "LicenseContext",
     "LicenseContextArgs",
     "LicenseConversion",

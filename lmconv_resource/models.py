@@ -95,7 +95,7 @@ class LicenseContext:
         )
 
     def is_same(self, other: LicenseContext | None) -> bool:
-        """Return whether two contexts say the same; the order of product codes says nothing, nor does their one type."""
+        """Return whether two contexts say the same; neither the order of product codes nor their one type counts."""
         return other is not None and self._key == other._key
 
     @property

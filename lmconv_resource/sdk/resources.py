@@ -10,7 +10,7 @@ import pulumi
 import pulumi.dynamic
 
 from lmconv_resource.conversion_provider import LicenseConversionProvider
-from lmconv_resource.lifecycle.inputs import TIMEOUTS, URN
+from lmconv_resource.hosts.dynamic.provider import TIMEOUTS, URN
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.sdk.args import LicenseContextArgs
 from lmconv_resource.sdk.outputs import LicenseContext
@@ -226,7 +226,7 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
 
 
 def _make_urn(resource: pulumi.dynamic.Resource, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Input[str]:
-    """Give the URN that the resource will have, which the SDK tells a provider in no other way.
+    """Return the URN that the resource will have, which the SDK tells a provider in no other way.
 
     Not by `pulumi.create_urn`: its output depends on the parent, so that the child of a component would wait for all
     the component's children, itself among them. Without a parent it makes five outputs of what is known at once, and
@@ -247,7 +247,7 @@ def _make_urn(resource: pulumi.dynamic.Resource, name: str, opts: pulumi.Resourc
 
 
 def _to_timeouts(opts: pulumi.ResourceOptions | None) -> dict[str, str] | None:
-    """Give `custom_timeouts`, an object or a dict, as a property."""
+    """Return `custom_timeouts`, an object or a dict, as a property."""
     timeouts: Any = opts.custom_timeouts if opts else None
     if timeouts is None:
         return None
