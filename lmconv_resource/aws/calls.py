@@ -78,12 +78,18 @@ class Calls:
         call: Callable[[], Answer],
         on: type[LicenseConversionError] | tuple[type[LicenseConversionError], ...] = TransientError,
     ) -> Answer:
-        """Return what `call` returns, trying again for about half a minute where it fails with one of `on`."""
+        """Return what `call` returns, trying again for about half a minute where it fails with one of `on`.
+
+        By default with any `TransientError`.
+        """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(on),
+            retry=tenacity.retry_if_exception_type(on or TransientError),
             stop=lambda state: state.attempt_number > self.settings.max_retries or self.cancellation.is_set,
             wait=lambda state: backoff_seconds(state.attempt_number),
-            sleep=self.cancellation.wait,
+            sleep=self._sleep,
             reraise=True,
         )
         return retrying(call)
+
+    def _sleep(self, seconds: float) -> None:
+        self.cancellation.wait(seconds)

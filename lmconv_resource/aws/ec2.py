@@ -121,6 +121,6 @@ class Ec2:
     def _ask(self, send: Any, action: str, resource_arn: str) -> dict[str, Any]:
         subject = Subject(action, None, self._region, resource_arn)
         answer: dict[str, Any] = self._calls.retry(
-            lambda: self._calls.once(send, subject), (ThrottledError, ServiceFaultError)
+            lambda: self._calls.once(send, subject), ThrottledError, ServiceFaultError
         )
         return answer

@@ -115,7 +115,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         else:
             task = self._await(op, aws, inputs, task_id)
             if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
-                reason = f"it FAILED: {to_failure_reason(task.status_message)}"
+                reason = f"it FAILED: {to_failure_reason(task.status_message).rstrip('.')}"
                 subject = Subject(WAIT_ACTION, task.task_id, task.region)
                 raise ConversionFailedError(subject, reason, self.failed_remedy, task=task)
         if task.status is TaskStatus.FAILED:

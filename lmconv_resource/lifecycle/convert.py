@@ -88,7 +88,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             task = self._connect(op, state.task.region, task_id).license_manager.get_task(task_id)
             seen = TaskState.of(task)
         if seen.has_failed and not inputs.ignore_failure:
-            why = to_failure_reason(seen.status_message)
+            why = to_failure_reason(seen.status_message).rstrip(".")
             op.log(f"{task_id} FAILED: {why}. A new conversion will be started.", "WARNING")
             return Diff(replaces=("status",))
         if state.task.must_await(wait_for_completion=inputs.wait_for_completion, ignore_failure=inputs.ignore_failure):

@@ -146,7 +146,7 @@ def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, *, prefl
         if adopted is not None:
             return _adopt(op, adopted.task_id, is_complete=adopted.is_complete)
         if newest is not None and newest.status is TaskStatus.FAILED:
-            why = to_failure_reason(newest.status_message)
+            why = to_failure_reason(newest.status_message).rstrip(".")
             op.log(f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started.")
         if preflight:
             aws.ec2.check_ready(request)

@@ -1,1 +1,1 @@
-"""When to check again, how, and when to give up. Knows neither boto3 nor Pulumi."""
+"""When to poll AWS, how fast, and when to give up. Knows no boto3 and no Pulumi."""
