@@ -73,11 +73,7 @@ class Calls:
         self.limiter.on_success()
         return answer
 
-    def retry(
-        self,
-        call: Callable[[], Answer],
-        on: type[LicenseConversionError] | tuple[type[LicenseConversionError], ...] = TransientError,
-    ) -> Answer:
+    def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:
         """Return what `call` returns, trying again for about half a minute where it fails with one of `on`.
 
         By default with any `TransientError`.
