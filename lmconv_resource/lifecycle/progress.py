@@ -3,31 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lmconv_resource.errors import to_duration_text, to_one_line
 from lmconv_resource.models import TaskStatus
-
-if TYPE_CHECKING:
-    from lmconv_resource.polling.wait import Wait
-
-
-def to_wait_text(wait: Wait, now: float) -> str:
-    """Say how a wait goes: `lct-… IN_PROGRESS for 3m20s, next look in 20s: <StatusMessage>`."""
-    if wait.task and wait.task.status and wait.task.is_complete:
-        took = wait.task.duration_seconds
-        seconds = wait.waited(now) if took is None else took
-        return f"{wait.task_id} {wait.task.status.value} after {to_duration_text(seconds)}"
-    status = wait.task.status.value if wait.task and wait.task.status else "not seen yet"
-    following = (
-        "looking now" if wait.planned else f"next look in {to_duration_text(max(1, round(wait.next_look - now)))}"
-    )
-    text = f"{wait.task_id} {status} for {to_duration_text(wait.waited(now))}, {following}"
-    if wait.fault is not None:
-        since = "" if wait.faulty_since is None else f" (for {to_duration_text(now - wait.faulty_since)})"
-        return f"{text}; the last look failed{since}: {wait.fault.reason}"
-    message = wait.task.status_message if wait.task else None
-    return f"{text}: {to_one_line(message)}" if message else text
+from lmconv_resource.text import to_duration_text, to_one_line
 
 
 def to_change_text(task_id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:

@@ -1,41 +1,112 @@
-"""How everything that waits in a process is told to end."""
+"""How what is under way is told to end: by a reason, or by a deadline."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-class StopSignal:
-    """Tells every wait of a process to end, once, with the reason. Safe to share between threads."""
+class Cancellation:
+    """Tells everything that works under it to end, once, with the reason. Safe to share between threads.
 
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.reason: str | None = None
-        self._listeners: set[Callable[[], None]] = set()
+    One may have a parent, as a context of Go's has: it ends with its parent, and its parent goes on without it. One
+    that has a parent is closed when its work is over, so that a parent that outlives thousands of them forgets them.
+
+    Args:
+        parent: what cancels this one too.
+        deadline: the moment, by `clock`, from which this one counts as set, without a reason.
+        clock: returns the present in seconds from any fixed point.
+    """
+
+    def __init__(
+        self,
+        parent: Cancellation | None = None,
+        deadline: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._parent = parent
+        self._deadline = deadline
+        self._clock = clock
+        self._reason: str | None = None
+        self._event = threading.Event()
+        self._listeners: dict[object, Callable[[], None]] = {}
         self._lock = threading.Lock()
+        self._unsubscribe = parent.subscribe(self._follow_parent) if parent else lambda: None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Have the parent forget this one, which it does not cancel any more."""
+        self._unsubscribe()
+
+    @property
+    def reason(self) -> str | None:
+        """Why this was set; None while it is not, or where only a deadline has passed."""
+        return self._reason
+
+    @property
+    def is_set(self) -> bool:
+        """Whether to end: this one or its parent was set, or a deadline has passed."""
+        return self._reason is not None or self.is_expired or bool(self._parent and self._parent.is_set)
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the deadline, or the parent's, has passed."""
+        own = self._deadline is not None and self._clock() >= self._deadline
+        return own or bool(self._parent and self._parent.is_expired)
+
+    def remaining(self, default: float) -> float:
+        """Return the seconds until the deadline, or the parent's if that is earlier; `default` where there is none."""
+        seconds = [] if self._deadline is None else [max(0.0, self._deadline - self._clock())]
+        if self._parent:
+            parents = self._parent.remaining(float("inf"))
+            seconds += [] if parents == float("inf") else [parents]
+        return min(seconds, default=default)
 
     def set(self, reason: str) -> None:
-        """Tell all listeners to stop; the first reason stays."""
+        """Tell all listeners to end; the first reason stays."""
         with self._lock:
-            if self.reason is not None:
+            if self._reason is not None:
                 return
-            self.reason = reason
-            listeners = list(self._listeners)
-        self.event.set()
+            self._reason = reason
+            listeners = list(self._listeners.values())
+        self._event.set()
         for listener in listeners:
             listener()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have `listener` called when the signal is set, at once if it is; gives what ends the subscription."""
+        """Call `listener` when this or a parent is set, at once if it is; return what ends the subscription.
+
+        A deadline calls nobody: whoever waits knows it by `remaining`.
+        """
+        key = object()
         with self._lock:
-            self._listeners.add(listener)
-            already = self.reason is not None
-        if already:
+            self._listeners[key] = listener
+            is_set_already = self._reason is not None
+        if is_set_already:
             listener()
 
         def unsubscribe() -> None:
             with self._lock:
-                self._listeners.discard(listener)
+                self._listeners.pop(key, None)
 
         return unsubscribe
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep for so long, less if this is set or its deadline passes meanwhile, and return whether it is."""
+        self._event.wait(min(seconds, self.remaining(seconds)))
+        return self.is_set
+
+    def _follow_parent(self) -> None:
+        reason = self._parent.reason if self._parent else None
+        if reason is not None:
+            self.set(reason)

@@ -1,54 +1,100 @@
-"""When to look again: pure functions of the time waited, and the promises that follow from them.
+"""Every number of the polling: how often, how fast, how patient; and the promises that follow from them.
 
-A wait looks at once, then at intervals that grow with the time already waited, so that a task of ten seconds is
-noticed within seconds and one of ten hours costs two looks a minute. The end of a task is noticed within a tenth of
-the time waited, or 3 s if that is more, and never later than 33 s, network included (docs/waiting.md has the picture).
+A wait polls at once, then at intervals that grow with the time already waited, so that a task of ten seconds is noticed
+within seconds and one of ten hours costs two polls a minute. The end of a task is noticed within a tenth of the time
+waited, or 3 s if that is more, and never later than 33 s, network included (docs/waiting.md has the picture).
 """
 
 from __future__ import annotations
 
 import random
-
-FRACTION = 0.1
-"""Of the time waited: how late the end may be noticed."""
-
-SHORTEST_SECONDS = 2.0
-LONGEST_SECONDS = 30.0
-
-LOOK_SECONDS = 0.2
-"""What one look is taken to last. An end just missed by one look is known when the next one is answered: two looks."""
-
-FIRST_SECONDS = 3 - 2 * LOOK_SECONDS
-"""The interval of the first 30 s, in which a tenth would be less."""
-
-JITTER = 0.05
-"""Part of the interval that a random part is taken off from, so that waits that began together drift apart."""
-
-LOOK_AHEAD = 0.3
-"""Part of its interval by which a wait may be looked at early, to share a list with others. Found by trying: less makes
-more lists necessary, more makes lists of what could have waited (benchmarks/README.md, a new task each minute)."""
+from dataclasses import dataclass
 
 DEFAULT_DEADLINE_SECONDS = 12 * 3600.0
 """AWS publishes no duration of conversions; `custom_timeouts` overrides this one."""
 
-FAULTS_SECONDS = 300.0
-"""For how long faults in a row are carried before a wait ends in an error."""
 
+@dataclass(frozen=True)
+class PollingPolicy:
+    """The numbers, in seconds unless their names say otherwise. One value of it is shared by all parts of a poller."""
 
-def poll_interval(waited_seconds: float, fixed_seconds: float | None = None) -> float:
-    """Give the longest pause, in seconds, before the next look, for a wait that has lasted `waited_seconds`."""
-    if fixed_seconds is not None:
-        return fixed_seconds
-    # What the last look saw is as old as it lasted; an end right after it may be a tenth of its own time late.
-    tenth = FRACTION * (waited_seconds - LOOK_SECONDS) - 2 * LOOK_SECONDS
-    return min(LONGEST_SECONDS, max(FIRST_SECONDS, tenth))
+    # -- how often ---------------------------------------------------------------------------------------------------
 
+    lateness_fraction: float = 0.1
+    """Of the time waited: how late the end may be noticed."""
 
-def jittered(interval_seconds: float, rng: random.Random) -> float:
-    """Give the interval less a random part of it, so that no promise on lateness is broken."""
-    return max(min(SHORTEST_SECONDS, interval_seconds), interval_seconds * (1 - JITTER * rng.random()))
+    least_lateness_seconds: float = 3.0
+    """How late the end may be noticed in the first half minute, in which a tenth would be less."""
 
+    shortest_interval_seconds: float = 2.0
+    longest_interval_seconds: float = 30.0
 
-def fault_interval(faults_in_a_row: int, rng: random.Random) -> float:
-    """Give the pause in seconds after a fault: exponential, with full jitter, from 1 s up to the longest interval."""
-    return 0.5 + rng.random() * min(LONGEST_SECONDS, 2.0 ** min(faults_in_a_row, 10))
+    answer_seconds: float = 0.2
+    """What one poll is taken to last. An end just missed by one poll is known when the next is answered: two polls."""
+
+    jitter_fraction: float = 0.05
+    """Part of the interval that a random part is taken off from, so that waits that began together drift apart."""
+
+    # -- together or one by one --------------------------------------------------------------------------------------
+
+    few_waits: int = 3
+    """Up to here each task is polled by itself, so that no right to list is needed."""
+
+    batch_ahead: float = 0.3
+    """Part of its interval by which a wait may be polled early, to share a list with others. Found by trying: less
+    makes more lists necessary, more makes lists of what could have waited (a new task each minute)."""
+
+    poll_threads: int = 4
+    """Polls under way at the same time, for one connection. The rate limiter spreads their calls."""
+
+    # -- how patient -------------------------------------------------------------------------------------------------
+
+    fault_budget_seconds: float = 300.0
+    """For how long faults in a row are carried before a wait ends in an error."""
+
+    last_poll_seconds: float = 1.0
+    """How long before the deadline the last poll begins: what a poll is taken to last at most, as a rule."""
+
+    request_grace_seconds: float = 25.0
+    """How long a poll that is under way at the deadline may go on: connecting and reading end after 10 s each."""
+
+    report_seconds: float = 30.0
+    """How long a wait stays silent while nothing changes: CI services end jobs that print nothing for ten minutes."""
+
+    # -- how fast ----------------------------------------------------------------------------------------------------
+
+    fastest_gap_seconds: float = 0.05
+    """Between the starts of two calls while nothing was throttled: 20 calls a second, so that polls are spread."""
+
+    slowest_gap_seconds: float = 10.0
+
+    first_slow_gap_seconds: float = 0.25
+    """The gap after the first throttled call."""
+
+    gap_recovery: float = 0.97
+    """What each successful call makes of the gap. 23 of them undo a doubling: under 5 % of all calls are throttled."""
+
+    longest_sleep_seconds: float = 0.5
+    """How long a caller that was cancelled may still sleep."""
+
+    @property
+    def first_interval_seconds(self) -> float:
+        """The interval of the first 30 s."""
+        return self.least_lateness_seconds - 2 * self.answer_seconds
+
+    def interval(self, waited_seconds: float, fixed_seconds: float | None = None) -> float:
+        """Return the longest pause, in seconds, before the next poll, for a wait that has lasted `waited_seconds`."""
+        if fixed_seconds is not None:
+            return fixed_seconds
+        # What the last poll saw is as old as it lasted; an end right after it may be a tenth of its own time late.
+        fraction = self.lateness_fraction * (waited_seconds - self.answer_seconds) - 2 * self.answer_seconds
+        return min(self.longest_interval_seconds, max(self.first_interval_seconds, fraction))
+
+    def jittered(self, interval_seconds: float, rng: random.Random) -> float:
+        """Return the interval less a random part of it, so that no promise on lateness is broken."""
+        least = min(self.shortest_interval_seconds, interval_seconds)
+        return max(least, interval_seconds * (1 - self.jitter_fraction * rng.random()))
+
+    def fault_interval(self, faults_in_a_row: int, rng: random.Random) -> float:
+        """Return the pause in seconds after a fault: exponential with full jitter, from 1 s to the longest interval."""
+        return 0.5 + rng.random() * min(self.longest_interval_seconds, 2.0 ** min(faults_in_a_row, 10))

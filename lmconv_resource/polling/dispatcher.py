@@ -1,0 +1,232 @@
+"""Which tasks are polled when, and by which call: one by one while few are due, by one list where that is cheaper.
+
+The steps, each a method: `dispatch` queues what is due, `_choose_batch` decides between one list and one task,
+`_poll_batch` and `_poll_one` ask AWS, `_record` writes down what they saw. Starts no thread: it is told what to run its
+steps on.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+from lmconv_resource.errors import LicenseConversionError, TransientError
+from lmconv_resource.models import ConversionTask
+from lmconv_resource.polling.policy import PollingPolicy
+from lmconv_resource.polling.wait import Wait
+
+log = logging.getLogger(__name__)
+
+GetTask = Callable[[str], ConversionTask]
+"""Returns one task by its id, or raises."""
+
+ListPages = Callable[[], Iterable[Mapping[str, ConversionTask]]]
+"""Returns the tasks in progress, page by page, by id, or raises."""
+
+Run = Callable[[Callable[[], None]], object]
+"""Calls what it is given, now or on another thread."""
+
+
+class Dispatcher:
+    """Polls the tasks of all waits of one connection. Safe to use from several threads.
+
+    Args:
+        get_task: gets one task.
+        list_pages: lists the tasks in progress; None where there is no such call.
+        acquire: blocks until a call may start; `get_task` and the first page of `list_pages` do not wait again.
+        policy: when, and how many together.
+        on_note: told, once each, what the user should know of the polling itself.
+        clock: returns the present in seconds from any fixed point.
+        rng: the source of the jitter.
+    """
+
+    def __init__(
+        self,
+        get_task: GetTask,
+        list_pages: ListPages | None,
+        *,
+        acquire: Callable[[], None] = lambda: None,
+        policy: PollingPolicy = PollingPolicy(),  # noqa: B008 -- frozen
+        on_note: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._get_task = get_task
+        self._list_pages = list_pages
+        self._acquire = acquire
+        self._policy = policy
+        self._on_note = on_note or log.warning
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311 -- jitter, not cryptography
+        self._waits: set[Wait] = set()
+        self._queue: deque[Wait] = deque()
+        self._pages = 1
+        self._is_listing = False
+        self.changed = threading.Condition()
+        """Notified when `next_poll` may have changed; guards all that is here."""
+
+    @property
+    def waits(self) -> list[Wait]:
+        """The waits that have begun and not ended."""
+        with self.changed:
+            return list(self._waits)
+
+    # -- schedule ----------------------------------------------------------------------------------------------------
+
+    def add(
+        self, task_id: str, region: str, *, timeout_seconds: float, poll_interval_seconds: float | None = None
+    ) -> Wait:
+        """Begin a wait; its first poll is due at once."""
+        now = self._clock()
+        deadline = now + timeout_seconds
+        wait = Wait(task_id, region, now, deadline, poll_interval_seconds, self._policy, next_poll=now)
+        with self.changed:
+            self._waits.add(wait)
+            self.changed.notify()
+        return wait
+
+    def remove(self, wait: Wait) -> None:
+        """End a wait: it is not polled any more."""
+        with self.changed:
+            self._waits.discard(wait)
+            self.changed.notify()
+
+    def next_poll(self) -> float | None:
+        """Return the moment of the next poll, None while no wait needs one."""
+        with self.changed:
+            return min((wait.next_poll for wait in self._waits if wait.wants_poll), default=None)
+
+    # -- dispatch ----------------------------------------------------------------------------------------------------
+
+    def dispatch(self, run: Run) -> None:
+        """Have every task polled that is due."""
+        now = self._clock()
+        with self.changed:
+            due = [wait for wait in self._waits if wait.wants_poll and wait.next_poll <= now]
+            for wait in due:
+                wait.dispatched = True
+            self._queue += due
+        for _ in due:
+            run(lambda: self._poll_next(run))
+
+    def _poll_next(self, run: Run) -> None:
+        """Poll the task that is due longest; all by one list, where that is cheaper.
+
+        That is decided when the call may start: by then others may be due too.
+        """
+        if not self._queue:
+            return  # a list took along what this was for
+        self._acquire()
+        with self.changed:
+            now = self._clock()
+            self._queue = deque(wait for wait in self._queue if not self._drop_if_over(wait, now))
+            batch = self._choose_batch(now)
+            alone = self._queue.popleft() if self._queue else None
+        if batch:
+            self._poll_batch(batch, run)
+        elif alone:
+            self._poll_one(alone)
+
+    def _choose_batch(self, now: float) -> list[Wait]:
+        """Return all the waits where a list costs no more calls than polling each that is due; else none."""
+        if self._is_listing or self._list_pages is None or len(self._waits) <= self._policy.few_waits:
+            return []
+        others = [wait for wait in self._waits if wait.wants_poll and not wait.is_too_late(now)]
+        # What comes due soon would go along: together they need one list.
+        due = [*self._queue, *(wait for wait in others if wait.is_near(now))]
+        # A task not seen yet may well have ended: alone it is polled by itself, which answers that in one call.
+        least = 2 if any(wait.task is None for wait in due) else 1
+        if len(due) < max(least, self._pages):
+            return []
+        batch = [*self._queue, *others]
+        self._queue.clear()
+        self._is_listing = True
+        for wait in batch:
+            wait.dispatched = wait.in_flight = True
+        return batch
+
+    # -- poll --------------------------------------------------------------------------------------------------------
+
+    def _poll_batch(self, batch: list[Wait], run: Run) -> None:
+        """Ask once for all; poll by itself what the list does not show, which has ended or is new."""
+        try:
+            self._poll_by_list(batch, run)
+        except BaseException as bug:
+            self.record_all([wait for wait in batch if wait.dispatched], bug)
+            raise
+        finally:
+            self._is_listing = False
+
+    def _poll_by_list(self, batch: list[Wait], run: Run) -> None:
+        try:
+            seen = self._list_until_found({wait.task_id for wait in batch})
+        except TransientError as fault:
+            self.record_all(batch, fault)
+            return
+        except LicenseConversionError as refusal:
+            # A Get needs only its own right, and says better what is wrong if that fails too.
+            self._list_pages = None
+            self._on_note(f"Each task is looked up by itself, at more calls, because listing failed. {refusal}")
+            seen = {}
+        for wait in batch:
+            task = seen.get(wait.task_id)
+            if task is None:
+                wait.in_flight = False
+                wait.changed.set()
+                run(lambda wait=wait: self._poll_missing(wait))  # type: ignore[misc]
+            else:
+                self._record(wait, task)
+
+    def _list_until_found(self, missing: set[str]) -> dict[str, ConversionTask]:
+        seen: dict[str, ConversionTask] = {}
+        pages = 0
+        for page in self._list_pages() if self._list_pages else ():
+            pages += 1
+            seen.update((task_id, task) for task_id, task in page.items() if task_id in missing)
+            missing.difference_update(page)
+            if not missing:
+                break
+        self._pages = max(1, pages)
+        return seen
+
+    def _poll_missing(self, wait: Wait) -> None:
+        self._acquire()
+        self._poll_one(wait)
+
+    def _poll_one(self, wait: Wait) -> None:
+        with self.changed:
+            if self._drop_if_over(wait, self._clock()):
+                return
+            wait.in_flight = True
+        try:
+            result: ConversionTask | BaseException = self._get_task(wait.task_id)
+        except LicenseConversionError as error:
+            result = error
+        except BaseException as bug:
+            self._record(wait, bug)
+            raise
+        self._record(wait, result)
+
+    def _drop_if_over(self, wait: Wait, now: float) -> bool:
+        """Drop a poll whose wait has ended, or come near its deadline, while the poll was queued."""
+        if wait in self._waits and not wait.is_too_late(now):
+            return False
+        wait.stop_polling()
+        return True
+
+    # -- record ------------------------------------------------------------------------------------------------------
+
+    def record_all(self, waits: Iterable[Wait], result: BaseException) -> None:
+        """Record for each of some waits what hit them all."""
+        for wait in waits:
+            self._record(wait, result)
+
+    def _record(self, wait: Wait, result: ConversionTask | BaseException) -> None:
+        with self.changed:
+            wait.record(result, self._clock(), self._rng)
+            self.changed.notify()
+        wait.changed.set()
