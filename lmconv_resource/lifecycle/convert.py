@@ -85,7 +85,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         task = None
         seen = state.task
         if not seen.is_finished:
-            task = self._connect(op, state.task.region, task_id).license_manager.get_task(task_id)
+            task = self._connect(op, state.task.region, task_id).get_recent_task(task_id)
             seen = TaskState.of(task)
         if seen.has_failed and not inputs.ignore_failure:
             why = to_failure_reason(seen.status_message).rstrip(".")

@@ -61,7 +61,7 @@ class TaskController(Controller[TaskInputs, TaskState]):
             return Diff(changed=("wait_for_completion",))
         if state.is_finished:
             return Diff()
-        task = self._connect(op, state.region, task_id).license_manager.get_task(task_id)
+        task = self._connect(op, state.region, task_id).get_recent_task(task_id)
         return self._diff_running(op, task_id, state, task)
 
     def create(self, op: Operation, inputs: TaskInputs) -> Created[TaskState]:
