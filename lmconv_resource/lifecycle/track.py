@@ -88,6 +88,8 @@ class TaskController(Controller[TaskInputs, TaskState]):
 
     def update(self, op: Operation, task_id: str, state: TaskState, inputs: TaskInputs) -> Updated[TaskState]:
         """Look the task up again, or follow it to its end."""
+        if state.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure):
+            return Updated(state)
         aws = self._connect(op, inputs.region or state.region, task_id)
         try:
             return Updated(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id)))
