@@ -20,7 +20,7 @@ from .events import EventLog, Message, OperationResult, Step, UpdateFailedError
 from .monitor import DeploymentMonitor, EngineService, NoMocks
 from .plugin import DynamicPlugin
 from .program import Program, ProgramRun, to_config
-from .properties import contains_secret, make_secret
+from .properties import contains_secret, find_secrets, make_secret
 from .provider import MocksProvider, Provider, StashProvider
 from .state import ResourceState, StackState
 
@@ -97,13 +97,15 @@ class LocalEngine:
     def refresh(self) -> OperationResult:
         """Read every resource in the state and record what is found; the program doesn't run.
 
+        As with the engine, the provider gets the configuration of the last `up`, which the state keeps.
+
         Raises:
             UpdateFailedError: As for `up`.
         """
         return self._run("refresh", lambda operation: operation.deployment.refresh())
 
     def destroy(self) -> OperationResult:
-        """Delete every resource in the state; the program doesn't run.
+        """Delete every resource in the state; the program doesn't run, and the configuration is as for `refresh`.
 
         Raises:
             UpdateFailedError: As for `up`.
@@ -152,7 +154,7 @@ class LocalEngine:
     def _run(self, name: str, work: Callable[[_Operation], None]) -> OperationResult:
         with self._starting:
             self.close()
-            operation = _Operation(self, preview=name == "preview")
+            operation = _Operation(self, name)
             self._operation = operation
         try:
             # A context of its own: Pulumi's settings end with the operation.
@@ -168,26 +170,30 @@ class LocalEngine:
 class _Operation:
     """An operation from its start to its end, with all it has opened."""
 
-    def __init__(self, engine: LocalEngine, *, preview: bool) -> None:
+    def __init__(self, engine: LocalEngine, name: str) -> None:
         self._engine = engine
+        self._name = name
         program, stack = engine._program, engine._stack
         stack_urn = f"urn:pulumi:{stack}::{program.project}::{STACK_TYPE}::{program.project}-{stack}"
-        secrets = [program.config[key] for key in engine._secret_keys if key in program.config]
-        self.events = EventLog(stack_urn, secrets, *engine._listeners)
-        self.service = EngineService(self.events)
-        config = {
+        given = {
             key: make_secret(value) if key in engine._secret_keys else value for key, value in program.config.items()
         }
+        # Only a run of the program gives the provider its configuration anew; the state keeps it for the others.
+        recorded = engine._state.config
+        self._config = given if recorded is None or name in ("update", "preview") else recorded
+        secrets = [*find_secrets(given), *find_secrets(self._config)]
+        self.events = EventLog(stack_urn, secrets, *engine._listeners)
+        self.service = EngineService(self.events)
         self.plugin = DynamicPlugin(
             program.folder,
             self.service.address,
-            config=config,
+            config=self._config,
             environment={"PULUMI_PROJECT": program.project, "PULUMI_CONFIG": "{}", **program.options},
             on_line=self._on_plugin_line,
         )
         self._stash, self._others = StashProvider(), MocksProvider(engine._mocks)
         self.deployment = Deployment(
-            engine._state, self.events, self._find_provider, preview=preview, parallel=engine._parallel
+            engine._state, self.events, self._find_provider, preview=name == "preview", parallel=engine._parallel
         )
         monitor = DeploymentMonitor(self.deployment, engine._mocks, stack, program.project)
         self._run = ProgramRun(program, monitor, self.service)
@@ -244,6 +250,8 @@ class _Operation:
 
     def _find_provider(self, type_: str) -> Provider:
         if type_.startswith("pulumi-python:dynamic"):
+            if self._name == "update":
+                self._engine._state.record_config(self._config)
             return self.plugin
         return self._stash if type_ == "pulumi:index:Stash" else self._others
 
