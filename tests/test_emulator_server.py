@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -73,6 +74,17 @@ def test_serve_answers_on_its_endpoint() -> None:
     with serve() as emulator:
         assert emulator.endpoint.startswith("http://127.0.0.1:")
         assert status_of(connect(emulator.endpoint), add()) == "SUCCEEDED"
+
+
+def test_a_backend_is_that_of_the_callers_account(scenario: Path) -> None:
+    """A test reaches the tasks of a region without knowing the account, which a scenario may set."""
+    with serve(scenario) as emulator:
+        backend = emulator.backend(REGION)
+        assert list(backend.tasks) == ["lct-1"]
+        assert backend is licensemanager_backends["111122223333"][REGION]
+        assert backend.in_region("eu-west-1") is emulator.backend("eu-west-1")
+        task = emulator.backend("cn-north-1").add_task(source="RunInstances:0800", destination="RunInstances:0002")
+        assert re.fullmatch("arn:aws-cn:ec2:cn-north-1:111122223333:instance/i-[0-9a-f]{17}", task.resource_arn)
 
 
 def test_serve_shows_errors_as_aws_does() -> None:

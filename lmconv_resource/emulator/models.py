@@ -84,7 +84,7 @@ class LicenseManagerBackend(BaseBackend):
         self,
         *,
         task_id: str | None = None,
-        resource_arn: str,
+        resource_arn: str | None = None,
         source: LicenseContext | str,
         destination: LicenseContext | str,
         seconds: float | None = None,
@@ -97,7 +97,7 @@ class LicenseManagerBackend(BaseBackend):
 
         Args:
             task_id: `lct-` and up to 46 letters and digits; None makes one.
-            resource_arn: what is converted; it need not exist.
+            resource_arn: what is converted; it need not exist. None makes up an instance.
             source: the license type converted from; a plain string is a usage operation.
             destination: the license type converted to, likewise.
             seconds: the task is IN_PROGRESS for this long, from now on the backend's clock.
@@ -118,11 +118,19 @@ class LicenseManagerBackend(BaseBackend):
         return self._add(
             task_id,
             course,
-            resource_arn=resource_arn,
+            resource_arn=resource_arn or self.make_arn(f"i-{mock_random.get_random_hex(17)}"),
             source=_to_context(source),
             destination=_to_context(destination),
             started=started,
         )
+
+    def make_arn(self, instance_id: str) -> str:
+        """Return the ARN of an instance in this account and region."""
+        return f"arn:{self.partition}:ec2:{self.region_name}:{self.account_id}:instance/{instance_id}"
+
+    def in_region(self, region: str) -> LicenseManagerBackend:
+        """Return the backend of another region of this account."""
+        return licensemanager_backends[self.account_id][region]
 
     def finish_task(self, task_id: str, status: str = SUCCEEDED, message: str | None = None) -> None:
         """End a task now, whatever it was to do.
