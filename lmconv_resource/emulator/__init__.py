@@ -9,6 +9,11 @@ Importing this package makes it a service of moto, so that boto3's `license-mana
             resource_arn=..., source="RunInstances:0800", destination="RunInstances:0002", seconds=30
         )
 
+Where moto's EC2 has the instance, a conversion is refused as in AWS: unless it is stopped, without stop protection, billed
+as the source says, and of a pair that AWS's guide lists. moto has no usage operations of its own, so a test sets them:
+
+    backend.set_license("i-0123456789abcdef0", "RunInstances:0800")
+
 For other processes, `serve()` and `python -m lmconv_resource.emulator` serve it over HTTP. Nothing here is AWS: it
 answers as AWS's service model and user guide say, and where these are silent, as the docstrings here say.
 
@@ -87,8 +92,10 @@ from .models import (
 )
 from .scenario import Scenario, ScenarioError, load_scenario
 from .server import Emulator, serve
+from .texts import AwsText
 
 __all__ = [
+    "AwsText",
     "ChangedAnswer",
     "ConversionTask",
     "DroppedConnection",
