@@ -54,7 +54,9 @@ SETTINGS = (
         "are renewed), `sessionName`, `duration`, `policy`, `policyArns`; refused beside `accessKey`",
     ),
     Setting(
-        "sharedConfigFiles", _HONOURED, "one file, instead of the default one; more than one is refused: botocore reads one"
+        "sharedConfigFiles",
+        _HONOURED,
+        "one file, instead of the default one; more than one is refused: botocore reads one",
     ),
     Setting(
         "sharedCredentialsFiles",
