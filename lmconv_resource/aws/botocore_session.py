@@ -118,12 +118,11 @@ class SettingsSession(Session):
         chain: list[tuple[str, Mapping[str, Any]]] = []
         while name is not None and name in profiles and name not in [seen for seen, _ in chain]:
             content = profiles[name]
+            if chain and any(key in content for key in _STATIC_KEYS):  # botocore then takes these, and not the role
+                content = {key: value for key, value in content.items() if key in _STATIC_KEYS}
             chain.append((name, content))
-            # botocore takes the keys of a source before its role, and assumes no role where there is a token file.
-            ends = "web_identity_token_file" in content or (
-                len(chain) > 1 and any(key in content for key in _STATIC_KEYS)
-            )
-            name = None if ends or "role_arn" not in content else content.get("source_profile")
+            # A token file goes before a role's source.
+            name = content.get("source_profile") if _assumes_role(content) else None
         return chain
 
     def _prefer_the_stacks_files(self) -> None:
@@ -145,7 +144,7 @@ class SettingsSession(Session):
     def _refuse_mfa(self) -> None:
         """Raise a CredentialsError where botocore would ask the terminal for a code: nobody sees it, nor ends it."""
         for name, content in self.profile_chain:
-            if "role_arn" in content and "web_identity_token_file" not in content and "mfa_serial" in content:
+            if _assumes_role(content) and "mfa_serial" in content:
                 raise CredentialsError(
                     Subject(CONNECT_ACTION, region=self.settings.region),
                     f"the profile {name} has mfa_serial, and nobody can be asked for a code here",
@@ -173,6 +172,10 @@ class SettingsSession(Session):
             extra_args=identity.members,
         )
         return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role-with-web-identity")
+
+
+def _assumes_role(profile: Mapping[str, Any]) -> bool:
+    return "role_arn" in profile and "web_identity_token_file" not in profile
 
 
 def _make_config(settings: Settings, version: str) -> Config:

@@ -153,14 +153,14 @@ def _read_role(entry: Entry, *, camel_case: bool) -> AssumedRole:
     entry.check_keys(known)
     return AssumedRole(
         role_arn=entry.role_arn(arn),
-        session_name=entry.text(session) or _SESSION_NAME,
-        external_id=entry.text(external),
+        session_name=entry.session_text(session) or _SESSION_NAME,
+        external_id=entry.text(external, "2 to 1224 letters, digits and _+=,.@:/-", r"[A-Za-z0-9_+=,.@:/-]{2,1224}"),
         duration_seconds=entry.duration_seconds(duration),
         policy=entry.policy(policy),
         policy_arns=entry.texts(policy_arns),
         tags=entry.pairs(tags),
         transitive_tag_keys=entry.texts(transitive),
-        source_identity=entry.text(source),
+        source_identity=entry.session_text(source),
     )
 
 
@@ -174,7 +174,7 @@ def read_web_identity(reader: SettingsReader) -> WebIdentity | None:
         raise reader.wrong(key, _WEB_IDENTITY_FORM)
     (entry,) = entries
     entry.check_keys(_WEB_IDENTITY_KEYS)
-    token, token_file = entry.text("webIdentityToken"), entry.text("webIdentityTokenFile")
+    token, token_file = entry.text("webIdentityToken", "a token", r"\S{4,}"), entry.text("webIdentityTokenFile")
     if (token is None) == (token_file is None):
         raise reader.refused(
             f"{entry.place} needs one of webIdentityToken and webIdentityTokenFile", reader.remedy(key)
@@ -185,7 +185,7 @@ def read_web_identity(reader: SettingsReader) -> WebIdentity | None:
         role_arn=entry.role_arn("roleArn"),
         token=token,
         token_file=token_file,
-        session_name=entry.text("sessionName") or _SESSION_NAME,
+        session_name=entry.session_text("sessionName") or _SESSION_NAME,
         duration_seconds=entry.duration_seconds("duration"),
         policy=entry.policy("policy"),
         policy_arns=entry.texts("policyArns"),

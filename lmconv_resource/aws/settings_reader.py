@@ -54,14 +54,18 @@ class Entry:
                     self.remedy,
                 )
 
-    def text(self, key: str) -> str | None:
-        """Return a member that is a text; None when it is not set or empty."""
+    def text(self, key: str, form: str = "a text", pattern: str = r"(?s).*") -> str | None:
+        """Return a member that is a text of this pattern; None when it is not set or empty."""
         value = self.members.get(key)
         if value is None or value == "":
             return None
-        if not isinstance(value, str):
-            raise self.wrong(key, "a text")
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise self.wrong(key, form)
         return value
+
+    def session_text(self, key: str) -> str | None:
+        """Return a member that names a role's session or who it is for: STS takes some characters only."""
+        return self.text(key, "2 to 64 letters, digits and _+=,.@-", r"[A-Za-z0-9_+=,.@-]{2,64}")
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Return a member that is a list of texts."""
