@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -67,7 +67,10 @@ def refusal_of(**config: Any) -> str:
 def test_every_setting_of_pulumi_aws_is_in_the_table() -> None:
     """A key that pulumi-aws reads or its provider takes, and the one of version 6, has its row; no other has."""
     # Not `import pulumi_aws`: the package imports all of AWS's services, which takes half a minute.
-    root = Path(str(importlib.util.find_spec("pulumi").submodule_search_locations[0])).parent / "pulumi_aws"  # type: ignore[union-attr, index]
+    spec = importlib.util.find_spec("pulumi_aws")
+    assert spec is not None
+    assert spec.origin is not None
+    root = Path(spec.origin).parent
     read = set(re.findall(r"__config__\.get(?:_bool|_int)?\('(\w+)'\)", (root / "config" / "vars.py").read_text()))
     provider = (root / "provider.py").read_text().partition("@pulumi.type_token")[0]
     taken = set(re.findall(r"    def (\w+)\(self\) -> pulumi\.Input", provider))
@@ -85,8 +88,8 @@ def _to_snake_case(key: str) -> str:
 def test_the_settings_that_are_read_are_those_of_the_table() -> None:
     """What the table calls honoured or refused is asked for, and what is of no concern is not."""
     asked: set[str] = set()
-    Settings.from_config(lambda key: asked.add(key), REGION)
-    find_region(lambda key: asked.add(key), None)
+    Settings.from_config(asked.add, REGION)
+    find_region(asked.add)
     of_concern = {setting.key for setting in SETTINGS if setting.treatment is not Treatment.OF_NO_CONCERN}
     assert {key.removeprefix("aws:") for key in asked} == of_concern
 
@@ -265,8 +268,8 @@ def test_all_settings_are_read(tmp_path: Path, as_text: bool) -> None:
 
 def test_empty_settings_are_those_of_none() -> None:
     """Settings that are set to nothing leave everything to the environment."""
-    empty = {setting.key: "" for setting in SETTINGS}
-    assert to_settings(**empty) == to_settings() == Settings(REGION)
+    empty = {f"aws:{setting.key}": "" for setting in SETTINGS}
+    assert Settings.from_config(empty.get, REGION) == to_settings() == Settings(REGION)
 
 
 @pytest.mark.parametrize(("value", "retries"), [(None, 7), ("", 7), ("0", 0), ("25", 25), (2, 2), (3.0, 3)])
