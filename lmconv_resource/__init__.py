@@ -1,6 +1,6 @@
 """Pulumi resources that follow, find and start AWS License Manager's license conversions."""
 
-from lmconv_resource.sdk.args import LicenseContextArgs, ProductCodeArgs
+from lmconv_resource.sdk.args import AssumeRoleArgs, LicenseContextArgs, ProductCodeArgs
 from lmconv_resource.sdk.functions import (
     get_license_conversion_task,
     get_license_conversion_task_output,
@@ -12,6 +12,7 @@ from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTa
 from lmconv_resource.usage_operations import UsageOperation
 
 __all__ = [
+    "AssumeRoleArgs",
     "GetLicenseConversionTaskResult",
     "LicenseContext",
     "LicenseContextArgs",

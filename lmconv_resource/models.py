@@ -25,6 +25,22 @@ TASK_ID_MAX_LENGTH = 50
 """AWS's limit, in characters."""
 
 
+@dataclass(frozen=True)
+class InstanceArn:
+    """The ARN of an EC2 instance, in its parts."""
+
+    partition: str
+    region: str
+    account: str
+    instance_id: str
+
+    @classmethod
+    def parse(cls, text: str) -> InstanceArn | None:
+        """Return the parts of an instance's ARN; None for the ARN of anything else."""
+        match = _INSTANCE_ARN.fullmatch(text)
+        return cls(*match.groups()) if match else None
+
+
 class TaskStatus(str, Enum):
     """The status of a license conversion task, in AWS's words."""
 
@@ -34,6 +50,8 @@ class TaskStatus(str, Enum):
 
 
 FINISHED_STATUSES = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
+
+_INSTANCE_ARN = re.compile(r"arn:(aws[a-zA-Z-]*):ec2:([a-z0-9-]+):([0-9]{12}):instance/(i-[0-9a-f]+)")
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _JUST_NOW = datetime.max.replace(tzinfo=timezone.utc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,12 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tenacity
 
 from lmconv_resource.aws.error_mapping import from_botocore
-from lmconv_resource.errors import LicenseConversionError, Subject, ThrottledError, TransientError
+from lmconv_resource.errors import (
+    ExpiredCredentialsError,
+    LicenseConversionError,
+    Subject,
+    ThrottledError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.client import ClientSource
     from lmconv_resource.aws.settings import Settings
     from lmconv_resource.polling.cancellation import Cancellation
     from lmconv_resource.polling.rate_limiter import RateLimiter
+
+log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -30,24 +40,26 @@ class Calls:
     """How a service of one connection is called. Safe to share between threads.
 
     Args:
-        get_client: returns the service's client, the same each time; may raise a `SettingsError`.
+        clients: where the service's client comes from.
+        service: boto3's name of the service.
         settings: the connection's settings.
         limiter: the pace that all callers of the service share.
         cancellation: ends pauses and retries.
     """
 
     def __init__(
-        self, get_client: Callable[[], Any], settings: Settings, limiter: RateLimiter, cancellation: Cancellation
+        self,
+        clients: ClientSource,
+        service: str,
+        settings: Settings,
+        limiter: RateLimiter,
+        cancellation: Cancellation,
     ) -> None:
-        self._get_client = get_client
+        self._clients = clients
+        self._service = service
         self.settings = settings
         self.limiter = limiter
         self.cancellation = cancellation
-
-    @property
-    def client(self) -> Any:
-        """boto3's client."""
-        return self._get_client()
 
     def once(self, send: Callable[[Any], Any], subject: Subject, *, paced: bool = True) -> Any:
         """Make one call and return its answer.
@@ -62,16 +74,28 @@ class Calls:
         """
         if paced:
             self.limiter.acquire(self.cancellation)
-        client = self.client
+        generation = self._clients.generation
         try:
-            answer = send(client)
+            answer = self._send(send, subject)
+        except ExpiredCredentialsError as expired:
+            # A rotated file, a renewed sign-in or a new token of a web identity may be there by now: once.
+            log.info("the credentials are read again: %s", expired)
+            self._clients.renew(generation)
+            answer = self._send(send, subject)
+        self.limiter.on_success()
+        return answer
+
+    def _send(self, send: Callable[[Any], Any], subject: Subject) -> Any:
+        client = self._clients.client(self._service)
+        try:
+            return send(client)
         except Exception as cause:
             error = from_botocore(cause, subject)
             if isinstance(error, ThrottledError):
                 self.limiter.on_throttled()
+            if isinstance(error, ExpiredCredentialsError):
+                error.remedy = self._clients.sign_in_hint() or error.remedy
             raise error from cause
-        self.limiter.on_success()
-        return answer
 
     def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:
         """Return what `call` returns, trying again for about half a minute where it fails with one of `on`.

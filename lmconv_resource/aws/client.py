@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from lmconv_resource.aws.accounts import CheckedClients
 from lmconv_resource.aws.calls import Calls
-from lmconv_resource.aws.credentials import make_client
+from lmconv_resource.aws.credentials import open_session
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.recent_tasks import RecentTasks
@@ -20,8 +21,26 @@ from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.rate_limiter import RateLimiter
 
-MakeClient = Callable[[str, Settings], Any]
-"""Returns a new client of a service, by boto3's name of it."""
+
+class ClientSource(Protocol):
+    """Where a connection's clients come from: an `AwsSession`, or a test's own."""
+
+    @property
+    def generation(self) -> int:
+        """How often it was renewed."""
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service, by boto3's name of it, the same each time."""
+
+    def renew(self, generation: int) -> None:
+        """Forget all clients and their credentials, unless another has done so since `generation`."""
+
+    def sign_in_hint(self) -> str:
+        """Return what gives new credentials in place of expired ones; empty where that is not known."""
+
+
+OpenSession = Callable[[Settings], ClientSource]
+"""Returns the source of the clients with these settings."""
 
 
 class Connection:
@@ -29,7 +48,7 @@ class Connection:
 
     Args:
         settings: the settings.
-        make_client: makes its clients.
+        open_session: returns what its clients come from.
         cancellation: ends the calls of the poller, which serves more than one operation.
         policy: the rhythm of polls and the pace of calls.
         on_note: told, once each, what the user should know of the connection's polling.
@@ -38,19 +57,16 @@ class Connection:
     def __init__(
         self,
         settings: Settings,
-        make_client: MakeClient,
+        open_session: OpenSession,
         cancellation: Cancellation,
         policy: PollingPolicy,
         on_note: Callable[[str], None],
     ) -> None:
         self.settings = settings
-        self._make_client = make_client
-        # One lock for all services: building a client is 50 to 100 ms of CPU, which more threads would only stretch.
-        self._lock = threading.Lock()
-        self._clients: dict[str, Any] = {}
         self.recent_tasks = RecentTasks()
-        self._limiters = {service: RateLimiter(policy) for service in ("license-manager", "ec2")}
-        unpaced = LicenseManager(self._calls("license-manager", cancellation), paced=False)
+        self.clients = CheckedClients(settings, open_session(settings))
+        self._limiters = {service: RateLimiter(policy) for service in ("license-manager", "ec2", "ssm")}
+        unpaced = LicenseManager(self.calls("license-manager", cancellation), paced=False)
         self.poller = Poller(
             lambda task_id: unpaced.get_task(task_id, retry=False),
             unpaced.pages_in_progress,
@@ -66,21 +82,15 @@ class Connection:
 
     def license_manager(self, cancellation: Cancellation) -> LicenseManager:
         """Return License Manager, whose pauses and retries end with `cancellation`."""
-        return LicenseManager(self._calls("license-manager", cancellation))
+        return LicenseManager(self.calls("license-manager", cancellation))
 
     def ec2(self, cancellation: Cancellation) -> Ec2:
         """Return EC2, whose pauses and retries end with `cancellation`."""
-        return Ec2(self._calls("ec2", cancellation))
+        return Ec2(self.calls("ec2", cancellation))
 
-    def _calls(self, service: str, cancellation: Cancellation) -> Calls:
-        return Calls(lambda: self._get_client(service), self.settings, self._limiters[service], cancellation)
-
-    def _get_client(self, service: str) -> Any:
-        with self._lock:
-            client = self._clients.get(service)
-            if client is None:
-                client = self._clients[service] = self._make_client(service, self.settings)
-            return client
+    def calls(self, service: str, cancellation: Cancellation) -> Calls:
+        """Return how a service is called, until `cancellation`."""
+        return Calls(self.clients, service, self.settings, self._limiters[service], cancellation)
 
 
 class Connections:
@@ -90,7 +100,7 @@ class Connections:
         cancellation: ends all of their polling.
         policy: the rhythm of polls and the pace of calls.
         on_note: told what the user should know of the connections' polling.
-        make_client: makes the clients.
+        open_session: returns what the clients of some settings come from.
     """
 
     def __init__(
@@ -99,21 +109,22 @@ class Connections:
         *,
         policy: PollingPolicy | None = None,
         on_note: Callable[[str], None],
-        make_client: MakeClient = make_client,
+        open_session: OpenSession = open_session,
     ) -> None:
         self._cancellation = cancellation
         self._policy = policy or PollingPolicy()
         self._on_note = on_note
-        self._make_client = make_client
+        self._open_session = open_session
         self._lock = threading.Lock()
-        self._connections: dict[Settings, Connection] = {}
+        self._connections: dict[tuple[Settings, str], Connection] = {}
 
-    def get(self, settings: Settings) -> Connection:
-        """Return the one connection for these settings."""
+    def get(self, settings: Settings, environment: str = "") -> Connection:
+        """Return the one connection for these settings, and for this fingerprint of the environment."""
+        key = (settings, environment)
         with self._lock:
-            connection = self._connections.get(settings)
+            connection = self._connections.get(key)
             if connection is None:
-                connection = self._connections[settings] = Connection(
-                    settings, self._make_client, self._cancellation, self._policy, self._on_note
+                connection = self._connections[key] = Connection(
+                    settings, self._open_session, self._cancellation, self._policy, self._on_note
                 )
             return connection

@@ -66,6 +66,10 @@ class AwsSession:
                 self._core, self._clients = None, {}
                 self.generation += 1
 
+    def sign_in_hint(self) -> str:
+        """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
+        return sign_in_hint(self)
+
     def find_core(self) -> SettingsSession:
         """Return botocore's session, made when it is first asked for. Hold `lock` while you use it."""
         if self._core is None:
@@ -170,6 +174,14 @@ def find_partition(region: str) -> str | None:
 def is_known_region(region: str) -> bool:
     """Return whether AWS has this region, or could have it by the pattern of one of its partitions."""
     return find_partition(region) is not None
+
+
+def is_listed_region(region: str) -> bool:
+    """Return whether this version of botocore lists the region; a newer region may be missing there."""
+    import botocore.session
+
+    partitions = botocore.session.Session().get_component("data_loader").load_data("partitions")["partitions"]
+    return any(region in partition["regions"] for partition in partitions)
 
 
 def check_region(settings: Settings) -> None:

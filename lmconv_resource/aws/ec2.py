@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,11 @@ from lmconv_resource.errors import (
     Subject,
     ThrottledError,
 )
-from lmconv_resource.models import ConversionRequest
+from lmconv_resource.models import ConversionRequest, InstanceArn
 from lmconv_resource.usage_operations import describe
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.calls import Calls
-
-_INSTANCE_ARN = re.compile(r"arn:aws[a-zA-Z-]*:ec2:[^:]*:[^:]*:instance/(i-[0-9a-f]+)")
 
 DESCRIBE_ACTION = "ec2:DescribeInstances"
 ATTRIBUTE_ACTION = "ec2:DescribeInstanceAttribute"
@@ -36,8 +33,8 @@ class Instance:
 
 def to_instance_id(resource_arn: str) -> str | None:
     """Return the instance's id from its ARN; None for the ARN of anything else."""
-    match = _INSTANCE_ARN.fullmatch(resource_arn)
-    return match[1] if match else None
+    arn = InstanceArn.parse(resource_arn)
+    return arn.instance_id if arn else None
 
 
 class Ec2:

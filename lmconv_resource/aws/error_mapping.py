@@ -13,6 +13,7 @@ from lmconv_resource.errors import (
     AccessDeniedError,
     CredentialsError,
     EndpointUnreachableError,
+    ExpiredCredentialsError,
     LicenseConversionError,
     RequestRefusedError,
     ServiceFaultError,
@@ -81,7 +82,7 @@ def from_botocore(cause: Exception, subject: Subject) -> LicenseConversionError:
     if isinstance(cause, (botocore_errors.NoCredentialsError, botocore_errors.PartialCredentialsError)):
         return CredentialsError(subject, text, _SET_CREDENTIALS)
     if isinstance(cause, _SIGN_IN_ERRORS):
-        return CredentialsError(subject, text, _SIGN_IN)
+        return ExpiredCredentialsError(subject, text, _SIGN_IN)
     if isinstance(cause, _CREDENTIAL_ERRORS):
         return CredentialsError(subject, text, _SET_CREDENTIALS)
     if isinstance(cause, botocore_errors.NoRegionError):
@@ -141,7 +142,7 @@ def _from_refusal(cause: botocore_errors.ClientError, subject: Subject) -> Licen
     if code in THROTTLING_CODES or status == 429:
         return ThrottledError(subject, f"AWS asks to slow down ({code}: {reason})")
     if code in EXPIRED_CODES:
-        return CredentialsError(subject, f"the credentials have expired ({code}: {reason})", _SIGN_IN)
+        return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})", _SIGN_IN)
     if code in REFUSED_CREDENTIAL_CODES:
         # From its second paragraph on, AWS repeats the request as it was signed, session token included.
         reason = reason.lstrip().partition("\n")[0].rstrip(".")

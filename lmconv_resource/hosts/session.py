@@ -7,16 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lmconv_resource.aws.settings import ConfigGet, Settings, find_region
+from lmconv_resource.aws.settings import ConfigGet, Settings, configured_region, environment_key, find_region
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
-from lmconv_resource.lifecycle.operation import Operation, Severity
+from lmconv_resource.lifecycle.operation import Operation, Severity, Way
 from lmconv_resource.lifecycle.starts import StartPolicy, Starts
 from lmconv_resource.polling.cancellation import Cancellation
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.client import Connection, Connections
+    from lmconv_resource.aws.client import Connection, Connections, OpenSession
     from lmconv_resource.polling.policy import PollingPolicy
 
 log = logging.getLogger("lmconv_resource")
@@ -31,7 +31,8 @@ class Session:
         engine: Pulumi's engine; without one, lines go to the log.
         policy: the rhythm of polls and the pace of calls.
         start_policy: how patient a start is.
-        make_client: makes boto3's clients; by default `aws.credentials.make_client`.
+        open_session: returns what the clients of some settings come from; by default `aws.credentials.open_session`.
+        follow_environment: whether a change of the environment that botocore reads is seen by the next operation.
     """
 
     def __init__(
@@ -41,7 +42,8 @@ class Session:
         *,
         policy: PollingPolicy | None = None,
         start_policy: StartPolicy | None = None,
-        make_client: Callable[[str, Settings], Any] | None = None,
+        open_session: OpenSession | None = None,
+        follow_environment: bool = False,
     ) -> None:
         self.get_config = get_config
         self.engine = engine
@@ -49,9 +51,13 @@ class Session:
         self.starts = Starts()
         self.start_policy = start_policy or StartPolicy()
         self._policy = policy
-        self._make_client = make_client
+        self._open_session = open_session
+        self._follow_environment = follow_environment
         self._connections: Connections | None = None
         self._connecting = threading.Lock()
+
+    setting_prefix = "aws:"
+    """The namespace of the settings, for reading them and for the texts of errors."""
 
     @contextmanager
     def operation(self, urn: str | None, timeout_seconds: float | None = None) -> Iterator[Operation]:
@@ -89,18 +95,33 @@ class Session:
         if self.engine:
             self.engine.log_status(urn, message)
 
-    def resolve_region(self, region: str | None) -> str | None:
+    def resolve_region(self, region: str | None, profile: str | None = None) -> str | None:
         """Return the region to use where a resource names this one, or none."""
-        return find_region(self.get_config, region)
+        return find_region(self.get_config, region, profile, prefix=self.setting_prefix)
 
-    def connect(self, region: str) -> Connection:
-        """Return the one connection for the stack's settings in this region."""
-        return self._all_connections().get(Settings.from_config(self.get_config, region))
+    def configured_region(self) -> str | None:
+        """Return the region that the stack's settings name."""
+        return configured_region(self.get_config, prefix=self.setting_prefix)
+
+    def to_settings(self, way: Way) -> Settings:
+        """Return the stack's settings, with what a resource says itself on top of them."""
+        return Settings.from_config(
+            self.get_config,
+            way.region,
+            profile=way.profile,
+            assume_roles=way.assume_roles,
+            prefix=self.setting_prefix,
+        )
+
+    def connect(self, way: Way) -> Connection:
+        """Return the one connection for the stack's settings and this way."""
+        environment = environment_key() if self._follow_environment else ""
+        return self._all_connections().get(self.to_settings(way), environment)
 
     def _all_connections(self) -> Connections:
         # The one place that keeps boto3 out of a process that does not call AWS.
         from lmconv_resource.aws.client import Connections
-        from lmconv_resource.aws.credentials import make_client
+        from lmconv_resource.aws.credentials import open_session
 
         with self._connecting:
             if self._connections is None:
@@ -108,6 +129,6 @@ class Session:
                     self.cancellation,
                     policy=self._policy,
                     on_note=lambda text: self.log("INFO", None, text),
-                    make_client=self._make_client or make_client,
+                    open_session=self._open_session or open_session,
                 )
             return self._connections

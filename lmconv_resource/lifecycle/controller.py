@@ -26,7 +26,9 @@ from lmconv_resource.lifecycle.operation import (
     Properties,
     Refreshed,
     Updated,
+    Way,
 )
+from lmconv_resource.lifecycle.place import default_region, validate_place
 from lmconv_resource.lifecycle.state import TaskState
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.wait import Wait, to_wait_text
@@ -63,11 +65,12 @@ class Controller(ABC, Generic[InputsT, StateT]):
         }
         try:
             if news.get("region") in (None, ""):  # what else is empty is no region, and a failure
-                defaults["region"] = op.host.resolve_region(None)
+                defaults["region"] = default_region(op, olds, news)
         except SettingsError as error:
             return Checked({}, (CheckFailure("region", str(error)),))
         checked = {**news, **defaults}
-        return Checked(defaults, tuple(self._validate(op, olds, checked)))
+        failures = self._validate(op, olds, checked) or validate_place(op, olds, checked)
+        return Checked(defaults, tuple(failures))
 
     def _validate(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
         return validate(checked, self.properties)
@@ -97,16 +100,16 @@ class Controller(ABC, Generic[InputsT, StateT]):
     failed_remedy: ClassVar[str | None] = None
     """What to do about a task that ended FAILED, where it is not what any task's error says."""
 
-    def _connect(self, op: Operation, region: str | None, task_id: str | None = None) -> Aws:
-        """Return AWS in the region that inputs or state name, or that the settings say."""
+    def _connect(self, op: Operation, inputs: InputsT, task_id: str | None = None, region: str | None = None) -> Aws:
+        """Return AWS by the way that inputs say, in this region, else in theirs or in that of the settings."""
         try:
-            resolved = op.host.resolve_region(region)
+            resolved = op.host.resolve_region(region or inputs.region, inputs.profile)
             if resolved is not None:
-                return op.connect(resolved)
+                return op.connect(Way(resolved, inputs.profile, inputs.assume_roles))
         except SettingsError as error:
             raise error.about(task_id=task_id) from error.__cause__
-        subject = Subject(CONNECT_ACTION, task_id)
-        raise SettingsError(subject, "no region is set", "Run `pulumi config set aws:region REGION`")
+        remedy = f"Run `pulumi config set {op.host.setting_prefix}region REGION`"
+        raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", remedy)
 
     def _await_or_get(self, op: Operation, aws: Aws, inputs: InputsT, task_id: str) -> ConversionTask:
         """Return the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error."""
@@ -143,14 +146,15 @@ class Controller(ABC, Generic[InputsT, StateT]):
             op.log(change)
         return Diff(changed=state.changed_outputs(found))
 
-    def _refresh(self, op: Operation, task_id: str, state: TaskState | None, region: str | None) -> TaskState:
+    def _refresh(self, op: Operation, task_id: str, state: TaskState | None, inputs: InputsT) -> TaskState:
         """Return the task as it is now; the state of a finished task that AWS does not know any more, as it was."""
-        place = {"license_conversion_task_id": task_id, "region": op.host.resolve_region(region)}
+        region = state.region if state else inputs.region
+        place = {"license_conversion_task_id": task_id, "region": op.host.resolve_region(region, inputs.profile)}
         failures = validate(place, GET_PROPERTIES)  # a read comes without a check
         if failures:
             raise SettingsError(Subject(CONNECT_ACTION, task_id), failures[0].reason, "Mend it in the program")
         try:
-            aws = self._connect(op, place["region"], task_id)
+            aws = self._connect(op, inputs, task_id, region)
             # Of a record that shows an end, only AWS's present word counts.
             is_running = state is not None and not state.is_finished
             task = aws.get_recent_task(task_id) if is_running else aws.license_manager.get_task(task_id)

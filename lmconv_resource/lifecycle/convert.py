@@ -85,7 +85,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         task = None
         seen = state.task
         if not seen.is_finished:
-            task = self._connect(op, state.task.region, task_id).get_recent_task(task_id)
+            task = self._connect(op, inputs, task_id, state.task.region).get_recent_task(task_id)
             seen = TaskState.of(task)
         if seen.has_failed and not inputs.ignore_failure:
             why = to_failure_reason(seen.status_message).rstrip(".")
@@ -97,7 +97,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def create(self, op: Operation, inputs: ConversionInputs) -> Created[ConversionState]:
         """Start the conversion, unless a task does or has done it already, and wait for its end if asked to."""
-        aws = self._connect(op, inputs.region)
+        aws = self._connect(op, inputs)
         op.host.starts.add_urn(op.urn)
         start = start_or_adopt(op, aws, inputs.request, preflight=inputs.preflight)
         try:
@@ -116,11 +116,10 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         self, op: Operation, task_id: str, state: ConversionState | None, inputs: ConversionInputs
     ) -> Refreshed[ConversionState]:
         """Look the task up again, and EC2's view of the instance."""
-        region = state.task.region if state else inputs.region
-        found = self._refresh(op, task_id, state.task if state else None, region)
+        found = self._refresh(op, task_id, state.task if state else None, inputs)
         if state is not None and found is state.task:
             return Refreshed(state)
-        verified = self._verify(self._connect(op, found.region or region, task_id), found)
+        verified = self._verify(self._connect(op, inputs, task_id, found.region), found)
         if state is None:
             return Refreshed(ConversionState(found, False, verified), {"region": found.region})
         return Refreshed(ConversionState(found, state.adopted, verified, state.asked))
@@ -131,7 +130,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         """Look the task up again, or follow it to its end."""
         if state.task.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure):
             return Updated(state)
-        aws = self._connect(op, inputs.region or state.task.region, task_id)
+        aws = self._connect(op, inputs, task_id, inputs.region or state.task.region)
         try:
             task = self._await_or_get(op, aws, inputs, task_id)
         except WaitError as error:

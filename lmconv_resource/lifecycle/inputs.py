@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lmconv_resource.aws.roles import AssumedRole, parse_roles
 from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Properties
 from lmconv_resource.lifecycle.validation import (
     LONGEST_POLL_SECONDS,
@@ -20,10 +21,13 @@ from lmconv_resource.lifecycle.validation import (
     validate_arn,
     validate_context,
     validate_flag,
+    validate_instance_arn,
     validate_poll_interval,
     validate_region,
+    validate_roles,
     validate_status,
     validate_task_id,
+    validate_text,
 )
 from lmconv_resource.models import ConversionRequest, LicenseContext
 from lmconv_resource.text import to_shown
@@ -35,7 +39,7 @@ class Property:
 
     Args:
         name: as Python programs write it.
-        type: `string`, `boolean`, `number` or `license_context`; with `[]` behind it a list of these.
+        type: `string`, `boolean`, `number`, `license_context` or `assume_role`; with `[]` behind it a list of these.
         rule: what is wrong with a value, the default filled in.
         description: what it means, for the documentation.
         default: the value where the program gives none.
@@ -60,6 +64,24 @@ _REGION = Property(
     replaces=True,
 )
 
+_WAY = (
+    _REGION,
+    Property(
+        "profile",
+        "string",
+        optional(validate_text),
+        "The profile of the shared AWS config to call as, instead of the stack's. Another one replaces nothing.",
+    ),
+    Property(
+        "assume_role",
+        "assume_role",
+        optional(validate_roles),
+        "A role to assume, or a list of roles each of which is assumed with the credentials of the one before it, "
+        "after those of the stack. Another one replaces nothing.",
+    ),
+)
+"""How AWS is reached, on top of the stack's settings."""
+
 
 def _wait_properties(*, waits: bool) -> tuple[Property, ...]:
     return (
@@ -78,7 +100,7 @@ def _wait_properties(*, waits: bool) -> tuple[Property, ...]:
             "Whether a FAILED task is recorded, with a warning, where waiting for it would be an error.",
             default=False,
         ),
-        _REGION,
+        *_WAY,
         Property(
             "poll_interval_seconds",
             "number",
@@ -100,7 +122,7 @@ TASK_PROPERTIES = (
     Property(
         "resource_arn",
         "string",
-        optional(validate_arn),
+        optional(validate_instance_arn),
         "The ARN of what is converted, an EC2 instance: its newest task is found, once, and tracked from then on.",
         replaces=True,
     ),
@@ -118,7 +140,7 @@ CONVERSION_PROPERTIES = (
     Property(
         "resource_arn",
         "string",
-        validate_arn,
+        validate_instance_arn,
         "The ARN of what is converted, a stopped EC2 instance.",
         replaces=True,
         required=True,
@@ -151,13 +173,13 @@ CONVERSION_PROPERTIES = (
 )
 """What a LicenseConversion takes."""
 
-GET_PROPERTIES = (Property("license_conversion_task_id", "string", validate_task_id, "The task's id."), _REGION)
+GET_PROPERTIES = (Property("license_conversion_task_id", "string", validate_task_id, "The task's id."), *_WAY)
 """What looking up one task takes."""
 
 LIST_PROPERTIES = (
     Property("resource_arns", "string[]", list_of(validate_arn, "a list of ARNs"), "Only tasks of these resources."),
     Property("statuses", "string[]", list_of(validate_status, "a list of statuses"), "Only tasks with one of these."),
-    _REGION,
+    *_WAY,
 )
 """What listing tasks takes."""
 
@@ -215,6 +237,8 @@ class Inputs:
     wait_for_completion: bool = False
     ignore_failure: bool = False
     region: str | None = None
+    profile: str | None = None
+    assume_roles: tuple[AssumedRole, ...] = ()
     poll_interval_seconds: float | None = None
     unknown: frozenset[str] = frozenset()
 
@@ -265,6 +289,9 @@ def _parse(properties: Properties, table: Iterable[Property]) -> dict[str, Any]:
         if entry.name in unknown:
             # A wait that may be asked for is shown by the preview.
             value = True if entry.type == "boolean" else None
+        if entry.type == "assume_role":
+            values["assume_roles"] = parse_roles(value) if value is not None else ()
+            continue
         if entry.type == "license_context":
             value = LicenseContext.from_inputs(value if isinstance(value, Mapping) else None)
         elif entry.type == "boolean":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Ec2
     from lmconv_resource.aws.license_manager import LicenseManager
+    from lmconv_resource.aws.roles import AssumedRole
     from lmconv_resource.aws.settings import Settings
     from lmconv_resource.lifecycle.starts import StartPolicy, Starts
     from lmconv_resource.polling.poller import Poller
@@ -37,6 +38,15 @@ UNKNOWN = Unknown.UNKNOWN
 """Stands for a value that a preview can't know yet, at any depth of a property."""
 
 
+@dataclass(frozen=True)
+class Way:
+    """What a resource says of how to reach AWS, on top of the stack's settings."""
+
+    region: str
+    profile: str | None = None
+    assume_roles: tuple[AssumedRole, ...] = ()
+
+
 class Host(Protocol):
     """What carries the lifecycle's decisions to Pulumi, and has what outlasts one operation."""
 
@@ -49,15 +59,28 @@ class Host(Protocol):
     def log_status(self, urn: str | None, message: str) -> None:
         """Show a line on the resource's row until the next one; nothing of it stays."""
 
-    def resolve_region(self, region: str | None) -> str | None:
+    setting_prefix: str
+    """The namespace of the settings that the user sees in this host: `aws:`."""
+
+    def configured_region(self) -> str | None:
+        """Return the region that the stack's settings name."""
+
+    def to_settings(self, way: Way) -> Settings:
+        """Return the stack's settings, with what a resource says itself on top of them. Nothing is sent.
+
+        Raises:
+            SettingsError: a setting can't be used.
+        """
+
+    def resolve_region(self, region: str | None, profile: str | None = None) -> str | None:
         """Return the region to use where a resource names this one, or none.
 
         Raises:
             SettingsError: the settings that would say it can't be read.
         """
 
-    def connect(self, region: str) -> Connection:
-        """Return the one connection for the stack's settings in this region.
+    def connect(self, way: Way) -> Connection:
+        """Return the one connection for the stack's settings and this way to AWS.
 
         Raises:
             SettingsError: a setting can't be used.
@@ -75,6 +98,14 @@ class Aws:
     def settings(self) -> Settings:
         """The connection's settings."""
         return self.connection.settings
+
+    def caller_account(self) -> str:
+        """Return the id of the account that the credentials belong to.
+
+        Raises:
+            LicenseConversionError: STS could not be asked.
+        """
+        return self.connection.clients.caller_account()
 
     @property
     def region(self) -> str:
@@ -128,9 +159,9 @@ class Operation:
         """Show a line on the resource's row until the next one."""
         self.host.log_status(self.urn, message)
 
-    def connect(self, region: str) -> Aws:
-        """Return AWS in this region, for as long as the operation lasts."""
-        return Aws(self.host.connect(region), self.cancellation)
+    def connect(self, way: Way) -> Aws:
+        """Return AWS by this way, for as long as the operation lasts."""
+        return Aws(self.host.connect(way), self.cancellation)
 
     def remaining_seconds(self) -> float:
         """Return how long the operation may still wait."""

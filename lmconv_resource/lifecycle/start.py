@@ -24,13 +24,14 @@ from dataclasses import dataclass
 from lmconv_resource.errors import (
     CREATE_ACTION,
     LicenseConversionError,
+    SettingsError,
     Subject,
     ThrottledError,
     TransientError,
 )
 from lmconv_resource.lifecycle.operation import Aws, Operation
 from lmconv_resource.lifecycle.starts import other_conversion
-from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
+from lmconv_resource.models import ConversionRequest, ConversionTask, InstanceArn, TaskStatus, select_newest
 from lmconv_resource.text import to_failure_reason
 
 log = logging.getLogger(__name__)
@@ -70,11 +71,31 @@ def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, *, prefl
         if newest is not None and newest.status is TaskStatus.FAILED:
             why = to_failure_reason(newest.status_message).rstrip(".")
             op.log(f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started.")
+        _check_account(op, aws, request)
         if preflight:
             aws.ec2.check_ready(request)
         result = _start_once(op, aws, request, frozenset(task.task_id for task in tasks))
         starts.remember(request, result.task_id)
         return result
+
+
+def _check_account(op: Operation, aws: Aws, request: ConversionRequest) -> None:
+    """Raise a SettingsError where the credentials belong to another account than the instance."""
+    arn = InstanceArn.parse(request.resource_arn)
+    if arn is None:
+        return
+    try:
+        account = aws.caller_account()
+    except LicenseConversionError as error:
+        # Closed networks have no way to STS, and AWS itself checks too: this only says it better.
+        op.log(f"Whose account the credentials belong to was not checked: {error.reason}.")
+        return
+    if account != arn.account:
+        raise SettingsError(
+            Subject(CREATE_ACTION, None, aws.region, request.resource_arn),
+            f"the credentials belong to account {account}, the instance to {arn.account}",
+            "Use credentials of the instance's account: set `profile` or `assume_role`, or the stack's own",
+        )
 
 
 def select_adoptable(request: ConversionRequest, newest: ConversionTask | None) -> ConversionTask | None:

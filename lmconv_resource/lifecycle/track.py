@@ -51,7 +51,7 @@ class TaskController(Controller[TaskInputs, TaskState]):
         """
         replaces = select_replacing(self.properties, inputs, vars(inputs), state.outputs)
         if not replaces and inputs.follow_newest:
-            newest = self._find_newest(self._connect(op, inputs.region), inputs.resource_arn)
+            newest = self._find_newest(self._connect(op, inputs), inputs.resource_arn)
             if newest and newest.task_id != task_id and not _is_older(newest, state):
                 op.log(f"{newest.task_id} is newer than {task_id} and is followed from now on")
                 replaces = ("license_conversion_task_id",)
@@ -61,13 +61,13 @@ class TaskController(Controller[TaskInputs, TaskState]):
             return Diff(changed=("wait_for_completion",))
         if state.is_finished:
             return Diff()
-        task = self._connect(op, state.region, task_id).get_recent_task(task_id)
+        task = self._connect(op, inputs, task_id, state.region).get_recent_task(task_id)
         return self._diff_running(op, task_id, state, task)
 
     def create(self, op: Operation, inputs: TaskInputs) -> Created[TaskState]:
         """Find the task, and with the wait option follow it to its end."""
         task_id = inputs.license_conversion_task_id
-        aws = self._connect(op, inputs.region, task_id)
+        aws = self._connect(op, inputs, task_id)
         if task_id is None:
             newest = self._find_newest(aws, inputs.resource_arn)
             if newest is None:
@@ -82,7 +82,7 @@ class TaskController(Controller[TaskInputs, TaskState]):
 
     def read(self, op: Operation, task_id: str, state: TaskState | None, inputs: TaskInputs) -> Refreshed[TaskState]:
         """Look the task up again."""
-        found = self._refresh(op, task_id, state, state.region if state else inputs.region)
+        found = self._refresh(op, task_id, state, inputs)
         read_inputs = {"license_conversion_task_id": task_id, "region": found.region}
         return Refreshed(found, read_inputs if state is None else None)
 
@@ -90,7 +90,7 @@ class TaskController(Controller[TaskInputs, TaskState]):
         """Look the task up again, or follow it to its end."""
         if state.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure):
             return Updated(state)
-        aws = self._connect(op, inputs.region or state.region, task_id)
+        aws = self._connect(op, inputs, task_id, inputs.region or state.region)
         try:
             return Updated(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id)))
         except WaitError as error:

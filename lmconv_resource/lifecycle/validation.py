@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from lmconv_resource.aws.roles import parse_roles
+from lmconv_resource.errors import SettingsError
 from lmconv_resource.lifecycle.operation import UNKNOWN
-from lmconv_resource.models import TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, TaskStatus
+from lmconv_resource.models import TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
 from lmconv_resource.text import to_shown
 
 Rule = Callable[[object], "str | None"]
@@ -20,6 +22,7 @@ _ARN_PATTERN = re.compile(
     r":[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,1023}"
 )
 """AWS's own, from the API's model."""
+_EXAMPLE_ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc"
 _ARN_MAX_LENGTH = 2048
 _OPERATION_MAX_LENGTH = 50
 _CODE_PATTERN = re.compile("[A-Za-z0-9]{1,25}")
@@ -61,13 +64,35 @@ def validate_poll_interval(value: object) -> str | None:
     return f"{to_shown(value)} is not a number of seconds from 1 to {LONGEST_POLL_SECONDS}: give one, or leave it out"
 
 
+def validate_text(value: object) -> str | None:
+    """Return what is wrong with a text."""
+    return None if isinstance(value, str) and value else f"{to_shown(value)} is not a text: give a name"
+
+
+def validate_roles(value: object) -> str | None:
+    """Return what is wrong with a role, or a chain of roles, to assume."""
+    try:
+        parse_roles(value)
+    except SettingsError as error:
+        return f"can't be used: {error.reason}"
+    return None
+
+
 def validate_arn(value: object) -> str | None:
     """Return what is wrong with the ARN of what is converted."""
     if value is None:
         return "is missing: give the ARN of the resource to convert, such as an EC2 instance's `arn`"
-    if isinstance(value, str) and len(value) <= _ARN_MAX_LENGTH and _ARN_PATTERN.fullmatch(value):
-        return None
-    return f"{to_shown(value)} is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc"
+    if not isinstance(value, str) or len(value) > _ARN_MAX_LENGTH or not _ARN_PATTERN.fullmatch(value):
+        return f"{to_shown(value)} is not an ARN: give one such as {_EXAMPLE_ARN}"
+    return None
+
+
+def validate_instance_arn(value: object) -> str | None:
+    """Return what is wrong with the ARN of the instance that is converted."""
+    reason = validate_arn(value)
+    if reason is None and InstanceArn.parse(str(value)) is None:
+        return f"{to_shown(value)} is not the ARN of an EC2 instance: give one such as {_EXAMPLE_ARN}"
+    return reason
 
 
 def validate_context(value: object) -> str | None:

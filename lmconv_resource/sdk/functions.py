@@ -22,35 +22,54 @@ from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import process
 from lmconv_resource.lifecycle import functions
 from lmconv_resource.models import ConversionTask
+from lmconv_resource.sdk.args import AssumeRoleArgs
 from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult
 
 Result = TypeVar("Result")
+
+AssumeRole = AssumeRoleArgs | Mapping[str, Any] | Sequence[AssumeRoleArgs | Mapping[str, Any]]
+"""A role, or a chain of roles, whose members are plain values."""
+
+_ROLE_MEMBERS = tuple(AssumeRoleArgs.__annotations__)
 
 _GET_TOKEN = "lmconv:index:getLicenseConversionTask"  # noqa: S105 -- Pulumi's word for a function's name
 _LIST_TOKEN = "lmconv:index:getLicenseConversionTasks"  # noqa: S105
 
 
-def get_license_conversion_task(id: str, *, region: str | None = None) -> GetLicenseConversionTaskResult:
+def get_license_conversion_task(
+    id: str,
+    *,
+    region: str | None = None,
+    profile: str | None = None,
+    assume_role: AssumeRole | None = None,
+) -> GetLicenseConversionTaskResult:
     """Look a task up by its id.
 
     Args:
         id: the task's id, `lct-…`.
         region: the AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
+        profile: the profile of the shared AWS config to ask as, instead of the stack's.
+        assume_role: a role to assume, an AssumeRoleArgs or a dict, or a list that is a chain of roles.
 
     Raises:
         pulumi.RunError: the task could not be looked up; its text is one line.
     """
+    way = {"region": region, "profile": profile, "assume_role": _to_plain(assume_role)}
     if _is_mocked():
-        return GetLicenseConversionTaskResult(_call_mocks(_GET_TOKEN, {"id": id, "region": region}))
-    return _to_result(_look_up(lambda op: functions.get_task(op, id, region=region)))
+        return GetLicenseConversionTaskResult(_call_mocks(_GET_TOKEN, {"id": id, **way}))
+    return _to_result(_look_up(lambda op: functions.get_task(op, id, **way)))
 
 
 def get_license_conversion_task_output(
-    id: pulumi.Input[str], *, region: pulumi.Input[str] | None = None
+    id: pulumi.Input[str],
+    *,
+    region: pulumi.Input[str] | None = None,
+    profile: pulumi.Input[str] | None = None,
+    assume_role: pulumi.Input[AssumeRole] | None = None,
 ) -> pulumi.Output[GetLicenseConversionTaskResult]:
     """Look a task up by its id, which may be another resource's output. The program goes on meanwhile."""
-    given = pulumi.Output.all(id=id, region=region)
-    return given.apply(lambda known: _aside(get_license_conversion_task, known["id"], region=known["region"]))
+    given = pulumi.Output.all(id=id, region=region, profile=profile, assume_role=assume_role)
+    return given.apply(lambda known: _aside(get_license_conversion_task, **known))
 
 
 def get_license_conversion_tasks(
@@ -58,6 +77,8 @@ def get_license_conversion_tasks(
     resource_arns: Sequence[str] | None = None,
     statuses: Sequence[str] | None = None,
     region: str | None = None,
+    profile: str | None = None,
+    assume_role: AssumeRole | None = None,
 ) -> list[GetLicenseConversionTaskResult]:
     """List the tasks of the account in the region, oldest first; an empty list is a result.
 
@@ -65,13 +86,15 @@ def get_license_conversion_tasks(
         resource_arns: only tasks of these resources. AWS takes one a call, so each costs a call.
         statuses: only tasks with one of these: `IN_PROGRESS`, `SUCCEEDED`, `FAILED`.
         region: the AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
+        profile: the profile of the shared AWS config to ask as, instead of the stack's.
+        assume_role: a role to assume, an AssumeRoleArgs or a dict, or a list that is a chain of roles.
 
     Raises:
         pulumi.RunError: the tasks could not be listed; its text is one line.
     """
+    way = {"region": region, "profile": profile, "assume_role": _to_plain(assume_role)}
     if _is_mocked():
-        given = {"resource_arns": resource_arns, "statuses": statuses, "region": region}
-        answer = _call_mocks(_LIST_TOKEN, given)
+        answer = _call_mocks(_LIST_TOKEN, {"resource_arns": resource_arns, "statuses": statuses, **way})
         return [GetLicenseConversionTaskResult(task) for task in answer.get("tasks") or ()]
     tasks = _look_up(lambda op: functions.list_tasks(op, resource_arns=resource_arns, statuses=statuses, region=region))
     return [_to_result(task) for task in tasks]
@@ -82,10 +105,23 @@ def get_license_conversion_tasks_output(
     resource_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
     statuses: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
     region: pulumi.Input[str] | None = None,
+    profile: pulumi.Input[str] | None = None,
+    assume_role: pulumi.Input[AssumeRole] | None = None,
 ) -> pulumi.Output[list[GetLicenseConversionTaskResult]]:
     """List the tasks of the account in the region, where the arguments may be other resources' outputs."""
-    given = pulumi.Output.all(resource_arns=resource_arns, statuses=statuses, region=region)
+    given = pulumi.Output.all(
+        resource_arns=resource_arns, statuses=statuses, region=region, profile=profile, assume_role=assume_role
+    )
     return given.apply(lambda known: _aside(get_license_conversion_tasks, **known))
+
+
+def _to_plain(assume_role: AssumeRole | None) -> Any:
+    """Return a role, or a chain of roles, as plain values."""
+    if isinstance(assume_role, (list, tuple)):
+        return [_to_plain(role) for role in assume_role]
+    if isinstance(assume_role, AssumeRoleArgs):
+        return {name: value for name in _ROLE_MEMBERS if (value := pulumi.get(assume_role, name)) is not None}
+    return assume_role
 
 
 def _look_up(ask: Callable[[Any], Result]) -> Result:

@@ -22,6 +22,7 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
+from lmconv_resource.errors import CredentialsError, SettingsError
 from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import Engine, send_log
 from lmconv_resource.hosts.session import Session, log
@@ -41,6 +42,14 @@ TIMEOUTS = "__timeouts"
 
 _PROVIDER = "__provider"
 
+_LAST_SETTINGS = (
+    "A refresh and a destroy use the settings of the last `pulumi up`: "
+    "`pulumi refresh --run-program` takes those of now"
+)
+
+_KEPT = ("profile", "assume_role")
+"""Inputs that the record holds too: a refresh hands over the record only, and has to call AWS the same way."""
+
 _LOOKUP_POLICY = PollingPolicy(fastest_gap_seconds=0.01)
 """Look-ups are not spread as waits are: a program asks once and wants its answers."""
 
@@ -52,7 +61,7 @@ class LookUps:
     """What the look-ups of a program share: a session, and threads that keep them off the program's event loop."""
 
     def __init__(self) -> None:
-        self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY)
+        self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follow_environment=True)
         self.threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lmconv-look-up")
 
 
@@ -150,7 +159,11 @@ class DynamicProvider(ResourceProvider):
         is_record = "is_complete" in props or "status" in props
         state = self.controller.parse_state(properties) if is_record else None
         with self._joined().operation(props.get(URN)) as op:
-            read = self.controller.read(op, id_, state, self.controller.parse_inputs(properties))
+            try:
+                read = self.controller.read(op, id_, state, self.controller.parse_inputs(properties))
+            except (SettingsError, CredentialsError) as error:
+                error.remedy += f". {_LAST_SETTINGS}" if is_record else ""
+                raise
         inputs = None if read.inputs is None else {**props, **read.inputs}
         return ReadResult(id_, self._to_outputs(read.state, props), inputs)
 
@@ -174,14 +187,15 @@ class DynamicProvider(ResourceProvider):
         return self.session or process.session(lambda _: None)
 
     def _to_outputs(self, state: Any, props: Mapping[str, Any]) -> dict[str, Any]:
-        # With the URN, under which a later refresh says its lines.
-        return {**self.controller.to_properties(state), URN: props.get(URN)}
+        kept = {name: props[name] for name in _KEPT if props.get(name) is not None}
+        return {**self.controller.to_properties(state), **kept, URN: props.get(URN)}
 
 
 def _has_moved(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Return whether the record holds an older URN: an alias, another parent, another name of the stack."""
+    """Return whether the record holds another way to AWS, or an older URN: an alias, another parent or stack's name."""
     old, new = olds.get(URN), news.get(URN)
-    return isinstance(old, str) and isinstance(new, str) and _known(new) is not UNKNOWN and old != new
+    is_renamed = isinstance(old, str) and isinstance(new, str) and _known(new) is not UNKNOWN and old != new
+    return is_renamed or any(olds.get(name) != news.get(name) for name in _KEPT)
 
 
 def _to_properties(bag: Mapping[str, Any] | None) -> dict[str, object]:
