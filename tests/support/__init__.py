@@ -1,0 +1,1 @@
+"""What several tests share: stand-ins for what is outside this project."""
