@@ -435,8 +435,7 @@ WEB_KEYS = "roleArn, webIdentityToken, webIdentityTokenFile, sessionName, durati
             (
                 "assumeRoles",
                 [{"roleArn": ROLE, "duration": duration}],
-                "duration of entry 1 of {} is not a "
-                + ("text" if duration == 3600 else "duration between 15m and 12h"),
+                "duration of entry 1 of {} is not a duration between 15m and 12h",
             )
             for duration in ("recognisable", "14m59s", "12h1s", "3600")
         ),
