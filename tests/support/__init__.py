@@ -1,1 +1,0 @@
-"""What several tests share: stand-ins for what is outside this project."""
