@@ -699,7 +699,7 @@ def test_a_hint_never_fails(write_config: Callable[[str], None]) -> None:
     ],
 )
 def test_settings_that_make_no_client(
-    monkeypatch: pytest.MonkeyPatch, config: dict[str, str], environment: dict[str, str], told: str
+    monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], environment: dict[str, str], told: str
 ) -> None:
     """An unknown profile or an endpoint that is no URL is one line with what to look at."""
     for name, value in environment.items():
