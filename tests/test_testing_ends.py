@@ -312,13 +312,14 @@ def test_an_error_stays_in_its_test(pytester: pytest.Pytester, write: Write) -> 
         async def never():
             await asyncio.sleep(600)
 
-        first = Count("first", pulumi.Output.from_input(never()))
+        how = config.require("how")
+        first = Count("first", pulumi.Output.from_input(never()) if how == "hang" else "1")
         Count("second", first.shown)
-        first.shown.apply(lambda shown: 1 / 0)
-        if config.get("exit"):
+        if how == "exit":
             sys.exit(1)
-        elif config.get("fail"):
+        elif how == "fail":
             raise ValueError("oops")
+        first.shown.apply(lambda shown: 1 / 0)
         """
     )
     pytester.makepyfile(
@@ -326,14 +327,16 @@ def test_an_error_stays_in_its_test(pytester: pytest.Pytester, write: Write) -> 
         import gc, pytest
         from lmconv_resource.testing import LocalEngine, UpdateFailedError
 
-        @pytest.mark.parametrize("key", ["exit", "fail", "hang"])
-        def test_it(key):
-            with LocalEngine({str(folder)!r}, config={{key: "1"}}, timeout=2) as engine:
-                with pytest.raises(UpdateFailedError, match="exited|oops|longer"):
+        WORDS = {{"exit": "exited", "fail": "oops", "apply": "ZeroDivisionError", "hang": "longer than 2 s"}}
+
+        @pytest.mark.parametrize("how", WORDS)
+        def test_it(how):
+            with LocalEngine({str(folder)!r}, config={{"how": how}}, timeout=2 if how == "hang" else 60) as engine:
+                with pytest.raises(UpdateFailedError, match=WORDS[how]):
                     engine.up()
 
         def test_later():
             gc.collect()
         """
     )
-    pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=4)
+    pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=5)
