@@ -18,6 +18,7 @@ from counters import PROVIDER, wait_until, write_program
 from moto import mock_aws
 
 from lmconv_resource.testing import LocalEngine, UpdateFailedError
+from lmconv_resource.testing.plugin import DynamicPlugin
 
 pytest_plugins = ["pytester"]
 
@@ -106,6 +107,26 @@ def test_an_interrupt_ends_a_program_that_is_stuck(write: Write, tmp_path: Path)
         wait_until((folder / "begun").exists)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=2) != 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX process groups")
+def test_an_end_does_not_wait_for_what_the_provider_left(write: Write, engines: Engines) -> None:
+    """A process that a provider starts in a session of its own may hold the plugin's pipes, but not the operation."""
+    folder = write('Count("a", "1")')
+    left = 'subprocess.Popen(["sleep", "8"], start_new_session=True), log("create"'
+    (folder / "counter.py").write_text("import subprocess\n" + PROVIDER.replace('log("create"', left))
+    began = time.monotonic()
+    engines(folder).up()
+    assert time.monotonic() - began < 7
+
+
+def test_no_plugin_is_started_after_the_end(tmp_path: Path) -> None:
+    """A step that gets to its provider just after the end starts no process that nobody would stop."""
+    plugin = DynamicPlugin(tmp_path, "127.0.0.1:1", config={}, environment={}, on_line=print)
+    plugin.stop()
+    with pytest.raises(RuntimeError, match="the operation is over"):
+        plugin.check("urn:pulumi:dev::p::t::n", {}, {})
+    assert plugin.process is None
 
 
 def test_a_step_that_takes_too_long(write: Write, engines: Engines, tmp_path: Path) -> None:
@@ -291,13 +312,14 @@ def test_an_error_stays_in_its_test(pytester: pytest.Pytester, write: Write) -> 
         async def never():
             await asyncio.sleep(600)
 
-        first = Count("first", pulumi.Output.from_input(never()))
+        how = config.require("how")
+        first = Count("first", pulumi.Output.from_input(never()) if how == "hang" else "1")
         Count("second", first.shown)
-        first.shown.apply(lambda shown: 1 / 0)
-        if config.get("exit"):
+        if how == "exit":
             sys.exit(1)
-        elif config.get("fail"):
+        elif how == "fail":
             raise ValueError("oops")
+        first.shown.apply(lambda shown: 1 / 0)
         """
     )
     pytester.makepyfile(
@@ -305,14 +327,16 @@ def test_an_error_stays_in_its_test(pytester: pytest.Pytester, write: Write) -> 
         import gc, pytest
         from lmconv_resource.testing import LocalEngine, UpdateFailedError
 
-        @pytest.mark.parametrize("key", ["exit", "fail", "hang"])
-        def test_it(key):
-            with LocalEngine({str(folder)!r}, config={{key: "1"}}, timeout=2) as engine:
-                with pytest.raises(UpdateFailedError, match="exited|oops|longer"):
+        WORDS = {{"exit": "exited", "fail": "oops", "apply": "ZeroDivisionError", "hang": "longer than 2 s"}}
+
+        @pytest.mark.parametrize("how", WORDS)
+        def test_it(how):
+            with LocalEngine({str(folder)!r}, config={{"how": how}}, timeout=2 if how == "hang" else 60) as engine:
+                with pytest.raises(UpdateFailedError, match=WORDS[how]):
                     engine.up()
 
         def test_later():
             gc.collect()
         """
     )
-    pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=4)
+    pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=5)

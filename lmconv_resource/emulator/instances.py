@@ -111,5 +111,5 @@ def _make_following(base: type[Instance]) -> type[Instance]:
         return property(read)
 
     # The same name: moto's serializer goes by it.
-    names = ("usage_operation", "usage_operation_update_time", "product_codes")
+    names = ("usage_operation", "usage_operation_update_time")
     return type(base.__name__, (base,), {name: make_property(name) for name in names})

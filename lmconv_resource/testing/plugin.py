@@ -137,7 +137,7 @@ class DynamicPlugin:
                 os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         for reader in self._readers:
-            reader.join(1)  # what left the process's group may hold its pipes open
+            reader.join(0.5)  # what left the process's group may hold its pipes open
 
     @property
     def _stub(self) -> Any:
