@@ -10,7 +10,7 @@ from lmconv_resource.aws.settings import Settings, check_account
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, Subject
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.client import ClientSource
+    from lmconv_resource.aws.calls import ClientSource
 
 
 class CheckedClients:

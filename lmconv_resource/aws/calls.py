@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import tenacity
 
@@ -19,7 +19,6 @@ from lmconv_resource.errors import (
 )
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.client import ClientSource
     from lmconv_resource.aws.settings import Settings
     from lmconv_resource.polling.cancellation import Cancellation
     from lmconv_resource.polling.rate_limiter import RateLimiter
@@ -27,6 +26,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+
+
+class ClientSource(Protocol):
+    """Where a connection's clients come from: an `AwsSession`, or a test's own."""
+
+    @property
+    def generation(self) -> int:
+        """How often it was renewed."""
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service, by boto3's name of it, the same each time."""
+
+    def renew(self, generation: int) -> None:
+        """Forget all clients and their credentials, unless another has done so since `generation`."""
+
+    def sign_in_hint(self) -> str:
+        """Return what gives new credentials in place of expired ones; empty where that is not known."""
+
 
 _LONGEST_BACKOFF_SECONDS = 8.0
 

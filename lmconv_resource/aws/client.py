@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
 
 from lmconv_resource.aws.accounts import CheckedClients
-from lmconv_resource.aws.calls import Calls
+from lmconv_resource.aws.calls import Calls, ClientSource
 from lmconv_resource.aws.credentials import open_session
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
@@ -20,24 +19,6 @@ from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.rate_limiter import RateLimiter
-
-
-class ClientSource(Protocol):
-    """Where a connection's clients come from: an `AwsSession`, or a test's own."""
-
-    @property
-    def generation(self) -> int:
-        """How often it was renewed."""
-
-    def client(self, service: str) -> Any:
-        """Return the client of a service, by boto3's name of it, the same each time."""
-
-    def renew(self, generation: int) -> None:
-        """Forget all clients and their credentials, unless another has done so since `generation`."""
-
-    def sign_in_hint(self) -> str:
-        """Return what gives new credentials in place of expired ones; empty where that is not known."""
-
 
 OpenSession = Callable[[Settings], ClientSource]
 """Returns the source of the clients with these settings."""

@@ -1,21 +1,20 @@
 """From settings to botocore's clients: one session for each `Settings`, its credentials, and whose they are.
 
-botocore is imported only when a session is opened: a stack whose tasks have all ended needs none.
+To be imported where AWS is called only: a stack whose tasks have all ended needs no botocore.
 """
 
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from importlib import metadata
+from typing import Any
 
+from botocore.exceptions import BotoCoreError
+
+from lmconv_resource.aws.botocore_session import SettingsSession
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.text import without_credentials, without_endpoint_credentials
-
-if TYPE_CHECKING:
-    from lmconv_resource.aws.botocore_session import SettingsSession
-
 
 _PROFILE_HINTS = {
     "sso_session": "Run `aws sso login --profile {}`",
@@ -73,14 +72,10 @@ class AwsSession:
     def find_core(self) -> SettingsSession:
         """Return botocore's session, made when it is first asked for. Hold `lock` while you use it."""
         if self._core is None:
-            from lmconv_resource.aws.botocore_session import SettingsSession
-
             self._core = SettingsSession(self.settings, _find_version())
         return self._core
 
     def _make_client(self, service: str) -> Any:
-        from botocore.exceptions import BotoCoreError
-
         try:
             return self.find_core().create_client(service)
         except LicenseConversionError:
@@ -131,8 +126,6 @@ def sign_in_hint(session: AwsSession) -> str:
     if settings.web_identity is not None:
         member = "webIdentityTokenFile" if settings.web_identity.token_file else "webIdentityToken"
         return f"Renew the token in {member} of {settings.prefix}assumeRoleWithWebIdentity"
-    from botocore.exceptions import BotoCoreError
-
     nothing = "Give credentials in any way that the AWS CLI knows"
     with session.lock:
         core = session.find_core()
@@ -158,52 +151,7 @@ def sign_in_hint(session: AwsSession) -> str:
     return _PROFILE_HINTS[next((key for key in _PROFILE_HINTS if key in content), "")].format(name)
 
 
-@lru_cache(maxsize=256)
-def find_partition(region: str) -> str | None:
-    """Return the partition of a region (`aws`, `aws-cn`), also of a new one that fits its pattern; None for none."""
-    import botocore.session
-    from botocore.exceptions import UnknownRegionError
-
-    try:
-        partition: str = botocore.session.Session().get_partition_for_region(region)
-    except UnknownRegionError:
-        return None
-    return partition
-
-
-def is_known_region(region: str) -> bool:
-    """Return whether AWS has this region, or could have it by the pattern of one of its partitions."""
-    return find_partition(region) is not None
-
-
-def is_listed_region(region: str) -> bool:
-    """Return whether this version of botocore lists the region; a newer region may be missing there."""
-    import botocore.session
-
-    partitions = botocore.session.Session().get_component("data_loader").load_data("partitions")["partitions"]
-    return any(region in partition["regions"] for partition in partitions)
-
-
-def check_region(settings: Settings) -> None:
-    """Raise a SettingsError when AWS has no such region; an endpoint of one's own may have regions of its own."""
-    regions = [settings.region]
-    if settings.sts_region and "sts" not in settings.endpoint_urls:
-        regions.append(settings.sts_region)
-    if "license-manager" in settings.endpoint_urls:
-        regions.remove(settings.region)
-    for region in regions:
-        if not is_known_region(region):
-            raise SettingsError(
-                Subject(CONNECT_ACTION),
-                f"{region} is no region of AWS",
-                f"Check `region`, {settings.prefix}region and {settings.prefix}stsRegion (`pulumi config`), and "
-                "AWS_REGION",
-            )
-
-
 def _find_version() -> str:
-    from importlib import metadata
-
     try:
         return metadata.version("lmconv-resource")
     except metadata.PackageNotFoundError:  # the folder was copied beside a program instead of being installed

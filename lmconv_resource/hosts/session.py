@@ -17,6 +17,7 @@ from lmconv_resource.polling.cancellation import Cancellation
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection, Connections, OpenSession
+    from lmconv_resource.aws.regions import Regions
     from lmconv_resource.polling.policy import PollingPolicy
 
 log = logging.getLogger("lmconv_resource")
@@ -54,6 +55,7 @@ class Session:
         self._open_session = open_session
         self._follow_environment = follow_environment
         self._connections: Connections | None = None
+        self._regions: Regions | None = None
         self._connecting = threading.Lock()
 
     setting_prefix = "aws:"
@@ -98,6 +100,15 @@ class Session:
     def resolve_region(self, region: str | None, profile: str | None = None) -> str | None:
         """Return the region to use where a resource names this one, or none."""
         return find_region(self.get_config, region, profile, prefix=self.setting_prefix)
+
+    def regions(self) -> Regions:
+        """Return AWS's regions."""
+        from lmconv_resource.aws.regions import Regions  # with botocore, which an unchanged stack does without
+
+        with self._connecting:
+            if self._regions is None:
+                self._regions = Regions()
+            return self._regions
 
     def configured_region(self) -> str | None:
         """Return the region that the stack's settings name."""

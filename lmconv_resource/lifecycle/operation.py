@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Ec2
     from lmconv_resource.aws.license_manager import LicenseManager
+    from lmconv_resource.aws.regions import Regions
     from lmconv_resource.aws.roles import AssumedRole
     from lmconv_resource.aws.settings import Settings
     from lmconv_resource.lifecycle.starts import StartPolicy, Starts
@@ -61,6 +62,9 @@ class Host(Protocol):
 
     setting_prefix: str
     """The namespace of the settings that the user sees in this host: `aws:`."""
+
+    def regions(self) -> Regions:
+        """Return AWS's regions."""
 
     def configured_region(self) -> str | None:
         """Return the region that the stack's settings name."""

@@ -55,18 +55,17 @@ def validate_place(op: Operation, olds: Properties | None, checked: Properties) 
 
 
 def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None) -> list[CheckFailure]:
-    from lmconv_resource.aws.credentials import check_region, find_partition, is_listed_region
-
-    check_region(settings)
+    regions = op.host.regions()
+    regions.check(settings)
     if "license-manager" in settings.endpoint_urls:
         return []
-    partition = find_partition(settings.region)
+    partition = regions.find_partition(settings.region)
     if arn is not None and partition is not None and arn.partition != partition:
         reason = (
             f"resource_arn has the partition {arn.partition}, and its region {arn.region} is one of {partition}: "
             "give the ARN as AWS shows it"
         )
         return [CheckFailure("resource_arn", reason)]
-    if not is_listed_region(settings.region):
+    if not regions.is_listed(settings.region):
         op.log(f"{settings.region} is no region that this version of botocore knows: check it.", "WARNING")
     return []

@@ -22,13 +22,11 @@ from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from lmconv_resource.aws.credentials import (
     AwsSession,
     caller_account,
-    check_region,
-    find_partition,
-    is_known_region,
     make_client,
     open_session,
     sign_in_hint,
 )
+from lmconv_resource.aws.regions import Regions
 from lmconv_resource.aws.settings import AssumedRole, Settings, check_account
 from lmconv_resource.errors import CredentialsError, SettingsError
 
@@ -724,13 +722,15 @@ def test_a_failure_to_make_a_client_is_not_kept(monkeypatch: pytest.MonkeyPatch)
 
 def test_regions_are_known_by_their_pattern() -> None:
     """A region that AWS has, or a new one of the same form, is known; a misspelt one is not."""
-    assert [find_partition(region) for region in ("eu-west-1", "cn-north-1", "us-gov-west-1", "eu-west-9")] == [
+    assert [
+        Regions().find_partition(region) for region in ("eu-west-1", "cn-north-1", "us-gov-west-1", "eu-west-9")
+    ] == [
         "aws",
         "aws-cn",
         "aws-us-gov",
         "aws",
     ]
-    assert not any(is_known_region(region) for region in ("eu-wst-1x", "Ireland", "", "eu_west_1"))
+    assert not any(Regions().find_partition(region) for region in ("eu-wst-1x", "Ireland", "", "eu_west_1"))
 
 
 def test_a_region_that_is_none_is_refused() -> None:
@@ -741,10 +741,10 @@ def test_a_region_that_is_none_is_refused() -> None:
         Settings("mars-1", sts_region="local", endpoints=(("sts", "http://127.0.0.1"),)),
     ):
         with pytest.raises(SettingsError) as error:
-            check_region(settings)
+            Regions().check(settings)
         assert str(error.value) == (
             "Connecting to AWS License Manager for license conversion tasks: mars-1 is no region of AWS. Check "
             "`region`, aws:region and aws:stsRegion (`pulumi config`), and AWS_REGION."
         )
-    check_region(Settings("mars-1", endpoints=(("license-manager", "http://127.0.0.1"),)))
-    check_region(Settings(REGION, sts_region="us-east-1"))
+    Regions().check(Settings("mars-1", endpoints=(("license-manager", "http://127.0.0.1"),)))
+    Regions().check(Settings(REGION, sts_region="us-east-1"))
