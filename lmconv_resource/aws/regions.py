@@ -26,7 +26,7 @@ class Regions:
         return any(region in partition["regions"] for partition in self._partitions)
 
     def find_partition(self, region: str) -> str | None:
-        """Return the partition of a region (`aws`, `aws-cn`), also of a new one that fits its pattern; None for none."""
+        """Return the partition of a region (`aws`, `aws-cn`), also of a new one that fits its pattern; else None."""
         for partition in self._partitions:
             if region in partition["regions"] or re.match(partition["regionRegex"], region):
                 return str(partition["id"])

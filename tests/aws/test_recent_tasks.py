@@ -6,18 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from moto import mock_aws
+from support.clients import make_license_manager
 
-from lmconv_resource.aws.calls import Calls
-from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.recent_tasks import FRESH_SECONDS, RecentTasks
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import TaskNotFoundError
 from lmconv_resource.models import TaskStatus
-from lmconv_resource.polling.cancellation import Cancellation
-from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.polling.rate_limiter import RateLimiter
 
 REGION = "eu-west-1"
 GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
@@ -40,10 +36,7 @@ def aws() -> Iterator[LicenseManagerBackend]:
 @pytest.fixture
 def license_manager(aws: LicenseManagerBackend) -> LicenseManager:
     """License Manager, without a pace."""
-    settings = Settings(region=REGION, max_retries=0)
-    client = make_client("license-manager", settings)
-    limiter = RateLimiter(PollingPolicy(fastest_gap_seconds=0.0))
-    return LicenseManager(Calls(lambda: client, settings, limiter, Cancellation()))
+    return make_license_manager(Settings(region=REGION, max_retries=0))
 
 
 def add(aws: LicenseManagerBackend, count: int) -> list[str]:
