@@ -11,7 +11,7 @@ import pytest
 from lmconv_resource.errors import EndpointUnreachableError, Subject, ThrottledError, TransientError, WaitError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.polling.wait import Wait, to_wait_text
+from lmconv_resource.polling.wait import Wait, to_long_text, to_wait_text
 
 REGION = "eu-west-1"
 POLICY = PollingPolicy()
@@ -115,6 +115,7 @@ def test_no_poll_would_end_before_the_deadline() -> None:
 def test_faults_are_counted_in_a_row_and_forgotten_by_a_good_answer() -> None:
     """Five minutes count from the first fault since the last good answer."""
     wait = make()
+    wait.record(RUNNING, 1000.0, RNG)
     wait.record(UNREACHABLE, 1000.0, RNG)
     wait.record(UNREACHABLE, 1100.0, RNG)
     assert (wait.faults, wait.failing_since, wait.fault) == (2, 1000.0, UNREACHABLE)
@@ -230,3 +231,37 @@ def test_throttling_is_shown() -> None:
     assert to_wait_text(make_wait(fault=fault, dispatched=True), 1200.0) == (
         "lct-1 not seen yet for 3m20s, looking now; the last look failed: AWS asks to slow down (Throttling: Rate)"
     )
+
+
+def test_what_is_said_of_a_long_conversion() -> None:
+    """It says since when, that this is unusual, and where to look."""
+    assert to_long_text(make_wait()) == (
+        "lct-1 is waited for since 15m00s, and most conversions take minutes. What it is doing: the executions on its "
+        "instance in Systems Manager, Automation, and its entry in the License Manager console."
+    )
+
+
+def test_an_unknown_status_is_on_the_row() -> None:
+    """The row shows AWS's word as it is."""
+    task = ConversionTask("lct-1", REGION, unknown_status="PAUSED")
+    assert to_wait_text(make_wait(task=task), 1200.0) == "lct-1 PAUSED for 3m20s, next look in 20s"
+
+
+def test_an_outcome_stays() -> None:
+    """A poll that was under way while a list told the end changes nothing any more."""
+    wait = make()
+    ended = ConversionTask("lct-1", REGION, status=TaskStatus.SUCCEEDED)
+    wait.record(ended, 1001.0, RNG)
+
+    wait.record(UNREACHABLE, 1e6, RNG)
+
+    assert (wait.outcome, wait.fault) == (ended, None)
+
+
+@pytest.mark.parametrize("now", [1000.0, 1e6])
+def test_nothing_is_claimed_of_a_task_that_was_never_seen(now: float) -> None:
+    """Neither an interrupted wait nor one past its deadline says that a conversion goes on in AWS."""
+    wait = make()
+    for error in (wait.to_interrupted_error("the update was cancelled", now), wait.to_timeout_error(now)):
+        assert "(it was not seen yet). Run `pulumi up` again to wait for it" in str(error)
+        assert "goes on in AWS" not in str(error)
