@@ -58,8 +58,8 @@ def _measure(place: Place, engine: type[EngineStack], count: int, runs: int) -> 
         order = order[1:] + order[:1]
     ours, trivial, wide = (statistics.median(seconds[name]) for name in programs)
     made = place.aws.calls.total() - calls
-    # A hundred times the SDK's cost of twelve outputs is what is above x1.05. LocalEngine's own work is so small that what
-    # the SDK does to any resource shows in the ratio: there it informs.
+    # What a hundred have above x1.05 is the SDK's cost of twelve outputs each. LocalEngine's own work is so small that
+    # this alone makes its ratio: there it informs.
     bound = None if engine is LocalStack else {1: 1.05, 100: 1.10}[count]
     what = f"`up` with nothing to do, {count} finished, {engine.title}"
     return [
