@@ -236,22 +236,30 @@ class Wait:
         return f"last seen {status}: {task.status_message}" if task.status_message else f"last seen {status}"
 
 
+_SHORT_QUEUE_SECONDS = 2.0
+"""A poll that is queued for less is not worth a word on the row."""
+
+
 def to_wait_text(wait: Wait, now: float) -> str:
-    """Return how a wait goes: `lct-… IN_PROGRESS for 3m20s, next look in 20s: <StatusMessage>`."""
-    if wait.task and wait.task.status and wait.task.is_complete:
-        took = wait.task.duration_seconds
+    """Return how a wait goes: `IN_PROGRESS 3m20s · <StatusMessage> · lct-…`, or `SUCCEEDED after 42m10s · lct-…`.
+
+    What changes comes first, for a row is cut off at its end; while something hinders the wait, that comes before it.
+    """
+    task = wait.task
+    if task and task.status and task.is_complete:
+        took = task.duration_seconds
         seconds = wait.waited(now) if took is None else took
-        return f"{wait.task_id} {wait.task.status.value} after {to_duration_text(seconds)}"
-    status = (wait.task and wait.task.status_text) or "not seen yet"
-    following = (
-        "looking now" if wait.dispatched else f"next look in {to_duration_text(max(1, round(wait.next_poll - now)))}"
-    )
-    text = f"{wait.task_id} {status} for {to_duration_text(wait.waited(now))}, {following}"
+        return f"{task.status.value} after {to_duration_text(seconds)} · {wait.task_id}"
+    parts = [f"{(task and task.status_text) or 'not seen yet'} {to_duration_text(wait.waited(now))}"]
+    queued_seconds = now - wait.next_poll if wait.dispatched and not wait.in_flight else 0.0
     if wait.fault is not None:
         since = "" if wait.failing_since is None else f" (for {to_duration_text(now - wait.failing_since)})"
-        return f"{text}; the last look failed{since}: {wait.fault.reason}"
-    message = wait.task.status_message if wait.task else None
-    return f"{text}: {to_one_line(message)}" if message else text
+        parts.insert(0, f"check failed{since}: {wait.fault.reason}")
+    elif queued_seconds >= _SHORT_QUEUE_SECONDS:
+        parts.insert(0, f"queued for {to_duration_text(queued_seconds)}")
+    elif task and task.status_message:
+        parts.append(to_one_line(task.status_message))
+    return " · ".join([*parts, wait.task_id])
 
 
 def to_long_text(wait: Wait) -> str:
