@@ -11,7 +11,8 @@
     ├── TransientError                  worth another try
     │   ├── ThrottledError              AWS asks to slow down
     │   ├── ServiceFaultError           AWS answered with an error of its own (5xx)
-    │   └── EndpointUnreachableError    no connection, or it broke
+    │   ├── EndpointUnreachableError    no connection, or it broke
+    │   └── ClockSkewError              AWS takes the request for too old or too new
     └── WaitError                       a wait that did not end in success; has .task, the last one seen
         └── ConversionFailedError       the task ended FAILED
 
@@ -158,6 +159,12 @@ class EndpointUnreachableError(TransientError):
     """No connection to AWS could be made, or it broke before the answer was there."""
 
     remedy = "Check the network, the proxy, the region and any endpoint setting, then run `pulumi up` again"
+
+
+class ClockSkewError(TransientError):
+    """AWS takes the time in the request's signature for wrong: this machine's clock is, or the machine slept."""
+
+    remedy = "Set this machine's clock, by NTP for one, then run `pulumi up` again"
 
 
 UNREADABLE_REMEDY = (

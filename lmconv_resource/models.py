@@ -61,10 +61,6 @@ class AnswerError(ValueError):
     """An answer of AWS's that can't be read as a task. Its text says why."""
 
 
-class UnknownStatusError(AnswerError):
-    """AWS gave a status that its published model does not have. Its text is that status."""
-
-
 def _plain(text: str | None) -> str | None:
     return None if text is None else to_plain_text(text)
 
@@ -158,6 +154,13 @@ class ConversionTask:
     start_time: datetime | None = None
     license_conversion_time: datetime | None = None
     end_time: datetime | None = None
+    unknown_status: str | None = None
+    """A status that AWS's published model does not have, as it is; `status` is None then."""
+
+    @property
+    def status_text(self) -> str | None:
+        """The status as AWS gave it, a known one or not; None where there is none."""
+        return self.unknown_status if self.status is None else self.status.value
 
     @property
     def is_complete(self) -> bool:
@@ -176,7 +179,6 @@ class ConversionTask:
         """Read an answer of GetLicenseConversionTask, or one entry of ListLicenseConversionTasks.
 
         Raises:
-            UnknownStatusError: AWS gave a status that its published model does not have.
             AnswerError: the answer is about another task than the one asked for, a member has not the documented
                 type, or a time in it lies outside the years 1 to 9999 in UTC.
         """
@@ -193,10 +195,7 @@ class ConversionTask:
         if answered_id != task_id:
             raise AnswerError(f"the answer is about another task, {to_plain_text(answered_id)}")
         status = answer.get("Status")
-        try:
-            known_status = None if status is None else TaskStatus(status)
-        except ValueError as cause:
-            raise UnknownStatusError(to_plain_text(str(status))) from cause
+        is_known = status in {known.value for known in TaskStatus}
         times = [_to_utc(answer.get(name)) for name in ("StartTime", "LicenseConversionTime", "EndTime")]
         return cls(
             task_id=task_id,
@@ -205,7 +204,8 @@ class ConversionTask:
             # One that AWS leaves out is an empty one, so that a program can always read its members.
             source_license_context=LicenseContext.from_answer(answer.get("SourceLicenseContext") or {}),
             destination_license_context=LicenseContext.from_answer(answer.get("DestinationLicenseContext") or {}),
-            status=known_status,
+            status=TaskStatus(status) if is_known else None,
+            unknown_status=None if is_known or status is None else to_plain_text(str(status)),
             status_message=_plain(answer.get("StatusMessage")),
             start_time=times[0],
             license_conversion_time=times[1],
@@ -228,7 +228,7 @@ class ConversionTask:
             "resource_arn": self.resource_arn,
             "source_license_context": self.source_license_context.to_outputs(),
             "destination_license_context": self.destination_license_context.to_outputs(),
-            "status": None if self.status is None else self.status.value,
+            "status": self.status_text,
             "status_message": self.status_message,
             **times,
             "is_complete": self.is_complete,

@@ -10,13 +10,12 @@ from lmconv_resource.errors import (
     GET_ACTION,
     LIST_ACTION,
     UNREADABLE_REMEDY,
-    LicenseConversionError,
     RequestRefusedError,
     Subject,
     ThrottledError,
     TransientError,
 )
-from lmconv_resource.models import AnswerError, ConversionRequest, ConversionTask, TaskStatus, UnknownStatusError
+from lmconv_resource.models import AnswerError, ConversionRequest, ConversionTask, TaskStatus
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.calls import Calls
@@ -92,8 +91,8 @@ class LicenseManager:
 
         return [task for page in self._pages(subject, status, ask) for task in page.values()]
 
-    def pages_in_progress(self) -> Iterator[dict[str, ConversionTask]]:
-        """Return the tasks in progress of the account and region, a page at a time, by id.
+    def pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[dict[str, ConversionTask]]:
+        """Return the tasks of the account and region with this status, a page at a time, by id.
 
         A page is tried again only where AWS asks to slow down: without that, a list of many pages would begin again at
         its first.
@@ -102,7 +101,7 @@ class LicenseManager:
             LicenseConversionError: the list failed; an `AccessDeniedError` where only looking up is allowed.
         """
         subject = Subject(LIST_ACTION, None, self._region)
-        return self._pages(subject, TaskStatus.IN_PROGRESS, lambda send: self._calls.retry(send, ThrottledError))
+        return self._pages(subject, status, lambda send: self._calls.retry(send, ThrottledError))
 
     def _pages(
         self, subject: Subject, status: TaskStatus | None, ask: Callable[[Callable[[], Any]], Any]
@@ -167,11 +166,5 @@ class LicenseManager:
         subject = Subject(GET_ACTION, task_id, self._region)
         try:
             return ConversionTask.from_answer(answer, task_id=task_id, region=self._region)
-        except UnknownStatusError as cause:
-            raise LicenseConversionError(
-                subject,
-                f"AWS gave the status {str(cause)!r}, which is none of IN_PROGRESS, SUCCEEDED and FAILED",
-                "Look at the task in the AWS console, and upgrade lmconv-resource if there is a newer version",
-            ) from cause
         except AnswerError as cause:
             raise TransientError(subject, str(cause), UNREADABLE_REMEDY) from cause

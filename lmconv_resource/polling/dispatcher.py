@@ -1,7 +1,8 @@
 """Which tasks are polled when, and by which call: one by one while few are due, by one list where that is cheaper.
 
 The steps, each a method: `dispatch` queues what is due, `_choose_batch` decides between one list and one task,
-`_poll_batch` and `_poll_one` ask AWS, `_record` writes down what they saw. Starts no thread: it is told what to run its
+`_poll_batch` and `_poll_one` ask AWS, `_record` writes down what they saw. Where many tasks have ended at once,
+`_poll_ended` finds them by another list while they are polled one by one. Starts no thread: it is told what to run its
 steps on.
 """
 
@@ -10,12 +11,13 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from lmconv_resource.errors import LicenseConversionError, TransientError
-from lmconv_resource.models import ConversionTask
+from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.polling import clock as clocks
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.wait import Wait
 
@@ -24,8 +26,13 @@ log = logging.getLogger(__name__)
 GetTask = Callable[[str], ConversionTask]
 """Returns one task by its id, or raises."""
 
-ListPages = Callable[[], Iterable[Mapping[str, ConversionTask]]]
-"""Returns the tasks in progress, page by page, by id, or raises."""
+
+class ListPages(Protocol):
+    """Lists tasks."""
+
+    def __call__(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterable[Mapping[str, ConversionTask]]:
+        """Return the tasks with a status, page by page, by id, or raise."""
+
 
 Run = Callable[[Callable[[], None]], object]
 """Calls what it is given, now or on another thread."""
@@ -36,7 +43,7 @@ class Dispatcher:
 
     Args:
         get_task: gets one task.
-        list_pages: lists the tasks in progress; None where there is no such call.
+        list_pages: lists the tasks of a status; None where there is no such call.
         acquire: blocks until a call may start; `get_task` and the first page of `list_pages` do not wait again.
         policy: when, and how many together.
         on_note: told, once each, what the user should know of the polling itself.
@@ -52,7 +59,7 @@ class Dispatcher:
         acquire: Callable[[], None] = lambda: None,
         policy: PollingPolicy = PollingPolicy(),  # noqa: B008 -- frozen
         on_note: Callable[[str], None] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.now,
         rng: random.Random | None = None,
     ) -> None:
         self._get_task = get_task
@@ -65,6 +72,8 @@ class Dispatcher:
         self._waits: set[Wait] = set()
         self._queue: deque[Wait] = deque()
         self._pages = 1
+        self._ended_pages = 1.0
+        """How many pages the list of ended tasks is known to have before all that are looked for are found."""
         self._is_listing = False
         self.changed = threading.Condition()
         """Notified when `next_poll` may have changed; guards all that is here."""
@@ -100,6 +109,13 @@ class Dispatcher:
         with self.changed:
             return min((wait.next_poll for wait in self._waits if wait.wants_poll), default=None)
 
+    def owes_poll(self, wait: Wait) -> bool:
+        """Return whether a poll that was planned before the deadline has not been dispatched, and bring it about."""
+        with self.changed:
+            if wait.is_poll_owed:
+                self.changed.notify()
+            return wait.is_poll_owed
+
     # -- dispatch ----------------------------------------------------------------------------------------------------
 
     def dispatch(self, run: Run) -> None:
@@ -108,7 +124,7 @@ class Dispatcher:
         with self.changed:
             due = [wait for wait in self._waits if wait.wants_poll and wait.next_poll <= now]
             for wait in due:
-                wait.dispatched = True
+                wait.on_dispatched(now)
             self._queue += due
         for _ in due:
             run(lambda: self._poll_next(run))
@@ -146,7 +162,7 @@ class Dispatcher:
         self._queue.clear()
         self._is_listing = True
         for wait in batch:
-            wait.dispatched = wait.in_flight = True
+            wait.on_poll(now)
         return batch
 
     # -- poll --------------------------------------------------------------------------------------------------------
@@ -172,14 +188,48 @@ class Dispatcher:
             self._list_pages = None
             self._on_note(f"Each task is looked up by itself, at more calls, because listing failed. {refusal}")
             seen = {}
+        missing = []
         for wait in batch:
             task = seen.get(wait.task_id)
-            if task is None:
+            # A list is no ground for a failure.
+            if task is None or task.status is TaskStatus.FAILED:
+                missing.append(wait)
                 wait.in_flight = False
                 wait.changed.set()
-                run(lambda wait=wait: self._poll_missing(wait))  # type: ignore[misc]
             else:
                 self._record(wait, task)
+        if self._list_pages and len(missing) > max(self._policy.few_waits, self._ended_pages):
+            run(lambda: self._poll_ended(missing))
+        for wait in missing:
+            run(lambda wait=wait: self._poll_missing(wait))  # type: ignore[misc]
+
+    def _poll_ended(self, missing: list[Wait]) -> None:
+        """Find what has succeeded by a list, for as long as that takes fewer calls than polling each by itself.
+
+        Those that it does not show are polled by themselves all the same: that is under way meanwhile.
+        """
+        most_pages = max(1, int(self._policy.ended_pages_share * len(missing)))
+        waits = {wait.task_id: wait for wait in missing}
+        pages = found = 0
+        try:
+            self._acquire()
+            for page in self._list_pages(TaskStatus.SUCCEEDED) if self._list_pages else ():
+                pages += 1
+                for task_id in page.keys() & waits.keys():
+                    if page[task_id].status is TaskStatus.SUCCEEDED:
+                        self._record(waits.pop(task_id), page[task_id])
+                        found += 1
+                # What was meanwhile polled by itself is looked for no more.
+                waits = {task_id: wait for task_id, wait in waits.items() if wait.dispatched}
+                if not waits or pages >= most_pages:
+                    break
+        except LicenseConversionError as error:
+            log.info("The tasks that have ended are polled one by one: %s", error)
+        except BaseException as bug:
+            self.record_all(waits.values(), bug)
+            raise
+        # A list that was no help is tried again only for more tasks.
+        self._ended_pages = pages if found >= pages > 0 else max(self._ended_pages, len(missing))
 
     def _list_until_found(self, missing: set[str]) -> dict[str, ConversionTask]:
         seen: dict[str, ConversionTask] = {}
@@ -194,14 +244,16 @@ class Dispatcher:
         return seen
 
     def _poll_missing(self, wait: Wait) -> None:
-        self._acquire()
-        self._poll_one(wait)
+        if wait.outcome is None:
+            self._acquire()
+            self._poll_one(wait)
 
     def _poll_one(self, wait: Wait) -> None:
         with self.changed:
-            if self._drop_if_over(wait, self._clock()):
+            now = self._clock()
+            if self._drop_if_over(wait, now):
                 return
-            wait.in_flight = True
+            wait.on_poll(now)
         try:
             result: ConversionTask | BaseException = self._get_task(wait.task_id)
         except LicenseConversionError as error:
@@ -213,7 +265,7 @@ class Dispatcher:
 
     def _drop_if_over(self, wait: Wait, now: float) -> bool:
         """Drop a poll whose wait has ended, or come near its deadline, while the poll was queued."""
-        if wait in self._waits and not wait.is_too_late(now):
+        if wait in self._waits and wait.outcome is None and not wait.is_too_late(now):
             return False
         wait.stop_polling()
         return True
@@ -227,6 +279,7 @@ class Dispatcher:
 
     def _record(self, wait: Wait, result: ConversionTask | BaseException) -> None:
         with self.changed:
-            wait.record(result, self._clock(), self._rng)
+            is_crowded = len(self._waits) > self._policy.crowd
+            wait.record(result, self._clock(), self._rng, is_crowded=is_crowded)
             self.changed.notify()
         wait.changed.set()

@@ -26,6 +26,12 @@ class PollingPolicy:
     least_lateness_seconds: float = 3.0
     """How late the end may be noticed in the first half minute, in which a tenth would be less."""
 
+    crowd: int = 20
+    """With more waits than these, promptness in the first minute gives way to fewer calls."""
+
+    crowd_lateness_seconds: float = 5.0
+    """What the least lateness is then: each new task would else have the list of all the others asked for anew."""
+
     shortest_interval_seconds: float = 2.0
     longest_interval_seconds: float = 30.0
 
@@ -44,6 +50,9 @@ class PollingPolicy:
     """Part of its interval by which a wait may be polled early, to share a list with others. Found by trying: less
     makes more lists necessary, more makes lists of what could have waited (a new task each minute)."""
 
+    ended_pages_share: float = 0.25
+    """Pages of the list of ended tasks that are asked for, at most, for each task that may be among them."""
+
     poll_threads: int = 4
     """Polls under way at the same time, for one connection. The rate limiter spreads their calls."""
 
@@ -51,6 +60,12 @@ class PollingPolicy:
 
     fault_budget_seconds: float = 300.0
     """For how long faults in a row are carried before a wait ends in an error."""
+
+    first_answer_seconds: float = 30.0
+    """For how long a wait that AWS has never answered carries faults: a wrong region or no network is no hiccup."""
+
+    hidden_seconds: float = 30.0
+    """For how long a task that was never seen may be unknown: AWS may hide one that has just started."""
 
     last_poll_seconds: float = 1.0
     """How long before the deadline the last poll begins: what a poll is taken to last at most, as a rule."""
@@ -60,6 +75,12 @@ class PollingPolicy:
 
     report_seconds: float = 30.0
     """How long a wait stays silent while nothing changes: CI services end jobs that print nothing for ten minutes."""
+
+    long_seconds: float = 900.0
+    """After how long a wait says that most conversions take less."""
+
+    oversleep_seconds: float = 5.0
+    """A schedule that wakes up so much too late has been asleep with its machine: that time counts for no fault."""
 
     # -- how fast ----------------------------------------------------------------------------------------------------
 
@@ -77,18 +98,15 @@ class PollingPolicy:
     longest_sleep_seconds: float = 0.5
     """How long a caller that was cancelled may still sleep."""
 
-    @property
-    def first_interval_seconds(self) -> float:
-        """The interval of the first 30 s."""
-        return self.least_lateness_seconds - 2 * self.answer_seconds
-
-    def interval(self, waited_seconds: float, fixed_seconds: float | None = None) -> float:
+    def interval(self, waited_seconds: float, fixed_seconds: float | None = None, *, is_crowded: bool = False) -> float:
         """Return the longest pause, in seconds, before the next poll, for a wait that has lasted `waited_seconds`."""
         if fixed_seconds is not None:
             return fixed_seconds
+        lateness = self.crowd_lateness_seconds if is_crowded else self.least_lateness_seconds
+        first = lateness - 2 * self.answer_seconds
         # What the last poll saw is as old as it lasted; an end right after it may be a tenth of its own time late.
         fraction = self.lateness_fraction * (waited_seconds - self.answer_seconds) - 2 * self.answer_seconds
-        return min(self.longest_interval_seconds, max(self.first_interval_seconds, fraction))
+        return min(self.longest_interval_seconds, max(first, fraction))
 
     def jittered(self, interval_seconds: float, rng: random.Random) -> float:
         """Return the interval less a random part of it, so that no promise on lateness is broken."""

@@ -8,17 +8,20 @@ callables.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from lmconv_resource.models import ConversionTask
+from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.polling import clock as clocks
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher, GetTask, ListPages, Run
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS, PollingPolicy
-from lmconv_resource.polling.wait import Wait
+from lmconv_resource.polling.wait import Wait, to_long_text, to_unknown_status_text
+
+log = logging.getLogger(__name__)
 
 Report = Callable[[Wait, float], None]
 """Shows a wait to the user at the given moment; called from the waiting thread."""
@@ -29,7 +32,7 @@ class Poller:
 
     Args:
         get_task: gets one task.
-        list_pages: lists the tasks in progress; None where there is no such call.
+        list_pages: lists the tasks of a status; None where there is no such call.
         acquire: blocks until a call may start; `get_task` and the first page of `list_pages` do not wait again.
         policy: when, how many together, how patient.
         on_note: told, once each, what the user should know of the polling itself.
@@ -45,7 +48,7 @@ class Poller:
         acquire: Callable[[], None] = lambda: None,
         policy: PollingPolicy = PollingPolicy(),  # noqa: B008 -- frozen
         on_note: Callable[[str], None] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.now,
         rng: random.Random | None = None,
     ) -> None:
         self._dispatcher = Dispatcher(
@@ -70,8 +73,20 @@ class Poller:
         report: Report,
         timeout_seconds: float = DEFAULT_DEADLINE_SECONDS,
         poll_interval_seconds: float | None = None,
+        report_seconds: float | None = None,
+        on_notice: Callable[[str], None] | None = None,
     ) -> ConversionTask:
         """Block until the task has ended, and return it as it was last seen, SUCCEEDED or FAILED.
+
+        Args:
+            task_id: the task's id.
+            region: where it is.
+            cancellation: ends the wait when it is set.
+            report: shows the wait; called when its status changes, and at the latest every `report_seconds`.
+            timeout_seconds: how long it may take.
+            poll_interval_seconds: a constant interval in place of the policy's.
+            report_seconds: in place of the policy's.
+            on_notice: told, once each, what is odd about the task: it takes long, its status is an unknown one.
 
         Raises:
             WaitError: it did not end within `timeout_seconds`, the wait was cancelled, or every poll failed for five
@@ -85,12 +100,15 @@ class Poller:
         try:
             if not cancellation.is_set:
                 self._start_thread()
-            return self._block(wait, cancellation, report)
+            notices = _Notices(wait, on_notice or log.warning)
+            return self._block(wait, cancellation, report, report_seconds or self._policy.report_seconds, notices)
         finally:
             unsubscribe()
             self._dispatcher.remove(wait)
 
-    def _block(self, wait: Wait, cancellation: Cancellation, report: Report) -> ConversionTask:
+    def _block(
+        self, wait: Wait, cancellation: Cancellation, report: Report, report_seconds: float, notices: _Notices
+    ) -> ConversionTask:
         # A poll may have come before this; what it saw has not been reported.
         reported_key, reported_at = None, wait.started
         while True:
@@ -103,15 +121,21 @@ class Poller:
                 raise wait.outcome
             if cancellation.reason is not None:
                 raise wait.to_interrupted_error(cancellation.reason, now)
-            limit = wait.limit
-            if now >= limit:
+            if cancellation.is_expired and not wait.in_flight:
                 raise wait.to_timeout_error(now)
+            if now >= wait.limit and not self._dispatcher.owes_poll(wait):
+                raise wait.to_limit_error(now)
             status_key = wait.status_key
-            if status_key != reported_key or now >= reported_at + self._policy.report_seconds:
+            if status_key != reported_key or now >= reported_at + report_seconds:
                 report(wait, now)
                 reported_key, reported_at = status_key, now
-            pause = min(limit, reported_at + self._policy.report_seconds) - now
-            wait.changed.wait(max(0.0, pause))
+            notices.give(now)
+            # Past its limit it waits for the poll that it is owed.
+            limit = wait.limit if now < wait.limit else now + 1.0
+            pause = min(limit, reported_at + report_seconds) - now
+            # A poll that is under way at the deadline still counts.
+            until = pause if cancellation.is_expired else cancellation.remaining(pause)
+            wait.changed.wait(max(0.0, min(pause, until)))
 
     def _start_thread(self) -> None:
         with self._dispatcher.changed:
@@ -146,3 +170,26 @@ class Poller:
                 waits = dispatcher.waits
             dispatcher.record_all(waits, bug)
             raise
+
+
+class _Notices:
+    """What is said once of a wait."""
+
+    def __init__(self, wait: Wait, say: Callable[[str], None]) -> None:
+        self._wait = wait
+        self._say = say
+        self._is_long = False
+        self._unknown: set[str] = set()
+
+    def give(self, now: float) -> None:
+        """Say what has become true."""
+        task = self._wait.task
+        if task is None:
+            return
+        if task.unknown_status and task.unknown_status not in self._unknown:
+            self._unknown.add(task.unknown_status)
+            self._say(to_unknown_status_text(self._wait, task.unknown_status))
+        is_long = task.status is TaskStatus.IN_PROGRESS and self._wait.waited(now) >= self._wait.policy.long_seconds
+        if is_long and not self._is_long:
+            self._is_long = True
+            self._say(to_long_text(self._wait))

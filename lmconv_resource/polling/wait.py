@@ -13,7 +13,10 @@ from lmconv_resource.errors import (
     GET_ACTION,
     UNREADABLE_REMEDY,
     WAIT_ACTION,
+    ClockSkewError,
+    LicenseConversionError,
     Subject,
+    TaskNotFoundError,
     ThrottledError,
     TransientError,
     WaitError,
@@ -40,9 +43,15 @@ class Wait:
     interval: float = 0.0
     """The longest pause that the policy allowed before the next poll; 0 where something else set the pause."""
     task: ConversionTask | None = None
-    fault: TransientError | None = None
+    fault: LicenseConversionError | None = None
     faults: int = 0
     failing_since: float | None = None
+    asked_since: float | None = None
+    """When the first poll began."""
+    is_answered: bool = False
+    """Whether AWS has answered, by the task's status or by asking to slow down."""
+    late_limit: float = float("-inf")
+    """Until when the one poll may last that makes up for those which the machine slept through."""
     dispatched: bool = False
     """A poll is due and queued, or under way."""
     in_flight: bool = False
@@ -57,8 +66,23 @@ class Wait:
 
     @property
     def limit(self) -> float:
-        """When it ends if nothing is seen any more: at its deadline, or when the poll then under way must be over."""
-        return self.deadline + (self.policy.request_grace_seconds if self.in_flight else 0)
+        """When it ends if nothing is seen any more.
+
+        That is at its deadline or when the poll then under way must be over, and sooner where AWS was never reached.
+        """
+        limit = max(self.late_limit, self.deadline + (self.policy.request_grace_seconds if self.in_flight else 0))
+        if self.fault is not None and self.failing_since is not None and not self.is_answered:
+            return min(limit, self.failing_since + self._fault_budget)
+        return limit
+
+    @property
+    def _last_poll(self) -> float:
+        return self.deadline - self.policy.last_poll_seconds
+
+    @property
+    def is_poll_owed(self) -> bool:
+        """Whether a poll that was planned in time has not been dispatched; past the deadline only after a sleep."""
+        return self.wants_poll and self.next_poll <= self._last_poll
 
     @property
     def status_key(self) -> tuple[object, ...] | None:
@@ -66,7 +90,7 @@ class Wait:
         task = self.task
         if task is None and self.fault is None:
             return None
-        return (task and task.status, task and task.status_message, self.fault and self.fault.reason)
+        return (task and task.status_text, task and task.status_message, self.fault and self.fault.reason)
 
     def is_near(self, now: float) -> bool:
         """Return whether it may be polled already, to share a list with others."""
@@ -74,7 +98,21 @@ class Wait:
 
     def is_too_late(self, now: float) -> bool:
         """Return whether a poll begun now would end beyond the deadline. The first poll is never too late."""
-        return self.task is not None and now > self.deadline - self.policy.last_poll_seconds
+        return self.task is not None and now > max(self._last_poll, self.late_limit)
+
+    def on_dispatched(self, now: float) -> None:
+        """Note that the poll that is due has been queued, and make up for a time that the machine slept."""
+        if now > self._last_poll and self.is_poll_owed:
+            self.late_limit = now + self.policy.request_grace_seconds
+        late_seconds = now - self.next_poll
+        if self.failing_since is not None and late_seconds > self.policy.oversleep_seconds:
+            self.failing_since += late_seconds
+        self.dispatched = True
+
+    def on_poll(self, now: float) -> None:
+        """Note that a call is under way that may tell how the task is."""
+        self.dispatched = self.in_flight = True
+        self.asked_since = now if self.asked_since is None else self.asked_since
 
     def stop_polling(self) -> None:
         """Plan no poll any more: only the deadline is left."""
@@ -86,48 +124,67 @@ class Wait:
         """Return the seconds since the wait began."""
         return now - self.started
 
-    def record(self, result: ConversionTask | BaseException, now: float, rng: random.Random) -> None:
-        """Record what a poll returned or raised, and plan the next one or end the wait."""
-        if isinstance(result, ConversionTask) and result.status is None:
+    def record(
+        self, result: ConversionTask | BaseException, now: float, rng: random.Random, *, is_crowded: bool = False
+    ) -> None:
+        """Record what a poll returned or raised, and plan the next one or end the wait. An outcome stays."""
+        if self.outcome is None:
+            self._record(result, now, rng, is_crowded)
+        self.dispatched = self.in_flight = False
+
+    def _record(self, result: ConversionTask | BaseException, now: float, rng: random.Random, is_crowded: bool) -> None:
+        if isinstance(result, ConversionTask) and result.status_text is None:
             subject = Subject(GET_ACTION, self.task_id, self.region)
             result = TransientError(subject, "the answer has no status", UNREADABLE_REMEDY)
         if isinstance(result, ConversionTask):
-            self._record_task(result, now, rng)
-        elif isinstance(result, TransientError):
+            self._record_task(result, now, rng, is_crowded)
+        elif isinstance(result, ThrottledError):
+            # The rate limiter slows all calls down; this wait only keeps its place in the queue.
+            self.fault, self.is_answered = result, True
+            self._plan(now, 0.0)
+        elif isinstance(result, ClockSkewError) and self.task is None:
+            self.outcome = result
+        elif isinstance(result, (TransientError, TaskNotFoundError)):
             self._record_fault(result, now, rng)
         else:
             self.outcome = result
-        self.dispatched = self.in_flight = False
 
-    def _record_task(self, task: ConversionTask, now: float, rng: random.Random) -> None:
-        self.task, self.fault, self.faults, self.failing_since = task, None, 0, None
+    def _record_task(self, task: ConversionTask, now: float, rng: random.Random, is_crowded: bool) -> None:
+        self.task, self.fault, self.faults, self.failing_since, self.is_answered = task, None, 0, None, True
         if task.is_complete:
             self.outcome = task
             return
-        interval = self.policy.interval(self.waited(now), self.poll_interval_seconds)
+        interval = self.policy.interval(self.waited(now), self.poll_interval_seconds, is_crowded=is_crowded)
         if self.poll_interval_seconds is not None:
             self._plan(now, interval)
             return
         self.interval = interval
         self._plan(now, self.policy.jittered(interval, rng))
 
-    def _record_fault(self, fault: TransientError, now: float, rng: random.Random) -> None:
+    def _record_fault(self, fault: TransientError | TaskNotFoundError, now: float, rng: random.Random) -> None:
         self.fault = fault
-        if isinstance(fault, ThrottledError):
-            # The rate limiter slows all calls down; this wait only keeps its place in the queue.
-            self._plan(now, 0.0)
-            return
         self.faults += 1
-        self.failing_since = now if self.failing_since is None else self.failing_since
-        failing_seconds = now - self.failing_since
-        if failing_seconds >= self.policy.fault_budget_seconds:
-            self.outcome = self._to_fault_error(fault, failing_seconds)
+        if self.failing_since is None:
+            # A first call that hangs has failed all the while.
+            self.failing_since = now if self.is_answered or self.asked_since is None else self.asked_since
+        end = self.failing_since + self._fault_budget
+        if now >= end:
+            self.outcome = self.to_fault_error(now)
             return
-        self._plan(now, self.policy.fault_interval(self.faults, rng))
+        # However long the pauses have grown, there is a last poll just before the end.
+        last = end - self.policy.last_poll_seconds
+        self._plan(now, min(self.policy.fault_interval(self.faults, rng), (last if now < last else end) - now))
+
+    @property
+    def _fault_budget(self) -> float:
+        """For how long the present fault is carried, from `failing_since` on."""
+        if self.task is None and isinstance(self.fault, TaskNotFoundError):
+            return self.policy.hidden_seconds
+        return self.policy.fault_budget_seconds if self.is_answered else self.policy.first_answer_seconds
 
     def _plan(self, now: float, pause: float) -> None:
         """Plan the next poll; the last one early enough to end before the deadline, and none beyond it."""
-        last = self.deadline - self.policy.last_poll_seconds
+        last = self._last_poll
         if now + pause > last and last - now < self.policy.last_poll_seconds / 2:
             self.outcome = self.to_timeout_error(now)
             return
@@ -135,47 +192,89 @@ class Wait:
 
     # -- the errors that it ends in ----------------------------------------------------------------------------------
 
+    def to_limit_error(self, now: float) -> BaseException:
+        """Return what a wait ends in at its limit."""
+        return self.to_timeout_error(now) if now >= max(self.deadline, self.late_limit) else self.to_fault_error(now)
+
     def to_timeout_error(self, now: float) -> WaitError:
         """Return what a wait ends in whose deadline has passed."""
         reason = f"it did not end within {to_duration_text(self.waited(now))} ({self._last_seen})"
-        return self._to_error(reason, f"{WaitError.remedy}; custom_timeouts sets how long to wait")
+        return self._to_error(reason, f"{self._goes_on}; custom_timeouts sets how long to wait")
 
     def to_interrupted_error(self, why: str, now: float) -> WaitError:
         """Return what a wait ends in that was cancelled."""
-        return self._to_error(f"{why} after {to_duration_text(self.waited(now))} ({self._last_seen})")
+        reason = f"{why} after {to_duration_text(self.waited(now))} ({self._last_seen})"
+        return self._to_error(reason, self._goes_on)
 
-    def _to_fault_error(self, fault: TransientError, failing_seconds: float) -> WaitError:
+    def to_fault_error(self, now: float) -> LicenseConversionError:
+        """Return what a wait ends in whose polls have failed for too long."""
+        fault, since = self.fault, self.failing_since
+        if fault is None or since is None:
+            return self.to_timeout_error(now)
+        if self.task is None and isinstance(fault, TaskNotFoundError):
+            return fault
         return self._to_error(
-            f"every look has failed for {to_duration_text(failing_seconds)}, "
+            f"every look has failed for {to_duration_text(now - since)}, "
             f"the last because {fault.reason} ({self._last_seen})",
-            f"{fault.remedy}; the conversion goes on in AWS",
+            f"{fault.remedy}; the conversion goes on in AWS" if self.task else fault.remedy,
         )
 
-    def _to_error(self, reason: str, remedy: str | None = None) -> WaitError:
+    def _to_error(self, reason: str, remedy: str) -> WaitError:
         return WaitError(Subject(WAIT_ACTION, self.task_id, self.region), reason, remedy, task=self.task)
+
+    @property
+    def _goes_on(self) -> str:
+        # Nothing is claimed of a task that was never seen.
+        return WaitError.remedy if self.task else "Run `pulumi up` again to wait for it"
 
     @property
     def _last_seen(self) -> str:
         task = self.task
         if task is None:
             return "it was not seen yet"
-        status = task.status.value if task.status else "no status"
+        status = task.status_text
         return f"last seen {status}: {task.status_message}" if task.status_message else f"last seen {status}"
 
 
+_SHORT_QUEUE_SECONDS = 2.0
+"""A poll that is queued for less is not worth a word on the row."""
+
+
 def to_wait_text(wait: Wait, now: float) -> str:
-    """Return how a wait goes: `lct-… IN_PROGRESS for 3m20s, next look in 20s: <StatusMessage>`."""
-    if wait.task and wait.task.status and wait.task.is_complete:
-        took = wait.task.duration_seconds
+    """Return how a wait goes: `IN_PROGRESS 3m20s · <StatusMessage> · lct-…`, or `SUCCEEDED after 42m10s · lct-…`.
+
+    What changes comes first, for a row is cut off at its end; while something hinders the wait, that comes before it.
+    """
+    task = wait.task
+    if task and task.status and task.is_complete:
+        took = task.duration_seconds
         seconds = wait.waited(now) if took is None else took
-        return f"{wait.task_id} {wait.task.status.value} after {to_duration_text(seconds)}"
-    status = wait.task.status.value if wait.task and wait.task.status else "not seen yet"
-    following = (
-        "looking now" if wait.dispatched else f"next look in {to_duration_text(max(1, round(wait.next_poll - now)))}"
-    )
-    text = f"{wait.task_id} {status} for {to_duration_text(wait.waited(now))}, {following}"
+        return f"{task.status.value} after {to_duration_text(seconds)} · {wait.task_id}"
+    parts = [f"{(task and task.status_text) or 'not seen yet'} {to_duration_text(wait.waited(now))}"]
+    queued_seconds = now - wait.next_poll if wait.dispatched and not wait.in_flight else 0.0
     if wait.fault is not None:
         since = "" if wait.failing_since is None else f" (for {to_duration_text(now - wait.failing_since)})"
-        return f"{text}; the last look failed{since}: {wait.fault.reason}"
-    message = wait.task.status_message if wait.task else None
-    return f"{text}: {to_one_line(message)}" if message else text
+        parts.insert(0, f"check failed{since}: {wait.fault.reason}")
+    elif queued_seconds >= _SHORT_QUEUE_SECONDS:
+        parts.insert(0, f"queued for {to_duration_text(queued_seconds)}")
+    elif task and task.status_message:
+        parts.append(to_one_line(task.status_message))
+    return " · ".join([*parts, wait.task_id])
+
+
+def to_long_text(wait: Wait) -> str:
+    """Return what is said once of a conversion that has been waited for unusually long."""
+    return (
+        f"{wait.task_id} is waited for since {to_duration_text(wait.policy.long_seconds)}, and most conversions take "
+        f"minutes. What it is doing: the executions on its instance in Systems Manager, Automation, and its entry in "
+        f"the License Manager console."
+    )
+
+
+def to_unknown_status_text(wait: Wait, status: str) -> str:
+    """Return what is said once of a task with a status that is none of those that AWS publishes."""
+    return (
+        f"{wait.task_id} has the status {status!r}, which is none of IN_PROGRESS, SUCCEEDED and FAILED: whether it "
+        f"goes on can't be told, and it is waited for to the deadline. Upgrade lmconv-resource if there is a newer "
+        f"version."
+    )

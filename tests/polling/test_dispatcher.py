@@ -13,6 +13,7 @@ from support.service import FEW, REGION, Service
 from lmconv_resource.errors import (
     LIST_ACTION,
     AccessDeniedError,
+    ClockSkewError,
     EndpointUnreachableError,
     LicenseConversionError,
     Subject,
@@ -104,15 +105,16 @@ def test_few_tasks_are_got_one_by_one() -> None:
 
 
 def test_many_tasks_share_one_list() -> None:
-    """A hundred waits cost about what one costs, and each still ends by a poll of its own."""
+    """A hundred waits cost about what one costs, and their ends in the same second cost a list of what has ended."""
     service = Service()
     dispatcher, waits = begin(service, 100, seconds=600.0)
 
     service.run(dispatcher, ended(waits))
 
     assert all(isinstance(w.outcome, ConversionTask) and w.outcome.is_complete for w in waits)
-    assert service.calls["get"] == 100
+    assert service.calls["get"] == 0
     assert service.calls["list"] < 60
+    assert service.listed[TaskStatus.SUCCEEDED] == 1
 
 
 def test_a_list_of_many_pages_is_used_only_where_it_saves() -> None:
@@ -183,15 +185,9 @@ def test_faults_for_five_minutes_end_the_wait_with_the_last_task_seen() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        AccessDeniedError(SUBJECT, "no"),
-        TaskNotFoundError(SUBJECT, "no"),
-    ],
-)
+@pytest.mark.parametrize("refusal", [AccessDeniedError(SUBJECT, "no"), ClockSkewError(SUBJECT, "too late")])
 def test_refusals_end_the_wait_at_once(refusal: LicenseConversionError) -> None:
-    """What another try can't mend ends the wait after one call."""
+    """What another try can't mend ends the wait after one call, a clock that is wrong from the start too."""
     service = Service(faults=[refusal])
     dispatcher, (wait,) = begin(service)
 
@@ -271,13 +267,13 @@ def test_while_a_list_is_under_way_nothing_is_polled_twice() -> None:
     """A list serves all that there are; those that begin meanwhile are got, and make no second list."""
     service = Service(ends={f"lct-new{n}": 1e9 for n in range(FEW)})
 
-    def list_pages() -> Iterator[Mapping[str, ConversionTask]]:
+    def list_pages(status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[Mapping[str, ConversionTask]]:
         assert dispatcher.next_poll() is None
         assert all(wait.in_flight for wait in waits)
         for n in range(FEW):
             dispatcher.add(f"lct-new{n}", REGION, timeout_seconds=1e6)
         dispatcher.dispatch(lambda call: call())
-        yield from service.list_pages()
+        yield from service.list_pages(status)
 
     dispatcher, waits = begin(service, FEW + 1, seconds=1e9, list_pages=list_pages)
     dispatcher.dispatch(lambda call: call())
@@ -343,7 +339,7 @@ def test_polls_without_a_list_are_spread() -> None:
 def test_a_bug_while_listing_is_recorded_for_every_wait() -> None:
     """Whatever is wrong with the list, no wait hangs because of it."""
 
-    def broken() -> Iterator[Mapping[str, ConversionTask]]:
+    def broken(status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[Mapping[str, ConversionTask]]:
         raise ZeroDivisionError
 
     dispatcher, waits = begin(Service(), FEW + 2, list_pages=broken)
@@ -400,3 +396,223 @@ def test_a_poll_that_comes_too_late_hinders_no_other() -> None:
 
     assert waits[0].outcome is None
     assert dispatcher.next_poll() == waits[1].next_poll
+
+
+# -- ends that come together -------------------------------------------------------------------------------------------
+
+
+def test_no_list_is_ground_for_a_failure() -> None:
+    """Each task that FAILED is confirmed by a Get, though a list shows it as FAILED."""
+    service = Service(status=TaskStatus.FAILED)
+
+    def list_pages(status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[Mapping[str, ConversionTask]]:
+        service.calls["list"] += 1
+        yield {task_id: service.get_unseen(task_id) for task_id in service.ends}
+
+    dispatcher, waits = begin(service, 50, seconds=100.0, list_pages=list_pages)
+
+    service.run(dispatcher, ended(waits))
+
+    assert all(isinstance(wait.outcome, ConversionTask) for wait in waits)
+    assert service.calls["get"] == 50
+
+
+def test_a_long_list_of_ended_tasks_is_given_up() -> None:
+    """Where the ended tasks fill too many pages, each is polled by itself, and it is not tried again."""
+    service = Service(page_size=10, ends={f"lct-old{n}": -1.0 for n in range(10_000)})
+    dispatcher, waits = begin(service, 40, seconds=100.0)
+    service.run(dispatcher, ended(waits))
+    assert (service.listed[TaskStatus.SUCCEEDED], service.calls["get"]) == (10, 40)
+    for wait in waits:
+        dispatcher.remove(wait)
+
+    service.ends.update({f"lct-new{n}": service.now + 100.0 for n in range(40)})
+    waits = [dispatcher.add(f"lct-new{n}", REGION, timeout_seconds=1e6) for n in range(40)]
+    service.run(dispatcher, ended(waits))
+    assert service.listed[TaskStatus.SUCCEEDED] == 10
+
+
+def test_a_list_of_ended_tasks_that_fails_hinders_nobody() -> None:
+    """The tasks that it was to find are polled by themselves all the same."""
+    service = Service()
+
+    def list_pages(status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[Mapping[str, ConversionTask]]:
+        if status is TaskStatus.SUCCEEDED:
+            raise UNREACHABLE
+        yield from service.list_pages(status)
+
+    dispatcher, waits = begin(service, 10, seconds=100.0, list_pages=list_pages)
+
+    service.run(dispatcher, ended(waits))
+
+    assert [wait.fault for wait in waits] == [None] * 10
+    assert service.calls["get"] == 10
+
+
+def test_a_bug_while_listing_ended_tasks_is_recorded_for_those_that_it_was_to_find() -> None:
+    """It is shown, and none of them hangs."""
+    service = Service()
+
+    def list_pages(status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[Mapping[str, ConversionTask]]:
+        if status is TaskStatus.SUCCEEDED:
+            raise ZeroDivisionError
+        yield from service.list_pages(status)
+
+    dispatcher, waits = begin(service, 10, seconds=0.0, list_pages=list_pages)
+
+    with pytest.raises(ZeroDivisionError):
+        service.run(dispatcher, ended(waits))
+    assert all(isinstance(wait.outcome, ZeroDivisionError) for wait in waits)
+
+
+# -- what outlasts a wait, and what does not ---------------------------------------------------------------------------
+
+NOT_FOUND = TaskNotFoundError(SUBJECT, "AWS does not know it there (no)")
+SKEWED = ClockSkewError(SUBJECT, "Signature expired")
+
+
+@pytest.mark.parametrize("fault", [UNREACHABLE, NOT_FOUND, SKEWED])
+def test_what_passes_is_carried_once_the_task_was_seen(fault: Exception) -> None:
+    """For less than five minutes a lost network, a clock that jumped and a task that AWS forgets end no wait."""
+    service = Service(latency=0.1)
+    dispatcher, (wait,) = begin(service, seconds=2000.0)
+    service.run(dispatcher, 1000.0)
+    began = service.now
+    while service.now < began + 280:
+        service.faults = [fault]
+        service.run(dispatcher, lambda: not service.faults)
+        assert wait.outcome is None
+
+    service.run(dispatcher, ended([wait]))
+
+    assert isinstance(wait.outcome, ConversionTask)
+
+
+@pytest.mark.parametrize("fault", [NOT_FOUND, SKEWED])
+def test_what_does_not_pass_ends_the_wait_after_five_minutes(fault: LicenseConversionError) -> None:
+    """The error says for how long, why, and what was last seen."""
+    service = Service(faults=[None, *[fault] * 1000], latency=0.1)
+    dispatcher, (wait,) = begin(service, seconds=1e9)
+
+    service.run(dispatcher, ended([wait]))
+
+    assert isinstance(wait.outcome, WaitError)
+    assert 300 <= service.now <= 340
+    assert f"the last because {fault.reason} (last seen IN_PROGRESS). {fault.remedy}" in str(wait.outcome)
+
+
+def test_a_wait_that_never_reached_aws_ends_after_half_a_minute() -> None:
+    """A region that does not exist is no hiccup of five minutes; nothing is claimed of a task never seen."""
+    service = Service(faults=[UNREACHABLE] * 1000)
+    dispatcher, (wait,) = begin(service)
+
+    service.run(dispatcher, ended([wait]))
+
+    assert 29 <= service.now <= 30
+    assert str(wait.outcome) == (
+        "Waiting for license conversion task lct-000 in eu-west-1: every look has failed for 30s, the last because "
+        "nobody answers (it was not seen yet). Check the network, the proxy, the region and any endpoint setting, "
+        "then run `pulumi up` again."
+    )
+
+
+def test_aws_that_asks_to_slow_down_has_been_reached() -> None:
+    """Throttling is an answer: what goes wrong after it is carried for five minutes."""
+    service = Service(faults=[THROTTLED, *[UNREACHABLE] * 1000])
+    dispatcher, (wait,) = begin(service)
+
+    service.run(dispatcher, ended([wait]))
+
+    assert isinstance(wait.outcome, WaitError)
+    assert 300 <= service.now <= 330
+
+
+def test_a_task_that_aws_hides_is_looked_for() -> None:
+    """A task that has just started may be unknown for half a minute, alone and beside others."""
+    for count in (1, FEW + 1):
+        service = Service(hidden={"lct-000"})
+        dispatcher, waits = begin(service, count, seconds=100.0, get_task=service.get_shown)
+        service.run(dispatcher, 28.0)
+        assert waits[0].outcome is None
+        assert waits[0].fault is not None
+        service.hidden.clear()
+
+        service.run(dispatcher, ended(waits))
+
+        assert isinstance(waits[0].outcome, ConversionTask)
+
+
+def test_a_task_that_nobody_knows_is_an_error_after_half_a_minute() -> None:
+    """The error is the one that says to check the id."""
+    service = Service(hidden={"lct-000"})
+    dispatcher, (wait,) = begin(service, get_task=service.get_shown)
+
+    service.run(dispatcher, ended([wait]))
+
+    assert isinstance(wait.outcome, TaskNotFoundError)
+    assert 29 <= service.now <= 30
+
+
+def test_a_status_that_aws_does_not_publish_is_waited_for() -> None:
+    """Whether such a task goes on can't be told; when it ends in a word that is known, so does the wait."""
+    service = Service()
+
+    def get_task(task_id: str) -> ConversionTask:
+        if service.now < 500:
+            return ConversionTask(task_id, REGION, unknown_status="PAUSED")
+        return service.get_task(task_id)
+
+    dispatcher, (wait,) = begin(service, get_task=get_task, seconds=500.0)
+    service.run(dispatcher, 400.0)
+    assert (wait.outcome, wait.fault) == (None, None)
+    assert wait.status_key == ("PAUSED", None, None)
+
+    service.run(dispatcher, ended([wait]))
+
+    assert isinstance(wait.outcome, ConversionTask)
+
+
+# -- a machine that sleeps ---------------------------------------------------------------------------------------------
+
+
+def test_after_a_sleep_beyond_the_deadline_one_poll_is_made() -> None:
+    """What ended while the machine slept is a success, though the deadline passed meanwhile."""
+    service = Service()
+    dispatcher, (wait,) = begin(service, seconds=200.0, timeout_seconds=300.0)
+    service.run(dispatcher, 100.0)
+
+    service.now = 5000.0
+    assert wait.is_poll_owed
+    dispatcher.dispatch(lambda call: call())
+
+    assert isinstance(wait.outcome, ConversionTask)
+
+
+def test_after_a_sleep_beyond_the_deadline_one_poll_is_made_and_no_more() -> None:
+    """What still goes on after such a sleep has not ended within its time, and the error counts the sleep."""
+    service = Service()
+    dispatcher, (wait,) = begin(service, seconds=1e9, timeout_seconds=300.0)
+    service.run(dispatcher, 100.0)
+    calls = service.calls["get"]
+
+    service.now = 5000.0
+    dispatcher.dispatch(lambda call: call())
+
+    assert service.calls["get"] == calls + 1
+    assert isinstance(wait.outcome, WaitError)
+    assert "it did not end within 1h23m (last seen IN_PROGRESS)" in str(wait.outcome)
+
+
+def test_a_sleep_counts_for_no_fault() -> None:
+    """A wait that was failing when the machine fell asleep has its five minutes left when it wakes."""
+    service = Service(faults=[None, *[UNREACHABLE] * 3])
+    dispatcher, (wait,) = begin(service, seconds=1e4)
+    service.run(dispatcher, lambda: len(service.faults) == 1)
+
+    service.now += 3600.0
+    dispatcher.dispatch(lambda call: call())
+
+    assert wait.fault is UNREACHABLE
+    assert wait.outcome is None
+    service.run(dispatcher, ended([wait]))
+    assert isinstance(wait.outcome, ConversionTask)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from support.service import FEW, REGION, Service
 
-from lmconv_resource.errors import WaitError
+from lmconv_resource.errors import EndpointUnreachableError, Subject, WaitError
 from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.polling import clock as clocks
 from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.wait import Wait
 
@@ -289,3 +293,120 @@ def test_a_poll_that_outlives_its_wait_loses_no_later_ones() -> None:
             threading.Event().wait(0.01)
         starts.release(100)
         assert all(done.result(timeout=10).is_complete for done in waiting)
+
+
+# -- what is said meanwhile --------------------------------------------------------------------------------------------
+
+
+def wait_until(cancellation: Cancellation, get_task: Callable[[str], ConversionTask], **options: Any) -> list[float]:
+    """Wait until `cancellation` is set, and return when the wait was reported, in seconds since it began."""
+    reports: list[float] = []
+
+    def report(wait: Wait, now: float) -> None:
+        reports.append(wait.waited(now))
+        if len(reports) == 3:
+            cancellation.set("three reports")
+
+    with pytest.raises(WaitError):
+        Poller(get_task, None, policy=options.pop("policy", PollingPolicy())).wait_for_task(
+            "lct-000", REGION, cancellation=cancellation, report=report, timeout_seconds=1e6, **options
+        )
+    return reports
+
+
+def test_a_wait_is_reported_again_while_nothing_changes() -> None:
+    """The row does not go stale: it is renewed as often as the caller says."""
+    service = Service(ends={"lct-000": 1e9})
+
+    reports = wait_until(Cancellation(), service.get_task, report_seconds=0.1, poll_interval_seconds=60.0)
+
+    assert [round(seconds, 1) for seconds in reports] == pytest.approx([0, 0.1, 0.2], abs=0.1)
+
+
+def test_a_long_conversion_is_remarked_on_once() -> None:
+    """Whoever waits unusually long is told where to look, one time, and not sooner."""
+    notices: list[float] = []
+    began = time.monotonic()
+    service = Service(ends={"lct-000": 1e9})
+
+    wait_until(
+        Cancellation(),
+        service.get_task,
+        policy=PollingPolicy(long_seconds=0.2),
+        report_seconds=0.15,
+        on_notice=lambda text: notices.append(time.monotonic() - began),
+    )
+
+    assert len(notices) == 1
+    assert notices[0] >= 0.2
+
+
+def test_an_unknown_status_is_remarked_on_once() -> None:
+    """The user is told that the wait goes on for want of knowing better."""
+    notices: list[str] = []
+
+    def get_task(task_id: str) -> ConversionTask:
+        return ConversionTask(task_id, REGION, unknown_status="PAUSED")
+
+    wait_until(Cancellation(), get_task, report_seconds=0.05, poll_interval_seconds=0.02, on_notice=notices.append)
+
+    assert len(notices) == 1
+    assert notices[0].startswith("lct-000 has the status 'PAUSED', which is none of IN_PROGRESS, SUCCEEDED and FAILED")
+
+
+def test_a_first_call_that_hangs_is_given_up_in_time() -> None:
+    """Half a minute without one answer ends the wait, though a call is under way at that moment."""
+    policy = PollingPolicy(first_answer_seconds=0.5, last_poll_seconds=0.1)
+    release, calls = threading.Event(), list[str]()
+
+    def get_task(task_id: str) -> ConversionTask:
+        calls.append(task_id)
+        if len(calls) > 1:
+            release.wait(10)
+        raise EndpointUnreachableError(Subject(task_id=task_id, region=REGION), "nobody answers")
+
+    began = time.monotonic()
+    with pytest.raises(WaitError, match="the last because nobody answers"):
+        Poller(get_task, None, policy=policy).wait_for_task(
+            "lct-000", REGION, cancellation=Cancellation(), report=nothing
+        )
+    release.set()
+    assert time.monotonic() - began < 5
+
+
+def test_a_wait_that_slept_beyond_its_deadline_asks_once_more() -> None:
+    """The waiting thread may wake first: it lets the poll be made that is owed, and then decides."""
+    asleep = [0.0]
+    service = Service(ends={"lct-000": 1e9})
+
+    def report(wait: Wait, now: float) -> None:
+        service.ends["lct-000"] = 0.0
+        asleep[0] = 5000.0
+
+    task = Poller(service.get_task, None, clock=lambda: time.monotonic() + asleep[0]).wait_for_task(
+        "lct-000",
+        REGION,
+        cancellation=Cancellation(),
+        report=report,
+        timeout_seconds=1000.0,
+        poll_interval_seconds=300.0,
+        report_seconds=0.05,
+    )
+
+    assert task.status is TaskStatus.SUCCEEDED
+
+
+def test_a_cancellation_that_expires_ends_the_wait() -> None:
+    """The deadline of the operation ends its wait like the wait's own."""
+    cancellation = Cancellation(deadline=time.monotonic() + 0.1)
+    service = Service(ends={"lct-000": 1e9})
+
+    with pytest.raises(WaitError, match="it did not end within"):
+        Poller(service.get_task, None).wait_for_task("lct-000", REGION, cancellation=cancellation, report=nothing)
+
+
+def test_the_clock_goes_on() -> None:
+    """The clock of waits is one that nobody sets, in seconds."""
+    first = clocks.now()
+    time.sleep(0.01)
+    assert 0.01 <= clocks.now() - first < 5

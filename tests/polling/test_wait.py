@@ -11,7 +11,7 @@ import pytest
 from lmconv_resource.errors import EndpointUnreachableError, Subject, ThrottledError, TransientError, WaitError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.polling.wait import Wait, to_wait_text
+from lmconv_resource.polling.wait import Wait, to_long_text, to_wait_text
 
 REGION = "eu-west-1"
 POLICY = PollingPolicy()
@@ -115,6 +115,7 @@ def test_no_poll_would_end_before_the_deadline() -> None:
 def test_faults_are_counted_in_a_row_and_forgotten_by_a_good_answer() -> None:
     """Five minutes count from the first fault since the last good answer."""
     wait = make()
+    wait.record(RUNNING, 1000.0, RNG)
     wait.record(UNREACHABLE, 1000.0, RNG)
     wait.record(UNREACHABLE, 1100.0, RNG)
     assert (wait.faults, wait.failing_since, wait.fault) == (2, 1000.0, UNREACHABLE)
@@ -193,34 +194,28 @@ def make_wait(**members: Any) -> Wait:
 @pytest.mark.parametrize(
     ("members", "text"),
     [
-        ({}, "lct-1 not seen yet for 3m20s, next look in 20s"),
-        ({"dispatched": True}, "lct-1 not seen yet for 3m20s, looking now"),
-        ({"task": make_task(None)}, "lct-1 not seen yet for 3m20s, next look in 20s"),
-        ({"task": make_task("IN_PROGRESS")}, "lct-1 IN_PROGRESS for 3m20s, next look in 20s"),
+        ({}, "not seen yet 3m20s · lct-1"),
+        ({"task": make_task(None)}, "not seen yet 3m20s · lct-1"),
+        ({"task": make_task("IN_PROGRESS")}, "IN_PROGRESS 3m20s · lct-1"),
         (
             {"task": make_task("IN_PROGRESS", "converting\n  step 2 ")},
-            "lct-1 IN_PROGRESS for 3m20s, next look in 20s: converting step 2",
+            "IN_PROGRESS 3m20s · converting step 2 · lct-1",
         ),
-        (
-            {"task": make_task("IN_PROGRESS", "converting"), "dispatched": True},
-            "lct-1 IN_PROGRESS for 3m20s, looking now: converting",
-        ),
-        ({"task": make_task("IN_PROGRESS"), "next_poll": 1100.0}, "lct-1 IN_PROGRESS for 3m20s, next look in 1s"),
-        ({"task": make_task("SUCCEEDED", "done", 2530)}, "lct-1 SUCCEEDED after 42m10s"),
-        ({"task": make_task("FAILED", "no")}, "lct-1 FAILED after 3m20s"),
+        ({"task": make_task("SUCCEEDED", "done", 2530)}, "SUCCEEDED after 42m10s · lct-1"),
+        ({"task": make_task("FAILED", "no")}, "FAILED after 3m20s · lct-1"),
     ],
 )
 def test_how_a_wait_goes(members: dict[str, Any], text: str) -> None:
-    """A wait is one line: id, status, time waited, next look and AWS's message; at its end, AWS's own duration."""
+    """A wait is one line: status, time waited, AWS's message, id; at its end, AWS's own duration."""
     assert to_wait_text(make_wait(**members), 1200.0) == text
 
 
 def test_a_fault_is_shown() -> None:
-    """A poll that failed is on the row in place of AWS's message, with how long it has been so."""
+    """A poll that failed is on the row first, with how long it has been so, in place of AWS's message."""
     fault = TransientError(SUBJECT, "the answer\ncan't be read")
     wait = make_wait(task=make_task("IN_PROGRESS", "converting"), fault=fault, failing_since=1110.0)
     assert to_wait_text(wait, 1200.0) == (
-        "lct-1 IN_PROGRESS for 3m20s, next look in 20s; the last look failed (for 1m30s): the answer can't be read"
+        "check failed (for 1m30s): the answer can't be read · IN_PROGRESS 3m20s · lct-1"
     )
 
 
@@ -228,5 +223,54 @@ def test_throttling_is_shown() -> None:
     """AWS asking to slow down is said too; it is no fault whose time is counted."""
     fault = ThrottledError(SUBJECT, "AWS asks to slow down (Throttling: Rate)")
     assert to_wait_text(make_wait(fault=fault, dispatched=True), 1200.0) == (
-        "lct-1 not seen yet for 3m20s, looking now; the last look failed: AWS asks to slow down (Throttling: Rate)"
+        "check failed: AWS asks to slow down (Throttling: Rate) · not seen yet 3m20s · lct-1"
     )
+
+
+@pytest.mark.parametrize(
+    ("members", "first"),
+    [
+        ({"dispatched": True, "next_poll": 1195.0}, "queued for 5s · IN_PROGRESS 3m20s"),
+        ({"dispatched": True, "next_poll": 1199.0}, "IN_PROGRESS 3m20s · converting"),
+        ({"dispatched": True, "in_flight": True, "next_poll": 1195.0}, "IN_PROGRESS 3m20s · converting"),
+        ({"next_poll": 1195.0}, "IN_PROGRESS 3m20s · converting"),
+    ],
+)
+def test_a_poll_that_queues_is_shown(members: dict[str, Any], first: str) -> None:
+    """Where many calls come before its own for some time, the row says so first."""
+    wait = make_wait(task=make_task("IN_PROGRESS", "converting"), **members)
+    assert to_wait_text(wait, 1200.0) == f"{first} · lct-1"
+
+
+def test_what_is_said_of_a_long_conversion() -> None:
+    """It says since when, that this is unusual, and where to look."""
+    assert to_long_text(make_wait()) == (
+        "lct-1 is waited for since 15m00s, and most conversions take minutes. What it is doing: the executions on its "
+        "instance in Systems Manager, Automation, and its entry in the License Manager console."
+    )
+
+
+def test_an_unknown_status_is_on_the_row() -> None:
+    """The row shows AWS's word as it is."""
+    task = ConversionTask("lct-1", REGION, unknown_status="PAUSED")
+    assert to_wait_text(make_wait(task=task), 1200.0) == "PAUSED 3m20s · lct-1"
+
+
+def test_an_outcome_stays() -> None:
+    """A poll that was under way while a list told the end changes nothing any more."""
+    wait = make()
+    ended = ConversionTask("lct-1", REGION, status=TaskStatus.SUCCEEDED)
+    wait.record(ended, 1001.0, RNG)
+
+    wait.record(UNREACHABLE, 1e6, RNG)
+
+    assert (wait.outcome, wait.fault) == (ended, None)
+
+
+@pytest.mark.parametrize("now", [1000.0, 1e6])
+def test_nothing_is_claimed_of_a_task_that_was_never_seen(now: float) -> None:
+    """Neither an interrupted wait nor one past its deadline says that a conversion goes on in AWS."""
+    wait = make()
+    for error in (wait.to_interrupted_error("the update was cancelled", now), wait.to_timeout_error(now)):
+        assert "(it was not seen yet). Run `pulumi up` again to wait for it" in str(error)
+        assert "goes on in AWS" not in str(error)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from lmconv_resource.errors import Subject, TaskNotFoundError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import PollingPolicy
@@ -30,6 +31,7 @@ class Service:
     """Tasks that no list shows."""
     page_size: int = 100
     calls: Counter[str] = field(default_factory=Counter)
+    listed: Counter[TaskStatus] = field(default_factory=Counter)
     polls: list[tuple[float, str]] = field(default_factory=list)
     latency: float = 0.0
 
@@ -43,11 +45,22 @@ class Service:
             raise fault
         return self._see(task_id)
 
-    def list_pages(self) -> Iterator[Mapping[str, ConversionTask]]:
-        """Return the tasks in progress by pages, or raise the next fault of the list."""
-        running = [i for i, end in self.ends.items() if self.now < end and i not in self.hidden]
+    def get_shown(self, task_id: str) -> ConversionTask:
+        """Return one task unless it is hidden: to AWS it is not there then."""
+        if task_id in self.hidden:
+            raise TaskNotFoundError(Subject(task_id=task_id, region=REGION), "AWS does not know it there (no)")
+        return self.get_task(task_id)
+
+    def get_unseen(self, task_id: str) -> ConversionTask:
+        """Return one task without counting a call."""
+        return self._see(task_id)
+
+    def list_pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[Mapping[str, ConversionTask]]:
+        """Return the tasks of a status by pages, or raise the next fault of the list."""
+        running = [i for i in self.ends if self._see(i).status is status and i not in self.hidden]
         for start in range(0, max(1, len(running)), self.page_size):
             self.calls["list"] += 1
+            self.listed[status] += 1
             fault = self.list_faults.pop(0) if self.list_faults else None
             if fault:
                 raise fault

@@ -191,12 +191,12 @@ class Service:
         self._answer("get")
         return seen
 
-    def list_page(self, position: int) -> tuple[dict[str, ConversionTask], int | None]:
-        """Return the page of tasks in progress that begins at a position, and where the next one begins."""
+    def list_page(self, position: int, is_running: bool) -> tuple[dict[str, ConversionTask], int | None]:
+        """Return the page of running or ended tasks that begins at a position, and where the next one begins."""
         page: dict[str, ConversionTask] = {}
         following = None
         for number, task_id in enumerate(itertools.islice(self.ends, position, None), position):
-            if self.is_running(task_id):
+            if self.is_running(task_id) is is_running:
                 if len(page) == self._page_size:
                     following = number
                     break
@@ -229,15 +229,17 @@ class Waits:
         simulation: what they run on.
         service: what they ask.
         seed: of the jitter.
+        policy: when to poll.
     """
 
-    def __init__(self, simulation: Simulation, service: Service, seed: int = 0) -> None:
+    def __init__(self, simulation: Simulation, service: Service, seed: int = 0, policy: PollingPolicy = POLICY) -> None:
         rng = random.Random(seed)  # noqa: S311 -- jitter, not cryptography
         self._limiter = _QueuedLimiter(simulation, rng)
         self.dispatcher = Dispatcher(
             lambda task_id: self._call(lambda: service.get(task_id)),
             self._list_pages,
             acquire=self._limiter.acquire,
+            policy=policy,
             on_note=lambda _: None,
             clock=simulation.clock,
             rng=rng,
@@ -257,12 +259,14 @@ class Waits:
         self._limiter.on_success()
         return answer
 
-    def _list_pages(self) -> Iterator[Mapping[str, ConversionTask]]:
+    def _list_pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[Mapping[str, ConversionTask]]:
         position: int | None = 0
         tries = 1  # the dispatcher has acquired the first page's call
         while position is not None:
             try:
-                page, position = self._call(functools.partial(self._service.list_page, position))
+                page, position = self._call(
+                    functools.partial(self._service.list_page, position, status is TaskStatus.IN_PROGRESS)
+                )
             except ThrottledError:
                 tries += 1
                 if tries > 5:
