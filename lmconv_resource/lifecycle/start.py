@@ -93,14 +93,14 @@ class Starts:
             finally:
                 lock.release()
             return
-        yield  # cancelled: whoever starts looks at the cancellation first, so that nothing is started
+        yield  # cancelled, and no task is created any more
 
     def remember(self, request: ConversionRequest, task_id: str) -> None:
         """Remember the task that was started last for a resource."""
         with self._lock:
             self._last[request.resource_arn] = (request, task_id)
 
-    def find_hidden(self, request: ConversionRequest, listed: list[ConversionTask]) -> str | None:
+    def find_hidden(self, request: ConversionRequest, region: str, listed: list[ConversionTask]) -> str | None:
         """Return the id of a task that was started here and that AWS does not list yet, None if there is none.
 
         Raises:
@@ -109,8 +109,8 @@ class Starts:
         started, task_id = self._last.get(request.resource_arn, (None, ""))
         if started is None or task_id in {task.task_id for task in listed}:
             return None
-        if started != request:
-            raise _other_conversion(request, task_id, None)
+        if not (started.source.is_same(request.source) and started.destination.is_same(request.destination)):
+            raise _other_conversion(request, task_id, region)
         return task_id
 
 
@@ -138,7 +138,7 @@ def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, *, prefl
     starts = op.host.starts
     with starts.one_at_a_time(request.resource_arn, op.cancellation):
         tasks = aws.license_manager.list_tasks(resource_arn=request.resource_arn)
-        hidden = starts.find_hidden(request, tasks)
+        hidden = starts.find_hidden(request, aws.region, tasks)
         if hidden is not None:
             return _adopt(op, hidden, is_complete=False)
         newest = select_newest(tasks)
@@ -191,8 +191,6 @@ def _start_once(op: Operation, aws: Aws, request: ConversionRequest, known_ids: 
     tries = aws.settings.max_retries + 1
     unanswered = False
     for attempt in range(1, tries + 1):
-        if op.cancellation.is_set:  # whoever runs `up` again must be the only one who starts anything
-            raise _cancelled(aws, request)
         is_last = attempt == tries
         error: LicenseConversionError
         try:
@@ -213,14 +211,6 @@ def _start_once(op: Operation, aws: Aws, request: ConversionRequest, known_ids: 
         if is_last:
             raise error
     raise AssertionError("the last try returns or raises")
-
-
-def _cancelled(aws: Aws, request: ConversionRequest) -> LicenseConversionError:
-    return LicenseConversionError(
-        Subject(CREATE_ACTION, None, aws.region, request.resource_arn),
-        "it was told to stop",
-        "The next `pulumi up` looks for what was started, and goes on from there",
-    )
 
 
 def _find_started(op: Operation, aws: Aws, request: ConversionRequest, known_ids: frozenset[str]) -> StartResult | None:
