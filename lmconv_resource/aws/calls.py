@@ -50,8 +50,8 @@ _LONGEST_BACKOFF_SECONDS = 8.0
 
 
 def backoff_seconds(attempt: int) -> float:
-    """Return the pause after so many failed tries: exponential, with full jitter, so that many callers drift apart."""
-    return random.uniform(0, min(_LONGEST_BACKOFF_SECONDS, 0.5 * 2.0**attempt))  # noqa: S311 -- jitter
+    """Return the pause after `attempt` failed tries: exponential, with full jitter, so that callers drift apart."""
+    return random.uniform(0, min(_LONGEST_BACKOFF_SECONDS, 0.5 * 2.0 ** (attempt - 1)))  # noqa: S311 -- jitter
 
 
 class Calls:

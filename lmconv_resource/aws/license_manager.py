@@ -40,10 +40,6 @@ class LicenseManager:
         self._paced = paced
         self._region = calls.settings.region
 
-    def unpaced(self) -> LicenseManager:
-        """Return the same service for a caller that acquires the pace's turn itself."""
-        return LicenseManager(self._calls, paced=False)
-
     def get_task(self, task_id: str, *, retry: bool = True) -> ConversionTask:
         """Return the task with this id (`lct-…`), by GetLicenseConversionTask.
 
@@ -146,16 +142,25 @@ class LicenseManager:
         call whose answer is missing has started one (see `lifecycle.start`). A throttled call has started nothing.
 
         Raises:
-            LicenseConversionError: a `TransientError` other than `ThrottledError` may have started a task.
+            LicenseConversionError: it was cancelled before the call, or AWS refused, or could not be asked. A
+                `TransientError` other than `ThrottledError` may have started a task.
         """
         subject = Subject(CREATE_ACTION, None, self._region, request.resource_arn)
-        answer = self._calls.once(
+        calls = self._calls
+        calls.limiter.acquire(calls.cancellation)
+        # Asked at the last moment, after a turn that can be seconds away: whoever runs `up` again must be the only one
+        # who starts anything.
+        if calls.cancellation.is_set:
+            remedy = "The next `pulumi up` looks for what was started, and goes on from there"
+            raise LicenseConversionError(subject, "it was told to stop", remedy)
+        answer = calls.once(
             lambda client: client.create_license_conversion_task_for_resource(
                 ResourceArn=request.resource_arn,
                 SourceLicenseContext=request.source.to_request(),
                 DestinationLicenseContext=request.destination.to_request(),
             ),
             subject,
+            paced=False,
         )
         task_id: str | None = answer.get("LicenseConversionTaskId")
         if not task_id:
