@@ -10,6 +10,7 @@ from lmconv_resource.errors import (
     GET_ACTION,
     LIST_ACTION,
     UNREADABLE_REMEDY,
+    LicenseConversionError,
     RequestRefusedError,
     Subject,
     ThrottledError,

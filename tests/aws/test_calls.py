@@ -8,6 +8,7 @@ import pytest
 from botocore import exceptions as botocore_errors
 from conftest import Wire
 from support.aws import GET, LIST, Pauses, TimelessAws, refuse, shared_client, to_settings
+from support.clients import MadeClients
 
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.license_manager import LicenseManager
@@ -102,9 +103,15 @@ def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
         def acquire(self, cancellation: Cancellation | None = None) -> None:
             turns.append(len(wire.requests))
 
-    calls = Calls(aws.client, aws.settings, Turns(), aws.pauses)
+    calls = Calls(
+        MadeClients(aws.settings, lambda service, _: aws.client(service)),
+        "license-manager",
+        aws.settings,
+        Turns(),
+        aws.pauses,
+    )
 
-    assert list(LicenseManager(calls, paced=paced).pages_in_progress()) == [{}, {}]
+    assert list(LicenseManager(calls, paced=paced).pages()) == [{}, {}]
 
     assert turns == ([0, 1, 2] if paced else [1, 2])
 

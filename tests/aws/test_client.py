@@ -16,8 +16,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from support.aws import ACCOUNT, GET, REGION, UNPACED, to_settings
+from support.clients import MakeClient, made_by
 
-from lmconv_resource.aws.client import Connection, Connections, MakeClient
+from lmconv_resource.aws.client import Connection, Connections
 from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import licensemanager_backends
@@ -68,7 +69,7 @@ class Makers:
 
 
 def make_connections(makers: MakeClient) -> Connections:
-    return Connections(Cancellation(), policy=UNPACED, on_note=lambda _: None, make_client=makers)
+    return Connections(Cancellation(), policy=UNPACED, on_note=lambda _: None, open_session=made_by(makers))
 
 
 def ask_at_once(count: int, ask: Callable[[], Any]) -> list[Any]:
@@ -138,7 +139,7 @@ def test_a_real_client_serves_many_threads() -> None:
 def test_a_throttled_call_slows_down_all_callers_of_the_service() -> None:
     """Operations on one connection share the pace of a service; other services and connections have their own."""
     policy = PollingPolicy(fastest_gap_seconds=0.0, first_slow_gap_seconds=0.3)
-    connections = Connections(Cancellation(), policy=policy, on_note=lambda _: None, make_client=Throttled)
+    connections = Connections(Cancellation(), policy=policy, on_note=lambda _: None, open_session=made_by(Throttled))
     connection, other = connections.get(to_settings(maxRetries="0")), connections.get(to_settings("eu-west-2"))
     began = time.monotonic()
     with pytest.raises(ThrottledError):

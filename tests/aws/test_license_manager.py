@@ -410,7 +410,7 @@ def test_the_list_is_of_tasks_in_progress(aws: TimelessAws, backend: LicenseMana
     for number in range(5):
         backend.add_task(task_id=f"lct-{number}", resource_arn=ARN, source="a", destination="b", seconds=100)
     backend.add_task(task_id="lct-ended", resource_arn=ARN, source="a", destination="b")
-    pages = list(aws.license_manager.pages_in_progress())
+    pages = list(aws.license_manager.pages())
     assert [sorted(page) for page in pages] == [["lct-0", "lct-1"], ["lct-2", "lct-3"], ["lct-4"]]
     assert {task.status for page in pages for task in page.values()} == {TaskStatus.IN_PROGRESS}
     assert pages[0]["lct-0"].resource_arn == ARN
@@ -422,7 +422,7 @@ def test_pages_are_asked_for_one_by_one(aws: TimelessAws, backend: LicenseManage
     backend.page_size = 1
     for number in range(3):
         backend.add_task(task_id=f"lct-{number}", resource_arn=ARN, source="a", destination="b", seconds=100)
-    next(aws.license_manager.pages_in_progress())
+    next(aws.license_manager.pages())
     assert backend.calls == {LIST: 1}
 
 
@@ -435,7 +435,7 @@ def test_what_a_list_asks(aws: TimelessAws) -> None:
         stub.add_response(
             "list_license_conversion_tasks", {}, {"Filters": filters, "MaxResults": 100, "NextToken": "more"}
         )
-        assert [sorted(page) for page in aws.license_manager.pages_in_progress()] == [[TASK_ID], []]
+        assert [sorted(page) for page in aws.license_manager.pages()] == [[TASK_ID], []]
         stub.assert_no_pending_responses()
 
 
@@ -443,7 +443,7 @@ def test_a_list_without_end_ends(aws: TimelessAws) -> None:
     """Tokens that lead in circles end in one line, not in endless calls."""
     wire = Wire(aws.client(), (200, {"LicenseConversionTasks": [], "NextToken": "again"}))
     with pytest.raises(TransientError) as error:
-        list(aws.license_manager.pages_in_progress())
+        list(aws.license_manager.pages())
     assert str(error.value) == LISTING + "the list has no end after 1000 pages." + CHECK_ENDPOINT
     assert len(wire.requests) == 1000
 
@@ -456,7 +456,7 @@ def test_a_throttled_page_is_asked_for_again(aws: TimelessAws) -> None:
         for number in (1, 2)
     ]
     wire = Wire(aws.client(), (200, pages[0]), throttled, throttled, (200, pages[1]), throttled, (200, {}))
-    assert [sorted(page) for page in aws.license_manager.pages_in_progress()] == [["lct-1"], ["lct-2"], []]
+    assert [sorted(page) for page in aws.license_manager.pages()] == [["lct-1"], ["lct-2"], []]
     tokens = [json.loads(request.body).get("NextToken") for request in wire.requests]
     assert tokens == [None, "t1", "t1", "t1", "t2", "t2"]
     assert aws.clock.now >= 3 * 0.25
@@ -466,7 +466,7 @@ def test_a_page_that_stays_throttled_is_given_up(aws: TimelessAws) -> None:
     """After as many refusals of one page as there are tries, the list ends in the user's line."""
     wire = Wire(aws.client(), (400, refuse("RateLimitExceededException", "Too many requests.")))
     with pytest.raises(ThrottledError) as error:
-        list(aws.license_manager.pages_in_progress())
+        list(aws.license_manager.pages())
     assert str(error.value) == (
         LISTING + "AWS asks to slow down (RateLimitExceededException: Too many requests)." + SLOWER
     )
@@ -506,7 +506,7 @@ def test_a_list_that_fails(
     """A list that fails for another reason ends at once, in a line about the list and with its IAM action."""
     wire = Wire(aws.client(), answer)
     with pytest.raises(LicenseConversionError) as error:
-        list(aws.license_manager.pages_in_progress())
+        list(aws.license_manager.pages())
     assert type(error.value) is cls
     assert str(error.value) == LISTING + told
     assert_no_secret(error.value)
@@ -517,7 +517,7 @@ def test_entries_without_an_id_are_left_out(aws: TimelessAws) -> None:
     """An entry that names no task can't be one that somebody waits for."""
     entries = [None, {}, {"LicenseConversionTaskId": 5}, {"Status": "IN_PROGRESS"}, RUNNING]
     Wire(aws.client(), (200, {"LicenseConversionTasks": entries}))
-    assert [sorted(page) for page in aws.license_manager.pages_in_progress()] == [[TASK_ID]]
+    assert [sorted(page) for page in aws.license_manager.pages()] == [[TASK_ID]]
 
 
 # -- starting ----------------------------------------------------------------------------------------------------------

@@ -40,8 +40,9 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle import start as starting
-from lmconv_resource.lifecycle.operation import Operation
-from lmconv_resource.lifecycle.start import StartPolicy, StartResult, start_or_adopt
+from lmconv_resource.lifecycle.operation import Operation, Way
+from lmconv_resource.lifecycle.start import StartResult, start_or_adopt
+from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.models import ConversionRequest, LicenseContext, ProductCode
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
@@ -78,7 +79,7 @@ def start(
 ) -> StartResult:
     """Start the conversion as one operation, whose pauses take no time unless it has a cancellation of its own."""
     op = Operation(session, None, Pauses() if cancellation is None else cancellation)
-    return start_or_adopt(op, op.connect(REGION), request)
+    return start_or_adopt(op, op.connect(Way(REGION)), request)
 
 
 def add(aws: LicenseManagerBackend, status: str = "SUCCEEDED", **settings: Any) -> str:
@@ -381,7 +382,7 @@ def test_nothing_is_started_where_the_preflight_fails(aws: LicenseManagerBackend
 
     with pytest.raises(LicenseConversionError, match="the instance is running and must be stopped"):
         start_or_adopt(
-            op, op.connect(REGION), ConversionRequest(arn, REQUEST.source, REQUEST.destination), preflight=True
+            op, op.connect(Way(REGION)), ConversionRequest(arn, REQUEST.source, REQUEST.destination), preflight=True
         )
 
     assert aws.tasks == {}

@@ -56,7 +56,7 @@ def test_the_order_of_product_codes_says_nothing() -> None:
     assert LicenseContext(None, (one,)).is_same(LicenseContext(None, (ProductCode("one", None),)))
     assert not LicenseContext(None, (one,)).is_same(LicenseContext(None, (one, two)))
     assert not LicenseContext(BYOL).is_same(LicenseContext(BYOL, (one,)))
-    assert not LicenseContext(BYOL).is_same(None)
+    assert not LicenseContext(BYOL).is_same(LicenseContext())
 
 
 def test_requests_are_values() -> None:

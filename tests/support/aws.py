@@ -7,17 +7,17 @@ import random
 from typing import Any
 
 from lmconv_resource.aws.calls import Calls
-from lmconv_resource.aws.client import MakeClient
 from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import Severity
-from lmconv_resource.lifecycle.start import StartPolicy
+from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
+from support.clients import MadeClients, MakeClient, made_by
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 GET, LIST, CREATE = (
@@ -100,7 +100,8 @@ class TimelessAws:
 
     def calls(self, service: str = "license-manager") -> Calls:
         """Return how a service is called."""
-        return Calls(lambda: self.client(service), self.settings, self.limiter, self._cancellation)
+        clients = MadeClients(self.settings, self._make_client)
+        return Calls(clients, service, self.settings, self.limiter, self._cancellation)
 
     @property
     def license_manager(self) -> LicenseManager:
@@ -120,7 +121,7 @@ class NotingSession(Session):
         self, *, start_policy: StartPolicy | None = None, make_client: MakeClient = shared_client, **config: Any
     ) -> None:
         values = {f"aws:{name}": value for name, value in config.items()}
-        super().__init__(values.get, policy=UNPACED, start_policy=start_policy, make_client=make_client)
+        super().__init__(values.get, policy=UNPACED, start_policy=start_policy, open_session=made_by(make_client))
         self.lines: list[str] = []
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
