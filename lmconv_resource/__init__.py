@@ -1,8 +1,7 @@
 """Pulumi resources that follow, find and start AWS License Manager's license conversions."""
 
-from lmconv_resource.sdk.args import LicenseContextArgs, ProductCodeArgs
+from lmconv_resource.sdk.args import AssumeRoleArgs, LicenseContextArgs, ProductCodeArgs
 from lmconv_resource.sdk.functions import (
-    GetOptions,
     get_license_conversion_task,
     get_license_conversion_task_output,
     get_license_conversion_tasks,
@@ -13,8 +12,8 @@ from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTa
 from lmconv_resource.usage_operations import UsageOperation
 
 __all__ = [
+    "AssumeRoleArgs",
     "GetLicenseConversionTaskResult",
-    "GetOptions",
     "LicenseContext",
     "LicenseContextArgs",
     "LicenseConversion",

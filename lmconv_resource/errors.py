@@ -3,6 +3,7 @@
     LicenseConversionError              base: *what was being done (id, region): why. What to do next.*
     ├── SettingsError                   a region, profile, endpoint or role that can't be used
     ├── CredentialsError                none found, expired, or refused by AWS
+    │   └── ExpiredCredentialsError     they were good once
     ├── AccessDeniedError               the IAM action is not allowed
     ├── RequestRefusedError             any other refusal by AWS; has .code
     │   └── TaskNotFoundError           AWS does not know the id in this region and account
@@ -103,6 +104,10 @@ class SettingsError(LicenseConversionError):
 
 class CredentialsError(LicenseConversionError):
     """AWS credentials are missing, expired or refused."""
+
+
+class ExpiredCredentialsError(CredentialsError):
+    """The credentials were good once."""
 
 
 class AccessDeniedError(LicenseConversionError):

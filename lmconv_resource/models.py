@@ -25,6 +25,22 @@ TASK_ID_MAX_LENGTH = 50
 """AWS's limit, in characters."""
 
 
+@dataclass(frozen=True)
+class InstanceArn:
+    """The ARN of an EC2 instance, in its parts."""
+
+    partition: str
+    region: str
+    account: str
+    instance_id: str
+
+    @classmethod
+    def parse(cls, text: str) -> InstanceArn | None:
+        """Return the parts of an instance's ARN; None for the ARN of anything else."""
+        match = _INSTANCE_ARN.fullmatch(text)
+        return cls(*match.groups()) if match else None
+
+
 class TaskStatus(str, Enum):
     """The status of a license conversion task, in AWS's words."""
 
@@ -34,6 +50,8 @@ class TaskStatus(str, Enum):
 
 
 FINISHED_STATUSES = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
+
+_INSTANCE_ARN = re.compile(r"arn:(aws[a-zA-Z-]*):ec2:([a-z0-9-]+):([0-9]{12}):instance/(i-[0-9a-f]+)")
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _JUST_NOW = datetime.max.replace(tzinfo=timezone.utc)
@@ -63,7 +81,7 @@ class ProductCode:
 class LicenseContext:
     """What a resource is licensed as: its usage operation (`RunInstances:0002`) and its product codes."""
 
-    usage_operation: str | None
+    usage_operation: str | None = None
     product_codes: tuple[ProductCode, ...] = ()
 
     @classmethod
@@ -90,9 +108,9 @@ class LicenseContext:
             ),
         )
 
-    def is_same(self, other: LicenseContext | None) -> bool:
-        """Return whether two contexts say the same; the order of product codes says nothing, nor does their one type."""
-        return other is not None and self._key == other._key
+    def is_same(self, other: LicenseContext) -> bool:
+        """Return whether two contexts say the same; neither the order of product codes nor their one type counts."""
+        return self._key == other._key
 
     @property
     def _key(self) -> object:
@@ -129,8 +147,8 @@ class ConversionTask:
     task_id: str
     region: str
     resource_arn: str | None = None
-    source_license_context: LicenseContext | None = None
-    destination_license_context: LicenseContext | None = None
+    source_license_context: LicenseContext = LicenseContext()
+    destination_license_context: LicenseContext = LicenseContext()
     status: TaskStatus | None = None
     status_message: str | None = None
     start_time: datetime | None = None
@@ -179,13 +197,13 @@ class ConversionTask:
         status = answer.get("Status")
         is_known = status in {known.value for known in TaskStatus}
         times = [_to_utc(answer.get(name)) for name in ("StartTime", "LicenseConversionTime", "EndTime")]
-        source, destination = answer.get("SourceLicenseContext"), answer.get("DestinationLicenseContext")
         return cls(
             task_id=task_id,
             region=region,
             resource_arn=_plain(answer.get("ResourceArn")),
-            source_license_context=None if source is None else LicenseContext.from_answer(source),
-            destination_license_context=None if destination is None else LicenseContext.from_answer(destination),
+            # One that AWS leaves out is an empty one, so that a program can always read its members.
+            source_license_context=LicenseContext.from_answer(answer.get("SourceLicenseContext") or {}),
+            destination_license_context=LicenseContext.from_answer(answer.get("DestinationLicenseContext") or {}),
             status=TaskStatus(status) if is_known else None,
             unknown_status=None if is_known or status is None else to_plain_text(str(status)),
             status_message=_plain(answer.get("StatusMessage")),
@@ -196,7 +214,6 @@ class ConversionTask:
 
     def to_outputs(self) -> dict[str, Any]:
         """Return the task as a stack stores it: one entry for each output of the resource."""
-        source, destination = self.source_license_context, self.destination_license_context
         times = {
             name: None if moment is None else to_rfc3339(moment)
             for name, moment in (
@@ -209,8 +226,8 @@ class ConversionTask:
             "license_conversion_task_id": self.task_id,
             "region": self.region,
             "resource_arn": self.resource_arn,
-            "source_license_context": None if source is None else source.to_outputs(),
-            "destination_license_context": None if destination is None else destination.to_outputs(),
+            "source_license_context": self.source_license_context.to_outputs(),
+            "destination_license_context": self.destination_license_context.to_outputs(),
             "status": self.status_text,
             "status_message": self.status_message,
             **times,

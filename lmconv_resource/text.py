@@ -70,8 +70,8 @@ def to_shown(value: object) -> str:
 
 
 def to_failure_reason(status_message: str | None) -> str:
-    """Return AWS's word on why a task FAILED, in one line without a full stop."""
-    return to_one_line(status_message or "AWS gives no status message").rstrip(".")
+    """Return AWS's word on why a task FAILED, in one line."""
+    return to_one_line(status_message or "AWS gives no status message")
 
 
 def without_credentials(text: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
-
 from lmconv_resource.lifecycle.progress import to_change_text
+
 from lmconv_resource.models import ConversionTask, TaskStatus
 
 TASK_ID, REGION = "lct-1", "eu-west-1"

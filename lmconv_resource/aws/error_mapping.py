@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from botocore import exceptions as botocore_errors
 
 from lmconv_resource.errors import (
+    CONNECT_ACTION,
     GET_ACTION,
+    UNREADABLE_REMEDY,
     AccessDeniedError,
     CredentialsError,
     EndpointUnreachableError,
+    ExpiredCredentialsError,
     LicenseConversionError,
     RequestRefusedError,
     ServiceFaultError,
     SettingsError,
+    Subject,
     TaskNotFoundError,
     ThrottledError,
-    UnreadableAnswerError,
+    TransientError,
 )
-from lmconv_resource.models import to_plain_text
+from lmconv_resource.text import to_plain_text, without_credentials
 
 THROTTLING_CODES = frozenset(
     {
@@ -71,41 +74,35 @@ REFUSED_CREDENTIAL_CODES = frozenset(
 )
 
 
-def to_error(
-    cause: Exception, *, action: str, region: str, task_id: str | None = None, resource_arn: str | None = None
-) -> LicenseConversionError:
-    """Give the error that stands for what botocore raised during a call about a task, or about a resource."""
-    facts: dict[str, Any] = {"action": action, "task_id": task_id, "region": region, "resource_arn": resource_arn}
+def from_botocore(cause: Exception, subject: Subject) -> LicenseConversionError:
+    """Return the error that stands for what botocore raised during a call."""
     if isinstance(cause, botocore_errors.ClientError):
-        return _from_refusal(cause, facts)
-    text = _USER_IN_URL.sub("//", to_plain_text(str(cause))).rstrip(".")
+        return _from_refusal(cause, subject)
+    text = without_credentials(to_plain_text(str(cause))).rstrip(".")
     if isinstance(cause, (botocore_errors.NoCredentialsError, botocore_errors.PartialCredentialsError)):
-        return CredentialsError(reason=text, remedy=_SET_CREDENTIALS, **facts)
+        return CredentialsError(subject, text, _SET_CREDENTIALS)
     if isinstance(cause, _SIGN_IN_ERRORS):
-        return CredentialsError(reason=text, remedy=_SIGN_IN, **facts)
+        return ExpiredCredentialsError(subject, text, _SIGN_IN)
     if isinstance(cause, _CREDENTIAL_ERRORS):
-        return CredentialsError(reason=text, remedy=_SET_CREDENTIALS, **facts)
+        return CredentialsError(subject, text, _SET_CREDENTIALS)
     if isinstance(cause, botocore_errors.NoRegionError):
-        return SettingsError(
-            reason="no region is set",
-            remedy="Run `pulumi config set aws:region REGION`",
-            task_id=task_id,
-            region=region,
-        )
+        about = Subject(CONNECT_ACTION, subject.task_id, subject.region)
+        return SettingsError(about, "no region is set", "Run `pulumi config set aws:region REGION`")
     if "Invalid header value" in text:  # Python's HTTP client shows the whole value, which is a token or a signature
-        return CredentialsError(
-            reason="the credentials hold a character that can't be sent, such as a line break",
-            remedy=_SET_CREDENTIALS,
-            **facts,
-        )
+        reason = "the credentials hold a character that can't be sent, such as a line break"
+        return CredentialsError(subject, reason, _SET_CREDENTIALS)
     if isinstance(cause, _NETWORK_ERRORS):
-        return EndpointUnreachableError(reason=text, **facts)
+        return EndpointUnreachableError(subject, text)
     if isinstance(cause, botocore_errors.BotoCoreError):
-        return RequestRefusedError(code=type(cause).__name__, reason=text, **facts)
+        return _refused(subject, type(cause).__name__, text)
     # Whatever else a call raises comes from reading the answer: botocore's parsers raise ResponseParserError for text
     # that is not JSON, and let ValueError, TypeError, KeyError and OverflowError of their own code through for JSON
     # that is not the documented shape.
-    return UnreadableAnswerError(reason=f"the answer can't be read ({type(cause).__name__}: {text})", **facts)
+    return TransientError(subject, f"the answer can't be read ({type(cause).__name__}: {text})", UNREADABLE_REMEDY)
+
+
+def _refused(subject: Subject, code: str, reason: str) -> RequestRefusedError:
+    return RequestRefusedError(subject, f"AWS refused the request ({code}: {reason})", code=code)
 
 
 _SET_CREDENTIALS = (
@@ -113,9 +110,6 @@ _SET_CREDENTIALS = (
     "or by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 )
 _SIGN_IN = "Sign in again (`aws sso login`, or whatever gave you the credentials)"
-
-_USER_IN_URL = re.compile(r'//[^/"]*@')
-"""A name and a password in an endpoint's URL, which botocore's texts repeat."""
 
 _SIGN_IN_ERRORS = (
     botocore_errors.SSOError,
@@ -139,35 +133,33 @@ _CREDENTIAL_ERRORS = (
 )
 
 
-def _from_refusal(cause: botocore_errors.ClientError, facts: dict[str, Any]) -> LicenseConversionError:
+def _from_refusal(cause: botocore_errors.ClientError, subject: Subject) -> LicenseConversionError:
     answer: Any = cause.response
     detail = answer.get("Error") or {}
     code = to_plain_text(str(detail.get("Code") or "no error code"))
     reason = to_plain_text(str(detail.get("Message") or "AWS gives no reason")).rstrip(".")
     status = (answer.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
-    action: str = facts["action"]
     if code in THROTTLING_CODES or status == 429:
-        return ThrottledError(reason=f"AWS asks to slow down ({code}: {reason})", **facts)
+        return ThrottledError(subject, f"AWS asks to slow down ({code}: {reason})")
     if code in EXPIRED_CODES:
-        return CredentialsError(reason=f"the credentials have expired ({code}: {reason})", remedy=_SIGN_IN, **facts)
+        return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})", _SIGN_IN)
     if code in REFUSED_CREDENTIAL_CODES:
         # From its second paragraph on, AWS repeats the request as it was signed, session token included.
         reason = reason.lstrip().partition("\n")[0].rstrip(".")
-        return CredentialsError(
-            reason=f"AWS refused the credentials ({code}: {reason})", remedy=_SET_CREDENTIALS, **facts
-        )
+        return CredentialsError(subject, f"AWS refused the credentials ({code}: {reason})", _SET_CREDENTIALS)
     if code in ACCESS_CODES:
-        if cause.operation_name != action.rpartition(":")[2]:  # it was refused on the way to the credentials
+        if cause.operation_name != subject.action.rpartition(":")[2]:  # it was refused on the way to the credentials
             return CredentialsError(
-                reason=f"{cause.operation_name} was refused ({code}: {reason})",
-                remedy="Allow it to the source credentials, in the role's trust policy too",
-                **facts,
+                subject,
+                f"{cause.operation_name} was refused ({code}: {reason})",
+                "Allow it to the source credentials, in the role's trust policy too",
             )
-        return AccessDeniedError(code=code, reason=reason, **facts)
+        remedy = f"Allow {subject.permission} in the IAM policy of the credentials in use"
+        return AccessDeniedError(subject, f"AWS denies access ({code}: {reason})", remedy)
     if code in FAULT_CODES or status >= 500:
-        return ServiceFaultError(reason=f"AWS had a fault of its own ({code}: {reason})", **facts)
+        return ServiceFaultError(subject, f"AWS had a fault of its own ({code}: {reason})")
     if code == str(status):  # botocore's stand-in for a code, where the answer has none that AWS gives
-        return UnreadableAnswerError(reason=f"HTTP {status} came back without an error of AWS's", **facts)
-    if code in NOT_FOUND_CODES and action == GET_ACTION:
-        return TaskNotFoundError(code=code, reason=reason, task_id=facts["task_id"], region=facts["region"])
-    return RequestRefusedError(code=code, reason=reason, **facts)
+        return TransientError(subject, f"HTTP {status} came back without an error of AWS's", UNREADABLE_REMEDY)
+    if code in NOT_FOUND_CODES and subject.action == GET_ACTION:
+        return TaskNotFoundError(subject, f"AWS does not know it there ({code}: {reason})", code=code)
+    return _refused(subject, code, reason)

@@ -1,0 +1,1 @@
+"""What carries the lifecycle's decisions between Pulumi and AWS."""

@@ -1,6 +1,6 @@
-"""The way back to Pulumi's engine: lines for a resource's row, and whether the engine is still there.
+"""The way back to Pulumi's engine: lines for a resource's row, and whether the engine is still alive.
 
-The engine starts the plugin as `python -u -m pulumi.dynamic ADDRESS`; at ADDRESS it serves `pulumirpc.Engine`
+At the address that it hands to a plugin the engine serves `pulumirpc.Engine`
 (https://github.com/pulumi/pulumi/blob/master/proto/pulumi/engine.proto). A line sent there with a resource's URN shows
 on that resource's row, where one printed to stdout would land for good on the row of the stack
 (https://github.com/pulumi/pulumi/issues/6065).
@@ -9,28 +9,26 @@ on that resource's row, where one printed to stdout would land for good on the r
 from __future__ import annotations
 
 import logging
-import sys
+import os
 import threading
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lmconv_resource.hosts.dynamic.patches import find_host
-
-if TYPE_CHECKING:
-    import grpc
+import grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 2.0
 """For one call on loopback. A busy engine may take longer, which loses a line but is no reason to think it gone."""
 
-_PULSE_SECONDS = 1.5
-"""Between two questions whether the engine is still there. Two refusals in a row end the waits: 3 to 4 s."""
+MONITOR_SECONDS = 1.0
+"""Between two questions whether the engine is still alive. Two refusals in a row end the process: 1 to 2 s."""
 
 
 class Engine:
-    """Pulumi's engine as the plugin process sees it. Safe to share between threads.
+    """Pulumi's engine as a plugin process sees it. Safe to share between threads.
 
     Args:
         address: `host:port` of the engine's gRPC service.
@@ -41,25 +39,21 @@ class Engine:
 
     @cached_property
     def _stub(self) -> Any:
-        import grpc
-        from pulumi.runtime.proto import engine_pb2_grpc
+        # Nothing on loopback goes through a proxy, whatever https_proxy and no_proxy say.
+        channel = grpc.insecure_channel(self._address, options=[("grpc.enable_http_proxy", 0)])
+        return engine_pb2_grpc.EngineStub(channel)
 
-        return engine_pb2_grpc.EngineStub(grpc.insecure_channel(self._address))
-
-    def show(self, urn: str | None, text: str) -> None:
+    def log_status(self, urn: str | None, message: str) -> None:
         """Show a line on the resource's row until the next one; nothing of it stays."""
-        self._log(urn, text, "INFO", ephemeral=True)
+        self._log(urn, message, "INFO", ephemeral=True)
 
-    def say(self, urn: str | None, text: str, severity: str = "INFO") -> None:
+    def log(self, severity: str, urn: str | None, message: str) -> None:
         """Leave a line in the diagnostics under the resource; `severity` is DEBUG, INFO, WARNING or ERROR."""
-        self._log(urn, text, severity, ephemeral=False)
+        self._log(urn, message, severity, ephemeral=False)
 
-    def _log(self, urn: str | None, text: str, severity: str, *, ephemeral: bool) -> None:
-        import grpc
-        from pulumi.runtime.proto import engine_pb2
-
+    def _log(self, urn: str | None, message: str, severity: str, *, ephemeral: bool) -> None:
         request = engine_pb2.LogRequest(
-            severity=engine_pb2.LogSeverity.Value(severity), message=text, urn=urn or "", ephemeral=ephemeral
+            severity=engine_pb2.LogSeverity.Value(severity), message=message, urn=urn or "", ephemeral=ephemeral
         )
         try:
             self._stub.Log(request, timeout=_CALL_SECONDS)
@@ -67,11 +61,8 @@ class Engine:
             # A line that can't be shown must not end a wait; whether the engine is gone is asked elsewhere.
             log.debug("a line for the engine was lost: %s", _to_code(error))
 
-    def is_there(self) -> bool:
-        """Tell whether the engine still serves its address."""
-        import grpc
-        from pulumi.runtime.proto import engine_pb2
-
+    def is_alive(self) -> bool:
+        """Return whether the engine still serves its address."""
         try:
             self._stub.GetRootResource(engine_pb2.GetRootResourceRequest(), timeout=_CALL_SECONDS)
         except grpc.RpcError as error:
@@ -84,49 +75,37 @@ def _to_code(error: grpc.RpcError) -> object:
     return error.code() if hasattr(error, "code") else error
 
 
-def find_engine() -> Engine | None:
-    """Give the engine that started this process; None in a process that no engine has started as a plugin."""
-    if find_host() is None or len(sys.argv) < 2:
-        return None
-    return Engine(sys.argv[1])
+class EngineMonitor:
+    """Asks, for as long as the process lives, whether its engine does, and says once when it does not.
 
-
-class Pulse:
-    """Asks while any wait goes on whether the engine is still there, and tells once when it is not.
+    It never rests: an engine can be killed while nothing is under way, or just as an operation ends.
 
     Args:
         engine: the engine to ask.
-        on_gone: called once, from the pulse's own thread.
+        on_gone: called once, from the monitor's own thread.
+        seconds: between two questions.
     """
 
-    def __init__(self, engine: Engine, on_gone: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, on_gone: Callable[[], None], *, seconds: float = MONITOR_SECONDS) -> None:
         self._engine = engine
         self._on_gone = on_gone
-        self._waits = 0
-        self._stirred = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._seconds = seconds
+        self._stopped = threading.Event()
 
-    def __enter__(self) -> None:
-        with self._stirred:
-            self._waits += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._ask, name="lmconv-pulse", daemon=True)
-                self._thread.start()
+    def start(self) -> None:
+        """Begin to ask, on a thread of its own that keeps no process alive."""
+        threading.Thread(target=self._watch, name="lmconv-engine-monitor", daemon=True).start()
 
-    def __exit__(self, *_: object) -> None:
-        with self._stirred:
-            self._waits -= 1
-            if not self._waits:
-                self._stirred.notify()
+    def stop(self) -> None:
+        """Cease to ask."""
+        self._stopped.set()
 
-    def _ask(self) -> None:
+    def _watch(self) -> None:
         refusals = 0
         while refusals < 2:
-            with self._stirred:
-                if not self._waits or (self._stirred.wait(_PULSE_SECONDS) and not self._waits):
-                    self._thread = None
-                    return
-            refusals = 0 if self._engine.is_there() else refusals + 1
+            if self._stopped.wait(self._seconds):
+                return
+            refusals = 0 if self._engine.is_alive() else refusals + 1
         self._on_gone()
 
 
@@ -144,4 +123,17 @@ class EngineHandler(logging.Handler):
         severity = next(
             (name for level, name in ((40, "ERROR"), (30, "WARNING"), (20, "INFO")) if record.levelno >= level), "DEBUG"
         )
-        self._engine.say(None, self.format(record), severity)
+        self._engine.log(severity, None, self.format(record))
+
+
+def send_log(engine: Engine) -> None:
+    """Send the package's log to the engine, by the level in LMCONV_LOG; nothing may reach stdout or stderr."""
+    package = logging.getLogger("lmconv_resource")
+    package.addHandler(EngineHandler(engine))
+    package.propagate = False
+    level = os.environ.get("LMCONV_LOG", "WARNING").upper()
+    try:
+        package.setLevel(level)
+    except ValueError:
+        package.setLevel(logging.WARNING)
+        package.warning("LMCONV_LOG=%s is not a level: give DEBUG, INFO, WARNING or ERROR.", level)

@@ -1,107 +1,145 @@
-"""What a plugin process has one of: engine, stop signal, pulse and log; and one watcher for each connection."""
+"""What one provider process has one of: engine, cancellation, connections, and the conversions begun here."""
 
 from __future__ import annotations
 
-import functools
 import logging
-import os
 import threading
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from lmconv_resource.hosts import engine as engines
-from lmconv_resource.hosts.dynamic import patches as host
-from lmconv_resource.lifecycle import inputs
-from lmconv_resource.polling.cancellation import StopSignal
+from lmconv_resource.aws.settings import ConfigGet, Settings, configured_region, environment_key, find_region
+from lmconv_resource.hosts.engine import Engine, EngineMonitor
+from lmconv_resource.lifecycle.operation import Operation, Severity, Way
+from lmconv_resource.lifecycle.starts import StartPolicy, Starts
+from lmconv_resource.polling.cancellation import Cancellation
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.client import Connection
-    from lmconv_resource.polling.poller import Watcher
-    from lmconv_resource.polling.wait import Wait
+    from lmconv_resource.aws.client import Connection, Connections, OpenSession
+    from lmconv_resource.aws.regions import Regions
+    from lmconv_resource.polling.policy import PollingPolicy
 
 log = logging.getLogger("lmconv_resource")
 log.addHandler(logging.NullHandler())  # without one, Python prints warnings to stderr
 
-stop = StopSignal()
-"""Ends every wait of the process."""
 
-find_engine = functools.lru_cache(maxsize=1)(engines.find_engine)
+class Session:
+    """One process's side of the lifecycle's `Host`, whatever carries it to Pulumi. Safe to share between threads.
 
-_watchers: dict[Connection, Watcher] = {}
-_handlers: list[logging.Handler] = []
-_lock = threading.Lock()
+    Args:
+        get_config: returns a value of the stack's configuration by its full key.
+        engine: Pulumi's engine; without one, lines go to the log.
+        policy: the rhythm of polls and the pace of calls.
+        start_policy: how patient a start is.
+        open_session: returns what the clients of some settings come from; by default `aws.credentials.open_session`.
+        follow_environment: whether a change of the environment that botocore reads is seen by the next operation.
+    """
 
+    def __init__(
+        self,
+        get_config: ConfigGet,
+        engine: Engine | None = None,
+        *,
+        policy: PollingPolicy | None = None,
+        start_policy: StartPolicy | None = None,
+        open_session: OpenSession | None = None,
+        follow_environment: bool = False,
+    ) -> None:
+        self.get_config = get_config
+        self.engine = engine
+        self.cancellation = Cancellation()
+        self.starts = Starts()
+        self.start_policy = start_policy or StartPolicy()
+        self._policy = policy
+        self._open_session = open_session
+        self._follow_environment = follow_environment
+        self._connections: Connections | None = None
+        self._regions: Regions | None = None
+        self._connecting = threading.Lock()
 
-def start() -> None:
-    """Mend the process that serves us and send our log to the engine; later calls do nothing."""
-    _start_logging()
-    for shut in host.install(functools.partial(stop.set, "the update was cancelled")):
-        log.warning(shut)
+    setting_prefix = "aws:"
+    """The namespace of the settings, for reading them and for the texts of errors."""
 
+    @contextmanager
+    def operation(self, urn: str | None, timeout_seconds: float | None = None) -> Iterator[Operation]:
+        """Return one call of the engine's: the one entrance, for all that is to end with the engine or at a deadline.
 
-def say(props: Mapping[str, Any], text: str, severity: str = "INFO") -> None:
-    """Leave a line under the resource whose properties these are, or on the stack's row where they name none."""
-    engine = find_engine()
-    if engine:
-        engine.say(props.get(inputs.URN), text, severity)
-    else:
-        log.log(getattr(logging, severity), text)
+        Args:
+            urn: the resource's URN, if it is known.
+            timeout_seconds: how long it may last; by default there is no deadline but a wait's own.
+        """
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        with Cancellation(self.cancellation, deadline) as cancellation:
+            yield Operation(self, urn, cancellation, timeout_seconds)
 
-
-def show_wait(urn: str | None, wait: Wait, now: float) -> None:
-    """Show on the resource's row how its wait goes."""
-    from lmconv_resource.lifecycle.progress import to_wait_text
-
-    text = to_wait_text(wait, now)
-    log.debug(text)
-    engine = find_engine()
-    if engine:
-        engine.show(urn, text)
-
-
-@functools.lru_cache(maxsize=1)
-def find_pulse() -> AbstractContextManager[None]:
-    """Give what a wait is made in, so that it ends when the engine is gone."""
-    engine = find_engine()
-    return engines.Pulse(engine, _end_orphan) if engine else nullcontext()
-
-
-def _end_orphan() -> None:
-    """End what an engine that is gone has left behind: the waits, then this process."""
-    stop.set("Pulumi's engine is gone")
-    host.end_process()
-
-
-def find_watcher(connection: Connection) -> Watcher:
-    """Give the one watcher that all waits of a connection share."""
-    from lmconv_resource.aws.license_manager import find_tasks_in_progress, look_up_task
-    from lmconv_resource.polling.poller import Watcher
-
-    with _lock:
-        watcher = _watchers.get(connection)
-        if watcher is None:
-            watcher = _watchers[connection] = Watcher(
-                functools.partial(look_up_task, connection, in_turn=False),
-                functools.partial(find_tasks_in_progress, connection, in_turn=False),
-                wait_for_turn=connection.pacer.wait_for_turn,
-                on_note=functools.partial(say, {}),
-            )
-        return watcher
-
-
-def _start_logging() -> None:
-    """Send our log to the engine, by the level in LMCONV_LOG; nothing may reach stdout or stderr."""
-    engine = find_engine()
-    with _lock:
-        if engine is None or _handlers:
+    def watch_engine(self, end_process: Callable[[], None]) -> None:
+        """End every operation, and then the process, as soon as the engine is gone."""
+        if self.engine is None:
             return
-        _handlers.append(engines.EngineHandler(engine))
-    log.addHandler(_handlers[0])
-    log.propagate = False
-    level = os.environ.get("LMCONV_LOG", "WARNING").upper()
-    try:
-        log.setLevel(level)
-    except ValueError:
-        log.setLevel(logging.WARNING)
-        log.warning("LMCONV_LOG=%s is not a level: give DEBUG, INFO, WARNING or ERROR.", level)
+
+        def end() -> None:
+            self.cancellation.set("Pulumi's engine is gone")
+            end_process()
+
+        EngineMonitor(self.engine, end).start()
+
+    def log(self, severity: Severity, urn: str | None, message: str) -> None:
+        """Leave a line in the diagnostics under the resource, or on the stack's row without one."""
+        if self.engine:
+            self.engine.log(severity, urn, message)
+        else:
+            log.log(getattr(logging, severity), message)
+
+    def log_status(self, urn: str | None, message: str) -> None:
+        """Show a line on the resource's row until the next one; nothing of it stays."""
+        log.debug(message)
+        if self.engine:
+            self.engine.log_status(urn, message)
+
+    def resolve_region(self, region: str | None, profile: str | None = None) -> str | None:
+        """Return the region to use where a resource names this one, or none."""
+        return find_region(self.get_config, region, profile, prefix=self.setting_prefix)
+
+    def regions(self) -> Regions:
+        """Return AWS's regions."""
+        from lmconv_resource.aws.regions import Regions  # with botocore, which an unchanged stack does without
+
+        with self._connecting:
+            if self._regions is None:
+                self._regions = Regions()
+            return self._regions
+
+    def configured_region(self) -> str | None:
+        """Return the region that the stack's settings name."""
+        return configured_region(self.get_config, prefix=self.setting_prefix)
+
+    def to_settings(self, way: Way) -> Settings:
+        """Return the stack's settings, with what a resource says itself on top of them."""
+        return Settings.from_config(
+            self.get_config,
+            way.region,
+            profile=way.profile,
+            assume_roles=way.assume_roles,
+            prefix=self.setting_prefix,
+        )
+
+    def connect(self, way: Way) -> Connection:
+        """Return the one connection for the stack's settings and this way."""
+        environment = environment_key() if self._follow_environment else ""
+        return self._all_connections().get(self.to_settings(way), environment)
+
+    def _all_connections(self) -> Connections:
+        # The one place that keeps boto3 out of a process that does not call AWS.
+        from lmconv_resource.aws.client import Connections
+        from lmconv_resource.aws.credentials import open_session
+
+        with self._connecting:
+            if self._connections is None:
+                self._connections = Connections(
+                    self.cancellation,
+                    policy=self._policy,
+                    on_note=lambda text: self.log("INFO", None, text),
+                    open_session=self._open_session or open_session,
+                )
+            return self._connections

@@ -1,0 +1,1 @@
+"""What check, diff, create, read, update and delete decide. Knows no Pulumi."""

@@ -1,59 +1,165 @@
-"""What a stack stores of a task, and how two records compare."""
+"""What a stack stores of a task, and how two states compare.
+
+States of every earlier version, and states that lost their nulls on the way through the engine, are read as well.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
 
-from lmconv_resource.lifecycle.inputs import URN
-from lmconv_resource.models import FINISHED_STATUSES, OUTPUTS, TaskStatus
+from lmconv_resource.lifecycle.operation import Properties
+from lmconv_resource.models import (
+    FINISHED_STATUSES,
+    OUTPUTS,
+    ConversionRequest,
+    ConversionTask,
+    LicenseContext,
+    TaskStatus,
+)
+from lmconv_resource.text import parse_rfc3339, to_duration_text, to_one_line
 
 _FINISHED = frozenset(status.value for status in FINISHED_STATUSES)
 
-
-def is_finished(record: Mapping[str, Any]) -> bool:
-    """Tell whether the record shows a task that has ended: it never changes again, so nobody needs to be asked."""
-    return record.get("status") in _FINISHED
+REQUEST = "__request"
+"""What was asked for, in the state of a conversion. The outputs of the same names are AWS's words, which may differ."""
 
 
-def has_failed(record: Mapping[str, Any]) -> bool:
-    """Tell whether the record shows a task that ended FAILED."""
-    return record.get("status") == TaskStatus.FAILED.value
+@dataclass(frozen=True)
+class TaskState:
+    """What a stack stores of a task: its outputs by name."""
+
+    outputs: Properties
+
+    @classmethod
+    def of(cls, task: ConversionTask) -> TaskState:
+        """Return the state that shows a task as it is now."""
+        return cls(task.to_outputs())
+
+    @classmethod
+    def parse(cls, properties: Properties) -> TaskState:
+        """Return what a stack has stored."""
+        return cls({name: properties.get(name) for name in OUTPUTS})
+
+    def to_properties(self) -> dict[str, object]:
+        """Return what a stack stores."""
+        return {name: self.outputs.get(name) for name in OUTPUTS}
+
+    @property
+    def status(self) -> str | None:
+        """The task's status."""
+        return cast("str | None", self.outputs.get("status"))
+
+    @property
+    def status_message(self) -> str | None:
+        """What AWS said of the status."""
+        return cast("str | None", self.outputs.get("status_message"))
+
+    @property
+    def region(self) -> str | None:
+        """The region that the task was looked up in."""
+        return cast("str | None", self.outputs.get("region"))
+
+    @property
+    def start_time(self) -> datetime | None:
+        """When the conversion started."""
+        text = self.outputs.get("start_time")
+        return parse_rfc3339(cast(str, text)) if text else None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the task has ended: it never changes again, so nobody needs to be asked."""
+        return self.status in _FINISHED
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the task ended FAILED."""
+        return self.status == TaskStatus.FAILED.value
+
+    def must_await(self, *, wait_for_completion: bool, ignore_failure: bool) -> bool:
+        """Return whether a program wants an end, or a success, that this does not show."""
+        return wait_for_completion and (not self.is_finished or (self.has_failed and not ignore_failure))
+
+    def is_settled_for(self, wait_for_completion: bool, ignore_failure: bool) -> bool:
+        """Return whether the task has ended as the program wants it, so that an update has nothing to ask."""
+        return self.is_finished and not self.must_await(
+            wait_for_completion=wait_for_completion, ignore_failure=ignore_failure
+        )
+
+    def changed_outputs(self, found: TaskState) -> tuple[str, ...]:
+        """Return the names of the outputs that differ, where null and absent are the same at any depth."""
+        return tuple(name for name in OUTPUTS if _plain(self.outputs.get(name)) != _plain(found.outputs.get(name)))
+
+    def is_reopened_by(self, found: TaskState) -> bool:
+        """Return whether AWS now says something else of a task that this shows as ended."""
+        return self.is_finished and found.status != self.status
+
+    def merged_with(self, found: TaskState) -> TaskState:
+        """Return what was found merged into this. The state of a task that has ended never loses a value."""
+        if not self.is_finished:
+            return found
+        if self.is_reopened_by(found):
+            return self
+        said = {name: value for name, value in found.outputs.items() if _says_something(value)}
+        return TaskState({name: said.get(name, self.outputs.get(name)) for name in OUTPUTS})
+
+    def to_change_text(self, task_id: str, found: TaskState) -> str | None:
+        """Return what has become of the task: `lct-… IN_PROGRESS → SUCCEEDED after 42m10s`; None if nothing has."""
+        message = found.status_message
+        if self.status != found.status:
+            change = f"{task_id} {self.status or 'no status'} → {found.status or 'no status'}"
+            seconds = cast("float | None", found.outputs["duration_seconds"])
+            change = change if seconds is None else f"{change} after {to_duration_text(seconds)}"
+            return f"{change}: {to_one_line(message)}" if found.has_failed and message else change
+        if self.status_message != message and message:
+            return f"{task_id} {found.status}: {to_one_line(message)}"
+        return None
 
 
-def wants_wait(record: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
-    """Tell whether the program wants an end, or a success, that the record does not show."""
-    if not inputs.get("wait_for_completion"):
-        return False
-    return not is_finished(record) or (has_failed(record) and not inputs.get("ignore_failure"))
+def _says_something(value: object) -> bool:
+    return any(value.values()) if isinstance(value, Mapping) else value is not None
 
 
-def differs(record: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    """Tell whether any output of the task has changed."""
-    return any(_known(record.get(name)) != _known(found.get(name)) for name in OUTPUTS)
-
-
-def _known(value: Any) -> Any:
-    """Give the value without what is None, at any depth: a state may have lost that on its way through the engine."""
+def _plain(value: Any) -> Any:
+    """Return a value without nulls at any depth, and an empty context as none."""
     if isinstance(value, Mapping):
-        return {name: _known(entry) for name, entry in value.items() if entry is not None}
-    return [_known(entry) for entry in value] if isinstance(value, list) else value
+        kept = {name: _plain(entry) for name, entry in value.items() if entry is not None}
+        return kept if any(kept.values()) else None
+    return [_plain(entry) for entry in value] if isinstance(value, list) else value
 
 
-def to_record(props: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what is stored: the outputs, and the URN under which a later refresh says its lines."""
-    return {**{name: outputs.get(name) for name in OUTPUTS}, URN: props.get(URN)}
+@dataclass(frozen=True)
+class ConversionState:
+    """What a stack stores of a conversion: its task, and what is known of its start and of EC2's view."""
 
+    task: TaskState
+    adopted: bool = False
+    verified_usage_operation: str | None = None
+    asked: Properties | None = None
 
-def takes_back(record: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    """Tell whether AWS now says something else of a task that the record shows as ended."""
-    return is_finished(record) and found["status"] != record["status"]
+    @classmethod
+    def parse(cls, properties: Properties) -> ConversionState:
+        """Return what a stack has stored."""
+        return cls(
+            TaskState.parse(properties),
+            bool(properties.get("adopted")),
+            cast("str | None", properties.get("verified_usage_operation")),
+            cast("Properties | None", properties.get(REQUEST)),
+        )
 
+    def to_properties(self) -> dict[str, object]:
+        """Return what a stack stores."""
+        extras = {"adopted": self.adopted, "verified_usage_operation": self.verified_usage_operation}
+        return {**extras, **({REQUEST: self.asked} if self.asked else {}), **self.task.to_properties()}
 
-def merge(record: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what was found, completed by the record of a finished task, which is never overwritten by less."""
-    if not is_finished(record):
-        return dict(found)
-    if takes_back(record, found):
-        return {name: record.get(name) for name in OUTPUTS}
-    return {name: record.get(name) if found[name] is None else found[name] for name in OUTPUTS}
+    @property
+    def request(self) -> ConversionRequest:
+        """What was asked for; in states that do not say, what AWS showed."""
+        asked: Mapping[str, Any] = {**self.task.outputs, **(self.asked or {})}
+        return ConversionRequest(
+            asked.get("resource_arn") or "",
+            LicenseContext.from_inputs(asked.get("source_license_context")),
+            LicenseContext.from_inputs(asked.get("destination_license_context")),
+        )

@@ -98,7 +98,7 @@ class Poller:
         )
         unsubscribe = cancellation.subscribe(wait.changed.set)
         try:
-            if not cancellation.is_set:
+            if cancellation.reason is None:
                 self._start_thread()
             notices = _Notices(wait, on_notice or log.warning)
             return self._block(wait, cancellation, report, report_seconds or self._policy.report_seconds, notices)
@@ -121,8 +121,6 @@ class Poller:
                 raise wait.outcome
             if cancellation.reason is not None:
                 raise wait.to_interrupted_error(cancellation.reason, now)
-            if cancellation.is_expired:
-                raise wait.to_timeout_error(now)
             if now >= wait.limit and not self._dispatcher.owes_poll(wait):
                 raise wait.to_limit_error(now)
             status_key = wait.status_key
@@ -132,8 +130,7 @@ class Poller:
             notices.give(now)
             # Past its limit it waits for the poll that it is owed.
             limit = wait.limit if now < wait.limit else now + 1.0
-            pause = min(limit, reported_at + report_seconds) - now
-            wait.changed.wait(max(0.0, min(pause, cancellation.remaining(pause))))
+            wait.changed.wait(max(0.0, min(limit, reported_at + report_seconds) - now))
 
     def _start_thread(self) -> None:
         with self._dispatcher.changed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pulumi
 
@@ -70,3 +70,70 @@ class LicenseContextArgs:
         """Product codes of AWS Marketplace."""
         value: pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs]]] | None = pulumi.get(self, "product_codes")
         return value
+
+
+@pulumi.input_type
+class AssumeRoleArgs:
+    """A role to assume before AWS is called, on top of the stack's settings. A list of these is a chain.
+
+    The members are those of sts:AssumeRole
+    (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
+    """
+
+    role_arn: pulumi.Input[str]
+    """The role's ARN."""
+
+    external_id: pulumi.Input[str] | None
+    """What the role's trust policy may ask for."""
+
+    session_name: pulumi.Input[str] | None
+    """The session's name in AWS's logs. Default: `lmconv-resource`."""
+
+    duration: pulumi.Input[str] | None
+    """How long the credentials last, such as `1h`, 15 minutes to 12 hours; renewed while a wait goes on."""
+
+    policy: pulumi.Input[str] | None
+    """A session policy, as JSON, that narrows the role's rights."""
+
+    policy_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None
+    """ARNs of managed policies that narrow the role's rights."""
+
+    tags: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None
+    """Tags of the session."""
+
+    transitive_tag_keys: pulumi.Input[Sequence[pulumi.Input[str]]] | None
+    """The tags that stay along a chain of roles."""
+
+    source_identity: pulumi.Input[str] | None
+    """Who assumes the role, for AWS's logs."""
+
+    def __init__(
+        self,
+        *,
+        role_arn: pulumi.Input[str],
+        external_id: pulumi.Input[str] | None = None,
+        session_name: pulumi.Input[str] | None = None,
+        duration: pulumi.Input[str] | None = None,
+        policy: pulumi.Input[str] | None = None,
+        policy_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
+        tags: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None,
+        transitive_tag_keys: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
+        source_identity: pulumi.Input[str] | None = None,
+    ) -> None:
+        """Name a role; every member is described at the attribute of its name.
+
+        Args:
+            role_arn: the role's ARN.
+            external_id: what the role's trust policy may ask for.
+            session_name: the session's name in AWS's logs. Default: `lmconv-resource`.
+            duration: how long the credentials last, such as `1h`, 15 minutes to 12 hours.
+            policy: a session policy, as JSON.
+            policy_arns: ARNs of managed policies that narrow the role's rights.
+            tags: tags of the session.
+            transitive_tag_keys: the tags that stay along a chain of roles.
+            source_identity: who assumes the role.
+        """
+        given = {**vars()}
+        for name in type(self).__annotations__:
+            if given[name] is not None:
+                pulumi.set(self, name, given[name])

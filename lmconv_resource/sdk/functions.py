@@ -1,119 +1,157 @@
 """Functions in the manner of Pulumi's data sources: look tasks up while the program runs.
 
-They use the settings that the resources use, wait for nothing, and import boto3 only when they are called.
+They use the settings that the resources use, wait for nothing, and import boto3 only when they are called. Under
+`pulumi.runtime.set_mocks` they go to `Mocks.call`, as every function of a provider does, and never to AWS: with the
+tokens `lmconv:index:getLicenseConversionTask` and `lmconv:index:getLicenseConversionTasks`, and arguments and results
+named as here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import asyncio
+import contextvars
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pulumi
 import pulumi.runtime
+from pulumi.runtime import mocks, settings
 
-from lmconv_resource.errors import LicenseConversionError, SettingsError
-from lmconv_resource.lifecycle import inputs
-from lmconv_resource.models import ConversionTask, TaskStatus, to_rfc3339
+from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.hosts.dynamic.provider import process
+from lmconv_resource.lifecycle import functions
+from lmconv_resource.models import ConversionTask
+from lmconv_resource.sdk.args import AssumeRoleArgs
 from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult
 
-if TYPE_CHECKING:
-    from lmconv_resource.aws.client import Connection
+Result = TypeVar("Result")
+
+AssumeRole = AssumeRoleArgs | Mapping[str, Any] | Sequence[AssumeRoleArgs | Mapping[str, Any]]
+"""A role, or a chain of roles, whose members are plain values."""
+
+_ROLE_MEMBERS = tuple(AssumeRoleArgs.__annotations__)
+
+_GET_TOKEN = "lmconv:index:getLicenseConversionTask"  # noqa: S105 -- Pulumi's word for a function's name
+_LIST_TOKEN = "lmconv:index:getLicenseConversionTasks"  # noqa: S105
 
 
-@dataclass(frozen=True)
-class GetOptions:
-    """Options of the functions below, in the manner of `pulumi.InvokeOptions`."""
-
-    region: str | None = None
-    """The AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config."""
-
-
-def get_license_conversion_task(id: str, *, opts: GetOptions | None = None) -> GetLicenseConversionTaskResult:
+def get_license_conversion_task(
+    id: str,
+    *,
+    region: str | None = None,
+    profile: str | None = None,
+    assume_role: AssumeRole | None = None,
+) -> GetLicenseConversionTaskResult:
     """Look a task up by its id.
 
     Args:
         id: the task's id, `lct-…`.
-        opts: the region to ask.
+        region: the AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
+        profile: the profile of the shared AWS config to ask as, instead of the stack's.
+        assume_role: a role to assume, an AssumeRoleArgs or a dict, or a list that is a chain of roles.
 
     Raises:
         pulumi.RunError: the task could not be looked up; its text is one line.
     """
-    try:
-        connection = _connect({"license_conversion_task_id": id}, inputs.GET_RULES, opts)
-        from lmconv_resource.aws.license_manager import find_task
-
-        return _to_result(find_task(connection, id))
-    except LicenseConversionError as error:
-        raise pulumi.RunError(str(error)) from error
+    way = {"region": region, "profile": profile, "assume_role": _to_plain(assume_role)}
+    if _is_mocked():
+        return GetLicenseConversionTaskResult(_call_mocks(_GET_TOKEN, {"id": id, **way}))
+    return _to_result(_look_up(lambda op: functions.get_task(op, id, **way)))
 
 
 def get_license_conversion_task_output(
-    id: pulumi.Input[str], *, opts: GetOptions | None = None
+    id: pulumi.Input[str],
+    *,
+    region: pulumi.Input[str] | None = None,
+    profile: pulumi.Input[str] | None = None,
+    assume_role: pulumi.Input[AssumeRole] | None = None,
 ) -> pulumi.Output[GetLicenseConversionTaskResult]:
-    """Look a task up by its id, which may be another resource's output."""
-    return pulumi.Output.from_input(id).apply(lambda known: get_license_conversion_task(known, opts=opts))
+    """Look a task up by its id, which may be another resource's output. The program goes on meanwhile."""
+    given = pulumi.Output.all(id=id, region=region, profile=profile, assume_role=assume_role)
+    return given.apply(lambda known: _aside(get_license_conversion_task, **known))
 
 
 def get_license_conversion_tasks(
     *,
     resource_arns: Sequence[str] | None = None,
     statuses: Sequence[str] | None = None,
-    opts: GetOptions | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+    assume_role: AssumeRole | None = None,
 ) -> list[GetLicenseConversionTaskResult]:
     """List the tasks of the account in the region, oldest first; an empty list is a result.
 
     Args:
         resource_arns: only tasks of these resources. AWS takes one a call, so each costs a call.
         statuses: only tasks with one of these: `IN_PROGRESS`, `SUCCEEDED`, `FAILED`.
-        opts: the region to ask.
+        region: the AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
+        profile: the profile of the shared AWS config to ask as, instead of the stack's.
+        assume_role: a role to assume, an AssumeRoleArgs or a dict, or a list that is a chain of roles.
 
     Raises:
         pulumi.RunError: the tasks could not be listed; its text is one line.
     """
-    try:
-        connection = _connect({"resource_arns": resource_arns, "statuses": statuses}, inputs.LIST_RULES, opts)
-        from lmconv_resource.aws.license_manager import find_tasks
-
-        wanted = None if statuses is None else {TaskStatus(status) for status in statuses}
-        only = next(iter(wanted)) if wanted and len(wanted) == 1 else None
-        found = {  # by id: a task that moves while the pages are asked for can be on two of them
-            task.task_id: task
-            for arn in (dict.fromkeys(resource_arns) if resource_arns is not None else [None])
-            for task in find_tasks(connection, resource_arn=arn, status=only)
-            if wanted is None or task.status in wanted
-        }
-        return [_to_result(task) for task in sorted(found.values(), key=_to_rank)]
-    except LicenseConversionError as error:
-        raise pulumi.RunError(str(error)) from error
+    way = {"region": region, "profile": profile, "assume_role": _to_plain(assume_role)}
+    if _is_mocked():
+        answer = _call_mocks(_LIST_TOKEN, {"resource_arns": resource_arns, "statuses": statuses, **way})
+        return [GetLicenseConversionTaskResult(task) for task in answer.get("tasks") or ()]
+    tasks = _look_up(lambda op: functions.list_tasks(op, resource_arns=resource_arns, statuses=statuses, region=region))
+    return [_to_result(task) for task in tasks]
 
 
 def get_license_conversion_tasks_output(
     *,
     resource_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
     statuses: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
-    opts: GetOptions | None = None,
+    region: pulumi.Input[str] | None = None,
+    profile: pulumi.Input[str] | None = None,
+    assume_role: pulumi.Input[AssumeRole] | None = None,
 ) -> pulumi.Output[list[GetLicenseConversionTaskResult]]:
-    """List the tasks of the account in the region, where ARNs or statuses may be other resources' outputs."""
-    given = pulumi.Output.all(pulumi.Output.from_input(resource_arns), pulumi.Output.from_input(statuses))
-    return given.apply(lambda known: get_license_conversion_tasks(resource_arns=known[0], statuses=known[1], opts=opts))
+    """List the tasks of the account in the region, where the arguments may be other resources' outputs."""
+    given = pulumi.Output.all(
+        resource_arns=resource_arns, statuses=statuses, region=region, profile=profile, assume_role=assume_role
+    )
+    return given.apply(lambda known: _aside(get_license_conversion_tasks, **known))
 
 
-def _connect(given: dict[str, Any], rules: dict[str, inputs.Rule], opts: GetOptions | None) -> Connection:
-    """Give the connection to ask, once what was given has been checked."""
-    from lmconv_resource.aws.client import connect
-    from lmconv_resource.aws.settings import Settings, find_region
+def _to_plain(assume_role: AssumeRole | None) -> Any:
+    """Return a role, or a chain of roles, as plain values."""
+    if isinstance(assume_role, (list, tuple)):
+        return [_to_plain(role) for role in assume_role]
+    if isinstance(assume_role, AssumeRoleArgs):
+        return {name: value for name in _ROLE_MEMBERS if (value := pulumi.get(assume_role, name)) is not None}
+    return assume_role
 
-    region = find_region(pulumi.runtime.get_config, opts.region if opts else None)
-    failures = inputs.find_failures({**given, "region": region}, rules)
-    if failures:
-        raise SettingsError(reason=failures[0].reason, remedy="Mend it in the program")
-    return connect(Settings.from_config(pulumi.runtime.get_config, region or ""))
+
+def _look_up(ask: Callable[[Any], Result]) -> Result:
+    try:
+        with process.look_ups().session.operation(None) as op:
+            return ask(op)
+    except LicenseConversionError as error:
+        raise pulumi.RunError(str(error)) from error
+
+
+async def _aside(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    """Return what a look-up returns, without holding up the program's event loop."""
+    if _is_mocked():
+        return function(*args, **kwargs)
+    # Pulumi's settings live in context variables, which a thread of a pool does not have by itself.
+    call = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(process.look_ups().threads, call)
+
+
+def _is_mocked() -> bool:
+    """Return whether a unit test has set mocks; an engine that is played over the mock monitor says so."""
+    monitor = settings.get_monitor()
+    return isinstance(monitor, mocks.MockMonitor) and not getattr(monitor, "runs_look_ups", False)
+
+
+def _call_mocks(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = {name: value for name, value in args.items() if value is not None}
+    answer: Mapping[str, Any] = pulumi.runtime.invoke(token, given).value or {}
+    return answer
 
 
 def _to_result(task: ConversionTask) -> GetLicenseConversionTaskResult:
     return GetLicenseConversionTaskResult(task.to_outputs())
-
-
-def _to_rank(task: ConversionTask) -> tuple[str, str]:
-    return to_rfc3339(task.start_time) if task.start_time else "", task.task_id

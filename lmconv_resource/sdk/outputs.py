@@ -7,6 +7,8 @@ from typing import Any
 
 import pulumi
 
+from lmconv_resource.models import OUTPUTS
+
 
 @pulumi.output_type
 class ProductCode(dict[str, str]):
@@ -72,12 +74,13 @@ class GetLicenseConversionTaskResult(dict[str, Any]):
     duration_seconds: float | None
 
     def __init__(self, outputs: Mapping[str, Any]) -> None:
-        for name, value in outputs.items():
+        for name in OUTPUTS:
+            value = outputs.get(name)
             pulumi.set(self, name, _to_context(value) if name.endswith("_context") else value)
 
 
 def _to_context(outputs: Mapping[str, Any] | None) -> LicenseContext | None:
     if outputs is None:
         return None
-    codes = [ProductCode(**code) for code in outputs["product_codes"]]
-    return LicenseContext(usage_operation=outputs["usage_operation"], product_codes=codes)
+    codes = [ProductCode(**code) for code in outputs.get("product_codes") or ()]
+    return LicenseContext(usage_operation=outputs.get("usage_operation"), product_codes=codes)

@@ -4,16 +4,21 @@
 # each resource.
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 import pulumi.dynamic
 
 from lmconv_resource.conversion_provider import LicenseConversionProvider
-from lmconv_resource.lifecycle.inputs import TIMEOUTS, URN
+from lmconv_resource.hosts.dynamic.provider import TIMEOUTS, URN
+from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from lmconv_resource.sdk.args import LicenseContextArgs
+from lmconv_resource.sdk.args import AssumeRoleArgs, LicenseContextArgs
 from lmconv_resource.sdk.outputs import LicenseContext
+
+AssumeRole = pulumi.Input[AssumeRoleArgs | Sequence[pulumi.Input[AssumeRoleArgs]]]
+"""A role, or a chain of roles."""
 
 
 class _TrackedTask(pulumi.dynamic.Resource):
@@ -68,6 +73,7 @@ class _TrackedTask(pulumi.dynamic.Resource):
         inputs: dict[str, Any],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
+        _refuse_providers(resource_name, opts)
         # Each property costs the SDK several tasks: what is neither given nor an output is left out.
         given = {**inputs, URN: _make_urn(self, resource_name, opts), TIMEOUTS: _to_timeouts(opts)}
         props = {
@@ -96,6 +102,8 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
         wait_for_completion: pulumi.Input[bool] | None = None,
         ignore_failure: pulumi.Input[bool] | None = None,
         region: pulumi.Input[str] | None = None,
+        profile: pulumi.Input[str] | None = None,
+        assume_role: AssumeRole | None = None,
         poll_interval_seconds: pulumi.Input[float] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -113,8 +121,12 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
                 that ended FAILED is then an error. Default False: record what AWS says now.
             ignore_failure: True records a FAILED task, with a warning, where waiting for it would be an error. Default
                 False.
-            region: the task's AWS region. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
-                Another region replaces the resource.
+            region: the task's AWS region. Default: the ARN's if there is one, `aws:region` of the stack, AWS_REGION,
+                the shared AWS config. Another region replaces the resource.
+            profile: the profile of the shared AWS config to call as, instead of the stack's. Another one replaces
+                nothing.
+            assume_role: a role to assume, an AssumeRoleArgs, or a list that is a chain of roles, after those of the
+                stack. Another one replaces nothing.
             poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
                 growing to 30 s.
             opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours.
@@ -126,6 +138,8 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
             "wait_for_completion": wait_for_completion,
             "ignore_failure": ignore_failure,
             "region": region,
+            "profile": profile,
+            "assume_role": assume_role,
             "poll_interval_seconds": poll_interval_seconds,
         }
         super().__init__(LicenseConversionTaskProvider(), resource_name, inputs, opts)
@@ -137,6 +151,8 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
         id: pulumi.Input[str],
         *,
         region: pulumi.Input[str] | None = None,
+        profile: pulumi.Input[str] | None = None,
+        assume_role: AssumeRole | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> "LicenseConversionTask":
         """Read a task without managing it: looked up at every `up`, never waited for.
@@ -145,10 +161,19 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
             resource_name: the resource's name in the stack.
             id: the task's id, `lct-…`.
             region: as for the constructor.
+            profile: as for the constructor.
+            assume_role: as for the constructor.
             opts: Pulumi's options.
         """
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
-        return cls(resource_name, license_conversion_task_id=id, region=region, opts=opts)
+        return cls(
+            resource_name,
+            license_conversion_task_id=id,
+            region=region,
+            profile=profile,
+            assume_role=assume_role,
+            opts=opts,
+        )
 
 
 class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion"):
@@ -189,6 +214,8 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
         ignore_failure: pulumi.Input[bool] | None = None,
         preflight: pulumi.Input[bool] | None = None,
         region: pulumi.Input[str] | None = None,
+        profile: pulumi.Input[str] | None = None,
+        assume_role: AssumeRole | None = None,
         poll_interval_seconds: pulumi.Input[float] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -206,8 +233,11 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
             preflight: True checks with EC2 that the instance exists, is stopped, has no stop protection and is billed
                 as `source_license_context` says, before anything is started. Needs ec2:DescribeInstances and
                 ec2:DescribeInstanceAttribute. Default False.
-            region: the AWS region. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config. Another
-                region replaces the resource.
+            region: the AWS region. Default, and the only one that fits: the ARN's.
+            profile: the profile of the shared AWS config to call as, instead of the stack's. Another one replaces
+                nothing.
+            assume_role: a role to assume, an AssumeRoleArgs, or a list that is a chain of roles, after those of the
+                stack. Another one replaces nothing.
             poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
                 growing to 30 s.
             opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours.
@@ -216,17 +246,35 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
             "resource_arn": resource_arn,
             "source_license_context": source_license_context,
             "destination_license_context": destination_license_context,
+            # What was asked for is recorded under this name too, and is a secret there where it is one here.
+            REQUEST: {
+                "resource_arn": resource_arn,
+                "source_license_context": source_license_context,
+                "destination_license_context": destination_license_context,
+            },
             "wait_for_completion": wait_for_completion,
             "ignore_failure": ignore_failure,
             "preflight": preflight,
             "region": region,
+            "profile": profile,
+            "assume_role": assume_role,
             "poll_interval_seconds": poll_interval_seconds,
         }
         super().__init__(LicenseConversionProvider(), resource_name, inputs, opts)
 
 
+def _refuse_providers(resource_name: str, opts: pulumi.ResourceOptions | None) -> None:
+    """Raise where a provider is given, which Pulumi would ignore for a dynamic resource without a word."""
+    given: Any = [opts.provider, opts.providers] if opts else []
+    if any(given):
+        raise pulumi.RunError(
+            f"{resource_name}: opts.provider and opts.providers do not reach this resource. "
+            "Pass region, profile or assume_role to it, or set the stack's aws: settings."
+        )
+
+
 def _make_urn(resource: pulumi.dynamic.Resource, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Input[str]:
-    """Give the URN that the resource will have, which the SDK tells a provider in no other way.
+    """Return the URN that the resource will have, which the SDK tells a provider in no other way.
 
     Not by `pulumi.create_urn`: its output depends on the parent, so that the child of a component would wait for all
     the component's children, itself among them. Without a parent it makes five outputs of what is known at once, and
@@ -247,7 +295,7 @@ def _make_urn(resource: pulumi.dynamic.Resource, name: str, opts: pulumi.Resourc
 
 
 def _to_timeouts(opts: pulumi.ResourceOptions | None) -> dict[str, str] | None:
-    """Give `custom_timeouts`, an object or a dict, as a property."""
+    """Return `custom_timeouts`, an object or a dict, as a property."""
     timeouts: Any = opts.custom_timeouts if opts else None
     if timeouts is None:
         return None

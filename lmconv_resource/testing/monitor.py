@@ -43,6 +43,9 @@ class NoMocks(pulumi.runtime.Mocks):
 class DeploymentMonitor(MockMonitor):
     """Pulumi's mock monitor, with a deployment behind it in place of canned answers."""
 
+    runs_look_ups = True
+    """Whether look-ups of this package go to AWS, as with a real engine, and not to `mocks`."""
+
     def __init__(self, deployment: Deployment, mocks: pulumi.runtime.Mocks, stack: str, project: str) -> None:
         super().__init__(mocks)
         self._deployment = deployment

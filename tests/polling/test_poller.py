@@ -396,15 +396,6 @@ def test_a_wait_that_slept_beyond_its_deadline_asks_once_more() -> None:
     assert task.status is TaskStatus.SUCCEEDED
 
 
-def test_a_cancellation_that_expires_ends_the_wait() -> None:
-    """The deadline of the operation ends its wait like the wait's own."""
-    cancellation = Cancellation(deadline=time.monotonic() + 0.1)
-    service = Service(ends={"lct-000": 1e9})
-
-    with pytest.raises(WaitError, match="it did not end within"):
-        Poller(service.get_task, None).wait_for_task("lct-000", REGION, cancellation=cancellation, report=nothing)
-
-
 def test_the_clock_goes_on() -> None:
     """The clock of waits is one that nobody sets, in seconds."""
     first = clocks.now()

@@ -1,0 +1,1 @@
+"""The host for Pulumi's Python dynamic providers."""

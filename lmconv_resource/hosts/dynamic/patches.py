@@ -1,25 +1,29 @@
-"""What Pulumi's plugin process lacks, put in from inside. Everything here reaches into a place that is not ours.
+"""Monkey-patches for Pulumi's dynamic provider process. Everything here relies on private internals of Pulumi and gRPC.
 
-The plugin process is `pulumi/dynamic/__main__.py` of the Pulumi SDK
+The process is `pulumi/dynamic/__main__.py` of the Pulumi SDK
 (https://github.com/pulumi/pulumi/blob/master/sdk/python/lib/pulumi/dynamic/__main__.py). It serves four calls at a
-time, drops `Cancel`, and shows every error with its traceback; it offers no setting for any of these. `install` mends
-all three:
+time, drops `Cancel`, and shows every error with its traceback; it offers no setting for any of these. `apply` changes
+all three, for this package's resources:
 
-- calls get a thread each, and `Cancel` is heard, by way of `experimental_thread_pool`, an attribute by which a gRPC
-  servicer's
-  method names the pool that serves it
+- their calls get a thread each, and `Cancel` is heard, by way of `experimental_thread_pool`, an attribute by which a
+  gRPC servicer's method names the pool that serves it
   (https://github.com/grpc/grpc/blob/master/src/python/grpcio/grpc/_server.py, `_select_thread_pool_for_behavior`);
+- calls of other packages' dynamic providers go on to a pool of four threads, as Pulumi serves them;
 - an error of ours is shown as its own sentence, by way of the name `traceback` in the plugin's main module.
 
-Where one of these ways is shut, the plain behaviour stays: `install` says which, and the caller tells the user once.
-`tests/test_host.py` runs the real plugin process and fails when Pulumi or gRPC changes.
+Where one of these ways is shut, the plain behaviour stays: `apply` says which, and the caller tells the user once.
+`tests/hosts/test_patches.py` runs the real plugin process and fails when Pulumi or gRPC changes.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,69 +35,104 @@ from lmconv_resource.errors import LicenseConversionError
 _MOST_CALLS = 4096
 """Served at the same time. Threads are started as they are needed; this only bounds a runaway."""
 
-_CALLS = ("Check", "Diff", "Create", "Read", "Update", "Delete")
+_PULUMI_WORKERS = 4
+"""How many calls Pulumi's plugin serves at once (`max_workers` in its `main`)."""
+
+_METHODS = ("Check", "Diff", "Create", "Read", "Update", "Delete")
+
+_POLITE_SECONDS = 0.8
+"""What operations are given to end by themselves, and then Python's own way of ending, once the engine is gone."""
 
 
 class _CallPool(ThreadPoolExecutor):
-    """A pool that tells when a call comes in."""
+    """Serves each call of ours on a thread of its own, and sends other providers' calls to a pool like Pulumi's."""
 
-    def __init__(self, name: str, most: int, on_call: Callable[[], None] | None = None) -> None:
-        super().__init__(most, thread_name_prefix=name)
-        self._on_call = on_call
+    def __init__(self) -> None:
+        super().__init__(_MOST_CALLS, thread_name_prefix="lmconv-call")
+        self._others = ThreadPoolExecutor(_PULUMI_WORKERS, thread_name_prefix="pulumi-call")
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run gRPC's job with the servicer's method among its arguments wrapped, so that it is sent where it belongs.
+
+        Whose call it is says its request, which only the method gets.
+        """
+        return super().submit(fn, *(self._wrap(arg) for arg in args), **kwargs)
+
+    def _wrap(self, arg: Any) -> Any:
+        if getattr(arg, "experimental_thread_pool", None) is not self:
+            return arg
+
+        def serve(request: Any, context: Any) -> Any:
+            return arg(request, context) if _is_ours(request) else self._others.submit(arg, request, context).result()
+
+        return serve
+
+
+class _CancelPool(ThreadPoolExecutor):
+    """Hears of `Cancel` when it is handed over, before any worker is needed."""
+
+    def __init__(self, on_cancel: Callable[[], None]) -> None:
+        super().__init__(1, thread_name_prefix="lmconv-cancel")
+        self._on_cancel = on_cancel
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Tell, then run."""
-        if self._on_call:
-            self._on_call()
+        self._on_cancel()
         return super().submit(fn, *args, **kwargs)
 
 
+def _is_ours(request: Any) -> bool:
+    """Return whether a request is for a provider of this package, or for one derived from it."""
+    for name in ("news", "properties", "olds", "inputs"):
+        fields = getattr(getattr(request, name, None), "fields", None)
+        if fields is not None and "__provider" in fields:
+            try:
+                return b"lmconv_resource" in base64.b64decode(fields["__provider"].string_value, validate=True)
+            except binascii.Error:  # unknown, in a preview: the next of the names has it
+                continue
+    return False
+
+
 class _PlainTraceback:
-    """Stands in for the module `traceback`, and gives our own errors as one line."""
+    """Stands in for the module `traceback`, and formats our own errors as one line."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(traceback, name)
 
     def format_exc(self, *args: Any, **kwargs: Any) -> str:
-        """Give the error that is being handled: its sentence if a user can act on it, else all there is."""
+        """Return the error that is being handled: its sentence if a user can act on it, else all there is."""
         error = sys.exc_info()[1]
         return str(error) if isinstance(error, LicenseConversionError) else traceback.format_exc(*args, **kwargs)
 
 
-def find_host() -> ModuleType | None:
-    """Give the main module of Pulumi's plugin process, None in any other process."""
+def plugin_module() -> ModuleType | None:
+    """Return the main module of Pulumi's plugin process, None in any other process."""
     main = sys.modules.get("__main__")
     return main if hasattr(main, "DynamicResourceProviderServicer") else None
 
 
-_lock = threading.Lock()
-_installed = False
-
-
-def install(on_cancel: Callable[[], None]) -> list[str]:
-    """Mend the plugin process once; later calls do nothing.
+def apply(on_cancel: Callable[[], None], module: ModuleType | None = None) -> list[str]:
+    """Patch the plugin process; to be called once.
 
     Args:
         on_cancel: called when the engine sends `Cancel`, from one of gRPC's threads.
+        module: the plugin's main module; by default that of this process.
 
     Returns:
-        What could not be mended, a sentence each.
+        What could not be patched, a sentence each.
     """
-    global _installed  # noqa: PLW0603 -- one plugin process, one set of hooks
-    host = find_host()
-    with _lock:
-        if host is None or _installed:
-            return []
-        _installed = True
-    servicer = host.DynamicResourceProviderServicer
-    shut = []
-    if not _give_each_call_a_thread(servicer):
-        shut.append("Pulumi's plugin serves only four calls at a time: more waits than that hold up other resources.")
+    module = module or plugin_module()
+    if module is None:
+        return []
+    servicer = module.DynamicResourceProviderServicer
+    missing = []
+    if not _serve_calls(servicer):
+        missing.append("Pulumi's plugin serves only four calls at a time: more waits hold up other resources.")
     if not _hear_cancel(servicer, on_cancel):
-        shut.append("Pulumi's plugin does not pass ^C on: press it twice to end a wait.")
-    if not _show_errors_in_one_line(host):
-        shut.append("Errors are shown with their traceback: read the last line.")
-    return shut
+        missing.append("Pulumi's plugin does not pass ^C on: press it twice to end a wait.")
+    if not _show_errors_in_one_line(module):
+        missing.append("Errors are shown with their traceback: read the last line.")
+    return missing
 
 
 def _pools_can_be_named() -> bool:
@@ -102,13 +141,13 @@ def _pools_can_be_named() -> bool:
     return hasattr(grpc._server, "_select_thread_pool_for_behavior")
 
 
-def _give_each_call_a_thread(servicer: Any) -> bool:
-    calls = [getattr(servicer, name, None) for name in _CALLS]
-    if not _pools_can_be_named() or None in calls:
+def _serve_calls(servicer: Any) -> bool:
+    methods = [getattr(servicer, name, None) for name in _METHODS]
+    if not _pools_can_be_named() or None in methods:
         return False
-    pool = _CallPool("lmconv-call", _MOST_CALLS)
-    for call in calls:
-        call.experimental_thread_pool = pool  # type: ignore[union-attr]
+    pool = _CallPool()
+    for method in methods:
+        method.experimental_thread_pool = pool  # type: ignore[union-attr]
     return True
 
 
@@ -116,20 +155,23 @@ def _hear_cancel(servicer: Any, on_cancel: Callable[[], None]) -> bool:
     cancel = getattr(servicer, "Cancel", None)
     if not _pools_can_be_named() or cancel is None:
         return False
-    cancel.experimental_thread_pool = _CallPool("lmconv-cancel", 1, on_cancel)
+    cancel.experimental_thread_pool = _CancelPool(on_cancel)
     return True
 
 
-def _show_errors_in_one_line(host: ModuleType) -> bool:
-    if getattr(host, "traceback", None) is not traceback:
+def _show_errors_in_one_line(module: ModuleType) -> bool:
+    if getattr(module, "traceback", None) is not traceback:
         return False
-    host.traceback = _PlainTraceback()  # type: ignore[attr-defined]
+    module.traceback = _PlainTraceback()  # type: ignore[attr-defined]
     return True
 
 
 def end_process() -> None:
-    """End the plugin process the way ^C does, so that calls under way may finish; for when the engine is gone."""
-    # Aimed at the main thread, whose wait a signal to any other thread would not end. Where SIGINT is ignored (a job
-    # started with nohup and &) Python ignores it too, and the process stays: idle, as every plugin without its engine.
+    """End this process, for when its engine is gone: first as ^C does, then for certain."""
+    time.sleep(_POLITE_SECONDS)
+    # Aimed at the main thread, whose wait a signal to any other thread would not end. It does nothing where SIGINT is
+    # ignored (a job started with nohup and &), nor while a call that was left behind still runs.
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(_POLITE_SECONDS)
+    os._exit(1)

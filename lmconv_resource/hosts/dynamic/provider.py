@@ -1,178 +1,228 @@
-"""What both providers share: settings, looking a task up, following it to its end, and reading it again."""
+"""Pulumi's Python dynamic providers, on the lifecycle: property bags in and out, and nothing decided here."""
 
 from __future__ import annotations
 
-import functools
-import time
+import sys
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pulumi.runtime
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
     ConfigureRequest,
+    CreateResult,
     DiffResult,
     ReadResult,
     ResourceProvider,
     UpdateResult,
 )
+from pulumi.output import Unknown
+from pulumi.runtime import rpc
 
-from lmconv_resource.aws.settings import Settings, find_region
-from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError, to_failure_reason
-from lmconv_resource.hosts import session as process
-from lmconv_resource.lifecycle import inputs
-from lmconv_resource.lifecycle.progress import to_change_text
-from lmconv_resource.lifecycle.state import differs, is_finished, merge, takes_back, to_record
-from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.errors import CredentialsError, SettingsError
+from lmconv_resource.hosts.dynamic import patches
+from lmconv_resource.hosts.engine import Engine, send_log
+from lmconv_resource.hosts.session import Session, log
+from lmconv_resource.lifecycle.controller import Controller
+from lmconv_resource.lifecycle.operation import UNKNOWN
+from lmconv_resource.polling.policy import PollingPolicy
+from lmconv_resource.text import parse_duration, to_one_line, to_plain_text, to_shown
 
 if TYPE_CHECKING:
-    from pulumi.dynamic import Config
+    from lmconv_resource.aws.settings import ConfigGet
 
-    from lmconv_resource.aws.client import Connection
+URN = "__urn"
+"""The resource's own URN, for lines on its row. Names that begin with `__` are shown in no diff."""
+
+TIMEOUTS = "__timeouts"
+"""`opts.custom_timeouts`, which Pulumi does not hand on to dynamic providers."""
+
+_PROVIDER = "__provider"
+
+_LAST_SETTINGS = (
+    "A refresh and a destroy use the settings of the last `pulumi up`: "
+    "`pulumi refresh --run-program` takes those of now"
+)
+
+_KEPT = ("profile", "assume_role")
+"""Inputs that the record holds too: a refresh hands over the record only, and has to call AWS the same way."""
+
+_LOOKUP_POLICY = PollingPolicy(fastest_gap_seconds=0.01)
+"""Look-ups are not spread as waits are: a program asks once and wants its answers."""
+
+_LOOKUPS_AT_ONCE = 32
+"""Threads for look-ups that a program does not wait for. A look-up mostly waits for AWS."""
 
 
-class TaskProvider(ResourceProvider):
-    """The base of the providers. One object serves all resources of a program, from many threads at once."""
+class LookUps:
+    """What the look-ups of a program share: a session, and threads that keep them off the program's event loop."""
+
+    def __init__(self) -> None:
+        self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follow_environment=True)
+        self.threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lmconv-look-up")
+
+
+class _Process:
+    """The one mutable thing at the level of a module: what this process has one of, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._look_ups: LookUps | None = None
+
+    def session(self, get_config: ConfigGet) -> Session:
+        """Return the session of the providers, with the configuration that Pulumi handed over last.
+
+        Pulumi calls `configure` once for each class of providers, each time with the same configuration.
+        """
+        with self._lock:
+            if self._session is None:
+                self._session = _start_session(get_config)
+            self._session.get_config = get_config
+            return self._session
+
+    def look_ups(self) -> LookUps:
+        """Return what the look-ups share, in a program's own process, where Pulumi starts no provider."""
+        with self._lock:
+            if self._look_ups is None:
+                self._look_ups = LookUps()
+            return self._look_ups
+
+
+process = _Process()
+
+
+def _start_session(get_config: ConfigGet) -> Session:
+    """Return a new session; in Pulumi's plugin process with the engine, and with what the plugin lacks patched in."""
+    if patches.plugin_module() is None or len(sys.argv) < 2:
+        return Session(get_config)
+    session = Session(get_config, Engine(sys.argv[1]))
+    send_log(session.engine)  # type: ignore[arg-type]
+    for missing in patches.apply(lambda: session.cancellation.set("the update was cancelled")):
+        log.warning(missing)
+    session.watch_engine(patches.end_process)
+    return session
+
+
+class DynamicProvider(ResourceProvider):
+    """The base of the providers. One object serves all resources of a class, from many threads at once."""
 
     # What is serialized is a reference to the class, about 80 bytes with nothing worth hiding; as a secret it would
     # only make every state depend on the secrets provider.
     serialize_as_secret_always = False
 
-    _defaults: ClassVar[Mapping[str, Any]]
-    """What the inputs are where a program does not give them."""
-
-    _config: Config | None = None
+    controller: ClassVar[Controller[Any, Any]]
+    session: Session | None = None
+    """No attribute of the object before `configure`: the bytes of `__provider` would change with it."""
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Take the stack's configuration, and mend the process that serves us."""
-        self._config = req.config
-        process.start()
+        """Take the stack's configuration, and join this process's session."""
+        self.session = process.session(req.config.get)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""
-        checked = {**self._defaults, **news}
-        try:
-            if checked.get("region") in (None, ""):  # what else is empty is no region, and a failure
-                checked["region"] = find_region(self._get)
-        except SettingsError as error:
-            return CheckResult(dict(news), [CheckFailure("region", str(error))])
-        failures = self._find_failures(_olds, checked)
-        return CheckResult(checked, [CheckFailure(failure.property, failure.reason) for failure in failures])
+        with self._joined().operation(news.get(URN)) as op:
+            checked = self.controller.check(op, _to_properties(_olds), _to_properties(news))
+        failures = [CheckFailure(failure.property, failure.reason) for failure in checked.failures]
+        wrong_timeouts = _validate_timeouts(news.get(TIMEOUTS))
+        if wrong_timeouts:
+            failures.append(CheckFailure("custom_timeouts", f"custom_timeouts {wrong_timeouts}"))
+        return CheckResult({**news, **checked.defaults}, failures)
 
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Look the task up again, or wait for its end, and record it."""
-        task = self._follow({**_news, "region": _news.get("region") or _olds.get("region")}, _id, "update")
-        return UpdateResult({**self._find_extras(_olds, task), **to_record(_news, _merge(_olds, task))})
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Tell what the program asks for that the record does not have."""
+        state = self.controller.parse_state(_to_properties(_olds))
+        inputs = self.controller.parse_inputs(_to_properties(_news))
+        with self._joined().operation(_news.get(URN) or _olds.get(URN)) as op:
+            diff = self.controller.diff(op, _id, state, inputs)
+        changes = diff.has_changes or _has_moved(_olds, _news)
+        return DiffResult(changes=changes, replaces=list(diff.replaces) or None)
 
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make the resource, and wait for it if asked to. A create that fails records nothing."""
+        inputs = self.controller.parse_inputs(_to_properties(props))
+        with self._joined().operation(props.get(URN), _timeout(props, "create")) as op:
+            created = self.controller.create(op, inputs)
+        if created.error:
+            raise created.error
+        return CreateResult(created.id, self._to_outputs(created.state, props))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Look the task up for a refresh, where `props` is the record, or for a `get`, where it is the inputs.
 
         A refresh leaves the recorded inputs as they are: they are what the program said.
         """
+        properties = _to_properties(props)
         is_record = "is_complete" in props or "status" in props
-        # `get` and refresh come without a check.
-        place = {"license_conversion_task_id": id_, "region": self._find_region(props)}
-        failures = inputs.find_failures(place, inputs.GET_RULES)
-        if failures:
-            raise SettingsError(reason=failures[0].reason, remedy="Mend it in the program", task_id=id_)
-        try:
-            task = self._find({**props, **place}, id_)
-        except TaskNotFoundError as error:
-            if not is_finished(props):
+        state = self.controller.parse_state(properties) if is_record else None
+        with self._joined().operation(props.get(URN)) as op:
+            try:
+                read = self.controller.read(op, id_, state, self.controller.parse_inputs(properties))
+            except (SettingsError, CredentialsError) as error:
+                error.remedy += f". {_LAST_SETTINGS}" if is_record else ""
                 raise
-            process.say(props, f"The record of the finished task is kept as it was. {error}", "WARNING")
-            return ReadResult(id_, dict(props))
-        found = _merge(props, task)
-        change = to_change_text(id_, props, found) if is_record else None
-        if change:
-            process.say(props, change, "WARNING" if task.status is TaskStatus.FAILED else "INFO")
-        outs = {**self._find_extras(props, task), **to_record(props, found)}
-        return ReadResult(id_, outs, None if is_record else {**props, **place})
+        inputs = None if read.inputs is None else {**props, **read.inputs}
+        return ReadResult(id_, self._to_outputs(read.state, props), inputs)
 
-    # -- for the providers -------------------------------------------------------------------------------------------
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Look the task up again, or wait for its end, and record it. One that fails keeps the record."""
+        state = self.controller.parse_state(_to_properties(_olds))
+        inputs = self.controller.parse_inputs(_to_properties(_news))
+        with self._joined().operation(_news.get(URN), _timeout(_news, "update")) as op:
+            updated = self.controller.update(op, _id, state, inputs)
+        if updated.error:
+            raise updated.error
+        return UpdateResult(self._to_outputs(updated.state, _news))
 
-    def _find_failures(self, olds: Mapping[str, Any], checked: Mapping[str, Any]) -> list[inputs.Failure]:
-        """Give what is wrong with the inputs, defaults filled in; `olds` are the recorded ones, none for a new one."""
-        raise NotImplementedError
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Forget the task. AWS has no call that undoes or cancels a conversion."""
+        state = self.controller.parse_state(_to_properties(_props))
+        with self._joined().operation(_props.get(URN)) as op:
+            self.controller.delete(op, _id, state)
 
-    def _diff_task(
-        self, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any], task: ConversionTask | None = None
-    ) -> DiffResult:
-        """Tell whether a task recorded as running has changed; say it if it has. `task` is what it is now, if known."""
-        found = (task or self._find(olds, id_)).to_outputs()
-        change = to_change_text(id_, olds, found)
-        if change:
-            process.say(news, change)
-        return DiffResult(changes=differs(olds, found))
+    def _joined(self) -> Session:
+        return self.session or process.session(lambda _: None)
 
-    def _find_extras(self, props: Mapping[str, Any], task: ConversionTask) -> dict[str, Any]:
-        """Give the outputs that a provider adds to those of the task."""
-        return {}
-
-    def _get(self, key: str) -> Any:
-        return self._config.get(key) if self._config else None
-
-    def _find_region(self, props: Mapping[str, Any]) -> str | None:
-        return find_region(self._get, props.get("region"))
-
-    def _connect(self, props: Mapping[str, Any], task_id: str | None) -> Connection:
-        region = self._find_region(props)
-        if region is None:
-            raise SettingsError(
-                reason="no region is set", remedy="Run `pulumi config set aws:region REGION`", task_id=task_id
-            )
-        from lmconv_resource.aws.client import connect
-
-        try:
-            return connect(Settings.from_config(self._get, region))
-        except SettingsError as error:
-            raise error.about(task_id) from error
-
-    def _find(self, props: Mapping[str, Any], task_id: str) -> ConversionTask:
-        from lmconv_resource.aws.license_manager import find_task
-
-        connection = self._connect(props, task_id)
-        # Its tries may go on for half a minute, which nobody wants of an engine that is gone.
-        with process.find_pulse():
-            return find_task(connection, task_id, process.stop.event)
-
-    def _follow(self, props: Mapping[str, Any], task_id: str, operation: str) -> ConversionTask:
-        """Give the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error."""
-        if not props.get("wait_for_completion"):
-            task = self._find(props, task_id)
-        else:
-            started = time.monotonic()
-            task = self._wait(props, task_id, inputs.find_deadline_seconds(props, operation))
-            if task.status is TaskStatus.FAILED and not props.get("ignore_failure"):
-                raise ConversionFailedError(task=task, waited_seconds=time.monotonic() - started)
-        if task.status is TaskStatus.FAILED:
-            process.say(props, f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
-        return task
-
-    def _wait(self, props: Mapping[str, Any], task_id: str, timeout_seconds: float) -> ConversionTask:
-        connection = self._connect(props, task_id)
-        with process.find_pulse():
-            return process.find_watcher(connection).wait_for_task(
-                task_id,
-                connection.region,
-                stop=process.stop,
-                report=functools.partial(process.show_wait, props.get(inputs.URN)),
-                timeout_seconds=timeout_seconds,
-                poll_interval_seconds=props.get("poll_interval_seconds"),
-            )
+    def _to_outputs(self, state: Any, props: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {name: props[name] for name in _KEPT if props.get(name) is not None}
+        return {**self.controller.to_properties(state), **kept, URN: props.get(URN)}
 
 
-def _merge(record: Mapping[str, Any], task: ConversionTask) -> dict[str, Any]:
-    """Give what is to be stored, with a warning where AWS takes the end of a task back."""
-    found = task.to_outputs()
-    if takes_back(record, found):
-        process.say(
-            record,
-            f"{task.task_id} is recorded as {record['status']} and AWS now says {found['status'] or 'nothing'} of it. "
-            "The record is kept; look at the task in the AWS console.",
-            "WARNING",
-        )
-    return merge(record, found)
+def _has_moved(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Return whether the record holds another way to AWS, or an older URN: an alias, another parent or stack's name."""
+    old, new = olds.get(URN), news.get(URN)
+    is_renamed = isinstance(old, str) and isinstance(new, str) and _known(new) is not UNKNOWN and old != new
+    return is_renamed or any(olds.get(name) != news.get(name) for name in _KEPT)
+
+
+def _to_properties(bag: Mapping[str, Any] | None) -> dict[str, object]:
+    """Return a property bag with each unknown value, at any depth, as `UNKNOWN`."""
+    return {name: _known(value) for name, value in (bag or {}).items() if name != _PROVIDER}
+
+
+def _known(value: Any) -> object:
+    if isinstance(value, Mapping):
+        return {name: _known(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_known(entry) for entry in value]
+    # The SDK hands on an object at the top and the text that stands for it on the wire elsewhere.
+    return UNKNOWN if isinstance(value, Unknown) or (isinstance(value, str) and value == rpc.UNKNOWN) else value
+
+
+def _timeout(props: Mapping[str, Any], operation: str) -> float | None:
+    text = (props.get(TIMEOUTS) or {}).get(operation)
+    return parse_duration(text) if text else None
+
+
+def _validate_timeouts(value: Any) -> str | None:
+    if not isinstance(value, (Mapping, type(None))):
+        return f'{to_shown(value)} is not CustomTimeouts: give durations by operation, such as create="45m"'
+    for operation, text in (value or {}).items():
+        seconds = parse_duration(text) if isinstance(text, str) else None
+        if not seconds and _known(text) is not UNKNOWN:
+            name = to_one_line(to_plain_text(str(operation)))
+            return f'{name}={to_shown(text)} is not a duration: give one such as "90s", "45m" or "1h30m"'
+    return None

@@ -1,0 +1,132 @@
+"""One call to AWS: paced, retried, its errors translated, ended by a cancellation."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import tenacity
+
+from lmconv_resource.aws.error_mapping import from_botocore
+from lmconv_resource.errors import (
+    ExpiredCredentialsError,
+    LicenseConversionError,
+    Subject,
+    ThrottledError,
+    TransientError,
+)
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.settings import Settings
+    from lmconv_resource.polling.cancellation import Cancellation
+    from lmconv_resource.polling.rate_limiter import RateLimiter
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+
+class ClientSource(Protocol):
+    """Where a connection's clients come from: an `AwsSession`, or a test's own."""
+
+    @property
+    def generation(self) -> int:
+        """How often it was renewed."""
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service, by boto3's name of it, the same each time."""
+
+    def renew(self, generation: int) -> None:
+        """Forget all clients and their credentials, unless another has done so since `generation`."""
+
+    def sign_in_hint(self) -> str:
+        """Return what gives new credentials in place of expired ones; empty where that is not known."""
+
+
+_LONGEST_BACKOFF_SECONDS = 8.0
+
+
+def backoff_seconds(attempt: int) -> float:
+    """Return the pause after so many failed tries: exponential, with full jitter, so that many callers drift apart."""
+    return random.uniform(0, min(_LONGEST_BACKOFF_SECONDS, 0.5 * 2.0**attempt))  # noqa: S311 -- jitter
+
+
+class Calls:
+    """How a service of one connection is called. Safe to share between threads.
+
+    Args:
+        clients: where the service's client comes from.
+        service: boto3's name of the service.
+        settings: the connection's settings.
+        limiter: the pace that all callers of the service share.
+        cancellation: ends pauses and retries.
+    """
+
+    def __init__(
+        self,
+        clients: ClientSource,
+        service: str,
+        settings: Settings,
+        limiter: RateLimiter,
+        cancellation: Cancellation,
+    ) -> None:
+        self._clients = clients
+        self._service = service
+        self.settings = settings
+        self.limiter = limiter
+        self.cancellation = cancellation
+
+    def once(self, send: Callable[[Any], Any], subject: Subject, *, paced: bool = True) -> Any:
+        """Make one call and return its answer.
+
+        Args:
+            send: makes the call on the client that it is given.
+            subject: what the call is about, for its errors.
+            paced: False where the caller has acquired the pace's turn itself.
+
+        Raises:
+            LicenseConversionError: the call failed; a `TransientError` if another try may help.
+        """
+        if paced:
+            self.limiter.acquire(self.cancellation)
+        generation = self._clients.generation
+        try:
+            answer = self._send(send, subject)
+        except ExpiredCredentialsError as expired:
+            # A rotated file, a renewed sign-in or a new token of a web identity may be there by now: once.
+            log.info("the credentials are read again: %s", expired)
+            self._clients.renew(generation)
+            answer = self._send(send, subject)
+        self.limiter.on_success()
+        return answer
+
+    def _send(self, send: Callable[[Any], Any], subject: Subject) -> Any:
+        client = self._clients.client(self._service)
+        try:
+            return send(client)
+        except Exception as cause:
+            error = from_botocore(cause, subject)
+            if isinstance(error, ThrottledError):
+                self.limiter.on_throttled()
+            if isinstance(error, ExpiredCredentialsError):
+                error.remedy = self._clients.sign_in_hint() or error.remedy
+            raise error from cause
+
+    def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:
+        """Return what `call` returns, trying again for about half a minute where it fails with one of `on`.
+
+        By default with any `TransientError`.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(on or TransientError),
+            stop=lambda state: state.attempt_number > self.settings.max_retries or self.cancellation.is_set,
+            wait=lambda state: backoff_seconds(state.attempt_number),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(call)
+
+    def _sleep(self, seconds: float) -> None:
+        self.cancellation.wait(seconds)

@@ -1,0 +1,207 @@
+"""What both resources share: how an operation reaches AWS, follows a task to its end, and reads it again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import ClassVar, Generic, TypeVar
+
+from lmconv_resource.errors import (
+    CONNECT_ACTION,
+    WAIT_ACTION,
+    ConversionFailedError,
+    LicenseConversionError,
+    SettingsError,
+    Subject,
+    TaskNotFoundError,
+)
+from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, Inputs, Property, validate
+from lmconv_resource.lifecycle.operation import (
+    Aws,
+    Checked,
+    CheckFailure,
+    Created,
+    Diff,
+    Operation,
+    Properties,
+    Refreshed,
+    Updated,
+    Way,
+)
+from lmconv_resource.lifecycle.place import default_region, validate_place
+from lmconv_resource.lifecycle.state import TaskState
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.polling.wait import Wait, to_wait_text
+from lmconv_resource.text import to_failure_reason
+
+InputsT = TypeVar("InputsT", bound=Inputs)
+StateT = TypeVar("StateT")
+
+
+class Controller(ABC, Generic[InputsT, StateT]):
+    """The lifecycle of a resource. Holds nothing: one object serves all resources from many threads at once."""
+
+    properties: ClassVar[tuple[Property, ...]]
+    """The inputs."""
+
+    @abstractmethod
+    def parse_inputs(self, properties: Properties) -> InputsT:
+        """Return inputs that have been checked, as a value."""
+
+    @abstractmethod
+    def parse_state(self, properties: Properties) -> StateT:
+        """Return what a stack has stored, of any version, as a value."""
+
+    @abstractmethod
+    def to_properties(self, state: StateT) -> dict[str, object]:
+        """Return what a stack stores."""
+
+    def check(self, op: Operation, olds: Properties | None, news: Properties) -> Checked:
+        """Return the values of what the program left out, and what is wrong with the inputs."""
+        defaults: dict[str, object] = {
+            entry.name: entry.default
+            for entry in self.properties
+            if entry.default is not None and entry.name not in news
+        }
+        try:
+            if news.get("region") in (None, ""):  # what else is empty is no region, and a failure
+                defaults["region"] = default_region(op, olds, news)
+        except SettingsError as error:
+            return Checked({}, (CheckFailure("region", str(error)),))
+        checked = {**news, **defaults}
+        failures = self._validate(op, olds, checked) or validate_place(op, olds, checked)
+        return Checked(defaults, tuple(failures))
+
+    def _validate(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
+        return validate(checked, self.properties)
+
+    @abstractmethod
+    def diff(self, op: Operation, task_id: str, state: StateT, inputs: InputsT) -> Diff:
+        """Return what the program asks for, and what AWS says, that the state does not have."""
+
+    @abstractmethod
+    def create(self, op: Operation, inputs: InputsT) -> Created[StateT]:
+        """Return the new resource's state once it is as asked for."""
+
+    @abstractmethod
+    def read(self, op: Operation, task_id: str, state: StateT | None, inputs: InputsT) -> Refreshed[StateT]:
+        """Return the resource as it is now. `state` is None where it is read for the first time, by its id."""
+
+    @abstractmethod
+    def update(self, op: Operation, task_id: str, state: StateT, inputs: InputsT) -> Updated[StateT]:
+        """Return the changed resource's state once it is as asked for."""
+
+    @abstractmethod
+    def delete(self, op: Operation, task_id: str, state: StateT) -> None:
+        """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
+
+    # -- steps that both resources take --------------------------------------------------------------------------------
+
+    failed_remedy: ClassVar[str | None] = None
+    """What to do about a task that ended FAILED, where it is not what any task's error says."""
+
+    def _connect(self, op: Operation, inputs: InputsT, task_id: str | None = None, region: str | None = None) -> Aws:
+        """Return AWS by the way that inputs say, in this region, else in theirs or in that of the settings."""
+        try:
+            resolved = op.host.resolve_region(region or inputs.region, inputs.profile)
+            if resolved is not None:
+                return op.connect(Way(resolved, inputs.profile, inputs.assume_roles))
+        except SettingsError as error:
+            raise error.about(task_id=task_id) from error.__cause__
+        remedy = f"Run `pulumi config set {op.host.setting_prefix}region REGION`"
+        raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", remedy)
+
+    def _await_or_get(self, op: Operation, aws: Aws, inputs: InputsT, task_id: str) -> ConversionTask:
+        """Return the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error."""
+        if not inputs.wait_for_completion:
+            task = aws.license_manager.get_task(task_id)
+        else:
+            task = self._await(op, aws, inputs, task_id)
+            if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
+                reason = f"it FAILED: {to_failure_reason(task.status_message).rstrip('.')}"
+                subject = Subject(WAIT_ACTION, task.task_id, task.region)
+                raise ConversionFailedError(subject, reason, self.failed_remedy, task=task)
+        if task.status is TaskStatus.FAILED:
+            op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
+        return task
+
+    def _await(self, op: Operation, aws: Aws, inputs: InputsT, task_id: str) -> ConversionTask:
+        def report(wait: Wait, now: float) -> None:
+            op.log_status(to_wait_text(wait, now))
+
+        return aws.poller.wait_for_task(
+            task_id,
+            aws.region,
+            cancellation=op.cancellation,
+            report=report,
+            timeout_seconds=op.remaining_seconds(),
+            poll_interval_seconds=inputs.poll_interval_seconds,
+        )
+
+    def _diff_running(self, op: Operation, task_id: str, state: TaskState, task: ConversionTask) -> Diff:
+        """Return whether a task recorded as running has changed, and say so if it has."""
+        found = TaskState.of(task)
+        change = state.to_change_text(task_id, found)
+        if change:
+            op.log(change)
+        return Diff(changed=state.changed_outputs(found))
+
+    def _refresh(self, op: Operation, task_id: str, state: TaskState | None, inputs: InputsT) -> TaskState:
+        """Return the task as it is now; the state of a finished task that AWS does not know any more, as it was."""
+        region = state.region if state else inputs.region
+        place = {"license_conversion_task_id": task_id, "region": op.host.resolve_region(region, inputs.profile)}
+        failures = validate(place, GET_PROPERTIES)  # a read comes without a check
+        if failures:
+            raise SettingsError(Subject(CONNECT_ACTION, task_id), failures[0].reason, "Mend it in the program")
+        try:
+            aws = self._connect(op, inputs, task_id, region)
+            # Of a record that shows an end, only AWS's present word counts.
+            is_running = state is not None and not state.is_finished
+            task = aws.get_recent_task(task_id) if is_running else aws.license_manager.get_task(task_id)
+        except TaskNotFoundError as error:
+            if state is None or not state.is_finished:
+                raise
+            op.log(f"The record of the finished task is kept as it was. {error}", "WARNING")
+            return state
+        if state is None:
+            return TaskState.of(task)
+        merged = self._merge(op, state, task)
+        change = state.to_change_text(task_id, merged)
+        if change:
+            op.log(change, "WARNING" if task.status is TaskStatus.FAILED else "INFO")
+        return merged
+
+    def _merge(self, op: Operation, state: TaskState, task: ConversionTask) -> TaskState:
+        """Return what is to be stored, with a warning where AWS takes the end of a task back."""
+        found = TaskState.of(task)
+        if state.is_reopened_by(found):
+            op.log(
+                f"{task.task_id} is recorded as {state.status} and AWS now says {found.status or 'nothing'} of it. "
+                "The record is kept; look at the task in the AWS console.",
+                "WARNING",
+            )
+        return state.merged_with(found)
+
+
+def select_replacing(
+    properties: Iterable[Property], inputs: Inputs, wanted: Properties, recorded: Properties
+) -> tuple[str, ...]:
+    """Return the names of the inputs for which the resource is replaced: those whose value is another or unknown."""
+    return tuple(
+        entry.name
+        for entry in properties
+        if entry.replaces
+        and (entry.name in inputs.unknown or _is_other(wanted.get(entry.name), recorded.get(entry.name)))
+    )
+
+
+def _is_other(wanted: object, recorded: object) -> bool:
+    if wanted is None or recorded is None:  # the id where the resource is named, and the other way round
+        return False
+    return not wanted.is_same(recorded) if isinstance(wanted, LicenseContext) else wanted != recorded  # type: ignore[arg-type]
+
+
+def seen_state(error: LicenseConversionError, fallback: ConversionTask) -> TaskState:
+    """Return what is known of a task that an operation failed with: what was seen of it last, or `fallback`."""
+    task = getattr(error, "task", None)
+    return TaskState.of(task if isinstance(task, ConversionTask) else fallback)

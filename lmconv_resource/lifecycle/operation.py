@@ -1,0 +1,236 @@
+"""What one call of Pulumi's engine has, and what comes out of it; the same for every host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+
+from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.models import ConversionTask
+from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
+    from lmconv_resource.aws.ec2 import Ec2
+    from lmconv_resource.aws.license_manager import LicenseManager
+    from lmconv_resource.aws.regions import Regions
+    from lmconv_resource.aws.roles import AssumedRole
+    from lmconv_resource.aws.settings import Settings
+    from lmconv_resource.lifecycle.starts import StartPolicy, Starts
+    from lmconv_resource.polling.poller import Poller
+
+Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+"""Pulumi's names for how much a line matters."""
+
+Properties = Mapping[str, object]
+"""Inputs or outputs by name, as a stack stores them. A value that a preview can't know yet is `UNKNOWN`."""
+
+
+class Unknown(Enum):
+    """The type of `UNKNOWN`."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+"""Stands for a value that a preview can't know yet, at any depth of a property."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a resource says of how to reach AWS, on top of the stack's settings."""
+
+    region: str
+    profile: str | None = None
+    assume_roles: tuple[AssumedRole, ...] = ()
+
+
+class Host(Protocol):
+    """What carries the lifecycle's decisions to Pulumi, and has what outlasts one operation."""
+
+    starts: Starts
+    start_policy: StartPolicy
+
+    def log(self, severity: Severity, urn: str | None, message: str) -> None:
+        """Leave a line in the diagnostics under the resource, or on the stack's row without one."""
+
+    def log_status(self, urn: str | None, message: str) -> None:
+        """Show a line on the resource's row until the next one; nothing of it stays."""
+
+    setting_prefix: str
+    """The namespace of the settings that the user sees in this host: `aws:`."""
+
+    def regions(self) -> Regions:
+        """Return AWS's regions."""
+
+    def configured_region(self) -> str | None:
+        """Return the region that the stack's settings name."""
+
+    def to_settings(self, way: Way) -> Settings:
+        """Return the stack's settings, with what a resource says itself on top of them. Nothing is sent.
+
+        Raises:
+            SettingsError: a setting can't be used.
+        """
+
+    def resolve_region(self, region: str | None, profile: str | None = None) -> str | None:
+        """Return the region to use where a resource names this one, or none.
+
+        Raises:
+            SettingsError: the settings that would say it can't be read.
+        """
+
+    def connect(self, way: Way) -> Connection:
+        """Return the one connection for the stack's settings and this way to AWS.
+
+        Raises:
+            SettingsError: a setting can't be used.
+        """
+
+
+@dataclass(frozen=True)
+class Aws:
+    """AWS for one operation: a connection whose pauses and retries end with the operation."""
+
+    connection: Connection
+    cancellation: Cancellation
+
+    @property
+    def settings(self) -> Settings:
+        """The connection's settings."""
+        return self.connection.settings
+
+    def caller_account(self) -> str:
+        """Return the id of the account that the credentials belong to.
+
+        Raises:
+            LicenseConversionError: STS could not be asked.
+        """
+        return self.connection.clients.caller_account()
+
+    @property
+    def region(self) -> str:
+        """The region that is asked."""
+        return self.connection.region
+
+    @property
+    def license_manager(self) -> LicenseManager:
+        """AWS License Manager."""
+        return self.connection.license_manager(self.cancellation)
+
+    def get_recent_task(self, task_id: str) -> ConversionTask:
+        """Return a task as it was within the last seconds; for decisions that start, replace or fail nothing.
+
+        Only what is in progress can be that old: an end is always fresh.
+        """
+        return self.connection.recent_tasks.get(task_id, self.license_manager)
+
+    @property
+    def ec2(self) -> Ec2:
+        """EC2."""
+        return self.connection.ec2(self.cancellation)
+
+    @property
+    def poller(self) -> Poller:
+        """The one poller that all waits of the connection share."""
+        return self.connection.poller
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of the engine's about one resource.
+
+    Args:
+        host: what carries it to Pulumi.
+        urn: the resource's URN, None where the host does not know it.
+        cancellation: set when the operation is to end; it has the deadline too.
+        timeout_seconds: how long the operation may last, None for the default.
+    """
+
+    host: Host
+    urn: str | None = None
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    timeout_seconds: float | None = None
+
+    def log(self, message: str, severity: Severity = "INFO") -> None:
+        """Leave a line in the diagnostics under the resource."""
+        self.host.log(severity, self.urn, message)
+
+    def log_status(self, message: str) -> None:
+        """Show a line on the resource's row until the next one."""
+        self.host.log_status(self.urn, message)
+
+    def connect(self, way: Way) -> Aws:
+        """Return AWS by this way, for as long as the operation lasts."""
+        return Aws(self.host.connect(way), self.cancellation)
+
+    def remaining_seconds(self) -> float:
+        """Return how long the operation may still wait."""
+        return self.cancellation.remaining(DEFAULT_DEADLINE_SECONDS)
+
+
+@dataclass(frozen=True)
+class CheckFailure:
+    """An input that can't be used, and what to do about it."""
+
+    property: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found: the values of inputs that the program left out, and what is wrong."""
+
+    defaults: Properties
+    failures: tuple[CheckFailure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What an update would change, by name: of the inputs, or of the outputs where AWS says something new.
+
+    `replaces` are those for which the resource is replaced.
+    """
+
+    changed: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.changed or self.replaces)
+
+
+StateT = TypeVar("StateT")
+
+
+@dataclass(frozen=True)
+class Created(Generic[StateT]):
+    """What is to be recorded of a new resource.
+
+    With `error` the operation failed after there was something to record: a host that can store a resource that is not
+    complete yet stores `state`; any other raises the error.
+    """
+
+    id: str
+    state: StateT
+    error: LicenseConversionError | None = None
+
+
+@dataclass(frozen=True)
+class Updated(Generic[StateT]):
+    """What is to be recorded of a changed resource; `error` as in `Created`."""
+
+    state: StateT
+    error: LicenseConversionError | None = None
+
+
+@dataclass(frozen=True)
+class Refreshed(Generic[StateT]):
+    """What was read. `inputs` are those that the read itself supplies, for a resource that was not recorded before."""
+
+    state: StateT
+    inputs: Properties | None = None

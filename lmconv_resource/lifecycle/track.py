@@ -1,0 +1,117 @@
+"""The lifecycle of a LicenseConversionTask, which tracks a task by its id or as the newest of a resource.
+
+AWS is asked only where the state does not settle it: never for a task that has ended.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from lmconv_resource.errors import LIST_ACTION, LicenseConversionError, Subject, WaitError
+from lmconv_resource.lifecycle.controller import Controller, select_replacing
+from lmconv_resource.lifecycle.inputs import TASK_PROPERTIES, Property, TaskInputs, validate_identity
+from lmconv_resource.lifecycle.operation import (
+    Aws,
+    CheckFailure,
+    Created,
+    Diff,
+    Operation,
+    Properties,
+    Refreshed,
+    Updated,
+)
+from lmconv_resource.lifecycle.state import TaskState
+from lmconv_resource.models import ConversionTask, select_newest
+
+
+class TaskController(Controller[TaskInputs, TaskState]):
+    """Tracks a license conversion task."""
+
+    properties: ClassVar[tuple[Property, ...]] = TASK_PROPERTIES
+
+    def parse_inputs(self, properties: Properties) -> TaskInputs:
+        """Return inputs that have been checked, as a value."""
+        return TaskInputs.parse(properties)
+
+    def parse_state(self, properties: Properties) -> TaskState:
+        """Return what a stack has stored, of any version, as a value."""
+        return TaskState.parse(properties)
+
+    def to_properties(self, state: TaskState) -> dict[str, object]:
+        """Return what a stack stores."""
+        return state.to_properties()
+
+    def _validate(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
+        return validate_identity(checked) + super()._validate(op, olds, checked)
+
+    def diff(self, op: Operation, task_id: str, state: TaskState, inputs: TaskInputs) -> Diff:
+        """Return what the program asks for, and what AWS says of a running task, that the state does not have.
+
+        With `follow_newest` AWS is also asked for the resource's newest task.
+        """
+        replaces = select_replacing(self.properties, inputs, vars(inputs), state.outputs)
+        if not replaces and inputs.follow_newest:
+            newest = self._find_newest(self._connect(op, inputs), inputs.resource_arn)
+            if newest and newest.task_id != task_id and not _is_older(newest, state):
+                op.log(f"{newest.task_id} is newer than {task_id} and is followed from now on")
+                replaces = ("license_conversion_task_id",)
+        if replaces:
+            return Diff(replaces=replaces)
+        if state.must_await(wait_for_completion=inputs.wait_for_completion, ignore_failure=inputs.ignore_failure):
+            return Diff(changed=("wait_for_completion",))
+        if state.is_finished:
+            return Diff()
+        task = self._connect(op, inputs, task_id, state.region).get_recent_task(task_id)
+        return self._diff_running(op, task_id, state, task)
+
+    def create(self, op: Operation, inputs: TaskInputs) -> Created[TaskState]:
+        """Find the task, and with the wait option follow it to its end."""
+        task_id = inputs.license_conversion_task_id
+        aws = self._connect(op, inputs, task_id)
+        if task_id is None:
+            newest = self._find_newest(aws, inputs.resource_arn)
+            if newest is None:
+                raise _no_conversion(inputs, aws)
+            task_id = newest.task_id
+        try:
+            return Created(task_id, TaskState.of(self._await_or_get(op, aws, inputs, task_id)))
+        except WaitError as error:
+            if error.task is None:
+                raise
+            return Created(task_id, TaskState.of(error.task), error)
+
+    def read(self, op: Operation, task_id: str, state: TaskState | None, inputs: TaskInputs) -> Refreshed[TaskState]:
+        """Look the task up again."""
+        found = self._refresh(op, task_id, state, inputs)
+        read_inputs = {"license_conversion_task_id": task_id, "region": found.region}
+        return Refreshed(found, read_inputs if state is None else None)
+
+    def update(self, op: Operation, task_id: str, state: TaskState, inputs: TaskInputs) -> Updated[TaskState]:
+        """Look the task up again, or follow it to its end."""
+        if state.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure):
+            return Updated(state)
+        aws = self._connect(op, inputs, task_id, inputs.region or state.region)
+        try:
+            return Updated(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id)))
+        except WaitError as error:
+            return Updated(state if error.task is None else state.merged_with(TaskState.of(error.task)), error)
+
+    def delete(self, op: Operation, task_id: str, state: TaskState) -> None:
+        """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
+
+    def _find_newest(self, aws: Aws, resource_arn: str | None) -> ConversionTask | None:
+        return select_newest(aws.license_manager.list_tasks(resource_arn=resource_arn))
+
+
+def _no_conversion(inputs: TaskInputs, aws: Aws) -> LicenseConversionError:
+    return LicenseConversionError(
+        Subject(LIST_ACTION, None, aws.region, inputs.resource_arn),
+        "AWS shows none",
+        "Check the ARN, the region (set `region` or run `pulumi config set aws:region REGION`) "
+        "and the account of the credentials",
+    )
+
+
+def _is_older(task: ConversionTask, state: TaskState) -> bool:
+    """Return whether a task started before the recorded one, which AWS may have ceased to list."""
+    return task.start_time is not None and state.start_time is not None and task.start_time < state.start_time

@@ -1,0 +1,146 @@
+"""What is wrong with a value, in words that follow the property's name: what it is, and what to give instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from lmconv_resource.aws.roles import parse_roles
+from lmconv_resource.errors import SettingsError
+from lmconv_resource.lifecycle.operation import UNKNOWN
+from lmconv_resource.models import TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
+from lmconv_resource.text import to_shown
+
+Rule = Callable[[object], "str | None"]
+"""Returns what is wrong with a value, in words that follow the property's name; None if nothing."""
+
+LONGEST_POLL_SECONDS = 300
+
+_REGION_PATTERN = re.compile(r"[a-z]{2,8}(-[a-z]{2,16})+-[0-9]{1,2}")
+_ARN_PATTERN = re.compile(
+    r"arn:aws[a-zA-Z-]*:[A-Za-z0-9][A-Za-z0-9_/.-]{0,62}:[A-Za-z0-9_/.-]{0,63}:[A-Za-z0-9_/.-]{0,63}"
+    r":[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,1023}"
+)
+"""AWS's own, from the API's model."""
+_EXAMPLE_ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc"
+_ARN_MAX_LENGTH = 2048
+_OPERATION_MAX_LENGTH = 50
+_CODE_PATTERN = re.compile("[A-Za-z0-9]{1,25}")
+
+MISSING_TASK_ID = "is missing: give the id that AWS License Manager shows for the conversion (lct-…)"
+
+
+def validate_task_id(value: object) -> str | None:
+    """Return what is wrong with the id of a task."""
+    if value is None:
+        return MISSING_TASK_ID
+    if not isinstance(value, str) or not TASK_ID_PATTERN.fullmatch(value) or len(value) > TASK_ID_MAX_LENGTH:
+        return (
+            f"{to_shown(value)} is not the id of a license conversion task: give lct- followed by letters and digits, "
+            f"at most {TASK_ID_MAX_LENGTH} characters in all"
+        )
+    return None
+
+
+def validate_flag(value: object) -> str | None:
+    """Return what is wrong with a boolean."""
+    return None if isinstance(value, bool) else f"{to_shown(value)} is not a boolean: give True or False"
+
+
+def validate_region(value: object) -> str | None:
+    """Return what is wrong with an AWS region, defaults filled in."""
+    if isinstance(value, str) and _REGION_PATTERN.fullmatch(value):
+        return None
+    if value is None:
+        return "is not set: set it on the resource, or run `pulumi config set aws:region REGION`, or set AWS_REGION"
+    return f"{to_shown(value)} is not an AWS region: give one such as eu-west-1"
+
+
+def validate_poll_interval(value: object) -> str | None:
+    """Return what is wrong with a pause between two checks."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is None or (is_number and 1 <= value <= LONGEST_POLL_SECONDS):  # type: ignore[operator]
+        return None
+    return f"{to_shown(value)} is not a number of seconds from 1 to {LONGEST_POLL_SECONDS}: give one, or leave it out"
+
+
+def validate_text(value: object) -> str | None:
+    """Return what is wrong with a text."""
+    return None if isinstance(value, str) and value else f"{to_shown(value)} is not a text: give a name"
+
+
+def validate_roles(value: object) -> str | None:
+    """Return what is wrong with a role, or a chain of roles, to assume."""
+    try:
+        parse_roles(value)
+    except SettingsError as error:
+        return f"can't be used: {error.reason}"
+    return None
+
+
+def validate_arn(value: object) -> str | None:
+    """Return what is wrong with the ARN of what is converted."""
+    if value is None:
+        return "is missing: give the ARN of the resource to convert, such as an EC2 instance's `arn`"
+    if not isinstance(value, str) or len(value) > _ARN_MAX_LENGTH or not _ARN_PATTERN.fullmatch(value):
+        return f"{to_shown(value)} is not an ARN: give one such as {_EXAMPLE_ARN}"
+    return None
+
+
+def validate_instance_arn(value: object) -> str | None:
+    """Return what is wrong with the ARN of the instance that is converted."""
+    reason = validate_arn(value)
+    if reason is None and InstanceArn.parse(str(value)) is None:
+        return f"{to_shown(value)} is not the ARN of an EC2 instance: give one such as {_EXAMPLE_ARN}"
+    return reason
+
+
+def validate_context(value: object) -> str | None:
+    """Return what is wrong with a license context."""
+    if value is None:
+        return 'is missing: give a LicenseContextArgs, such as LicenseContextArgs(usage_operation="RunInstances:0002")'
+    if not isinstance(value, Mapping):
+        return f"{to_shown(value)} is not a LicenseContextArgs"
+    operation, codes = value.get("usage_operation"), value.get("product_codes")
+    if operation is UNKNOWN or codes is UNKNOWN:
+        return None
+    if operation is None and not codes:
+        return "has neither a usage_operation nor product_codes: give what AWS shows for the instance"
+    if operation is not None and (not isinstance(operation, str) or not 0 < len(operation) <= _OPERATION_MAX_LENGTH):
+        return (
+            f"has the usage_operation {to_shown(operation)}: give a text of at most {_OPERATION_MAX_LENGTH} "
+            "characters, such as RunInstances:0002"
+        )
+    if codes is not None and not isinstance(codes, list):
+        return f"has the product_codes {to_shown(codes)}: give a list of ProductCodeArgs"
+    return next((reason for code in codes or () if (reason := _validate_code(code))), None)
+
+
+def _validate_code(code: object) -> str | None:
+    code_id = code.get("product_code_id") if isinstance(code, Mapping) else None
+    if UNKNOWN in (code, code_id) or (isinstance(code_id, str) and _CODE_PATTERN.fullmatch(code_id)):
+        return None
+    return f"has the product code {to_shown(code)}: give an id of at most 25 letters and digits"
+
+
+def validate_status(value: object) -> str | None:
+    """Return what is wrong with the status of a task."""
+    if isinstance(value, str) and value in {status.value for status in TaskStatus}:
+        return None
+    return f"has {to_shown(value)}, which is no status: give {', '.join(status.value for status in TaskStatus)}"
+
+
+def optional(rule: Rule) -> Rule:
+    """Return a rule that lets None pass too."""
+    return lambda value: None if value is None else rule(value)
+
+
+def list_of(rule: Rule, form: str) -> Rule:
+    """Return a rule for an optional list, `form` in words, whose entries follow `rule`."""
+
+    def validate(value: object) -> str | None:
+        if not isinstance(value, (list, tuple)):
+            return f"{to_shown(value)} is not a list: give {form}"
+        return next((reason for entry in value if (reason := rule(entry))), None)
+
+    return optional(validate)
