@@ -201,7 +201,12 @@ class LocalStack:
             up.stepped(step.urn, over=step.seconds is not None)
 
         engine = LocalEngine(
-            self._program, state_file=self._state, parallel=PARALLEL, on_message=on_message, on_step=on_step
+            self._program,
+            state_file=self._state,
+            parallel=PARALLEL,
+            on_message=on_message,
+            on_step=on_step,
+            timeout=None,
         )
 
         def run() -> None:

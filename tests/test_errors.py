@@ -1,34 +1,43 @@
-"""The tree of errors: drawn as it is, one line each, and with a translation for all that AWS's model has."""
+"""The tree of errors: drawn as it is, one line each, with what was being done and what to do next."""
 
 from __future__ import annotations
 
 import inspect
+import random
 import re
 from datetime import datetime, timezone
 from typing import Any
 
-import botocore.session
 import pytest
-from botocore.exceptions import ClientError
+from moto import mock_aws
+from support.aws import ACCOUNT, REGION, NotingSession
 
 from lmconv_resource import errors
-from lmconv_resource.aws.error_mapping import to_error
+from lmconv_resource.emulator import ChangedAnswer, Fault, licensemanager_backends
 from lmconv_resource.errors import (
+    CONNECT_ACTION,
+    CREATE_ACTION,
+    GET_ACTION,
+    LIST_ACTION,
+    UNREADABLE_REMEDY,
+    WAIT_ACTION,
+    ConversionFailedError,
     LicenseConversionError,
     RequestRefusedError,
+    Subject,
+    TaskNotFoundError,
     TransientError,
-    UnreadableAnswerError,
     WaitError,
-    to_duration_text,
 )
+from lmconv_resource.lifecycle.inputs import TaskInputs
+from lmconv_resource.lifecycle.operation import Operation
+from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.polling.wait import Wait
 
-TASK_ID, REGION = "lct-1", "eu-west-1"
+TASK_ID = "lct-1"
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0"
-MODEL: Any = botocore.session.get_session().get_service_model("license-manager")
-
-WITHOUT_TRANSLATION = {("ListLicenseConversionTasks", "InvalidParameterValueException")}
-"""A list names no task, so this one says that a filter is wrong: a bug of ours or a change of AWS's."""
+SUBJECT = Subject(GET_ACTION, TASK_ID, REGION)
 
 TASK = ConversionTask(
     TASK_ID,
@@ -38,43 +47,19 @@ TASK = ConversionTask(
     start_time=datetime(2026, 11, 23, tzinfo=timezone.utc),
 )
 
-FACTS: dict[str, Any] = {
-    "task_id": TASK_ID,
-    "region": REGION,
-    "resource_arn": ARN,
-    "reason": "why\nso\u2028long",
-    "remedy": "Do\r\nthis",
-    "code": "SomeException",
-    "status": "PAUSED",
-    "task": TASK,
-    "waited_seconds": 200.0,
-    "faulty_seconds": 300.0,
-    "why": "it was\x85cancelled",
-    "fault": UnreadableAnswerError(reason="no\fJSON", task_id=TASK_ID, region=REGION),
-    "sentence": "Some\vsentence.",
-}
-
 
 def find_classes() -> list[type[LicenseConversionError]]:
     found = vars(errors).values()
     return [cls for cls in found if inspect.isclass(cls) and issubclass(cls, LicenseConversionError)]
 
 
-def is_about_a_resource(cls: type[LicenseConversionError]) -> bool:
-    """Tell whether the error can't be had without the resource that is converted."""
-    parameter = inspect.signature(cls).parameters.get("resource_arn")
-    return parameter is not None and parameter.default is inspect.Parameter.empty
-
-
-def make(cls: type[LicenseConversionError], **changes: Any) -> LicenseConversionError:
-    """Make an error of the class from all the facts that it takes."""
-    signature = inspect.signature(cls).parameters.values()
-    parameters = [parameter.name for parameter in signature if parameter.default in (inspect.Parameter.empty, None)]
-    if not is_about_a_resource(cls):
-        parameters = [name for name in parameters if name != "resource_arn"]
-    facts = {name: {**FACTS, **changes}[name] for name in parameters}
-    sentence = [facts.pop("sentence")] if "sentence" in facts else []
-    return cls(*sentence, **facts)
+def make(
+    cls: type[LicenseConversionError], subject: Subject = SUBJECT, reason: str = "why\nso\u2028long", **facts: Any
+) -> LicenseConversionError:
+    """Make an error of the class with texts of more than one line."""
+    if issubclass(cls, WaitError):
+        facts["task"] = TASK
+    return cls(subject, reason, "Do\r\nthis", **facts)
 
 
 def test_the_tree_is_drawn_as_it_is() -> None:
@@ -92,60 +77,158 @@ def test_the_tree_is_drawn_as_it_is() -> None:
 
 @pytest.mark.parametrize("cls", find_classes(), ids=lambda cls: str(cls.__name__))
 def test_every_error_is_one_line_about_a_place(cls: type[LicenseConversionError]) -> None:
-    """Every error is one line whatever texts it is made of, and knows its task and region."""
+    """Every error is one line whatever texts it is made of, begins with task and region, and says what to do next."""
     error = make(cls)
-    assert len(str(error).splitlines()) == 1
-    assert str(error).endswith(".")
-    assert not re.search(r"\s\s|\.\.", str(error))
-    assert error.task_id in (TASK_ID, None if is_about_a_resource(cls) else TASK_ID)
-    assert error.region == REGION
+    assert str(error) == "Looking up license conversion task lct-1 in eu-west-1: why so long. Do this."
+    assert (error.subject.task_id, error.subject.region) == (TASK_ID, REGION)
     assert bool(error.__doc__)
 
 
-@pytest.mark.parametrize(
-    "cls", [c for c in find_classes() if c not in (LicenseConversionError, WaitError)], ids=lambda cls: cls.__name__
-)
-def test_every_sentence_names_the_task_and_the_region(cls: type[LicenseConversionError]) -> None:
-    """Every sentence begins with what was being done, to which task or resource and in which region."""
-    if is_about_a_resource(cls):
-        assert re.match(
-            rf"(Looking for the license conversions|Starting the license conversion) of {ARN} in eu-west-1: ",
-            str(make(cls)),
-        )
-        return
-    assert re.match(r"(Looking up|Waiting for|Connecting to AWS License Manager for) ", str(make(cls)))
-    assert "license conversion task lct-1 in eu-west-1: " in str(make(cls))
+@pytest.mark.parametrize("cls", [c for c in find_classes() if c.remedy], ids=lambda cls: str(cls.__name__))
+def test_a_class_has_a_remedy_of_its_own(cls: type[LicenseConversionError]) -> None:
+    """What a class says to do next is a sentence in one line, where its raiser knows nothing better."""
+    error = cls(SUBJECT, "why", task=TASK) if issubclass(cls, WaitError) else cls(SUBJECT, "why")
+    assert str(error) == f"Looking up license conversion task lct-1 in eu-west-1: why. {cls.remedy}."
+    assert re.fullmatch(r"[A-Z].*[^.\s]", cls.remedy)
+    assert not re.search(r"\s\s|\.\.", str(error))
 
 
-@pytest.mark.parametrize("cls", [c for c in find_classes() if issubclass(c, TransientError)], ids=lambda c: c.__name__)
-def test_a_transient_error_has_its_reason(cls: type[LicenseConversionError]) -> None:
+@pytest.mark.parametrize("cls", find_classes(), ids=lambda cls: str(cls.__name__))
+def test_an_error_has_its_reason(cls: type[LicenseConversionError]) -> None:
     """The reason alone, in one line, is there for a progress line."""
-    error = make(cls)
-    assert isinstance(error, TransientError)
-    assert error.reason == "why so long"
+    assert make(cls).reason == "why so long"
 
 
-WAIT_SENTENCES = {
-    "ConversionFailedError": "Waiting for license conversion task lct-1 in eu-west-1: it FAILED: step 1 of 2. Mend the "
-    "cause and start a new conversion, or set ignore_failure=True to record this one as it is.",
-    "WaitTimeoutError": "Waiting for license conversion task lct-1 in eu-west-1: it did not end within 3m20s (last "
-    "seen IN_PROGRESS: step 1 of 2). The conversion goes on in AWS, and the next `pulumi up` picks it up; "
-    "custom_timeouts sets how long to wait.",
-    "WaitFaultError": "Waiting for license conversion task lct-1 in eu-west-1: every look has failed for 5m00s, the "
-    "last because no JSON (last seen IN_PROGRESS: step 1 of 2). Check that the endpoint is AWS License Manager and no "
-    "proxy answers for it, then run `pulumi up` again; the conversion goes on in AWS.",
-    "WaitInterruptedError": "Waiting for license conversion task lct-1 in eu-west-1: it was cancelled after 3m20s "
-    "(last seen IN_PROGRESS: step 1 of 2). The conversion goes on in AWS, and the next `pulumi up` picks it up.",
-}
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        (Subject(GET_ACTION, TASK_ID, REGION), "Looking up license conversion task lct-1 in eu-west-1"),
+        (Subject(GET_ACTION, TASK_ID), "Looking up license conversion task lct-1"),
+        (Subject(LIST_ACTION, None, REGION), "Listing license conversion tasks in eu-west-1"),
+        (Subject(LIST_ACTION, None, REGION, ARN), f"Looking for the license conversions of {ARN} in eu-west-1"),
+        (Subject(CREATE_ACTION, None, REGION, ARN), f"Starting the license conversion of {ARN} in eu-west-1"),
+        (Subject(CREATE_ACTION, TASK_ID, REGION, ARN), f"Starting the license conversion of {ARN} in eu-west-1"),
+        (Subject("ec2:DescribeInstances", None, REGION, ARN), f"Looking at {ARN} in eu-west-1"),
+        (Subject(WAIT_ACTION, TASK_ID, REGION), "Waiting for license conversion task lct-1 in eu-west-1"),
+        (Subject(WAIT_ACTION, TASK_ID, REGION, ARN), "Waiting for license conversion task lct-1 in eu-west-1"),
+        (
+            Subject(CONNECT_ACTION, TASK_ID, REGION),
+            "Connecting to AWS License Manager for license conversion task lct-1 in eu-west-1",
+        ),
+        (Subject(CONNECT_ACTION), "Connecting to AWS License Manager for license conversion tasks"),
+    ],
+)
+def test_what_was_being_done(subject: Subject, text: str) -> None:
+    """Every sentence begins with what was being done, to which task or resource and in which region."""
+    assert str(subject) == text
+    assert str(LicenseConversionError(subject, "why", "Do this")) == f"{text}: why. Do this."
 
 
-@pytest.mark.parametrize("name", WAIT_SENTENCES)
-def test_what_the_end_of_a_wait_says(name: str) -> None:
-    """The whole sentence of each error that ends a wait, with the last task seen."""
-    error = make(getattr(errors, name))
+@pytest.mark.parametrize(
+    ("action", "permission"),
+    [
+        (GET_ACTION, "license-manager:GetLicenseConversionTask"),
+        (LIST_ACTION, "license-manager:ListLicenseConversionTasks"),
+        (CREATE_ACTION, "license-manager:CreateLicenseConversionTaskForResource"),
+        ("ec2:DescribeInstances", "ec2:DescribeInstances"),
+    ],
+)
+def test_the_permission_of_an_action(action: str, permission: str) -> None:
+    """An action of License Manager is allowed under its own name, one of another service under that service's."""
+    assert Subject(action, TASK_ID, REGION).permission == permission
+
+
+@pytest.mark.parametrize("cls", find_classes(), ids=lambda cls: str(cls.__name__))
+def test_who_knows_more_says_it(cls: type[LicenseConversionError]) -> None:
+    """Deep code raises with what it knows; `about` adds the task to that very error, and keeps the rest."""
+    error = make(cls, Subject(CONNECT_ACTION, region=REGION))
+
+    assert error.about(task_id=TASK_ID) is error
+
+    assert error.subject == Subject(CONNECT_ACTION, TASK_ID, REGION)
+    assert str(error) == (
+        "Connecting to AWS License Manager for license conversion task lct-1 in eu-west-1: why so long. Do this."
+    )
+
+
+@pytest.mark.parametrize("cls", [RequestRefusedError, TaskNotFoundError])
+def test_a_refusal_has_awss_code(cls: type[RequestRefusedError]) -> None:
+    """Whoever catches a refusal can tell it by AWS's word for it."""
+    assert cls(SUBJECT, "why", code="SomeException").code == "SomeException"
+
+
+# -- what the end of a wait says ---------------------------------------------------------------------------------------
+
+WAITING = "Waiting for license conversion task lct-1 in eu-west-1: "
+
+
+def make_wait(task: ConversionTask | None = TASK) -> Wait:
+    return Wait(TASK_ID, REGION, started=0.0, deadline=3600.0, task=task)
+
+
+def assert_wait_error(error: object, sentence: str) -> None:
     assert isinstance(error, WaitError)
-    assert str(error) == WAIT_SENTENCES[name]
-    assert (error.task, error.waited_seconds) == (TASK, 200.0)
+    assert str(error) == sentence
+    assert error.task == TASK
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (ChangedAnswer({"StatusMessage": "step 1\n  of 2"}), "step 1 of 2"),
+        (ChangedAnswer({"StatusMessage": "it broke."}), "it broke"),
+        (ChangedAnswer(without=("StatusMessage",)), "AWS gives no status message"),
+    ],
+)
+def test_a_failure_says_why_and_what_to_do(answer: ChangedAnswer, why: str) -> None:
+    """A task that FAILED ends the wait with AWS's reason; where AWS gives none, the sentence stays whole."""
+    with mock_aws():
+        backend = licensemanager_backends[ACCOUNT][REGION]
+        backend.add_task(task_id=TASK_ID, resource_arn=ARN, source="a", destination="b", status="FAILED")
+        backend.faults.add(Fault(answer))
+        inputs = TaskInputs(license_conversion_task_id=TASK_ID, region=REGION, wait_for_completion=True)
+
+        error = TaskController().create(Operation(NotingSession()), inputs).error
+
+    assert isinstance(error, ConversionFailedError)
+    assert str(error) == (
+        f"{WAITING}it FAILED: {why}. Mend the cause and start a new conversion, or set ignore_failure=True to record "
+        "this one as it is."
+    )
+    assert error.task is not None
+    assert error.task.status is TaskStatus.FAILED
+
+
+def test_a_wait_that_is_too_long_says_how_long_it_was() -> None:
+    """A wait whose deadline has passed says so, what was seen last, and that the conversion goes on."""
+    assert_wait_error(
+        make_wait().to_timeout_error(200.0),
+        f"{WAITING}it did not end within 3m20s (last seen IN_PROGRESS: step 1 of 2). The conversion goes on in AWS, "
+        "and the next `pulumi up` picks it up; custom_timeouts sets how long to wait.",
+    )
+
+
+def test_a_wait_whose_polls_all_fail_says_why() -> None:
+    """A wait whose polls have failed for five minutes ends with the last fault, and what to do about that."""
+    wait = make_wait()
+    fault = TransientError(SUBJECT, "no\fJSON", UNREADABLE_REMEDY)
+    for now in (0.0, 300.0):
+        wait.record(fault, now, random.Random(1))  # noqa: S311 -- jitter
+    assert_wait_error(
+        wait.outcome,
+        f"{WAITING}every look has failed for 5m00s, the last because no JSON (last seen IN_PROGRESS: step 1 of 2). "
+        "Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again; the "
+        "conversion goes on in AWS.",
+    )
+
+
+def test_a_wait_that_was_cancelled_says_why() -> None:
+    """A wait that was cancelled says by what, after how long, and that the conversion goes on."""
+    assert_wait_error(
+        make_wait().to_interrupted_error("it was\x85cancelled", 200.0),
+        f"{WAITING}it was cancelled after 3m20s (last seen IN_PROGRESS: step 1 of 2). The conversion goes on in AWS, "
+        "and the next `pulumi up` picks it up.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,42 +241,4 @@ def test_what_the_end_of_a_wait_says(name: str) -> None:
 )
 def test_what_was_last_seen(task: ConversionTask | None, text: str) -> None:
     """A wait that saw nothing, or no message, says so."""
-    assert text in str(make(errors.WaitTimeoutError, task=task))
-
-
-def test_a_failure_without_a_message_says_so() -> None:
-    """AWS may give no status message; the sentence stays whole."""
-    error = make(errors.ConversionFailedError, task=ConversionTask(TASK_ID, REGION, status=TaskStatus.FAILED))
-    assert "it FAILED: AWS gives no status message. Mend the cause" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-1, "0s"),
-        (0, "0s"),
-        (9.9, "9s"),
-        (59, "59s"),
-        (60, "1m00s"),
-        (200, "3m20s"),
-        (3599, "59m59s"),
-        (7200, "2h00m"),
-        (90061, "25h01m"),
-    ],
-)
-def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
-    """Seconds below a minute, minutes and seconds below an hour, then hours and minutes."""
-    assert to_duration_text(seconds) == text
-
-
-@pytest.mark.parametrize("operation", ["GetLicenseConversionTask", "ListLicenseConversionTasks"])
-def test_every_error_of_the_service_model_has_a_translation(operation: str) -> None:
-    """An error that the installed botocore's model lists for a call has a class of its own among ours."""
-    shapes = MODEL.operation_model(operation).error_shapes
-    assert len(shapes) >= 5
-    for shape in shapes:
-        code = shape.error_code or shape.name
-        answer: Any = {"Error": {"Code": code, "Message": "Because."}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-        error = to_error(ClientError(answer, operation), action=operation, task_id=TASK_ID, region=REGION)
-        untranslated = type(error) is RequestRefusedError
-        assert untranslated is ((operation, code) in WITHOUT_TRANSLATION), f"{operation} answers {code}: {error}"
+    assert text in str(make_wait(task).to_timeout_error(200.0))

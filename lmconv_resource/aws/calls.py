@@ -11,6 +11,7 @@ import tenacity
 
 from lmconv_resource.aws.error_mapping import from_botocore
 from lmconv_resource.errors import (
+    ClockSkewError,
     ExpiredCredentialsError,
     LicenseConversionError,
     Subject,
@@ -49,8 +50,8 @@ _LONGEST_BACKOFF_SECONDS = 8.0
 
 
 def backoff_seconds(attempt: int) -> float:
-    """Return the pause after so many failed tries: exponential, with full jitter, so that many callers drift apart."""
-    return random.uniform(0, min(_LONGEST_BACKOFF_SECONDS, 0.5 * 2.0**attempt))  # noqa: S311 -- jitter
+    """Return the pause after `attempt` failed tries: exponential, with full jitter, so that callers drift apart."""
+    return random.uniform(0, min(_LONGEST_BACKOFF_SECONDS, 0.5 * 2.0 ** (attempt - 1)))  # noqa: S311 -- jitter
 
 
 class Calls:
@@ -120,7 +121,9 @@ class Calls:
         By default with any `TransientError`.
         """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(on or TransientError),
+            # Another clock is no fault that passes by itself: a wait that has had good answers carries it, nobody else.
+            retry=tenacity.retry_if_exception_type(on or TransientError)
+            & tenacity.retry_if_not_exception_type(ClockSkewError),
             stop=lambda state: state.attempt_number > self.settings.max_retries or self.cancellation.is_set,
             wait=lambda state: backoff_seconds(state.attempt_number),
             sleep=self._sleep,

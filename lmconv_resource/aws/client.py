@@ -50,7 +50,7 @@ class Connection:
         unpaced = LicenseManager(self.calls("license-manager", cancellation), paced=False)
         self.poller = Poller(
             lambda task_id: unpaced.get_task(task_id, retry=False),
-            unpaced.pages_in_progress,
+            unpaced.pages,
             acquire=lambda: self._limiters["license-manager"].acquire(cancellation),
             policy=policy,
             on_note=on_note,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from botocore import exceptions as botocore_errors
@@ -11,6 +12,7 @@ from lmconv_resource.errors import (
     GET_ACTION,
     UNREADABLE_REMEDY,
     AccessDeniedError,
+    ClockSkewError,
     CredentialsError,
     EndpointUnreachableError,
     ExpiredCredentialsError,
@@ -58,7 +60,10 @@ FAULT_CODES = frozenset(
         "RequestTimeoutException",
     }
 )
-EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+CLOCK_CODES = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
+_SIGNED_AT_ANOTHER_TIME = re.compile(r"[Ss]ignature (expired|not yet current)")
+"""In the text of InvalidSignatureException; the same code stands for a wrong key too."""
 REFUSED_CREDENTIAL_CODES = frozenset(
     {
         "UnrecognizedClientException",
@@ -141,6 +146,9 @@ def _from_refusal(cause: botocore_errors.ClientError, subject: Subject) -> Licen
     status = (answer.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
     if code in THROTTLING_CODES or status == 429:
         return ThrottledError(subject, f"AWS asks to slow down ({code}: {reason})")
+    if code in CLOCK_CODES or (code in REFUSED_CREDENTIAL_CODES and _SIGNED_AT_ANOTHER_TIME.search(reason)):
+        first = reason.lstrip().partition("\n")[0].rstrip(".")
+        return ClockSkewError(subject, f"AWS takes the request's time for wrong ({code}: {first})")
     if code in EXPIRED_CODES:
         return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})", _SIGN_IN)
     if code in REFUSED_CREDENTIAL_CODES:

@@ -10,13 +10,12 @@ from lmconv_resource.errors import (
     GET_ACTION,
     LIST_ACTION,
     UNREADABLE_REMEDY,
-    LicenseConversionError,
     RequestRefusedError,
     Subject,
     ThrottledError,
     TransientError,
 )
-from lmconv_resource.models import AnswerError, ConversionRequest, ConversionTask, TaskStatus, UnknownStatusError
+from lmconv_resource.models import AnswerError, ConversionRequest, ConversionTask, TaskStatus
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.calls import Calls
@@ -40,10 +39,6 @@ class LicenseManager:
         self._calls = calls
         self._paced = paced
         self._region = calls.settings.region
-
-    def unpaced(self) -> LicenseManager:
-        """Return the same service for a caller that acquires the pace's turn itself."""
-        return LicenseManager(self._calls, paced=False)
 
     def get_task(self, task_id: str, *, retry: bool = True) -> ConversionTask:
         """Return the task with this id (`lct-…`), by GetLicenseConversionTask.
@@ -92,8 +87,8 @@ class LicenseManager:
 
         return [task for page in self._pages(subject, status, ask) for task in page.values()]
 
-    def pages_in_progress(self) -> Iterator[dict[str, ConversionTask]]:
-        """Return the tasks in progress of the account and region, a page at a time, by id.
+    def pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[dict[str, ConversionTask]]:
+        """Return the tasks of the account and region with this status, a page at a time, by id.
 
         A page is tried again only where AWS asks to slow down: without that, a list of many pages would begin again at
         its first.
@@ -102,7 +97,7 @@ class LicenseManager:
             LicenseConversionError: the list failed; an `AccessDeniedError` where only looking up is allowed.
         """
         subject = Subject(LIST_ACTION, None, self._region)
-        return self._pages(subject, TaskStatus.IN_PROGRESS, lambda send: self._calls.retry(send, ThrottledError))
+        return self._pages(subject, status, lambda send: self._calls.retry(send, ThrottledError))
 
     def _pages(
         self, subject: Subject, status: TaskStatus | None, ask: Callable[[Callable[[], Any]], Any]
@@ -147,16 +142,25 @@ class LicenseManager:
         call whose answer is missing has started one (see `lifecycle.start`). A throttled call has started nothing.
 
         Raises:
-            LicenseConversionError: a `TransientError` other than `ThrottledError` may have started a task.
+            LicenseConversionError: it was cancelled before the call, or AWS refused, or could not be asked. A
+                `TransientError` other than `ThrottledError` may have started a task.
         """
         subject = Subject(CREATE_ACTION, None, self._region, request.resource_arn)
-        answer = self._calls.once(
+        calls = self._calls
+        calls.limiter.acquire(calls.cancellation)
+        # Asked at the last moment, after a turn that can be seconds away: whoever runs `up` again must be the only one
+        # who starts anything.
+        if calls.cancellation.is_set:
+            remedy = "The next `pulumi up` looks for what was started, and goes on from there"
+            raise LicenseConversionError(subject, "it was told to stop", remedy)
+        answer = calls.once(
             lambda client: client.create_license_conversion_task_for_resource(
                 ResourceArn=request.resource_arn,
                 SourceLicenseContext=request.source.to_request(),
                 DestinationLicenseContext=request.destination.to_request(),
             ),
             subject,
+            paced=False,
         )
         task_id: str | None = answer.get("LicenseConversionTaskId")
         if not task_id:
@@ -167,11 +171,5 @@ class LicenseManager:
         subject = Subject(GET_ACTION, task_id, self._region)
         try:
             return ConversionTask.from_answer(answer, task_id=task_id, region=self._region)
-        except UnknownStatusError as cause:
-            raise LicenseConversionError(
-                subject,
-                f"AWS gave the status {str(cause)!r}, which is none of IN_PROGRESS, SUCCEEDED and FAILED",
-                "Look at the task in the AWS console, and upgrade lmconv-resource if there is a newer version",
-            ) from cause
         except AnswerError as cause:
             raise TransientError(subject, str(cause), UNREADABLE_REMEDY) from cause

@@ -34,6 +34,7 @@ class Session:
         start_policy: how patient a start is.
         open_session: returns what the clients of some settings come from; by default `aws.credentials.open_session`.
         follow_environment: whether a change of the environment that botocore reads is seen by the next operation.
+        report_seconds: how often a wait is shown again while nothing changes; None for the policy's.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Session:
         start_policy: StartPolicy | None = None,
         open_session: OpenSession | None = None,
         follow_environment: bool = False,
+        report_seconds: float | None = None,
     ) -> None:
         self.get_config = get_config
         self.engine = engine
@@ -54,6 +56,7 @@ class Session:
         self._policy = policy
         self._open_session = open_session
         self._follow_environment = follow_environment
+        self.report_seconds = report_seconds
         self._connections: Connections | None = None
         self._regions: Regions | None = None
         self._connecting = threading.Lock()

@@ -136,6 +136,8 @@ class Controller(ABC, Generic[InputsT, StateT]):
             report=report,
             timeout_seconds=op.remaining_seconds(),
             poll_interval_seconds=inputs.poll_interval_seconds,
+            report_seconds=op.host.report_seconds,
+            on_notice=op.log,
         )
 
     def _diff_running(self, op: Operation, task_id: str, state: TaskState, task: ConversionTask) -> Diff:

@@ -60,6 +60,9 @@ class Host(Protocol):
     def log_status(self, urn: str | None, message: str) -> None:
         """Show a line on the resource's row until the next one; nothing of it stays."""
 
+    report_seconds: float | None
+    """How often a wait is shown again while nothing changes; None for the default."""
+
     setting_prefix: str
     """The namespace of the settings that the user sees in this host: `aws:`."""
 

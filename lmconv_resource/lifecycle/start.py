@@ -61,7 +61,7 @@ def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, *, prefl
     starts = op.host.starts
     with starts.one_at_a_time(request.resource_arn, op.cancellation):
         tasks = aws.license_manager.list_tasks(resource_arn=request.resource_arn)
-        hidden = starts.find_hidden(request, tasks)
+        hidden = starts.find_hidden(request, aws.region, tasks)
         if hidden is not None:
             return _adopt(op, hidden, is_complete=False)
         newest = select_newest(tasks)
@@ -127,8 +127,6 @@ def _start_once(op: Operation, aws: Aws, request: ConversionRequest, known_ids: 
     tries = aws.settings.max_retries + 1
     unanswered = False
     for attempt in range(1, tries + 1):
-        if op.cancellation.is_set:  # whoever runs `up` again must be the only one who starts anything
-            raise _cancelled(aws, request)
         is_last = attempt == tries
         error: LicenseConversionError
         try:
@@ -149,14 +147,6 @@ def _start_once(op: Operation, aws: Aws, request: ConversionRequest, known_ids: 
         if is_last:
             raise error
     raise AssertionError("the last try returns or raises")
-
-
-def _cancelled(aws: Aws, request: ConversionRequest) -> LicenseConversionError:
-    return LicenseConversionError(
-        Subject(CREATE_ACTION, None, aws.region, request.resource_arn),
-        "it was told to stop",
-        "The next `pulumi up` looks for what was started, and goes on from there",
-    )
 
 
 def _find_started(op: Operation, aws: Aws, request: ConversionRequest, known_ids: frozenset[str]) -> StartResult | None:

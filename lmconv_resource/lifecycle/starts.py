@@ -65,14 +65,14 @@ class Starts:
             finally:
                 lock.release()
             return
-        yield  # cancelled: whoever starts looks at the cancellation first, so that nothing is started
+        yield  # cancelled, and no task is created any more
 
     def remember(self, request: ConversionRequest, task_id: str) -> None:
         """Remember the task that was started last for a resource."""
         with self._lock:
             self._last[request.resource_arn] = (request, task_id)
 
-    def find_hidden(self, request: ConversionRequest, listed: list[ConversionTask]) -> str | None:
+    def find_hidden(self, request: ConversionRequest, region: str, listed: list[ConversionTask]) -> str | None:
         """Return the id of a task that was started here and that AWS does not list yet, None if there is none.
 
         Raises:
@@ -81,8 +81,8 @@ class Starts:
         started, task_id = self._last.get(request.resource_arn, (None, ""))
         if started is None or task_id in {task.task_id for task in listed}:
             return None
-        if started != request:
-            raise other_conversion(request, task_id, None)
+        if not (started.source.is_same(request.source) and started.destination.is_same(request.destination)):
+            raise other_conversion(request, task_id, region)
         return task_id
 
 

@@ -98,7 +98,7 @@ class Poller:
         )
         unsubscribe = cancellation.subscribe(wait.changed.set)
         try:
-            if cancellation.reason is None:
+            if not cancellation.is_set:
                 self._start_thread()
             notices = _Notices(wait, on_notice or log.warning)
             return self._block(wait, cancellation, report, report_seconds or self._policy.report_seconds, notices)
@@ -121,6 +121,10 @@ class Poller:
                 raise wait.outcome
             if cancellation.reason is not None:
                 raise wait.to_interrupted_error(cancellation.reason, now)
+            # A poll that is under way at the deadline still counts, and so does one that makes up for a sleep.
+            is_owed = now >= wait.deadline and self._dispatcher.owes_poll(wait)
+            if cancellation.is_expired and not (wait.in_flight or now <= wait.late_limit or is_owed):
+                raise wait.to_timeout_error(now)
             if now >= wait.limit and not self._dispatcher.owes_poll(wait):
                 raise wait.to_limit_error(now)
             status_key = wait.status_key
@@ -130,7 +134,9 @@ class Poller:
             notices.give(now)
             # Past its limit it waits for the poll that it is owed.
             limit = wait.limit if now < wait.limit else now + 1.0
-            wait.changed.wait(max(0.0, min(limit, reported_at + report_seconds) - now))
+            pause = min(limit, reported_at + report_seconds) - now
+            until = pause if cancellation.is_expired else cancellation.remaining(pause)
+            wait.changed.wait(max(0.0, min(pause, until)))
 
     def _start_thread(self) -> None:
         with self._dispatcher.changed:

@@ -23,6 +23,7 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
 from lmconv_resource.errors import CredentialsError, SettingsError
+from lmconv_resource.hosts.display import is_interactive
 from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import Engine, send_log
 from lmconv_resource.hosts.session import Session, log
@@ -99,7 +100,7 @@ def _start_session(get_config: ConfigGet) -> Session:
     """Return a new session; in Pulumi's plugin process with the engine, and with what the plugin lacks patched in."""
     if patches.plugin_module() is None or len(sys.argv) < 2:
         return Session(get_config)
-    session = Session(get_config, Engine(sys.argv[1]))
+    session = Session(get_config, Engine(sys.argv[1]), report_seconds=5.0 if is_interactive() else None)
     send_log(session.engine)  # type: ignore[arg-type]
     for missing in patches.apply(lambda: session.cancellation.set("the update was cancelled")):
         log.warning(missing)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from conftest import Wire
 from moto import mock_aws
+from support.aws import ACCOUNT, REGION, TimelessAws
 
-from lmconv_resource.aws.client import Connection, connect
-from lmconv_resource.aws.ec2 import Instance, check_ready, find_instance, find_instance_id
-from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.ec2 import Instance, to_instance_id
 from lmconv_resource.emulator import licensemanager_backends
-from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, PreflightError, ThrottledError
-from lmconv_resource.lifecycle.start import Request, begin
-from lmconv_resource.models import LicenseContext, ProductCode
+from lmconv_resource.errors import (
+    AccessDeniedError,
+    EndpointUnreachableError,
+    LicenseConversionError,
+    ThrottledError,
+)
+from lmconv_resource.models import ConversionRequest, LicenseContext, ProductCode
 
-REGION, ACCOUNT = "eu-west-1", "123456789012"
 BYOL, WINDOWS = LicenseContext("RunInstances:0800"), LicenseContext("RunInstances:0002")
 
 DENIED = (
@@ -34,16 +34,16 @@ THROTTLED = (
 
 
 @pytest.fixture
-def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of moto's EC2."""
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
+def aws() -> Iterator[TimelessAws]:
+    """EC2 as moto plays it."""
     with mock_aws():
-        yield boto3.client("ec2", region_name=REGION)
+        yield TimelessAws()
 
 
 @pytest.fixture
-def connection(ec2: Any) -> Connection:
-    return connect(Settings(region=REGION, max_retries=2))
+def ec2(aws: TimelessAws) -> Any:
+    """The client of moto's EC2."""
+    return aws.client("ec2")
 
 
 @pytest.fixture
@@ -58,11 +58,10 @@ def arn_of(instance_id: str) -> str:
     return f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance_id}"
 
 
-def bill_as(connection: Connection, arn: str, operation: str) -> None:
+def bill_as(aws: TimelessAws, arn: str, operation: str) -> None:
     """Have a conversion done, so that the instance is billed as something that EC2 shows."""
-    backend = licensemanager_backends[ACCOUNT][REGION]
-    backend.conversion_seconds = 0
-    begin(connection, Request(arn, BYOL, LicenseContext(operation)), say=lambda *_: None)
+    licensemanager_backends[ACCOUNT][REGION].conversion_seconds = 0
+    aws.license_manager.create_task(ConversionRequest(arn, BYOL, LicenseContext(operation)))
 
 
 def starting(arn: str) -> str:
@@ -81,51 +80,51 @@ def starting(arn: str) -> str:
 )
 def test_the_id_is_in_the_arn(arn: str, instance_id: str | None) -> None:
     """Only the ARN of an EC2 instance has an instance's id, in any partition."""
-    assert find_instance_id(arn) == instance_id
+    assert to_instance_id(arn) == instance_id
 
 
-def test_an_instance_is_what_ec2_shows(connection: Connection, instance_id: str) -> None:
+def test_an_instance_is_what_ec2_shows(aws: TimelessAws, instance_id: str) -> None:
     """State and usage operation come from DescribeInstances; an unknown instance, or another resource, is None."""
-    assert find_instance(connection, arn_of(instance_id)) == Instance(instance_id, "stopped", None)
+    assert aws.ec2.get_instance(arn_of(instance_id)) == Instance(instance_id, "stopped", None)
 
-    bill_as(connection, arn_of(instance_id), "RunInstances:0002")
+    bill_as(aws, arn_of(instance_id), "RunInstances:0002")
 
-    assert find_instance(connection, arn_of(instance_id)) == Instance(instance_id, "stopped", "RunInstances:0002")
-    assert find_instance(connection, arn_of("i-0123456789abcdef0")) is None
-    assert find_instance(connection, f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-1") is None
+    assert aws.ec2.get_instance(arn_of(instance_id)) == Instance(instance_id, "stopped", "RunInstances:0002")
+    assert aws.ec2.get_instance(arn_of("i-0123456789abcdef0")) is None
+    assert aws.ec2.get_instance(f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-1") is None
 
 
-def test_a_stopped_instance_is_ready(connection: Connection, instance_id: str) -> None:
+def test_a_stopped_instance_is_ready(aws: TimelessAws, instance_id: str) -> None:
     """A stopped instance without stop protection, billed as the source says or as EC2 does not say, is ready."""
     arn = arn_of(instance_id)
-    check_ready(connection, Request(arn, BYOL, WINDOWS))
+    aws.ec2.check_ready(ConversionRequest(arn, BYOL, WINDOWS))
 
-    bill_as(connection, arn, "RunInstances:0002")
+    bill_as(aws, arn, "RunInstances:0002")
 
-    check_ready(connection, Request(arn, WINDOWS, BYOL))
-    check_ready(connection, Request(arn, LicenseContext(None, (ProductCode("abc", "marketplace"),)), BYOL))
+    aws.ec2.check_ready(ConversionRequest(arn, WINDOWS, BYOL))
+    aws.ec2.check_ready(ConversionRequest(arn, LicenseContext(None, (ProductCode("abc", "marketplace"),)), BYOL))
 
 
 @pytest.mark.parametrize("instance_id", ["i-0123456789abcdef0", "i-0"])
-def test_a_missing_instance_is_named(connection: Connection, instance_id: str) -> None:
+def test_a_missing_instance_is_named(aws: TimelessAws, instance_id: str) -> None:
     """An instance that EC2 does not show fails with what to check."""
     arn = arn_of(instance_id)
 
-    with pytest.raises(PreflightError) as caught:
-        check_ready(connection, Request(arn, BYOL, WINDOWS))
+    with pytest.raises(LicenseConversionError) as caught:
+        aws.ec2.check_ready(ConversionRequest(arn, BYOL, WINDOWS))
 
     assert str(caught.value) == (
         f"{starting(arn)}EC2 shows no such instance. Check the ARN, the region and the account of the credentials."
     )
 
 
-def test_a_running_instance_is_to_be_stopped(connection: Connection, ec2: Any, instance_id: str) -> None:
+def test_a_running_instance_is_to_be_stopped(aws: TimelessAws, ec2: Any, instance_id: str) -> None:
     """A running instance fails with the command that stops it."""
     ec2.start_instances(InstanceIds=[instance_id])
     arn = arn_of(instance_id)
 
-    with pytest.raises(PreflightError) as caught:
-        check_ready(connection, Request(arn, BYOL, WINDOWS))
+    with pytest.raises(LicenseConversionError) as caught:
+        aws.ec2.check_ready(ConversionRequest(arn, BYOL, WINDOWS))
 
     assert str(caught.value) == (
         f"{starting(arn)}the instance is running and must be stopped. "
@@ -133,19 +132,19 @@ def test_a_running_instance_is_to_be_stopped(connection: Connection, ec2: Any, i
     )
 
 
-def test_a_terminated_instance_is_gone(connection: Connection, ec2: Any, instance_id: str) -> None:
+def test_a_terminated_instance_is_gone(aws: TimelessAws, ec2: Any, instance_id: str) -> None:
     """Nobody is told to stop an instance that has been terminated."""
     ec2.terminate_instances(InstanceIds=[instance_id])
 
-    with pytest.raises(PreflightError, match="EC2 shows no such instance"):
-        check_ready(connection, Request(arn_of(instance_id), BYOL, WINDOWS))
+    with pytest.raises(LicenseConversionError, match="EC2 shows no such instance"):
+        aws.ec2.check_ready(ConversionRequest(arn_of(instance_id), BYOL, WINDOWS))
 
 
-def test_a_stopping_instance_is_to_be_waited_for(connection: Connection) -> None:
+def test_a_stopping_instance_is_to_be_waited_for(aws: TimelessAws) -> None:
     """An instance that is on its way to a stop needs no command, only time."""
     arn = arn_of("i-0123456789abcdef0")
     Wire(
-        connection.ec2,
+        aws.client("ec2"),
         (
             200,
             b"<DescribeInstancesResponse><reservationSet><item><instancesSet><item>"
@@ -154,21 +153,21 @@ def test_a_stopping_instance_is_to_be_waited_for(connection: Connection) -> None
         ),
     )
 
-    with pytest.raises(PreflightError) as caught:
-        check_ready(connection, Request(arn, BYOL, WINDOWS))
+    with pytest.raises(LicenseConversionError) as caught:
+        aws.ec2.check_ready(ConversionRequest(arn, BYOL, WINDOWS))
 
     assert str(caught.value) == (
         f"{starting(arn)}the instance is stopping and must be stopped. Wait for that, then run `pulumi up` again."
     )
 
 
-def test_stop_protection_is_to_be_turned_off(connection: Connection, ec2: Any, instance_id: str) -> None:
+def test_stop_protection_is_to_be_turned_off(aws: TimelessAws, ec2: Any, instance_id: str) -> None:
     """Stop protection fails with the command that turns it off."""
     ec2.modify_instance_attribute(InstanceId=instance_id, DisableApiStop={"Value": True})
     arn = arn_of(instance_id)
 
-    with pytest.raises(PreflightError) as caught:
-        check_ready(connection, Request(arn, BYOL, WINDOWS))
+    with pytest.raises(LicenseConversionError) as caught:
+        aws.ec2.check_ready(ConversionRequest(arn, BYOL, WINDOWS))
 
     assert str(caught.value) == (
         f"{starting(arn)}the instance has stop protection. "
@@ -176,13 +175,13 @@ def test_stop_protection_is_to_be_turned_off(connection: Connection, ec2: Any, i
     )
 
 
-def test_another_usage_operation_is_named(connection: Connection, instance_id: str) -> None:
+def test_another_usage_operation_is_named(aws: TimelessAws, instance_id: str) -> None:
     """An instance that is billed as something else than the source says fails with both, and their meanings."""
     arn = arn_of(instance_id)
-    bill_as(connection, arn, "RunInstances:0202")
+    bill_as(aws, arn, "RunInstances:0202")
 
-    with pytest.raises(PreflightError) as caught:
-        check_ready(connection, Request(arn, BYOL, WINDOWS))
+    with pytest.raises(LicenseConversionError) as caught:
+        aws.ec2.check_ready(ConversionRequest(arn, BYOL, WINDOWS))
 
     assert str(caught.value) == (
         f"{starting(arn)}the instance is billed as RunInstances:0202 (Windows with SQL Server Web), not as "
@@ -191,7 +190,7 @@ def test_another_usage_operation_is_named(connection: Connection, instance_id: s
 
 
 @pytest.mark.parametrize(("right", "answered"), [("DescribeInstances", 0), ("DescribeInstanceAttribute", 1)])
-def test_a_missing_right_is_named(connection: Connection, right: str, answered: int) -> None:
+def test_a_missing_right_is_named(aws: TimelessAws, right: str, answered: int) -> None:
     """Who asks for the check without EC2's rights is told which one is missing."""
     arn = arn_of("i-0123456789abcdef0")
     stopped = (
@@ -199,10 +198,10 @@ def test_a_missing_right_is_named(connection: Connection, right: str, answered: 
         b"<instanceId>i-0123456789abcdef0</instanceId><instanceState><name>stopped</name></instanceState>"
         b"</item></instancesSet></item></reservationSet></DescribeInstancesResponse>"
     )
-    Wire(connection.ec2, *[(200, stopped)] * answered, (403, DENIED))
+    Wire(aws.client("ec2"), *[(200, stopped)] * answered, (403, DENIED))
 
     with pytest.raises(AccessDeniedError) as caught:
-        check_ready(connection, Request(arn, BYOL, WINDOWS))
+        aws.ec2.check_ready(ConversionRequest(arn, BYOL, WINDOWS))
 
     assert str(caught.value) == (
         f"Looking at {arn} in {REGION}: AWS denies access (UnauthorizedOperation: You are not authorized). "
@@ -210,25 +209,15 @@ def test_a_missing_right_is_named(connection: Connection, right: str, answered: 
     )
 
 
-def test_nothing_is_started_where_the_check_fails(connection: Connection, ec2: Any, instance_id: str) -> None:
-    """With the check asked for, an instance that is not ready means that no conversion is started."""
-    ec2.start_instances(InstanceIds=[instance_id])
-
-    with pytest.raises(PreflightError):
-        begin(connection, Request(arn_of(instance_id), BYOL, WINDOWS), say=lambda *_: None, preflight=True)
-
-    assert licensemanager_backends[ACCOUNT][REGION].tasks == {}
-
-
-def test_a_throttled_look_is_made_again_and_one_without_a_way_is_not(connection: Connection) -> None:
+def test_a_throttled_look_is_made_again_and_one_without_a_way_is_not(aws: TimelessAws) -> None:
     """EC2 that asks to slow down is asked again; a network without a way to EC2 holds up nobody."""
-    throttled = Wire(connection.ec2, (503, THROTTLED))
+    throttled = Wire(aws.client("ec2"), (503, THROTTLED))
     with pytest.raises(ThrottledError):
-        find_instance(connection, arn_of("i-0123456789abcdef0"), threading.Event())
+        aws.ec2.get_instance(arn_of("i-0123456789abcdef0"))
     assert len(throttled.requests) == 3
 
-    connection.ec2.meta.events.unregister("before-send", throttled.answer)
-    away = Wire(connection.ec2, EndpointConnectionError(endpoint_url="https://ec2.eu-west-1.amazonaws.com"))
+    aws.client("ec2").meta.events.unregister("before-send", throttled.answer)
+    away = Wire(aws.client("ec2"), EndpointConnectionError(endpoint_url="https://ec2.eu-west-1.amazonaws.com"))
     with pytest.raises(EndpointUnreachableError):
-        find_instance(connection, arn_of("i-0123456789abcdef0"), threading.Event())
+        aws.ec2.get_instance(arn_of("i-0123456789abcdef0"))
     assert len(away.requests) == 1

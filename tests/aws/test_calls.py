@@ -1,0 +1,157 @@
+"""How AWS is called: what is tried again, how long the pauses are, the pace, and how all of it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from botocore import exceptions as botocore_errors
+from conftest import Wire
+from support.aws import GET, LIST, Pauses, TimelessAws, refuse, shared_client, to_settings
+
+from lmconv_resource.aws.calls import Calls
+from lmconv_resource.aws.license_manager import LicenseManager
+from lmconv_resource.errors import ServiceFaultError
+from lmconv_resource.models import TaskStatus
+from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.rate_limiter import RateLimiter
+
+TASK_ID = "lct-0123456789abcdef0"
+RUNNING = {"LicenseConversionTaskId": TASK_ID, "Status": "IN_PROGRESS"}
+
+
+@pytest.fixture
+def aws() -> TimelessAws:
+    return TimelessAws()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        (400, refuse("RateLimitExceededException")),
+        (400, refuse("ThrottlingException")),
+        (500, refuse("ServerInternalException")),
+        (503, b""),
+        (200, b"<html></html>"),
+        botocore_errors.ConnectTimeoutError(endpoint_url="https://lm"),
+        botocore_errors.ConnectionClosedError(endpoint_url="https://lm"),
+    ],
+)
+def test_what_may_pass_is_tried_again(aws: TimelessAws, fault: tuple[int, object] | Exception) -> None:
+    """A fault that has passed at the third try is not seen by the user."""
+    wire = Wire(aws.client(), fault, fault, (200, RUNNING))
+    assert aws.license_manager.get_task(TASK_ID).status is TaskStatus.IN_PROGRESS
+    assert len(wire.requests) == 3
+
+
+@pytest.mark.parametrize(("config", "calls"), [({"maxRetries": "0"}, 1), ({"maxRetries": "4"}, 5), ({}, 8)])
+def test_the_number_of_tries_is_the_stacks(config: dict[str, str], calls: int) -> None:
+    """aws:maxRetries says how many tries follow the first; without it seven do."""
+    aws = TimelessAws(to_settings(**config))
+    wire = Wire(aws.client(), (500, refuse("ServerInternalException")))
+    with pytest.raises(ServiceFaultError):
+        aws.license_manager.get_task(TASK_ID)
+    assert len(wire.requests) == calls
+
+
+def test_the_pauses_between_tries_grow() -> None:
+    """The pauses are random below a bound that doubles from half a second to eight, at most 30 s in all."""
+    Wire(shared_client("license-manager", to_settings()), (500, refuse("ServerInternalException")))
+    bounds = [0.5, 1, 2, 4, 8, 8, 8]
+    longest = [0.0] * 7
+    for _ in range(20):
+        aws = TimelessAws(to_settings())
+        pauses = aws.pauses
+        with pytest.raises(ServiceFaultError):
+            aws.license_manager.get_task(TASK_ID)
+        assert len(pauses.seconds) == 7
+        assert all(pause <= bound for pause, bound in zip(pauses.seconds, bounds, strict=True))
+        longest = [max(pair) for pair in zip(longest, pauses.seconds, strict=True)]
+    assert all(most > bound / 2 for most, bound in zip(longest, bounds, strict=True))
+
+
+def test_told_to_stop_no_try_follows(aws: TimelessAws) -> None:
+    """Once it is told to stop, a look-up makes no further try."""
+    stopped = aws.pauses
+    wire = Wire(aws.client(), (500, refuse("ServerInternalException")))
+    wire.on_send = lambda: stopped.set("the update was cancelled")
+    with pytest.raises(ServiceFaultError):
+        aws.license_manager.get_task(TASK_ID)
+    assert (len(wire.requests), stopped.seconds) == (1, [])
+
+
+def test_told_to_stop_no_list_is_tried_again(aws: TimelessAws) -> None:
+    """Once it is told to stop, a list makes no further try either."""
+    stopped = aws.pauses
+    wire = Wire(aws.client(), (500, refuse("ServerInternalException")))
+    wire.on_send = lambda: stopped.set("the update was cancelled")
+    with pytest.raises(ServiceFaultError):
+        aws.license_manager.list_tasks()
+    assert (len(wire.requests), stopped.seconds) == (1, [])
+
+
+@pytest.mark.parametrize("paced", [True, False])
+def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
+    """The first page of who has waited already does not wait again; a page that is throttled waits for each try."""
+    turns: list[int] = []
+    slower = (400, refuse("ThrottlingException"))
+    first = (200, b'{"LicenseConversionTasks": [], "NextToken": "2"}')
+    wire = Wire(aws.client(), slower, first, (200, b'{"LicenseConversionTasks": []}'))
+
+    class Turns(RateLimiter):
+        def acquire(self, cancellation: Cancellation | None = None) -> None:
+            turns.append(len(wire.requests))
+
+    calls = Calls(aws.client, aws.settings, Turns(), aws.pauses)
+
+    assert list(LicenseManager(calls, paced=paced).pages_in_progress()) == [{}, {}]
+
+    assert turns == ([0, 1, 2] if paced else [1, 2])
+
+
+@pytest.mark.parametrize("ask", [LicenseManager.list_tasks, lambda asked: asked.get_task(TASK_ID)], ids=[LIST, GET])
+def test_told_to_stop_no_turn_is_waited_for(aws: TimelessAws, ask: Callable[[LicenseManager], object]) -> None:
+    """However slow the pace has become, who is told to stop does not wait for a turn."""
+    for _ in range(20):
+        aws.limiter.on_throttled()
+        aws.clock.sleep(60)
+    aws.limiter.acquire()
+    before = aws.clock.now
+    aws.pauses.set("the update was cancelled")
+    Wire(aws.client(), (500, refuse("ServerInternalException")))
+    with pytest.raises(ServiceFaultError):
+        ask(aws.license_manager)
+    assert aws.clock.now - before < 1
+
+
+def test_told_to_stop_a_pause_ends() -> None:
+    """A pause between two tries is waited on the very cancellation that tells to stop, so it ends with it."""
+
+    class Stop(Pauses):
+        def wait(self, seconds: float) -> bool:
+            self.set("the update was cancelled")
+            return super().wait(seconds)
+
+    stopped = Stop()
+    aws = TimelessAws(cancellation=stopped)
+    wire = Wire(aws.client(), (500, refuse("ServerInternalException")))
+    with pytest.raises(ServiceFaultError):
+        aws.license_manager.get_task(TASK_ID)
+    assert len(stopped.seconds) == 1
+    assert len(wire.requests) <= 2
+
+
+def test_throttling_slows_the_connection_down(aws: TimelessAws) -> None:
+    """A refused call slows down all of the connection's calls; those that get through win the pace back."""
+    Wire(aws.client(), (400, refuse("RateLimitExceededException")), (200, RUNNING))
+    assert aws.limiter.gap_seconds == 0.05
+    aws.license_manager.get_task(TASK_ID)
+    assert aws.limiter.gap_seconds == pytest.approx(0.25 * 0.97)
+
+
+def test_other_faults_do_not_slow_it_down(aws: TimelessAws) -> None:
+    """A fault that has nothing to do with the rate leaves the pace alone."""
+    Wire(aws.client(), (500, refuse("ServerInternalException")))
+    with pytest.raises(ServiceFaultError):
+        aws.license_manager.get_task(TASK_ID)
+    assert aws.limiter.gap_seconds == 0.05

@@ -1,0 +1,207 @@
+"""One connection for each settings, and one client for each service of it, however many ask at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Lock
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+from support.aws import ACCOUNT, GET, REGION, UNPACED, to_settings
+
+from lmconv_resource.aws.client import Connection, Connections, MakeClient
+from lmconv_resource.aws.credentials import make_client
+from lmconv_resource.aws.settings import Settings
+from lmconv_resource.emulator import licensemanager_backends
+from lmconv_resource.errors import SettingsError, TaskNotFoundError, ThrottledError
+from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.policy import PollingPolicy
+
+ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
+RATE_EXCEEDED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, GET)
+ROLE = "arn:aws:iam::123456789012:role/tracker"
+
+
+class FakeClient:
+    """A client of any service, which answers with what is asked of it here."""
+
+    def get_license_conversion_task(self, **_: str) -> dict[str, str]:
+        return {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS"}
+
+    def describe_instances(self, **_: object) -> dict[str, object]:
+        return {}
+
+
+class Throttled(FakeClient):
+    """A client whose first call is refused in the one region, for the rate."""
+
+    def __init__(self, service: str, settings: Settings) -> None:
+        self._refusals = [RATE_EXCEEDED] if settings.region == REGION and service == "license-manager" else []
+
+    def get_license_conversion_task(self, **members: str) -> dict[str, str]:
+        if self._refusals:
+            raise self._refusals.pop()
+        return super().get_license_conversion_task(**members)
+
+
+class Makers:
+    """Makes clients, and notes for which service and settings; slowly, so that a second one would be made meanwhile."""
+
+    def __init__(self, make: MakeClient | None = None) -> None:
+        self.made: list[tuple[str, Settings]] = []
+        self._lock = Lock()
+        self._make = make or (lambda *_: FakeClient())
+
+    def __call__(self, service: str, settings: Settings) -> Any:
+        with self._lock:
+            self.made.append((service, settings))
+        time.sleep(0.02)
+        return self._make(service, settings)
+
+
+def make_connections(makers: MakeClient) -> Connections:
+    return Connections(Cancellation(), policy=UNPACED, on_note=lambda _: None, make_client=makers)
+
+
+def ask_at_once(count: int, ask: Callable[[], Any]) -> list[Any]:
+    """Ask from so many threads at the same moment."""
+    barrier = Barrier(count)
+
+    def wait_and_ask(_: int) -> Any:
+        barrier.wait(10)
+        return ask()
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(wait_and_ask, range(count)))
+
+
+def use(connection: Connection) -> None:
+    """Make a call to each of the services."""
+    assert connection.license_manager(Cancellation()).get_task("lct-1").task_id == "lct-1"
+    assert connection.ec2(Cancellation()).get_instance(ARN) is None
+
+
+def test_equal_settings_share_a_connection() -> None:
+    """Fifty threads that ask at once for equal settings get one connection, with one poller."""
+    connections = make_connections(Makers())
+
+    found = ask_at_once(50, lambda: connections.get(to_settings(accessKey="ak", secretKey="sk")))
+
+    assert len({id(one) for one in found}) == 1
+    assert len({id(one.poller) for one in found}) == 1
+
+
+def test_a_connection_makes_no_client_before_its_first_call() -> None:
+    """A connection costs nothing until AWS is called, and then only the client of the service that is."""
+    makers = Makers()
+    connection = make_connections(makers).get(to_settings())
+    connection.ec2(Cancellation())
+    assert makers.made == []
+
+    connection.license_manager(Cancellation()).get_task("lct-1")
+
+    assert makers.made == [("license-manager", to_settings())]
+
+
+def test_threads_share_one_client_of_each_service() -> None:
+    """Twenty threads that call both services at once have one client of License Manager made and one of EC2."""
+    makers = Makers()
+    connections = make_connections(makers)
+
+    ask_at_once(20, lambda: use(connections.get(to_settings())))
+
+    assert Counter(service for service, _ in makers.made) == {"license-manager": 1, "ec2": 1}
+
+
+def test_a_real_client_serves_many_threads() -> None:
+    """With boto3's own client too, it is made once and serves all threads."""
+    with mock_aws():
+        backend = licensemanager_backends[ACCOUNT][REGION]
+        backend.add_task(task_id="lct-1", resource_arn=ARN, source="a", destination="b", seconds=100)
+        makers = Makers(make_client)
+        connection = make_connections(makers).get(to_settings())
+
+        ask_at_once(20, lambda: connection.license_manager(Cancellation()).get_task("lct-1"))
+
+        assert backend.calls == {GET: 20}
+    assert makers.made == [("license-manager", to_settings())]
+
+
+def test_a_throttled_call_slows_down_all_callers_of_the_service() -> None:
+    """Operations on one connection share the pace of a service; other services and connections have their own."""
+    policy = PollingPolicy(fastest_gap_seconds=0.0, first_slow_gap_seconds=0.3)
+    connections = Connections(Cancellation(), policy=policy, on_note=lambda _: None, make_client=Throttled)
+    connection, other = connections.get(to_settings(maxRetries="0")), connections.get(to_settings("eu-west-2"))
+    began = time.monotonic()
+    with pytest.raises(ThrottledError):
+        connection.license_manager(Cancellation()).get_task("lct-1")
+
+    use(other)
+    connection.ec2(Cancellation()).get_instance(ARN)
+    unslowed = time.monotonic() - began
+    connection.license_manager(Cancellation()).get_task("lct-1")
+
+    assert unslowed < 0.3 <= time.monotonic() - began
+
+
+def test_other_settings_have_another_client() -> None:
+    """A connection and its pace are not shared with other regions, credentials, endpoints or roles."""
+    others = [
+        to_settings(),
+        to_settings("eu-west-2"),
+        to_settings(accessKey="ak", secretKey="sk"),
+        to_settings(accessKey="ak", secretKey="other"),
+        to_settings(endpoints='[{"licensemanager": "http://127.0.0.1:1"}]'),
+        to_settings(assumeRoles=json.dumps([{"roleArn": ROLE}])),
+    ]
+    makers = Makers()
+    connections = make_connections(makers)
+    found = [connections.get(settings) for settings in others]
+    for connection in found:
+        use(connection)
+
+    assert len({id(one) for one in found}) == len({id(one.poller) for one in found}) == len(others)
+    assert makers.made == [(service, settings) for settings in others for service in ("license-manager", "ec2")]
+
+
+def test_a_failure_to_connect_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that could not be used are tried afresh at the next call."""
+    connection = make_connections(make_client).get(to_settings())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    with pytest.raises(SettingsError, match="Invalid endpoint: nonsense"):
+        connection.license_manager(Cancellation()).get_task("lct-1")
+
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+
+    with mock_aws(), pytest.raises(TaskNotFoundError):  # AWS was asked
+        connection.license_manager(Cancellation()).get_task("lct-1")
+
+
+def test_a_connection_does_not_show_its_secrets() -> None:
+    """A connection shows no secret when it is printed."""
+    connection = make_connections(Makers()).get(to_settings(accessKey="ak", secretKey="sk-recognisable"))
+    assert "recognisable" not in repr(connection) + str(connection)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "lmconv_resource",
+        "lmconv_resource.provider",
+        "lmconv_resource.conversion_provider",
+        "lmconv_resource.hosts.session",
+    ],
+)
+def test_a_program_does_not_import_boto3(module: str) -> None:
+    """What a program imports, and a provider before its first call, brings no boto3, botocore or moto with it."""
+    code = f"import sys, {module}; print([name for name in ('boto3', 'botocore', 'moto') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"

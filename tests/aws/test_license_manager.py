@@ -1,0 +1,535 @@
+"""Looking tasks up, listing them and starting one: what ends at once, and the whole line a user sees."""
+
+from __future__ import annotations
+
+import functools
+import json
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import boto3
+import botocore.session
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from conftest import ACCESS_KEY, SECRET_KEY, Wire
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+from support.aws import ACCOUNT, CREATE, GET, LIST, REGION, TimelessAws, refuse, to_settings
+
+from lmconv_resource.aws.credentials import make_client
+from lmconv_resource.aws.license_manager import LicenseManager
+from lmconv_resource.aws.settings import Settings
+from lmconv_resource.emulator import Fault, LicenseManagerBackend, RawAnswer, exceptions, licensemanager_backends
+from lmconv_resource.errors import (
+    AccessDeniedError,
+    CredentialsError,
+    EndpointUnreachableError,
+    LicenseConversionError,
+    RequestRefusedError,
+    ServiceFaultError,
+    TaskNotFoundError,
+    ThrottledError,
+    TransientError,
+)
+from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
+
+TASK_ID = "lct-0123456789abcdef0"
+ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
+TOKEN = "token/recognisable+and=secret"
+RUNNING = {"LicenseConversionTaskId": TASK_ID, "Status": "IN_PROGRESS"}
+
+LOOKING_UP = f"Looking up license conversion task {TASK_ID} in {REGION}: "
+LISTING = f"Listing license conversion tasks in {REGION}: "
+SET_CREDENTIALS = (
+    " Give credentials by `pulumi config set aws:profile NAME`, by AWS_PROFILE, or by AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY."
+)
+SIGN_IN = " Sign in again (`aws sso login`, or whatever gave you the credentials)."
+IN_A_WHILE = " Run `pulumi up` again in a while."
+SLOWER = " Run `pulumi up` again in a while, with a lower --parallel if it comes back."
+CHECK_NETWORK = " Check the network, the proxy, the region and any endpoint setting, then run `pulumi up` again."
+CHECK_ENDPOINT = (
+    " Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again."
+)
+CHECK_ID = (
+    " Check the id, the region (set `region` or run `pulumi config set aws:region REGION`) and that the credentials "
+    "belong to the task's account."
+)
+
+
+_shared_client = functools.cache(make_client)
+"""Makes a client with the token below, once."""
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
+
+
+@pytest.fixture
+def aws() -> TimelessAws:
+    return TimelessAws(make_client=_shared_client)
+
+
+@pytest.fixture
+def backend(aws: TimelessAws) -> Iterator[LicenseManagerBackend]:
+    """Give the emulated License Manager that `aws` speaks to."""
+    assert aws.client()  # with the environment's credentials
+    with mock_aws(config={"core": {"mock_credentials": False}}):
+        yield licensemanager_backends[ACCOUNT][REGION]
+
+
+def fail(aws: TimelessAws, *answers: tuple[int, Any] | Exception) -> tuple[LicenseConversionError, int]:
+    """Look the task up on a wire that gives these answers; give the error and how many calls were made."""
+    wire = Wire(aws.client(), *answers)
+    with pytest.raises(LicenseConversionError) as error:
+        aws.license_manager.get_task(TASK_ID)
+    assert_no_secret(error.value)
+    return error.value, len(wire.requests)
+
+
+def assert_no_secret(error: LicenseConversionError) -> None:
+    assert len(str(error).splitlines()) == 1
+    assert not [secret for secret in (ACCESS_KEY, SECRET_KEY, TOKEN) if secret in str(error)]
+
+
+# -- looking up --------------------------------------------------------------------------------------------------------
+
+
+def test_a_task_is_found(aws: TimelessAws, backend: LicenseManagerBackend) -> None:
+    """A look-up makes one call and gives the task with all that the emulator knows of it."""
+    start = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
+    backend.clock = lambda: start.timestamp() + 90
+    backend.add_task(
+        task_id=TASK_ID,
+        resource_arn=ARN,
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        message="done",
+        started=start,
+    )
+    assert aws.license_manager.get_task(TASK_ID) == ConversionTask(
+        task_id=TASK_ID,
+        region=REGION,
+        resource_arn=ARN,
+        source_license_context=LicenseContext("RunInstances:0800"),
+        destination_license_context=LicenseContext("RunInstances:0002"),
+        status=TaskStatus.SUCCEEDED,
+        status_message="done",
+        start_time=start,
+        license_conversion_time=datetime(2026, 11, 23, 8, 1, 30, tzinfo=timezone.utc),
+        end_time=datetime(2026, 11, 23, 8, 1, 30, tzinfo=timezone.utc),
+    )
+    assert backend.calls == {GET: 1}
+
+
+def test_a_sparse_answer_is_a_task(aws: TimelessAws) -> None:
+    """An answer with no more than the id or the status is a task; what AWS left out is None."""
+    Wire(aws.client(), (200, {"LicenseConversionTaskId": TASK_ID}), (200, {"Status": "FAILED"}))
+    assert aws.license_manager.get_task(TASK_ID) == ConversionTask(TASK_ID, REGION)
+    assert aws.license_manager.get_task(TASK_ID) == ConversionTask(TASK_ID, REGION, status=TaskStatus.FAILED)
+
+
+def test_a_call_takes_its_turn(aws: TimelessAws) -> None:
+    """Look-ups start at the connection's pace, or at once where the caller has waited for its turn."""
+    Wire(aws.client(), (200, RUNNING))
+    for _ in range(3):
+        aws.license_manager.get_task(TASK_ID)
+    assert aws.clock.now == pytest.approx(0.1)
+    for _ in range(3):
+        LicenseManager(aws.calls(), paced=False).get_task(TASK_ID)
+    assert aws.clock.now == pytest.approx(0.1)
+
+
+EMULATED: list[Any] = [
+    (
+        exceptions.InvalidParameterValueException("The task was not found."),
+        TaskNotFoundError,
+        "AWS does not know it there (InvalidParameterValueException: The task was not found)." + CHECK_ID,
+    ),
+    (
+        exceptions.AuthorizationException("No permission."),
+        AccessDeniedError,
+        "AWS denies access (AuthorizationException: No permission). Allow license-manager:GetLicenseConversionTask in "
+        "the IAM policy of the credentials in use.",
+    ),
+    (
+        exceptions.AccessDeniedException("Denied."),
+        AccessDeniedError,
+        "AWS denies access (AccessDeniedException: Denied). Allow license-manager:GetLicenseConversionTask in the IAM "
+        "policy of the credentials in use.",
+    ),
+    (
+        exceptions.RateLimitExceededException("Too many requests."),
+        ThrottledError,
+        "AWS asks to slow down (RateLimitExceededException: Too many requests)." + SLOWER,
+    ),
+    (
+        exceptions.ServerInternalException("It broke."),
+        ServiceFaultError,
+        "AWS had a fault of its own (ServerInternalException: It broke)." + IN_A_WHILE,
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "cls", "told"), EMULATED, ids=[row[0].code for row in EMULATED])
+def test_each_error_of_the_call(
+    aws: TimelessAws,
+    backend: LicenseManagerBackend,
+    answer: exceptions.LicenseManagerException,
+    cls: type[LicenseConversionError],
+    told: str,
+) -> None:
+    """Each of the five errors that AWS lists is the user's line; two are tried again first, the others end at once."""
+    asked = []
+
+    def admit(operation: str) -> Any:
+        asked.append(operation)
+        raise answer
+
+    backend.admit = admit  # type: ignore[method-assign]
+    with pytest.raises(LicenseConversionError) as error:
+        aws.license_manager.get_task(TASK_ID)
+    assert type(error.value) is cls
+    assert str(error.value) == LOOKING_UP + told
+    assert isinstance(error.value.__cause__, ClientError)
+    assert asked == [GET] * (3 if issubclass(cls, TransientError) else 1)
+
+
+WIRED: list[Any] = [
+    (
+        "throttled by AWS's front",
+        (400, refuse("ThrottlingException", "Rate exceeded")),
+        ThrottledError,
+        "AWS asks to slow down (ThrottlingException: Rate exceeded)." + SLOWER,
+    ),
+    (
+        "throttled by a proxy",
+        (429, b"<html>calm down</html>"),
+        ThrottledError,
+        "AWS asks to slow down (429: <html>calm down</html>)." + SLOWER,
+    ),
+    (
+        "expired token",
+        (400, refuse("ExpiredTokenException", "The security token included in the request is expired")),
+        CredentialsError,
+        "the credentials have expired (ExpiredTokenException: The security token included in the request is expired)."
+        + SIGN_IN,
+    ),
+    (
+        "unknown access key",
+        (400, refuse("UnrecognizedClientException", "The security token included in the request is invalid.")),
+        CredentialsError,
+        "AWS refused the credentials (UnrecognizedClientException: The security token included in the request is "
+        "invalid)." + SET_CREDENTIALS,
+    ),
+    (
+        "wrong secret key",
+        (
+            400,
+            refuse(
+                "InvalidSignatureException",
+                "The signature does not match. Check your key.\n\nThe Canonical String for this request should have "
+                f"been\n'POST\n/\n\nx-amz-security-token:{TOKEN}\n'",
+            ),
+        ),
+        CredentialsError,
+        "AWS refused the credentials (InvalidSignatureException: The signature does not match. Check your key)."
+        + SET_CREDENTIALS,
+    ),
+    (
+        "an error that nobody listed",
+        (400, refuse("ValidationException", "Odd\x1b[2J.")),
+        RequestRefusedError,
+        "AWS refused the request (ValidationException: Odd\\x1b[2J). Mend what AWS names and run `pulumi up` again.",
+    ),
+    (
+        "no reason given",
+        (400, refuse("AccessDeniedException", None)),
+        AccessDeniedError,
+        "AWS denies access (AccessDeniedException: AWS gives no reason). Allow "
+        "license-manager:GetLicenseConversionTask in the IAM policy of the credentials in use.",
+    ),
+    (
+        "bad gateway",
+        (502, b"<html>nginx</html>"),
+        ServiceFaultError,
+        "AWS had a fault of its own (502: Bad Gateway)." + IN_A_WHILE,
+    ),
+    (
+        "a refusal that is not AWS's",
+        (403, b"<html>" + b"blocked by your company " * 5000 + b"</html>"),
+        TransientError,
+        "HTTP 403 came back without an error of AWS's." + CHECK_ENDPOINT,
+    ),
+    (
+        "a page that is not AWS's",
+        (200, b"<html>Sign in to the hotel</html>"),
+        TransientError,
+        "what came back is no license conversion task." + CHECK_ENDPOINT,
+    ),
+    ("nothing", (200, b""), TransientError, "what came back is no license conversion task." + CHECK_ENDPOINT),
+    (
+        "not text",
+        (200, b"\xff\xfe"),
+        TransientError,
+        "the answer can't be read (UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in position 0: invalid "
+        "start byte)." + CHECK_ENDPOINT,
+    ),
+    (
+        "a member of another type",
+        (200, {**RUNNING, "ResourceArn": {"no": "text"}}),
+        TransientError,
+        "a member of the answer has not the type that AWS documents." + CHECK_ENDPOINT,
+    ),
+    (
+        "another task",
+        (200, {**RUNNING, "LicenseConversionTaskId": "lct-other"}),
+        TransientError,
+        "the answer is about another task, lct-other." + CHECK_ENDPOINT,
+    ),
+    (
+        "unknown status",
+        (200, {**RUNNING, "Status": "PAUSED"}),
+        LicenseConversionError,
+        "AWS gave the status 'PAUSED', which is none of IN_PROGRESS, SUCCEEDED and FAILED. Look at the task in the AWS "
+        "console, and upgrade lmconv-resource if there is a newer version.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "cls", "told"), [row[1:] for row in WIRED], ids=[row[0] for row in WIRED])
+def test_what_else_may_come_back(
+    aws: TimelessAws, answer: tuple[int, Any], cls: type[LicenseConversionError], told: str
+) -> None:
+    """Whatever else comes back is the user's line; what may pass is tried three times, all else ends at once."""
+    error, calls = fail(aws, answer)
+    assert type(error) is cls
+    assert str(error) == LOOKING_UP + told
+    assert (error.subject.task_id, error.subject.region) == (TASK_ID, REGION)
+    assert calls == (3 if issubclass(cls, TransientError) else 1)
+
+
+@settings(max_examples=30)
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)))
+def test_no_answer_is_a_crash(value: Any) -> None:
+    """Any JSON as the answer, or as any member of it, is a task or one line."""
+    shape: Any = botocore.session.get_session().get_service_model("license-manager").operation_model(GET).output_shape
+    aws = TimelessAws(to_settings(maxRetries="0"), make_client=_shared_client)
+    answers = [value, *({**RUNNING, name: value} for name in shape.members)]
+    wire = Wire(aws.client(), *((200, answer) for answer in answers))
+    for _ in answers:
+        try:
+            line = json.dumps(aws.license_manager.get_task(TASK_ID).to_outputs())
+        except LicenseConversionError as error:
+            line = str(error)
+        assert len(line.splitlines()) == 1
+    assert len(wire.requests) == len(answers)
+
+
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without credentials anywhere the line says how to give some, and nothing is sent."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    error, calls = fail(TimelessAws(make_client=functools.cache(make_client)), (200, RUNNING))
+    assert type(error) is CredentialsError
+    assert str(error) == LOOKING_UP + "Unable to locate credentials." + SET_CREDENTIALS
+    assert calls == 0
+
+
+@pytest.mark.parametrize("name", ["AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"])
+def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A line break in a credential ends at once, and the credential, which Python would show, is not shown."""
+    monkeypatch.setenv(name, "recognisable\n")
+    aws = TimelessAws(to_endpoint(find_refused_endpoint()), make_client=make_client)
+    with pytest.raises(CredentialsError) as error:
+        aws.license_manager.get_task(TASK_ID)
+    assert str(error.value) == (
+        LOOKING_UP + "the credentials hold a character that can't be sent, such as a line break." + SET_CREDENTIALS
+    )
+
+
+def to_endpoint(url: str, max_retries: int = 2) -> Settings:
+    return Settings(REGION, endpoints=(("license-manager", url),), max_retries=max_retries)
+
+
+def find_refused_endpoint(user: str = "") -> str:
+    """Give the URL of a port of this machine on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return f"http://{user}127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("user", ["", "user:password@", "user:p@ssword@", "user:pass word@"])
+def test_an_endpoint_that_refuses(user: str) -> None:
+    """Where nothing listens, the line names the endpoint, without the password in it, after all tries."""
+    endpoint = find_refused_endpoint(user)
+    aws = TimelessAws(to_endpoint(endpoint), make_client=_shared_client)
+    with pytest.raises(EndpointUnreachableError) as error:
+        aws.license_manager.get_task(TASK_ID)
+    shown = endpoint.replace(user, "")
+    assert str(error.value) == LOOKING_UP + f'Could not connect to the endpoint URL: "{shown}/".' + CHECK_NETWORK
+    assert len(aws.pauses.seconds) == 2
+
+
+def make_impatient_client(service: str, settings: Settings) -> Any:
+    """Return a client that gives up reading after 0.05 s."""
+    config = Config(read_timeout=0.05, retries={"total_max_attempts": 1})
+    return boto3.client(service, settings.region, endpoint_url=settings.endpoint_urls[service], config=config)  # type: ignore[call-overload]
+
+
+def test_an_endpoint_that_never_answers() -> None:
+    """A connection on which no answer comes is given up, and the line says so."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        aws = TimelessAws(to_endpoint(endpoint, max_retries=0), make_client=make_impatient_client)
+        with pytest.raises(EndpointUnreachableError) as error:
+            aws.license_manager.get_task(TASK_ID)
+    assert str(error.value) == LOOKING_UP + f'Read timeout on endpoint URL: "{endpoint}/".' + CHECK_NETWORK
+
+
+def test_a_fault_of_ours_in_a_request(aws: TimelessAws) -> None:
+    """An id that botocore itself refuses ends at once, and nothing is sent."""
+    wire = Wire(aws.client(), (200, RUNNING))
+    with pytest.raises(RequestRefusedError, match="ParamValidationError"):
+        aws.license_manager.get_task(5)  # type: ignore[arg-type]
+    assert wire.requests == []
+
+
+# -- listing -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_is_of_tasks_in_progress(aws: TimelessAws, backend: LicenseManagerBackend) -> None:
+    """The list has the tasks in progress, a page at a time, by id, and no others."""
+    backend.page_size = 2
+    for number in range(5):
+        backend.add_task(task_id=f"lct-{number}", resource_arn=ARN, source="a", destination="b", seconds=100)
+    backend.add_task(task_id="lct-ended", resource_arn=ARN, source="a", destination="b")
+    pages = list(aws.license_manager.pages_in_progress())
+    assert [sorted(page) for page in pages] == [["lct-0", "lct-1"], ["lct-2", "lct-3"], ["lct-4"]]
+    assert {task.status for page in pages for task in page.values()} == {TaskStatus.IN_PROGRESS}
+    assert pages[0]["lct-0"].resource_arn == ARN
+    assert backend.calls == {LIST: 3}
+
+
+def test_pages_are_asked_for_one_by_one(aws: TimelessAws, backend: LicenseManagerBackend) -> None:
+    """Who has seen enough after the first page makes no second call."""
+    backend.page_size = 1
+    for number in range(3):
+        backend.add_task(task_id=f"lct-{number}", resource_arn=ARN, source="a", destination="b", seconds=100)
+    next(aws.license_manager.pages_in_progress())
+    assert backend.calls == {LIST: 1}
+
+
+def test_what_a_list_asks(aws: TimelessAws) -> None:
+    """A list asks for IN_PROGRESS, a hundred at a time, and goes on with AWS's own token."""
+    filters = [{"Name": "Status", "Values": ["IN_PROGRESS"]}]
+    with Stubber(aws.client()) as stub:
+        first = {"LicenseConversionTasks": [RUNNING], "NextToken": "more"}
+        stub.add_response("list_license_conversion_tasks", first, {"Filters": filters, "MaxResults": 100})
+        stub.add_response(
+            "list_license_conversion_tasks", {}, {"Filters": filters, "MaxResults": 100, "NextToken": "more"}
+        )
+        assert [sorted(page) for page in aws.license_manager.pages_in_progress()] == [[TASK_ID], []]
+        stub.assert_no_pending_responses()
+
+
+def test_a_list_without_end_ends(aws: TimelessAws) -> None:
+    """Tokens that lead in circles end in one line, not in endless calls."""
+    wire = Wire(aws.client(), (200, {"LicenseConversionTasks": [], "NextToken": "again"}))
+    with pytest.raises(TransientError) as error:
+        list(aws.license_manager.pages_in_progress())
+    assert str(error.value) == LISTING + "the list has no end after 1000 pages." + CHECK_ENDPOINT
+    assert len(wire.requests) == 1000
+
+
+def test_a_throttled_page_is_asked_for_again(aws: TimelessAws) -> None:
+    """A page refused for the rate is asked for again at a slower pace; the list does not begin at its start again."""
+    throttled = (400, refuse("RateLimitExceededException"))
+    pages = [
+        {"LicenseConversionTasks": [{**RUNNING, "LicenseConversionTaskId": f"lct-{number}"}], "NextToken": f"t{number}"}
+        for number in (1, 2)
+    ]
+    wire = Wire(aws.client(), (200, pages[0]), throttled, throttled, (200, pages[1]), throttled, (200, {}))
+    assert [sorted(page) for page in aws.license_manager.pages_in_progress()] == [["lct-1"], ["lct-2"], []]
+    tokens = [json.loads(request.body).get("NextToken") for request in wire.requests]
+    assert tokens == [None, "t1", "t1", "t1", "t2", "t2"]
+    assert aws.clock.now >= 3 * 0.25
+
+
+def test_a_page_that_stays_throttled_is_given_up(aws: TimelessAws) -> None:
+    """After as many refusals of one page as there are tries, the list ends in the user's line."""
+    wire = Wire(aws.client(), (400, refuse("RateLimitExceededException", "Too many requests.")))
+    with pytest.raises(ThrottledError) as error:
+        list(aws.license_manager.pages_in_progress())
+    assert str(error.value) == (
+        LISTING + "AWS asks to slow down (RateLimitExceededException: Too many requests)." + SLOWER
+    )
+    assert len(wire.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "cls", "told"),
+    [
+        (
+            (400, refuse("AccessDeniedException", "Not you.")),
+            AccessDeniedError,
+            "AWS denies access (AccessDeniedException: Not you). Allow license-manager:ListLicenseConversionTasks in "
+            "the IAM policy of the credentials in use.",
+        ),
+        (
+            (400, refuse("InvalidParameterValueException", "No such filter.")),
+            RequestRefusedError,
+            "AWS refused the request (InvalidParameterValueException: No such filter). Mend what AWS names and run "
+            "`pulumi up` again.",
+        ),
+        (
+            (500, refuse("ServerInternalException", "It broke.")),
+            ServiceFaultError,
+            "AWS had a fault of its own (ServerInternalException: It broke)." + IN_A_WHILE,
+        ),
+        (
+            (200, {"LicenseConversionTasks": 5}),
+            TransientError,
+            "the answer can't be read (TypeError: 'int' object is not iterable)." + CHECK_ENDPOINT,
+        ),
+    ],
+)
+def test_a_list_that_fails(
+    aws: TimelessAws, answer: tuple[int, Any], cls: type[LicenseConversionError], told: str
+) -> None:
+    """A list that fails for another reason ends at once, in a line about the list and with its IAM action."""
+    wire = Wire(aws.client(), answer)
+    with pytest.raises(LicenseConversionError) as error:
+        list(aws.license_manager.pages_in_progress())
+    assert type(error.value) is cls
+    assert str(error.value) == LISTING + told
+    assert_no_secret(error.value)
+    assert len(wire.requests) == 1
+
+
+def test_entries_without_an_id_are_left_out(aws: TimelessAws) -> None:
+    """An entry that names no task can't be one that somebody waits for."""
+    entries = [None, {}, {"LicenseConversionTaskId": 5}, {"Status": "IN_PROGRESS"}, RUNNING]
+    Wire(aws.client(), (200, {"LicenseConversionTasks": entries}))
+    assert [sorted(page) for page in aws.license_manager.pages_in_progress()] == [[TASK_ID]]
+
+
+# -- starting ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_one_call_is_made_by_us_alone(aws: TimelessAws, backend: LicenseManagerBackend) -> None:
+    """Nobody, not even botocore, tries a start again: after a lost answer that could start a second one."""
+    backend.faults.add(Fault(RawAnswer(500), operation=CREATE))
+
+    with pytest.raises(ServiceFaultError):
+        aws.license_manager.create_task(
+            ConversionRequest(ARN, LicenseContext("RunInstances:0800"), LicenseContext("RunInstances:0002"))
+        )
+
+    assert backend.calls[CREATE] == 1

@@ -1,0 +1,128 @@
+"""AWS for tests: settings, clients that are made once, time that passes at no cost, and a session that takes notes."""
+
+from __future__ import annotations
+
+import functools
+import random
+from typing import Any
+
+from lmconv_resource.aws.calls import Calls
+from lmconv_resource.aws.client import MakeClient
+from lmconv_resource.aws.credentials import make_client
+from lmconv_resource.aws.ec2 import Ec2
+from lmconv_resource.aws.license_manager import LicenseManager
+from lmconv_resource.aws.settings import Settings
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.operation import Severity
+from lmconv_resource.lifecycle.start import StartPolicy
+from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.policy import PollingPolicy
+from lmconv_resource.polling.rate_limiter import RateLimiter
+
+REGION, ACCOUNT = "eu-west-1", "123456789012"
+GET, LIST, CREATE = (
+    "GetLicenseConversionTask",
+    "ListLicenseConversionTasks",
+    "CreateLicenseConversionTaskForResource",
+)
+
+UNPACED = PollingPolicy(fastest_gap_seconds=0.0, first_slow_gap_seconds=0.0)
+"""Calls that wait for no turn, not even after one was throttled."""
+
+shared_client = functools.cache(make_client)
+"""Makes a client, the slow part of many tests, once. Not for tests whose environment differs."""
+
+
+def to_settings(region: str = REGION, **config: Any) -> Settings:
+    """Return the settings of a stack whose configuration is `config`, in the `aws` namespace."""
+    return Settings.from_config({f"aws:{name}": value for name, value in config.items()}.get, region)
+
+
+def refuse(code: str, message: str | None = "Because.", **more: Any) -> dict[str, Any]:
+    """Return the body of a refusal as AWS sends it."""
+    return {"__type": code, **({} if message is None else {"message": message}), **more}
+
+
+class Clock:
+    """A clock that only a sleep moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        self.now += seconds
+
+
+class Pauses(Cancellation):
+    """A cancellation whose pauses take no time; it notes how long they would have been."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, seconds: float) -> bool:
+        """Note a pause."""
+        self.seconds.append(seconds)
+        return self.is_set
+
+
+class TimelessAws:
+    """The services of one connection, whose turns and pauses take no time.
+
+    Args:
+        settings: the settings; by default three tries a call.
+        make_client: makes the clients.
+        cancellation: ends pauses and retries.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        make_client: MakeClient = shared_client,
+        cancellation: Cancellation | None = None,
+    ) -> None:
+        self.settings = settings or to_settings(maxRetries="2")
+        self.pauses = Pauses()
+        self.clock = Clock()
+        rng = random.Random(1)  # noqa: S311 -- jitter, not cryptography
+        self.limiter = RateLimiter(clock=self.clock, sleep=self.clock.sleep, rng=rng)
+        self._make_client = make_client
+        self._cancellation = cancellation or self.pauses
+
+    def client(self, service: str = "license-manager") -> Any:
+        """Return the client of a service, the same each time if `make_client` makes it so."""
+        return self._make_client(service, self.settings)
+
+    def calls(self, service: str = "license-manager") -> Calls:
+        """Return how a service is called."""
+        return Calls(lambda: self.client(service), self.settings, self.limiter, self._cancellation)
+
+    @property
+    def license_manager(self) -> LicenseManager:
+        """License Manager."""
+        return LicenseManager(self.calls())
+
+    @property
+    def ec2(self) -> Ec2:
+        """EC2."""
+        return Ec2(self.calls("ec2"))
+
+
+class NotingSession(Session):
+    """A session that keeps the lines that stay in the diagnostics, each after its severity."""
+
+    def __init__(
+        self, *, start_policy: StartPolicy | None = None, make_client: MakeClient = shared_client, **config: Any
+    ) -> None:
+        values = {f"aws:{name}": value for name, value in config.items()}
+        super().__init__(values.get, policy=UNPACED, start_policy=start_policy, make_client=make_client)
+        self.lines: list[str] = []
+
+    def log(self, severity: Severity, urn: str | None, message: str) -> None:
+        """Keep a line."""
+        self.lines.append(f"{severity}: {message}")
