@@ -121,7 +121,9 @@ class Poller:
                 raise wait.outcome
             if cancellation.reason is not None:
                 raise wait.to_interrupted_error(cancellation.reason, now)
-            if cancellation.is_expired and not wait.in_flight:
+            # A poll that is under way at the deadline still counts, and so does one that makes up for a sleep.
+            is_owed = now >= wait.deadline and self._dispatcher.owes_poll(wait)
+            if cancellation.is_expired and not (wait.in_flight or now <= wait.late_limit or is_owed):
                 raise wait.to_timeout_error(now)
             if now >= wait.limit and not self._dispatcher.owes_poll(wait):
                 raise wait.to_limit_error(now)
@@ -133,7 +135,6 @@ class Poller:
             # Past its limit it waits for the poll that it is owed.
             limit = wait.limit if now < wait.limit else now + 1.0
             pause = min(limit, reported_at + report_seconds) - now
-            # A poll that is under way at the deadline still counts.
             until = pause if cancellation.is_expired else cancellation.remaining(pause)
             wait.changed.wait(max(0.0, min(pause, until)))
 

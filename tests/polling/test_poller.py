@@ -374,7 +374,8 @@ def test_a_first_call_that_hangs_is_given_up_in_time() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_wait_that_slept_beyond_its_deadline_asks_once_more() -> None:
+@pytest.mark.parametrize("has_deadline", [False, True])
+def test_a_wait_that_slept_beyond_its_deadline_asks_once_more(has_deadline: bool) -> None:
     """The waiting thread may wake first: it lets the poll be made that is owed, and then decides."""
     asleep = [0.0]
     service = Service(ends={"lct-000": 1e9})
@@ -383,10 +384,14 @@ def test_a_wait_that_slept_beyond_its_deadline_asks_once_more() -> None:
         service.ends["lct-000"] = 0.0
         asleep[0] = 5000.0
 
-    task = Poller(service.get_task, None, clock=lambda: time.monotonic() + asleep[0]).wait_for_task(
+    def clock() -> float:
+        return time.monotonic() + asleep[0]
+
+    cancellation = Cancellation(deadline=clock() + 1000.0 if has_deadline else None, clock=clock)
+    task = Poller(service.get_task, None, clock=clock).wait_for_task(
         "lct-000",
         REGION,
-        cancellation=Cancellation(),
+        cancellation=cancellation,
         report=report,
         timeout_seconds=1000.0,
         poll_interval_seconds=300.0,
