@@ -48,7 +48,7 @@ class Connection:
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
         self._limiters = {service: RateLimiter(policy) for service in ("license-manager", "ec2")}
-        unpaced = LicenseManager(self._calls("license-manager", cancellation), paced=False)
+        unpaced = self.license_manager(cancellation).unpaced()
         self.poller = Poller(
             lambda task_id: unpaced.get_task(task_id, retry=False),
             unpaced.pages_in_progress,

@@ -22,7 +22,6 @@ from moto import mock_aws
 from support.aws import ACCOUNT, CREATE, GET, LIST, REGION, TimelessAws, refuse, to_settings
 
 from lmconv_resource.aws.credentials import make_client
-from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import Fault, LicenseManagerBackend, RawAnswer, exceptions, licensemanager_backends
 from lmconv_resource.errors import (
@@ -142,7 +141,7 @@ def test_a_call_takes_its_turn(aws: TimelessAws) -> None:
         aws.license_manager.get_task(TASK_ID)
     assert aws.clock.now == pytest.approx(0.1)
     for _ in range(3):
-        LicenseManager(aws.calls(), paced=False).get_task(TASK_ID)
+        aws.license_manager.unpaced().get_task(TASK_ID)
     assert aws.clock.now == pytest.approx(0.1)
 
 
