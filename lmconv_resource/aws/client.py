@@ -47,7 +47,7 @@ class Connection:
         self.recent_tasks = RecentTasks()
         self.clients = CheckedClients(settings, open_session(settings))
         self._limiters = {service: RateLimiter(policy) for service in ("license-manager", "ec2", "ssm")}
-        unpaced = LicenseManager(self.calls("license-manager", cancellation), paced=False)
+        unpaced = self.license_manager(cancellation).unpaced()
         self.poller = Poller(
             lambda task_id: unpaced.get_task(task_id, retry=False),
             unpaced.pages,

@@ -41,6 +41,10 @@ class LicenseManager:
         self._paced = paced
         self._region = calls.settings.region
 
+    def unpaced(self) -> LicenseManager:
+        """Return the same service for a caller that acquires the pace's turn itself."""
+        return LicenseManager(self._calls, paced=False)
+
     def get_task(self, task_id: str, *, retry: bool = True) -> ConversionTask:
         """Return the task with this id (`lct-…`), by GetLicenseConversionTask.
 

@@ -232,7 +232,7 @@ class Wait:
         task = self.task
         if task is None:
             return "it was not seen yet"
-        status = task.status_text
+        status = task.status_text or "no status"
         return f"last seen {status}: {task.status_message}" if task.status_message else f"last seen {status}"
 
 

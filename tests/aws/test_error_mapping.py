@@ -16,6 +16,7 @@ from lmconv_resource.errors import (
     AccessDeniedError,
     CredentialsError,
     EndpointUnreachableError,
+    ExpiredCredentialsError,
     LicenseConversionError,
     RequestRefusedError,
     ServiceFaultError,
@@ -120,13 +121,13 @@ def test_what_botocore_would_try_again_is(code: str) -> None:
         ),
         (
             botocore_errors.UnauthorizedSSOTokenError(),
-            CredentialsError,
+            ExpiredCredentialsError,
             "The SSO session associated with this profile has expired or is otherwise invalid. To refresh this SSO "
             "session run aws sso login with the corresponding profile." + SIGN_IN,
         ),
         (
             botocore_errors.TokenRetrievalError(provider="sso", error_msg="Token has expired"),
-            CredentialsError,
+            ExpiredCredentialsError,
             "Error when retrieving token from sso: Token has expired." + SIGN_IN,
         ),
         (
