@@ -300,8 +300,9 @@ WIRED: list[Any] = [
 def test_what_else_may_come_back(
     aws: TimelessAws, answer: tuple[int, Any], cls: type[LicenseConversionError], told: str
 ) -> None:
-    """Whatever else comes back is the user's line. What may pass is tried three times, all else ends at once; with
-    credentials that have expired, once they have been read again.
+    """Whatever else comes back is the user's line.
+
+    What may pass is tried three times; with credentials that have expired, they are read again once; all else ends.
     """
     error, calls = fail(aws, answer)
     assert type(error) is cls
