@@ -71,31 +71,3 @@ def test_throttling_is_shown() -> None:
     assert to_wait_text(make_wait(fault=fault, planned=True), 1200.0) == (
         "lct-1 not seen yet for 3m20s, looking now; the last look failed: AWS asks to slow down (Throttling: Rate)"
     )
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "text"),
-    [
-        (make_task("IN_PROGRESS"), make_task("SUCCEEDED", None, 2530), "lct-1 IN_PROGRESS → SUCCEEDED after 42m10s"),
-        (make_task("IN_PROGRESS"), make_task("SUCCEEDED", "done"), "lct-1 IN_PROGRESS → SUCCEEDED"),
-        (
-            make_task("IN_PROGRESS"),
-            make_task("FAILED", "no\nspace", 60),
-            "lct-1 IN_PROGRESS → FAILED after 1m00s: no space",
-        ),
-        (make_task("IN_PROGRESS"), make_task("FAILED"), "lct-1 IN_PROGRESS → FAILED"),
-        (make_task("IN_PROGRESS"), make_task(None), "lct-1 IN_PROGRESS → no status"),
-        (make_task(None), make_task("IN_PROGRESS", "begun"), "lct-1 no status → IN_PROGRESS"),
-        (make_task("IN_PROGRESS", "a"), make_task("IN_PROGRESS", "b\n c"), "lct-1 IN_PROGRESS: b c"),
-        (make_task("IN_PROGRESS", "a"), make_task("IN_PROGRESS"), None),
-        (make_task("SUCCEEDED", "a"), make_task("SUCCEEDED", "a", 5), None),
-    ],
-)
-def test_what_has_become_of_a_task(old: ConversionTask, new: ConversionTask, text: str | None) -> None:
-    """A change of status or message is one line, with the duration and, of a failure, AWS's message; else nothing."""
-    assert to_change_text(TASK_ID, old.to_outputs(), new.to_outputs()) == text
-
-
-def test_a_record_without_a_status_is_compared() -> None:
-    """A record of an older shape, or of a `get`, has no status to compare with."""
-    assert to_change_text(TASK_ID, {}, make_task("IN_PROGRESS").to_outputs()) == "lct-1 no status → IN_PROGRESS"
