@@ -84,6 +84,9 @@ class Connection:
 class Connections:
     """The connections of one process, one for each settings. The first caller builds one and the others get the same.
 
+    Clients keep what they found in the environment when they were made. A connection that is to follow changes of the
+    environment is therefore another one for each.
+
     Args:
         cancellation: ends all of their polling.
         policy: the rhythm of polls and the pace of calls.
@@ -104,14 +107,20 @@ class Connections:
         self._on_note = on_note
         self._make_client = make_client
         self._lock = threading.Lock()
-        self._connections: dict[Settings, Connection] = {}
+        self._connections: dict[tuple[Settings, str], Connection] = {}
 
-    def get(self, settings: Settings) -> Connection:
-        """Return the one connection for these settings."""
+    def get(self, settings: Settings, environment: str = "") -> Connection:
+        """Return the one connection for these settings.
+
+        Args:
+            settings: the settings.
+            environment: a fingerprint of the environment (`settings.environment_key`), for who follows its changes.
+        """
+        key = (settings, environment)
         with self._lock:
-            connection = self._connections.get(settings)
+            connection = self._connections.get(key)
             if connection is None:
-                connection = self._connections[settings] = Connection(
+                connection = self._connections[key] = Connection(
                     settings, self._make_client, self._cancellation, self._policy, self._on_note
                 )
             return connection

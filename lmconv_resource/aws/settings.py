@@ -7,8 +7,10 @@ config.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +29,11 @@ _LONGEST_ROLE_SECONDS = 12 * 3600
 
 _DEFAULT_RETRIES = 7
 """After the first try: with the backoff in `tasks` about 16 s of patience on average, 30 s at the most."""
+
+_ENVIRONMENT = re.compile(
+    r"AWS_.*|BOTO.*|(HTTP|HTTPS|ALL|NO)_PROXY|REQUESTS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|HOME|USERPROFILE", re.IGNORECASE
+)
+"""The names of the environment variables that botocore, and what it is built on, read."""
 
 
 @dataclass(frozen=True)
@@ -182,3 +189,9 @@ def _to_retries(value: Any) -> int:
     if retries < 0:
         raise _wrong("aws:maxRetries", "a whole number of at least 0")
     return retries
+
+
+def environment_key() -> str:
+    """Return a fingerprint of the environment variables that botocore reads: another where one of them has changed."""
+    found = sorted((name, value) for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name))
+    return hashlib.sha256(repr(found).encode("utf-8", "backslashreplace")).hexdigest()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lmconv_resource.aws.settings import ConfigGet, Settings, find_region
+from lmconv_resource.aws.settings import ConfigGet, Settings, environment_key, find_region
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.lifecycle.operation import Operation, Severity
 from lmconv_resource.lifecycle.start import StartPolicy, Starts
@@ -32,6 +32,8 @@ class Session:
         policy: the rhythm of polls and the pace of calls.
         start_policy: how patient a start is.
         make_client: makes boto3's clients; by default `aws.credentials.make_client`.
+        follows_environment: whether a connection is another one after the environment has changed. A program changes
+            its own as it likes; in a provider process other providers may, and waits go on as they began.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Session:
         policy: PollingPolicy | None = None,
         start_policy: StartPolicy | None = None,
         make_client: Callable[[str, Settings], Any] | None = None,
+        follows_environment: bool = False,
     ) -> None:
         self.get_config = get_config
         self.engine = engine
@@ -50,6 +53,7 @@ class Session:
         self.start_policy = start_policy or StartPolicy()
         self._policy = policy
         self._make_client = make_client
+        self._follows_environment = follows_environment
         self._connections: Connections | None = None
         self._connecting = threading.Lock()
 
@@ -95,7 +99,8 @@ class Session:
 
     def connect(self, region: str) -> Connection:
         """Return the one connection for the stack's settings in this region."""
-        return self._all_connections().get(Settings.from_config(self.get_config, region))
+        environment = environment_key() if self._follows_environment else ""
+        return self._all_connections().get(Settings.from_config(self.get_config, region), environment)
 
     def _all_connections(self) -> Connections:
         # The one place that keeps boto3 out of a process that does not call AWS.

@@ -84,6 +84,7 @@ def test_the_newest_is_followed_where_that_is_asked_for(stack: Stack, aws: Licen
     assert set(stack.up().changes) == {"same"}
 
 
+@pytest.mark.proof
 def test_the_same_task_by_another_name_is_no_change(stack: Stack, aws: LicenseManagerBackend) -> None:
     """From the id to the ARN of the same task, and back, nothing is replaced and the id stays."""
     task_id = add(aws)
@@ -103,6 +104,7 @@ def test_the_same_task_by_another_name_is_no_change(stack: Stack, aws: LicenseMa
     assert stack.resources()["task"]["id"] == task_id
 
 
+@pytest.mark.proof
 def test_another_resource_replaces_the_task(stack: Stack, aws: LicenseManagerBackend) -> None:
     """Another ARN is another resource's task, in the preview too."""
     add(aws)
