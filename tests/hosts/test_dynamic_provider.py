@@ -26,7 +26,6 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTask
 
 
 @pytest.fixture
@@ -80,6 +79,17 @@ def test_the_stored_reference_is_a_format() -> None:
     words = [argument for _, argument, _ in pickletools.genops(stored) if isinstance(argument, str)]
     assert words == ["lmconv_resource.provider", "LicenseConversionTaskProvider"]
     assert len(stored) < 100
+
+
+def test_the_stored_reference_of_conversions_is_a_format() -> None:
+    """The same of the other provider."""
+    text = serialize_provider(LicenseConversionProvider())
+
+    words = [argument for _, argument, _ in pickletools.genops(base64.b64decode(text)) if isinstance(argument, str)]
+    assert words == ["lmconv_resource.conversion_provider", "LicenseConversionProvider"]
+    assert text == (
+        "gASVSAAAAAAAAACMI2xtY29udl9yZXNvdXJjZS5jb252ZXJzaW9uX3Byb3ZpZGVylIwZTGljZW5zZUNvbnZlcnNpb25Qcm92aWRlcpSTlCmBlC4="
+    )
 
 
 def test_the_stored_reference_does_not_change_with_use(provider: LicenseConversionTaskProvider) -> None:
@@ -400,9 +410,3 @@ def test_the_sentence_of_an_error_is_one_line(
         provider.create(checked(provider, license_conversion_task_id="lct-unknown"))
 
     assert len(str(caught.value).splitlines()) == 1
-
-
-def test_what_is_recorded_is_an_output_of_the_resource() -> None:
-    """Programs see each output, with its type, under the name that it has in the state."""
-    assert list(LicenseConversionTask.__annotations__) == list(OUTPUTS)
-    assert set(LicenseConversion.__annotations__) == {*OUTPUTS, "adopted", "verified_usage_operation"}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lmconv_resource.aws.credentials import make_client
+from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.engine import Engine
 from lmconv_resource.hosts.session import Session
@@ -29,6 +32,12 @@ QUICK = PollingPolicy(
 """The policy with all that makes a test wait taken out: a wait that has begun just now polls every 20 ms."""
 
 QUICK_START = StartPolicy(settling_seconds=0.01, new_task_seconds=0.01, backoff_seconds=lambda _: 0.01)
+
+
+@functools.cache
+def make_shared_client(service: str, settings: Settings) -> Any:
+    """Return a client that all tests share: moto's mock is asked whichever test made it, and making one is slow."""
+    return make_client(service, settings)
 
 
 class RecordingEngine(Engine):
@@ -55,9 +64,10 @@ class RecordingEngine(Engine):
 
 
 def make_session(config: Mapping[str, str] | None = None, engine: Engine | None = None, **parts: Any) -> Session:
-    """Return a session of a stack that has set its region, quick where the real one is patient."""
+    """Return a session of a stack that has set its region, inside moto's mock, quick where the real one is patient."""
     values = {"aws:region": REGION} if config is None else config
-    return Session(values.get, engine, **{"policy": QUICK, "start_policy": QUICK_START, **parts})
+    ours = {"policy": QUICK, "start_policy": QUICK_START, "make_client": make_shared_client}
+    return Session(values.get, engine, **{**ours, **parts})
 
 
 @dataclass
@@ -85,16 +95,22 @@ class OneResource:
         controller: the resource's lifecycle.
         inputs: what the program gives; tests change it between operations.
         config: the stack's configuration.
+        parts: what the sessions are made of, where it is not `make_session`'s own.
     """
 
     urn = "urn:pulumi:stack::project::pulumi-python:dynamic/lmconv:Resource::name"
 
     def __init__(
-        self, controller: Controller[Any, Any], inputs: Mapping[str, Any], config: Mapping[str, str] | None = None
+        self,
+        controller: Controller[Any, Any],
+        inputs: Mapping[str, Any],
+        config: Mapping[str, str] | None = None,
+        **parts: Any,
     ) -> None:
         self.controller = controller
         self.inputs = dict(inputs)
         self.config = config
+        self._parts = parts
         self.id: str | None = None
         self.outputs: dict[str, Any] = {}
         """What the state holds, its nulls lost as on the way through the engine."""
@@ -102,9 +118,9 @@ class OneResource:
         self._engine = RecordingEngine()
 
     def check(self) -> Checked:
-        """Check the inputs, and say nothing of what was recorded before."""
+        """Check the inputs of a resource that may be recorded."""
         with self._session().operation(self.urn) as op:
-            return self.controller.check(op, {}, self.inputs)
+            return self.controller.check(op, self._recorded_inputs, self.inputs)
 
     def preview(self) -> Outcome:
         """Return what `up` would do."""
@@ -132,7 +148,7 @@ class OneResource:
 
     def _session(self) -> Session:
         self._engine = RecordingEngine()
-        return make_session(self.config, self._engine)
+        return make_session(self.config, self._engine, **self._parts)
 
     def _outcome(self, step: str, diff: Diff | None = None, error: LicenseConversionError | None = None) -> Outcome:
         return Outcome(step, self._engine.said, self._engine.shown, diff or Diff(), error)
