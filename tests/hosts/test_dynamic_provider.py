@@ -24,6 +24,7 @@ from lmconv_resource.errors import (
     TaskNotFoundError,
     WaitError,
 )
+from lmconv_resource.hosts.dynamic.provider import process
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.provider import LicenseConversionTaskProvider
 
@@ -398,8 +399,17 @@ def test_all_classes_of_providers_share_one_session() -> None:
     first.configure(request)
     second.configure(request)
 
-    assert first.session is second.session is not None
+    assert first.session is not None
+    assert first.session is second.session
     assert first.session.get_config("aws:region") == REGION
+
+
+def test_all_look_ups_of_a_program_share_one_session() -> None:
+    """Clients, pace and threads are made once for a program, and are not those of the providers."""
+    look_ups = process.look_ups()
+
+    assert process.look_ups() is look_ups
+    assert look_ups.session is not process.session(lambda _: None)
 
 
 def test_the_sentence_of_an_error_is_one_line(

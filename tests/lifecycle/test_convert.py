@@ -306,7 +306,7 @@ def test_a_failure_is_an_error_and_the_next_up_tries_again(aws: LicenseManagerBa
 
 
 def test_a_failure_returns_the_task_that_was_seen(aws: LicenseManagerBackend) -> None:
-    """Beside its error a create returns all that is to be recorded, for a host that can: the task and what was asked."""
+    """Beside its error a create returns all that a host may record: the task as it was seen, and what was asked."""
     aws.conversion_status, aws.conversion_message = "FAILED", "no"
     controller = ConversionController()
     asked = {"resource_arn": ARN, **contexts(BYOL, WINDOWS)}

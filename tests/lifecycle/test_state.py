@@ -93,7 +93,7 @@ def test_what_changed_is_told_by_name() -> None:
 def test_the_state_of_a_finished_task_never_loses_a_value(
     old: TaskState, found: TaskState, is_reopened: bool, merged: TaskState | None
 ) -> None:
-    """What is running is replaced by what was found; what has ended is completed by it, or kept where it was reopened."""
+    """What is running is replaced by what was found; what has ended is completed by it, or kept if reopened."""
     assert old.is_reopened_by(found) is is_reopened
     result = old.merged_with(found)
     if merged is not None:

@@ -78,7 +78,8 @@ def test_the_end_of_a_running_task_is_a_change_by_name(aws: LicenseManagerBacken
         "license_conversion_time",
         "end_time",
         "is_complete",
-    ) + ("duration_seconds",)
+        "duration_seconds",
+    )
     assert preview.diff.replaces == ()
     assert preview.lines("INFO")[0].startswith(f"{task_id} IN_PROGRESS → SUCCEEDED after ")
     assert (task.up().step, task.outputs["status"], task.up().step) == ("update", "SUCCEEDED", "same")
@@ -178,7 +179,7 @@ def test_a_wait_that_is_broken_off_returns_the_task_that_was_seen(aws: LicenseMa
 
 
 def test_an_update_whose_wait_fails_returns_the_task_that_was_seen(aws: LicenseManagerBackend) -> None:
-    """An update returns what it saw, merged into the state; the engine's own record stays where a host can't store it."""
+    """An update returns what it saw, merged into the state, for a host that can store it."""
     task_id = add(aws, status="IN_PROGRESS")
     task = track(license_conversion_task_id=task_id)
     task.up()
@@ -247,9 +248,9 @@ def test_a_finished_task_that_aws_forgot_is_kept(aws: LicenseManagerBackend) -> 
 def test_a_running_task_that_aws_does_not_know_is_an_error(aws: LicenseManagerBackend) -> None:
     """It may be a wrong region or account, which nobody wants recorded."""
     controller = TaskController()
+    state = controller.parse_state({"license_conversion_task_id": "lct-unknown", "status": "IN_PROGRESS"})
 
     with make_session().operation(None) as op, pytest.raises(TaskNotFoundError):
-        state = controller.parse_state({"license_conversion_task_id": "lct-unknown", "status": "IN_PROGRESS"})
         controller.read(op, "lct-unknown", state, controller.parse_inputs({}))
 
 

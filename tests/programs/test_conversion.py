@@ -150,7 +150,7 @@ def test_a_conversion_is_started_once_and_then_left_alone(
     assert aws.calls[CREATE] == 1
 
 
-@pytest.mark.parametrize("status", ["IN_PROGRESS", "SUCCEEDED"])
+@pytest.mark.parametrize("status", ["IN_PROGRESS", pytest.param("SUCCEEDED", marks=pytest.mark.proof)])
 def test_what_is_there_already_is_adopted(stack: Stack, aws: LicenseManagerBackend, status: str) -> None:
     """A conversion that does or has done the same is tracked instead of started, which the row and an output say."""
     task_id = add(aws, status)
@@ -190,6 +190,7 @@ def test_a_failure_is_an_error_and_the_next_up_tries_again(stack: Stack, aws: Li
     assert len(aws.tasks) == 2
 
 
+@pytest.mark.proof
 def test_ignore_failure_records_a_failed_conversion_and_tries_no_more(stack: Stack, aws: LicenseManagerBackend) -> None:
     """With `ignore_failure` FAILED is an output and a warning, and the next `up` does nothing."""
     aws.conversion_status, aws.conversion_message = "FAILED", "no"

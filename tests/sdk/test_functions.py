@@ -213,7 +213,7 @@ def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) ->
     with serve() as emulator:
         licensemanager_backends["123456789012"][REGION].page_size = 10
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "http://127.0.0.1:9")
-        with pytest.raises(pulumi.RunError, match="127.0.0.1:9"):
+        with pytest.raises(pulumi.RunError, match=r"127\.0\.0\.1:9"):
             get_license_conversion_tasks()
 
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
@@ -353,7 +353,8 @@ task = get_license_conversion_task_output(task_id)
 pulumi.export("status", task.status)
 pulumi.export("usage_operation", task.destination_license_context.usage_operation)
 arns = [task.resource_arn]
-tasks = get_license_conversion_tasks_output(resource_arns=arns, statuses=["SUCCEEDED", "IN_PROGRESS"])
+statuses = ["SUCCEEDED", "IN_PROGRESS"]
+tasks = get_license_conversion_tasks_output(resource_arns=arns, statuses=statuses, region=task.region)
 pulumi.export("ids", tasks.apply(lambda tasks: [task.license_conversion_task_id for task in tasks]))
 pulumi.export("now", len(get_license_conversion_tasks()))
 secret = get_license_conversion_task_output(pulumi.Output.secret(config.require("taskId")))
@@ -386,6 +387,34 @@ def make_stack(request: pytest.FixtureRequest, tmp_path: Path, served: LicenseMa
         return made
 
     return make
+
+
+def test_a_result_keeps_its_type_among_others(served: LicenseManagerBackend) -> None:
+    """Several look-ups can be joined by `pulumi.Output.all`: what comes out are results, not dicts."""
+    task_ids = [add(served, number, task_id=f"lct-{number}") for number in range(2)]
+
+    def program() -> None:
+        both = pulumi.Output.all(*[get_license_conversion_task_output(task_id) for task_id in task_ids])
+        pulumi.export(
+            "codes", both.apply(lambda tasks: [task.source_license_context.usage_operation for task in tasks])
+        )
+
+    with LocalEngine(program, config={"aws:region": REGION}) as engine:
+        assert engine.up().outputs["codes"] == ["RunInstances:0800", "RunInstances:0800"]
+
+
+def test_a_result_can_be_exported_whole(served: LicenseManagerBackend) -> None:
+    """A result as an output of the stack is an object with its fields."""
+    task_id = add(served)
+
+    def program() -> None:
+        pulumi.export("task", get_license_conversion_task(task_id))
+
+    with LocalEngine(program, config={"aws:region": REGION}) as engine:
+        task = engine.up().outputs["task"]
+
+    assert (task["license_conversion_task_id"], task["status"]) == (task_id, "SUCCEEDED")
+    assert task["source_license_context"]["usage_operation"] == "RunInstances:0800"
 
 
 def test_outputs_lead_in_and_out(make_stack: Callable[[str], Stack], served: LicenseManagerBackend) -> None:
@@ -483,7 +512,7 @@ class Answers(pulumi.runtime.Mocks):
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self._answer = answer
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         self.asked.append((args.token, args.args))
         return self._answer
 
@@ -529,11 +558,7 @@ def in_program(ask: Callable[[], pulumi.Output[Any]]) -> Any:
     """Return an output's value, as a unit test of Pulumi's waits for it."""
     seen: list[Any] = []
 
-    @pulumi.runtime.test
-    def run() -> Any:
-        return ask().apply(seen.append)
-
-    run()
+    pulumi.runtime.test(lambda: ask().apply(seen.append))()  # type: ignore[no-untyped-call]
     (value,) = seen
     return value
 
@@ -556,11 +581,12 @@ def test_what_mocks_leave_out_is_none(mock: Callable[[dict[str, Any]], Answers])
 
     task = get_license_conversion_task("lct-1")
 
-    assert (task.region, task.end_time, task.duration_seconds) == (None, None, None)
+    assert [task.region, task.end_time, task.duration_seconds] == [None, None, None]
     context = task.destination_license_context
     assert context is not None
     assert context.usage_operation is None
-    assert (context.product_codes[0].product_code_id, context.product_codes[0].product_code_type) == ("abc", None)
+    (code,) = context.product_codes
+    assert [code.product_code_id, code.product_code_type] == ["abc", None]
     assert get_license_conversion_tasks() == []
 
 
