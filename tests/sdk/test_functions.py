@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import subprocess
 import sys
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
 import pulumi.runtime
 import pytest
 from moto import mock_aws
+from pulumi.runtime import settings
 from stacks import LocalStack, RealStack, Stack, has_pulumi
 
 from lmconv_resource import (
-    GetOptions,
+    GetLicenseConversionTaskResult,
     LicenseContext,
+    LicenseConversionTask,
     ProductCode,
     get_license_conversion_task,
+    get_license_conversion_task_output,
     get_license_conversion_tasks,
+    get_license_conversion_tasks_output,
 )
 from lmconv_resource import emulator as emulators
-from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends, serve
-from lmconv_resource.testing import UNKNOWN
+from lmconv_resource.emulator import (
+    ErrorAnswer,
+    Fault,
+    LicenseManagerBackend,
+    SlowAnswer,
+    licensemanager_backends,
+    serve,
+)
+from lmconv_resource.hosts.dynamic.provider import LookUps
+from lmconv_resource.testing import UNKNOWN, LocalEngine
 
 REGION = "eu-west-1"
 GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
@@ -35,23 +52,27 @@ def arn(number: int) -> str:
     return f"arn:aws:ec2:{REGION}:123456789012:instance/i-{number:017x}"
 
 
+@pytest.fixture(autouse=True)
+def _own_look_ups(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test's look-ups have a session and a configuration of their own."""
+    look_ups = LookUps()
+    monkeypatch.setattr("lmconv_resource.sdk.functions.process", SimpleNamespace(look_ups=lambda: look_ups))
+    yield
+    pulumi.runtime.set_all_config({})
+    look_ups.threads.shutdown()
+
+
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
     """A License Manager inside this process, in the region that the environment names."""
     monkeypatch.setenv("AWS_REGION", REGION)
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     with mock_aws():
         yield licensemanager_backends["123456789012"][REGION]
 
 
-@pytest.fixture
-def configure(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets the stack's configuration."""
-
-    def configure(**config: str) -> None:
-        monkeypatch.setattr(pulumi.runtime, "get_config", lambda key: config.get(key.replace(":", "_")))
-
-    return configure
+def configure(**config: str) -> None:
+    """Set the stack's configuration."""
+    pulumi.runtime.set_all_config({key.replace("_", ":", 1): value for key, value in config.items()})
 
 
 def add(aws: LicenseManagerBackend, number: int = 0, status: str = "SUCCEEDED", **settings: Any) -> str:
@@ -161,23 +182,19 @@ def test_nothing_found_is_a_result(aws: LicenseManagerBackend) -> None:
 # -- whose settings they use -------------------------------------------------------------------------------------------
 
 
-def test_the_region_is_the_calls_then_the_stacks_then_the_environments(
-    aws: LicenseManagerBackend, configure: Callable[..., None]
-) -> None:
-    """`opts` names the region; without, the stack's `aws:region` wins over AWS_REGION, as for the resources."""
+def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: LicenseManagerBackend) -> None:
+    """`region=` names the region; without, the stack's `aws:region` wins over AWS_REGION, as for the resources."""
     for region in (REGION, "us-east-1", "us-west-2"):
         add(licensemanager_backends["123456789012"][region], task_id=f"lct-{region.replace('-', '')}")
 
     assert ids(get_license_conversion_tasks()) == ["lct-euwest1"]
     configure(aws_region="us-east-1")
     assert ids(get_license_conversion_tasks()) == ["lct-useast1"]
-    assert ids(get_license_conversion_tasks(opts=GetOptions(region="us-west-2"))) == ["lct-uswest2"]
-    assert get_license_conversion_task("lct-uswest2", opts=GetOptions(region="us-west-2")).region == "us-west-2"
+    assert ids(get_license_conversion_tasks(region="us-west-2")) == ["lct-uswest2"]
+    assert get_license_conversion_task("lct-uswest2", region="us-west-2").region == "us-west-2"
 
 
-def test_the_profile_is_the_stacks(
-    aws: LicenseManagerBackend, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_profile_is_the_stacks(aws: LicenseManagerBackend) -> None:
     """`aws:profile` is used; one that does not exist is one line with what to check."""
     configure(aws_profile="nobody")
 
@@ -188,6 +205,26 @@ def test_the_profile_is_the_stacks(
         "Connecting to AWS License Manager for license conversion tasks in eu-west-1: The config profile (nobody) "
         "could not be found. Check the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL."
     )
+
+
+def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may set where AWS is, and as whom to ask, while it runs: each look-up goes by what holds then."""
+    configure(aws_region=REGION, aws_maxRetries="0")
+    with serve() as emulator:
+        licensemanager_backends["123456789012"][REGION].page_size = 10
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "http://127.0.0.1:9")
+        with pytest.raises(pulumi.RunError, match=r"127\.0\.0\.1:9"):
+            get_license_conversion_tasks()
+
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
+        assert get_license_conversion_tasks() == []
+
+        monkeypatch.setenv("AWS_PROFILE", "nobody")
+        with pytest.raises(pulumi.RunError, match=r"The config profile \(nobody\) could not be found"):
+            get_license_conversion_tasks()
+
+        monkeypatch.delenv("AWS_PROFILE")
+        assert get_license_conversion_tasks() == []
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
@@ -214,7 +251,7 @@ def test_the_profile_is_the_stacks(
             "statuses has 'DONE', which is no status: give IN_PROGRESS, SUCCEEDED, FAILED",
         ),
         (
-            lambda: get_license_conversion_tasks(opts=GetOptions(region="Europe")),
+            lambda: get_license_conversion_tasks(region="Europe"),
             "region 'Europe' is not an AWS region: give one such as eu-west-1",
         ),
     ],
@@ -282,7 +319,7 @@ def test_no_region_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("secret", ["aws_secretKey", "aws_token"])
-def test_no_secret_is_shown(aws: LicenseManagerBackend, configure: Callable[..., None], secret: str) -> None:
+def test_no_secret_is_shown(aws: LicenseManagerBackend, secret: str) -> None:
     """A refusal that repeats the request, and settings that are only half there, show no secret."""
     configure(**{"aws_region": REGION, secret: "s3cr3t/+=value"})
 
@@ -316,7 +353,8 @@ task = get_license_conversion_task_output(task_id)
 pulumi.export("status", task.status)
 pulumi.export("usage_operation", task.destination_license_context.usage_operation)
 arns = [task.resource_arn]
-tasks = get_license_conversion_tasks_output(resource_arns=arns, statuses=["SUCCEEDED", "IN_PROGRESS"])
+statuses = ["SUCCEEDED", "IN_PROGRESS"]
+tasks = get_license_conversion_tasks_output(resource_arns=arns, statuses=statuses, region=task.region)
 pulumi.export("ids", tasks.apply(lambda tasks: [task.license_conversion_task_id for task in tasks]))
 pulumi.export("now", len(get_license_conversion_tasks()))
 secret = get_license_conversion_task_output(pulumi.Output.secret(config.require("taskId")))
@@ -327,7 +365,6 @@ pulumi.export("secret", secret.status)
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
     """A License Manager on loopback, and an environment that leads to it."""
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})  # the local engine's programs run in here
     with serve() as emulator:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
         yield licensemanager_backends["123456789012"][REGION]
@@ -350,6 +387,34 @@ def make_stack(request: pytest.FixtureRequest, tmp_path: Path, served: LicenseMa
         return made
 
     return make
+
+
+def test_a_result_keeps_its_type_among_others(served: LicenseManagerBackend) -> None:
+    """Several look-ups can be joined by `pulumi.Output.all`: what comes out are results, not dicts."""
+    task_ids = [add(served, number, task_id=f"lct-{number}") for number in range(2)]
+
+    def program() -> None:
+        both = pulumi.Output.all(*[get_license_conversion_task_output(task_id) for task_id in task_ids])
+        pulumi.export(
+            "codes", both.apply(lambda tasks: [task.source_license_context.usage_operation for task in tasks])
+        )
+
+    with LocalEngine(program, config={"aws:region": REGION}) as engine:
+        assert engine.up().outputs["codes"] == ["RunInstances:0800", "RunInstances:0800"]
+
+
+def test_a_result_can_be_exported_whole(served: LicenseManagerBackend) -> None:
+    """A result as an output of the stack is an object with its fields."""
+    task_id = add(served)
+
+    def program() -> None:
+        pulumi.export("task", get_license_conversion_task(task_id))
+
+    with LocalEngine(program, config={"aws:region": REGION}) as engine:
+        task = engine.up().outputs["task"]
+
+    assert (task["license_conversion_task_id"], task["status"]) == (task_id, "SUCCEEDED")
+    assert task["source_license_context"]["usage_operation"] == "RunInstances:0800"
 
 
 def test_outputs_lead_in_and_out(make_stack: Callable[[str], Stack], served: LicenseManagerBackend) -> None:
@@ -404,3 +469,157 @@ def test_unknown_values_stay_unknown(tmp_path: Path, served: LicenseManagerBacke
     assert served.calls == {LIST: 1, GET: 1}
     assert outputs["status"] == outputs["ids"] == UNKNOWN
     assert (outputs["now"], outputs["secret"]) == (1, "SUCCEEDED")
+
+
+def test_look_ups_do_not_hold_up_the_program(served: LicenseManagerBackend) -> None:
+    """200 look-ups of 0.3 s each, as outputs, take a few seconds, and the program's event loop goes on meanwhile."""
+    task_ids = [add(served, number, task_id=f"lct-{number}") for number in range(200)]
+    served.faults.add(Fault(SlowAnswer(0.3), operation=GET))
+    longest = 0.0
+
+    def program() -> None:
+        found = pulumi.Output.all(*[get_license_conversion_task_output(task_id) for task_id in task_ids])
+        done = asyncio.ensure_future(found.future())
+
+        async def watch_the_loop() -> int:
+            nonlocal longest
+            while not done.done():
+                before = time.monotonic()
+                await asyncio.sleep(0.01)
+                longest = max(longest, time.monotonic() - before)
+            return 0
+
+        pulumi.export("ids", found.apply(lambda tasks: len({task.license_conversion_task_id for task in tasks})))
+        pulumi.export("watched", watch_the_loop())
+
+    began = time.monotonic()
+    with LocalEngine(program, config={"aws:region": REGION}) as engine:
+        outputs = engine.up().outputs
+
+    assert outputs["ids"] == 200
+    assert time.monotonic() - began < 20  # one after another they take 60 s
+    assert longest < 1.5
+    assert served.calls == {GET: 200}
+
+
+# -- under mocks -------------------------------------------------------------------------------------------------------
+
+
+class Answers(pulumi.runtime.Mocks):
+    """Answers functions as a unit test says, and keeps what was asked."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self._answer = answer
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        self.asked.append((args.token, args.args))
+        return self._answer
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        return "an-id", {**args.inputs, "license_conversion_task_id": "lct-9"}
+
+
+ONE = {
+    "license_conversion_task_id": "lct-1",
+    "status": "SUCCEEDED",
+    "is_complete": True,
+    "source_license_context": {"usage_operation": "RunInstances:0800"},
+    "destination_license_context": {"product_codes": [{"product_code_id": "abc"}]},
+}
+
+
+@pytest.fixture(params=[False, True], ids=["up", "preview"])
+def mock(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[dict[str, Any]], Answers]]:
+    """Sets mocks, in an update and in a preview, where no way leads to AWS."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "http://127.0.0.1:9")
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # set_mocks makes a resource, the stack
+
+    def mock(answer: dict[str, Any]) -> Answers:
+        mocks = Answers(answer)
+        pulumi.runtime.set_mocks(mocks, preview=request.param)
+        return mocks
+
+    yield mock
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # Pulumi's mocks leave an event loop open in each thread
+        loop.run_until_complete(loop.shutdown_default_executor())
+        asyncio.set_event_loop(None)
+        loop.close()
+        gc.collect()
+    settings.set_root_resource(None)  # type: ignore[arg-type]
+    settings.configure(settings.Settings(project="project", stack="stack"))
+
+
+def in_program(ask: Callable[[], pulumi.Output[Any]]) -> Any:
+    """Return an output's value, as a unit test of Pulumi's waits for it."""
+    seen: list[Any] = []
+
+    pulumi.runtime.test(lambda: ask().apply(seen.append))()  # type: ignore[no-untyped-call]
+    (value,) = seen
+    return value
+
+
+def test_mocks_answer_for_one_task(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """Under Pulumi's mocks a look-up goes to `Mocks.call`, with its token and arguments, and not to AWS."""
+    mocks = mock(ONE)
+
+    task = get_license_conversion_task("lct-1", region="us-east-1")
+
+    assert mocks.asked == [("lmconv:index:getLicenseConversionTask", {"id": "lct-1", "region": "us-east-1"})]
+    assert isinstance(task, GetLicenseConversionTaskResult)
+    assert (task.license_conversion_task_id, task.status, task.is_complete) == ("lct-1", "SUCCEEDED", True)
+    assert task.source_license_context == LicenseContext(usage_operation="RunInstances:0800")
+
+
+def test_what_mocks_leave_out_is_none(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """A mock answers with what its test needs: the rest is None, as where AWS leaves it out."""
+    mock(ONE)
+
+    task = get_license_conversion_task("lct-1")
+
+    assert [task.region, task.end_time, task.duration_seconds] == [None, None, None]
+    context = task.destination_license_context
+    assert context is not None
+    assert context.usage_operation is None
+    (code,) = context.product_codes
+    assert [code.product_code_id, code.product_code_type] == ["abc", None]
+    assert get_license_conversion_tasks() == []
+
+
+def test_mocks_answer_for_a_list(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """The list's token has the tasks as its result's member `tasks`; what the program left out is no argument."""
+    mocks = mock({"tasks": [ONE, {"license_conversion_task_id": "lct-2"}]})
+
+    found = get_license_conversion_tasks(statuses=["SUCCEEDED"])
+
+    assert mocks.asked == [("lmconv:index:getLicenseConversionTasks", {"statuses": ["SUCCEEDED"]})]
+    assert ids(found) == ["lct-1", "lct-2"]
+
+
+def test_mocks_answer_for_outputs(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """The `_output` forms go there too, with the outputs of resources that the same mocks make."""
+    mocks = mock(ONE)
+
+    def ask() -> pulumi.Output[Any]:
+        task = LicenseConversionTask("task", license_conversion_task_id="lct-9")
+        one = get_license_conversion_task_output(task.license_conversion_task_id, region="us-east-1")
+        return pulumi.Output.all(one.status, one.destination_license_context.product_codes[0].product_code_id)
+
+    assert in_program(ask) == ["SUCCEEDED", "abc"]
+    assert mocks.asked == [("lmconv:index:getLicenseConversionTask", {"id": "lct-9", "region": "us-east-1"})]
+
+
+def test_mocks_answer_for_a_list_of_outputs(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """A list of outputs leads in, and a list of tasks out."""
+    mocks = mock({"tasks": [ONE]})
+
+    found = in_program(
+        lambda: get_license_conversion_tasks_output(resource_arns=[pulumi.Output.from_input(arn(1))]).apply(ids)
+    )
+
+    assert found == ["lct-1"]
+    assert mocks.asked == [("lmconv:index:getLicenseConversionTasks", {"resource_arns": [arn(1)]})]

@@ -13,18 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmconv_resource.errors import UnexpectedStatusError, UnreadableAnswerError
 from lmconv_resource.models import (
     FINISHED_STATUSES,
     OUTPUTS,
-    PENDING_STATUSES,
+    AnswerError,
     ConversionTask,
     LicenseContext,
     ProductCode,
     TaskStatus,
-    to_plain_text,
-    to_rfc3339,
+    UnknownStatusError,
 )
+from lmconv_resource.text import parse_rfc3339, to_plain_text, to_rfc3339
 
 MODEL: Any = botocore.session.get_session().get_service_model("license-manager")
 ANSWER_SHAPE = MODEL.operation_model("GetLicenseConversionTask").output_shape
@@ -85,8 +84,7 @@ def test_every_member_of_the_answer_reaches_an_output(shape: Any) -> None:
 def test_the_statuses_are_those_of_the_service_model() -> None:
     """Each status that AWS's model has is pending or finished, and no other is."""
     assert [status.value for status in TaskStatus] == list(MODEL.shape_for("LicenseConversionTaskStatus").enum)
-    assert frozenset(TaskStatus) == PENDING_STATUSES | FINISHED_STATUSES
-    assert not PENDING_STATUSES & FINISHED_STATUSES
+    assert frozenset(TaskStatus) - FINISHED_STATUSES == {TaskStatus.IN_PROGRESS}
 
 
 def test_an_absent_member_is_none() -> None:
@@ -127,6 +125,7 @@ def test_a_context_keeps_its_codes_in_order() -> None:
 def test_times_are_rfc3339_in_utc(moment: datetime, text: str) -> None:
     """A time in any zone is given in UTC, with a Z, and with fractions of a second only where it has some."""
     assert to_rfc3339(moment) == text
+    assert parse_rfc3339(text) == moment
     assert read({"EndTime": moment}).to_outputs()["end_time"] == text
 
 
@@ -142,13 +141,9 @@ def test_an_equal_time_of_another_zone_is_no_change() -> None:
 )
 def test_a_time_beyond_the_calendar_is_an_unreadable_answer(moment: datetime, hours: int) -> None:
     """A time that has no year in UTC is one line about the answer, not a crash while the outputs are made."""
-    with pytest.raises(UnreadableAnswerError) as error:
+    with pytest.raises(AnswerError) as error:
         read({"StartTime": moment.replace(tzinfo=timezone(timedelta(hours=hours)))})
-    assert str(error.value) == (
-        "Looking up license conversion task lct-0123456789abcdef0 in eu-west-1: a time in the answer is in no year "
-        "from 1 to 9999. Check that the endpoint is AWS License Manager and no proxy answers for it, then run "
-        "`pulumi up` again."
-    )
+    assert str(error.value) == "a time in the answer is in no year from 1 to 9999"
 
 
 @pytest.mark.parametrize(
@@ -173,24 +168,16 @@ def test_the_duration_is_known_at_the_end(status: str, end: float | None, durati
 
 def test_a_status_that_aws_does_not_have_is_an_error() -> None:
     """A status that nobody knows is not taken for one to wait on; its control characters are spelled out."""
-    with pytest.raises(UnexpectedStatusError) as error:
+    with pytest.raises(UnknownStatusError) as error:
         read({"Status": "PAUSED\x1b[2J"})
-    assert str(error.value) == (
-        "Looking up license conversion task lct-0123456789abcdef0 in eu-west-1: AWS gave the status "
-        "'PAUSED\\\\x1b[2J', which is none of IN_PROGRESS, SUCCEEDED and FAILED. Look at the task in the AWS console, "
-        "and upgrade lmconv-resource if there is a newer version."
-    )
+    assert str(error.value) == "PAUSED\\x1b[2J"
 
 
 def test_an_answer_about_another_task_is_an_error() -> None:
     """An answer is not recorded under an id it is not about."""
-    with pytest.raises(UnreadableAnswerError) as error:
+    with pytest.raises(AnswerError) as error:
         read({"LicenseConversionTaskId": "lct-other", "Status": "SUCCEEDED"})
-    assert str(error.value) == (
-        "Looking up license conversion task lct-0123456789abcdef0 in eu-west-1: the answer is about another task, "
-        "lct-other. Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` "
-        "again."
-    )
+    assert str(error.value) == "the answer is about another task, lct-other"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +226,7 @@ def test_any_answer_that_the_model_allows_becomes_outputs(answer: dict[str, Any]
     answer.pop("LicenseConversionTaskId", None)
     try:
         outputs = read(answer).to_outputs()
-    except UnreadableAnswerError as error:
+    except AnswerError as error:
         assert "in no year from 1 to 9999" in str(error)  # noqa: PT017 -- only some of the answers are so
         return
     assert tuple(outputs) == OUTPUTS

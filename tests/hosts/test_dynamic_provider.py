@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import logging
 import pickletools
 from collections.abc import Iterator
 from typing import Any
@@ -12,46 +11,63 @@ import pytest
 from moto import mock_aws
 from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.dynamic.dynamic import serialize_provider
+from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
+from support.lifecycle import ARN, BYOL, REGION, WINDOWS, RecordingEngine, make_session
 
+from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
-from lmconv_resource.errors import ConversionFailedError, SettingsError, TaskNotFoundError
-from lmconv_resource.hosts import session as process
+from lmconv_resource.errors import (
+    ConversionFailedError,
+    LicenseConversionError,
+    SettingsError,
+    TaskNotFoundError,
+    WaitError,
+)
+from lmconv_resource.hosts.dynamic.provider import process
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTask
-
-REGION = "eu-west-1"
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
+def aws() -> Iterator[LicenseManagerBackend]:
     """A License Manager inside this process."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI-a-secret-of-the-test")
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     with mock_aws():
         yield licensemanager_backends["123456789012"][REGION]
 
 
 @pytest.fixture
-def provider() -> LicenseConversionTaskProvider:
+def engine() -> RecordingEngine:
+    """What the provider's lines go to."""
+    return RecordingEngine()
+
+
+@pytest.fixture
+def provider(engine: RecordingEngine) -> LicenseConversionTaskProvider:
     """A provider of a stack that has set its region."""
     made = LicenseConversionTaskProvider()
-    made.configure(ConfigureRequest(Config({"aws:region": REGION}, "project")))
+    made.session = make_session(engine=engine)
+    return made
+
+
+@pytest.fixture
+def conversions(engine: RecordingEngine) -> LicenseConversionProvider:
+    """The same of conversions."""
+    made = LicenseConversionProvider()
+    made.session = make_session(engine=engine)
     return made
 
 
 def add(aws: LicenseManagerBackend, **settings: Any) -> str:
     return aws.add_task(
-        resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-0",
-        source="RunInstances:0800",
-        destination="RunInstances:0002",
+        resource_arn=ARN,
+        source=BYOL,
+        destination=WINDOWS,
         **settings,
     ).task_id
 
 
-def checked(provider: LicenseConversionTaskProvider, **inputs: Any) -> dict[str, Any]:
+def checked(provider: LicenseConversionTaskProvider | LicenseConversionProvider, **inputs: Any) -> dict[str, Any]:
     result = provider.check({}, inputs)
     assert not result.failures
     return result.inputs
@@ -64,6 +80,17 @@ def test_the_stored_reference_is_a_format() -> None:
     words = [argument for _, argument, _ in pickletools.genops(stored) if isinstance(argument, str)]
     assert words == ["lmconv_resource.provider", "LicenseConversionTaskProvider"]
     assert len(stored) < 100
+
+
+def test_the_stored_reference_of_conversions_is_a_format() -> None:
+    """The same of the other provider."""
+    text = serialize_provider(LicenseConversionProvider())
+
+    words = [argument for _, argument, _ in pickletools.genops(base64.b64decode(text)) if isinstance(argument, str)]
+    assert words == ["lmconv_resource.conversion_provider", "LicenseConversionProvider"]
+    assert text == (
+        "gASVSAAAAAAAAACMI2xtY29udl9yZXNvdXJjZS5jb252ZXJzaW9uX3Byb3ZpZGVylIwZTGljZW5zZUNvbnZlcnNpb25Qcm92aWRlcpSTlCmBlC4="
+    )
 
 
 def test_the_stored_reference_does_not_change_with_use(provider: LicenseConversionTaskProvider) -> None:
@@ -116,7 +143,10 @@ def test_check_without_any_region_says_where_to_set_one(monkeypatch: pytest.Monk
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
 
-    (failure,) = LicenseConversionTaskProvider().check({}, {"license_conversion_task_id": "lct-1"}).failures
+    provider = LicenseConversionTaskProvider()
+    provider.session = make_session({})
+
+    (failure,) = provider.check({}, {"license_conversion_task_id": "lct-1"}).failures
 
     assert (failure.property, failure.reason) == (
         "region",
@@ -181,12 +211,12 @@ def test_a_failed_task_under_wait_raises(provider: LicenseConversionTaskProvider
     with pytest.raises(ConversionFailedError, match=r"it FAILED: no\.") as caught:
         provider.create(checked(provider, license_conversion_task_id=task_id, wait_for_completion=True))
 
-    assert caught.value.task_id == task_id
+    assert caught.value.subject.task_id == task_id
     assert caught.value.task is not None
 
 
 def test_a_finished_record_is_not_overwritten_by_less(
-    provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend, caplog: pytest.LogCaptureFixture
+    provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend, engine: RecordingEngine
 ) -> None:
     """When AWS takes the end of a task back, the record stays and a warning says so."""
     task_id = add(aws, seconds=0, message="done")
@@ -198,7 +228,13 @@ def test_a_finished_record_is_not_overwritten_by_less(
     result = provider.read(task_id, record)
 
     assert result.outs == record
-    assert f"{task_id} is recorded as SUCCEEDED and AWS now says IN_PROGRESS of it. The record is kept" in caplog.text
+    assert engine.said == [
+        (
+            "WARNING",
+            f"{task_id} is recorded as SUCCEEDED and AWS now says IN_PROGRESS of it. The record is kept; look at the "
+            "task in the AWS console.",
+        )
+    ]
 
 
 def test_read_of_a_get_gives_inputs_too(provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend) -> None:
@@ -246,7 +282,7 @@ def test_read_of_a_running_record_raises_what_aws_says(
 def test_a_setting_that_cannot_be_used_is_told_of_the_task(aws: LicenseManagerBackend) -> None:
     """A malformed setting of the stack is an error that names the key and the task it was needed for."""
     broken = LicenseConversionTaskProvider()
-    broken.configure(ConfigureRequest(Config({"aws:region": REGION, "aws:maxRetries": "many"}, "project")))
+    broken.session = make_session({"aws:region": REGION, "aws:maxRetries": "many"})
 
     with pytest.raises(SettingsError) as caught:
         broken.create(checked(broken, license_conversion_task_id="lct-1"))
@@ -264,32 +300,123 @@ def test_delete_asks_nobody(provider: LicenseConversionTaskProvider, aws: Licens
     assert not aws.calls
 
 
-def test_an_unknown_log_level_is_said_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A misspelt LMCONV_LOG is named with what may stand there."""
+@pytest.mark.parametrize("text", ["", "3 hours", "90", "1h 30m", "-5m", "0s", "1d", "h", 90, None])
+def test_what_is_no_timeout(provider: LicenseConversionTaskProvider, text: Any) -> None:
+    """A timeout that Pulumi's engine would not understand is refused, with the operation that it is for."""
+    timeouts = {"update": "1h", "create": text}
 
-    class Ears:
-        def __init__(self) -> None:
-            self.lines: list[str] = []
+    (failure,) = provider.check({}, {"license_conversion_task_id": "lct-1", "__timeouts": timeouts}).failures
 
-        def say(self, urn: str | None, text: str, severity: str) -> None:
-            self.lines.append(f"{severity}: {text}")
-
-    ears = Ears()
-    logger = logging.getLogger("lmconv_resource")
-    monkeypatch.setattr(process, "find_engine", lambda: ears)
-    monkeypatch.setattr(process, "_handlers", [])
-    monkeypatch.setenv("LMCONV_LOG", "loud")
-    before = list(logger.handlers), logger.level, logger.propagate
-    try:
-        process._start_logging()
-        process._start_logging()
-    finally:
-        logger.handlers, logger.level, logger.propagate = before
-
-    assert ears.lines == ["WARNING: LMCONV_LOG=LOUD is not a level: give DEBUG, INFO, WARNING or ERROR."]
+    assert failure.reason == (
+        f'custom_timeouts create={text!r} is not a duration: give one such as "90s", "45m" or "1h30m"'
+    )
 
 
-def test_what_is_recorded_is_an_output_of_the_resource() -> None:
-    """Programs see each output, with its type, under the name that it has in the state."""
-    assert list(LicenseConversionTask.__annotations__) == list(OUTPUTS)
-    assert set(LicenseConversion.__annotations__) == {*OUTPUTS, "adopted", "verified_usage_operation"}
+@pytest.mark.parametrize("value", ["45m", 45, ["45m"], True])
+def test_timeouts_go_by_operation(provider: LicenseConversionTaskProvider, value: Any) -> None:
+    """Timeouts that are not given by operation are refused instead of being left out of account."""
+    (failure,) = provider.check({}, {"license_conversion_task_id": "lct-1", "__timeouts": value}).failures
+
+    assert (failure.property, failure.reason) == (
+        "custom_timeouts",
+        f'custom_timeouts {value!r} is not CustomTimeouts: give durations by operation, such as create="45m"',
+    )
+
+
+@pytest.mark.parametrize("timeouts", [None, {}, {"create": "1h30m", "update": "45m"}, {"create": UNKNOWN}])
+def test_timeouts(provider: LicenseConversionTaskProvider, timeouts: Any) -> None:
+    """Durations as Go writes them pass, and so does what a preview can't know yet."""
+    assert checked(provider, license_conversion_task_id="lct-1", __timeouts=timeouts)["__timeouts"] == timeouts
+
+
+@pytest.mark.parametrize("unknown", [UNKNOWN, Unknown()], ids=["on the wire", "in the SDK"])  # type: ignore[no-untyped-call]
+def test_unknown_values_pass_in_both_forms(
+    provider: LicenseConversionTaskProvider, conversions: LicenseConversionProvider, unknown: Any
+) -> None:
+    """The SDK has two forms of what a preview can't know yet: both pass, at any depth, and stay what they are."""
+    assert checked(provider, license_conversion_task_id=unknown)["license_conversion_task_id"] is unknown
+    context = {"product_codes": [{"product_code_id": unknown}]}
+
+    inputs = checked(conversions, resource_arn=ARN, source_license_context=context, destination_license_context=unknown)
+
+    assert inputs["source_license_context"] == context
+
+
+def test_a_timeout_is_the_deadline(provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend) -> None:
+    """An operation lasts as long as the program allows, each its own time, and its error names what sets that."""
+    task_id = add(aws, status="IN_PROGRESS")
+    inputs = checked(provider, license_conversion_task_id=task_id, wait_for_completion=True)
+
+    with pytest.raises(WaitError, match=r"it did not end within \ds .*custom_timeouts sets how long to wait") as caught:
+        provider.create({**inputs, "__timeouts": {"create": "1.1s", "update": "1h"}})
+
+    assert caught.value.task is not None
+
+
+def test_create_with_an_error_after_the_start_raises_it(
+    conversions: LicenseConversionProvider, aws: LicenseManagerBackend
+) -> None:
+    """Pulumi's dynamic providers can't record a resource that is not complete: the error is all that comes out."""
+    aws.conversion_seconds, aws.conversion_status = 0, "FAILED"
+    contexts = {
+        "source_license_context": {"usage_operation": BYOL},
+        "destination_license_context": {"usage_operation": WINDOWS},
+    }
+
+    with pytest.raises(ConversionFailedError, match="FAILED"):
+        conversions.create(checked(conversions, resource_arn=ARN, **contexts))
+
+    assert len(aws.tasks) == 1
+
+
+def test_update_with_an_error_after_a_look_raises_it(
+    provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend
+) -> None:
+    """The record of an update that fails stays as it was."""
+    task_id = add(aws, seconds=0, status="FAILED", message="no")
+    inputs = checked(provider, license_conversion_task_id=task_id, wait_for_completion=True)
+
+    with pytest.raises(ConversionFailedError, match=r"it FAILED: no\."):
+        provider.update(task_id, {"license_conversion_task_id": task_id, "status": "IN_PROGRESS"}, inputs)
+
+
+def test_update_records_what_was_seen(provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend) -> None:
+    """An update that waits records the end, with the URN under which a later refresh says its lines."""
+    task_id = add(aws, seconds=0)
+    inputs = checked(provider, license_conversion_task_id=task_id, wait_for_completion=True, __urn="urn:pulumi:x")
+
+    outs = provider.update(task_id, {"license_conversion_task_id": task_id, "status": "IN_PROGRESS"}, inputs).outs
+
+    assert outs is not None
+    assert (outs["status"], outs["__urn"]) == ("SUCCEEDED", "urn:pulumi:x")
+
+
+def test_all_classes_of_providers_share_one_session() -> None:
+    """`configure` comes once for each class: engine, pace and waits are one for the whole process all the same."""
+    request = ConfigureRequest(Config({"aws:region": REGION}, "project"))
+    first, second = LicenseConversionTaskProvider(), LicenseConversionProvider()
+
+    first.configure(request)
+    second.configure(request)
+
+    assert first.session is not None
+    assert first.session is second.session
+    assert first.session.get_config("aws:region") == REGION
+
+
+def test_all_look_ups_of_a_program_share_one_session() -> None:
+    """Clients, pace and threads are made once for a program, and are not those of the providers."""
+    look_ups = process.look_ups()
+
+    assert process.look_ups() is look_ups
+    assert look_ups.session is not process.session(lambda _: None)
+
+
+def test_the_sentence_of_an_error_is_one_line(
+    provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend
+) -> None:
+    """What a user can act on comes out as one of the package's own errors."""
+    with pytest.raises(LicenseConversionError) as caught:
+        provider.create(checked(provider, license_conversion_task_id="lct-unknown"))
+
+    assert len(str(caught.value).splitlines()) == 1
