@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import botocore
 from pulumi import automation
 from reliability_cases import FAULTS, FRESH, TOLD_AS, WAITING, FaultRow
-from stacks import LocalStack, Outcome, RealStack, Stack
+from support.stacks import LocalStack, Outcome, RealStack, Stack
 
 from lmconv_resource.emulator import (
     Fault,

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stacks import LocalStack, RealStack, has_pulumi
+from support.stacks import LocalStack, RealStack, has_pulumi
 
 from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, ProductCode, licensemanager_backends, serve
 

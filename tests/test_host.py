@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import add_running
-from stacks import LocalStack
+from support.stacks import LocalStack
 
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import SettingsError

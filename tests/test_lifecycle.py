@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks import LocalStack, RealStack, Stack, has_pulumi
+from support.stacks import LocalStack, RealStack, Stack, has_pulumi
 
 from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, licensemanager_backends
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from stacks import LocalStack
+from support.stacks import LocalStack
 
 from lmconv_resource import LicenseConversionTask
 from lmconv_resource.emulator import licensemanager_backends, serve

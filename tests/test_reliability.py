@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from reliability_bench import CELLS, Cell, LocalBench, RealBench, play
 from reliability_cases import OPERATIONS, WORDS
-from stacks import has_pulumi
+from support.stacks import has_pulumi
 
 from lmconv_resource.emulator import serve
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pytest
 from conftest import add_running
-from stacks import RealStack, has_pulumi, write_program
+from support.stacks import RealStack, has_pulumi, write_program
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend
 

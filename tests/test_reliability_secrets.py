@@ -19,7 +19,7 @@ from moto.sts.models import sts_backends
 from pulumi import automation
 from reliability_bench import LocalBench
 from reliability_world import CONTROLS, texts
-from stacks import LocalStack, Outcome, RealStack, has_pulumi
+from support.stacks import LocalStack, Outcome, RealStack, has_pulumi
 
 from lmconv_resource.aws.client import connect
 from lmconv_resource.aws.license_manager import find_task

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pulumi import automation
 from reliability_states import PROGRAM, REGION, STATES, TASKS, put_tasks, to_local
-from stacks import LocalStack, RealStack, has_pulumi
+from support.stacks import LocalStack, RealStack, has_pulumi
 
 from lmconv_resource.emulator import LicenseManagerBackend, serve
 

@@ -158,7 +158,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     def _follow_new(self, op: Operation, aws: Aws, inputs: ConversionInputs, start: StartResult) -> ConversionTask:
         """Follow a task that AWS, right after its start, may not show everywhere yet."""
         policy = op.host.start_policy
-        for number in range(0 if start.adopted else policy.new_task_checks):
+        is_patient = start.adopted or inputs.wait_for_completion  # a wait looks for a hidden task by itself
+        for number in range(0 if is_patient else policy.new_task_checks):
             try:
                 return self._await_or_get(op, aws, inputs, start.task_id)
             except TaskNotFoundError as error:

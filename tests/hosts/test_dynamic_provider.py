@@ -279,17 +279,16 @@ def test_read_of_a_running_record_raises_what_aws_says(
         provider.read("lct-unknown", {"license_conversion_task_id": "lct-unknown", "status": "IN_PROGRESS"})
 
 
-def test_a_setting_that_cannot_be_used_is_told_of_the_task(aws: LicenseManagerBackend) -> None:
-    """A malformed setting of the stack is an error that names the key and the task it was needed for."""
+def test_a_setting_that_cannot_be_used_is_a_check_failure(aws: LicenseManagerBackend) -> None:
+    """A malformed setting of the stack is said by the check, which a preview makes too, and names the key."""
     broken = LicenseConversionTaskProvider()
     broken.session = make_session({"aws:region": REGION, "aws:maxRetries": "many"})
 
-    with pytest.raises(SettingsError) as caught:
-        broken.create(checked(broken, license_conversion_task_id="lct-1"))
+    (failure,) = broken.check({}, {"license_conversion_task_id": "lct-1"}).failures
 
-    assert str(caught.value) == (
-        "Connecting to AWS License Manager for license conversion task lct-1: the stack's aws:maxRetries is not "
-        "a whole number. Look at it with `pulumi config get aws:maxRetries`."
+    assert failure.reason == (
+        "Connecting to AWS License Manager for license conversion tasks: aws:maxRetries is not a whole number of at "
+        "least 0. Look at it with `pulumi config get aws:maxRetries`."
     )
 
 

@@ -14,8 +14,6 @@ from support.lifecycle import (
     BYOL,
     CREATE,
     GET,
-    LIST,
-    QUICK_START,
     REGION,
     WEB,
     WINDOWS,
@@ -189,7 +187,7 @@ def test_a_conversion_is_started_once_and_then_left_alone(aws: LicenseManagerBac
     first = conversion.up()
     calls = aws.calls.total()
 
-    assert first.shown[0].startswith("lct-")
+    assert first.shown[0].endswith(f" · {conversion.id}")
     assert (conversion.preview().step, conversion.up().step, aws.calls.total()) == ("same", "same", calls)
     assert set(conversion.outputs) == {*OUTPUTS, "adopted", "verified_usage_operation", "__request"} - {
         "status_message"
@@ -242,7 +240,10 @@ def test_a_task_that_aws_never_shows_is_an_error(aws: LicenseManagerBackend) -> 
     conversion = convert()
 
     assert isinstance(conversion.up().error, TaskNotFoundError)
-    assert aws.calls == {LIST: 1, CREATE: 1, GET: QUICK_START.new_task_checks + 1}
+    assert aws.calls[CREATE] == 1
+    conversion.inputs["wait_for_completion"] = False
+    assert isinstance(conversion.up().error, TaskNotFoundError)
+    assert aws.calls[CREATE] == 1
     aws.faults.clear()
     conversion.up()
     assert conversion.outputs["adopted"] is True
@@ -395,7 +396,7 @@ def test_ignore_failure_records_a_failed_conversion_and_tries_no_more(aws: Licen
     [
         (contexts(BYOL, WEB), ("destination_license_context",)),
         ({"resource_arn": f"{ARN}1"}, ("resource_arn",)),
-        ({"region": "us-east-1"}, ("region",)),
+        ({"resource_arn": ARN.replace(REGION, "us-east-1")}, ("resource_arn", "region")),
         (
             {"resource_arn": f"{ARN}1", **contexts("RunInstances:0g00", WEB)},
             ("resource_arn", "source_license_context", "destination_license_context"),
@@ -609,18 +610,13 @@ def test_a_first_read_supplies_the_region(aws: LicenseManagerBackend) -> None:
     [
         (
             {"status": "IN_PROGRESS"},
-            "lct-1 goes on: AWS has no call that cancels a license conversion. It is only forgotten here.",
-        ),
-        (
-            {"status": "SUCCEEDED", "destination_license_context": {"usage_operation": WINDOWS}},
-            f"{ARN} stays licensed as RunInstances:0002 (Windows): declare a "
-            "LicenseConversion with the contexts exchanged to convert it back.",
+            "lct-1 continues in AWS, which cannot cancel a license conversion: it is only removed from the state.",
         ),
         (
             {"status": "SUCCEEDED"},
-            f"{ARN} keeps its license: declare a LicenseConversion with the contexts exchanged to convert it back.",
+            f"lct-1 is only removed from the state: the license of {ARN} is not changed by that.",
         ),
-        ({"status": "FAILED"}, f"{ARN} keeps the license that it has: lct-1 is only forgotten here."),
+        ({"status": "FAILED"}, f"lct-1 is only removed from the state: the license of {ARN} is not changed by that."),
     ],
 )
 def test_delete_says_what_stays(aws: LicenseManagerBackend, record: dict[str, Any], line: str) -> None:

@@ -21,7 +21,6 @@ from lmconv_resource.models import (
     LicenseContext,
     ProductCode,
     TaskStatus,
-    UnknownStatusError,
 )
 from lmconv_resource.text import parse_rfc3339, to_plain_text, to_rfc3339
 
@@ -29,6 +28,7 @@ MODEL: Any = botocore.session.get_session().get_service_model("license-manager")
 ANSWER_SHAPE = MODEL.operation_model("GetLicenseConversionTask").output_shape
 ENTRY_SHAPE = MODEL.operation_model("ListLicenseConversionTasks").output_shape.members["LicenseConversionTasks"].member
 TASK_ID, REGION = "lct-0123456789abcdef0", "eu-west-1"
+CONTEXTS = ("source_license_context", "destination_license_context")
 
 OUTPUT_OF_MEMBER = {
     "LicenseConversionTaskId": "license_conversion_task_id",
@@ -88,9 +88,10 @@ def test_the_statuses_are_those_of_the_service_model() -> None:
 
 
 def test_an_absent_member_is_none() -> None:
-    """An answer that holds nothing but an id gives every output, None where AWS gave nothing."""
+    """An answer that holds nothing but an id gives every output: None where AWS gave nothing, and empty contexts."""
     outputs = read({"LicenseConversionTaskId": TASK_ID}).to_outputs()
-    given = {"license_conversion_task_id": TASK_ID, "region": REGION, "is_complete": False}
+    contexts = dict.fromkeys(CONTEXTS, {"usage_operation": None, "product_codes": []})
+    given = {"license_conversion_task_id": TASK_ID, "region": REGION, "is_complete": False, **contexts}
     assert outputs == {**dict.fromkeys(OUTPUTS), **given}
     assert len(outputs) == 12
 
@@ -166,11 +167,11 @@ def test_the_duration_is_known_at_the_end(status: str, end: float | None, durati
     assert (outputs["duration_seconds"], outputs["is_complete"]) == (duration, status != "IN_PROGRESS")
 
 
-def test_a_status_that_aws_does_not_have_is_an_error() -> None:
-    """A status that nobody knows is not taken for one to wait on; its control characters are spelled out."""
-    with pytest.raises(UnknownStatusError) as error:
-        read({"Status": "PAUSED\x1b[2J"})
-    assert str(error.value) == "PAUSED\\x1b[2J"
+def test_a_status_that_aws_does_not_have_is_shown_as_it_is() -> None:
+    """A status that nobody knows is no end and no progress; its control characters are spelled out."""
+    task = read({"Status": "PAUSED\x1b[2J"})
+    assert (task.status, task.unknown_status, task.is_complete) == (None, "PAUSED\\x1b[2J", False)
+    assert task.to_outputs()["status"] == "PAUSED\\x1b[2J"
 
 
 def test_an_answer_about_another_task_is_an_error() -> None:
@@ -232,7 +233,7 @@ def test_any_answer_that_the_model_allows_becomes_outputs(answer: dict[str, Any]
     assert tuple(outputs) == OUTPUTS
     assert json.dumps(outputs, ensure_ascii=False, allow_nan=False).encode()
     absent = {OUTPUT_OF_MEMBER[name] for name in set(ANSWER_SHAPE.members) - set(answer)}
-    assert all(outputs[name] is None for name in absent - {"license_conversion_task_id"})
+    assert all(outputs[name] is None for name in absent - {"license_conversion_task_id", *CONTEXTS})
     for name in ("start_time", "license_conversion_time", "end_time"):
         assert outputs[name] is None or re.fullmatch(
             r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?Z", outputs[name]

@@ -19,7 +19,7 @@ import pulumi.runtime
 import pytest
 from moto import mock_aws
 from pulumi.runtime import settings
-from stacks import LocalStack, RealStack, Stack, has_pulumi
+from support.stacks import LocalStack, RealStack, Stack, has_pulumi
 
 from lmconv_resource import (
     GetLicenseConversionTaskResult,

@@ -14,8 +14,9 @@ from lmconv_resource.hosts.engine import Engine
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import Checked, Diff
-from lmconv_resource.lifecycle.start import StartPolicy
+from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.polling.policy import PollingPolicy
+from support.clients import made_by
 
 REGION = "eu-west-1"
 ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
@@ -27,7 +28,12 @@ CREATE, LIST, GET = (
 )
 
 QUICK = PollingPolicy(
-    fastest_gap_seconds=0.0, answer_seconds=0.0, least_lateness_seconds=0.02, shortest_interval_seconds=0.01
+    fastest_gap_seconds=0.0,
+    answer_seconds=0.0,
+    least_lateness_seconds=0.02,
+    shortest_interval_seconds=0.01,
+    hidden_seconds=0.1,
+    first_answer_seconds=0.1,
 )
 """The policy with all that makes a test wait taken out: a wait that has begun just now polls every 20 ms."""
 
@@ -66,7 +72,8 @@ class RecordingEngine(Engine):
 def make_session(config: Mapping[str, str] | None = None, engine: Engine | None = None, **parts: Any) -> Session:
     """Return a session of a stack that has set its region, inside moto's mock, quick where the real one is patient."""
     values = {"aws:region": REGION} if config is None else config
-    ours = {"policy": QUICK, "start_policy": QUICK_START, "make_client": make_shared_client}
+    open_session = made_by(parts.pop("make_client", make_shared_client))
+    ours = {"policy": QUICK, "start_policy": QUICK_START, "open_session": open_session}
     return Session(values.get, engine, **{**ours, **parts})
 
 
