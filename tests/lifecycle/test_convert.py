@@ -416,7 +416,7 @@ def test_something_else_replaces_the_conversion(
 
     assert (preview.diff.replaces, preview.diff.changed) == (replaces, ())
     assert aws.calls.total() == calls
-    if "region" not in change:
+    if "region" not in replaces:
         assert (conversion.up().step, conversion.up().step) == ("replace", "same")
         assert aws.calls[CREATE] == 2
 
@@ -603,6 +603,9 @@ def test_a_first_read_supplies_the_region(aws: LicenseManagerBackend) -> None:
         read = controller.read(op, task_id, None, controller.parse_inputs({}))
 
     assert (read.inputs, read.state.adopted, read.state.task.status) == ({"region": REGION}, False, "SUCCEEDED")
+
+
+UNCHANGED = f"lct-1 is only removed from the state: the license of {ARN} is not changed by that."
 
 
 @pytest.mark.parametrize(
