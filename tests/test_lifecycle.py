@@ -110,8 +110,8 @@ def test_the_wait_option_blocks_until_the_end(stack: Stack, aws: LicenseManagerB
     assert outcome.outputs["status"] == "SUCCEEDED"
     assert stack.resources()["converted"]["outputs"]["output"]["at"] is not None
     shown = [text for name, text in outcome.shown if name == "task"]
-    assert re.fullmatch(rf"{task_id} IN_PROGRESS for 0s, next look in [23]s", shown[0])
-    assert re.fullmatch(rf"{task_id} SUCCEEDED after \d+s", shown[-1])
+    assert re.fullmatch(rf"IN_PROGRESS 0s · {task_id}", shown[0])
+    assert re.fullmatch(rf"SUCCEEDED after \d+s · {task_id}", shown[-1])
     assert not outcome.lines("task", "info")
 
 
