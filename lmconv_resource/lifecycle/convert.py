@@ -81,6 +81,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             if not inputs.unknown.intersection(_ASKED) and inputs.request.reverts(asked):
                 op.log("The contexts are reversed: a conversion back will be started.")
             return Diff(replaces=replaces)
+        if unknown_way := self._find_unknown_way(inputs):
+            return Diff(changed=unknown_way)
         # Looked up where a wait would do it again, too: a FAILED one has to be replaced, which no update can.
         task = None
         seen = state.task

@@ -85,7 +85,7 @@ def get_license_conversion_tasks(
     Args:
         resource_arns: only tasks of these resources. AWS takes one a call, so each costs a call.
         statuses: only tasks with one of these: `IN_PROGRESS`, `SUCCEEDED`, `FAILED`.
-        region: the AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
+        region: the AWS region to ask. Default: the ARNs', `aws:region` of the stack, AWS_REGION, the shared AWS config.
         profile: the profile of the shared AWS config to ask as, instead of the stack's.
         assume_role: a role to assume, an AssumeRoleArgs or a dict, or a list that is a chain of roles.
 
@@ -96,7 +96,7 @@ def get_license_conversion_tasks(
     if _is_mocked():
         answer = _call_mocks(_LIST_TOKEN, {"resource_arns": resource_arns, "statuses": statuses, **way})
         return [GetLicenseConversionTaskResult(task) for task in answer.get("tasks") or ()]
-    tasks = _look_up(lambda op: functions.list_tasks(op, resource_arns=resource_arns, statuses=statuses, region=region))
+    tasks = _look_up(lambda op: functions.list_tasks(op, resource_arns=resource_arns, statuses=statuses, **way))
     return [_to_result(task) for task in tasks]
 
 
