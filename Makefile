@@ -11,11 +11,12 @@ PROGRAMS := __main__.py $(wildcard examples/*/__main__.py)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # One more than there are cores, because many tests wait for a process or a clock.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 # With COVERAGE=1 the tests are measured too, and fail below the bound in pyproject.toml; it takes half as long again.
-PYTEST := -m pytest -n $(WORKERS) --dist worksteal $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+MEASURE := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 OLDEST := .venv-oldest
 
-.PHONY: help demo test test-oldest bench clean
+.PHONY: help demo check test test-all test-oldest bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -25,12 +26,17 @@ help: ## Show this list
 demo: $(STAMPS)/demo ## Follow a conversion with Pulumi to its end, on a License Manager that runs here
 	@$(BIN)/python examples/demo/demo.py
 
-test: $(STAMPS)/dev ## Check format, lint and types, and run the tests
+check: $(STAMPS)/dev ## Check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(SOURCES)
 	@for program in $(PROGRAMS); do echo "$(BIN)/mypy $$program"; $(BIN)/mypy $$program || exit 1; done
-	$(BIN)/python $(PYTEST)
+
+test: check ## The same, and run the tests, all but the long proofs
+	$(BIN)/python $(PYTEST) -m "not proof"
+
+test-all: check ## The same, and run all tests; COVERAGE=1 measures what they run
+	$(BIN)/python $(PYTEST) $(MEASURE)
 
 test-oldest: ## Run the tests with the oldest versions that are allowed
 	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
