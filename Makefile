@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.installed
-SOURCES := lmconv_resource tests examples/demo $(patsubst %/__main__.py,%,$(wildcard benchmarks/__main__.py))
+SOURCES := lmconv_resource tests tools examples/demo $(patsubst %/__main__.py,%,$(wildcard benchmarks/__main__.py))
 # Each is a program of its own, named __main__, so mypy takes them one by one.
 PROGRAMS := __main__.py $(wildcard examples/*/__main__.py)
 # --no-compile: pulumi-aws alone has 3000 modules, of which a few are ever imported.
@@ -16,7 +16,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 MEASURE := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 OLDEST := .venv-oldest
 
-.PHONY: help demo check test test-all test-oldest bench clean
+.PHONY: help demo check test test-all test-oldest bench recording docs release clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -47,8 +47,18 @@ test-oldest: ## Run the tests with the oldest versions that are allowed
 bench: $(STAMPS)/dev ## Measure what it costs
 	$(BIN)/python -m benchmarks
 
+recording: $(STAMPS)/docs ## Record `pulumi up` following a conversion, into docs/recording.svg
+	@command -v pulumi >/dev/null || { echo "make recording needs the pulumi command on PATH." >&2; exit 1; }
+	$(BIN)/python tools/recording.py
+
+docs: $(STAMPS)/docs ## Make the documentation's site, in site/
+	$(BIN)/mkdocs build --strict
+
+release: $(STAMPS)/release ## Build what could be uploaded, in dist/, and try it
+	$(BIN)/python tools/release.py
+
 clean: ## Remove all that was made here, the virtual environment too
-	rm -rf $(VENV) $(OLDEST) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* .pulumi-local
+	rm -rf $(VENV) $(OLDEST) site dist .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* .pulumi-local
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/demo: $(STAMPS)/venv
@@ -61,6 +71,16 @@ $(STAMPS)/dev: $(STAMPS)/venv
 	@echo "Installing the project and its tools into $(VENV)"
 	@$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(STAMPS)/demo
+
+$(STAMPS)/docs: $(STAMPS)/venv
+	@echo "Installing the project and what makes its documentation into $(VENV)"
+	@$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
+
+$(STAMPS)/release: $(STAMPS)/venv
+	@echo "Installing what builds a release into $(VENV)"
+	@$(PIP_INSTALL) --editable '.[release]'
+	@touch $@
 
 # A virtual environment that `pulumi install` has made is taken as it is, if its Python works.
 $(STAMPS)/venv: pyproject.toml
