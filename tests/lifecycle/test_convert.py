@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
-from conftest import Wire
+from support.wire import Wire
 from moto import mock_aws
 from support.lifecycle import (
     ARN,

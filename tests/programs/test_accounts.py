@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ACCESS_KEY
+from support.wire import ACCESS_KEY
 from stacks import LocalStack, Outcome, RealStack, Stack, has_pulumi
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from support.certificates import make_context, write_certificate

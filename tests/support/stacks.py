@@ -1,12 +1,11 @@
 """One way to run a program, on two engines: the real one where `pulumi` is on PATH, and `LocalEngine` everywhere.
 
-A test that takes the fixture `stack` runs on both and asserts the same of both.
+A test that takes a fixture with the parameters `ON_BOTH_ENGINES` runs on both and asserts the same of both.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import uuid
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
 from pulumi import automation
 from pulumi.automation import events
 
@@ -73,11 +73,11 @@ class Outcome:
     """What was shown live only: the resource's name and the text."""
 
     def errors(self, name: str) -> list[str]:
-        """Give the errors under a resource."""
+        """Return the errors under a resource."""
         return [text for resource, severity, text in self.said if (resource, severity) == (name, "error")]
 
     def lines(self, name: str, severity: str) -> list[str]:
-        """Give the lines of one severity under a resource."""
+        """Return the lines of one severity under a resource."""
         return [text for resource, kind, text in self.said if (resource, kind) == (name, severity)]
 
 
@@ -91,7 +91,7 @@ class Stack(Protocol):
     def refresh(self) -> Outcome: ...
     def destroy(self) -> Outcome: ...
     def resources(self) -> dict[str, dict[str, Any]]:
-        """Give what the state holds, by name: urn, id, inputs and outputs."""
+        """Return what the state holds, by name: urn, id, inputs and outputs."""
 
 
 def write_program(folder: Path, program: str = PROGRAM) -> Path:
@@ -112,11 +112,11 @@ class LocalStack:
     def __init__(self, folder: Path, program: str = PROGRAM) -> None:
         self.folder = write_program(folder, program)
         self.config: dict[str, str] = {}
-        self._state = folder / "state.json"
+        self.state_file = folder / "state.json"
 
     def engine(self, **settings: Any) -> LocalEngine:
-        """Give an engine on this stack's state."""
-        return LocalEngine(self.folder, config=self.config, state_file=self._state, **settings)
+        """Return an engine on this stack's state."""
+        return LocalEngine(self.folder, config=self.config, state_file=self.state_file, **settings)
 
     def _run(self, operation: str) -> Outcome:
         with self.engine() as engine:
@@ -170,31 +170,31 @@ class RealStack:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_PYTHON_CMD": sys.executable,
         }
-        self._stack = automation.create_stack(
+        self.stack = automation.create_stack(
             f"s{uuid.uuid4().hex[:8]}",
             work_dir=str(self.folder),
             opts=automation.LocalWorkspaceOptions(env_vars=self.environment),
         )
         self._set: set[str] = set()
 
-    def _configure(self) -> None:
+    def configure(self) -> None:
         for key in self._set - set(self.config):
-            self._stack.remove_config(key)
+            self.stack.remove_config(key)
         for key, value in self.config.items():
-            self._stack.set_config(key, automation.ConfigValue(value))
+            self.stack.set_config(key, automation.ConfigValue(value))
         self._set = set(self.config)
 
     def _run(self, operation: str) -> Outcome:
-        self._configure()
+        self.configure()
         heard: list[events.EngineEvent] = []
         ok = True
         try:
-            getattr(self._stack, operation)(on_event=heard.append)
+            getattr(self.stack, operation)(on_event=heard.append)
         except automation.CommandError:
             ok = False
         diagnostics = [e.diagnostic_event for e in heard if e.diagnostic_event]
         summary = next((e.summary_event for e in heard if e.summary_event), None)
-        outputs = {} if operation == "destroy" else {k: v.value for k, v in self._stack.outputs().items()}
+        outputs = {} if operation == "destroy" else {k: v.value for k, v in self.stack.outputs().items()}
         changes = (
             {} if summary is None else {str(getattr(k, "value", k)): v for k, v in summary.resource_changes.items()}
         )
@@ -219,7 +219,7 @@ class RealStack:
         return self._run("destroy")
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        deployment: Mapping[str, Any] = self._stack.export_stack().deployment or {}
+        deployment: Mapping[str, Any] = self.stack.export_stack().deployment or {}
         return {
             _name(r["urn"]): {
                 "urn": r["urn"],
@@ -231,8 +231,8 @@ class RealStack:
         }
 
     def exported(self) -> str:
-        """Give the whole state as text."""
-        return json.dumps(self._stack.export_stack().deployment)
+        """Return the whole state as text."""
+        return json.dumps(self.stack.export_stack().deployment)
 
 
 def _plain(message: str) -> str:
@@ -240,5 +240,12 @@ def _plain(message: str) -> str:
 
 
 def has_pulumi() -> bool:
-    """Tell whether the real engine can be had."""
-    return shutil.which("pulumi", path=os.environ.get("PATH")) is not None
+    """Return whether the real engine can be had."""
+    return shutil.which("pulumi") is not None
+
+
+needs_pulumi = pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")
+"""For what only the real engine can show."""
+
+ON_BOTH_ENGINES = ["local", pytest.param("real", marks=[needs_pulumi, pytest.mark.proof])]
+"""The parameters of a fixture that makes a stack on each engine."""

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import botocore
+import pytest
 from pulumi import automation
-from reliability_cases import FAULTS, FRESH, TOLD_AS, WAITING, FaultRow
+from reliability.cases import FAULTS, FRESH, TOLD_AS, WAITING, FaultRow
 from support.stacks import LocalStack, Outcome, RealStack, Stack
 
 from lmconv_resource.emulator import (
@@ -78,7 +79,7 @@ class Cell:
         return f"arn:aws:ec2:{self.region}:{ACCOUNT}:instance/i-{self.name}"
 
     def outputs(self, status: str, members: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Give what a state holds of its task, `members` changed."""
+        """Return what a state holds of its task, `members` changed."""
         ended = status != "IN_PROGRESS"
         outputs = {
             "license_conversion_task_id": self.task_id,
@@ -101,7 +102,7 @@ class Cell:
 
 
 def make_cells() -> list[Cell]:
-    """Give a cell for each fault."""
+    """Return a cell for each fault."""
     regions = licensemanager_backends[ACCOUNT].regions
     assert len(FAULTS) <= len(regions)
     return [
@@ -168,16 +169,16 @@ class LocalBench(LocalStack):
         return super().engine(parallel=2 * len(CELLS), **settings)
 
     def _run(self, operation: str) -> Outcome:
-        with _continuing_on_error():
+        with continuing_on_error():
             return super()._run(operation)
 
     def read_state(self) -> str:
-        """Give the state as text."""
-        return self._state.read_text() if self._state.exists() else '{"version": 1, "resources": []}'
+        """Return the state as text."""
+        return self.state_file.read_text() if self.state_file.exists() else '{"version": 1, "resources": []}'
 
     def write_state(self, text: str) -> None:
         """Take over a state."""
-        self._state.write_text(text)
+        self.state_file.write_text(text)
 
 
 class RealBench(RealStack):
@@ -185,26 +186,24 @@ class RealBench(RealStack):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, PROGRAM)
-        self._stack.workspace.env_vars = {**self.environment, "PULUMI_PARALLEL": str(2 * len(CELLS))}
+        self.stack.workspace.env_vars = {**self.environment, "PULUMI_PARALLEL": str(2 * len(CELLS))}
 
     def read_state(self) -> str:
-        """Give the state as text."""
-        exported = self._stack.export_stack()
+        """Return the state as text."""
+        exported = self.stack.export_stack()
         return json.dumps({"version": exported.version, "deployment": exported.deployment})
 
     def write_state(self, text: str) -> None:
         """Take over a state."""
-        self._stack.import_stack(automation.Deployment(**json.loads(text)))
+        self.stack.import_stack(automation.Deployment(**json.loads(text)))
 
 
 @contextmanager
-def _continuing_on_error() -> Iterator[None]:
-    refuse = Deployment._refuse_when_stopping
-    Deployment._refuse_when_stopping = lambda self: None  # type: ignore[method-assign]
-    try:
+def continuing_on_error() -> Iterator[None]:
+    """Let LocalEngine begin steps after one has failed, as `--continue-on-error` does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Deployment, "stopping", property(lambda each: each.cancelled or each.killed))
         yield
-    finally:
-        Deployment._refuse_when_stopping = refuse  # type: ignore[method-assign]
 
 
 @dataclasses.dataclass
@@ -219,7 +218,7 @@ class Play:
     endpoint: str
 
     def find_problems(self) -> list[str]:
-        """Say of each cell what is not as the table says."""
+        """Return, of each cell, what is not as the table says."""
         return [
             f"{self.operation} under {cell.row.name}: {problem}" for cell in self.cells for problem in self._judge(cell)
         ]
@@ -254,7 +253,7 @@ class Play:
             yield f"the row has {'' if shown else 'not '}shown a fault"
 
     def _expect(self, cell: Cell, word: str, before: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Give the outputs that the state is to hold, None for no record."""
+        """Return the outputs that the state is to hold, None for no record."""
         if self.operation in ("check", "delete"):
             return None
         if word in ("-", "kept", "error", "gives up"):
@@ -272,7 +271,7 @@ class Play:
 
 
 def _outputs(resource: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a state holds of a task; an engine may drop what is None."""
+    """Return what a state holds of a task; an engine may drop what is None."""
     return {name: value for name, value in resource["outputs"].items() if value is not None and name[:2] != "__"}
 
 
@@ -305,20 +304,21 @@ def play(bench: Bench, operation: str, cells: Sequence[Cell], endpoint: str, *, 
     return Play(operation, cells, before, bench.resources(), outcome, endpoint)
 
 
-_recorded: list[str] = []
-"""What LocalEngine recorded of all cells, the first time; the real engine's stacks have a name each."""
+_recorded: dict[tuple[str, ...], str] = {}
+"""What LocalEngine recorded of some cells, the first time; the real engine's stacks have a name each."""
 
 
 def _record(bench: Bench, cells: Sequence[Cell], status: str | None) -> None:
     """Have the stack track each cell's task; with a status, as if it had been recorded with that."""
-    if isinstance(bench, LocalBench) and _recorded:
-        bench.write_state(_recorded[0])
+    names = tuple(cell.name for cell in cells)
+    if isinstance(bench, LocalBench) and names in _recorded:
+        bench.write_state(_recorded[names])
     else:
         put_tasks("IN_PROGRESS")
         outcome = bench.up()
         assert outcome.ok, outcome.said
         if isinstance(bench, LocalBench):
-            _recorded.append(bench.read_state())
+            _recorded[names] = bench.read_state()
     if status is None:
         return
     by_name = {cell.name: cell for cell in cells}

@@ -1,6 +1,6 @@
-"""The matrix as data: what becomes of each operation under each fault. tests/test_reliability.py runs it.
+"""The matrix as data: what becomes of each operation under each fault. tests/reliability/test_matrix.py runs it.
 
-`python tests/reliability_table.py` prints it for docs/reliability.md.
+`PYTHONPATH=tests python -m reliability.table` prints it for docs/reliability.md.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from pulumi.dynamic import Config
 
 from lmconv_resource.emulator import (
     ChangedAnswer,
@@ -24,7 +23,8 @@ from lmconv_resource.emulator import (
     serve,
 )
 from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.hosts import session as process
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.provider import LicenseConversionTaskProvider
 
 REGIONS = ("eu-west-1", "us-east-1", "ap-south-1")
@@ -43,9 +43,6 @@ FAULTS = (
 @pytest.fixture
 def backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, LicenseManagerBackend]]:
     """A License Manager with the same ids in three regions, whose tasks tell whose they are."""
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
-    monkeypatch.setattr("lmconv_resource.polling.rate_limiter.FASTEST_GAP_SECONDS", 0.001)
-    monkeypatch.setattr(process, "_watchers", {})
     with serve() as emulator:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
         found = {region: licensemanager_backends["123456789012"][region] for region in REGIONS}
@@ -66,7 +63,7 @@ def backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, LicenseManag
 
 def make_provider() -> LicenseConversionTaskProvider:
     provider = LicenseConversionTaskProvider()
-    provider._config = Config({"aws:maxRetries": "12"}, "project")
+    provider.session = Session({"aws:maxRetries": "12"}.get, policy=PollingPolicy(fastest_gap_seconds=0.001))
     return provider
 
 
@@ -77,6 +74,7 @@ def assert_own(outputs: Any, n: int, region: str) -> None:
     assert outputs["status_message"] == f"task {n} in {region}"
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("seed", [1])
 def test_each_result_belongs_to_its_own_task(seed: int, backends: dict[str, LicenseManagerBackend]) -> None:
     """200 creates (some of them wait), diffs and reads at once, in three regions: each gives its own task's values."""
@@ -108,6 +106,7 @@ def test_each_result_belongs_to_its_own_task(seed: int, backends: dict[str, Lice
     assert all(backend.faults.injected.total() > 5 for backend in backends.values())
 
 
+@pytest.mark.proof
 def test_waits_by_list_are_not_mixed_up(backends: dict[str, LicenseManagerBackend]) -> None:
     """Waits that share a watcher, and regions that share their tasks' ids, end each with its own task."""
     provider = make_provider()
@@ -145,6 +144,7 @@ def test_waits_by_list_are_not_mixed_up(backends: dict[str, LicenseManagerBacken
             each.result()
 
 
+@pytest.mark.proof
 def test_a_limit_of_calls_slows_down_and_loses_nothing(backends: dict[str, LicenseManagerBackend]) -> None:
     """Under a real token bucket every create ends well, and each with its own task."""
     for backend in backends.values():
@@ -173,7 +173,7 @@ def test_an_error_belongs_to_its_own_task(backends: dict[str, LicenseManagerBack
         try:
             outs = provider.create(inputs).outs
         except LicenseConversionError as error:
-            return (error.task_id, error.region, f"{inputs['license_conversion_task_id']} in {region}" in str(error))
+            return (error.subject.task_id, error.subject.region, f"{inputs['license_conversion_task_id']} in {region}" in str(error))
         assert_own(outs, n, region)
         return (None, region, False)
 

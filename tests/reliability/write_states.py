@@ -1,4 +1,6 @@
-"""Writes the states that later versions must understand: `python tests/reliability_states.py` before each release.
+"""Writes the states that later versions must understand, before each release.
+
+`PYTHONPATH=tests python -m reliability.write_states`, with `pulumi` on PATH.
 
 It writes tests/states/VERSION-local.json, and VERSION-pulumi.json where the pulumi command is on PATH.
 """
@@ -20,7 +22,7 @@ from support.stacks import LocalStack, RealStack, has_pulumi
 
 from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, ProductCode, licensemanager_backends, serve
 
-STATES = Path(__file__).parent / "states"
+STATES = Path(__file__).parents[1] / "states"
 REGION = "eu-west-1"
 STARTED = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
 
@@ -75,7 +77,7 @@ def put_tasks() -> LicenseManagerBackend:
 
 
 def to_local(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a state as LocalEngine keeps it, whichever engine wrote it, for the stack `dev`."""
+    """Return a state as LocalEngine keeps it, whichever engine wrote it, for the stack `dev`."""
     resources = []
     for each in state.get("deployment", state)["resources"]:
         if each["type"].startswith("pulumi:providers:"):
@@ -108,7 +110,7 @@ def main() -> int:
                 sys.stderr.write(f"{outcome.said}\n")
                 return 1
             exported = (
-                json.loads((stack.folder / "state.json").read_text())
+                json.loads(stack.state_file.read_text())
                 if isinstance(stack, LocalStack)
                 else {"version": 3, "deployment": json.loads(stack.exported())}
             )

@@ -1,4 +1,4 @@
-"""Prints the matrix of docs/reliability.md: `python tests/reliability_table.py --write` puts it there."""
+"""Prints the matrix of docs/reliability.md: `PYTHONPATH=tests python -m reliability.table --write` puts it there."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from reliability_cases import FAULTS, OPERATIONS, WORDS
+from reliability.cases import FAULTS, OPERATIONS, WORDS
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "reliability.md"
-BEGIN, END = "<!-- the matrix begins: tests/reliability_table.py writes it -->", "<!-- the matrix ends -->"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- the matrix begins: tests/reliability/table.py writes it -->", "<!-- the matrix ends -->"
 
 
 def make_table() -> str:
-    """Give the matrix in Markdown."""
+    """Return the matrix in Markdown."""
     counts = Counter(word for row in FAULTS for word in row.cells.values())
     lines = [
         f"{len(FAULTS)} faults and {len(OPERATIONS)} operations: {counts.total()} cells.",
@@ -47,7 +47,7 @@ def make_table() -> str:
 
 
 def put_into(document: str) -> str:
-    """Give the document with the matrix of today in its place."""
+    """Return the document with the matrix of today in its place."""
     head, _, rest = document.partition(BEGIN)
     tail = rest.partition(END)[2]
     return f"{head}{BEGIN}\n\n{make_table()}\n\n{END}{tail}"
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--write"]:
         DOCUMENT.write_text(wanted, encoding="utf-8")
     elif document != wanted:
-        sys.stderr.write("docs/reliability.md is out of date: run `python tests/reliability_table.py --write`\n")
+        sys.stderr.write("docs/reliability.md is out of date: run `PYTHONPATH=tests python -m reliability.table --write`\n")
         return 1
     return 0
 

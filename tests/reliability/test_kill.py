@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from conftest import add_running
+from support.wire import add_running
 from support.stacks import RealStack, has_pulumi, write_program
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend

@@ -1,4 +1,4 @@
-"""What is put into Pulumi's plugin process, shown on the real process: these tests fail when Pulumi or gRPC changes."""
+"""What is patched into Pulumi's plugin process, on the real process: these tests fail when Pulumi or gRPC changes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import grpc
 import pytest
-from conftest import add_running
+from support.wire import add_running
+from support.engine import OURS, serve_engine, start_plugin, to_provider, to_urn
 from support.stacks import LocalStack
+from support.waiting import wait_until
 
 from lmconv_resource.emulator import LicenseManagerBackend
-from lmconv_resource.errors import SettingsError
-from lmconv_resource.hosts.dynamic import patches as host
+from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
+from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.testing import LocalEngine, Message, UpdateFailedError
 
 REGION = "eu-west-1"
@@ -92,7 +96,7 @@ class Waiting:
 
 @pytest.fixture
 def waiting(tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[Callable[..., Waiting]]:
-    """Give what starts an `up` with so many waits, and ends it after the test."""
+    """Return what starts an `up` with so many waits, and ends it after the test."""
     started: list[Waiting] = []
 
     def start(count: int, program: str = WAITS, **settings: Any) -> Waiting:
@@ -214,67 +218,165 @@ def test_nothing_is_printed(waiting: Callable[..., Waiting], aws: LicenseManager
     assert up.kept == []
 
 
+# -- other packages' dynamic providers ---------------------------------------------------------------------------------
+
+SLOW_PROVIDER = """
+import time
+from pathlib import Path
+from pulumi.dynamic import CreateResult, ResourceProvider
+
+class Slow(ResourceProvider):
+    def create(self, props):
+        began = time.monotonic()
+        Path(f"began-{props['n']:.0f}").touch()
+        while not Path("release").exists():
+            time.sleep(0.02)
+        time.sleep(0.1)
+        return CreateResult("slow", {"began": began, "ended": time.monotonic()})
+"""
+PULUMI_WORKERS, THEIRS, OURS_WAITING = 4, 10, 12
+
+
+def count_at_once(spans: list[tuple[float, float]]) -> int:
+    """Return how many of these were under way at the same time, at most."""
+    return max(sum(began <= moment < ended for began, ended in spans) for moment, _ in spans)
+
+
+def test_other_providers_keep_their_four_workers_and_hold_up_none_of_ours(
+    tmp_path: Path, aws: LicenseManagerBackend
+) -> None:
+    """Ten slow creates of another package's run four at a time, as by Pulumi's own hand, and never more.
+
+    Meanwhile twelve of ours wait, and a finished one is created at once.
+    """
+    (tmp_path / "slow.py").write_text(SLOW_PROVIDER)
+    add_running(aws, OURS_WAITING)
+    aws.add_task(
+        task_id="lct-finished",
+        resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-0",
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        seconds=0,
+    )
+
+    def to_inputs(name: str) -> dict[str, Any]:
+        inputs = {"license_conversion_task_id": f"lct-{name}", "wait_for_completion": True, "region": REGION}
+        return {**inputs, "__provider": OURS, "__urn": to_urn(name)}
+
+    with (
+        serve_engine() as engine,
+        start_plugin(tmp_path, engine) as plugin,
+        ThreadPoolExecutor(OURS_WAITING + THEIRS) as pool,
+    ):
+        plugin.create(to_urn("finished"), to_inputs("finished"))
+        names = [f"{n:04}" for n in range(OURS_WAITING)]
+        waits = [pool.submit(plugin.create, to_urn(name), to_inputs(name)) for name in names]
+        wait_until(lambda: {to_urn(name) for name in names} <= {r.urn for r in engine.requests}, 30, "all of ours wait")
+        slow = to_provider("slow", "Slow")
+        theirs = [pool.submit(plugin.create, to_urn(f"t{n}"), {"n": n, "__provider": slow}) for n in range(THEIRS)]
+        wait_until(lambda: len(list(tmp_path.glob("began-*"))) >= PULUMI_WORKERS, 30, "theirs have begun")
+
+        began = time.monotonic()
+        plugin.create(to_urn("finished"), to_inputs("finished"))
+        assert time.monotonic() - began < 2
+        time.sleep(0.3)  # what a fifth of theirs would need to begin
+        assert len(list(tmp_path.glob("began-*"))) == PULUMI_WORKERS
+        assert not any(each.done() for each in [*waits, *theirs])
+
+        (tmp_path / "release").touch()
+        made = [each.result(30)[1] for each in theirs]
+        assert count_at_once([(each["began"], each["ended"]) for each in made]) == PULUMI_WORKERS
+        plugin.cancel()
+        assert all("the update was cancelled" in find_error(each) for each in waits)
+
+
+def find_error(call: Future[Any]) -> str:
+    error = call.exception(30)
+    assert isinstance(error, grpc.RpcError)
+    return str(error)
+
+
 # -- where a way is shut -----------------------------------------------------------------------------------------------
+
+METHODS = ("Check", "Diff", "Create", "Read", "Update", "Delete", "Cancel")
 
 
 @pytest.fixture
-def main(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A main module that looks like the plugin's, in which nothing has been installed yet."""
+def main() -> ModuleType:
+    """A main module that looks like the plugin's, in which nothing has been patched yet."""
     module = ModuleType("__main__")
     module.traceback = sys.modules["traceback"]  # type: ignore[attr-defined]
 
-    calls = ("Check", "Diff", "Create", "Read", "Update", "Delete", "Cancel")
-    servicer = type("Servicer", (), {name: lambda self: None for name in calls})
+    servicer = type("Servicer", (), {name: lambda self: None for name in METHODS})
     module.DynamicResourceProviderServicer = servicer  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "__main__", module)
-    monkeypatch.setattr(host, "_installed", False)
     return module
 
 
 def test_all_ways_are_open_in_the_plugin_of_today(main: ModuleType) -> None:
-    """With the installed Pulumi and gRPC nothing is left to be said, and a second time nothing is done."""
-    assert host.install(lambda: None) == []
-    assert host.install(lambda: None) == []
+    """With the installed Pulumi and gRPC nothing is left to be said."""
+    assert patches.apply(lambda: None, main) == []
 
 
-def test_each_way_that_is_shut_is_said(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without gRPC's pools and the plugin's `traceback` each missing piece is one sentence, and nothing breaks."""
-    monkeypatch.setattr(host, "_pools_can_be_named", lambda: False)
+SHUT = [
+    "Pulumi's plugin serves only four calls at a time: more waits hold up other resources.",
+    "Pulumi's plugin does not pass ^C on: press it twice to end a wait.",
+    "Errors are shown with their traceback: read the last line.",
+]
+
+
+def test_each_way_that_grpc_shuts_is_said(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without gRPC's pools two things stay as they are, each is one sentence, and nothing breaks."""
+    monkeypatch.setitem(sys.modules, "grpc._server", ModuleType("grpc._server"))
+
+    assert patches.apply(lambda: None, main) == SHUT[:2]
+
+
+def test_each_way_that_pulumi_shuts_is_said(main: ModuleType) -> None:
+    """Without the servicer's methods and the plugin's `traceback` each missing piece is one sentence."""
     del main.traceback
+    main.DynamicResourceProviderServicer = type("Servicer", (), {"Create": lambda self: None})  # type: ignore[attr-defined]
 
-    assert host.install(lambda: None) == [
-        "Pulumi's plugin serves only four calls at a time: more waits than that hold up other resources.",
-        "Pulumi's plugin does not pass ^C on: press it twice to end a wait.",
-        "Errors are shown with their traceback: read the last line.",
-    ]
+    assert patches.apply(lambda: None, main) == SHUT
 
 
-def test_nothing_is_installed_outside_the_plugin() -> None:
-    """In a program's process, or a test's, there is no host and nothing is touched."""
-    assert host.find_host() is None
-    assert host.install(lambda: None) == []
+def test_nothing_is_patched_outside_the_plugin() -> None:
+    """In a program's process, or a test's, there is no plugin and nothing is touched."""
+    assert patches.plugin_module() is None
+    assert patches.apply(lambda: None) == []
 
 
-def format_while_handling(error: Exception) -> str:
+def test_the_plugin_is_known_by_its_main_module(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is patched by default is the main module of a process that has Pulumi's servicer."""
+    monkeypatch.setitem(sys.modules, "__main__", main)
+
+    assert patches.plugin_module() is main
+    assert patches.apply(lambda: None) == []
+
+
+def format_while_handling(main: ModuleType, error: Exception) -> str:
     try:
         raise error  # noqa: TRY301 -- raising it is what this is for
     except Exception:  # noqa: BLE001 -- whatever it is given
-        return host._PlainTraceback().format_exc()
+        return str(main.traceback.format_exc())
 
 
-def test_only_our_errors_lose_their_traceback() -> None:
-    """The stand-in for `traceback` gives our sentence for our errors, all there is for others, and the rest as is."""
-    assert format_while_handling(SettingsError(reason="no region is set", remedy="Set one")) == (
+def test_only_our_errors_lose_their_traceback(main: ModuleType) -> None:
+    """The plugin formats our errors as our sentence and others with all there is; the rest of `traceback` is as is."""
+    patches.apply(lambda: None, main)
+
+    ours = SettingsError(Subject(CONNECT_ACTION), "no region is set", "Set one")
+    assert format_while_handling(main, ours) == (
         "Connecting to AWS License Manager for license conversion tasks: no region is set. Set one."
     )
-    assert format_while_handling(KeyError("bug")).startswith("Traceback (most recent call last)")
-    assert host._PlainTraceback().print_exc is sys.modules["traceback"].print_exc
+    assert format_while_handling(main, KeyError("bug")).startswith("Traceback (most recent call last)")
+    assert main.traceback.print_exc is sys.modules["traceback"].print_exc
 
 
-def test_cancel_is_heard_before_it_is_queued() -> None:
+def test_cancel_is_heard_before_it_is_queued(main: ModuleType) -> None:
     """The pool that serves `Cancel` tells of it from the thread that hands it in, whatever its worker does."""
     heard: list[str] = []
-    pool = host._CallPool("test", 1, lambda: heard.append(threading.current_thread().name))
+    patches.apply(lambda: heard.append(threading.current_thread().name), main)
+    pool = main.DynamicResourceProviderServicer.Cancel.experimental_thread_pool
 
     pool.submit(SimpleNamespace).result(timeout=5)
     pool.shutdown()

@@ -1,4 +1,7 @@
-"""Odd answers, bad inputs, and any sequence of status, fault and user action, through the provider's methods."""
+"""Odd answers, bad inputs, and any sequence of status, fault and user action, through the provider's methods.
+
+How many examples there are of each says tests/conftest.py.
+"""
 
 from __future__ import annotations
 
@@ -15,34 +18,30 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from pulumi.dynamic import Config
 from pulumi.runtime import rpc
-from reliability_world import CONTROLS, GET, LIST, Said, find_model, played_by, texts, to_body
+from support.license_manager import CONTROLS, GET, LIST, Answer, FakeSession, get_model, texts, to_body, to_refusal
 
-from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, WaitTimeoutError
+from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, WaitError
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.testing.properties import from_struct
 
 TASK_ID, REGION = "lct-0123456789abcdef0", "eu-west-1"
 TIMES = ("start_time", "license_conversion_time", "end_time")
 
 
-def make_provider(**config: str) -> LicenseConversionTaskProvider:
-    provider = LicenseConversionTaskProvider()
-    provider._config = Config({"aws:region": REGION, "aws:maxRetries": "1", **config}, "project")
-    return provider
+def make_session(answer: Answer) -> FakeSession:
+    return FakeSession(answer, {"aws:region": REGION, "aws:maxRetries": "1"})
 
 
 def store(outputs: Any) -> dict[str, Any]:
-    """Give what comes back of outputs that went through the wire and a state file."""
+    """Return what comes back of outputs that went through the wire and a state file."""
     struct: Struct = asyncio.run(rpc.serialize_properties(outputs, {}))
     stored: dict[str, Any] = json.loads(json.dumps(from_struct(struct)))
     return stored
 
 
 def known(value: Any) -> Any:
-    """Give a value without what is None, which the wire drops from a bag."""
+    """Return a value without what is None, which the wire drops from a bag."""
     if isinstance(value, dict):
         return {name: known(entry) for name, entry in value.items() if entry is not None}
     return [known(entry) for entry in value] if isinstance(value, list) else value
@@ -81,7 +80,7 @@ MOMENTS = st.one_of(
 
 
 def to_strategy(shape: Any) -> st.SearchStrategy[Any]:
-    """Give any value that a shape of botocore's model allows."""
+    """Return any value that a shape of botocore's model allows."""
     if shape.type_name == "structure":
         return st.fixed_dictionaries({}, optional={name: to_strategy(each) for name, each in shape.members.items()})
     if shape.type_name == "list":
@@ -97,7 +96,7 @@ def to_strategy(shape: Any) -> st.SearchStrategy[Any]:
 
 ANSWERS = st.builds(
     lambda answer, named: {**answer, "LicenseConversionTaskId": TASK_ID} if named else _without_id(answer),
-    to_strategy(find_model().operation_model(GET).output_shape),
+    to_strategy(get_model().operation_model(GET).output_shape),
     st.booleans(),
 )
 
@@ -106,34 +105,32 @@ def _without_id(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name != "LicenseConversionTaskId"}
 
 
-@settings(max_examples=100)
 @given(ANSWERS, st.booleans())
 def test_any_answer_goes_through_create_diff_and_read(answer: dict[str, Any], wait: bool) -> None:
     """What AWS's model allows becomes a record that survives the state and is no change to itself, or one line."""
-    provider = make_provider()
-    with played_by(lambda *_: to_body(answer)):
-        inputs = provider.check({}, {"license_conversion_task_id": TASK_ID}).inputs
-        try:
-            created = provider.create({**inputs, "wait_for_completion": wait, "ignore_failure": True})
-        except LicenseConversionError as error:
-            event(type(error).__name__)
-            assert_line_is_sound(str(error))
-            return
-        event(f"a record, {answer.get('Status')}")
-        assert created.id == TASK_ID
-        assert created.outs is not None
-        assert_record_is_sound(created.outs)
-        assert set(created.outs) == {*OUTPUTS, "__urn"}
-        stored = store(created.outs)
-        assert known(stored) == known(created.outs)
-        assert provider.diff(TASK_ID, stored, inputs).changes is False
-        read = provider.read(TASK_ID, stored)
-        assert known(read.outs) == known(stored)
-        assert known(provider.read(TASK_ID, {"license_conversion_task_id": TASK_ID}).outs) == known(stored)
-        for member, name in (("StatusMessage", "status_message"), ("ResourceArn", "resource_arn")):
-            given_text = answer.get(member)
-            if given_text is not None and not CONTROLS.search(given_text):
-                assert stored.get(name) == given_text
+    provider = make_session(lambda *_: to_body(answer)).provider()
+    inputs = provider.check({}, {"license_conversion_task_id": TASK_ID}).inputs
+    try:
+        created = provider.create({**inputs, "wait_for_completion": wait, "ignore_failure": True})
+    except LicenseConversionError as error:
+        event(type(error).__name__)
+        assert_line_is_sound(str(error))
+        return
+    event(f"a record, {answer.get('Status')}")
+    assert created.id == TASK_ID
+    assert created.outs is not None
+    assert_record_is_sound(created.outs)
+    assert set(created.outs) == {*OUTPUTS, "__urn"}
+    stored = store(created.outs)
+    assert known(stored) == known(created.outs)
+    assert provider.diff(TASK_ID, stored, inputs).changes is False
+    read = provider.read(TASK_ID, stored)
+    assert known(read.outs) == known(stored)
+    assert known(provider.read(TASK_ID, {"license_conversion_task_id": TASK_ID}).outs) == known(stored)
+    for member, name in (("StatusMessage", "status_message"), ("ResourceArn", "resource_arn")):
+        given_text = answer.get(member)
+        if given_text is not None and not CONTROLS.search(given_text):
+            assert stored.get(name) == given_text
 
 
 JSON = st.recursive(
@@ -141,26 +138,28 @@ JSON = st.recursive(
     lambda inside: st.lists(inside, max_size=3) | st.dictionaries(UNICODE, inside, max_size=3),
     max_leaves=6,
 )
-MEMBERS = list(find_model().operation_model(GET).output_shape.members)
+MEMBERS = list(get_model().operation_model(GET).output_shape.members)
 
 
-@settings(max_examples=100)
 @given(st.dictionaries(st.sampled_from([*MEMBERS, "Unheard"]), JSON) | JSON)
 def test_any_json_is_a_record_or_one_line(answer: Any) -> None:
     """Even an answer that breaks AWS's model ends in a sound record or in one line, never in a crash."""
-    provider = make_provider()
-    with played_by(lambda *_: to_body(answer)):
-        try:
-            outs = provider.create({"license_conversion_task_id": TASK_ID, "region": REGION}).outs
-        except LicenseConversionError as error:
-            assert_line_is_sound(str(error))
-            return
+    provider = make_session(lambda *_: to_body(answer)).provider()
+    try:
+        outs = provider.create({"license_conversion_task_id": TASK_ID, "region": REGION}).outs
+    except LicenseConversionError as error:
+        assert_line_is_sound(str(error))
+        return
     assert outs is not None
     assert_record_is_sound(outs)
     assert known(store(outs)) == known(outs)
 
 
 # -- any input ---------------------------------------------------------------------------------------------------------
+
+def ask_nobody(*_: Any) -> tuple[int, bytes]:
+    raise AssertionError("AWS is asked")
+
 
 ODD = JSON | st.sampled_from(["lct-", "lct-é", "lct-1\n", "LCT-1", "lct-" + "a" * 47, "eu-west-1\n", "1e400h", "-1s"])
 RIGHT: dict[str, st.SearchStrategy[Any]] = {
@@ -174,7 +173,7 @@ RIGHT: dict[str, st.SearchStrategy[Any]] = {
 
 
 def is_right(name: str, value: Any) -> bool:
-    """Tell by other means than the product's whether an input can be used."""
+    """Return, by other means than the product's, whether an input can be used."""
     if name == "license_conversion_task_id":
         return (
             isinstance(value, str)
@@ -192,11 +191,10 @@ def is_right(name: str, value: Any) -> bool:
     return isinstance(value, dict) and all(text in ("90s", "1h30m", ".5h") for text in value.values())
 
 
-@settings(max_examples=150)
 @given(st.fixed_dictionaries(RIGHT), st.dictionaries(st.sampled_from(list(RIGHT)), ODD.filter(lambda v: v is not None)))
 def test_any_bad_input_is_a_failure_of_its_property(right: dict[str, Any], odd: dict[str, Any]) -> None:
     """Each input that can't be used is named, in one line that can be shown, and no other is."""
-    result = make_provider().check({}, {**right, **odd})
+    result = make_session(ask_nobody).provider().check({}, {**right, **odd})
 
     failures = {failure.property: failure.reason for failure in result.failures}
     wrong = {name for name, value in odd.items() if not is_right(name, value)}
@@ -232,12 +230,8 @@ class Story(RuleBasedStateMachine):
         self.program: dict[str, Any] = {}
         self.inputs: dict[str, Any] = {}
         self.record: dict[str, Any] | None = None
-        self.provider = make_provider()
-        self._playing = played_by(self.answer)
-        self.said: Said = self._playing.__enter__()
-
-    def teardown(self) -> None:
-        self._playing.__exit__(None, None, None)
+        self.session = make_session(self.answer)
+        self.provider = self.session.provider()
 
     # -- AWS
 
@@ -246,7 +240,7 @@ class Story(RuleBasedStateMachine):
         fault = self.faults.pop(0) if self.faults else ""
         if fault in REFUSALS:
             status, code = REFUSALS[fault]
-            return status, json.dumps({"__type": code, "message": "no"}).encode()
+            return to_refusal(code, "no", status)
         if fault == "dropped":
             raise ConnectionClosedError(endpoint_url="https://license-manager")
         if fault == "no json":
@@ -258,7 +252,7 @@ class Story(RuleBasedStateMachine):
             return to_body({"LicenseConversionTasks": [self.show(region, task_id) for task_id in running]})
         key = region, request["LicenseConversionTaskId"]
         if not self.known[key]:
-            return 400, json.dumps({"__type": "InvalidParameterValueException", "message": "?"}).encode()
+            return to_refusal("InvalidParameterValueException", "?")
         task = self.tasks[key]
         if isinstance(task[1], int) and task[1] > 1:
             task[1] -= 1
@@ -440,9 +434,9 @@ class Story(RuleBasedStateMachine):
             assert not self.program["ignore_failure"]
             assert "FAILED" in self.told[self.identity]
         else:
-            assert isinstance(error, WaitTimeoutError) or not calm, "an error without a reason"
+            assert (isinstance(error, WaitError) and "it did not end within" in str(error)) or not calm, "an error without a reason"
         recorded = (self.record or {}).get("region"), (self.record or {}).get("license_conversion_task_id")
-        assert (error.region, error.task_id) in (self.identity, recorded)
+        assert (error.subject.region, error.subject.task_id) in (self.identity, recorded)
 
     def assert_nothing_lost(self, before: dict[str, Any]) -> None:
         assert self.record is not None
@@ -453,9 +447,9 @@ class Story(RuleBasedStateMachine):
 
     def check_invariants(self, *args: Any, **kwargs: Any) -> None:
         super().check_invariants(*args, **kwargs)
-        for _, text in self.said.lines:
+        for _, text in self.session.lines:
             assert_line_is_sound(text)
-        self.said.lines.clear()
+        self.session.lines.clear()
         if self.record is None:
             return
         assert_record_is_sound(self.record)
@@ -467,5 +461,5 @@ class Story(RuleBasedStateMachine):
         assert self.record.get("status") in self.told[key], "a status that AWS never told"
 
 
-Story.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
+Story.TestCase.settings = settings(stateful_step_count=30)
 TestStory = Story.TestCase

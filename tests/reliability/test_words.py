@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from pulumi.dynamic import Config
-from reliability_world import played_by, to_body
+from support.license_manager import Answer, FakeSession, to_body, to_refusal
 
-from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, SettingsError, UnreadableAnswerError
-from lmconv_resource.provider import LicenseConversionTaskProvider
+from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, SettingsError, TransientError
 
 TASK_ID, REGION, URN = "lct-1", "eu-west-1", "urn:pulumi:dev::p::t::task"
 INPUTS = {"license_conversion_task_id": TASK_ID, "region": REGION, "__urn": URN}
@@ -21,13 +18,11 @@ RECORD = {**INPUTS, "status": "IN_PROGRESS", "is_complete": False, "start_time":
 ENDED = {**RECORD, "status": "SUCCEEDED", "is_complete": True, "end_time": "2027-01-15T08:01:30Z"}
 
 
-def make_provider(**config: str) -> LicenseConversionTaskProvider:
-    provider = LicenseConversionTaskProvider()
-    provider._config = Config({"aws:maxRetries": "0", **config}, "project")
-    return provider
+def make_session(answer: Answer, **config: str) -> FakeSession:
+    return FakeSession(answer, {"aws:maxRetries": "0", **config})
 
 
-REFUSAL = 400, json.dumps({"__type": "InvalidParameterValueException", "message": "Unknown."}).encode()
+REFUSAL = to_refusal("InvalidParameterValueException", "Unknown.")
 
 SCENES: list[Any] = [
     ("create", {}, FAILED, [("WARNING", "lct-1 FAILED: SSM inventory is missing.")]),
@@ -98,18 +93,18 @@ SCENES: list[Any] = [
 @pytest.mark.parametrize(("operation", "record", "answer", "lines"), SCENES)
 def test_what_is_said(operation: str, record: dict[str, Any], answer: Any, lines: list[tuple[str, str]]) -> None:
     """Each line is said once, as it is written here, under its own resource."""
-    provider = make_provider()
-    with played_by(lambda *_: answer if isinstance(answer, tuple) else to_body(answer)) as said:
-        if operation == "create":
-            provider.create(dict(INPUTS))
-        elif operation == "read":
-            provider.read(TASK_ID, record if record.get("region") else {**record, "region": REGION})
-        elif operation == "diff":
-            provider.diff(TASK_ID, record, dict(INPUTS))
-        else:
-            assert (provider.update(TASK_ID, record, dict(INPUTS)).outs or {})["license_conversion_task_id"] == TASK_ID
-    assert said.lines == lines
-    assert said.urns == ({URN} if lines else set())
+    session = make_session(lambda *_: answer if isinstance(answer, tuple) else to_body(answer))
+    provider = session.provider()
+    if operation == "create":
+        provider.create(dict(INPUTS))
+    elif operation == "read":
+        provider.read(TASK_ID, record if record.get("region") else {**record, "region": REGION})
+    elif operation == "diff":
+        provider.diff(TASK_ID, record, dict(INPUTS))
+    else:
+        assert (provider.update(TASK_ID, record, dict(INPUTS)).outs or {})["license_conversion_task_id"] == TASK_ID
+    assert session.lines == lines
+    assert session.urns == ({URN} if lines else set())
 
 
 @pytest.mark.parametrize(
@@ -118,37 +113,40 @@ def test_what_is_said(operation: str, record: dict[str, Any], answer: Any, lines
 )
 def test_only_a_failed_task_that_counts_is_an_error(answer: dict[str, Any], ignore: bool, fails: bool) -> None:
     """Under the wait option, FAILED without `ignore_failure` is the one end that is an error; it says AWS's message."""
-    provider = make_provider()
+    provider = make_session(lambda *_: to_body(answer)).provider()
     inputs = {**INPUTS, "wait_for_completion": True, "ignore_failure": ignore}
-    with played_by(lambda *_: to_body(answer)):
-        if not fails:
-            assert (provider.create(inputs).outs or {})["status"] == answer["Status"]
-            return
-        with pytest.raises(ConversionFailedError) as caught:
-            provider.create(inputs)
-    assert caught.value.waited_seconds < 5
+    if not fails:
+        assert (provider.create(inputs).outs or {})["status"] == answer["Status"]
+        return
+    with pytest.raises(ConversionFailedError) as caught:
+        provider.create(inputs)
+    assert caught.value.task is not None
+    assert caught.value.task.status == "FAILED"
     assert str(caught.value) == (
         "Waiting for license conversion task lct-1 in eu-west-1: it FAILED: SSM inventory is missing. Mend the cause "
         "and start a new conversion, or set ignore_failure=True to record this one as it is."
     )
 
 
-def test_no_region_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def ask_nobody(*_: Any) -> tuple[int, bytes]:
+    raise AssertionError("AWS is asked")
+
+
+def test_no_region_is_one_line() -> None:
     """A record without a region, in a stack without one, says what to set."""
-    monkeypatch.setattr("lmconv_resource.aws.settings._find_shared_config_region", lambda _: None)
     with pytest.raises(SettingsError) as caught:
-        make_provider().create({"license_conversion_task_id": TASK_ID})
+        make_session(ask_nobody).provider().create({"license_conversion_task_id": TASK_ID})
     assert str(caught.value) == (
         "Connecting to AWS License Manager for license conversion task lct-1: no region is set. Run `pulumi config "
         "set aws:region REGION`."
     )
-    assert caught.value.task_id == TASK_ID
+    assert caught.value.subject.task_id == TASK_ID
 
 
 def test_a_malformed_id_to_read_is_one_line() -> None:
     """`get` comes without a check: what is wrong with its id is said all the same."""
     with pytest.raises(SettingsError) as caught:
-        make_provider(**{"aws:region": REGION}).read("i-1", {})
+        make_session(ask_nobody, **{"aws:region": REGION}).provider().read("i-1", {})
     assert str(caught.value) == (
         "Connecting to AWS License Manager for license conversion task i-1: license_conversion_task_id 'i-1' is not "
         "the id of a license conversion task: give lct- followed by letters and digits, at most 50 characters in all. "
@@ -169,12 +167,12 @@ def test_a_malformed_id_to_read_is_one_line() -> None:
 )
 def test_an_answer_that_is_none_names_its_task(answer: dict[str, Any], why: str) -> None:
     """What is no task, or breaks the model, is one line that names the task and the region."""
-    with played_by(lambda *_: to_body(answer)), pytest.raises(LicenseConversionError) as caught:
-        make_provider().create(dict(INPUTS))
+    with pytest.raises(LicenseConversionError) as caught:
+        make_session(lambda *_: to_body(answer)).provider().create(dict(INPUTS))
     assert str(caught.value).startswith("Looking up license conversion task lct-1 in eu-west-1: ")
     assert why in str(caught.value)
-    assert (caught.value.task_id, caught.value.region) == (TASK_ID, REGION)
-    if isinstance(caught.value, UnreadableAnswerError):
+    assert (caught.value.subject.task_id, caught.value.subject.region) == (TASK_ID, REGION)
+    if isinstance(caught.value, TransientError):
         assert str(caught.value).endswith(
             ". Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again."
         )
