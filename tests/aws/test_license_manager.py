@@ -15,11 +15,11 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 from support.aws import ACCOUNT, CREATE, GET, LIST, REGION, TimelessAws, refuse, to_settings
+from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
 from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings

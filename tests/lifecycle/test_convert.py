@@ -7,7 +7,6 @@ from typing import Any
 
 import boto3
 import pytest
-from support.wire import Wire
 from moto import mock_aws
 from support.lifecycle import (
     ARN,
@@ -21,6 +20,7 @@ from support.lifecycle import (
     RecordingEngine,
     make_session,
 )
+from support.wire import Wire
 
 from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.wire import ACCESS_KEY
-from stacks import LocalStack, Outcome, RealStack, Stack, has_pulumi
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from support.certificates import make_context, write_certificate
+from support.stacks import LocalStack, Outcome, RealStack, Stack, has_pulumi
+from support.wire import ACCESS_KEY
 
 REGION = "eu-west-1"
 HOME, STACK, OTHER, THIRD, INSTANCE = (digit * 12 for digit in "12349")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from support.wire import add_running
 from support.stacks import RealStack, has_pulumi, write_program
+from support.wire import add_running
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend
 

@@ -157,7 +157,6 @@ def test_a_malformed_id_to_read_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        ({"Status": 5, "LicenseConversionTaskId": TASK_ID}, "AWS gave the status '5', which is none of"),
         ({"SourceLicenseContext": "x", **RUNNING}, "the answer can't be read (AttributeError: "),
         ({"StatusMessage": 5, **RUNNING}, "a member of the answer has not the type that AWS documents"),
         ({"StatusMessage": "x"}, "what came back is no license conversion task"),
