@@ -162,8 +162,8 @@ FAULTS = (
         "`ExpiredTokenException`",
         _NEVER,
         _refuse("ExpiredTokenException"),
-        line="the credentials have expired (ExpiredTokenException: The reason). Sign in again (`aws sso login`, or "
-        "whatever gave you the credentials).",
+        line="the credentials have expired (ExpiredTokenException: The reason). Set AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew.",
     ),
     _row("`ServerInternalException`, once", _ONCE, _refuse("ServerInternalException"), calls=1, passes=True),
     _row(
