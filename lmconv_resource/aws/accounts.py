@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, Subje
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.calls import ClientSource
+
+
+log = logging.getLogger(__name__)
 
 
 class CheckedClients:
@@ -75,4 +79,5 @@ class CheckedClients:
                 except Exception as cause:
                     self._failure = from_botocore(cause, Subject(CONNECT_ACTION, region=self._settings.region))
                     raise self._failure from cause
+                log.debug("the credentials belong to account %s", self._account)
             return self._account
