@@ -4,18 +4,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.installed
-SOURCES := lmconv_resource tests examples/demo $(patsubst %/__main__.py,%,$(wildcard benchmarks/__main__.py))
+SOURCES := lmconv_resource tests tools examples/demo $(patsubst %/__main__.py,%,$(wildcard benchmarks/__main__.py))
 # Each is a program of its own, named __main__, so mypy takes them one by one.
 PROGRAMS := __main__.py $(wildcard examples/*/__main__.py)
 # --no-compile: pulumi-aws alone has 3000 modules, of which a few are ever imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # One more than there are cores, because many tests wait for a process or a clock.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 # With COVERAGE=1 the tests are measured too, and fail below the bound in pyproject.toml; it takes half as long again.
-PYTEST := -m pytest -n $(WORKERS) --dist worksteal $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+MEASURE := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 OLDEST := .venv-oldest
 
-.PHONY: help demo test test-oldest bench clean
+.PHONY: help demo check test test-all test-oldest bench recording docs release clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -25,12 +26,17 @@ help: ## Show this list
 demo: $(STAMPS)/demo ## Follow a conversion with Pulumi to its end, on a License Manager that runs here
 	@$(BIN)/python examples/demo/demo.py
 
-test: $(STAMPS)/dev ## Check format, lint and types, and run the tests
+check: $(STAMPS)/dev ## Check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(SOURCES)
 	@for program in $(PROGRAMS); do echo "$(BIN)/mypy $$program"; $(BIN)/mypy $$program || exit 1; done
-	$(BIN)/python $(PYTEST)
+
+test: check ## The same, and run the tests, all but the long proofs
+	$(BIN)/python $(PYTEST) -m "not proof"
+
+test-all: check ## The same, and run all tests; COVERAGE=1 measures what they run
+	$(BIN)/python $(PYTEST) $(MEASURE)
 
 test-oldest: ## Run the tests with the oldest versions that are allowed
 	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
@@ -41,8 +47,18 @@ test-oldest: ## Run the tests with the oldest versions that are allowed
 bench: $(STAMPS)/dev ## Measure what it costs
 	$(BIN)/python -m benchmarks
 
+recording: $(STAMPS)/docs ## Record `pulumi up` following a conversion, into docs/recording.svg
+	@command -v pulumi >/dev/null || { echo "make recording needs the pulumi command on PATH." >&2; exit 1; }
+	$(BIN)/python tools/recording.py
+
+docs: $(STAMPS)/docs ## Make the documentation's site, in site/
+	$(BIN)/mkdocs build --strict
+
+release: $(STAMPS)/release ## Build what could be uploaded, in dist/, and try it
+	$(BIN)/python tools/release.py
+
 clean: ## Remove all that was made here, the virtual environment too
-	rm -rf $(VENV) $(OLDEST) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* .pulumi-local
+	rm -rf $(VENV) $(OLDEST) site dist .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* .pulumi-local
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/demo: $(STAMPS)/venv
@@ -55,6 +71,16 @@ $(STAMPS)/dev: $(STAMPS)/venv
 	@echo "Installing the project and its tools into $(VENV)"
 	@$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(STAMPS)/demo
+
+$(STAMPS)/docs: $(STAMPS)/venv
+	@echo "Installing the project and what makes its documentation into $(VENV)"
+	@$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
+
+$(STAMPS)/release: $(STAMPS)/venv
+	@echo "Installing what builds a release into $(VENV)"
+	@$(PIP_INSTALL) --editable '.[release]'
+	@touch $@
 
 # A virtual environment that `pulumi install` has made is taken as it is, if its Python works.
 $(STAMPS)/venv: pyproject.toml

@@ -34,7 +34,7 @@ class Session:
         policy: the rhythm of polls and the pace of calls.
         start_policy: how patient a start is.
         open_session: returns what the clients of some settings come from; by default `aws.credentials.open_session`.
-        follow_environment: whether a change of the environment that botocore reads is seen by the next operation.
+        follows_environment: whether a change of the environment that botocore reads is seen by the next operation.
         report_seconds: how often a wait is shown again while nothing changes; None for the policy's.
     """
 
@@ -46,7 +46,7 @@ class Session:
         policy: PollingPolicy | None = None,
         start_policy: StartPolicy | None = None,
         open_session: OpenSession | None = None,
-        follow_environment: bool = False,
+        follows_environment: bool = False,
         report_seconds: float | None = None,
     ) -> None:
         self.get_config = get_config
@@ -56,7 +56,7 @@ class Session:
         self.start_policy = start_policy or StartPolicy()
         self._policy = policy
         self._open_session = open_session
-        self._follow_environment = follow_environment
+        self._follows_environment = follows_environment
         self.report_seconds = report_seconds
         self._connections: Connections | None = None
         self._regions: Regions | None = None
@@ -147,7 +147,7 @@ class Session:
 
     def connect(self, way: Way) -> Connection:
         """Return the one connection for the stack's settings and this way."""
-        environment = environment_key() if self._follow_environment else ""
+        environment = environment_key() if self._follows_environment else ""
         return self._all_connections().get(self.to_settings(way), environment)
 
     def _all_connections(self) -> Connections:

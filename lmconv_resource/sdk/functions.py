@@ -94,7 +94,7 @@ def get_license_conversion_tasks(
     Args:
         resource_arns: only tasks of these resources. AWS takes one a call, so each costs a call.
         statuses: only tasks with one of these: `IN_PROGRESS`, `SUCCEEDED`, `FAILED`.
-        region: the AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
+        region: the AWS region to ask. Default: the ARNs', `aws:region` of the stack, AWS_REGION, the shared AWS config.
         profile: the profile of the shared AWS config to ask as, instead of the stack's.
         assume_role: a role to assume, an AssumeRoleArgs or a dict, or a list that is a chain of roles.
         opts: Pulumi's options. From `parent` come the region, profile and role that are not given here.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from botocore import exceptions as botocore_errors
-from conftest import Wire
+from support.wire import Wire
 from support.aws import GET, LIST, Pauses, TimelessAws, refuse, shared_client, to_settings
 from support.clients import MadeClients
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from conftest import Wire
+from support.wire import Wire
 from moto import mock_aws
 from support.aws import ACCOUNT, REGION, TimelessAws
 

@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from conftest import ACCESS_KEY, SECRET_KEY, Wire
+from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws

@@ -62,7 +62,7 @@ class LookUps:
     """What the look-ups of a program share: a session, and threads that keep them off the program's event loop."""
 
     def __init__(self) -> None:
-        self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follow_environment=True)
+        self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follows_environment=True)
         self.threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lmconv-look-up")
 
 
