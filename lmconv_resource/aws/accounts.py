@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ from lmconv_resource.errors import CONNECT_ACTION, ExpiredCredentialsError, Lice
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.calls import ClientSource
+
+
+log = logging.getLogger(__name__)
 
 
 class CheckedClients:
@@ -78,4 +82,5 @@ class CheckedClients:
                         error.remedy = self.sign_in_hint() or error.remedy
                     self._failure = error
                     raise error from cause
+                log.debug("the credentials belong to account %s", self._account)
             return self._account

@@ -110,7 +110,7 @@ def in_a_wait(scene: Scene) -> tuple[Callable[[], Any], Callable[[], bool]]:
     return scene.wait, scene.has_asked(1)
 
 
-SIGINT_HANDLERS = {"ignored": "signal.SIG_IGN", "handled": "lambda *_: None"}
+SIGNAL_HANDLERS = {"ignored": "signal.SIG_IGN", "handled": "lambda *_: None"}
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def ec2() -> Iterator[socket.socket]:
             [(in_the_pauses_after_a_start, ""), (in_the_call_to_ec2_after_the_end, ""), (while_idle, "")], id="quick"
         ),
         pytest.param(
-            [(as_an_operation_ends, ""), *((in_a_wait, how) for how in ("", *SIGINT_HANDLERS))],
+            [(as_an_operation_ends, ""), *((in_a_wait, how) for how in ("", *SIGNAL_HANDLERS))],
             id="others",
             marks=pytest.mark.proof,
         ),
@@ -149,7 +149,10 @@ def test_a_plugin_ends_within_5_s_of_its_engine(
             folder.mkdir()
             environment = {}
             if sigint:  # as a job that was started with nohup and &, and as a provider that has a handler of its own
-                text = f"import signal\nsignal.signal(signal.SIGINT, {SIGINT_HANDLERS[sigint]})\n"
+                handler = SIGNAL_HANDLERS[sigint]
+                text = (
+                    f"import signal\nfor name in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(name, {handler})\n"
+                )
                 (folder / "sitecustomize.py").write_text(text)
                 environment["PYTHONPATH"] = str(folder)
             engine = stack.enter_context(serve_engine())
