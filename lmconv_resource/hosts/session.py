@@ -32,6 +32,7 @@ class Session:
         policy: the rhythm of polls and the pace of calls.
         start_policy: how patient a start is.
         make_client: makes boto3's clients; by default `aws.credentials.make_client`.
+        setting_prefix: the namespace of the settings that say how to reach AWS.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Session:
         policy: PollingPolicy | None = None,
         start_policy: StartPolicy | None = None,
         make_client: Callable[[str, Settings], Any] | None = None,
+        setting_prefix: str = "aws:",
     ) -> None:
         self.get_config = get_config
         self.engine = engine
@@ -50,6 +52,7 @@ class Session:
         self.start_policy = start_policy or StartPolicy()
         self._policy = policy
         self._make_client = make_client
+        self._setting_prefix = setting_prefix
         self._connections: Connections | None = None
         self._connecting = threading.Lock()
 
@@ -91,11 +94,12 @@ class Session:
 
     def resolve_region(self, region: str | None) -> str | None:
         """Return the region to use where a resource names this one, or none."""
-        return find_region(self.get_config, region)
+        return find_region(self.get_config, region, prefix=self._setting_prefix)
 
     def connect(self, region: str) -> Connection:
         """Return the one connection for the stack's settings in this region."""
-        return self._all_connections().get(Settings.from_config(self.get_config, region))
+        settings = Settings.from_config(self.get_config, region, prefix=self._setting_prefix)
+        return self._all_connections().get(settings)
 
     def _all_connections(self) -> Connections:
         # The one place that keeps boto3 out of a process that does not call AWS.
