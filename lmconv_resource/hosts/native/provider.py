@@ -165,6 +165,9 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn, request.timeout or None) as op:
             state, inputs = controller.parse_state(olds.values), controller.parse_inputs(news.values)
             updated = controller.update(op, request.id, state, inputs)
+        # It may have replaced one whose record is still there, because its create failed halfway: that one is replaced,
+        # and not given up.
+        self.session.starts.add_urn(request.urn)
         outputs = self._to_outputs(resource, updated, news)
         self._raise_error(updated, request.id, outputs, request.news)
         return provider_pb2.UpdateResponse(properties=outputs)

@@ -77,17 +77,20 @@ def plain_errors(method: Method) -> Method:
 
 def to_diff_response(diff: Diff, old_inputs: Properties, news: Properties) -> provider_pb2.DiffResponse:
     """Return a diff with each property that it names: an input that is added, removed or another, or an output."""
+    replaces, changed = diff.replaces, diff.changed
+    if "wait_for_completion" in changed and news.get("wait_for_completion") == old_inputs.get("wait_for_completion"):
+        changed = ("status",)  # asked for all along: what is missing is the end
     response = provider_pb2.DiffResponse(
         changes=provider_pb2.DiffResponse.DIFF_SOME if diff.has_changes else provider_pb2.DiffResponse.DIFF_NONE,
-        replaces=[to_camel(name) for name in diff.replaces],
-        diffs=[to_camel(name) for name in (*diff.replaces, *diff.changed)],
+        replaces=[to_camel(name) for name in replaces],
+        diffs=[to_camel(name) for name in (*replaces, *changed)],
         hasDetailedDiff=True,
     )
-    for name in (*diff.replaces, *diff.changed):
+    for name in (*replaces, *changed):
         old, new = old_inputs.get(name), news.get(name)
         is_input = old != new
         kind = "ADD" if is_input and old is None else "DELETE" if is_input and new is None else "UPDATE"
-        kind = f"{kind}_REPLACE" if name in diff.replaces else kind
+        kind = f"{kind}_REPLACE" if name in replaces else kind
         detail = provider_pb2.PropertyDiff(kind=provider_pb2.PropertyDiff.Kind.Value(kind), inputDiff=is_input)
         response.detailedDiff[to_camel(name)].CopyFrom(detail)
     return response

@@ -28,8 +28,8 @@ AWS's call to start a conversion has no client token. What keeps one from being 
 | there is none | start |
 
 A conversion that was started is in the state, whatever ends the wait for it; the next update goes on with it, or \
-starts a new one in place of a FAILED one. Destroying one undoes nothing: AWS has no such call. Declare one with the contexts \
-exchanged to convert back. How long to wait is a matter of `customTimeouts`; by default 12 hours."""
+starts a new one in place of a FAILED one. Destroying one undoes nothing: AWS has no such call. Declare one with the \
+contexts exchanged to convert back. How long to wait is a matter of `customTimeouts`; by default 12 hours."""
 
 _TASK_EXAMPLE = """\
 ```yaml

@@ -49,11 +49,15 @@ def end_process() -> None:
     os._exit(1)
 
 
-def start(address: str | None) -> tuple[grpc.Server, int]:
-    """Return a server that is started, and its port."""
+def make_provider(address: str | None) -> NativeProvider:
+    """Return the service for the engine at this address."""
     wording = Wording()
     session = make_session(address, wording)
-    provider = NativeProvider(session, wording, lambda given: make_session(given, wording, outlives_engine=True))
+    return NativeProvider(session, wording, lambda given: make_session(given, wording, outlives_engine=True))
+
+
+def serve(provider: NativeProvider) -> tuple[grpc.Server, int]:
+    """Return a server that is started, and its port."""
     server = grpc.server(
         ThreadPoolExecutor(_MOST_CALLS, thread_name_prefix="lmconv-call"),
         options=[
@@ -75,6 +79,6 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    server, port = start(addresses[0] if addresses else None)
+    server, port = serve(make_provider(addresses[0] if addresses else None))
     print(port, flush=True)  # noqa: T201 -- how a plugin tells the engine where it is
     server.wait_for_termination()
