@@ -195,6 +195,7 @@ def test_an_engine_that_is_killed_leaves_no_plugin(tmp_path: Path, aws: LicenseM
     finally:
         running.kill()
     time.sleep(5)
+    running.communicate(timeout=5)
     assert _plugins(tmp_path) == []
 
 
