@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -167,6 +169,45 @@ def test_two_providers_each_with_its_own_settings(tmp_path: Path, aws: LicenseMa
     assert "license conversion task lct-staging in eu-west-1" in more
     shown = written + more + stack.run("stack", "export") + "".join(p.read_text() for p in tmp_path.rglob("*.json"))
     assert "hunter-" not in shown
+
+
+DYNAMIC = """
+from lmconv_resource import LicenseConversion, LicenseContextArgs
+
+LicenseConversion(
+    "c",
+    resource_arn="arn:aws:ec2:eu-west-1:123456789012:instance/i-00000000000000000",
+    source_license_context=LicenseContextArgs(usage_operation="RunInstances:0800"),
+    destination_license_context=LicenseContextArgs(usage_operation="RunInstances:0002"),
+    wait_for_completion=False,
+)
+"""
+
+
+@pytest.mark.skipif(shutil.which("pulumi-language-python") is None, reason="pulumi-language-python is not on PATH")
+@pytest.mark.parametrize("ended", [True, False])
+def test_moving_from_the_dynamic_resource(tmp_path: Path, aws: LicenseManagerBackend, *, ended: bool) -> None:
+    """The new resource adopts the old one's task, ended or in progress; nothing is started again."""
+    aws.conversion_seconds = 3600
+    stack = Program(tmp_path, program(), PULUMI_PYTHON_CMD=sys.executable)
+    stack.config(region="eu-west-1")
+    stack.run("config", "set", "aws:region", "eu-west-1")
+    (stack.folder / "Pulumi.yaml").write_text("name: converted\nruntime: python\n")
+    (stack.folder / "__main__.py").write_text(DYNAMIC)
+    assert stack.up()[0] == {"create": 2}
+    (task_id,) = aws.tasks
+    if ended:
+        aws.finish_task(task_id)
+
+    resource = conversion()
+    resource["properties"]["waitForCompletion"] = False
+    stack.write(program(c=resource))
+    changes, written = stack.up()
+    assert changes == {"create": 1, "delete": 1, "same": 1}, written
+    assert "is adopted; no conversion is started" in written
+    assert stack.resources()["c"]["id"] == task_id
+    assert stack.up()[0] == {"same": 2}
+    assert aws.calls[STARTS] == 1
 
 
 def test_plain_errors_are_one_line(tmp_path: Path, aws: LicenseManagerBackend) -> None:
