@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from botocore import exceptions as botocore_errors
-from conftest import ACCESS_KEY, SECRET_KEY, Wire, add_running
+from support.wire import ACCESS_KEY, SECRET_KEY, Wire, add_running
 from support.aws import REGION, TimelessAws, refuse, to_settings
 from support.clients import MadeClients
 

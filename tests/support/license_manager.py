@@ -179,7 +179,9 @@ class FakeSession(Session):
         return provider
 
     @contextmanager
-    def operation(self, urn: str | None, timeout_seconds: float | None = None) -> Iterator[Operation]:
+    def operation(
+        self, urn: str | None, timeout_seconds: float | None = None, *, waits: bool = False
+    ) -> Iterator[Operation]:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         with NoPauses(self.cancellation, deadline) as cancellation:
             yield Operation(self, urn, cancellation, timeout_seconds)

@@ -18,7 +18,7 @@ from lmconv_resource.hosts.native.provider import NativeProvider
 from lmconv_resource.hosts.native.server import serve
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.start import StartPolicy
+from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.polling.policy import PollingPolicy
 
 TASK, CONVERSION = "lmconv:index:LicenseConversionTask", "lmconv:index:LicenseConversion"

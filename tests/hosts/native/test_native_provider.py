@@ -25,7 +25,7 @@ from support.native_host import (
 )
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, SlowAnswer
-from lmconv_resource.lifecycle.start import Starts
+from lmconv_resource.lifecycle.starts import Starts
 
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 CONVERT = {
