@@ -352,7 +352,7 @@ def test_create_with_another_conversion_in_progress(host: Host, aws: LicenseMana
     aws.add_task(task_id="lct-1", resource_arn=ARN, source="a", destination="b", status="IN_PROGRESS")
     outcome = host.create(CONVERSION, CONVERT)
     assert outcome.id is None
-    assert "license conversion task lct-1 is in progress and converts it otherwise" in (outcome.error or "")
+    assert "license conversion task lct-1 is already converting it with other license contexts" in (outcome.error or "")
 
 
 # -- read, update, delete ----------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def test_a_conversion_that_failed_is_recorded_and_replaced(native: Plugin, aws: 
     aws.conversion_seconds, aws.conversion_status, aws.conversion_message = 0.0, "FAILED", "not managed"
     error, recorded = fail_create(native, CONVERT)
     assert recorded.properties["status"] == "FAILED"
-    assert "it FAILED: not managed. Mend the cause" in to_text(error)
+    assert "it FAILED: not managed. Fix the cause" in to_text(error)
 
     diff = native.diff(CONVERSION, recorded.id, recorded.properties, CONVERT)
     assert list(diff.replaces) == ["status"]
@@ -144,7 +144,7 @@ def test_cancel_before_the_start_starts_nothing(native: Plugin, aws: LicenseMana
     native.session.cancellation.set("the update was cancelled")
     error, recorded = fail_create(native, CONVERT)
     assert recorded is None
-    assert "it was told to stop" in to_text(error)
+    assert "it was cancelled before a conversion was started" in to_text(error)
     assert starts(aws) == 0
 
 
