@@ -53,7 +53,10 @@ BYOL, WINDOWS, WEB = "RunInstances:0800", "RunInstances:0002", "RunInstances:020
 REQUEST = ConversionRequest(ARN, LicenseContext(BYOL), LicenseContext(WINDOWS))
 TO_WEB = ConversionRequest(ARN, LicenseContext(BYOL), LicenseContext(WEB))
 STARTING = f"Starting the license conversion of {ARN} in {REGION}: "
-TOLD_TO_STOP = f"{STARTING}it was cancelled before a conversion was started. The next `pulumi up` looks for what was started, and goes on from there."
+TOLD_TO_STOP = (
+    f"{STARTING}it was cancelled before a conversion was started. The next `pulumi up` looks for what was started, and "
+    "goes on from there."
+)
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 MAX_RETRIES = 2
 LISTS = StartPolicy().settling_lists
