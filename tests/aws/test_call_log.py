@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from botocore import exceptions as botocore_errors
-from support.wire import ACCESS_KEY, SECRET_KEY, Wire, add_running
 from support.aws import REGION, TimelessAws, refuse, to_settings
 from support.clients import MadeClients
+from support.wire import ACCESS_KEY, SECRET_KEY, Wire, add_running
 
 from lmconv_resource.aws.accounts import CheckedClients
 from lmconv_resource.aws.credentials import make_client, open_session

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.wire import add_running
 from support.stacks import write_program
+from support.wire import add_running
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 from lmconv_resource.testing import UNKNOWN, LocalEngine, OperationResult, UpdateFailedError
