@@ -146,7 +146,9 @@ class FakeSession(Session):
         policy: the rhythm of polls and the pace of calls.
     """
 
-    def __init__(self, answer: Answer, config: Mapping[str, str] | None = None, policy: PollingPolicy = NO_PACE) -> None:
+    def __init__(
+        self, answer: Answer, config: Mapping[str, str] | None = None, policy: PollingPolicy = NO_PACE
+    ) -> None:
         super().__init__(
             dict(config or {}).get,
             policy=policy,
