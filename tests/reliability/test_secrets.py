@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from moto.sts.models import sts_backends
 from pulumi import automation
-from reliability.bench import LocalBench
 from support.license_manager import CONTROLS, texts
 from support.stacks import ON_BOTH_ENGINES, LocalStack, Outcome, RealStack
 
@@ -34,6 +33,7 @@ from lmconv_resource.emulator import (
 from lmconv_resource.emulator.effects import Effect
 from lmconv_resource.errors import EndpointUnreachableError
 from lmconv_resource.hosts.session import Session
+from reliability.bench import LocalBench
 
 ACCOUNT = "123456789012"
 ACCESS_KEY = "AKIAKEEPTHISQUIET000"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from pulumi import automation
-from reliability.write_states import PROGRAM, REGION, STATES, TASKS, put_tasks, to_local
 from support.stacks import LocalStack, RealStack, needs_pulumi
 
 from lmconv_resource.emulator import LicenseManagerBackend, serve
+from reliability.write_states import PROGRAM, REGION, STATES, TASKS, put_tasks, to_local
 
 WRITTEN = sorted(STATES.glob("*.json"))
 HARMLESS = {"same", "read"}

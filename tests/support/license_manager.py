@@ -155,7 +155,7 @@ class FakeSession(Session):
             start_policy=StartPolicy(settling_seconds=0, new_task_seconds=0, backoff_seconds=lambda _: 0),
             make_client=self._make_client,
         )
-        self.answer = answer
+        self._answer = answer
         self.lines: list[tuple[Severity, str]] = []
         """What stays in the diagnostics."""
         self.urns: set[str | None] = set()
@@ -163,8 +163,7 @@ class FakeSession(Session):
         self._clock = Clock()
 
     def _make_client(self, _service: str, settings: Settings) -> FakeClient:
-        # As it is asked: a test may set another answer.
-        return FakeClient(settings.region, lambda *call: self.answer(*call))
+        return FakeClient(settings.region, self._answer)
 
     def provider(self) -> LicenseConversionTaskProvider:
         """Return the provider of tasks in this session."""
