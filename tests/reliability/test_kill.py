@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from support.aws import add_running
 from support.stacks import ON_BOTH_ENGINES, RealStack, write_program
+from support.tasks import add_running
 from support.waiting import wait_until
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend

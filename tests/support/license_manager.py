@@ -105,7 +105,7 @@ class HandPoller(Poller):
     """A poller with all its rules, by a clock that goes from poll to poll."""
 
     def __init__(self, connection: Connection, cancellation: Cancellation, clock: Clock) -> None:
-        service = connection.license_manager(cancellation).unpaced()
+        service = connection.license_manager(cancellation)
         asks = (lambda task_id: service.get_task(task_id, retry=False)), service.pages_in_progress
         super().__init__(*asks)
         rng = random.Random(3)  # noqa: S311 -- the same in each run
