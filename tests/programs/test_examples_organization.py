@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ACCESS_KEY
+from support.wire import ACCESS_KEY
 from pulumi import automation
 from stacks import has_pulumi
 from support.aws_accounts import AwsAccounts, serve_accounts
