@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.wire import ACCESS_KEY
 from pulumi import automation
-from stacks import has_pulumi
 from support.aws_accounts import AwsAccounts, serve_accounts
+from support.stacks import has_pulumi
+from support.wire import ACCESS_KEY
 
 from lmconv_resource.testing import LocalEngine, UpdateFailedError
 

@@ -33,6 +33,7 @@ from lmconv_resource.emulator import (
 from lmconv_resource.emulator.effects import Effect
 from lmconv_resource.errors import EndpointUnreachableError
 from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.operation import Way
 from reliability.bench import LocalBench
 
 ACCOUNT = "123456789012"
@@ -317,7 +318,7 @@ def test_an_endpoint_that_nobody_vouches_for_gets_nothing(config: dict[str, str]
             session.operation(None) as op,
             pytest.raises(EndpointUnreachableError, match="certificate verify failed"),
         ):
-            op.connect("eu-west-1").license_manager.get_task("lct-1")
+            op.connect(Way("eu-west-1")).license_manager.get_task("lct-1")
         assert not [each for each in received if each]
 
 
