@@ -74,6 +74,11 @@ def to_failure_reason(status_message: str | None) -> str:
     return to_one_line(status_message or "AWS gives no status message")
 
 
+def to_address(url: str) -> str:
+    """Return host and port of a URL, which hold no secret, whatever stands around them."""
+    return re.split("[/?#]", url.rpartition("@")[2] if "@" in url else url.rpartition("://")[2])[0]
+
+
 def without_credentials(text: str) -> str:
     """Return the text without a name and a password in a URL, which botocore's texts repeat."""
     return _USER_IN_URL.sub("//", text)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.error_mapping import from_botocore
 from lmconv_resource.aws.settings import Settings, check_account
-from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, Subject
+from lmconv_resource.errors import CONNECT_ACTION, ExpiredCredentialsError, LicenseConversionError, Subject
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.calls import ClientSource
+
+
+log = logging.getLogger(__name__)
 
 
 class CheckedClients:
@@ -73,6 +77,10 @@ class CheckedClients:
                 try:
                     self._account = str(client.get_caller_identity()["Account"])
                 except Exception as cause:
-                    self._failure = from_botocore(cause, Subject(CONNECT_ACTION, region=self._settings.region))
-                    raise self._failure from cause
+                    error = from_botocore(cause, Subject(CONNECT_ACTION, region=self._settings.region))
+                    if isinstance(error, ExpiredCredentialsError):
+                        error.remedy = self.sign_in_hint() or error.remedy
+                    self._failure = error
+                    raise error from cause
+                log.debug("the credentials belong to account %s", self._account)
             return self._account

@@ -24,6 +24,7 @@ from botocore.credentials import (
 from botocore.session import Session
 from botocore.utils import FileWebIdentityTokenLoader
 
+from lmconv_resource.aws.call_log import log_calls
 from lmconv_resource.aws.roles import AssumedRole, WebIdentity
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, SettingsError, Subject
@@ -73,6 +74,7 @@ class SettingsSession(Session):
             direct, config = Config(proxies={}), kwargs.get("config")
             kwargs["config"] = direct if config is None else config.merge(direct)
             client = super().create_client(service_name, *args, **kwargs)
+        log_calls(client)
         return client
 
     @cached_property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import tenacity
 
+from lmconv_resource.aws.call_log import attempt
 from lmconv_resource.aws.error_mapping import from_botocore
 from lmconv_resource.errors import (
     ClockSkewError,
@@ -127,9 +128,14 @@ class Calls:
             stop=lambda state: state.attempt_number > self.settings.max_retries or self.cancellation.is_set,
             wait=lambda state: backoff_seconds(state.attempt_number),
             sleep=self._sleep,
+            before=lambda state: attempt.set(state.attempt_number) and None,
             reraise=True,
         )
-        return retrying(call)
+        before = attempt.set(1)
+        try:
+            return retrying(call)
+        finally:
+            attempt.reset(before)
 
     def _sleep(self, seconds: float) -> None:
         self.cancellation.wait(seconds)

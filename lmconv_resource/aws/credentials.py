@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from lmconv_resource.aws.botocore_session import SettingsSession
+from lmconv_resource.aws.call_log import log_connection
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.text import without_credentials, without_endpoint_credentials
@@ -77,7 +78,9 @@ class AwsSession:
 
     def _make_client(self, service: str) -> Any:
         try:
-            return self.find_core().create_client(service)
+            core = self.find_core()
+            client = core.create_client(service)
+            log_connection(service, client, core, core.source, self.settings.assumed_roles)
         except LicenseConversionError:
             raise
         except BotoCoreError as cause:
@@ -86,6 +89,7 @@ class AwsSession:
         except ValueError as cause:
             # It repeats the endpoint, and a name and a password in it.
             raise _wrong_settings(without_endpoint_credentials(str(cause)), self.settings) from None
+        return client
 
 
 def open_session(settings: Settings) -> AwsSession:

@@ -118,6 +118,7 @@ _SIGN_IN = "Sign in again (`aws sso login`, or whatever gave you the credentials
 
 _SIGN_IN_ERRORS = (
     botocore_errors.SSOError,
+    botocore_errors.LoginError,
     botocore_errors.TokenRetrievalError,
     botocore_errors.RefreshWithMFAUnsupportedError,
 )

@@ -55,7 +55,7 @@ class AssumedRole:
     session_name: str = _SESSION_NAME
     external_id: str | None = field(default=None, repr=False)
     duration_seconds: int | None = None
-    policy: str | None = None
+    policy: str | None = field(default=None, repr=False)
     policy_arns: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     transitive_tag_keys: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class WebIdentity:
     """Is read each time that credentials are asked for, as the token in it is replaced from time to time."""
     session_name: str = _SESSION_NAME
     duration_seconds: int | None = None
-    policy: str | None = None
+    policy: str | None = field(default=None, repr=False)
     policy_arns: tuple[str, ...] = ()
 
     @property

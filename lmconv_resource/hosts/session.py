@@ -6,11 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.settings import ConfigGet, Settings, configured_region, environment_key, find_region
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
+from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
 from lmconv_resource.lifecycle.operation import Operation, Severity, Way
 from lmconv_resource.lifecycle.starts import StartPolicy, Starts
 from lmconv_resource.polling.cancellation import Cancellation
@@ -33,8 +34,9 @@ class Session:
         policy: the rhythm of polls and the pace of calls.
         start_policy: how patient a start is.
         open_session: returns what the clients of some settings come from; by default `aws.credentials.open_session`.
-        follow_environment: whether a change of the environment that botocore reads is seen by the next operation.
+        follows_environment: whether a change of the environment that botocore reads is seen by the next operation.
         report_seconds: how often a wait is shown again while nothing changes; None for the policy's.
+        setting_prefix: the namespace of the settings, for reading them and for the texts of errors.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class Session:
         policy: PollingPolicy | None = None,
         start_policy: StartPolicy | None = None,
         open_session: OpenSession | None = None,
-        follow_environment: bool = False,
+        follows_environment: bool = False,
         report_seconds: float | None = None,
+        setting_prefix: str = "aws:",
     ) -> None:
         self.get_config = get_config
         self.engine = engine
@@ -55,25 +58,30 @@ class Session:
         self.start_policy = start_policy or StartPolicy()
         self._policy = policy
         self._open_session = open_session
-        self._follow_environment = follow_environment
+        self._follows_environment = follows_environment
         self.report_seconds = report_seconds
+        self.setting_prefix = setting_prefix
         self._connections: Connections | None = None
         self._regions: Regions | None = None
         self._connecting = threading.Lock()
-
-    setting_prefix = "aws:"
-    """The namespace of the settings, for reading them and for the texts of errors."""
+        self._progress = FleetProgress(
+            self._show_progress, self._count_waits, LOG_SECONDS if report_seconds is None else DISPLAY_SECONDS
+        )
 
     @contextmanager
-    def operation(self, urn: str | None, timeout_seconds: float | None = None) -> Iterator[Operation]:
+    def operation(
+        self, urn: str | None, timeout_seconds: float | None = None, *, waits: bool = False
+    ) -> Iterator[Operation]:
         """Return one call of the engine's: the one entrance, for all that is to end with the engine or at a deadline.
 
         Args:
             urn: the resource's URN, if it is known.
             timeout_seconds: how long it may last; by default there is no deadline but a wait's own.
+            waits: whether it is to be counted among those that wait for the end of a task.
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        with Cancellation(self.cancellation, deadline) as cancellation:
+        counted = self._progress.count() if waits else nullcontext()
+        with counted, Cancellation(self.cancellation, deadline) as cancellation:
             yield Operation(self, urn, cancellation, timeout_seconds)
 
     def watch_engine(self, end_process: Callable[[], None]) -> None:
@@ -99,6 +107,16 @@ class Session:
         log.debug(message)
         if self.engine:
             self.engine.log_status(urn, message)
+        self._progress.report()
+
+    def _show_progress(self, text: str) -> None:
+        log.debug(text)
+        if self.engine:
+            self.engine.log_status(None, text)
+
+    def _count_waits(self) -> int:
+        connections = self._connections
+        return connections.count_waits() if connections else 0
 
     def resolve_region(self, region: str | None, profile: str | None = None) -> str | None:
         """Return the region to use where a resource names this one, or none."""
@@ -129,7 +147,7 @@ class Session:
 
     def connect(self, way: Way) -> Connection:
         """Return the one connection for the stack's settings and this way."""
-        environment = environment_key() if self._follow_environment else ""
+        environment = environment_key() if self._follows_environment else ""
         return self._all_connections().get(self.to_settings(way), environment)
 
     def _all_connections(self) -> Connections:

@@ -111,6 +111,11 @@ class Controller(ABC, Generic[InputsT, StateT]):
         remedy = f"Run `pulumi config set {op.host.setting_prefix}region REGION`"
         raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", remedy)
 
+    @staticmethod
+    def _find_unknown_way(inputs: InputsT) -> tuple[str, ...]:
+        """Return which inputs a preview would have to know to ask AWS the way that they say."""
+        return tuple(sorted(inputs.unknown.intersection(("profile", "assume_role"))))
+
     def _await_or_get(self, op: Operation, aws: Aws, inputs: InputsT, task_id: str) -> ConversionTask:
         """Return the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error."""
         if not inputs.wait_for_completion:
@@ -154,7 +159,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         place = {"license_conversion_task_id": task_id, "region": op.host.resolve_region(region, inputs.profile)}
         failures = validate(place, GET_PROPERTIES)  # a read comes without a check
         if failures:
-            raise SettingsError(Subject(CONNECT_ACTION, task_id), failures[0].reason, "Mend it in the program")
+            raise SettingsError(Subject(CONNECT_ACTION, task_id), failures[0].reason, "Correct it in the program")
         try:
             aws = self._connect(op, inputs, task_id, region)
             # Of a record that shows an end, only AWS's present word counts.

@@ -34,7 +34,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     """Starts a license conversion, once, and tracks its task."""
 
     properties: ClassVar[tuple[Property, ...]] = CONVERSION_PROPERTIES
-    failed_remedy = "Mend the cause; the next `pulumi up` starts a new conversion"
+    failed_remedy = "Fix the cause; the next `pulumi up` starts a new conversion"
 
     def parse_inputs(self, properties: Properties) -> ConversionInputs:
         """Return inputs that have been checked, as a value."""
@@ -81,6 +81,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             if not inputs.unknown.intersection(_ASKED) and inputs.request.reverts(asked):
                 op.log("The contexts are reversed: a conversion back will be started.")
             return Diff(replaces=replaces)
+        if unknown_way := self._find_unknown_way(inputs):
+            return Diff(changed=unknown_way)
         # Looked up where a wait would do it again, too: a FAILED one has to be replaced, which no update can.
         task = None
         seen = state.task
@@ -158,7 +160,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     def _follow_new(self, op: Operation, aws: Aws, inputs: ConversionInputs, start: StartResult) -> ConversionTask:
         """Follow a task that AWS, right after its start, may not show everywhere yet."""
         policy = op.host.start_policy
-        for number in range(0 if start.adopted else policy.new_task_checks):
+        is_patient = start.adopted or inputs.wait_for_completion  # a wait looks for a hidden task by itself
+        for number in range(0 if is_patient else policy.new_task_checks):
             try:
                 return self._await_or_get(op, aws, inputs, start.task_id)
             except TaskNotFoundError as error:

@@ -9,7 +9,7 @@ from lmconv_resource.aws.roles import parse_roles
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, LIST_PROPERTIES, Property, validate
 from lmconv_resource.lifecycle.operation import Aws, Operation, Way
-from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus
 from lmconv_resource.text import to_rfc3339
 
 
@@ -46,7 +46,7 @@ def list_tasks(
         op: the operation.
         resource_arns: only tasks of these resources. AWS takes one a call, so each costs a call.
         statuses: only tasks with one of these.
-        region: the region to ask.
+        region: the region to ask; by default that of the first ARN.
         profile: the profile to ask as.
         assume_role: the role to ask as, or a list that is a chain of roles.
 
@@ -54,8 +54,11 @@ def list_tasks(
         LicenseConversionError: an argument can't be used, or the tasks could not be listed.
     """
     given = {"resource_arns": resource_arns, "statuses": statuses}
-    way = {"region": region, "profile": profile, "assume_role": assume_role}
+    instances = _find_instances(resource_arns)
+    default = next((arn.region for arn in instances), None)
+    way = {"region": region or default, "profile": profile, "assume_role": assume_role}
     aws = _connect(op, {**given, **way}, LIST_PROPERTIES)
+    _check_region(aws.region, instances)
     wanted = None if statuses is None else {TaskStatus(status) for status in statuses}
     only = next(iter(wanted)) if wanted and len(wanted) == 1 else None
     found = {  # by id: a task that moves while the pages are asked for can be on two of them
@@ -73,8 +76,23 @@ def _connect(op: Operation, given: dict[str, object], table: Iterable[Property])
     resolved = op.host.resolve_region(cast("str | None", region), cast("str | None", profile))
     failures = validate({**given, "region": resolved}, table)
     if failures:
-        raise SettingsError(Subject(CONNECT_ACTION), failures[0].reason, "Mend it in the program")
+        raise SettingsError(Subject(CONNECT_ACTION), failures[0].reason, "Correct it in the program")
     return op.connect(Way(cast(str, resolved), cast("str | None", profile), parse_roles(given["assume_role"])))
+
+
+def _find_instances(resource_arns: Iterable[str] | None) -> list[InstanceArn]:
+    """Return the instances among what is asked for, where that has the right form."""
+    given = resource_arns if isinstance(resource_arns, (list, tuple)) else ()
+    parsed = (InstanceArn.parse(arn) for arn in given if isinstance(arn, str))
+    return [arn for arn in parsed if arn is not None]
+
+
+def _check_region(region: str, instances: Iterable[InstanceArn]) -> None:
+    """Raise a SettingsError where an instance is in another region, which would show none of its tasks."""
+    other = next((arn.region for arn in instances if arn.region != region), None)
+    if other is not None:
+        reason = f"region {region} is not that of all resource_arns: one is in {other}"
+        raise SettingsError(Subject(CONNECT_ACTION), reason, "Ask for one region at a time")
 
 
 def _to_rank(task: ConversionTask) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lmconv_resource.aws.roles import parse_roles
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import SettingsError
+from lmconv_resource.lifecycle.inputs import find_unknown
 from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Operation, Properties, Way
 from lmconv_resource.models import InstanceArn
 
@@ -39,15 +40,18 @@ def default_region(op: Operation, olds: Properties | None, news: Properties) -> 
 
 def validate_place(op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
     """Return what in the inputs and the stack's settings can't be honoured together."""
-    region, profile, roles = (checked.get(name) for name in ("region", "profile", "assume_role"))
-    if not isinstance(region, str) or UNKNOWN in (profile, roles):
+    region, profile = checked.get("region"), checked.get("profile")
+    if not isinstance(region, str):  # a preview does not know it yet
         return []
     arn = find_arn(checked)
     if arn is not None and arn.region != region:
         reason = f"region {region} is not that of the instance, {arn.region}: leave region out, or correct one of them"
         return [CheckFailure("region", reason)]
+    if profile is UNKNOWN:
+        return []
+    roles = () if find_unknown(checked, ["assume_role"]) else parse_roles(checked.get("assume_role"))
     try:
-        settings = op.host.to_settings(Way(region, profile if isinstance(profile, str) else None, parse_roles(roles)))
+        settings = op.host.to_settings(Way(region, profile if isinstance(profile, str) else None, roles))
         is_new = not olds or any(olds.get(name) != checked.get(name) for name in ("region", "resource_arn"))
         return _validate_region(op, settings, arn) if is_new else []  # this has to load AWS's list of regions
     except SettingsError as error:

@@ -50,7 +50,10 @@ class TaskController(Controller[TaskInputs, TaskState]):
         With `follow_newest` AWS is also asked for the resource's newest task.
         """
         replaces = select_replacing(self.properties, inputs, vars(inputs), state.outputs)
-        if not replaces and inputs.follow_newest:
+        unknown_way = self._find_unknown_way(inputs)
+        if not replaces and unknown_way:
+            return Diff(changed=unknown_way)
+        if not replaces and inputs.follow_newest and "follow_newest" not in inputs.unknown:
             newest = self._find_newest(self._connect(op, inputs), inputs.resource_arn)
             if newest and newest.task_id != task_id and not _is_older(newest, state):
                 op.log(f"{newest.task_id} is newer than {task_id} and is followed from now on")

@@ -214,9 +214,9 @@ class Wait:
         if self.task is None and isinstance(fault, TaskNotFoundError):
             return fault
         return self._to_error(
-            f"every look has failed for {to_duration_text(now - since)}, "
+            f"every check has failed for {to_duration_text(now - since)}, "
             f"the last because {fault.reason} ({self._last_seen})",
-            f"{fault.remedy}; the conversion goes on in AWS" if self.task else fault.remedy,
+            f"{fault.remedy}; the conversion continues in AWS" if self.task else fault.remedy,
         )
 
     def _to_error(self, reason: str, remedy: str) -> WaitError:
@@ -231,7 +231,7 @@ class Wait:
     def _last_seen(self) -> str:
         task = self.task
         if task is None:
-            return "it was not seen yet"
+            return "its status is not known yet"
         status = task.status_text or "no status"
         return f"last seen {status}: {task.status_message}" if task.status_message else f"last seen {status}"
 
@@ -243,7 +243,8 @@ _SHORT_QUEUE_SECONDS = 2.0
 def to_wait_text(wait: Wait, now: float) -> str:
     """Return how a wait goes: `IN_PROGRESS 3m20s · <StatusMessage> · lct-…`, or `SUCCEEDED after 42m10s · lct-…`.
 
-    What changes comes first, for a row is cut off at its end; while something hinders the wait, that comes before it.
+    What changes comes first, for a row is cut off at its end: a terminal of 120 columns leaves 22 for it. While
+    something hinders the wait, that comes before all else.
     """
     task = wait.task
     if task and task.status and task.is_complete:
@@ -253,10 +254,11 @@ def to_wait_text(wait: Wait, now: float) -> str:
     parts = [f"{(task and task.status_text) or 'not seen yet'} {to_duration_text(wait.waited(now))}"]
     queued_seconds = now - wait.next_poll if wait.dispatched and not wait.in_flight else 0.0
     if wait.fault is not None:
-        since = "" if wait.failing_since is None else f" (for {to_duration_text(now - wait.failing_since)})"
-        parts.insert(0, f"check failed{since}: {wait.fault.reason}")
+        # AWS asking to slow down is no failure whose time is counted.
+        since = "" if wait.failing_since is None else f"failing {to_duration_text(now - wait.failing_since)}: "
+        parts.insert(0, f"{since}{wait.fault.reason}")
     elif queued_seconds >= _SHORT_QUEUE_SECONDS:
-        parts.insert(0, f"queued for {to_duration_text(queued_seconds)}")
+        parts.insert(0, f"queued {to_duration_text(queued_seconds)}")
     elif task and task.status_message:
         parts.append(to_one_line(task.status_message))
     return " · ".join([*parts, wait.task_id])

@@ -23,6 +23,7 @@ from lmconv_resource.hosts.dynamic.provider import process
 from lmconv_resource.lifecycle import functions
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.sdk.args import AssumeRoleArgs
+from lmconv_resource.sdk.invoke_options import complete, complete_output
 from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult
 
 Result = TypeVar("Result")
@@ -42,6 +43,7 @@ def get_license_conversion_task(
     region: str | None = None,
     profile: str | None = None,
     assume_role: AssumeRole | None = None,
+    opts: pulumi.InvokeOptions | None = None,
 ) -> GetLicenseConversionTaskResult:
     """Look a task up by its id.
 
@@ -50,11 +52,12 @@ def get_license_conversion_task(
         region: the AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
         profile: the profile of the shared AWS config to ask as, instead of the stack's.
         assume_role: a role to assume, an AssumeRoleArgs or a dict, or a list that is a chain of roles.
+        opts: Pulumi's options. From `parent` come the region, profile and role that are not given here.
 
     Raises:
         pulumi.RunError: the task could not be looked up; its text is one line.
     """
-    way = {"region": region, "profile": profile, "assume_role": _to_plain(assume_role)}
+    way = _to_way(region, profile, assume_role, opts)
     if _is_mocked():
         return GetLicenseConversionTaskResult(_call_mocks(_GET_TOKEN, {"id": id, **way}))
     return _to_result(_look_up(lambda op: functions.get_task(op, id, **way)))
@@ -66,9 +69,14 @@ def get_license_conversion_task_output(
     region: pulumi.Input[str] | None = None,
     profile: pulumi.Input[str] | None = None,
     assume_role: pulumi.Input[AssumeRole] | None = None,
+    opts: pulumi.InvokeOptions | pulumi.InvokeOutputOptions | None = None,
 ) -> pulumi.Output[GetLicenseConversionTaskResult]:
-    """Look a task up by its id, which may be another resource's output. The program goes on meanwhile."""
-    given = pulumi.Output.all(id=id, region=region, profile=profile, assume_role=assume_role)
+    """Look a task up by its id, which may be another resource's output. The program goes on meanwhile.
+
+    `opts` is as for the plain form, and may be `pulumi.InvokeOutputOptions(depends_on=[…])`: resources to wait for.
+    """
+    args = {"id": id, "region": region, "profile": profile, "assume_role": assume_role}
+    given = complete_output(args, opts)
     return given.apply(lambda known: _aside(get_license_conversion_task, **known))
 
 
@@ -79,24 +87,26 @@ def get_license_conversion_tasks(
     region: str | None = None,
     profile: str | None = None,
     assume_role: AssumeRole | None = None,
+    opts: pulumi.InvokeOptions | None = None,
 ) -> list[GetLicenseConversionTaskResult]:
     """List the tasks of the account in the region, oldest first; an empty list is a result.
 
     Args:
         resource_arns: only tasks of these resources. AWS takes one a call, so each costs a call.
         statuses: only tasks with one of these: `IN_PROGRESS`, `SUCCEEDED`, `FAILED`.
-        region: the AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
+        region: the AWS region to ask. Default: the ARNs', `aws:region` of the stack, AWS_REGION, the shared AWS config.
         profile: the profile of the shared AWS config to ask as, instead of the stack's.
         assume_role: a role to assume, an AssumeRoleArgs or a dict, or a list that is a chain of roles.
+        opts: Pulumi's options. From `parent` come the region, profile and role that are not given here.
 
     Raises:
         pulumi.RunError: the tasks could not be listed; its text is one line.
     """
-    way = {"region": region, "profile": profile, "assume_role": _to_plain(assume_role)}
+    way = _to_way(region, profile, assume_role, opts)
     if _is_mocked():
         answer = _call_mocks(_LIST_TOKEN, {"resource_arns": resource_arns, "statuses": statuses, **way})
         return [GetLicenseConversionTaskResult(task) for task in answer.get("tasks") or ()]
-    tasks = _look_up(lambda op: functions.list_tasks(op, resource_arns=resource_arns, statuses=statuses, region=region))
+    tasks = _look_up(lambda op: functions.list_tasks(op, resource_arns=resource_arns, statuses=statuses, **way))
     return [_to_result(task) for task in tasks]
 
 
@@ -107,12 +117,23 @@ def get_license_conversion_tasks_output(
     region: pulumi.Input[str] | None = None,
     profile: pulumi.Input[str] | None = None,
     assume_role: pulumi.Input[AssumeRole] | None = None,
+    opts: pulumi.InvokeOptions | pulumi.InvokeOutputOptions | None = None,
 ) -> pulumi.Output[list[GetLicenseConversionTaskResult]]:
-    """List the tasks of the account in the region, where the arguments may be other resources' outputs."""
-    given = pulumi.Output.all(
-        resource_arns=resource_arns, statuses=statuses, region=region, profile=profile, assume_role=assume_role
-    )
+    """List the tasks of the account in the region, where the arguments may be other resources' outputs.
+
+    `opts` is as for the plain form, and may be `pulumi.InvokeOutputOptions(depends_on=[…])`: resources to wait for.
+    """
+    way = {"region": region, "profile": profile, "assume_role": assume_role}
+    given = complete_output({"resource_arns": resource_arns, "statuses": statuses, **way}, opts)
     return given.apply(lambda known: _aside(get_license_conversion_tasks, **known))
+
+
+def _to_way(
+    region: str | None, profile: str | None, assume_role: AssumeRole | None, opts: pulumi.InvokeOptions | None
+) -> dict[str, Any]:
+    """Return how to reach AWS, in plain values, with what the parent has of it."""
+    way = complete({"region": region, "profile": profile, "assume_role": assume_role}, opts)
+    return {**way, "assume_role": _to_plain(way["assume_role"])}
 
 
 def _to_plain(assume_role: AssumeRole | None) -> Any:

@@ -57,8 +57,11 @@ class LicenseContext(dict[str, object]):
 
 
 @pulumi.output_type
-class GetLicenseConversionTaskResult(dict[str, Any]):
-    """A license conversion task as it was looked up: the outputs of `LicenseConversionTask`, as plain values."""
+class GetLicenseConversionTaskResult:
+    """A license conversion task as it was looked up: the outputs of `LicenseConversionTask`, as plain values.
+
+    No dict, as with the results of Pulumi's own functions: `pulumi.Output.all` would make a plain dict of it.
+    """
 
     license_conversion_task_id: str
     region: str
@@ -82,5 +85,7 @@ class GetLicenseConversionTaskResult(dict[str, Any]):
 def _to_context(outputs: Mapping[str, Any] | None) -> LicenseContext | None:
     if outputs is None:
         return None
-    codes = [ProductCode(**code) for code in outputs.get("product_codes") or ()]
+    # The mocks of a unit test may leave out what they like, as AWS may.
+    names = ("product_code_id", "product_code_type")
+    codes = [ProductCode(**{name: code.get(name) for name in names}) for code in outputs.get("product_codes") or ()]
     return LicenseContext(usage_operation=outputs.get("usage_operation"), product_codes=codes)

@@ -214,23 +214,21 @@ def test_a_fault_is_shown() -> None:
     """A poll that failed is on the row first, with how long it has been so, in place of AWS's message."""
     fault = TransientError(SUBJECT, "the answer\ncan't be read")
     wait = make_wait(task=make_task("IN_PROGRESS", "converting"), fault=fault, failing_since=1110.0)
-    assert to_wait_text(wait, 1200.0) == (
-        "check failed (for 1m30s): the answer can't be read · IN_PROGRESS 3m20s · lct-1"
-    )
+    assert to_wait_text(wait, 1200.0) == ("failing 1m30s: the answer can't be read · IN_PROGRESS 3m20s · lct-1")
 
 
 def test_throttling_is_shown() -> None:
     """AWS asking to slow down is said too; it is no fault whose time is counted."""
     fault = ThrottledError(SUBJECT, "AWS asks to slow down (Throttling: Rate)")
     assert to_wait_text(make_wait(fault=fault, dispatched=True), 1200.0) == (
-        "check failed: AWS asks to slow down (Throttling: Rate) · not seen yet 3m20s · lct-1"
+        "AWS asks to slow down (Throttling: Rate) · not seen yet 3m20s · lct-1"
     )
 
 
 @pytest.mark.parametrize(
     ("members", "first"),
     [
-        ({"dispatched": True, "next_poll": 1195.0}, "queued for 5s · IN_PROGRESS 3m20s"),
+        ({"dispatched": True, "next_poll": 1195.0}, "queued 5s · IN_PROGRESS 3m20s"),
         ({"dispatched": True, "next_poll": 1199.0}, "IN_PROGRESS 3m20s · converting"),
         ({"dispatched": True, "in_flight": True, "next_poll": 1195.0}, "IN_PROGRESS 3m20s · converting"),
         ({"next_poll": 1195.0}, "IN_PROGRESS 3m20s · converting"),
@@ -240,6 +238,32 @@ def test_a_poll_that_queues_is_shown(members: dict[str, Any], first: str) -> Non
     """Where many calls come before its own for some time, the row says so first."""
     wait = make_wait(task=make_task("IN_PROGRESS", "converting"), **members)
     assert to_wait_text(wait, 1200.0) == f"{first} · lct-1"
+
+
+ROW = 22
+"""What a terminal of 120 columns leaves for a row's text, beside type, name and status of a tracked task."""
+
+
+@pytest.mark.parametrize(
+    ("members", "start"),
+    [
+        ({}, "not seen yet 3m20s · l"),
+        ({"task": make_task("IN_PROGRESS", "Converting")}, "IN_PROGRESS 3m20s · Co"),
+        ({"task": make_task("SUCCEEDED", "done", 2530)}, "SUCCEEDED after 42m10s"),
+        ({"task": make_task("FAILED", "no")}, "FAILED after 3m20s · l"),
+        ({"dispatched": True, "next_poll": 1150.0}, "queued 50s · not seen "),
+        (
+            {"fault": TransientError(SUBJECT, "no answer arrived"), "failing_since": 1110.0},
+            "failing 1m30s: no answ",
+        ),
+        ({"fault": ThrottledError(SUBJECT, "AWS asks to slow down (Throttling)")}, "AWS asks to slow down "),
+    ],
+)
+def test_what_matters_is_at_the_start(members: dict[str, Any], start: str) -> None:
+    """Status and time, or what hinders the wait, are read at 120 columns; the id comes last."""
+    text = to_wait_text(make_wait(**members), 1200.0)
+    assert text[:ROW] == start
+    assert text.endswith("lct-1")
 
 
 def test_what_is_said_of_a_long_conversion() -> None:
@@ -272,5 +296,5 @@ def test_nothing_is_claimed_of_a_task_that_was_never_seen(now: float) -> None:
     """Neither an interrupted wait nor one past its deadline says that a conversion goes on in AWS."""
     wait = make()
     for error in (wait.to_interrupted_error("the update was cancelled", now), wait.to_timeout_error(now)):
-        assert "(it was not seen yet). Run `pulumi up` again to wait for it" in str(error)
+        assert "(its status is not known yet). Run `pulumi up` again to wait for it" in str(error)
         assert "goes on in AWS" not in str(error)

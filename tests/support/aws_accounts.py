@@ -1,8 +1,8 @@
 """An AWS on loopback that keeps accounts apart: it knows whose key signed a request, and notes all that came.
 
 STS (GetCallerIdentity, AssumeRole, AssumeRoleWithWebIdentity), License Manager (Get, List and Create of conversion
-tasks) and the metadata service of an EC2 instance. It serves as an HTTP proxy too: a request for another host is
-answered as its own, and noted as one that came through a proxy.
+tasks), EC2 (DescribeInstances) and the metadata service of an EC2 instance. It serves as an HTTP proxy too: a request
+for another host is answered as its own, and noted as one that came through a proxy; with a certificate one by TLS too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import re
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -68,6 +68,14 @@ class AwsAccounts:
     """License conversion tasks by id, by account and region."""
     session_seconds: int = 3600
     """How long the credentials of a role last where the request does not say it."""
+    usage_operations: dict[str, str] = field(default_factory=dict)
+    """What EC2 bills an instance as, by its ARN; a conversion changes it."""
+    is_quick: bool = False
+    """Whether a conversion is done as soon as it is started."""
+    on_request: Callable[[Request], None] = lambda _: None
+    """Is called with each request before it is answered."""
+    tunnel: ssl.SSLContext | None = None
+    """Ends the TLS of what comes through the proxy."""
 
     def __post_init__(self) -> None:
         self._principals: dict[str, _Principal] = {}
@@ -93,6 +101,7 @@ class AwsAccounts:
 
     def answer(self, request: Request, token: str | None) -> Any:
         """Note a request and return its answer: the members of the operation's result."""
+        self.on_request(request)
         with self._lock:
             self.requests.append(request)
             if request.operation != "AssumeRoleWithWebIdentity":
@@ -104,6 +113,7 @@ class AwsAccounts:
                 "GetLicenseConversionTask": self._get_task,
                 "ListLicenseConversionTasks": self._list_tasks,
                 "CreateLicenseConversionTaskForResource": self._create_task,
+                "DescribeInstances": self._describe_instances,
             }
             if request.operation not in operations:
                 raise _Refusal("InvalidAction", f"Could not find operation {request.operation}")
@@ -181,8 +191,23 @@ class AwsAccounts:
         if (account, region) != (request.account, request.region):
             raise _Refusal("InvalidParameterValueException", f"ResourceId - [{arn}] is not in this account and region")
         task_id = f"lct-{next(self._numbers):032x}"
-        self.add_task(account, region, task_id, **request.parameters, StartTime=1700000000)
+        task = {**request.parameters, "StartTime": 1700000000}
+        if self.is_quick:
+            task |= {"Status": "SUCCEEDED", "LicenseConversionTime": 1700000060, "EndTime": 1700000090}
+            self.usage_operations[arn] = request.parameters["DestinationLicenseContext"]["UsageOperation"]
+        self.add_task(account, region, task_id, **task)
         return {"LicenseConversionTaskId": task_id}
+
+    def _describe_instances(self, request: Request) -> dict[str, Any]:
+        arn = f"arn:aws:ec2:{request.region}:{request.account}:instance/{request.parameters['Filter.1.Value.1']}"
+        if arn not in self.usage_operations:
+            return {"reservationSet": {}}
+        instance = {
+            "instanceId": request.parameters["Filter.1.Value.1"],
+            "instanceState": {"name": "stopped"},
+            "usageOperation": self.usage_operations[arn],
+        }
+        return {"reservationSet": {"item": {"instancesSet": {"item": instance}}}}
 
 
 def _to_xml(value: Any) -> str:
@@ -194,6 +219,7 @@ def _to_xml(value: Any) -> str:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     accounts: AwsAccounts
+    is_tunnelled = False
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write nothing."""
@@ -219,7 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
             parameters=parameters,
             account=self.accounts.find_account(access_key),
             user_agent=self.headers.get("User-Agent", ""),
-            by_proxy=not self.path.startswith("/"),
+            by_proxy=self.is_tunnelled or not self.path.startswith("/"),
         )
         try:
             answer = self.accounts.answer(request, self.headers.get("X-Amz-Security-Token"))
@@ -228,6 +254,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if target:
             self._send(200, json.dumps(answer))
+        elif service == "ec2":
+            self._send(200, f"<{operation}Response>{_to_xml(answer)}</{operation}Response>")
         else:
             result = f"<{operation}Result>{_to_xml(answer)}</{operation}Result>"
             self._send(200, f'<{operation}Response xmlns="{_STS_XMLNS}">{result}</{operation}Response>')
@@ -238,6 +266,22 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             error = _to_xml({"Error": {"Type": "Sender", "Code": refusal.code, "Message": str(refusal)}})
             self._send(refusal.status, f'<ErrorResponse xmlns="{_STS_XMLNS}">{error}</ErrorResponse>')
+
+    def do_CONNECT(self) -> None:
+        """Be the host that the client wants a tunnel to."""
+        assert self.accounts.tunnel is not None
+        self.send_response(200)
+        self.end_headers()
+        self.connection = self.accounts.tunnel.wrap_socket(self.connection, server_side=True)
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+        self.is_tunnelled = True
+        self.close_connection = False
+
+    def finish(self) -> None:
+        """Close the tunnel, whose socket is not the one that the server closes."""
+        super().finish()
+        if self.is_tunnelled:
+            self.connection.close()
 
     def do_PUT(self) -> None:
         """Answer with a token of the metadata service."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import importlib
 import os
 import signal
 import sys
@@ -136,9 +137,7 @@ def apply(on_cancel: Callable[[], None], module: ModuleType | None = None) -> li
 
 
 def _pools_can_be_named() -> bool:
-    import grpc._server
-
-    return hasattr(grpc._server, "_select_thread_pool_for_behavior")
+    return hasattr(importlib.import_module("grpc._server"), "_select_thread_pool_for_behavior")
 
 
 def _serve_calls(servicer: Any) -> bool:

@@ -62,7 +62,7 @@ class LookUps:
     """What the look-ups of a program share: a session, and threads that keep them off the program's event loop."""
 
     def __init__(self) -> None:
-        self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follow_environment=True)
+        self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follows_environment=True)
         self.threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lmconv-look-up")
 
 
@@ -145,10 +145,11 @@ class DynamicProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the resource, and wait for it if asked to. A create that fails records nothing."""
         inputs = self.controller.parse_inputs(_to_properties(props))
-        with self._joined().operation(props.get(URN), _timeout(props, "create")) as op:
+        waits = bool(inputs.wait_for_completion)
+        with self._joined().operation(props.get(URN), _timeout(props, "create"), waits=waits) as op:
             created = self.controller.create(op, inputs)
-        if created.error:
-            raise created.error
+            if created.error:
+                raise created.error
         return CreateResult(created.id, self._to_outputs(created.state, props))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -172,10 +173,11 @@ class DynamicProvider(ResourceProvider):
         """Look the task up again, or wait for its end, and record it. One that fails keeps the record."""
         state = self.controller.parse_state(_to_properties(_olds))
         inputs = self.controller.parse_inputs(_to_properties(_news))
-        with self._joined().operation(_news.get(URN), _timeout(_news, "update")) as op:
+        waits = bool(inputs.wait_for_completion)
+        with self._joined().operation(_news.get(URN), _timeout(_news, "update"), waits=waits) as op:
             updated = self.controller.update(op, _id, state, inputs)
-        if updated.error:
-            raise updated.error
+            if updated.error:
+                raise updated.error
         return UpdateResult(self._to_outputs(updated.state, _news))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:

@@ -1,0 +1,146 @@
+"""The way back to the engine, against a gRPC service that plays its part."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from pulumi.dynamic import Config, ConfigureRequest
+from pulumi.runtime.proto import engine_pb2
+from support.engine import FakeEngine, serve_engine
+from support.waiting import wait_until
+
+from lmconv_resource.hosts.engine import Engine, EngineHandler, EngineMonitor
+from lmconv_resource.provider import LicenseConversionTaskProvider
+
+URN = "urn:pulumi:dev::project::pulumi-python:dynamic/lmconv:LicenseConversionTask::task"
+
+
+@pytest.fixture
+def served() -> Iterator[FakeEngine]:
+    """An engine's service on loopback."""
+    with serve_engine() as engine:
+        yield engine
+
+
+def test_a_status_is_live_and_a_logged_line_stays(served: FakeEngine) -> None:
+    """Progress goes to the resource's row as ephemeral; a warning goes under the resource and stays."""
+    engine = Engine(served.address)
+
+    engine.log_status(URN, "IN_PROGRESS")
+    engine.log("WARNING", URN, "FAILED")
+
+    assert [(r.urn, r.message, engine_pb2.LogSeverity.Name(r.severity), r.ephemeral) for r in served.requests] == [
+        (URN, "IN_PROGRESS", "INFO", True),
+        (URN, "FAILED", "WARNING", False),
+    ]
+
+
+def test_a_line_that_is_lost_is_no_error(served: FakeEngine) -> None:
+    """An engine that is gone does not make a wait fail for want of an audience."""
+    engine = Engine(served.address)
+    served.stop()
+
+    engine.log_status(URN, "IN_PROGRESS")
+
+
+def test_an_engine_is_alive_until_its_address_refuses(served: FakeEngine) -> None:
+    """Only a refused connection means that the engine is gone."""
+    engine = Engine(served.address)
+
+    assert engine.is_alive()
+    served.stop()
+    assert not engine.is_alive()
+
+
+def test_an_engine_that_does_not_know_the_question_is_alive() -> None:
+    """An answer of any kind, a refusal too, comes from something that is alive."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+
+    assert Engine(f"127.0.0.1:{port}").is_alive()
+    server.stop(0).wait()
+
+
+class Mortal(Engine):
+    """An engine that dies when told to."""
+
+    def __init__(self, answers: list[bool]) -> None:
+        self.asked = 0
+        self._answers = answers
+
+    def is_alive(self) -> bool:
+        self.asked += 1
+        return self._answers.pop(0) if self._answers else True
+
+
+def find_monitors() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "lmconv-engine-monitor"]
+
+
+def test_the_monitor_tells_once_after_two_refusals_in_a_row() -> None:
+    """One refusal is a hiccup; two in a row mean that the engine is gone."""
+    told: list[str] = []
+    answers = [False, True, False, False]
+
+    EngineMonitor(Mortal(answers), lambda: told.append("gone"), seconds=0.01).start()
+    for thread in find_monitors():
+        thread.join(5)
+
+    assert answers == []
+    assert told == ["gone"]
+    assert not find_monitors()
+
+
+def test_the_monitor_never_rests_until_it_is_stopped() -> None:
+    """Nothing needs to be under way for it to ask, and one that is stopped tells nothing."""
+    told: list[str] = []
+    engine = Mortal([])
+    monitor = EngineMonitor(engine, lambda: told.append("gone"), seconds=0.01)
+
+    monitor.start()
+    wait_until(lambda: engine.asked >= 10, 5, "ten questions")
+    monitor.stop()
+    for thread in find_monitors():
+        thread.join(5)
+
+    assert not find_monitors()
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("level", "severity"),
+    [(logging.DEBUG, "DEBUG"), (logging.INFO, "INFO"), (logging.WARNING, "WARNING"), (logging.CRITICAL, "ERROR")],
+)
+def test_log_records_reach_the_engine(served: FakeEngine, level: int, severity: str) -> None:
+    """A record goes to the stack's row with the severity of its level."""
+    EngineHandler(Engine(served.address)).handle(
+        logging.LogRecord("lmconv_resource", level, "", 0, "a line", None, None)
+    )
+
+    assert [(r.message, engine_pb2.LogSeverity.Name(r.severity)) for r in served.requests] == [("a line", severity)]
+
+
+def test_a_line_about_lines_goes_nowhere(served: FakeEngine) -> None:
+    """What this module logs of lost lines is not sent by the way that lost them."""
+    EngineHandler(Engine(served.address)).handle(
+        logging.LogRecord("lmconv_resource.hosts.engine", logging.ERROR, "", 0, "lost", None, None)
+    )
+
+    assert served.requests == []
+
+
+def test_only_a_plugin_has_an_engine() -> None:
+    """The engine's address is the first argument of the plugin's process; no other process has one."""
+    provider = LicenseConversionTaskProvider()
+
+    provider.configure(ConfigureRequest(Config({}, "project")))
+
+    assert provider.session is not None
+    assert provider.session.engine is None
+    assert not find_monitors()

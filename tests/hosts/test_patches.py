@@ -1,0 +1,384 @@
+"""What is patched into Pulumi's plugin process, on the real process: these tests fail when Pulumi or gRPC changes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+from support.engine import OURS, serve_engine, start_plugin, to_provider, to_urn
+from support.stacks import LocalStack
+from support.waiting import wait_until
+from support.wire import add_running
+
+from lmconv_resource.emulator import LicenseManagerBackend
+from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
+from lmconv_resource.hosts.dynamic import patches
+from lmconv_resource.testing import LocalEngine, Message, UpdateFailedError
+
+REGION = "eu-west-1"
+
+WAITS = """
+import pulumi
+from lmconv_resource import LicenseConversionTask
+
+for n in range(int(pulumi.Config().require("count"))):
+    LicenseConversionTask(f"task-{n}", license_conversion_task_id=f"lct-{n:04}", wait_for_completion=True)
+"""
+
+PLAIN_PROVIDER = """
+import time
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+class Plain(ResourceProvider):
+    def create(self, props):
+        if props.get("divide"):
+            1 / 0
+        return CreateResult("plain", {})
+
+class PlainResource(Resource):
+    def __init__(self, name, props, opts=None):
+        super().__init__(Plain(), name, props, opts)
+"""
+
+
+@pytest.fixture
+def aws(aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch) -> LicenseManagerBackend:
+    """The License Manager, in the region that the environment names."""
+    monkeypatch.setenv("AWS_REGION", REGION)
+    return aws
+
+
+class Waiting:
+    """An `up` that waits, in a thread of its own, and the moment when all its waits have shown themselves."""
+
+    def __init__(self, stack: LocalStack, count: int, **settings: Any) -> None:
+        self.error: UpdateFailedError | None = None
+        self.kept: list[Message] = []
+        self.ended = threading.Event()
+        self._shown: set[str] = set()
+        self._count = count
+        self._all_shown = threading.Event()
+        self.engine: LocalEngine = stack.engine(parallel=count + 20, on_message=self._hear, **settings)
+        self._thread = threading.Thread(target=self._up)
+        self._thread.start()
+
+    def _hear(self, message: Message) -> None:
+        if not message.ephemeral:
+            self.kept.append(message)
+        if message.ephemeral and "IN_PROGRESS" in message.text:
+            self._shown.add(message.urn)
+            if len(self._shown) == self._count:
+                self._all_shown.set()
+
+    def _up(self) -> None:
+        try:
+            self.engine.up()
+        except UpdateFailedError as error:
+            self.error = error
+        self.ended.set()
+
+    def wait_until_shown(self, seconds: float = 60.0) -> None:
+        assert self._all_shown.wait(seconds), f"only {len(self._shown)} of {self._count} waits showed themselves"
+
+    def close(self) -> None:
+        self.engine.close()
+        self._thread.join(timeout=30)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[Callable[..., Waiting]]:
+    """Return what starts an `up` with so many waits, and ends it after the test."""
+    started: list[Waiting] = []
+
+    def start(count: int, program: str = WAITS, **settings: Any) -> Waiting:
+        stack = LocalStack(tmp_path, program)
+        (tmp_path / "plain.py").write_text(PLAIN_PROVIDER)
+        stack.config["count"] = str(count)
+        started.append(Waiting(stack, count, **settings))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def test_cancel_ends_every_wait_with_one_line(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
+    """Within 2 s of `Cancel` thirty waits end, each with its own line and without a traceback."""
+    add_running(aws, 30)
+    up = waiting(30)
+    up.wait_until_shown()
+
+    began = time.monotonic()
+    up.engine.cancel()
+    assert up.ended.wait(15)
+
+    assert time.monotonic() - began < 2 + 2  # the engine's own part of it, on a busy machine
+    assert up.error is not None
+    lines = sorted(error.text for error in up.error.errors if "LicenseConversionTask" in error.urn)
+    assert len(lines) == 30
+    for n, line in enumerate(lines):
+        assert line.startswith(f"Waiting for license conversion task lct-{n:04} in eu-west-1: the update was cancelled")
+        assert line.endswith("The conversion continues in AWS, and the next `pulumi up` picks it up.")
+        assert "\n" not in line.strip()
+
+
+def test_the_plugin_ends_by_itself_when_the_engine_is_gone(
+    waiting: Callable[..., Waiting], aws: LicenseManagerBackend
+) -> None:
+    """A plugin whose engine was killed stops calling AWS and ends, within 5 s."""
+    add_running(aws, 5)
+    up = waiting(5)
+    up.wait_until_shown()
+    plugin = up.engine.plugin
+    assert plugin is not None
+
+    up.engine.kill()
+
+    plugin.wait(timeout=5 + 3)  # and what an interpreter takes to end on a busy machine
+    calls = aws.calls.total()
+    time.sleep(0.5)
+    assert aws.calls.total() == calls
+
+
+def test_waits_hold_up_nobody(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
+    """While 40 tasks wait, a finished task and a resource of another provider are made as if nobody waited."""
+    add_running(aws, 40)
+    aws.add_task(
+        task_id="lct-finished",
+        resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-0",
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        seconds=0,
+    )
+    seconds: dict[str, float] = {}
+
+    def on_step(step: Any) -> None:
+        if step.seconds is not None:
+            seconds[step.urn.rsplit("::", 1)[-1]] = step.seconds
+
+    program = (
+        WAITS
+        + """
+from plain import PlainResource
+LicenseConversionTask("finished", license_conversion_task_id="lct-finished", wait_for_completion=True)
+PlainResource("plain", {})
+"""
+    )
+    up = waiting(40, program, on_step=on_step)
+    up.wait_until_shown()
+    deadline = time.monotonic() + 10
+    while not {"finished", "plain"} <= set(seconds) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert {"finished", "plain"} <= set(seconds)
+    up.engine.cancel()
+    assert up.ended.wait(15)
+
+
+def test_a_bug_keeps_its_traceback(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
+    """An error that no user can act on is shown with all there is, ours being installed or not."""
+    aws.add_task(
+        task_id="lct-0000",
+        resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-0",
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        seconds=0,
+    )
+    up = waiting(1, WAITS + "\nfrom plain import PlainResource\nPlainResource('plain', {'divide': True})\n")
+    assert up.ended.wait(30)
+
+    assert up.error is not None
+    (text,) = [error.text for error in up.error.errors if error.urn.endswith("::plain")]
+    assert "Traceback (most recent call last)" in text
+    assert "ZeroDivisionError" in text
+
+
+def test_nothing_is_printed(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
+    """The provider leaves no line on the stack's row: what it says is said under its resources, or live."""
+    aws.add_task(
+        task_id="lct-0000",
+        resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-0",
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        looks=2,
+    )
+    up = waiting(1)
+    assert up.ended.wait(30)
+
+    assert up.error is None
+    assert up.kept == []
+
+
+# -- other packages' dynamic providers ---------------------------------------------------------------------------------
+
+SLOW_PROVIDER = """
+import time
+from pathlib import Path
+from pulumi.dynamic import CreateResult, ResourceProvider
+
+class Slow(ResourceProvider):
+    def create(self, props):
+        began = time.monotonic()
+        Path(f"began-{props['n']:.0f}").touch()
+        while not Path("release").exists():
+            time.sleep(0.02)
+        time.sleep(0.1)
+        return CreateResult("slow", {"began": began, "ended": time.monotonic()})
+"""
+PULUMI_WORKERS, THEIRS, OURS_WAITING = 4, 10, 12
+
+
+def count_at_once(spans: list[tuple[float, float]]) -> int:
+    """Return how many of these were under way at the same time, at most."""
+    return max(sum(began <= moment < ended for began, ended in spans) for moment, _ in spans)
+
+
+def test_other_providers_keep_their_four_workers_and_hold_up_none_of_ours(
+    tmp_path: Path, aws: LicenseManagerBackend
+) -> None:
+    """Ten slow creates of another package's run four at a time, as by Pulumi's own hand, and never more.
+
+    Meanwhile twelve of ours wait, and a finished one is created at once.
+    """
+    (tmp_path / "slow.py").write_text(SLOW_PROVIDER)
+    add_running(aws, OURS_WAITING)
+    aws.add_task(
+        task_id="lct-finished",
+        resource_arn=f"arn:aws:ec2:{REGION}:123456789012:instance/i-0",
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        seconds=0,
+    )
+
+    def to_inputs(name: str) -> dict[str, Any]:
+        inputs = {"license_conversion_task_id": f"lct-{name}", "wait_for_completion": True, "region": REGION}
+        return {**inputs, "__provider": OURS, "__urn": to_urn(name)}
+
+    with (
+        serve_engine() as engine,
+        start_plugin(tmp_path, engine) as plugin,
+        ThreadPoolExecutor(OURS_WAITING + THEIRS) as pool,
+    ):
+        plugin.create(to_urn("finished"), to_inputs("finished"))
+        names = [f"{n:04}" for n in range(OURS_WAITING)]
+        waits = [pool.submit(plugin.create, to_urn(name), to_inputs(name)) for name in names]
+        wait_until(lambda: {to_urn(name) for name in names} <= {r.urn for r in engine.requests}, 30, "all of ours wait")
+        slow = to_provider("slow", "Slow")
+        theirs = [pool.submit(plugin.create, to_urn(f"t{n}"), {"n": n, "__provider": slow}) for n in range(THEIRS)]
+        wait_until(lambda: len(list(tmp_path.glob("began-*"))) >= PULUMI_WORKERS, 30, "theirs have begun")
+
+        began = time.monotonic()
+        plugin.create(to_urn("finished"), to_inputs("finished"))
+        assert time.monotonic() - began < 2
+        time.sleep(0.3)  # what a fifth of theirs would need to begin
+        assert len(list(tmp_path.glob("began-*"))) == PULUMI_WORKERS
+        assert not any(each.done() for each in [*waits, *theirs])
+
+        (tmp_path / "release").touch()
+        made = [each.result(30)[1] for each in theirs]
+        assert count_at_once([(each["began"], each["ended"]) for each in made]) == PULUMI_WORKERS
+        plugin.cancel()
+        assert all("the update was cancelled" in find_error(each) for each in waits)
+
+
+def find_error(call: Future[Any]) -> str:
+    error = call.exception(30)
+    assert isinstance(error, grpc.RpcError)
+    return str(error)
+
+
+# -- where a way is shut -----------------------------------------------------------------------------------------------
+
+METHODS = ("Check", "Diff", "Create", "Read", "Update", "Delete", "Cancel")
+
+
+@pytest.fixture
+def main() -> ModuleType:
+    """A main module that looks like the plugin's, in which nothing has been patched yet."""
+    module = ModuleType("__main__")
+    module.traceback = sys.modules["traceback"]  # type: ignore[attr-defined]
+
+    servicer = type("Servicer", (), {name: lambda self: None for name in METHODS})
+    module.DynamicResourceProviderServicer = servicer  # type: ignore[attr-defined]
+    return module
+
+
+def test_all_ways_are_open_in_the_plugin_of_today(main: ModuleType) -> None:
+    """With the installed Pulumi and gRPC nothing is left to be said."""
+    assert patches.apply(lambda: None, main) == []
+
+
+SHUT = [
+    "Pulumi's plugin serves only four calls at a time: more waits hold up other resources.",
+    "Pulumi's plugin does not pass ^C on: press it twice to end a wait.",
+    "Errors are shown with their traceback: read the last line.",
+]
+
+
+def test_each_way_that_grpc_shuts_is_said(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without gRPC's pools two things stay as they are, each is one sentence, and nothing breaks."""
+    monkeypatch.setitem(sys.modules, "grpc._server", ModuleType("grpc._server"))
+
+    assert patches.apply(lambda: None, main) == SHUT[:2]
+
+
+def test_each_way_that_pulumi_shuts_is_said(main: ModuleType) -> None:
+    """Without the servicer's methods and the plugin's `traceback` each missing piece is one sentence."""
+    del main.traceback
+    main.DynamicResourceProviderServicer = type("Servicer", (), {"Create": lambda self: None})  # type: ignore[attr-defined]
+
+    assert patches.apply(lambda: None, main) == SHUT
+
+
+def test_nothing_is_patched_outside_the_plugin() -> None:
+    """In a program's process, or a test's, there is no plugin and nothing is touched."""
+    assert patches.plugin_module() is None
+    assert patches.apply(lambda: None) == []
+
+
+def test_the_plugin_is_known_by_its_main_module(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is patched by default is the main module of a process that has Pulumi's servicer."""
+    monkeypatch.setitem(sys.modules, "__main__", main)
+
+    assert patches.plugin_module() is main
+    assert patches.apply(lambda: None) == []
+
+
+def format_while_handling(main: ModuleType, error: Exception) -> str:
+    try:
+        raise error  # noqa: TRY301 -- raising it is what this is for
+    except Exception:  # noqa: BLE001 -- whatever it is given
+        return str(main.traceback.format_exc())
+
+
+def test_only_our_errors_lose_their_traceback(main: ModuleType) -> None:
+    """The plugin formats our errors as our sentence and others with all there is; the rest of `traceback` is as is."""
+    patches.apply(lambda: None, main)
+
+    ours = SettingsError(Subject(CONNECT_ACTION), "no region is set", "Set one")
+    assert format_while_handling(main, ours) == (
+        "Connecting to AWS License Manager for license conversion tasks: no region is set. Set one."
+    )
+    assert format_while_handling(main, KeyError("bug")).startswith("Traceback (most recent call last)")
+    assert main.traceback.print_exc is sys.modules["traceback"].print_exc
+
+
+def test_cancel_is_heard_before_it_is_queued(main: ModuleType) -> None:
+    """The pool that serves `Cancel` tells of it from the thread that hands it in, whatever its worker does."""
+    heard: list[str] = []
+    patches.apply(lambda: heard.append(threading.current_thread().name), main)
+    pool = main.DynamicResourceProviderServicer.Cancel.experimental_thread_pool
+
+    pool.submit(SimpleNamespace).result(timeout=5)
+    pool.shutdown()
+
+    assert heard == [threading.current_thread().name]

@@ -1,0 +1,658 @@
+"""The lifecycle of a conversion: what each operation does, says, records and asks of AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from support.lifecycle import (
+    ARN,
+    BYOL,
+    CREATE,
+    GET,
+    REGION,
+    WEB,
+    WINDOWS,
+    OneResource,
+    RecordingEngine,
+    make_session,
+)
+from support.wire import Wire
+
+from lmconv_resource.aws.credentials import make_client
+from lmconv_resource.aws.settings import Settings
+from lmconv_resource.emulator import (
+    ChangedAnswer,
+    ErrorAnswer,
+    Fault,
+    LicenseManagerBackend,
+    licensemanager_backends,
+)
+from lmconv_resource.errors import ConversionFailedError, OtherConversionError, TaskNotFoundError, WaitError
+from lmconv_resource.lifecycle.convert import ConversionController
+from lmconv_resource.lifecycle.operation import UNKNOWN
+from lmconv_resource.models import OUTPUTS
+
+STARTING = f"Starting the license conversion of {ARN} in {REGION}: "
+REVERSED = "The contexts are reversed: a conversion back will be started."
+
+
+@pytest.fixture(autouse=True)
+def aws() -> Iterator[LicenseManagerBackend]:
+    """A License Manager and an EC2 inside this process."""
+    with mock_aws():
+        backend = licensemanager_backends["123456789012"][REGION]
+        backend.conversion_seconds = 0
+        yield backend
+
+
+@pytest.fixture
+def instance_arn(aws: LicenseManagerBackend) -> str:
+    """The ARN of a stopped instance that EC2 shows."""
+    ec2 = boto3.client("ec2", region_name=REGION)
+    instance_id = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    ec2.stop_instances(InstanceIds=[instance_id])
+    return f"arn:aws:ec2:{REGION}:123456789012:instance/{instance_id}"
+
+
+def add(aws: LicenseManagerBackend, status: str = "SUCCEEDED", **settings: Any) -> str:
+    seconds = {} if status == "IN_PROGRESS" else {"seconds": 0}
+    defaults = {"resource_arn": ARN, "source": BYOL, "destination": WINDOWS, "status": status, **seconds}
+    return aws.add_task(**{**defaults, **settings}).task_id
+
+
+def contexts(source: object, destination: object) -> dict[str, Any]:
+    return {
+        "source_license_context": {"usage_operation": source},
+        "destination_license_context": {"usage_operation": destination},
+    }
+
+
+def convert(**inputs: Any) -> OneResource:
+    """Return a resource that converts an instance, with `inputs` in place of others."""
+    return OneResource(ConversionController(), {"resource_arn": ARN, **contexts(BYOL, WINDOWS), **inputs})
+
+
+# -- check -------------------------------------------------------------------------------------------------------------
+
+
+def test_check_fills_in_the_defaults() -> None:
+    """A conversion is waited for, a failure counts, and EC2 is not asked, unless the program says otherwise."""
+    checked = convert().check()
+
+    assert (checked.defaults, checked.failures) == (
+        {"wait_for_completion": True, "ignore_failure": False, "preflight": False, "region": REGION},
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "line"),
+    [
+        (
+            {"resource_arn": None},
+            "resource_arn is missing: give the ARN of the resource to convert, such as an EC2 instance's `arn`",
+        ),
+        (
+            {"resource_arn": "i-0123"},
+            "resource_arn 'i-0123' is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+        ),
+        (
+            {"source_license_context": None},
+            "source_license_context is missing: give a LicenseContextArgs, such as "
+            'LicenseContextArgs(usage_operation="RunInstances:0002")',
+        ),
+        ({"source_license_context": BYOL}, f"source_license_context '{BYOL}' is not a LicenseContextArgs"),
+        (
+            {"source_license_context": {"usage_operation": ""}},
+            "source_license_context has the usage_operation '': give a text of at most 50 characters, such as "
+            "RunInstances:0002",
+        ),
+        (
+            {"destination_license_context": {"usage_operation": "R" * 51}},
+            f"destination_license_context has the usage_operation '{'R' * 51}': give a text of at most 50 characters, "
+            "such as RunInstances:0002",
+        ),
+        (
+            {"destination_license_context": {}},
+            "destination_license_context has neither a usage_operation nor product_codes: give what AWS shows for the "
+            "instance",
+        ),
+        (
+            {"destination_license_context": {"product_codes": [{"product_code_id": "a-b"}]}},
+            "destination_license_context has the product code {'product_code_id': 'a-b'}: give an id of at most 25 "
+            "letters and digits",
+        ),
+        (
+            {"destination_license_context": {"product_codes": "abc"}},
+            "destination_license_context has the product_codes 'abc': give a list of ProductCodeArgs",
+        ),
+        ({"preflight": "yes"}, "preflight 'yes' is not a boolean: give True or False"),
+        (
+            {"destination_license_context": {"usage_operation": BYOL}},
+            "destination_license_context is the same as source_license_context: there is nothing to convert",
+        ),
+        (
+            {
+                "source_license_context": {"product_codes": [{"product_code_id": "a"}, {"product_code_id": "b"}]},
+                "destination_license_context": {"product_codes": [{"product_code_id": "b"}, {"product_code_id": "a"}]},
+            },
+            "destination_license_context is the same as source_license_context: there is nothing to convert",
+        ),
+    ],
+)
+def test_check_names_what_is_wrong(aws: LicenseManagerBackend, inputs: dict[str, Any], line: str) -> None:
+    """Each bad input is one failure, by the name that the program uses, and nobody is asked."""
+    (failure,) = convert(**inputs).check().failures
+
+    assert failure.reason == line
+    assert line.startswith(failure.property)
+    assert not aws.calls
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "line"),
+    [
+        (BYOL, "RunInstances:0100", "AWS does not support Windows BYOL with SQL Server license included."),
+        ("RunInstances:0g00", "RunInstances", "AWS does not convert Ubuntu Pro back to Ubuntu LTS."),
+    ],
+)
+def test_what_aws_does_not_convert_is_a_warning(source: str, destination: str, line: str) -> None:
+    """A pair that AWS's guide rules out is warned of, once, and AWS has the last word."""
+    conversion = convert(**contexts(source, destination))
+
+    assert conversion.up().lines("WARNING") == [line]
+    assert conversion.up().lines("WARNING") == []
+
+
+def test_an_unknown_code_passes() -> None:
+    """A usage operation that AWS adds tomorrow is handed on, without a word."""
+    conversion = convert(**contexts(BYOL, "RunInstances:9999"))
+
+    assert conversion.up().said == []
+    assert conversion.outputs["destination_license_context"]["usage_operation"] == "RunInstances:9999"
+
+
+# -- create ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_conversion_is_started_once_and_then_left_alone(aws: LicenseManagerBackend, instance_arn: str) -> None:
+    """`up` starts one conversion, waits for its end and records it with EC2's own word; later nobody is asked."""
+    conversion = convert(resource_arn=instance_arn)
+    aws.conversion_seconds = 0.2
+
+    first = conversion.up()
+    calls = aws.calls.total()
+
+    assert first.shown[0].endswith(f" · {conversion.id}")
+    assert (conversion.preview().step, conversion.up().step, aws.calls.total()) == ("same", "same", calls)
+    assert set(conversion.outputs) == {*OUTPUTS, "adopted", "verified_usage_operation", "__request"} - {
+        "status_message"
+    }
+    assert (conversion.outputs["status"], conversion.outputs["adopted"]) == ("SUCCEEDED", False)
+    assert conversion.outputs["verified_usage_operation"] == WINDOWS
+    assert aws.calls[CREATE] == 1
+
+
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "SUCCEEDED"])
+def test_what_is_there_already_is_adopted(aws: LicenseManagerBackend, status: str) -> None:
+    """A conversion that does or has done the same is tracked instead of started, which the row and an output say."""
+    task_id = add(aws, status)
+    conversion = convert(wait_for_completion=False)
+
+    outcome = conversion.up()
+
+    done = "is already doing it" if status == "IN_PROGRESS" else "has already done it"
+    assert outcome.lines("INFO") == [f"{task_id} {done} and is adopted; no conversion is started."]
+    assert (conversion.id, conversion.outputs["adopted"], aws.calls[CREATE]) == (task_id, True, 0)
+    conversion.refresh()
+    assert conversion.outputs["adopted"] is True
+
+
+def test_another_conversion_in_progress_is_one_line(aws: LicenseManagerBackend) -> None:
+    """While the instance is converted to something else, `up` fails with that task's id, and starts nothing."""
+    task_id = add(aws, "IN_PROGRESS", destination=WEB)
+
+    error = convert().up().error
+
+    assert isinstance(error, OtherConversionError)
+    assert str(error) == (
+        f"{STARTING}license conversion task {task_id} is already converting it with other license contexts. "
+        "Wait for its end, then run `pulumi up` again."
+    )
+    assert aws.calls[CREATE] == 0
+
+
+def test_a_new_task_that_aws_does_not_show_yet_is_waited_for(aws: LicenseManagerBackend) -> None:
+    """Right after its start AWS may not know the task everywhere: that is no error, and nothing is started again."""
+    aws.faults.add(Fault(ErrorAnswer("InvalidParameterValueException", "not found"), operation=GET, calls=1))
+
+    assert convert().up().error is None
+    assert aws.calls[CREATE] == 1
+
+
+def test_a_task_that_aws_never_shows_is_an_error(aws: LicenseManagerBackend) -> None:
+    """When AWS does not know the new task after a while either, that is said; the next `up` finds it in the list."""
+    aws.faults.add(Fault(ErrorAnswer("InvalidParameterValueException", "no"), operation=GET))
+    conversion = convert()
+
+    assert isinstance(conversion.up().error, TaskNotFoundError)
+    assert aws.calls[CREATE] == 1
+    conversion.inputs["wait_for_completion"] = False
+    assert isinstance(conversion.up().error, TaskNotFoundError)
+    assert aws.calls[CREATE] == 1
+    aws.faults.clear()
+    conversion.up()
+    assert conversion.outputs["adopted"] is True
+    assert aws.calls[CREATE] == 1
+
+
+def test_a_product_code_without_a_type_is_a_marketplace_code(aws: LicenseManagerBackend) -> None:
+    """A product code given as a dict needs no type: AWS knows one."""
+    conversion = convert(destination_license_context={"product_codes": [{"product_code_id": "abc"}]})
+
+    conversion.up()
+
+    (code,) = aws.tasks[conversion.id or ""].destination.product_codes
+    assert (code.product_code_id, code.product_code_type) == ("abc", "marketplace")
+    assert conversion.preview().step == "same"
+
+
+def test_what_ec2_says_needs_the_right_to_ask() -> None:
+    """Without the right to ask EC2 the conversion is recorded all the same, and EC2's word is None."""
+    denied = (
+        b"<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>"
+    )
+
+    def make_denied_client(service: str, settings: Settings) -> Any:
+        client = make_client(service, settings)
+        if service == "ec2":
+            Wire(client, (403, denied))
+        return client
+
+    inputs = {"resource_arn": ARN, **contexts(BYOL, WINDOWS)}
+    conversion = OneResource(ConversionController(), inputs, make_client=make_denied_client)
+
+    conversion.up()
+
+    assert conversion.outputs["status"] == "SUCCEEDED"
+    assert "verified_usage_operation" not in conversion.outputs
+
+
+# -- what a wait ends in -----------------------------------------------------------------------------------------------
+
+
+def test_a_failure_is_an_error_and_the_next_up_tries_again(aws: LicenseManagerBackend) -> None:
+    """FAILED is AWS's message; the next `up` says why the last one failed and starts anew, as the error has said."""
+    aws.conversion_status, aws.conversion_message = "FAILED", "SSM inventory is missing."
+    conversion = convert()
+
+    error = conversion.up().error
+    (first,) = aws.tasks
+    aws.conversion_status, aws.conversion_message = "SUCCEEDED", None
+    done = conversion.up()
+
+    assert isinstance(error, ConversionFailedError)
+    assert str(error) == (
+        f"Waiting for license conversion task {first} in {REGION}: it FAILED: SSM inventory is missing. "
+        "Fix the cause; the next `pulumi up` starts a new conversion."
+    )
+    assert done.lines("INFO") == [
+        f"The last conversion, {first}, FAILED: SSM inventory is missing. A new one is started."
+    ]
+    assert (conversion.outputs["status"], conversion.outputs["adopted"], len(aws.tasks)) == ("SUCCEEDED", False, 2)
+
+
+def test_a_failure_returns_the_task_that_was_seen(aws: LicenseManagerBackend) -> None:
+    """Beside its error a create returns all that a host may record: the task as it was seen, and what was asked."""
+    aws.conversion_status, aws.conversion_message = "FAILED", "no"
+    controller = ConversionController()
+    asked = {"resource_arn": ARN, **contexts(BYOL, WINDOWS)}
+
+    with make_session().operation(None) as op:
+        created = controller.create(op, controller.parse_inputs({**asked, "wait_for_completion": True}))
+
+    assert isinstance(created.error, ConversionFailedError)
+    assert [created.id] == list(aws.tasks)
+    assert (created.state.task.status, created.state.task.status_message) == ("FAILED", "no")
+    assert (created.state.adopted, created.state.asked) == (False, asked)
+
+
+@pytest.mark.parametrize("how", ["deadline", "cancelled"])
+def test_a_wait_that_is_broken_off_returns_the_task_that_was_seen(aws: LicenseManagerBackend, how: str) -> None:
+    """At its deadline, or when the update is cancelled, what was started is returned with the error, as it was seen."""
+    aws.conversion_status, aws.conversion_message = "IN_PROGRESS", "converting"
+    session = make_session()
+    controller = ConversionController()
+    inputs = controller.parse_inputs(
+        {"resource_arn": ARN, **contexts(BYOL, WINDOWS), "wait_for_completion": True, "region": REGION}
+    )
+
+    class Cancelling(RecordingEngine):
+        def log_status(self, urn: str | None, message: str) -> None:
+            session.cancellation.set("the update was cancelled")
+
+    session.engine = Cancelling() if how == "cancelled" else None
+    with session.operation(None, 1.1 if how == "deadline" else None) as op:
+        created = controller.create(op, inputs)
+
+    assert isinstance(created.error, WaitError)
+    assert not isinstance(created.error, ConversionFailedError)
+    assert ("the update was cancelled" if how == "cancelled" else "it did not end within") in str(created.error)
+    assert [created.id] == list(aws.tasks)
+    assert (created.state.task.status, created.state.task.status_message) == ("IN_PROGRESS", "converting")
+
+
+def test_a_start_that_was_not_seen_yet_is_returned(aws: LicenseManagerBackend) -> None:
+    """Where the first poll of a started conversion fails, id and request are returned: another `up` can follow it."""
+    aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no"), operation=GET))
+    controller = ConversionController()
+
+    with make_session().operation(None) as op:
+        created = controller.create(
+            op, controller.parse_inputs({"resource_arn": ARN, **contexts(BYOL, WINDOWS), "wait_for_completion": True})
+        )
+
+    assert "AWS denies access" in str(created.error)
+    assert [created.id] == list(aws.tasks)
+    outputs = created.state.task.outputs
+    assert (outputs["license_conversion_task_id"], outputs["resource_arn"], outputs["status"]) == (
+        created.id,
+        ARN,
+        None,
+    )
+
+
+def test_ignore_failure_records_a_failed_conversion_and_tries_no_more(aws: LicenseManagerBackend) -> None:
+    """With `ignore_failure` FAILED is an output and a warning; without it later, a new conversion replaces it."""
+    aws.conversion_status, aws.conversion_message = "FAILED", "no"
+    conversion = convert(ignore_failure=True)
+
+    outcome = conversion.up()
+
+    task_id = conversion.id
+    assert outcome.lines("WARNING") == [f"{task_id} FAILED: no"]
+    assert (conversion.outputs["status"], conversion.up().step) == ("FAILED", "same")
+
+    del conversion.inputs["ignore_failure"]
+    aws.conversion_status, aws.conversion_message = "SUCCEEDED", None
+    preview = conversion.preview()
+    again = conversion.up()
+
+    line = f"{task_id} FAILED: no. A new conversion will be started."
+    assert (preview.step, preview.diff.replaces) == ("replace", ("status",))
+    assert preview.lines("WARNING") == again.lines("WARNING") == [line]
+    assert (conversion.outputs["status"], aws.calls[CREATE]) == ("SUCCEEDED", 2)
+
+
+# -- diff --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "replaces"),
+    [
+        (contexts(BYOL, WEB), ("destination_license_context",)),
+        ({"resource_arn": f"{ARN}1"}, ("resource_arn",)),
+        ({"resource_arn": ARN.replace(REGION, "us-east-1")}, ("resource_arn", "region")),
+        (
+            {"resource_arn": f"{ARN}1", **contexts("RunInstances:0g00", WEB)},
+            ("resource_arn", "source_license_context", "destination_license_context"),
+        ),
+    ],
+)
+def test_something_else_replaces_the_conversion(
+    aws: LicenseManagerBackend, change: dict[str, Any], replaces: tuple[str, ...]
+) -> None:
+    """Other contexts, another instance or region are named as what replaces, without a call, and start a new one."""
+    conversion = convert()
+    conversion.up()
+    calls = aws.calls.total()
+
+    conversion.inputs |= change
+    preview = conversion.preview()
+
+    assert (preview.diff.replaces, preview.diff.changed) == (replaces, ())
+    assert aws.calls.total() == calls
+    if "region" not in replaces:
+        assert (conversion.up().step, conversion.up().step) == ("replace", "same")
+        assert aws.calls[CREATE] == 2
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"resource_arn": UNKNOWN},
+        {"source_license_context": UNKNOWN},
+        {"source_license_context": {"usage_operation": UNKNOWN}},
+        {"destination_license_context": {"usage_operation": BYOL, "product_codes": [UNKNOWN]}},
+        {"destination_license_context": {"product_codes": [{"product_code_id": UNKNOWN}]}},
+    ],
+)
+def test_unknown_values_pass_and_may_be_another_conversion(aws: LicenseManagerBackend, inputs: dict[str, Any]) -> None:
+    """In a preview what is not known yet passes, at any depth, and shows as a replacement without a call."""
+    conversion = convert()
+    conversion.up()
+    aws.calls.clear()
+
+    conversion.inputs |= inputs
+    preview = conversion.preview()
+
+    assert preview.diff.replaces == tuple(inputs)
+    assert preview.said == []
+    assert not aws.calls
+
+
+def test_contexts_that_are_exchanged_convert_back(aws: LicenseManagerBackend, instance_arn: str) -> None:
+    """Exactly reversed contexts are a replacement that the preview names; nothing false is said of the old one."""
+    conversion = convert(resource_arn=instance_arn)
+    conversion.up()
+
+    conversion.inputs |= contexts(WINDOWS, BYOL)
+    preview = conversion.preview()
+    outcome = conversion.up()
+
+    assert preview.diff.replaces == ("source_license_context", "destination_license_context")
+    assert preview.said == outcome.said == [("INFO", REVERSED)]
+    assert conversion.outputs["verified_usage_operation"] == BYOL
+    assert conversion.up().step == "same"
+
+
+def test_turning_the_wait_on_is_a_change_by_name(aws: LicenseManagerBackend) -> None:
+    """Without the wait `up` goes on at once; with it a later one updates, when the conversion has ended."""
+    aws.conversion_seconds = 0.5
+    conversion = convert(wait_for_completion=False)
+    conversion.up()
+    assert conversion.outputs["status"] == "IN_PROGRESS"
+
+    del conversion.inputs["wait_for_completion"]
+    waited = conversion.up()
+
+    assert (waited.step, waited.diff.changed, waited.diff.replaces) == ("update", ("wait_for_completion",), ())
+    assert (conversion.outputs["status"], conversion.up().step) == ("SUCCEEDED", "same")
+    assert aws.calls[CREATE] == 1
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_conversion_that_failed_since_is_replaced(aws: LicenseManagerBackend, wait: bool) -> None:
+    """A conversion that nobody waited for and that has failed since blocks nothing: a new one replaces it."""
+    aws.conversion_status = "IN_PROGRESS"
+    conversion = convert(wait_for_completion=False)
+    conversion.up()
+    task_id = conversion.id or ""
+    aws.finish_task(task_id, "FAILED", "The agent\nis gone.")
+    aws.conversion_status = "SUCCEEDED"
+
+    conversion.inputs["wait_for_completion"] = wait
+    preview = conversion.preview()
+    conversion.up()
+
+    line = f"{task_id} FAILED: The agent is gone. A new conversion will be started."
+    assert (preview.lines("WARNING"), preview.diff.replaces) == ([line], ("status",))
+    assert (conversion.outputs["status"], len(aws.tasks)) == ("SUCCEEDED", 2)
+
+
+def test_an_ignored_failure_since_is_a_change_by_name(aws: LicenseManagerBackend) -> None:
+    """With `ignore_failure` a conversion that has failed since is a change of what AWS says, and replaces nothing."""
+    aws.conversion_status = "IN_PROGRESS"
+    conversion = convert(wait_for_completion=False, ignore_failure=True)
+    conversion.up()
+    aws.finish_task(conversion.id or "", "FAILED", "no")
+
+    diff = conversion.preview().diff
+
+    assert diff.replaces == ()
+    assert {"status", "status_message", "end_time", "is_complete"} <= set(diff.changed)
+    assert (conversion.up().step, conversion.outputs["status"]) == ("update", "FAILED")
+
+
+def test_a_failure_under_an_update_blocks_nothing(aws: LicenseManagerBackend) -> None:
+    """When a conversion fails while an update waits for it, what was seen comes back; the next `up` replaces it."""
+    aws.conversion_status, aws.conversion_seconds = "FAILED", 0.5
+    conversion = convert(wait_for_completion=False)
+    conversion.up()
+    controller = ConversionController()
+
+    with make_session().operation(None) as op:
+        inputs = controller.parse_inputs({**conversion.inputs, "wait_for_completion": True})
+        state = controller.parse_state(conversion.outputs)
+        updated = controller.update(op, conversion.id or "", state, inputs)
+    assert "the next `pulumi up` starts a new conversion" in str(updated.error)
+    assert (updated.state.task.status, updated.state.asked) == ("FAILED", state.asked)
+
+    aws.conversion_status, aws.conversion_seconds = "SUCCEEDED", 0
+    assert conversion.up().step == "replace"
+    assert (conversion.outputs["status"], aws.calls[CREATE]) == ("SUCCEEDED", 2)
+
+
+def test_its_end_is_a_change_by_name(aws: LicenseManagerBackend, instance_arn: str) -> None:
+    """Once a conversion that was not waited for has ended, the next `up` records that, EC2's word included."""
+    aws.conversion_status = "IN_PROGRESS"
+    conversion = convert(resource_arn=instance_arn, wait_for_completion=False)
+    conversion.up()
+    assert "verified_usage_operation" not in conversion.outputs
+    assert conversion.up().step == "same"
+
+    aws.finish_task(conversion.id or "")
+    preview = conversion.preview()
+
+    assert (preview.step, preview.diff.replaces) == ("update", ())
+    assert {"status", "end_time", "is_complete", "duration_seconds"} <= set(preview.diff.changed) <= set(OUTPUTS)
+    conversion.up()
+    assert (conversion.outputs["status"], conversion.outputs["verified_usage_operation"]) == ("SUCCEEDED", WINDOWS)
+
+
+def test_aws_may_word_the_contexts_otherwise(aws: LicenseManagerBackend) -> None:
+    """What AWS adds to the contexts, or leaves out, is an output and no reason to start another conversion."""
+    codes = {"UsageOperation": WINDOWS, "ProductCodes": [{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}]}
+    aws.faults.add(
+        Fault(ChangedAnswer({"DestinationLicenseContext": codes}, ("SourceLicenseContext", "ResourceArn")), GET)
+    )
+    conversion = convert()
+
+    conversion.up()
+
+    assert conversion.outputs["destination_license_context"]["product_codes"][0]["product_code_id"] == "abc"
+    assert conversion.up().step == "same"
+    conversion.refresh()
+    assert conversion.up().step == "same"
+    conversion.inputs |= contexts(WINDOWS, BYOL)
+    assert conversion.preview().lines("INFO") == [REVERSED]
+    assert aws.calls[CREATE] == 1
+
+
+def test_a_record_of_an_older_shape_still_works() -> None:
+    """A record that does not hold what was asked for is compared by AWS's words, and completed by a refresh."""
+    conversion = convert()
+    conversion.up()
+
+    conversion.outputs = {name: value for name, value in conversion.outputs.items() if name in OUTPUTS}
+
+    assert conversion.preview().step == "same"
+    conversion.refresh()
+    assert conversion.preview().step == "same"
+    assert conversion.outputs["adopted"] is False
+
+
+# -- refresh and delete ------------------------------------------------------------------------------------------------
+
+
+def test_refresh_records_what_has_become_of_it(aws: LicenseManagerBackend, instance_arn: str) -> None:
+    """A refresh looks the conversion up, keeps what was asked for and how it began, and starts nothing."""
+    aws.conversion_status = "IN_PROGRESS"
+    conversion = convert(resource_arn=instance_arn, wait_for_completion=False)
+    conversion.up()
+    aws.finish_task(conversion.id or "")
+
+    (line,) = conversion.refresh().lines("INFO")
+
+    assert line.startswith(f"{conversion.id} IN_PROGRESS → SUCCEEDED after ")
+    outputs = conversion.outputs
+    assert (outputs["status"], outputs["adopted"], outputs["verified_usage_operation"]) == ("SUCCEEDED", False, WINDOWS)
+    assert (conversion.up().step, aws.calls[CREATE]) == ("same", 1)
+
+
+def test_a_first_read_supplies_the_region(aws: LicenseManagerBackend) -> None:
+    """What is read by its id is no conversion that was started here."""
+    task_id = add(aws)
+    controller = ConversionController()
+
+    with make_session().operation(None) as op:
+        read = controller.read(op, task_id, None, controller.parse_inputs({}))
+
+    assert (read.inputs, read.state.adopted, read.state.task.status) == ({"region": REGION}, False, "SUCCEEDED")
+
+
+UNCHANGED = f"lct-1 is only removed from the state: the license of {ARN} is not changed by that."
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        (
+            {"status": "IN_PROGRESS"},
+            "lct-1 continues in AWS, which cannot cancel a license conversion: it is only removed from the state.",
+        ),
+        (
+            {"status": "SUCCEEDED"},
+            f"lct-1 is only removed from the state: the license of {ARN} is not changed by that.",
+        ),
+        ({"status": "FAILED"}, f"lct-1 is only removed from the state: the license of {ARN} is not changed by that."),
+    ],
+)
+def test_delete_says_what_stays(aws: LicenseManagerBackend, record: dict[str, Any], line: str) -> None:
+    """Nobody takes a destroyed resource for a conversion that was undone; AWS is not asked."""
+    conversion = convert()
+    conversion.id, conversion.outputs = "lct-1", {"resource_arn": ARN, **record}
+
+    assert conversion.destroy().said == [("WARNING", line)]
+    assert not aws.calls
+
+
+def test_delete_of_the_old_half_of_a_replacement_says_nothing() -> None:
+    """There the new conversion is what counts; what else the same process deletes is warned of."""
+    engine = RecordingEngine()
+    session = make_session(engine=engine)
+    controller = ConversionController()
+    with session.operation("urn") as op:
+        created = controller.create(op, controller.parse_inputs({"resource_arn": ARN, **contexts(BYOL, WINDOWS)}))
+    assert engine.said == []
+
+    with session.operation("urn") as op:
+        controller.delete(op, "lct-older", created.state)
+    assert engine.said == []
+    with session.operation("another") as op:
+        controller.delete(op, "lct-older", created.state)
+    assert len(engine.said) == 1
+
+
+def test_delete_asks_nobody(aws: LicenseManagerBackend) -> None:
+    """Forgetting a conversion makes no call, whatever the record holds."""
+    controller = ConversionController()
+    for record in ({}, {"status": "SUCCEEDED", "resource_arn": ARN}):
+        with make_session().operation(None) as op:
+            controller.delete(op, "lct-1", controller.parse_state(record))
+
+    assert not aws.calls

@@ -1,0 +1,166 @@
+"""What a program gives is checked and becomes a typed value: each failure names the property, value and remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.lifecycle import ARN, BYOL, WINDOWS
+
+from lmconv_resource.lifecycle.inputs import (
+    CONVERSION_PROPERTIES,
+    TASK_PROPERTIES,
+    ConversionInputs,
+    TaskInputs,
+    find_unknown,
+    validate,
+    validate_identity,
+)
+from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure
+from lmconv_resource.models import LicenseContext
+
+GOOD: dict[str, Any] = {
+    "license_conversion_task_id": "lct-0123456789abcdef0",
+    "wait_for_completion": True,
+    "ignore_failure": False,
+    "region": "eu-west-1",
+}
+NAMES = [entry.name for entry in TASK_PROPERTIES]
+
+
+def find_failures(inputs: dict[str, Any]) -> list[CheckFailure]:
+    """Return all that is wrong with the inputs of a tracked task, in the order of its arguments."""
+    return validate_identity(inputs) + validate(inputs, TASK_PROPERTIES)
+
+
+def find_reasons(**changes: Any) -> list[str]:
+    """Return the lines that a user sees, with `changes` made to good inputs."""
+    return [failure.reason for failure in find_failures({**GOOD, **changes})]
+
+
+def test_good_inputs_pass() -> None:
+    """Nothing is said of inputs that are as they should be, whether the optional ones are there or not."""
+    assert find_failures(GOOD) == []
+    assert find_reasons(poll_interval_seconds=10) == []
+    assert find_reasons(poll_interval_seconds=None) == []
+
+
+def test_every_failure_is_told() -> None:
+    """All that is wrong is said at once, in the order in which the resource takes its arguments."""
+    failures = find_failures({"wait_for_completion": "yes", "ignore_failure": None, "region": None})
+    assert failures == [
+        CheckFailure(
+            "license_conversion_task_id",
+            "license_conversion_task_id is missing: give the id that AWS License Manager shows for the conversion "
+            "(lct-…), or the resource_arn of what is converted",
+        ),
+        CheckFailure("wait_for_completion", "wait_for_completion 'yes' is not a boolean: give True or False"),
+        CheckFailure("ignore_failure", "ignore_failure None is not a boolean: give True or False"),
+        CheckFailure(
+            "region",
+            "region is not set: set it on the resource, or run `pulumi config set aws:region REGION`, or set "
+            "AWS_REGION",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "line"),
+    [
+        (
+            {},
+            "license_conversion_task_id is missing: give the id that AWS License Manager shows for the conversion "
+            "(lct-…), or the resource_arn of what is converted",
+        ),
+        (
+            {"resource_arn": ARN, "license_conversion_task_id": "lct-1"},
+            f"resource_arn '{ARN}' is given together with license_conversion_task_id: leave one of the two out",
+        ),
+        (
+            {"license_conversion_task_id": "lct-1", "follow_newest": True},
+            "follow_newest True needs a resource_arn: give that instead of the task's id",
+        ),
+        (
+            {"resource_arn": "i-0123"},
+            "resource_arn 'i-0123' is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+        ),
+    ],
+    ids=["neither", "both", "follow-an-id", "no-arn"],
+)
+def test_exactly_one_of_the_two_is_given(inputs: dict[str, Any], line: str) -> None:
+    """A program that names the task twice, or not at all, is told so."""
+    rest = {name: value for name, value in GOOD.items() if name != "license_conversion_task_id"}
+
+    assert [failure.reason for failure in find_failures({**rest, **inputs})] == [line]
+
+
+def test_a_long_value_is_cut() -> None:
+    """A value that would fill the screen is shown up to 78 characters."""
+    (reason,) = find_reasons(region="\x1b" * 1000)
+    assert reason == f"region '{chr(92)}x1b" + "\\x1b" * 18 + "…" + " is not an AWS region: give one such as eu-west-1"
+
+
+def test_unknown_values_pass() -> None:
+    """What a preview can't know yet is no failure, for any input."""
+    assert validate(dict.fromkeys(NAMES, UNKNOWN), TASK_PROPERTIES) == []
+    assert (
+        validate(dict.fromkeys([entry.name for entry in CONVERSION_PROPERTIES], UNKNOWN), CONVERSION_PROPERTIES) == []
+    )
+    assert all(find_reasons(**{name: UNKNOWN}) == [] for name in GOOD)
+
+
+def test_an_unknown_value_is_found_at_any_depth() -> None:
+    """A property of which only a part is unknown is unknown."""
+    deep = {"product_codes": [{"product_code_id": UNKNOWN}]}
+    found = find_unknown({"a": UNKNOWN, "b": deep, "c": [1, {"d": "e"}], "d": None}, ["a", "b", "c", "d", "missing"])
+
+    assert found == {"a", "b"}
+
+
+def test_what_a_preview_does_not_know_is_taken_for_what_costs_nothing() -> None:
+    """An unknown flag of the wait counts as set, so that a preview shows the wait; no other value is made up."""
+    inputs = TaskInputs.parse({**GOOD, "wait_for_completion": UNKNOWN, "license_conversion_task_id": UNKNOWN})
+
+    assert inputs.wait_for_completion is True
+    assert inputs.license_conversion_task_id is None
+    assert inputs.unknown == {"wait_for_completion", "license_conversion_task_id"}
+
+
+def test_inputs_are_parsed_into_a_typed_value() -> None:
+    """A property bag becomes a value once, contexts included; what was asked for is kept as the program wrote it."""
+    contexts = {
+        "source_license_context": {"usage_operation": BYOL},
+        "destination_license_context": {"usage_operation": WINDOWS},
+    }
+
+    inputs = ConversionInputs.parse({"resource_arn": ARN, **contexts, "preflight": True, "poll_interval_seconds": 5})
+
+    assert inputs.request.source == LicenseContext(BYOL)
+    assert inputs.request.destination == LicenseContext(WINDOWS)
+    assert (inputs.preflight, inputs.poll_interval_seconds, inputs.wait_for_completion) == (True, 5, False)
+    assert inputs.asked == {"resource_arn": ARN, **contexts}
+
+
+TEXTS = st.text(st.characters(codec=None)) | st.sampled_from(["create", "1h", "lct-1", "eu-west-1"])
+JSON = st.recursive(
+    st.none() | st.just(UNKNOWN) | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.sampled_from([name for name in NAMES if name in {*GOOD, "poll_interval_seconds"}]), JSON)
+def test_any_value_passes_or_is_named(name: str, value: Any) -> None:
+    """Any value at all passes, and can then be used, or is one line that begins with the property's name."""
+    inputs = {**GOOD, name: value}
+    failures = find_failures(inputs)
+    if not failures:
+        assert TaskInputs.parse(inputs).unknown == ({name} if value is UNKNOWN else set())
+        return
+    (failure,) = failures
+    assert failure.property == name
+    assert failure.reason.startswith(f"{name} ")
+    assert len(failure.reason.splitlines()) == 1
+    assert failure.reason.encode()

@@ -1,0 +1,1 @@
+"""What the project promises under faults, kills and crowds."""

@@ -1,0 +1,338 @@
+"""The matrix as data: what becomes of each operation under each fault. tests/reliability/test_matrix.py runs it.
+
+`PYTHONPATH=tests python -m reliability.table` prints it for docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmconv_resource.emulator import ChangedAnswer, DroppedConnection, ErrorAnswer, RawAnswer, ShiftedClock, SlowAnswer
+from lmconv_resource.emulator.effects import Effect
+
+TOLD_AS = {"IN_PROGRESS": "step 1 of 3", "SUCCEEDED": "all went well", "FAILED": "SSM inventory is missing"}
+"""The StatusMessage of a task by its status."""
+
+OPERATIONS = {
+    "check": "`preview` of a new resource",
+    "create": "`up` with a new resource, without the wait option; its task has ended",
+    "wait": "`up` with a new resource that waits; its task ends at the second look",
+    "diff running": "`up` with a record that shows IN_PROGRESS; its task has ended since",
+    "diff finished": "`up` with a record that shows SUCCEEDED",
+    "refresh running": "`refresh` of a record that shows IN_PROGRESS; its task has ended since",
+    "refresh finished": "`refresh` of a record that shows SUCCEEDED",
+    "get": "`up` with `LicenseConversionTask.get`",
+    "update": "`up` that turns the wait on for a record that shows IN_PROGRESS; its task ends at the second look",
+    "delete": "`destroy` of a record that shows SUCCEEDED",
+}
+"""The columns, and what each does."""
+
+WAITING = ("wait", "update")
+"""The operations that carry a fault which may pass for five minutes; here it lasts two looks."""
+
+FRESH = ("check", "create", "wait", "get")
+"""The operations that begin with an empty state."""
+
+WORDS = {
+    "-": ("AWS is not asked, so nothing goes wrong.", "what the operation means to leave there"),
+    "goes on": ("The fault does no harm.", "the whole task as it is at AWS"),
+    "as answered": ("The answer is believed.", "the task with exactly what the answer said; what it left out is null"),
+    "retried": ("The next try, within a second, succeeds.", "the whole task as it is at AWS"),
+    "carried": (
+        "The wait goes on, shows the fault live on the resource's row, and ends well once the fault is over.",
+        "the whole task as it is at AWS",
+    ),
+    "kept": ("The resource gets a warning.", "the record as it was, to the letter"),
+    "error": (
+        "The resource fails at the first answer, with one line.",
+        "no record of a new resource; else the record as it was, to the letter",
+    ),
+    "gives up": (
+        "The resource fails with one line, after as many tries as `aws:maxRetries` allows (7 more, about half a "
+        "minute, by default).",
+        "no record of a new resource; else the record as it was, to the letter",
+    ),
+}
+"""What a cell may say: what happens, and what the state holds afterwards."""
+
+
+@dataclass(frozen=True)
+class FaultRow:
+    """A fault and what becomes of each operation under it."""
+
+    name: str
+    cells: Mapping[str, str]
+    """A word by operation."""
+    effects: tuple[Effect, ...]
+    line: str = ""
+    """What follows `Looking up license conversion task <ID> in <REGION>: ` in the error; <ENDPOINT> is the URL."""
+    or_line: str = ""
+    """What may follow instead: early versions of botocore 1.43 notice what later ones do not."""
+    warning: str = ""
+    """What the resource is warned of where its record is kept; <ID> stands for the task's id."""
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    """The outputs that differ from the task's own where the answer is believed."""
+    calls: int | None = None
+    """How many calls are hit; None is all."""
+    passes: bool = False
+    """Whether a wait carries it."""
+
+
+def _row(name: str, cells: str, *effects: Effect, **more: Any) -> FaultRow:
+    words = [word.strip() for word in cells.split("|")]
+    return FaultRow(name, dict(zip(OPERATIONS, words, strict=True)), effects, **more)
+
+
+_NEVER = "-       | error       | error    | error        | - | error       | error    | error       | error    | -"
+_ONCE = "-        | retried     | carried  | retried      | - | retried     | retried  | retried     | carried  | -"
+_GIVES_UP = "-    | gives up    | carried  | gives up     | - | gives up    | gives up | gives up    | carried  | -"
+_HARMLESS = "-    | goes on     | goes on  | goes on      | - | goes on     | goes on  | goes on     | goes on  | -"
+_BELIEVED = "-    | as answered | as answered | as answered | - | as answered | goes on | as answered | as answered | -"
+_FORGOTTEN = "-   | error       | carried  | error        | - | error       | kept     | error       | carried  | -"
+_NO_STATUS = "-   | as answered | carried  | as answered  | - | as answered | kept     | as answered | carried  | -"
+_BACKWARDS = "-   | as answered | goes on  | as answered  | - | as answered | kept     | as answered | goes on  | -"
+_SHIFTED = (
+    "-     | as answered | as answered | as answered | - | as answered | as answered | as answered | as answered | -"
+)
+
+_DENIED = (
+    "AWS denies access ({}: The reason). Allow license-manager:GetLicenseConversionTask in the IAM policy of the "
+    "credentials in use."
+)
+_OWN_FAULT = "AWS had a fault of its own ({}). Run `pulumi up` again in a while."
+_SLOWER = (
+    "AWS asks to slow down ({}: The reason). Run `pulumi up` again in a while, with a lower --parallel if it comes "
+    "back."
+)
+_NO_TASK = (
+    "what came back is no license conversion task. Check that the endpoint is AWS License Manager and no proxy answers "
+    "for it, then run `pulumi up` again."
+)
+_UNREADABLE = (
+    "the answer can't be read ({}). Check that the endpoint is AWS License Manager and no proxy answers for it, then "
+    "run `pulumi up` again."
+)
+_CLOSED = (
+    'Connection was closed before we received a valid response from endpoint URL: "<ENDPOINT>/". Check the network, '
+    "the proxy, the region and any endpoint setting, then run `pulumi up` again."
+)
+_PAGE = "<html>the page of a proxy</html>"
+_JSON = "application/x-amz-json-1.1"
+
+
+def _refuse(code: str) -> ErrorAnswer:
+    return ErrorAnswer(code, "The reason.")
+
+
+def _shift(hours: int) -> dict[str, str]:
+    start, end = (2 + hours, 3 + hours)
+    day = 2 if end >= 0 else 1
+    times = {"start_time": start % 24, "license_conversion_time": end % 24, "end_time": end % 24}
+    return {name: f"2026-01-{day:02}T{hour:02}:04:05Z" for name, hour in times.items()}
+
+
+FAULTS = (
+    _row("none", _HARMLESS),
+    _row(
+        "`InvalidParameterValueException`",
+        _FORGOTTEN,
+        _refuse("InvalidParameterValueException"),
+        line="AWS does not know it there (InvalidParameterValueException: The reason). Check the id, the region (set "
+        "`region` or run `pulumi config set aws:region REGION`) and that the credentials belong to the task's account.",
+        warning="The record of the finished task is kept as it was. Looking up license conversion task <ID> in "
+        "<REGION>: AWS does not know it there (InvalidParameterValueException: The reason). Check the id, the region "
+        "(set `region` or run `pulumi config set aws:region REGION`) and that the credentials belong to the task's "
+        "account.",
+    ),
+    _row(
+        "`AuthorizationException`",
+        _NEVER,
+        _refuse("AuthorizationException"),
+        line=_DENIED.format("AuthorizationException"),
+    ),
+    _row(
+        "`AccessDeniedException`",
+        _NEVER,
+        _refuse("AccessDeniedException"),
+        line=_DENIED.format("AccessDeniedException"),
+    ),
+    _row(
+        "`ExpiredTokenException`",
+        _NEVER,
+        _refuse("ExpiredTokenException"),
+        line="the credentials have expired (ExpiredTokenException: The reason). Set AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew.",
+    ),
+    _row("`ServerInternalException`, once", _ONCE, _refuse("ServerInternalException"), calls=1, passes=True),
+    _row(
+        "`ServerInternalException`",
+        _GIVES_UP,
+        _refuse("ServerInternalException"),
+        line=_OWN_FAULT.format("ServerInternalException: The reason"),
+        passes=True,
+    ),
+    _row("`RateLimitExceededException`, once", _ONCE, _refuse("RateLimitExceededException"), calls=1, passes=True),
+    _row(
+        "`RateLimitExceededException`",
+        _GIVES_UP,
+        _refuse("RateLimitExceededException"),
+        line=_SLOWER.format("RateLimitExceededException"),
+        passes=True,
+    ),
+    _row("`ThrottlingException`, once", _ONCE, _refuse("ThrottlingException"), calls=1, passes=True),
+    _row(
+        "`ThrottlingException`",
+        _GIVES_UP,
+        _refuse("ThrottlingException"),
+        line=_SLOWER.format("ThrottlingException"),
+        passes=True,
+    ),
+    _row("HTTP 500 without a body, once", _ONCE, RawAnswer(500), calls=1, passes=True),
+    _row(
+        "HTTP 500 with a web page",
+        _GIVES_UP,
+        RawAnswer(500, _PAGE),
+        line=_OWN_FAULT.format("500: Internal Server Error"),
+        passes=True,
+    ),
+    _row(
+        "HTTP 502 without a body",
+        _GIVES_UP,
+        RawAnswer(502),
+        line=_OWN_FAULT.format("502: Bad Gateway"),
+        passes=True,
+    ),
+    _row("HTTP 502 with a web page, once", _ONCE, RawAnswer(502, _PAGE), calls=1, passes=True),
+    _row("HTTP 503 without a body, once", _ONCE, RawAnswer(503), calls=1, passes=True),
+    _row(
+        "HTTP 503 with a web page",
+        _GIVES_UP,
+        RawAnswer(503, _PAGE),
+        line=_OWN_FAULT.format("503: Service Unavailable"),
+        passes=True,
+    ),
+    _row("connection dropped before the answer, once", _ONCE, DroppedConnection(), calls=1, passes=True),
+    _row(
+        "connection dropped before the answer",
+        _GIVES_UP,
+        DroppedConnection(),
+        line=_CLOSED,
+        passes=True,
+    ),
+    _row("connection dropped in the middle of the answer, once", _ONCE, DroppedConnection(True), calls=1, passes=True),
+    _row(
+        "connection dropped in the middle of the answer",
+        _GIVES_UP,
+        DroppedConnection(True),
+        line=_NO_TASK,
+        or_line=_CLOSED,
+        passes=True,
+    ),
+    _row("HTTP 200 with a web page, once", _ONCE, RawAnswer(200, _PAGE), calls=1, passes=True),
+    _row("HTTP 200 with a web page", _GIVES_UP, RawAnswer(200, _PAGE), line=_NO_TASK, passes=True),
+    _row(
+        "JSON that is no object",
+        _GIVES_UP,
+        RawAnswer(200, "[]", _JSON),
+        line=_UNREADABLE.format("AttributeError: 'list' object has no attribute 'get'"),
+        passes=True,
+    ),
+    _row(
+        "missing members: all but the id and the status",
+        _BELIEVED,
+        ChangedAnswer(
+            without=(
+                "ResourceArn",
+                "SourceLicenseContext",
+                "DestinationLicenseContext",
+                "StatusMessage",
+                "StartTime",
+                "LicenseConversionTime",
+                "EndTime",
+            )
+        ),
+        shown=dict.fromkeys(
+            (
+                "resource_arn",
+                "source_license_context",
+                "destination_license_context",
+                "status_message",
+                "start_time",
+                "license_conversion_time",
+                "end_time",
+                "duration_seconds",
+            )
+        ),
+    ),
+    _row(
+        "missing status",
+        _NO_STATUS,
+        ChangedAnswer(without=("Status",)),
+        warning="<ID> is recorded as SUCCEEDED and AWS now says nothing of it. The record is kept; look at the task in "
+        "the AWS console.",
+        shown={"status": None, "is_complete": False, "duration_seconds": None},
+        passes=True,
+    ),
+    _row(
+        "null members",
+        _BELIEVED,
+        ChangedAnswer(
+            members=dict.fromkeys(("ResourceArn", "SourceLicenseContext", "StatusMessage", "LicenseConversionTime"))
+        ),
+        shown=dict.fromkeys(("resource_arn", "source_license_context", "status_message", "license_conversion_time")),
+    ),
+    _row(
+        "a time that is none",
+        _GIVES_UP,
+        ChangedAnswer(members={"StartTime": "yesterday"}),
+        line=_UNREADABLE.format('ValueError: Invalid timestamp "yesterday": Unknown string format: yesterday'),
+        passes=True,
+    ),
+    _row(
+        "additional members",
+        _HARMLESS,
+        ChangedAnswer(members={"Progress": 50, "Steps": [{"Name": "x"}]}),
+    ),
+    _row(
+        "unknown status",
+        _BACKWARDS,
+        ChangedAnswer(members={"Status": "PAUSED"}),
+        warning="<ID> is recorded as SUCCEEDED and AWS now says PAUSED of it. The record is kept; look at the task in "
+        "the AWS console.",
+        shown={"status": "PAUSED", "is_complete": False, "duration_seconds": None},
+        passes=True,
+    ),
+    _row(
+        "status that goes backwards, to IN_PROGRESS",
+        _BACKWARDS,
+        ChangedAnswer(
+            members={"Status": "IN_PROGRESS", "StatusMessage": TOLD_AS["IN_PROGRESS"]},
+            without=("EndTime", "LicenseConversionTime"),
+        ),
+        warning="<ID> is recorded as SUCCEEDED and AWS now says IN_PROGRESS of it. The record is kept; look at the "
+        "task in the AWS console.",
+        shown={
+            "status": "IN_PROGRESS",
+            "status_message": TOLD_AS["IN_PROGRESS"],
+            "license_conversion_time": None,
+            "end_time": None,
+            "is_complete": False,
+            "duration_seconds": None,
+        },
+        passes=True,
+    ),
+    _row(
+        "answer about another task",
+        _GIVES_UP,
+        ChangedAnswer(members={"LicenseConversionTaskId": "lct-other"}),
+        line="the answer is about another task, lct-other. Check that the endpoint is AWS License Manager and no proxy "
+        "answers for it, then run `pulumi up` again.",
+        passes=True,
+    ),
+    _row("slow answer, half a second", _HARMLESS, SlowAnswer(0.5)),
+    _row("clock 5 hours ahead", _SHIFTED, ShiftedClock(5 * 3600), shown=_shift(5)),
+    _row("clock 5 hours behind", _SHIFTED, ShiftedClock(-5 * 3600), shown=_shift(-5)),
+)
+"""The rows."""

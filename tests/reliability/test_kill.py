@@ -1,0 +1,317 @@
+"""Real processes that are killed: the engine, the plugin, ^C once and twice; then a second `up` puts it right."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from support.stacks import RealStack, has_pulumi, write_program
+from support.wire import add_running
+
+from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend
+
+REGION = "eu-west-1"
+COUNT = 3
+
+PROGRAM = f"""
+import pulumi
+from lmconv_resource import LicenseConversionTask
+
+wait = pulumi.Config().get_bool("wait") or False
+for n in range({COUNT}):
+    by_id = {{"license_conversion_task_id": f"lct-{{n:04}}"}}
+    by_arn = {{"resource_arn": f"arn:aws:ec2:{REGION}:123456789012:instance/i-{{n:017x}}"}}
+    which = by_arn if pulumi.Config().get_bool("arn") else by_id
+    LicenseConversionTask(f"task-{{n}}", wait_for_completion=wait, poll_interval_seconds=1, **which)
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals, and no /proc")
+
+
+class Command(Protocol):
+    """`up` as a process of its own, on a stack that outlives it."""
+
+    folder: Path
+
+    def start(self) -> subprocess.Popen[str]: ...
+    def finish(self) -> None:
+        """Run `up` to its end, which must be a good one."""
+
+    def records(self) -> dict[str, Any]:
+        """Give the outputs in the state, by the resource's name; fails where the state is no JSON."""
+
+    def pending(self) -> list[Any]:
+        """Give the operations that the state has as begun and not ended."""
+
+    def clear_pending(self) -> None:
+        """Do what Pulumi tells its users to do about these: a refresh that forgets creates nobody knows the end of."""
+
+
+class LocalCommand:
+    """`python -m lmconv_resource.testing up`."""
+
+    def __init__(self, folder: Path, config: dict[str, str]) -> None:
+        self.folder = write_program(folder / "program", PROGRAM)
+        self._state = folder / "state.json"
+        self._config = config
+
+    def start(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "lmconv_resource.testing", "up", str(self.folder)]
+        settings = [word for key, value in self._config.items() for word in ("--config", f"{key}={value}")]
+        return _start([*command, "--state", str(self._state), *settings], self.folder, {})
+
+    def finish(self) -> None:
+        process = self.start()
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+
+    def records(self) -> dict[str, Any]:
+        if not self._state.exists():
+            return {}
+        return _to_records(json.loads(self._state.read_text())["resources"])
+
+    def pending(self) -> list[Any]:
+        return []  # LocalEngine notes none
+
+    def clear_pending(self) -> None:
+        return None
+
+
+class RealCommand:
+    """`pulumi up`."""
+
+    def __init__(self, folder: Path, config: dict[str, str]) -> None:
+        self._stack = RealStack(folder, PROGRAM)
+        self.folder = self._stack.folder
+        self._stack.config |= config
+        self._stack._configure()
+
+    def start(self) -> subprocess.Popen[str]:
+        command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", self._stack._stack.name]
+        return _start(command, self.folder, self._stack.environment)
+
+    def finish(self) -> None:
+        self._stack._stack.cancel()  # an engine that was killed has left its lock
+        process = self.start()
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+
+    def records(self) -> dict[str, Any]:
+        return _to_records((self._stack._stack.export_stack().deployment or {}).get("resources", []))
+
+    def pending(self) -> list[Any]:
+        return (self._stack._stack.export_stack().deployment or {}).get("pending_operations") or []
+
+    def clear_pending(self) -> None:
+        self._stack._stack.refresh(clear_pending_creates=True)
+
+
+def _start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _to_records(resources: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        each["urn"].rpartition("::")[2]: each["outputs"] for each in resources if "LicenseConversion" in each["type"]
+    }
+
+
+@pytest.fixture
+def aws(aws: LicenseManagerBackend) -> LicenseManagerBackend:
+    """The License Manager, with tasks in progress."""
+    add_running(aws, COUNT)
+    return aws
+
+
+Begin = Callable[..., "tuple[Command, subprocess.Popen[str]]"]
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")),
+    ]
+)
+def begin(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[Begin]:
+    """Give what starts an `up`; whatever it leaves running ends with the test."""
+    begun: list[subprocess.Popen[str]] = []
+    folder: Path | None = None
+
+    def start(*, wait: bool = True, by_arn: bool = False) -> tuple[Command, subprocess.Popen[str]]:
+        nonlocal folder
+        config = {"aws:region": REGION, "followed:wait": str(wait).lower(), "followed:arn": str(by_arn).lower()}
+        made: Command = (LocalCommand if request.param == "local" else RealCommand)(tmp_path, config)
+        folder = made.folder
+        begun.append(made.start())
+        return made, begun[-1]
+
+    yield start
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=10)
+    for pid in find_plugins(folder) if folder else ():
+        os.kill(pid, signal.SIGKILL)
+
+
+def find_plugins(folder: Path) -> list[int]:
+    """Give the processes that serve dynamic resources for the program in this folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"pulumi.dynamic" in words and (entry / "cwd").readlink() == folder:
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it has ended meanwhile, or is not ours
+    return found
+
+
+def wait_until(holds: Callable[[], object], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def wait_for_looks(aws: LicenseManagerBackend) -> None:
+    """Wait until every task is being waited for."""
+    wait_until(lambda: aws.calls.total() >= COUNT, 60, "all tasks looked at")
+
+
+def assert_silent(aws: LicenseManagerBackend, folder: Path) -> None:
+    """No process of ours is left 5 s later, and so nobody calls AWS."""
+    wait_until(lambda: not find_plugins(folder), 5 + 2, "the plugin has ended")  # 2 s for the interpreter to end
+    calls = aws.calls.total()
+    time.sleep(0.3)
+    assert aws.calls.total() == calls
+
+
+def assert_second_up_is_right(aws: LicenseManagerBackend, command: Command) -> None:
+    """The next `up` waits for the end, and the state holds it."""
+    for n in range(COUNT):
+        aws.finish_task(f"lct-{n:04}")
+    command.finish()
+    command.clear_pending()
+    records = command.records()
+    assert {name: each["status"] for name, each in records.items()} == {f"task-{n}": "SUCCEEDED" for n in range(COUNT)}
+    assert {each["license_conversion_task_id"] for each in records.values()} == {f"lct-{n:04}" for n in range(COUNT)}
+    assert command.pending() == []
+
+
+def test_the_engine_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
+    """After kill -9 of the engine the plugin ends by itself within 5 s, the state is whole, and `up` goes on."""
+    command, engine = begin()
+    wait_for_looks(aws)
+
+    engine.kill()
+
+    assert_silent(aws, command.folder)
+    assert command.records() == {}
+    assert_second_up_is_right(aws, command)
+
+
+def test_the_engine_is_killed_when_aws_has_answered(begin: Begin, aws: LicenseManagerBackend) -> None:
+    """An engine that dies between AWS's answer and the record has recorded nothing, and the next `up` does."""
+    look = aws.get_license_conversion_task
+    engines: list[subprocess.Popen[str]] = []
+
+    def answer_and_kill(task_id: str) -> dict[str, Any]:
+        answer = look(task_id)
+        wait_until(lambda: engines, 10, "the engine is known")
+        engines[0].kill()
+        engines[0].wait()
+        return answer
+
+    aws.get_license_conversion_task = answer_and_kill  # type: ignore[method-assign]
+    command, engine = begin(wait=False)
+    engines.append(engine)
+    wait_until(lambda: engine.poll() is not None, 60, "the engine is killed")
+    aws.get_license_conversion_task = look  # type: ignore[method-assign]
+
+    assert command.records() == {}
+    for pid in find_plugins(command.folder):
+        os.kill(pid, signal.SIGKILL)  # an idle one calls nobody, and stays as every plugin of Pulumi's does
+    assert_second_up_is_right(aws, command)
+
+
+@pytest.mark.parametrize("by_arn", [False, True])
+def test_the_engine_is_killed_while_a_look_is_tried_again(
+    begin: Begin, aws: LicenseManagerBackend, by_arn: bool
+) -> None:
+    """A look that AWS's faults keep going ends with its engine too, within 5 s, though nobody waits for a task."""
+    aws.faults.add(Fault(ErrorAnswer("ServerInternalException")))
+    command, engine = begin(wait=False, by_arn=by_arn)
+    wait_for_looks(aws)
+
+    engine.kill()
+
+    assert_silent(aws, command.folder)
+    assert command.records() == {}
+    aws.faults.clear()
+    assert_second_up_is_right(aws, command)
+
+
+def test_the_plugin_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
+    """After kill -9 of the plugin `up` fails at once, the state is whole, and the next `up` goes on."""
+    command, engine = begin()
+    wait_for_looks(aws)
+
+    (plugin,) = find_plugins(command.folder)
+    os.kill(plugin, signal.SIGKILL)
+    said, _ = engine.communicate(timeout=30)
+
+    assert engine.returncode != 0
+    assert "task-0" in said
+    assert_silent(aws, command.folder)
+    assert command.records() == {}
+    assert_second_up_is_right(aws, command)
+
+
+def test_one_interrupt_ends_every_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
+    """After ^C each wait says its line, nothing is pending, and `up` goes on."""
+    command, engine = begin()
+    wait_for_looks(aws)
+
+    began = time.monotonic()
+    engine.send_signal(signal.SIGINT)
+    said, _ = engine.communicate(timeout=30)
+
+    assert time.monotonic() - began < 10  # Pulumi's own grace of 5 s is part of it
+    assert engine.returncode != 0
+    for n in range(COUNT):
+        assert f"Waiting for license conversion task lct-{n:04} in {REGION}: the update was cancelled after" in said
+    assert command.pending() == []
+    assert_silent(aws, command.folder)
+    assert_second_up_is_right(aws, command)
+
+
+def test_two_interrupts_leave_nothing_running(begin: Begin, aws: LicenseManagerBackend) -> None:
+    """After ^C twice the engine is gone at once, the plugin ends by itself within 5 s, and `up` goes on."""
+    command, engine = begin()
+    wait_for_looks(aws)
+
+    engine.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    engine.send_signal(signal.SIGINT)
+    engine.communicate(timeout=30)
+
+    assert_silent(aws, command.folder)
+    assert_second_up_is_right(aws, command)

@@ -1,0 +1,339 @@
+"""What must not get out: credentials into state and errors, control characters to a terminal, calls to strangers."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.sts.models import sts_backends
+from pulumi import automation
+from reliability_bench import LocalBench
+from reliability_world import CONTROLS, texts
+from support.stacks import LocalStack, Outcome, RealStack, has_pulumi
+
+from lmconv_resource.aws.client import connect
+from lmconv_resource.aws.license_manager import find_task
+from lmconv_resource.aws.settings import Settings
+from lmconv_resource.emulator import (
+    ChangedAnswer,
+    ErrorAnswer,
+    Fault,
+    LicenseManagerBackend,
+    RawAnswer,
+    licensemanager_backends,
+    serve,
+)
+from lmconv_resource.emulator.effects import Effect
+from lmconv_resource.errors import EndpointUnreachableError
+
+ACCOUNT = "123456789012"
+ACCESS_KEY = "AKIAKEEPTHISQUIET000"
+SECRET_KEY = "keep/this+quiet/too/0123456789abcdefghij"
+TOKEN = "FwoGZXIvYXdzEKEEPTHETOKENQUIET//////////wEaDA"
+EXTERNAL_ID = "keep-the-external-id-quiet"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/tracker"
+
+SIGNATURE_TEXT = (
+    "The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this "
+    f"request should have been\n'POST\n/\n\nx-amz-security-token:{TOKEN}\n'"
+)
+"""AWS repeats the request as it was signed."""
+
+PLACES: dict[str, Effect | None] = {
+    "eu-west-1": None,
+    "eu-west-2": ErrorAnswer("SignatureDoesNotMatch", SIGNATURE_TEXT, 403),
+    "eu-west-3": ErrorAnswer("AccessDeniedException", "User: arn:aws:sts::123456789012:assumed-role/x is not allowed"),
+    "us-east-1": RawAnswer(503, "<html>"),
+    "us-east-2": ErrorAnswer("ExpiredTokenException", "The security token included in the request is expired"),
+}
+
+PROGRAM = """
+import json
+import pulumi
+from lmconv_resource import LicenseConversionTask
+
+for region in json.loads(pulumi.Config().require("regions")):
+    LicenseConversionTask(
+        f"in-{region}",
+        license_conversion_task_id="lct-1",
+        region=region,
+        wait_for_completion=pulumi.Config().get_bool("wait"),
+        opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="1s", update="1s")),
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """A License Manager, and an STS, on loopback."""
+    with serve() as emulator:
+        yield emulator.endpoint
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")),
+    ]
+)
+def stack(request: pytest.FixtureRequest, tmp_path: Path, endpoint: str) -> Any:
+    """A stack of the program above, whose License Manager goes wrong in most regions."""
+    for region, effect in PLACES.items():
+        backend = licensemanager_backends[ACCOUNT][region]
+        backend.tasks.clear()
+        backend.faults.clear()
+        backend.add_task(
+            task_id="lct-1",
+            resource_arn=f"arn:aws:ec2:{region}:{ACCOUNT}:instance/i-1",
+            source="RunInstances:0800",
+            destination="RunInstances:0002",
+            status="IN_PROGRESS",
+        )
+        if effect:
+            backend.faults.add(Fault(effect))
+    return LocalSecrets(tmp_path / "stack") if request.param == "local" else RealSecrets(tmp_path)
+
+
+class LocalSecrets(LocalBench):
+    """LocalEngine, which goes on after errors. Nothing is marked as a secret, so nothing is masked by the engine."""
+
+    def __init__(self, folder: Path) -> None:
+        LocalStack.__init__(self, folder, PROGRAM)
+
+
+class RealSecrets(RealStack):
+    """The real engine. It keeps a stack's settings in the state as the inputs of `pulumi:providers:pulumi-python`.
+
+    That is Pulumi's own doing, for every dynamic provider: encrypted what was set with `--secret`, and else in clear.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, PROGRAM)
+
+    def _configure(self) -> None:
+        super()._configure()
+        for key in {"aws:accessKey", "aws:secretKey", "aws:token", "aws:assumeRoles"} & set(self.config):
+            self._stack.set_config(key, automation.ConfigValue(self.config[key], secret=True))
+
+    def read_state(self) -> str:
+        """Give all that the backend keeps, as it is stored: state, history and backups."""
+        return "".join(file.read_text() for file in (self.folder.parent / "backend").rglob("*.json*"))
+
+
+Give = Callable[[pytest.MonkeyPatch, Any, Path, str], None]
+
+
+def give_by_environment(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: str) -> None:
+    patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    patch.setenv("AWS_SESSION_TOKEN", TOKEN)
+
+
+def give_by_config(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: str) -> None:
+    stack.config |= {"aws:accessKey": ACCESS_KEY, "aws:secretKey": SECRET_KEY, "aws:token": TOKEN}
+
+
+def give_by_profile(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: str) -> None:
+    file = folder / "credentials"
+    file.write_text(
+        f"[tracker]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
+        f"aws_session_token = {TOKEN}\n"
+    )
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    stack.config["aws:profile"] = "tracker"
+
+
+def give_by_role(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: str) -> None:
+    give_by_environment(patch, stack, folder, endpoint)
+    stack.config["aws:assumeRoles"] = json.dumps([{"roleArn": ROLE, "externalId": EXTERNAL_ID}])
+    stack.config["aws:endpoints"] = json.dumps([{"sts": endpoint, "licensemanager": endpoint}])
+
+
+@pytest.mark.parametrize("give", [give_by_environment, give_by_config, give_by_profile, give_by_role])
+def test_credentials_stay_where_they_are(
+    give: Give, stack: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, endpoint: str
+) -> None:
+    """Whichever way credentials are given, none is in the state, in a message, in the debug log or in an error."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", endpoint)
+    monkeypatch.setenv("LMCONV_LOG", "DEBUG")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    give(monkeypatch, stack, tmp_path, endpoint)
+    stack.config |= {"aws:maxRetries": "0", "followed:regions": json.dumps(["eu-west-1"])}
+
+    outcomes: list[Outcome] = [stack.up()]
+    assert outcomes[0].ok, outcomes[0].said
+    stack.config["followed:regions"] = json.dumps(list(PLACES))
+    outcomes.append(stack.up())
+    assert not outcomes[1].ok
+    stack.config |= {"followed:regions": json.dumps(["eu-west-1"]), "followed:wait": "true"}
+    outcomes.append(stack.up())
+    outcomes.append(stack.refresh())
+
+    assert "in-eu-west-1" in stack.resources()
+    secrets = {ACCESS_KEY, SECRET_KEY, TOKEN, EXTERNAL_ID}
+    for account in sts_backends.values():
+        for backend in account.values():
+            for role in backend.assumed_roles:
+                secrets |= {role.access_key_id, role.secret_access_key, role.session_token}
+    assert len(secrets) > 4 or give is not give_by_role
+    text = stack.read_state() + "".join(
+        line for outcome in outcomes for _, _, line in [*outcome.said, *((a, "", b) for a, b in outcome.shown)]
+    )
+    found = {secret: text[max(0, text.find(secret) - 200) :][:300] for secret in secrets if secret in text}
+    assert not found, found
+
+
+# -- control characters ------------------------------------------------------------------------------------------------
+
+EVIL = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)])) + "\x1b]0;owned\x07\x1b[2J\u202etxt.exe\u2066\ud800 end"
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        ChangedAnswer(members={"StatusMessage": EVIL}),
+        ChangedAnswer(members={"StatusMessage": EVIL, "Status": "FAILED", "ResourceArn": EVIL}),
+        ChangedAnswer(
+            members={
+                "SourceLicenseContext": {
+                    "UsageOperation": EVIL,
+                    "ProductCodes": [{"ProductCodeId": EVIL, "ProductCodeType": EVIL}],
+                }
+            }
+        ),
+        ChangedAnswer(members={"Status": EVIL}),
+        ChangedAnswer(members={"LicenseConversionTaskId": EVIL}),
+        ErrorAnswer("AccessDeniedException", EVIL.replace("\ud800", "")),
+        ErrorAnswer("ServerInternalException", EVIL.replace("\ud800", "")),
+    ],
+)
+def test_control_characters_reach_nobody(
+    effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """Whatever AWS says, in whichever member, what is stored and shown holds no character that acts on a terminal."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", endpoint)
+    stack = LocalSecrets(tmp_path / "stack")
+    stack.config |= {"followed:regions": '["eu-north-1"]', "aws:maxRetries": "0"}
+    backend: LicenseManagerBackend = licensemanager_backends[ACCOUNT]["eu-north-1"]
+    backend.tasks.clear()
+    backend.faults.clear()
+    backend.add_task(
+        task_id="lct-1",
+        resource_arn="arn:aws:ec2:eu-north-1:123456789012:instance/i-1",
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        status="IN_PROGRESS",
+    )
+    backend.faults.add(Fault(effect))
+
+    outcomes = [stack.up()]
+    stack.config["followed:wait"] = "true"
+    outcomes.append(stack.up())
+    if "in-eu-north-1" in stack.resources():
+        outcomes.append(stack.refresh())
+
+    lines = [text for outcome in outcomes for _, text in [*outcome.shown, *((a, c) for a, _, c in outcome.said)]]
+    assert any("end" in line for line in [*lines, *texts(stack.resources())]), "the text has arrived"
+    assert not [line for line in lines if CONTROLS.search(line)]
+    assert not [text for text in texts(stack.resources()) if CONTROLS.search(text)]
+    ours = [line for line in lines if "lct-1" in line]
+    assert not [line for line in ours if "\n" in line.strip()]
+
+
+# -- the network -------------------------------------------------------------------------------------------------------
+
+
+def test_the_emulator_listens_on_loopback_only(endpoint: str) -> None:
+    """Unless told otherwise nobody on the network reaches the emulator."""
+    host, port = re.fullmatch(r"http://(.+):(\d+)", endpoint).groups()  # type: ignore[union-attr]
+    assert ip_address(host).is_loopback
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    found = {words[1] for words in listening if words[3] == "0A" and words[1].endswith(f":{int(port):04X}")}
+    assert found == {f"0100007F:{int(port):04X}"}
+
+
+@contextmanager
+def tls_server(folder: Path) -> Iterator[tuple[str, list[bytes]]]:
+    """Give an endpoint that nobody has a reason to trust, and what was sent to it in clear."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.1)
+        done = threading.Event()
+
+        def serve_all() -> None:
+            while not done.is_set():
+                try:
+                    connection, _ = listener.accept()
+                    with connection, context.wrap_socket(connection, server_side=True) as secure:
+                        received.append(secure.recv(4096))
+                except OSError:  # nobody came, or the client has hung up, as it should
+                    continue
+
+        thread = threading.Thread(target=serve_all)
+        thread.start()
+        try:
+            yield f"https://localhost:{listener.getsockname()[1]}", received
+        finally:
+            done.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("config", [{}, {"aws:insecure": "true", "aws:skipCredentialsValidation": "true"}])
+def test_an_endpoint_that_nobody_vouches_for_gets_nothing(
+    config: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS is verified, and no setting of ours turns that off: not even the request is sent."""
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
+    with tls_server(tmp_path) as (url, received):
+        settings = Settings.from_config(
+            {"aws:endpoints": json.dumps([{"licensemanager": url}]), "aws:maxRetries": "0", **config}.get, "eu-west-1"
+        )
+        with pytest.raises(EndpointUnreachableError, match="certificate verify failed"):
+            find_task(connect(settings), "lct-1")
+        assert not [each for each in received if each]
+
+
+def test_an_endpoint_is_used_as_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack's endpoint wins over the environment's, and without either it is AWS's own, by https."""
+    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
+    assert connect(Settings("eu-west-1")).client.meta.endpoint_url == "https://license-manager.eu-west-1.amazonaws.com"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "https://vpce.example")
+    given = Settings("eu-west-1", endpoint_url="https://given.example/path")
+    assert connect(given).client.meta.endpoint_url == "https://given.example/path"
+    assert connect(Settings("eu-west-2")).client.meta.endpoint_url == "https://vpce.example"

@@ -1,0 +1,625 @@
+"""The functions that programs call: what they give, in one line what goes wrong, and whose settings they use."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi
+import pulumi.runtime
+import pytest
+from moto import mock_aws
+from pulumi.runtime import settings
+from support.stacks import LocalStack, RealStack, Stack, has_pulumi
+
+from lmconv_resource import (
+    GetLicenseConversionTaskResult,
+    LicenseContext,
+    LicenseConversionTask,
+    ProductCode,
+    get_license_conversion_task,
+    get_license_conversion_task_output,
+    get_license_conversion_tasks,
+    get_license_conversion_tasks_output,
+)
+from lmconv_resource import emulator as emulators
+from lmconv_resource.emulator import (
+    ErrorAnswer,
+    Fault,
+    LicenseManagerBackend,
+    SlowAnswer,
+    licensemanager_backends,
+    serve,
+)
+from lmconv_resource.hosts.dynamic.provider import LookUps
+from lmconv_resource.testing import UNKNOWN, LocalEngine
+
+REGION = "eu-west-1"
+GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
+NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+
+
+def arn(number: int) -> str:
+    return f"arn:aws:ec2:{REGION}:123456789012:instance/i-{number:017x}"
+
+
+@pytest.fixture(autouse=True)
+def _own_look_ups(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test's look-ups have a session and a configuration of their own."""
+    look_ups = LookUps()
+    monkeypatch.setattr("lmconv_resource.sdk.functions.process", SimpleNamespace(look_ups=lambda: look_ups))
+    yield
+    pulumi.runtime.set_all_config({})
+    look_ups.threads.shutdown()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
+    """A License Manager inside this process, in the region that the environment names."""
+    monkeypatch.setenv("AWS_REGION", REGION)
+    with mock_aws():
+        yield licensemanager_backends["123456789012"][REGION]
+
+
+def configure(**config: str) -> None:
+    """Set the stack's configuration."""
+    pulumi.runtime.set_all_config({key.replace("_", ":", 1): value for key, value in config.items()})
+
+
+def add(aws: LicenseManagerBackend, number: int = 0, status: str = "SUCCEEDED", **settings: Any) -> str:
+    seconds = {} if status == "IN_PROGRESS" else {"seconds": 0}
+    defaults = {"source": "RunInstances:0800", "destination": "RunInstances:0002", "status": status, **seconds}
+    return aws.add_task(**{"resource_arn": arn(number), **defaults, **settings}).task_id
+
+
+def ids(found: list[Any]) -> list[str]:
+    return [task.license_conversion_task_id for task in found]
+
+
+# -- what they give ----------------------------------------------------------------------------------------------------
+
+
+def test_one_task_is_given_with_every_field(aws: LicenseManagerBackend) -> None:
+    """A task is a typed value with the resource's outputs, nested ones by attribute too."""
+    codes = (emulators.ProductCode("abc"),)
+    task_id = add(
+        aws,
+        task_id="lct-1",
+        seconds=None,
+        message="fine",
+        started=NOON,
+        destination=emulators.LicenseContext("RunInstances:0002", codes),
+    )
+    aws.finish_task(task_id, message="fine")
+    ended = aws.tasks[task_id].end_time
+    assert ended is not None
+
+    task = get_license_conversion_task("lct-1")
+
+    assert task.license_conversion_task_id == "lct-1"
+    assert (task.region, task.resource_arn) == (REGION, arn(0))
+    assert task.source_license_context == LicenseContext(usage_operation="RunInstances:0800")
+    assert task.destination_license_context == LicenseContext(
+        usage_operation="RunInstances:0002",
+        product_codes=[ProductCode(product_code_id="abc", product_code_type="marketplace")],
+    )
+    assert task.destination_license_context.usage_operation == "RunInstances:0002"
+    assert task.destination_license_context.product_codes[0].product_code_id == "abc"
+    assert (task.status, task.status_message, task.is_complete) == ("SUCCEEDED", "fine", True)
+    assert task.start_time == "2026-03-01T12:00:00Z"
+    assert task.duration_seconds == pytest.approx((ended - NOON).total_seconds(), abs=0.01)
+    assert aws.calls == {GET: 1}
+
+
+def test_a_running_task_is_not_waited_for(aws: LicenseManagerBackend) -> None:
+    """What has not ended has no end and no duration, and is one call."""
+    task = get_license_conversion_task(id=add(aws, status="IN_PROGRESS"))
+
+    assert (task.status, task.is_complete, task.end_time, task.duration_seconds) == ("IN_PROGRESS", False, None, None)
+    assert aws.calls == {GET: 1}
+
+
+def test_a_list_is_all_pages_oldest_first(aws: LicenseManagerBackend) -> None:
+    """However many pages AWS makes of them, all tasks are there, in the order in which they started."""
+    aws.page_size = 3
+    for number in range(8):
+        add(aws, number, task_id=f"lct-{number}", started=NOON - timedelta(minutes=number))
+
+    assert ids(get_license_conversion_tasks()) == [f"lct-{number}" for number in reversed(range(8))]
+    assert aws.calls == {LIST: 3}
+
+
+def test_a_list_can_be_of_some_resources(aws: LicenseManagerBackend) -> None:
+    """Several ARNs are a list of the tasks of all of them, each once, whatever the order and the repetitions."""
+    for number in range(4):
+        add(aws, number, task_id=f"lct-{number}a", started=NOON)
+        add(aws, number, task_id=f"lct-{number}b", started=NOON + timedelta(minutes=1))
+
+    found = get_license_conversion_tasks(resource_arns=[arn(2), arn(0), arn(2)])
+
+    assert ids(found) == ["lct-0a", "lct-2a", "lct-0b", "lct-2b"]
+    assert aws.calls == {LIST: 2}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        (["FAILED"], ["lct-2"]),
+        (["IN_PROGRESS", "FAILED"], ["lct-0", "lct-2"]),
+        (["SUCCEEDED", "SUCCEEDED"], ["lct-1"]),
+        (None, ["lct-0", "lct-1", "lct-2"]),
+        ([], []),
+    ],
+)
+def test_a_list_can_be_of_some_statuses(
+    aws: LicenseManagerBackend, statuses: list[str] | None, expected: list[str]
+) -> None:
+    """Tasks with any of the statuses are given; with none of them, none."""
+    for number, status in enumerate(("IN_PROGRESS", "SUCCEEDED", "FAILED")):
+        add(aws, number, status, task_id=f"lct-{number}", started=NOON + timedelta(minutes=number))
+
+    assert ids(get_license_conversion_tasks(statuses=statuses)) == expected
+
+
+def test_nothing_found_is_a_result(aws: LicenseManagerBackend) -> None:
+    """No tasks, none of a resource, and a list of no resources, are an empty list."""
+    assert get_license_conversion_tasks() == []
+    assert get_license_conversion_tasks(resource_arns=[arn(7)], statuses=["FAILED"]) == []
+    calls = aws.calls.total()
+    assert get_license_conversion_tasks(resource_arns=[]) == []
+    assert aws.calls.total() == calls
+
+
+# -- whose settings they use -------------------------------------------------------------------------------------------
+
+
+def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: LicenseManagerBackend) -> None:
+    """`region=` names the region; without, the stack's `aws:region` wins over AWS_REGION, as for the resources."""
+    for region in (REGION, "us-east-1", "us-west-2"):
+        add(licensemanager_backends["123456789012"][region], task_id=f"lct-{region.replace('-', '')}")
+
+    assert ids(get_license_conversion_tasks()) == ["lct-euwest1"]
+    configure(aws_region="us-east-1")
+    assert ids(get_license_conversion_tasks()) == ["lct-useast1"]
+    assert ids(get_license_conversion_tasks(region="us-west-2")) == ["lct-uswest2"]
+    assert get_license_conversion_task("lct-uswest2", region="us-west-2").region == "us-west-2"
+
+
+def test_the_profile_is_the_stacks(aws: LicenseManagerBackend) -> None:
+    """`aws:profile` is used; one that does not exist is one line with what to check."""
+    configure(aws_profile="nobody")
+
+    with pytest.raises(pulumi.RunError) as caught:
+        get_license_conversion_tasks()
+
+    assert str(caught.value) == (
+        "Connecting to AWS License Manager for license conversion tasks in eu-west-1: The config profile (nobody) "
+        "could not be found. Check the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL."
+    )
+
+
+def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may set where AWS is, and as whom to ask, while it runs: each look-up goes by what holds then."""
+    configure(aws_region=REGION, aws_maxRetries="0")
+    with serve() as emulator:
+        licensemanager_backends["123456789012"][REGION].page_size = 10
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "http://127.0.0.1:9")
+        with pytest.raises(pulumi.RunError, match=r"127\.0\.0\.1:9"):
+            get_license_conversion_tasks()
+
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
+        assert get_license_conversion_tasks() == []
+
+        monkeypatch.setenv("AWS_PROFILE", "nobody")
+        with pytest.raises(pulumi.RunError, match=r"The config profile \(nobody\) could not be found"):
+            get_license_conversion_tasks()
+
+        monkeypatch.delenv("AWS_PROFILE")
+        assert get_license_conversion_tasks() == []
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ask", "line"),
+    [
+        (
+            lambda: get_license_conversion_task("task-1"),
+            "license_conversion_task_id 'task-1' is not the id of a license conversion task: give lct- followed by "
+            "letters and digits, at most 50 characters in all",
+        ),
+        (
+            lambda: get_license_conversion_tasks(resource_arns=["i-0abc"]),
+            "resource_arns 'i-0abc' is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+        ),
+        (
+            lambda: get_license_conversion_tasks(resource_arns=arn(0)),
+            f"resource_arns '{arn(0)}' is not a list: give a list of ARNs",
+        ),
+        (
+            lambda: get_license_conversion_tasks(statuses=["DONE"]),
+            "statuses has 'DONE', which is no status: give IN_PROGRESS, SUCCEEDED, FAILED",
+        ),
+        (
+            lambda: get_license_conversion_tasks(region="Europe"),
+            "region 'Europe' is not an AWS region: give one such as eu-west-1",
+        ),
+    ],
+)
+def test_a_bad_argument_is_one_line(aws: LicenseManagerBackend, ask: Callable[[], Any], line: str) -> None:
+    """An argument that can't be used is named with its value and the remedy, before AWS is asked."""
+    with pytest.raises(pulumi.RunError) as caught:
+        ask()
+
+    assert str(caught.value) == (
+        f"Connecting to AWS License Manager for license conversion tasks: {line}. Correct it in the program."
+    )
+    assert not aws.calls
+
+
+@pytest.mark.parametrize(
+    ("ask", "operation", "doing"),
+    [
+        (lambda: get_license_conversion_task("lct-1"), GET, f"Looking up license conversion task lct-1 in {REGION}"),
+        (get_license_conversion_tasks, LIST, f"Listing license conversion tasks in {REGION}"),
+        (
+            lambda: get_license_conversion_tasks(resource_arns=[arn(0)]),
+            LIST,
+            f"Looking for the license conversions of {arn(0)} in {REGION}",
+        ),
+    ],
+)
+def test_a_missing_right_is_one_line(
+    aws: LicenseManagerBackend, ask: Callable[[], Any], operation: str, doing: str
+) -> None:
+    """What AWS refuses is a RunError, which Pulumi shows without a traceback, that names the right to allow."""
+    aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no")))
+
+    with pytest.raises(pulumi.RunError) as caught:
+        ask()
+
+    assert str(caught.value) == (
+        f"{doing}: AWS denies access (AccessDeniedException: no). "
+        f"Allow license-manager:{operation} in the IAM policy of the credentials in use."
+    )
+
+
+def test_an_unknown_task_is_one_line(aws: LicenseManagerBackend) -> None:
+    """A task that AWS does not know is an error with what to check."""
+    with pytest.raises(pulumi.RunError) as caught:
+        get_license_conversion_task("lct-1")
+
+    assert str(caught.value) == (
+        f"Looking up license conversion task lct-1 in {REGION}: AWS does not know it there "
+        "(InvalidParameterValueException: The license conversion task lct-1 was not found). Check the id, the region "
+        "(set `region` or run `pulumi config set aws:region REGION`) and that the credentials belong to the task's "
+        "account."
+    )
+
+
+def test_no_region_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no setting names a region, the line says which ones can."""
+    with pytest.raises(pulumi.RunError) as caught:
+        get_license_conversion_tasks()
+
+    assert str(caught.value) == (
+        "Connecting to AWS License Manager for license conversion tasks: region is not set: set it on the resource, or "
+        "run `pulumi config set aws:region REGION`, or set AWS_REGION. Correct it in the program."
+    )
+
+
+@pytest.mark.parametrize("secret", ["aws_secretKey", "aws_token"])
+def test_no_secret_is_shown(aws: LicenseManagerBackend, secret: str) -> None:
+    """A refusal that repeats the request, and settings that are only half there, show no secret."""
+    configure(**{"aws_region": REGION, secret: "s3cr3t/+=value"})
+
+    with pytest.raises(pulumi.RunError) as caught:
+        get_license_conversion_tasks()
+
+    assert "s3cr3t" not in str(caught.value) + repr(caught.value.__cause__)
+
+
+def test_a_program_that_only_imports_us_does_without_boto3() -> None:
+    """Importing the package, and declaring resources with it, loads no boto3: that is the provider's."""
+    seen = subprocess.run(
+        [sys.executable, "-c", "import sys, lmconv_resource; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert not {"boto3", "botocore", "tenacity"} & set(seen)
+
+
+# -- in programs -------------------------------------------------------------------------------------------------------
+
+PROGRAM = """
+import pulumi
+from lmconv_resource import *
+
+config = pulumi.Config()
+task_id = pulumi.Stash("ids", input=config.require("taskId")).output
+task = get_license_conversion_task_output(task_id)
+pulumi.export("status", task.status)
+pulumi.export("usage_operation", task.destination_license_context.usage_operation)
+arns = [task.resource_arn]
+statuses = ["SUCCEEDED", "IN_PROGRESS"]
+tasks = get_license_conversion_tasks_output(resource_arns=arns, statuses=statuses, region=task.region)
+pulumi.export("ids", tasks.apply(lambda tasks: [task.license_conversion_task_id for task in tasks]))
+pulumi.export("now", len(get_license_conversion_tasks()))
+secret = get_license_conversion_task_output(pulumi.Output.secret(config.require("taskId")))
+pulumi.export("secret", secret.status)
+"""
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
+    """A License Manager on loopback, and an environment that leads to it."""
+    with serve() as emulator:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
+        yield licensemanager_backends["123456789012"][REGION]
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")),
+    ]
+)
+def make_stack(request: pytest.FixtureRequest, tmp_path: Path, served: LicenseManagerBackend) -> Callable[[str], Stack]:
+    """Gives a stack of a program, once on each engine."""
+
+    def make(program: str) -> Stack:
+        made: Stack = (
+            LocalStack(tmp_path / "stack", program) if request.param == "local" else RealStack(tmp_path, program)
+        )
+        made.config["aws:region"] = REGION
+        return made
+
+    return make
+
+
+def test_a_result_keeps_its_type_among_others(served: LicenseManagerBackend) -> None:
+    """Several look-ups can be joined by `pulumi.Output.all`: what comes out are results, not dicts."""
+    task_ids = [add(served, number, task_id=f"lct-{number}") for number in range(2)]
+
+    def program() -> None:
+        both = pulumi.Output.all(*[get_license_conversion_task_output(task_id) for task_id in task_ids])
+        pulumi.export(
+            "codes", both.apply(lambda tasks: [task.source_license_context.usage_operation for task in tasks])
+        )
+
+    with LocalEngine(program, config={"aws:region": REGION}) as engine:
+        assert engine.up().outputs["codes"] == ["RunInstances:0800", "RunInstances:0800"]
+
+
+def test_a_result_can_be_exported_whole(served: LicenseManagerBackend) -> None:
+    """A result as an output of the stack is an object with its fields."""
+    task_id = add(served)
+
+    def program() -> None:
+        pulumi.export("task", get_license_conversion_task(task_id))
+
+    with LocalEngine(program, config={"aws:region": REGION}) as engine:
+        task = engine.up().outputs["task"]
+
+    assert (task["license_conversion_task_id"], task["status"]) == (task_id, "SUCCEEDED")
+    assert task["source_license_context"]["usage_operation"] == "RunInstances:0800"
+
+
+def test_outputs_lead_in_and_out(make_stack: Callable[[str], Stack], served: LicenseManagerBackend) -> None:
+    """An output leads in, and the fields of what is found lead out."""
+    stack = make_stack(PROGRAM)
+    add(served, 1)
+    task_id = add(served)
+    stack.config["followed:taskId"] = task_id
+
+    assert stack.preview().ok
+    outcome = stack.up()
+
+    assert outcome.ok
+    assert outcome.outputs == {
+        "status": "SUCCEEDED",
+        "usage_operation": "RunInstances:0002",
+        "ids": [task_id],
+        "now": 2,
+        "secret": "SUCCEEDED",
+    }
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["get_license_conversion_tasks()", "pulumi.export('n', get_license_conversion_tasks_output().apply(len))"],
+    ids=["plain", "output"],
+)
+def test_an_error_ends_the_program_in_one_line(
+    make_stack: Callable[[str], Stack], served: LicenseManagerBackend, call: str
+) -> None:
+    """An error in a program is Pulumi's own kind: the line, and no traceback."""
+    served.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no"), operation=LIST))
+
+    outcome = make_stack(f"import pulumi\nfrom lmconv_resource import *\n{call}\n").up()
+
+    assert not outcome.ok
+    first = next(text for _, severity, text in outcome.said if severity == "error")
+    assert first == (
+        f"Listing license conversion tasks in {REGION}: AWS denies access (AccessDeniedException: no). "
+        "Allow license-manager:ListLicenseConversionTasks in the IAM policy of the credentials in use."
+    )
+    assert not any("Traceback" in text for _, _, text in outcome.said)
+
+
+def test_unknown_values_stay_unknown(tmp_path: Path, served: LicenseManagerBackend) -> None:
+    """In a preview what depends on an unknown id is unknown; what does not is looked up."""
+    stack = LocalStack(tmp_path / "stack", PROGRAM)
+    stack.config |= {"aws:region": REGION, "followed:taskId": add(served)}
+
+    outputs = stack.preview().outputs
+
+    assert served.calls == {LIST: 1, GET: 1}
+    assert outputs["status"] == outputs["ids"] == UNKNOWN
+    assert (outputs["now"], outputs["secret"]) == (1, "SUCCEEDED")
+
+
+def test_look_ups_do_not_hold_up_the_program(served: LicenseManagerBackend) -> None:
+    """200 look-ups of 0.3 s each, as outputs, take a few seconds, and the program's event loop goes on meanwhile."""
+    task_ids = [add(served, number, task_id=f"lct-{number}") for number in range(200)]
+    served.faults.add(Fault(SlowAnswer(0.3), operation=GET))
+    longest = 0.0
+
+    def program() -> None:
+        found = pulumi.Output.all(*[get_license_conversion_task_output(task_id) for task_id in task_ids])
+        done = asyncio.ensure_future(found.future())
+
+        async def watch_the_loop() -> int:
+            nonlocal longest
+            while not done.done():
+                before = time.monotonic()
+                await asyncio.sleep(0.01)
+                longest = max(longest, time.monotonic() - before)
+            return 0
+
+        pulumi.export("ids", found.apply(lambda tasks: len({task.license_conversion_task_id for task in tasks})))
+        pulumi.export("watched", watch_the_loop())
+
+    began = time.monotonic()
+    with LocalEngine(program, config={"aws:region": REGION}) as engine:
+        outputs = engine.up().outputs
+
+    assert outputs["ids"] == 200
+    assert time.monotonic() - began < 20  # one after another they take 60 s
+    assert longest < 1.5
+    assert served.calls == {GET: 200}
+
+
+# -- under mocks -------------------------------------------------------------------------------------------------------
+
+
+class Answers(pulumi.runtime.Mocks):
+    """Answers functions as a unit test says, and keeps what was asked."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self._answer = answer
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        self.asked.append((args.token, args.args))
+        return self._answer
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        return "an-id", {**args.inputs, "license_conversion_task_id": "lct-9"}
+
+
+ONE = {
+    "license_conversion_task_id": "lct-1",
+    "status": "SUCCEEDED",
+    "is_complete": True,
+    "source_license_context": {"usage_operation": "RunInstances:0800"},
+    "destination_license_context": {"product_codes": [{"product_code_id": "abc"}]},
+}
+
+
+@pytest.fixture(params=[False, True], ids=["up", "preview"])
+def mock(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[dict[str, Any]], Answers]]:
+    """Sets mocks, in an update and in a preview, where no way leads to AWS."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "http://127.0.0.1:9")
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # set_mocks makes a resource, the stack
+
+    def mock(answer: dict[str, Any]) -> Answers:
+        mocks = Answers(answer)
+        pulumi.runtime.set_mocks(mocks, preview=request.param)
+        return mocks
+
+    yield mock
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # Pulumi's mocks leave an event loop open in each thread
+        loop.run_until_complete(loop.shutdown_default_executor())
+        asyncio.set_event_loop(None)
+        loop.close()
+        gc.collect()
+    settings.set_root_resource(None)  # type: ignore[arg-type]
+    settings.configure(settings.Settings(project="project", stack="stack"))
+
+
+def in_program(ask: Callable[[], pulumi.Output[Any]]) -> Any:
+    """Return an output's value, as a unit test of Pulumi's waits for it."""
+    seen: list[Any] = []
+
+    pulumi.runtime.test(lambda: ask().apply(seen.append))()  # type: ignore[no-untyped-call]
+    (value,) = seen
+    return value
+
+
+def test_mocks_answer_for_one_task(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """Under Pulumi's mocks a look-up goes to `Mocks.call`, with its token and arguments, and not to AWS."""
+    mocks = mock(ONE)
+
+    task = get_license_conversion_task("lct-1", region="us-east-1")
+
+    assert mocks.asked == [("lmconv:index:getLicenseConversionTask", {"id": "lct-1", "region": "us-east-1"})]
+    assert isinstance(task, GetLicenseConversionTaskResult)
+    assert (task.license_conversion_task_id, task.status, task.is_complete) == ("lct-1", "SUCCEEDED", True)
+    assert task.source_license_context == LicenseContext(usage_operation="RunInstances:0800")
+
+
+def test_what_mocks_leave_out_is_none(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """A mock answers with what its test needs: the rest is None, as where AWS leaves it out."""
+    mock(ONE)
+
+    task = get_license_conversion_task("lct-1")
+
+    assert [task.region, task.end_time, task.duration_seconds] == [None, None, None]
+    context = task.destination_license_context
+    assert context is not None
+    assert context.usage_operation is None
+    (code,) = context.product_codes
+    assert [code.product_code_id, code.product_code_type] == ["abc", None]
+    assert get_license_conversion_tasks() == []
+
+
+def test_mocks_answer_for_a_list(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """The list's token has the tasks as its result's member `tasks`; what the program left out is no argument."""
+    mocks = mock({"tasks": [ONE, {"license_conversion_task_id": "lct-2"}]})
+
+    found = get_license_conversion_tasks(statuses=["SUCCEEDED"])
+
+    assert mocks.asked == [("lmconv:index:getLicenseConversionTasks", {"statuses": ["SUCCEEDED"]})]
+    assert ids(found) == ["lct-1", "lct-2"]
+
+
+def test_mocks_answer_for_outputs(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """The `_output` forms go there too, with the outputs of resources that the same mocks make."""
+    mocks = mock(ONE)
+
+    def ask() -> pulumi.Output[Any]:
+        task = LicenseConversionTask("task", license_conversion_task_id="lct-9")
+        one = get_license_conversion_task_output(task.license_conversion_task_id, region="us-east-1")
+        return pulumi.Output.all(one.status, one.destination_license_context.product_codes[0].product_code_id)
+
+    assert in_program(ask) == ["SUCCEEDED", "abc"]
+    assert mocks.asked == [("lmconv:index:getLicenseConversionTask", {"id": "lct-9", "region": "us-east-1"})]
+
+
+def test_mocks_answer_for_a_list_of_outputs(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """A list of outputs leads in, and a list of tasks out."""
+    mocks = mock({"tasks": [ONE]})
+
+    found = in_program(
+        lambda: get_license_conversion_tasks_output(resource_arns=[pulumi.Output.from_input(arn(1))]).apply(ids)
+    )
+
+    assert found == ["lct-1"]
+    assert mocks.asked == [("lmconv:index:getLicenseConversionTasks", {"resource_arns": [arn(1)]})]

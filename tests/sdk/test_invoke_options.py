@@ -1,0 +1,194 @@
+"""The look-ups' `opts`: what comes from the parent, what is waited for, and what stays unknown or secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.stacks import write_program
+from support.wire import add_running
+
+from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
+from lmconv_resource.testing import UNKNOWN, LocalEngine, OperationResult, UpdateFailedError
+
+ACCOUNT, ROLE = "123456789012", "arn:aws:iam::210987654321:role/reader"
+
+HEAD = """
+import pulumi
+from lmconv_resource import *
+from pulumi import InvokeOptions, InvokeOutputOptions, ResourceOptions
+"""
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
+    """A License Manager on loopback, with one running task in eu-west-1 and two in us-east-1."""
+    with serve() as emulator:
+        for variable in ("AWS_ENDPOINT_URL_LICENSE_MANAGER", "AWS_ENDPOINT_URL_STS"):
+            monkeypatch.setenv(variable, emulator.endpoint)
+        add_running(licensemanager_backends[ACCOUNT]["eu-west-1"], 1)
+        add_running(licensemanager_backends[ACCOUNT]["us-east-1"], 2)
+        yield licensemanager_backends[ACCOUNT]["eu-west-1"]
+
+
+def run(folder: Path, program: str, operation: str = "up") -> OperationResult:
+    with LocalEngine(write_program(folder / "program", HEAD + program), config={"aws:region": "eu-west-1"}) as engine:
+        result: OperationResult = getattr(engine, operation)()
+        return result
+
+
+def outputs(folder: Path, program: str, operation: str = "up") -> dict[str, Any]:
+    return dict(run(folder, program, operation).outputs)
+
+
+PARENT = """
+parent = LicenseConversionTask("parent", license_conversion_task_id="lct-0000", region="us-east-1")
+opts = InvokeOptions(parent=parent)
+"""
+
+
+@pytest.mark.parametrize("operation", ["preview", "up"])
+def test_a_look_up_asks_in_its_parents_region(tmp_path: Path, served: LicenseManagerBackend, operation: str) -> None:
+    """Every form inherits the region, in a preview too where it is known; one that is given comes first."""
+    program = (
+        PARENT
+        + """
+pulumi.export("plain", get_license_conversion_task("lct-0001", opts=opts).region)
+pulumi.export("list", len(get_license_conversion_tasks(opts=opts)))
+pulumi.export("given", len(get_license_conversion_tasks(region="eu-west-1", opts=opts)))
+pulumi.export("none", len(get_license_conversion_tasks()))
+"""
+    )
+
+    assert outputs(tmp_path, program, operation) == {"plain": "us-east-1", "list": 2, "given": 1, "none": 1}
+
+
+def test_the_output_forms_inherit_too(tmp_path: Path, served: LicenseManagerBackend) -> None:
+    """The forms that wait for outputs ask where their parent is."""
+    program = (
+        PARENT
+        + """
+pulumi.export("task", get_license_conversion_task_output("lct-0001", opts=opts).region)
+pulumi.export("list", get_license_conversion_tasks_output(opts=opts).apply(len))
+"""
+    )
+
+    assert outputs(tmp_path, program) == {"task": "us-east-1", "list": 2}
+
+
+def test_profile_and_role_are_inherited(
+    tmp_path: Path, served: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A component's settings reach the look-up: its region is asked, as the account of its role."""
+    (tmp_path / "aws-config").write_text("[profile east]\naws_access_key_id = AKIAEAST\naws_secret_access_key = east\n")
+    add_running(licensemanager_backends["210987654321"]["us-east-1"], 5)
+    program = f"""
+class Group(pulumi.ComponentResource):
+    region = "us-east-1"
+    profile = "east"
+    assume_role = AssumeRoleArgs(role_arn="{ROLE}")
+
+opts = InvokeOptions(parent=Group("tests:index:Group", "group"))
+pulumi.export("list", len(get_license_conversion_tasks(opts=opts)))
+pulumi.export("output", get_license_conversion_tasks_output(opts=opts).apply(len))
+"""
+
+    assert outputs(tmp_path, program) == {"list": 5, "output": 5}
+
+
+def test_a_list_is_made_as_the_role_that_is_given(tmp_path: Path, served: LicenseManagerBackend) -> None:
+    """Listing assumes the role, as looking one task up does."""
+    add_running(licensemanager_backends["210987654321"]["eu-west-1"], 3)
+    program = f"""
+pulumi.export("list", len(get_license_conversion_tasks(assume_role=AssumeRoleArgs(role_arn="{ROLE}"))))
+"""
+
+    assert outputs(tmp_path, program) == {"list": 3}
+
+
+def test_a_look_up_waits_for_what_it_depends_on(tmp_path: Path, served: LicenseManagerBackend) -> None:
+    """In a preview it is unknown while one of them, or a resource in a component, is yet to be created."""
+    program = """
+stash = pulumi.Stash("stash", input="x")
+group = pulumi.ComponentResource("tests:index:Group", "group")
+pulumi.Stash("inside", input="x", opts=ResourceOptions(parent=group))
+
+for name, depends_on in {"one": stash, "some": [stash], "component": [group]}.items():
+    opts = InvokeOutputOptions(depends_on=depends_on)
+    pulumi.export(name, get_license_conversion_tasks_output(opts=opts).apply(len))
+pulumi.export("free", get_license_conversion_tasks_output(opts=InvokeOptions()).apply(len))
+"""
+
+    assert outputs(tmp_path, program, "preview") == {**dict.fromkeys(("one", "some", "component"), UNKNOWN), "free": 1}
+    assert outputs(tmp_path, program) == dict.fromkeys(("one", "some", "component", "free"), 1)
+
+
+def test_a_known_argument_of_a_resource_to_come_is_unknown(tmp_path: Path, served: LicenseManagerBackend) -> None:
+    """As with every function of a provider: a resource that an argument comes from has to be there first."""
+    program = """
+parent = LicenseConversionTask("parent", license_conversion_task_id="lct-0000", region="us-east-1")
+pulumi.export("status", get_license_conversion_task_output("lct-0001", region=parent.region).status)
+"""
+
+    assert outputs(tmp_path, program, "preview") == {"status": UNKNOWN}
+    assert outputs(tmp_path, program) == {"status": "IN_PROGRESS"}
+
+
+def test_a_secret_argument_makes_a_secret_result(tmp_path: Path, served: LicenseManagerBackend) -> None:
+    """Whichever argument is the secret, the parent's setting too, and only then."""
+    program = """
+secret = pulumi.Output.secret
+group = pulumi.ComponentResource("tests:index:Group", "group")
+group.region = secret("us-east-1")
+opts = InvokeOptions(parent=group)
+pulumi.export("id", get_license_conversion_task_output(secret("lct-0000")).status)
+pulumi.export("region", get_license_conversion_task_output("lct-0000", region=secret("us-east-1")).status)
+pulumi.export("statuses", get_license_conversion_tasks_output(statuses=[secret("IN_PROGRESS")]).apply(len))
+pulumi.export("parent", get_license_conversion_task_output("lct-0000", opts=opts).status)
+pulumi.export("none", get_license_conversion_task_output("lct-0000").status)
+"""
+
+    assert run(tmp_path, program).secret_outputs == {"id", "region", "statuses", "parent"}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            "get_license_conversion_tasks(opts=InvokeOptions(provider=pulumi.ComponentResource('tests:index:P', 'p')))",
+            "opts.provider does not reach a look-up. Pass region, profile or assume_role to it, "
+            "or set the stack's aws: settings.",
+        ),
+        (
+            "get_license_conversion_tasks(opts=InvokeOutputOptions(depends_on=[]))",
+            "A plain look-up waits for no resource: depends_on is for the form that ends in _output.",
+        ),
+    ],
+)
+def test_what_can_not_be_honoured_is_an_error(
+    tmp_path: Path, served: LicenseManagerBackend, call: str, message: str
+) -> None:
+    """No option is ignored without a word."""
+    with pytest.raises(UpdateFailedError) as caught:
+        run(tmp_path, call)
+
+    assert message in str(caught.value)
+
+
+def test_a_plain_look_up_says_when_its_parent_is_unknown(tmp_path: Path, served: LicenseManagerBackend) -> None:
+    """In a preview, where the region comes from a resource that is yet to be created."""
+    program = """
+class Group(pulumi.ComponentResource):
+    pass
+
+group = Group("tests:index:Group", "group")
+group.region = pulumi.Stash("region", input="us-east-1").output
+get_license_conversion_tasks(opts=InvokeOptions(parent=group))
+"""
+
+    with pytest.raises(UpdateFailedError) as caught:
+        run(tmp_path, program, "preview")
+    assert "The parent's region is not known in this preview: use the form of the look-up" in str(caught.value)
+    assert run(tmp_path, program).changes

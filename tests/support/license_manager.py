@@ -1,0 +1,208 @@
+"""A License Manager without a network, for thousands of runs: botocore's parser reads its answers, no time passes."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import botocore.session
+from botocore.exceptions import ClientError
+from botocore.parsers import create_parser
+
+from lmconv_resource.aws.client import Connection
+from lmconv_resource.aws.settings import Settings
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.operation import Operation, Severity, Way
+from lmconv_resource.lifecycle.starts import StartPolicy
+from lmconv_resource.models import ConversionTask
+from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.dispatcher import Dispatcher
+from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS, PollingPolicy
+from lmconv_resource.polling.poller import Poller, Report
+from lmconv_resource.provider import LicenseConversionTaskProvider
+from support.clients import made_by
+
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What must reach no terminal."""
+
+GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
+CREATE = "CreateLicenseConversionTaskForResource"
+
+NO_PACE = PollingPolicy(fastest_gap_seconds=0, first_slow_gap_seconds=0, slowest_gap_seconds=0)
+"""The product's rhythm, with no pause between two calls."""
+
+
+@lru_cache(maxsize=1)
+def get_model() -> Any:
+    """Return botocore's model of the service."""
+    return botocore.session.get_session().get_service_model("license-manager")
+
+
+def parse(operation: str, status: int, body: bytes) -> Any:
+    """Read an answer as a client of botocore's does: return its members, or raise its error."""
+    shape = get_model().operation_model(operation).output_shape
+    answer = create_parser("json").parse({"status_code": status, "headers": {}, "body": body}, shape)
+    if status >= 300:
+        raise ClientError(answer, operation)
+    answer.setdefault("ResponseMetadata", {})  # where a client of botocore's fails on what is no object
+    return answer
+
+
+Answer = Callable[[str, str, dict[str, Any]], "tuple[int, bytes]"]
+"""Answers a call: region, operation and request in, HTTP status and body out; or raises what the network would."""
+
+
+def to_body(members: Any) -> tuple[int, bytes]:
+    """Return an answer of AWS's."""
+    return 200, json.dumps(members).encode()
+
+
+def to_refusal(code: str, message: str = "No.", status: int = 400) -> tuple[int, bytes]:
+    """Return an error of AWS's."""
+    return status, json.dumps({"__type": code, "message": message}).encode()
+
+
+class FakeClient:
+    """What the package takes for a client of boto3's."""
+
+    def __init__(self, region: str, answer: Answer) -> None:
+        self._region, self._answer = region, answer
+
+    def get_license_conversion_task(self, **request: Any) -> Any:
+        return parse(GET, *self._answer(self._region, GET, request))
+
+    def list_license_conversion_tasks(self, **request: Any) -> Any:
+        return parse(LIST, *self._answer(self._region, LIST, request))
+
+    def create_license_conversion_task_for_resource(self, **request: Any) -> Any:
+        return parse(CREATE, *self._answer(self._region, CREATE, request))
+
+
+@dataclass
+class Clock:
+    """A clock that is turned by hand."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class NoPauses(Cancellation):
+    """Pauses that take no time."""
+
+    def wait(self, seconds: float) -> bool:
+        return self.is_set
+
+
+class HandPoller(Poller):
+    """A poller with all its rules, by a clock that goes from poll to poll."""
+
+    def __init__(self, connection: Connection, cancellation: Cancellation, clock: Clock) -> None:
+        service = connection.license_manager(cancellation).unpaced()
+        asks = (lambda task_id: service.get_task(task_id, retry=False)), service.pages
+        super().__init__(*asks)
+        rng = random.Random(3)  # noqa: S311 -- the same in each run
+        self._by_hand = Dispatcher(*asks, on_note=lambda _: None, clock=clock, rng=rng)
+        self._hand = clock
+
+    def wait_for_task(
+        self,
+        task_id: str,
+        region: str,
+        *,
+        cancellation: Cancellation,
+        report: Report,
+        timeout_seconds: float = DEFAULT_DEADLINE_SECONDS,
+        poll_interval_seconds: float | None = None,
+        report_seconds: float | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> ConversionTask:
+        wait = self._by_hand.add(
+            task_id, region, timeout_seconds=timeout_seconds, poll_interval_seconds=poll_interval_seconds
+        )
+        try:
+            while wait.outcome is None and self._hand.now < wait.deadline:
+                self._hand.now = max(self._hand.now, self._by_hand.next_poll() or 0.0)
+                self._by_hand.dispatch(lambda call: call())
+                report(wait, self._hand.now)
+        finally:
+            self._by_hand.remove(wait)
+        if isinstance(wait.outcome, ConversionTask):
+            return wait.outcome
+        raise wait.outcome or wait.to_timeout_error(self._hand.now)
+
+
+class FakeSession(Session):
+    """A session in which every call is answered by `answer`, no time passes, and what users would read is kept.
+
+    Args:
+        answer: answers every call.
+        config: the stack's configuration.
+        policy: the rhythm of polls and the pace of calls.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        config: Mapping[str, str] | None = None,
+        policy: PollingPolicy = NO_PACE,
+    ) -> None:
+        super().__init__(
+            dict(config or {}).get,
+            policy=policy,
+            start_policy=StartPolicy(settling_seconds=0, new_task_seconds=0, backoff_seconds=lambda _: 0),
+            open_session=made_by(self._make_client),
+        )
+        self.answer = answer
+        self.lines: list[tuple[Severity, str]] = []
+        """What stays in the diagnostics."""
+        self.urns: set[str | None] = set()
+        """The resources under which it stays."""
+        self._clock = Clock()
+
+    def _make_client(self, _service: str, settings: Settings) -> FakeClient:
+        # As it is asked: a test may set another answer.
+        return FakeClient(settings.region, lambda *call: self.answer(*call))  # noqa: PLW0108
+
+    def provider(self) -> LicenseConversionTaskProvider:
+        """Return the provider of tasks in this session."""
+        provider = LicenseConversionTaskProvider()
+        provider.session = self
+        return provider
+
+    @contextmanager
+    def operation(
+        self, urn: str | None, timeout_seconds: float | None = None, *, waits: bool = False
+    ) -> Iterator[Operation]:
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        with NoPauses(self.cancellation, deadline) as cancellation:
+            yield Operation(self, urn, cancellation, timeout_seconds)
+
+    def connect(self, way: Way) -> Connection:
+        connection = super().connect(way)
+        if type(connection.poller) is Poller:
+            connection.poller = HandPoller(connection, self.cancellation, self._clock)
+        return connection
+
+    def log(self, severity: Severity, urn: str | None, message: str) -> None:
+        self.lines.append((severity, message))
+        self.urns.add(urn)
+
+    def log_status(self, urn: str | None, message: str) -> None:
+        """Keep nothing: it is gone with the next line."""
+
+
+def texts(value: Any) -> list[str]:
+    """Return every text inside a value."""
+    if isinstance(value, str):
+        return [value]
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for entry in inside for text in texts(entry)]

@@ -1,0 +1,200 @@
+"""The lifecycle in this process: what the engine does with one resource, with neither an engine nor a program."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmconv_resource.aws.credentials import make_client
+from lmconv_resource.aws.settings import Settings
+from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.hosts.engine import Engine
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.controller import Controller
+from lmconv_resource.lifecycle.operation import Checked, Diff
+from lmconv_resource.lifecycle.starts import StartPolicy
+from lmconv_resource.polling.policy import PollingPolicy
+from support.clients import made_by
+
+REGION = "eu-west-1"
+ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
+BYOL, WINDOWS, WEB = "RunInstances:0800", "RunInstances:0002", "RunInstances:0202"
+CREATE, LIST, GET = (
+    "CreateLicenseConversionTaskForResource",
+    "ListLicenseConversionTasks",
+    "GetLicenseConversionTask",
+)
+
+QUICK = PollingPolicy(
+    fastest_gap_seconds=0.0,
+    answer_seconds=0.0,
+    least_lateness_seconds=0.02,
+    shortest_interval_seconds=0.01,
+    hidden_seconds=2.0,
+    first_answer_seconds=0.1,
+)
+"""The policy with all that makes a test wait taken out: a wait that has begun just now polls every 20 ms."""
+
+QUICK_START = StartPolicy(settling_seconds=0.01, new_task_seconds=0.01, backoff_seconds=lambda _: 0.01)
+
+
+@functools.cache
+def make_shared_client(service: str, settings: Settings) -> Any:
+    """Return a client that all tests share: moto's mock is asked whichever test made it, and making one is slow."""
+    return make_client(service, settings)
+
+
+class RecordingEngine(Engine):
+    """An engine that keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("127.0.0.1:0")
+        self.said: list[tuple[str, str]] = []
+        """What stays in the diagnostics: severity and text."""
+        self.shown: list[str] = []
+        """What was shown live only."""
+
+    def log(self, severity: str, urn: str | None, message: str) -> None:
+        """Keep a line of the diagnostics."""
+        self.said.append((severity, message))
+
+    def log_status(self, urn: str | None, message: str) -> None:
+        """Keep a line of the resource's row."""
+        self.shown.append(message)
+
+    def is_alive(self) -> bool:
+        """Return True."""
+        return True
+
+
+def make_session(config: Mapping[str, str] | None = None, engine: Engine | None = None, **parts: Any) -> Session:
+    """Return a session of a stack that has set its region, inside moto's mock, quick where the real one is patient."""
+    values = {"aws:region": REGION} if config is None else config
+    open_session = made_by(parts.pop("make_client", make_shared_client))
+    ours = {"policy": QUICK, "start_policy": QUICK_START, "open_session": open_session}
+    return Session(values.get, engine, **{**ours, **parts})
+
+
+@dataclass
+class Outcome:
+    """What an operation on the resource did."""
+
+    step: str
+    """`create`, `update`, `replace`, `same`, `refresh` or `delete`."""
+    said: list[tuple[str, str]] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    diff: Diff = field(default_factory=Diff)
+    error: LicenseConversionError | None = None
+
+    def lines(self, severity: str) -> list[str]:
+        """Return the lines of one severity."""
+        return [text for kind, text in self.said if kind == severity]
+
+
+class OneResource:
+    """A stack with one resource, on a controller, as the engine and a host that stores no half-made resource play it.
+
+    Each operation has a session of its own, as each command has a plugin process of its own.
+
+    Args:
+        controller: the resource's lifecycle.
+        inputs: what the program gives; tests change it between operations.
+        config: the stack's configuration.
+        parts: what the sessions are made of, where it is not `make_session`'s own.
+    """
+
+    urn = "urn:pulumi:stack::project::pulumi-python:dynamic/lmconv:Resource::name"
+
+    def __init__(
+        self,
+        controller: Controller[Any, Any],
+        inputs: Mapping[str, Any],
+        config: Mapping[str, str] | None = None,
+        **parts: Any,
+    ) -> None:
+        self.controller = controller
+        self.inputs = dict(inputs)
+        self.config = config
+        self._parts = parts
+        self.id: str | None = None
+        self.outputs: dict[str, Any] = {}
+        """What the state holds, its nulls lost as on the way through the engine."""
+        self._recorded_inputs: dict[str, Any] = {}
+        self._engine = RecordingEngine()
+
+    def check(self) -> Checked:
+        """Check the inputs of a resource that may be recorded."""
+        with self._session().operation(self.urn) as op:
+            return self.controller.check(op, self._recorded_inputs, self.inputs)
+
+    def preview(self) -> Outcome:
+        """Return what `up` would do."""
+        return self._run(self._session(), dry=True)
+
+    def up(self, timeout_seconds: float | None = None) -> Outcome:
+        """Bring the resource to what the program asks for. An error leaves the state as it was."""
+        return self._run(self._session(), dry=False, timeout_seconds=timeout_seconds)
+
+    def refresh(self) -> Outcome:
+        """Read the resource into the state."""
+        assert self.id is not None
+        session = self._session()
+        with session.operation(self.urn) as op:
+            state = self.controller.parse_state(self.outputs)
+            read = self.controller.read(op, self.id, state, self.controller.parse_inputs(self.outputs))
+        self._record(self.id, read.state)
+        return self._outcome("refresh")
+
+    def destroy(self) -> Outcome:
+        """Delete the resource."""
+        self._delete(self._session(), self.id or "", self.outputs)
+        self.id, self.outputs = None, {}
+        return self._outcome("delete")
+
+    def _session(self) -> Session:
+        self._engine = RecordingEngine()
+        return make_session(self.config, self._engine, **self._parts)
+
+    def _outcome(self, step: str, diff: Diff | None = None, error: LicenseConversionError | None = None) -> Outcome:
+        return Outcome(step, self._engine.said, self._engine.shown, diff or Diff(), error)
+
+    def _run(self, session: Session, *, dry: bool, timeout_seconds: float | None = None) -> Outcome:
+        with session.operation(self.urn, timeout_seconds) as op:
+            checked = self.controller.check(op, self._recorded_inputs, self.inputs)
+            assert not checked.failures, checked.failures
+            inputs = self.controller.parse_inputs({**self.inputs, **checked.defaults})
+            state = self.controller.parse_state(self.outputs)
+            diff = self.controller.diff(op, self.id, state, inputs) if self.id else Diff()
+            step = "create" if not self.id else "replace" if diff.replaces else "update" if diff.changed else "same"
+            if dry or step == "same":
+                return self._outcome(step, diff)
+            try:
+                if step == "update":
+                    done: Any = self.controller.update(op, self.id or "", state, inputs)
+                else:
+                    done = self.controller.create(op, inputs)
+            except LicenseConversionError as error:
+                return self._outcome(step, diff, error)
+        if done.error:
+            return self._outcome(step, diff, done.error)
+        old_id, old_outputs = self.id, self.outputs
+        self._record(self.id or "" if step == "update" else done.id, done.state)
+        self._recorded_inputs = {**self.inputs, **checked.defaults}
+        if step == "replace":
+            self._delete(session, old_id or "", old_outputs)
+        return self._outcome(step, diff)
+
+    def _delete(self, session: Session, task_id: str, outputs: Mapping[str, Any]) -> None:
+        with session.operation(self.urn) as op:
+            self.controller.delete(op, task_id, self.controller.parse_state(outputs))
+
+    def _record(self, task_id: str, state: Any) -> None:
+        self.id, self.outputs = task_id, _without_none(self.controller.to_properties(state))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_none(entry) for name, entry in value.items() if entry is not None}
+    return [_without_none(entry) for entry in value] if isinstance(value, list) else value

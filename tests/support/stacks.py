@@ -1,0 +1,251 @@
+"""One way to run a program, on two engines: the real one where `pulumi` is on PATH, and `LocalEngine` everywhere.
+
+A test that takes a fixture with the parameters `ON_BOTH_ENGINES` runs on both and asserts the same of both.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from pulumi import automation
+from pulumi.automation import events
+
+from lmconv_resource.testing import LocalEngine, OperationResult, UpdateFailedError
+
+PROGRAM = """
+import pulumi
+from lmconv_resource import LicenseConversionTask
+
+config = pulumi.Config()
+timeout = config.get("timeout")
+opts = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout))
+task_id = config.get("taskId")
+if config.get_bool("unknown"):
+    task_id = pulumi.Stash("ids", input=task_id).output
+if task_id:
+    task = LicenseConversionTask(
+        "task",
+        license_conversion_task_id=task_id,
+        wait_for_completion=config.get_bool("wait"),
+        ignore_failure=config.get_bool("ignore"),
+        region=config.get("region"),
+        poll_interval_seconds=config.get_float("poll"),
+        opts=opts,
+    )
+    pulumi.export("status", task.status)
+    pulumi.export("usage_operation", task.destination_license_context.usage_operation)
+    pulumi.export("product_code_id", task.destination_license_context.product_codes.apply(
+        lambda codes: codes[0].product_code_id if codes else None))
+    pulumi.Stash("converted", input={"at": task.end_time})
+if config.get("child"):
+    parents = {
+        "child": pulumi.ComponentResource("tests:index:Group", "the::group"),
+        "rooted": pulumi.runtime.get_root_resource(),
+    }
+    for name, parent in parents.items():
+        LicenseConversionTask(
+            name, license_conversion_task_id=config.require("child"), opts=pulumi.ResourceOptions(parent=parent)
+        )
+if config.get("get"):
+    seen = LicenseConversionTask.get("seen", config.require("get"), region=config.get("region"))
+    pulumi.export("seen", seen.status)
+"""
+
+
+@dataclass
+class Outcome:
+    """What an operation did, in the words that both engines share."""
+
+    ok: bool
+    changes: dict[str, int]
+    outputs: dict[str, Any]
+    said: list[tuple[str, str, str]] = field(default_factory=list)
+    """What stays in the diagnostics: the resource's name, severity and text."""
+    shown: list[tuple[str, str]] = field(default_factory=list)
+    """What was shown live only: the resource's name and the text."""
+
+    def errors(self, name: str) -> list[str]:
+        """Return the errors under a resource."""
+        return [text for resource, severity, text in self.said if (resource, severity) == (name, "error")]
+
+    def lines(self, name: str, severity: str) -> list[str]:
+        """Return the lines of one severity under a resource."""
+        return [text for resource, kind, text in self.said if (resource, kind) == (name, severity)]
+
+
+class Stack(Protocol):
+    """A stack of the program above, or of one given."""
+
+    config: dict[str, str]
+
+    def up(self) -> Outcome: ...
+    def preview(self) -> Outcome: ...
+    def refresh(self) -> Outcome: ...
+    def destroy(self) -> Outcome: ...
+    def resources(self) -> dict[str, dict[str, Any]]:
+        """Return what the state holds, by name: urn, id, inputs and outputs."""
+
+
+def write_program(folder: Path, program: str = PROGRAM) -> Path:
+    """Write a program into a new folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Pulumi.yaml").write_text("name: followed\nruntime:\n  name: python\n")
+    (folder / "__main__.py").write_text(program)
+    return folder
+
+
+def _name(urn: str) -> str:
+    return urn.rsplit("::", 1)[-1]
+
+
+class LocalStack:
+    """A stack on LocalEngine."""
+
+    def __init__(self, folder: Path, program: str = PROGRAM) -> None:
+        self.folder = write_program(folder, program)
+        self.config: dict[str, str] = {}
+        self.state_file = folder / "state.json"
+
+    def engine(self, **settings: Any) -> LocalEngine:
+        """Return an engine on this stack's state."""
+        return LocalEngine(self.folder, config=self.config, state_file=self.state_file, **settings)
+
+    def _run(self, operation: str) -> Outcome:
+        with self.engine() as engine:
+            try:
+                result: OperationResult = getattr(engine, operation)()
+            except UpdateFailedError as error:
+                return self._outcome(error.result, ok=False)
+        return self._outcome(result, ok=True)
+
+    def _outcome(self, result: OperationResult, *, ok: bool) -> Outcome:
+        kept = {(m.urn, m.severity, m.text): m for m in [*result.messages, *result.errors]}.values()
+        return Outcome(
+            ok,
+            dict(result.changes),
+            result.outputs,
+            [(_name(m.urn), m.severity, m.text) for m in kept if not m.ephemeral],
+            [(_name(m.urn), m.text) for m in kept if m.ephemeral],
+        )
+
+    def up(self) -> Outcome:
+        return self._run("up")
+
+    def preview(self) -> Outcome:
+        return self._run("preview")
+
+    def refresh(self) -> Outcome:
+        return self._run("refresh")
+
+    def destroy(self) -> Outcome:
+        return self._run("destroy")
+
+    def resources(self) -> dict[str, dict[str, Any]]:
+        with self.engine() as engine:
+            return {
+                r.name: {"urn": r.urn, "id": r.id, "inputs": r.inputs, "outputs": r.outputs} for r in engine.resources
+            }
+
+
+class RealStack:
+    """A stack on the real engine, in a file backend of its own."""
+
+    def __init__(self, folder: Path, program: str = PROGRAM) -> None:
+        self.folder = write_program(folder / "program", program)
+        self.config: dict[str, str] = {}
+        backend = folder / "backend"
+        backend.mkdir()
+        self.environment = {
+            "PULUMI_BACKEND_URL": backend.as_uri(),
+            "PULUMI_HOME": str(folder / "home"),
+            "PULUMI_CONFIG_PASSPHRASE": "passphrase",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_PYTHON_CMD": sys.executable,
+        }
+        self.stack = automation.create_stack(
+            f"s{uuid.uuid4().hex[:8]}",
+            work_dir=str(self.folder),
+            opts=automation.LocalWorkspaceOptions(env_vars=self.environment),
+        )
+        self._set: set[str] = set()
+
+    def configure(self) -> None:
+        for key in self._set - set(self.config):
+            self.stack.remove_config(key)
+        for key, value in self.config.items():
+            self.stack.set_config(key, automation.ConfigValue(value))
+        self._set = set(self.config)
+
+    def _run(self, operation: str) -> Outcome:
+        self.configure()
+        heard: list[events.EngineEvent] = []
+        ok = True
+        try:
+            getattr(self.stack, operation)(on_event=heard.append)
+        except automation.CommandError:
+            ok = False
+        diagnostics = [e.diagnostic_event for e in heard if e.diagnostic_event]
+        summary = next((e.summary_event for e in heard if e.summary_event), None)
+        outputs = {} if operation == "destroy" else {k: v.value for k, v in self.stack.outputs().items()}
+        changes = (
+            {} if summary is None else {str(getattr(k, "value", k)): v for k, v in summary.resource_changes.items()}
+        )
+        return Outcome(
+            ok,
+            changes,
+            outputs,
+            [(_name(d.urn or ""), d.severity, _plain(d.message)) for d in diagnostics if not d.ephemeral],
+            [(_name(d.urn or ""), _plain(d.message)) for d in diagnostics if d.ephemeral],
+        )
+
+    def up(self) -> Outcome:
+        return self._run("up")
+
+    def preview(self) -> Outcome:
+        return self._run("preview")
+
+    def refresh(self) -> Outcome:
+        return self._run("refresh")
+
+    def destroy(self) -> Outcome:
+        return self._run("destroy")
+
+    def resources(self) -> dict[str, dict[str, Any]]:
+        deployment: Mapping[str, Any] = self.stack.export_stack().deployment or {}
+        return {
+            _name(r["urn"]): {
+                "urn": r["urn"],
+                "id": r.get("id", ""),
+                "inputs": r.get("inputs", {}),
+                "outputs": r.get("outputs", {}),
+            }
+            for r in deployment.get("resources", [])
+        }
+
+    def exported(self) -> str:
+        """Return the whole state as text."""
+        return json.dumps(self.stack.export_stack().deployment)
+
+
+def _plain(message: str) -> str:
+    return message.replace("<{%reset%}>", "").replace("error: ", "", 1).replace("warning: ", "", 1).strip()
+
+
+def has_pulumi() -> bool:
+    """Return whether the real engine can be had."""
+    return shutil.which("pulumi") is not None
+
+
+needs_pulumi = pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")
+"""For what only the real engine can show."""
+
+ON_BOTH_ENGINES = ["local", pytest.param("real", marks=[needs_pulumi, pytest.mark.proof])]
+"""The parameters of a fixture that makes a stack on each engine."""

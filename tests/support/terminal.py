@@ -1,0 +1,81 @@
+"""The display of the real `pulumi` command in a terminal of a given size, as a person sees it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pyte
+
+
+class Terminal:
+    """A command in a terminal that exists in memory only.
+
+    Args:
+        command: the command.
+        folder: where it runs.
+        environment: its environment.
+        columns: the terminal's width.
+        rows: the terminal's height.
+    """
+
+    def __init__(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], columns: int, rows: int = 90
+    ) -> None:
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**environment, "TERM": "xterm-256color"},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    @property
+    def lines(self) -> list[str]:
+        """What stands on the screen, row by row."""
+        return [line.rstrip() for line in self._screen.display]
+
+    def read_until(self, holds: Callable[[list[str]], bool], seconds: float = 60) -> list[str]:
+        """Return the screen as soon as it is as wanted, or when the command has ended.
+
+        Raises:
+            TimeoutError: it was not so in time; with the screen.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if select.select([self._master], [], [], 0.1)[0]:
+                try:
+                    self._stream.feed(os.read(self._master, 65536))
+                except OSError:  # the command has ended
+                    return self.lines
+            if holds(self.lines):
+                return self.lines
+        raise TimeoutError("\n".join(line for line in self.lines if line))
+
+    def close(self) -> None:
+        """End the command, as ^C does, and for certain soon after."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.read_until(lambda _: self.process.poll() is not None, 10)
+                self.process.wait(5)
+            except (TimeoutError, subprocess.TimeoutExpired):
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        os.close(self._master)
