@@ -97,7 +97,7 @@ def test_its_lines_are_on_the_resources_row(engine: Engine, aws: LicenseManagerB
     with process(engine.address) as (_, plugin):
         plugin.configure(region="eu-west-1")
         plugin.create(TASK, {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "waitForCompletion": True})
-    assert (urn(TASK), "lct-1 SUCCEEDED after 1s") in engine.lines
+    assert (urn(TASK), "SUCCEEDED after 1s · lct-1") in engine.lines
 
 
 @pytest.mark.parametrize("busy", [False, True])
