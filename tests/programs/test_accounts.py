@@ -469,7 +469,7 @@ def test_another_way_replaces_nothing_and_is_used_from_then_on(world: World) -> 
     assert world.stack.up().ok
     before = {name: resource["id"] for name, resource in world.stack.resources().items()}
     task_id = before["conversion"]
-    ways = [
+    ways: list[tuple[str, dict[str, Any]]] = [
         (STACK, {"profile": "work"}),
         (OTHER, {"profile": "work", "assume_role": {"role_arn": ROLE}}),
         (THIRD, {"assume_role": [{"role_arn": ROLE}, {"role_arn": THIRD_ROLE}]}),
