@@ -52,7 +52,8 @@ recording: $(STAMPS)/docs ## Record `pulumi up` following a conversion, into doc
 	$(BIN)/python tools/recording.py
 
 docs: $(STAMPS)/docs ## Make the documentation's site, in site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "The site is in site/: open site/index.html"
 
 release: $(STAMPS)/release ## Build what could be uploaded, in dist/, and try it
 	$(BIN)/python tools/release.py

@@ -117,7 +117,7 @@ class AccessDeniedError(LicenseConversionError):
 class RequestRefusedError(LicenseConversionError):
     """AWS refused the request for a reason that no other class stands for. `code` is AWS's word for it."""
 
-    remedy = "Mend what AWS names and run `pulumi up` again"
+    remedy = "Fix what AWS reports and run `pulumi up` again"
 
     def __init__(self, subject: Subject, reason: str, remedy: str | None = None, *, code: str = "") -> None:
         super().__init__(subject, reason, remedy)
@@ -176,7 +176,7 @@ UNREADABLE_REMEDY = (
 class WaitError(LicenseConversionError):
     """A wait that did not end in success. `task` is the last one seen, None if none was."""
 
-    remedy = "The conversion goes on in AWS, and the next `pulumi up` picks it up"
+    remedy = "The conversion continues in AWS, and the next `pulumi up` picks it up"
 
     def __init__(
         self, subject: Subject, reason: str, remedy: str | None = None, *, task: ConversionTask | None
@@ -188,4 +188,4 @@ class WaitError(LicenseConversionError):
 class ConversionFailedError(WaitError):
     """The task ended FAILED. Nothing is waited for any more."""
 
-    remedy = "Mend the cause and start a new conversion, or set ignore_failure=True to record this one as it is"
+    remedy = "Fix the cause and start a new conversion, or set ignore_failure=True to record this one as it is"

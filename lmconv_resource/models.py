@@ -51,7 +51,7 @@ class TaskStatus(str, Enum):
 
 FINISHED_STATUSES = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
 
-_INSTANCE_ARN = re.compile(r"arn:(aws[a-zA-Z-]*):ec2:([a-z0-9-]+):([0-9]{12}):instance/(i-[0-9a-f]+)")
+_INSTANCE_ARN = re.compile(r"arn:(aws[a-zA-Z-]*):ec2:([a-z0-9-]+):([0-9]{12}):instance/(i-[a-zA-Z0-9]+)")
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _JUST_NOW = datetime.max.replace(tzinfo=timezone.utc)

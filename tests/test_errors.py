@@ -192,7 +192,7 @@ def test_a_failure_says_why_and_what_to_do(answer: ChangedAnswer, why: str) -> N
 
     assert isinstance(error, ConversionFailedError)
     assert str(error) == (
-        f"{WAITING}it FAILED: {why}. Mend the cause and start a new conversion, or set ignore_failure=True to record "
+        f"{WAITING}it FAILED: {why}. Fix the cause and start a new conversion, or set ignore_failure=True to record "
         "this one as it is."
     )
     assert error.task is not None
@@ -203,7 +203,7 @@ def test_a_wait_that_is_too_long_says_how_long_it_was() -> None:
     """A wait whose deadline has passed says so, what was seen last, and that the conversion goes on."""
     assert_wait_error(
         make_wait().to_timeout_error(200.0),
-        f"{WAITING}it did not end within 3m20s (last seen IN_PROGRESS: step 1 of 2). The conversion goes on in AWS, "
+        f"{WAITING}it did not end within 3m20s (last seen IN_PROGRESS: step 1 of 2). The conversion continues in AWS, "
         "and the next `pulumi up` picks it up; custom_timeouts sets how long to wait.",
     )
 
@@ -216,9 +216,9 @@ def test_a_wait_whose_polls_all_fail_says_why() -> None:
         wait.record(fault, now, random.Random(1))  # noqa: S311 -- jitter
     assert_wait_error(
         wait.outcome,
-        f"{WAITING}every look has failed for 5m00s, the last because no JSON (last seen IN_PROGRESS: step 1 of 2). "
+        f"{WAITING}every check has failed for 5m00s, the last because no JSON (last seen IN_PROGRESS: step 1 of 2). "
         "Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again; the "
-        "conversion goes on in AWS.",
+        "conversion continues in AWS.",
     )
 
 
@@ -226,7 +226,7 @@ def test_a_wait_that_was_cancelled_says_why() -> None:
     """A wait that was cancelled says by what, after how long, and that the conversion goes on."""
     assert_wait_error(
         make_wait().to_interrupted_error("it was\x85cancelled", 200.0),
-        f"{WAITING}it was cancelled after 3m20s (last seen IN_PROGRESS: step 1 of 2). The conversion goes on in AWS, "
+        f"{WAITING}it was cancelled after 3m20s (last seen IN_PROGRESS: step 1 of 2). The conversion continues in AWS, "
         "and the next `pulumi up` picks it up.",
     )
 
@@ -234,7 +234,7 @@ def test_a_wait_that_was_cancelled_says_why() -> None:
 @pytest.mark.parametrize(
     ("task", "text"),
     [
-        (None, "(it was not seen yet)"),
+        (None, "(its status is not known yet)"),
         (ConversionTask(TASK_ID, REGION), "(last seen no status)"),
         (ConversionTask(TASK_ID, REGION, status=TaskStatus.IN_PROGRESS), "(last seen IN_PROGRESS)"),
     ],

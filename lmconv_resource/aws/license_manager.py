@@ -157,7 +157,7 @@ class LicenseManager:
         # who starts anything.
         if calls.cancellation.is_set:
             remedy = "The next `pulumi up` looks for what was started, and goes on from there"
-            raise LicenseConversionError(subject, "it was told to stop", remedy)
+            raise LicenseConversionError(subject, "it was cancelled before a conversion was started", remedy)
         answer = calls.once(
             lambda client: client.create_license_conversion_task_for_resource(
                 ResourceArn=request.resource_arn,

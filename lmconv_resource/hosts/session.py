@@ -36,6 +36,7 @@ class Session:
         open_session: returns what the clients of some settings come from; by default `aws.credentials.open_session`.
         follows_environment: whether a change of the environment that botocore reads is seen by the next operation.
         report_seconds: how often a wait is shown again while nothing changes; None for the policy's.
+        setting_prefix: the namespace of the settings, for reading them and for the texts of errors.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Session:
         open_session: OpenSession | None = None,
         follows_environment: bool = False,
         report_seconds: float | None = None,
+        setting_prefix: str = "aws:",
     ) -> None:
         self.get_config = get_config
         self.engine = engine
@@ -58,15 +60,13 @@ class Session:
         self._open_session = open_session
         self._follows_environment = follows_environment
         self.report_seconds = report_seconds
+        self.setting_prefix = setting_prefix
         self._connections: Connections | None = None
         self._regions: Regions | None = None
         self._connecting = threading.Lock()
         self._progress = FleetProgress(
             self._show_progress, self._count_waits, LOG_SECONDS if report_seconds is None else DISPLAY_SECONDS
         )
-
-    setting_prefix = "aws:"
-    """The namespace of the settings, for reading them and for the texts of errors."""
 
     @contextmanager
     def operation(

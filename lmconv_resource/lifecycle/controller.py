@@ -159,7 +159,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         place = {"license_conversion_task_id": task_id, "region": op.host.resolve_region(region, inputs.profile)}
         failures = validate(place, GET_PROPERTIES)  # a read comes without a check
         if failures:
-            raise SettingsError(Subject(CONNECT_ACTION, task_id), failures[0].reason, "Mend it in the program")
+            raise SettingsError(Subject(CONNECT_ACTION, task_id), failures[0].reason, "Correct it in the program")
         try:
             aws = self._connect(op, inputs, task_id, region)
             # Of a record that shows an end, only AWS's present word counts.

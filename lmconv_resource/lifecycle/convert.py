@@ -34,7 +34,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     """Starts a license conversion, once, and tracks its task."""
 
     properties: ClassVar[tuple[Property, ...]] = CONVERSION_PROPERTIES
-    failed_remedy = "Mend the cause; the next `pulumi up` starts a new conversion"
+    failed_remedy = "Fix the cause; the next `pulumi up` starts a new conversion"
 
     def parse_inputs(self, properties: Properties) -> ConversionInputs:
         """Return inputs that have been checked, as a value."""

@@ -76,7 +76,7 @@ def _connect(op: Operation, given: dict[str, object], table: Iterable[Property])
     resolved = op.host.resolve_region(cast("str | None", region), cast("str | None", profile))
     failures = validate({**given, "region": resolved}, table)
     if failures:
-        raise SettingsError(Subject(CONNECT_ACTION), failures[0].reason, "Mend it in the program")
+        raise SettingsError(Subject(CONNECT_ACTION), failures[0].reason, "Correct it in the program")
     return op.connect(Way(cast(str, resolved), cast("str | None", profile), parse_roles(given["assume_role"])))
 
 

@@ -114,7 +114,7 @@ def select_adoptable(request: ConversionRequest, newest: ConversionTask | None) 
 
 
 def _adopt(op: Operation, task_id: str, *, is_complete: bool) -> StartResult:
-    done = "has done it already" if is_complete else "is doing it already"
+    done = "has already done it" if is_complete else "is already doing it"
     op.log(f"{task_id} {done} and is adopted; no conversion is started.")
     return StartResult(task_id, adopted=True)
 

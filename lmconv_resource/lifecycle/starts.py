@@ -90,5 +90,5 @@ def other_conversion(request: ConversionRequest, task_id: str, region: str | Non
     """Return the error about a conversion in progress that is not the one asked for."""
     return OtherConversionError(
         Subject(CREATE_ACTION, task_id, region, request.resource_arn),
-        f"license conversion task {task_id} is in progress and converts it otherwise",
+        f"license conversion task {task_id} is already converting it with other license contexts",
     )

@@ -214,9 +214,9 @@ class Wait:
         if self.task is None and isinstance(fault, TaskNotFoundError):
             return fault
         return self._to_error(
-            f"every look has failed for {to_duration_text(now - since)}, "
+            f"every check has failed for {to_duration_text(now - since)}, "
             f"the last because {fault.reason} ({self._last_seen})",
-            f"{fault.remedy}; the conversion goes on in AWS" if self.task else fault.remedy,
+            f"{fault.remedy}; the conversion continues in AWS" if self.task else fault.remedy,
         )
 
     def _to_error(self, reason: str, remedy: str) -> WaitError:
@@ -231,7 +231,7 @@ class Wait:
     def _last_seen(self) -> str:
         task = self.task
         if task is None:
-            return "it was not seen yet"
+            return "its status is not known yet"
         status = task.status_text or "no status"
         return f"last seen {status}: {task.status_message}" if task.status_message else f"last seen {status}"
 

@@ -6,13 +6,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from support.clients import make_license_manager
 
-from lmconv_resource.aws.calls import Calls
-from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import LicenseConversionError, TransientError
-from lmconv_resource.polling.cancellation import Cancellation
-from lmconv_resource.polling.rate_limiter import RateLimiter
 
 TASK_ID = "lct-0123456789abcdef0"
 LOOKING_UP = f"Looking up license conversion task {TASK_ID} in eu-west-1: "
@@ -30,9 +27,10 @@ class Client:
 
 
 def get(answer: dict[str, Any]) -> LicenseConversionError:
-    calls = Calls(lambda: Client(answer), Settings(region="eu-west-1", max_retries=0), RateLimiter(), Cancellation())
+    settings = Settings(region="eu-west-1", max_retries=0)
+    service = make_license_manager(settings, make=lambda *_: Client(answer))
     with pytest.raises(LicenseConversionError) as caught:
-        LicenseManager(calls).get_task(TASK_ID)
+        service.get_task(TASK_ID)
     return caught.value
 
 
@@ -45,17 +43,6 @@ def test_a_time_beyond_the_calendar_is_one_line(moment: datetime, hours: int) ->
 
     assert isinstance(error, TransientError)
     assert str(error) == f"{LOOKING_UP}a time in the answer is in no year from 1 to 9999. {NO_AWS}"
-
-
-def test_a_status_that_aws_does_not_have_is_one_line() -> None:
-    """A status that nobody knows is final: waiting on would not help."""
-    error = get({"Status": "PAUSED\x1b[2J"})
-
-    assert not isinstance(error, TransientError)
-    assert str(error) == (
-        f"{LOOKING_UP}AWS gave the status 'PAUSED\\\\x1b[2J', which is none of IN_PROGRESS, SUCCEEDED and FAILED. "
-        "Look at the task in the AWS console, and upgrade lmconv-resource if there is a newer version."
-    )
 
 
 def test_an_answer_about_another_task_is_one_line() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from botocore import exceptions as botocore_errors
-from support.wire import Wire
 from support.aws import GET, LIST, Pauses, TimelessAws, refuse, shared_client, to_settings
 from support.clients import MadeClients
+from support.wire import Wire
 
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.license_manager import LicenseManager

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, SSLError
-from support.wire import ACCESS_KEY
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
+from support.wire import ACCESS_KEY
 
 from lmconv_resource.aws.credentials import (
     AwsSession,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from support.wire import Wire
 from moto import mock_aws
 from support.aws import ACCOUNT, REGION, TimelessAws
+from support.wire import Wire
 
 from lmconv_resource.aws.ec2 import Instance, to_instance_id
 from lmconv_resource.emulator import licensemanager_backends

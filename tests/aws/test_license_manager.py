@@ -15,11 +15,11 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 from support.aws import ACCOUNT, CREATE, GET, LIST, REGION, TimelessAws, refuse, to_settings
+from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
 from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings
@@ -246,7 +246,7 @@ WIRED: list[Any] = [
         "an error that nobody listed",
         (400, refuse("ValidationException", "Odd\x1b[2J.")),
         RequestRefusedError,
-        "AWS refused the request (ValidationException: Odd\\x1b[2J). Mend what AWS names and run `pulumi up` again.",
+        "AWS refused the request (ValidationException: Odd\\x1b[2J). Fix what AWS reports and run `pulumi up` again.",
     ),
     (
         "no reason given",
@@ -481,7 +481,7 @@ def test_a_page_that_stays_throttled_is_given_up(aws: TimelessAws) -> None:
         (
             (400, refuse("InvalidParameterValueException", "No such filter.")),
             RequestRefusedError,
-            "AWS refused the request (InvalidParameterValueException: No such filter). Mend what AWS names and run "
+            "AWS refused the request (InvalidParameterValueException: No such filter). Fix what AWS reports and run "
             "`pulumi up` again.",
         ),
         (

@@ -13,9 +13,9 @@ from typing import Any
 
 import grpc
 import pytest
-from support.wire import add_running
 from support.engine import OURS, serve_engine, start_plugin, to_provider, to_urn
 from support.stacks import LocalStack
+from support.tasks import add_running
 from support.waiting import wait_until
 
 from lmconv_resource.emulator import LicenseManagerBackend
@@ -127,7 +127,7 @@ def test_cancel_ends_every_wait_with_one_line(waiting: Callable[..., Waiting], a
     assert len(lines) == 30
     for n, line in enumerate(lines):
         assert line.startswith(f"Waiting for license conversion task lct-{n:04} in eu-west-1: the update was cancelled")
-        assert line.endswith("The conversion goes on in AWS, and the next `pulumi up` picks it up.")
+        assert line.endswith("The conversion continues in AWS, and the next `pulumi up` picks it up.")
         assert "\n" not in line.strip()
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import boto3
 import pytest
-from support.wire import Wire
 from moto import mock_aws
 from support.lifecycle import (
     ARN,
@@ -21,6 +20,7 @@ from support.lifecycle import (
     RecordingEngine,
     make_session,
 )
+from support.wire import Wire
 
 from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings
@@ -205,7 +205,7 @@ def test_what_is_there_already_is_adopted(aws: LicenseManagerBackend, status: st
 
     outcome = conversion.up()
 
-    done = "is doing it already" if status == "IN_PROGRESS" else "has done it already"
+    done = "is already doing it" if status == "IN_PROGRESS" else "has already done it"
     assert outcome.lines("INFO") == [f"{task_id} {done} and is adopted; no conversion is started."]
     assert (conversion.id, conversion.outputs["adopted"], aws.calls[CREATE]) == (task_id, True, 0)
     conversion.refresh()
@@ -220,7 +220,7 @@ def test_another_conversion_in_progress_is_one_line(aws: LicenseManagerBackend) 
 
     assert isinstance(error, OtherConversionError)
     assert str(error) == (
-        f"{STARTING}license conversion task {task_id} is in progress and converts it otherwise. "
+        f"{STARTING}license conversion task {task_id} is already converting it with other license contexts. "
         "Wait for its end, then run `pulumi up` again."
     )
     assert aws.calls[CREATE] == 0
@@ -298,7 +298,7 @@ def test_a_failure_is_an_error_and_the_next_up_tries_again(aws: LicenseManagerBa
     assert isinstance(error, ConversionFailedError)
     assert str(error) == (
         f"Waiting for license conversion task {first} in {REGION}: it FAILED: SSM inventory is missing. "
-        "Mend the cause; the next `pulumi up` starts a new conversion."
+        "Fix the cause; the next `pulumi up` starts a new conversion."
     )
     assert done.lines("INFO") == [
         f"The last conversion, {first}, FAILED: SSM inventory is missing. A new one is started."

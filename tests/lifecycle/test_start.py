@@ -54,7 +54,8 @@ REQUEST = ConversionRequest(ARN, LicenseContext(BYOL), LicenseContext(WINDOWS))
 TO_WEB = ConversionRequest(ARN, LicenseContext(BYOL), LicenseContext(WEB))
 STARTING = f"Starting the license conversion of {ARN} in {REGION}: "
 TOLD_TO_STOP = (
-    f"{STARTING}it was told to stop. The next `pulumi up` looks for what was started, and goes on from there."
+    f"{STARTING}it was cancelled before a conversion was started. The next `pulumi up` looks for what was started, and "
+    "goes on from there."
 )
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 MAX_RETRIES = 2
@@ -121,7 +122,7 @@ def test_the_same_conversion_is_adopted(aws: LicenseManagerBackend, session: Not
 
     assert start(session) == StartResult(task_id, adopted=True)
 
-    done = "is doing it already" if status == "IN_PROGRESS" else "has done it already"
+    done = "is already doing it" if status == "IN_PROGRESS" else "has already done it"
     assert session.lines == [f"INFO: {task_id} {done} and is adopted; no conversion is started."]
     assert aws.calls == {LIST: 1}
 
@@ -136,7 +137,7 @@ def test_another_conversion_in_progress_is_an_error_that_names_it(
         start(session)
 
     assert str(caught.value) == (
-        f"{STARTING}license conversion task {task_id} is in progress and converts it otherwise. "
+        f"{STARTING}license conversion task {task_id} is already converting it with other license contexts. "
         "Wait for its end, then run `pulumi up` again."
     )
     assert aws.calls == {LIST: 1}
@@ -353,7 +354,7 @@ def test_somebody_elses_conversion_meanwhile_is_an_error(
 
     monkeypatch.setattr(LicenseManagerBackend, "create_license_conversion_task_for_resource", refuse)
 
-    with pytest.raises(OtherConversionError, match="is in progress and converts it otherwise") as caught:
+    with pytest.raises(OtherConversionError, match="is already converting it with other license contexts") as caught:
         start(session)
 
     assert [caught.value.subject.task_id] == others
@@ -368,7 +369,7 @@ def test_a_refusal_is_not_tried_again(aws: LicenseManagerBackend, session: Notin
 
     assert str(caught.value) == (
         f"{STARTING}AWS refused the request (ValidationException: The instance is running). "
-        "Mend what AWS names and run `pulumi up` again."
+        "Fix what AWS reports and run `pulumi up` again."
     )
     assert aws.calls == {LIST: 1, CREATE: 1}
 
@@ -552,7 +553,7 @@ def test_two_declarations_are_one_conversion(
     (task_id,) = aws.tasks
     assert (one, two.result(0)) == (StartResult(task_id, adopted=False), StartResult(task_id, adopted=True))
     assert aws.calls == {LIST: 2, CREATE: 1}
-    assert session.lines == [f"INFO: {task_id} is doing it already and is adopted; no conversion is started."]
+    assert session.lines == [f"INFO: {task_id} is already doing it and is adopted; no conversion is started."]
 
 
 @seen_or_hidden
@@ -568,7 +569,7 @@ def test_another_conversion_of_the_same_resource_is_refused_meanwhile(
     with pytest.raises(OtherConversionError) as caught:
         two.result(0)
     assert str(caught.value) == (
-        f"{STARTING}license conversion task {one.task_id} is in progress and converts it otherwise. "
+        f"{STARTING}license conversion task {one.task_id} is already converting it with other license contexts. "
         "Wait for its end, then run `pulumi up` again."
     )
     assert aws.calls == {LIST: 2, CREATE: 1}

@@ -90,7 +90,7 @@ def test_the_statuses_are_those_of_the_service_model() -> None:
 def test_an_absent_member_is_none() -> None:
     """An answer that holds nothing but an id gives every output: None where AWS gave nothing, and empty contexts."""
     outputs = read({"LicenseConversionTaskId": TASK_ID}).to_outputs()
-    contexts = {name: {"usage_operation": None, "product_codes": []} for name in CONTEXTS}
+    contexts: dict[str, Any] = {name: {"usage_operation": None, "product_codes": []} for name in CONTEXTS}
     given = {"license_conversion_task_id": TASK_ID, "region": REGION, "is_complete": False, **contexts}
     assert outputs == {**dict.fromkeys(OUTPUTS), **given}
     assert len(outputs) == 12

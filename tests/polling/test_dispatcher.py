@@ -177,10 +177,10 @@ def test_faults_for_five_minutes_end_the_wait_with_the_last_task_seen() -> None:
     assert wait.outcome.task is not None
     assert 300 <= service.now <= 340
     assert re.fullmatch(
-        r"Waiting for license conversion task lct-000 in eu-west-1: every look has failed for 5m\d\ds, "
+        r"Waiting for license conversion task lct-000 in eu-west-1: every check has failed for 5m\d\ds, "
         r"the last because nobody answers \(last seen IN_PROGRESS\)\. "
         r"Check the network, the proxy, the region and any endpoint setting, then run `pulumi up` again; "
-        r"the conversion goes on in AWS\.",
+        r"the conversion continues in AWS\.",
         str(wait.outcome),
     )
 
@@ -218,7 +218,7 @@ def test_the_deadline_ends_the_wait_and_no_poll_starts_that_would_end_beyond_it(
     assert max(moment for moment, _ in service.polls) == 99.0
     assert str(wait.outcome) == (
         "Waiting for license conversion task lct-000 in eu-west-1: it did not end within 1m39s "
-        "(last seen IN_PROGRESS). The conversion goes on in AWS, and the next `pulumi up` picks it up; "
+        "(last seen IN_PROGRESS). The conversion continues in AWS, and the next `pulumi up` picks it up; "
         "custom_timeouts sets how long to wait."
     )
 
@@ -510,8 +510,9 @@ def test_a_wait_that_never_reached_aws_ends_after_half_a_minute() -> None:
 
     assert 29 <= service.now <= 30
     assert str(wait.outcome) == (
-        "Waiting for license conversion task lct-000 in eu-west-1: every look has failed for 30s, the last because "
-        "nobody answers (it was not seen yet). Check the network, the proxy, the region and any endpoint setting, "
+        "Waiting for license conversion task lct-000 in eu-west-1: every check has failed for 30s, the last because "
+        "nobody answers (its status is not known yet). Check the network, the proxy, the region and any endpoint "
+        "setting, "
         "then run `pulumi up` again."
     )
 

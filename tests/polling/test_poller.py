@@ -84,7 +84,7 @@ def test_stop_ends_every_wait_at_once() -> None:
     assert set(errors) == set(service.ends)
     assert str(errors["lct-007"]) == (
         "Waiting for license conversion task lct-007 in eu-west-1: the update was cancelled after 0s "
-        "(last seen IN_PROGRESS). The conversion goes on in AWS, and the next `pulumi up` picks it up."
+        "(last seen IN_PROGRESS). The conversion continues in AWS, and the next `pulumi up` picks it up."
     )
 
 
@@ -95,7 +95,7 @@ def test_a_wait_that_begins_after_the_stop_asks_nothing() -> None:
     cancellation = Cancellation()
     cancellation.set("the update was cancelled")
 
-    with pytest.raises(WaitError, match="it was not seen yet"):
+    with pytest.raises(WaitError, match="its status is not known yet"):
         poller.wait_for_task("lct-000", REGION, cancellation=cancellation, report=nothing)
 
     assert not service.calls
@@ -111,7 +111,7 @@ def test_the_deadline_holds_while_a_poll_is_queued() -> None:
     service = Service(ends={"lct-000": 1e9})
     poller = Poller(service.get_task, None, acquire=acquire)
 
-    with pytest.raises(WaitError, match="it was not seen yet"):
+    with pytest.raises(WaitError, match="its status is not known yet"):
         poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=0.2)
     start.set()
 

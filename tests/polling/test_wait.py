@@ -296,5 +296,5 @@ def test_nothing_is_claimed_of_a_task_that_was_never_seen(now: float) -> None:
     """Neither an interrupted wait nor one past its deadline says that a conversion goes on in AWS."""
     wait = make()
     for error in (wait.to_interrupted_error("the update was cancelled", now), wait.to_timeout_error(now)):
-        assert "(it was not seen yet). Run `pulumi up` again to wait for it" in str(error)
+        assert "(its status is not known yet). Run `pulumi up` again to wait for it" in str(error)
         assert "goes on in AWS" not in str(error)

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.wire import ACCESS_KEY
-from stacks import LocalStack, Outcome, RealStack, Stack, has_pulumi
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from support.certificates import make_context, write_certificate
+from support.stacks import LocalStack, Outcome, RealStack, Stack, has_pulumi
+from support.wire import ACCESS_KEY
+
+from lmconv_resource.text import to_shown
 
 REGION = "eu-west-1"
 HOME, STACK, OTHER, THIRD, INSTANCE = (digit * 12 for digit in "12349")
@@ -38,14 +40,16 @@ def to_role(given):
 
 for row in config.require_object("spec"):
     kind, name, given = row.pop("kind"), row.pop("name"), row
-    secret, unknown = given.pop("secret", ()), given.pop("unknown", ())
+    secret, unknown = given.pop("secret", ()), given.pop("unknown", False)
     if kind == "conversion":
         given |= {n: {"usage_operation": f"RunInstances:{code}"} for n, code in zip(CONTEXTS, ("0800", "0002"))}
         given |= {n: lm.LicenseContextArgs(**given[n]) for n in CONTEXTS}
+    if secret and kind == "conversion":
+        given["opts"] = pulumi.ResourceOptions(additional_secret_outputs=["verified_usage_operation"])
     given |= {n: pulumi.Output.secret(given[n]) for n in secret if n != "assume_role"}
-    given |= {n: pulumi.Stash(f"{name}-{n}", input=given[n]).output for n in unknown if n != "assume_role"}
-    if "assume_role" in unknown:
-        arn = pulumi.Stash(f"{name}-role", input=given["assume_role"]["role_arn"]).output
+    if unknown:  # what waits for another resource is known to no preview
+        before = lm.LicenseConversionTask(f"{name}-before", license_conversion_task_id="lct-later")
+        arn = before.is_complete.apply(lambda _, arn=given["assume_role"]["role_arn"]: arn)
         given["assume_role"] = given["assume_role"] | {"role_arn": arn}
     if "assume_role" in secret:
         external_id = pulumi.Output.secret(given["assume_role"]["external_id"])
@@ -401,3 +405,646 @@ def check_everything(world: World, outcome: Outcome, account: str) -> None:
         r.parameters["LicenseConversionTaskId"] for r in world.accounts.requests_of("GetLicenseConversionTask")
     }
     assert {"lct-task", "lct-read", "lct-seen", "lct-later"} <= looked_up
+
+
+# -- a resource's own way ----------------------------------------------------------------------------------------------
+
+OWN: dict[str, tuple[dict[str, Any], str, Callable[[World], None]]] = {
+    "profile": ({"profile": "work"}, STACK, nothing),
+    "role": ({"assume_role": FULL_ROLE}, OTHER, has_sent_role),
+    "chain": ({"assume_role": [{"role_arn": THIRD_ROLE}, {"role_arn": ROLE}]}, OTHER, has_chain),
+    "profile and role": (
+        {"profile": "work", "assume_role": {"role_arn": ROLE}},
+        OTHER,
+        was_asked("AssumeRole", account=STACK),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(OWN))
+def test_a_resource_has_its_own_way(local: World, name: str) -> None:
+    """`profile` and `assume_role` hold for both resources and all look-ups, over the stack's own keys."""
+    own, account, check = OWN[name]
+    local.write_profiles(f"[profile work]\n{KEYS('AKIASTACK')}")
+    local.add_tasks(account)
+    local.configure(*everything(account, **own))
+    outcome = local.stack.up()
+    assert outcome.ok, outcome.said
+    check_everything(local, outcome, account)
+    check(local)
+
+
+def test_a_role_comes_after_those_of_the_stack(world: World) -> None:
+    """Resources of several accounts and regions live in one stack; a role is assumed once for each of these."""
+    places = [(OTHER, REGION), (OTHER, "us-east-1"), (THIRD, REGION), (THIRD, REGION)]
+    rows = [
+        conversion(
+            account,
+            name=f"c{number}",
+            resource_arn=arn_of(account, region) + str(number),
+            assume_role={"role_arn": f"arn:aws:iam::{account}:role/LicenseConversionRole"},
+        )
+        for number, (account, region) in enumerate(places)
+    ]
+    world.configure(*rows, region=None, assumeRoles=[{"roleArn": f"arn:aws:iam::{STACK}:role/hub"}])
+    outcome = world.stack.up()
+    assert outcome.ok, outcome.said
+    created = world.accounts.requests_of("CreateLicenseConversionTaskForResource")
+    assert sorted((request.account, request.region) for request in created) == sorted(places)
+    assert {(request.account, request.region) for request in world.sent} == set(places)
+    last = [r for r in world.accounts.requests_of("AssumeRole") if r.parameters["RoleArn"].endswith("ConversionRole")]
+    assert {request.account for request in last} == {STACK}
+    assert len(last) == 3
+    assert len(world.accounts.requests_of("GetCallerIdentity")) == 3
+    resources = world.stack.resources()
+    assert [resources[f"c{number}"]["outputs"]["region"] for number in range(4)] == [region for _, region in places]
+    assert world.stack.up().changes == {"same": 5}
+
+
+def test_another_way_replaces_nothing_and_is_used_from_then_on(world: World) -> None:
+    """Another profile or role is an update; what is asked afterwards, by a refresh too, goes the new way."""
+    world.write_profiles(f"[profile work]\n{KEYS('AKIASTACK')}")
+    world.configure(conversion(HOME), task())
+    world.add_tasks(HOME)
+    assert world.stack.up().ok
+    before = {name: resource["id"] for name, resource in world.stack.resources().items()}
+    task_id = before["conversion"]
+    ways: list[tuple[str, dict[str, Any]]] = [
+        (STACK, {"profile": "work"}),
+        (OTHER, {"profile": "work", "assume_role": {"role_arn": ROLE}}),
+        (THIRD, {"assume_role": [{"role_arn": ROLE}, {"role_arn": THIRD_ROLE}]}),
+        (HOME, {}),
+    ]
+    for account, own in ways if isinstance(world.stack, LocalStack) else ways[1:2]:
+        world.add_tasks(account)
+        world.accounts.add_task(account, REGION, task_id, ResourceArn=arn_of(HOME), StartTime=1700000000)
+        world.configure(conversion(HOME, **own), task(**own))
+        outcome = world.stack.up()
+        assert outcome.changes == {"same": 1, "update": 2}, outcome.said
+        assert {name: resource["id"] for name, resource in world.stack.resources().items()} == before
+        assert world.stack.up().changes == {"same": 3}
+        world.accounts.requests.clear()
+        assert world.stack.refresh().ok
+        assert {request.account for request in world.sent} == {account}
+    assert world.accounts.requests_of("CreateLicenseConversionTaskForResource") == []
+    assert world.stack.destroy().ok
+
+
+def test_a_role_that_a_preview_cannot_know(world: World) -> None:
+    """A role that another resource makes passes the preview, which asks nobody with other credentials, and is used."""
+    world.configure(conversion(HOME), task())
+    world.add_tasks(HOME)
+    assert world.stack.up().ok
+    world.accounts.requests.clear()
+    own = {"assume_role": {"role_arn": ROLE, "external_id": "ext"}, "unknown": True}
+    new = {"kind": "task", "name": "new", "license_conversion_task_id": "lct-seen"}
+    world.configure(conversion(HOME, **own), task(**own), {**new, **own})
+    preview = world.stack.preview()
+    assert preview.ok, preview.said
+    assert preview.changes["update"] == 2
+    assert {request.account for request in world.sent} <= {HOME}
+    assert {request.parameters["LicenseConversionTaskId"] for request in world.sent} <= {"lct-later"}
+    world.accounts.requests.clear()
+    world.add_tasks(OTHER)
+    task_id = world.stack.resources()["conversion"]["id"]
+    world.accounts.add_task(OTHER, REGION, task_id, ResourceArn=arn_of(HOME), StartTime=1700000000)
+    outcome = world.stack.up()
+    assert outcome.ok, outcome.said
+    assert world.stack.resources()["new"]["id"] == "lct-seen"
+    asked = {(request.account, request.parameters["LicenseConversionTaskId"]) for request in world.sent}
+    assert asked - {(HOME, "lct-later")} == {(OTHER, one) for one in ("lct-seen", "lct-task", task_id)}
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+def refusal(reason: str, remedy: str, place: str = "") -> str:
+    """Return the line of a check failure about the stack's settings."""
+    return f"has a problem: {CONNECTING}{place}: {reason}. {remedy}."
+
+
+def look_at(key: str) -> str:
+    return f"Look at it with `pulumi config get aws:{key}`"
+
+
+ROLE_KEYS = "roleArn, sessionName, externalId, duration, policy, policyArns, tags, transitiveTagKeys, sourceIdentity"
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "insecure": (
+        {"insecure": True},
+        refusal(
+            "aws:insecure is true, and TLS certificates are always verified here",
+            "Remove it, and name your own certificates with `pulumi config set aws:customCaBundle FILE`",
+        ),
+    ),
+    "an unknown member": (
+        {"assumeRoles": [{"roleArn": ROLE}, {"roleArn": ROLE, "durationSeconds": 900}]},
+        refusal(
+            f"entry 2 of aws:assumeRoles has 'durationSeconds', which is none of {ROLE_KEYS}", look_at("assumeRoles")
+        ),
+    ),
+    "a misspelt member": (
+        {"assumeRole": {"roleArn": ROLE, "polcyArns": []}},
+        refusal(f"aws:assumeRole has 'polcyArns', which is none of {ROLE_KEYS}", look_at("assumeRole")),
+    ),
+    "an unknown member of a web identity": (
+        {"assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityToken": "token", "tags": {}}},
+        refusal(
+            "aws:assumeRoleWithWebIdentity has 'tags', which is none of roleArn, webIdentityToken, "
+            "webIdentityTokenFile, sessionName, duration, policy, policyArns",
+            look_at("assumeRoleWithWebIdentity"),
+        ),
+    ),
+    "a misspelt endpoint": (
+        {"endpoints": [{"licenseManager": "https://lm.test"}]},
+        refusal(
+            "entry 1 of aws:endpoints has 'licenseManager', which pulumi-aws writes licensemanager",
+            look_at("endpoints"),
+        ),
+    ),
+    "no role": (
+        {"assumeRoles": [{"roleArn": "tracker"}]},
+        refusal(
+            "roleArn of entry 1 of aws:assumeRoles is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)",
+            look_at("assumeRoles"),
+        ),
+    ),
+    "no duration": (
+        {"assumeRoles": [{"roleArn": ROLE, "duration": "1m"}]},
+        refusal("duration of entry 1 of aws:assumeRoles is not a duration between 15m and 12h", look_at("assumeRoles")),
+    ),
+    "no JSON": (
+        {"allowedAccountIds": "[111"},
+        refusal('aws:allowedAccountIds is not a list of account ids (["123456789012"])', look_at("allowedAccountIds")),
+    ),
+    "no account": (
+        {"forbiddenAccountIds": ["11"]},
+        refusal(
+            'aws:forbiddenAccountIds is not a list of account ids (["123456789012"])', look_at("forbiddenAccountIds")
+        ),
+    ),
+    "no flag": (
+        {"useFipsEndpoint": "yes"},
+        refusal("aws:useFipsEndpoint is not true or false", look_at("useFipsEndpoint")),
+    ),
+    "no number": (
+        {"maxRetries": "many"},
+        refusal("aws:maxRetries is not a whole number of at least 0", look_at("maxRetries")),
+    ),
+    "no URL": ({"httpsProxy": "proxy"}, refusal("aws:httpsProxy is not a URL (https://HOST)", look_at("httpsProxy"))),
+    "no file": (
+        {"customCaBundle": "/nowhere.pem"},
+        refusal("aws:customCaBundle names '/nowhere.pem', which is no file", look_at("customCaBundle")),
+    ),
+    "half of the keys": (
+        {"accessKey": "AKIAHALF"},
+        refusal(
+            "of the stack's aws:accessKey and aws:secretKey only one is set, or aws:token without them",
+            "Set both with `pulumi config set --secret`, or neither",
+            " in eu-west-1",
+        ),
+    ),
+    "two ways to say it": (
+        {"assumeRole": {"roleArn": ROLE}, "assumeRoles": [{"roleArn": ROLE}]},
+        refusal(
+            "aws:assumeRoles and aws:assumeRole are both set, and they are two names of one setting",
+            "Keep the roles in aws:assumeRoles only",
+        ),
+    ),
+    "no region of AWS": (
+        {"stsRegion": "mars-1", "endpoints": None},
+        refusal(
+            "mars-1 is no region of AWS",
+            "Check `region`, aws:region and aws:stsRegion (`pulumi config`), and AWS_REGION",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_a_setting_that_cannot_be_honoured_is_shown_by_the_preview(local: World, name: str) -> None:
+    """What is wrong with the settings is a line under each resource, in preview and up, and nothing is sent."""
+    config, told = REFUSED[name]
+    for row in (conversion(HOME), task()):
+        local.configure(row, **config)
+        for outcome in (local.stack.preview(), local.stack.up()):
+            assert not outcome.ok
+            (line,) = outcome.errors(row["name"])
+            assert re.sub("^.*resource '[a-z]*'(: property region value {eu-west-1})? ", "", line) == told
+    assert local.accounts.requests == []
+
+
+@pytest.mark.parametrize("name", ["insecure", "no account", "no role"])
+def test_a_look_up_refuses_settings_too(local: World, name: str) -> None:
+    """A look-up refuses the same settings, by the same words."""
+    config, told = REFUSED[name]
+    for row in everything(HOME)[3:]:
+        local.configure(row, **config)
+        outcome = local.stack.preview()
+        assert not outcome.ok
+        assert told.removeprefix("has a problem: ") in "\n".join(texts(outcome))
+    assert local.accounts.requests == []
+
+
+ROLE_MEMBERS = ", ".join(FULL_ROLE)
+PROPERTIES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "another region": (
+        conversion(HOME, region="us-east-1"),
+        "region",
+        "region us-east-1 is not that of the instance, eu-west-1: leave region out, or correct one of them",
+    ),
+    "another region of a tracked task": (
+        {"kind": "task", "name": "task", "resource_arn": arn_of(HOME), "region": "us-east-1"},
+        "region",
+        "region us-east-1 is not that of the instance, eu-west-1: leave region out, or correct one of them",
+    ),
+    "another partition": (
+        conversion(HOME, resource_arn=arn_of(HOME).replace("arn:aws:", "arn:aws-cn:")),
+        "resource_arn",
+        "resource_arn has the partition aws-cn, and its region eu-west-1 is one of aws: give the ARN as AWS shows it",
+    ),
+    "no instance": (
+        conversion(HOME, resource_arn=f"arn:aws:rds:eu-west-1:{HOME}:db:main"),
+        "resource_arn",
+        f"resource_arn 'arn:aws:rds:eu-west-1:{HOME}:db:main' is not the ARN of an EC2 instance: give one such as "
+        "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+    ),
+    "no role": (
+        task(assume_role=[{"role_arn": ROLE}, {"role_arn": "tracker"}]),
+        "assume_role",
+        "assume_role can't be used: role_arn of entry 2 of assume_role is not the ARN of a role "
+        "(arn:aws:iam::ACCOUNT:role/NAME)",
+    ),
+    "an empty profile": (task(profile=""), "profile", "profile '' is not a text: give a name"),
+}
+
+
+@pytest.mark.parametrize("name", list(PROPERTIES))
+def test_a_place_that_does_not_fit_is_shown_by_the_preview(local: World, name: str) -> None:
+    """An ARN, a region, a profile or a role that does not fit is a line that names both sides."""
+    row, name, told = PROPERTIES[name]
+    local.configure(row, endpoints=None)
+    outcome = local.stack.preview()
+    assert not outcome.ok
+    (line,) = outcome.errors(row["name"])
+    assert re.fullmatch(rf"\S+ resource '\w+': property {name} value {{.*}} has a problem: (.*)", line)[1] == told  # type: ignore[index]
+    assert local.accounts.requests == []
+
+
+def test_the_refusals_on_each_engine(world: World) -> None:
+    """The real engine's preview shows the same lines."""
+    world.configure(conversion(HOME, region="us-east-1"))
+    (line,) = world.stack.preview().errors("conversion")
+    assert line.endswith(
+        "region us-east-1 is not that of the instance, eu-west-1: leave region out, or correct one of them"
+    )
+    world.configure(task(), insecure=True)
+    (line,) = world.stack.preview().errors("task")
+    assert line.endswith(REFUSED["insecure"][1])
+    assert world.accounts.requests == []
+
+
+# -- whose account -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (
+            {"allowedAccountIds": [STACK, OTHER]},
+            f"the credentials belong to account {HOME}, and aws:allowedAccountIds allows {STACK}, {OTHER} only. Use "
+            "credentials of an allowed account, or change aws:allowedAccountIds.",
+        ),
+        (
+            {"forbiddenAccountIds": [HOME]},
+            f"the credentials belong to account {HOME}, and aws:forbiddenAccountIds forbids {HOME}. Use credentials of "
+            "another account, or change aws:forbiddenAccountIds.",
+        ),
+    ],
+)
+def test_credentials_of_an_account_that_is_not_allowed(world: World, config: dict[str, Any], told: str) -> None:
+    """Nothing but sts:GetCallerIdentity is sent, once a connection, and the line names both accounts."""
+    line = f"{CONNECTING} in eu-west-1: {told}"
+    world.add_tasks(HOME)
+    # The real engine takes its time: there a resource and a look-up stand for all.
+    is_local = isinstance(world.stack, LocalStack)
+    for row in (conversion(HOME, preflight=True), task(), everything(HOME)[2])[: 3 if is_local else 1]:
+        world.accounts.requests.clear()
+        world.configure(row, **config)
+        outcome = world.stack.up()
+        assert not outcome.ok
+        assert outcome.errors(row["name"]) == [line]
+        assert [request.operation for request in world.accounts.requests] == ["GetCallerIdentity"]
+    world.accounts.requests.clear()
+    for row in everything(HOME)[3 : None if is_local else 4]:
+        world.configure(row, **config)
+        outcome = world.stack.up()
+        assert not outcome.ok
+        assert line in "\n".join(texts(outcome))
+    # LocalEngine runs all programs in this process, whose look-ups share a connection.
+    assert [request.operation for request in world.accounts.requests] == ["GetCallerIdentity"]
+
+
+def test_the_account_of_a_role_is_what_counts(local: World) -> None:
+    """A guard against the wrong account holds for the credentials that calls are signed with, after all roles."""
+    local.configure(conversion(OTHER, assume_role={"role_arn": ROLE}), allowedAccountIds=[OTHER])
+    assert local.stack.up().ok
+    local.configure(conversion(THIRD, name="another", assume_role={"role_arn": THIRD_ROLE}), allowedAccountIds=[OTHER])
+    outcome = local.stack.up()
+    assert not outcome.ok
+    assert {request.account for request in local.sent} == {OTHER}
+
+
+def test_a_start_needs_credentials_of_the_instances_account(world: World) -> None:
+    """The caller's account is compared with the ARN's before a start, and nothing is started."""
+    world.configure(conversion(OTHER))
+    outcome = world.stack.up()
+    assert not outcome.ok
+    assert outcome.errors("conversion") == [
+        f"Starting the license conversion of {arn_of(OTHER)} in eu-west-1: the credentials belong to account {HOME}, "
+        f"the instance to {OTHER}. Use credentials of the instance's account: set `profile` or `assume_role`, or the "
+        "stack's own."
+    ]
+    assert world.accounts.requests_of("CreateLicenseConversionTaskForResource") == []
+
+
+def test_a_start_goes_on_where_sts_cannot_be_reached(world: World) -> None:
+    """In a closed network the account is not checked, which one line says."""
+    endpoints = {"licensemanager": world.accounts.endpoint, "ec2": world.accounts.endpoint, "sts": "http://127.0.0.1:1"}
+    world.configure(conversion(HOME), endpoints=endpoints)
+    outcome = world.stack.up()
+    assert outcome.ok, outcome.said
+    assert outcome.lines("conversion", "info") == [
+        "Whose account the credentials belong to was not checked: Could not connect to the endpoint URL: "
+        '"http://127.0.0.1:1/".'
+    ]
+
+
+# -- where -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_shells_region_replaces_nothing(world: World) -> None:
+    """A region that neither program nor stack names is the one recorded, whatever AWS_REGION says next time."""
+    world.add_tasks(HOME)
+    world.patch.setenv("AWS_REGION", REGION)
+    world.configure(task(), conversion(HOME), region=None)
+    assert world.stack.up().ok
+    before = world.stack.resources()
+    world.patch.setenv("AWS_REGION", "us-east-1")
+    assert world.stack.preview().changes == {"same": 3}
+    assert world.stack.up().changes == {"same": 3}
+    assert world.stack.refresh().ok
+    after = world.stack.resources()
+    assert {name: after[name]["outputs"].get("region") for name in after} == {
+        name: before[name]["outputs"].get("region") for name in before
+    }
+    assert {request.region for request in world.sent} == {REGION}
+
+
+def test_a_list_is_asked_in_the_region_of_the_arns(local: World) -> None:
+    """The ARNs of a list say where; those of several regions are an error, because one list would hide the others."""
+    arn = arn_of(HOME, "us-east-1")
+    local.accounts.add_task(HOME, "us-east-1", "lct-far", ResourceArn=arn)
+    row = {"kind": "list", "name": "listed", "resource_arns": [arn]}
+    local.configure(row)
+    assert local.stack.up().outputs == {"listed": ["lct-far"]}
+    for wrong in ({**row, "region": REGION}, {**row, "resource_arns": [arn_of(HOME), arn]}):
+        local.configure(wrong)
+        (line,) = texts(local.stack.up())
+        assert f"{CONNECTING}: region eu-west-1 is not that of all resource_arns: one is in us-east-1. Ask for" in line
+
+
+# -- credentials that change -------------------------------------------------------------------------------------------
+
+
+def test_a_profile_that_asks_for_a_code_ends_at_once(world: World) -> None:
+    """A profile with mfa_serial is one line, of the stack or of a resource, and nobody is asked for anything."""
+    world.write_profiles(
+        f"[profile work]\n{KEYS('AKIASTACK')}"
+        f"[profile mfa]\nrole_arn = {ROLE}\nsource_profile = work\nmfa_serial = arn:aws:iam::1:mfa/me\n"
+    )
+    line = (
+        f"{CONNECTING} in eu-west-1: the profile mfa has mfa_serial, and nobody can be asked for a code here. Use a "
+        "profile with temporary credentials (`aws sts get-session-token`, `aws sso login`) or with a "
+        "credential_process."
+    )
+    for own, config in (({"profile": "mfa"}, {}), ({}, {"profile": "mfa"})):
+        world.configure(conversion(HOME, **own), **config)
+        assert world.stack.up().errors("conversion") == [line]
+    world.configure(everything(HOME, profile="mfa")[3])
+    assert line in "\n".join(texts(world.stack.up()))
+    assert world.accounts.requests == []
+
+
+@dataclass
+class Rotation:
+    """Lets the credentials of a file expire in the middle of a wait, and puts others there if it is told to."""
+
+    world: World
+    next_key: str | None
+    polls: int = 0
+
+    def __post_init__(self) -> None:
+        self.file = Path(self.world.write("rotated", f"[default]\n{KEYS('AKIASTACK')}"))
+        self.world.accounts.on_request = self.on_request
+
+    def on_request(self, request: Request) -> None:
+        if request.operation != "GetLicenseConversionTask":
+            return
+        self.polls += 1
+        if self.polls == 2:
+            self.world.accounts.expire("AKIASTACK")
+            if self.next_key:
+                self.file.write_text(f"[default]\n{KEYS(self.next_key)}")
+        if request.access_key == self.next_key:
+            for each in self.world.accounts.tasks[STACK, REGION].values():
+                each |= {"Status": "SUCCEEDED", "EndTime": 1700000090}
+
+
+def test_credentials_that_expire_in_a_wait_are_read_again(local: World) -> None:
+    """A credentials file that was rotated meanwhile carries the wait on, with one renewal."""
+    local.accounts.add_user(STACK, "AKIANEXT")
+    rotation = Rotation(local, "AKIANEXT")
+    row = conversion(STACK, wait_for_completion=True, poll_interval_seconds=1)
+    local.configure(row, sharedCredentialsFiles=[str(rotation.file)])
+    outcome = local.stack.up()
+    assert outcome.ok, outcome.said
+    assert local.stack.resources()["conversion"]["outputs"]["status"] == "SUCCEEDED"
+    keys = [request.access_key for request in local.accounts.requests_of("GetLicenseConversionTask")]
+    assert keys[:3] == ["AKIASTACK", "AKIASTACK", "AKIANEXT"]
+    assert set(keys[2:]) == {"AKIANEXT"}
+
+
+def test_a_role_of_expired_credentials_is_assumed_anew(local: World) -> None:
+    """Where the source of a role was rotated, the role is assumed with what is there then."""
+    local.accounts.add_user(STACK, "AKIANEXT")
+    rotation = Rotation(local, "AKIANEXT")
+
+    def expire_the_role(request: Request) -> None:
+        rotation.polls += request.operation == "GetLicenseConversionTask"
+        if rotation.polls == 2 and request.operation == "GetLicenseConversionTask":
+            rotation.file.write_text(f"[default]\n{KEYS('AKIANEXT')}")
+            local.accounts.expire("AKIASTACK")
+            local.accounts.expire(request.access_key)
+        if rotation.polls == 3:
+            for each in local.accounts.tasks[OTHER, REGION].values():
+                each |= {"Status": "SUCCEEDED", "EndTime": 1700000090}
+
+    local.accounts.on_request = expire_the_role
+    row = conversion(OTHER, wait_for_completion=True, poll_interval_seconds=1, assume_role={"role_arn": ROLE})
+    local.configure(row, sharedCredentialsFiles=[str(rotation.file)])
+    outcome = local.stack.up()
+    assert outcome.ok, outcome.said
+    assert [request.access_key for request in local.accounts.requests_of("AssumeRole")] == ["AKIASTACK", "AKIANEXT"]
+
+
+def test_credentials_that_stay_expired_end_the_wait(world: World) -> None:
+    """After one renewal the wait ends, with what to do about credentials of that kind; the conversion goes on."""
+    rotation = Rotation(world, None)
+    row = conversion(STACK, wait_for_completion=True, poll_interval_seconds=1)
+    world.configure(row, sharedCredentialsFiles=[str(rotation.file)])
+    outcome = world.stack.up()
+    assert not outcome.ok
+    (line,) = outcome.errors("conversion")
+    expected = (
+        r"Looking up license conversion task lct-\w+ in eu-west-1: the credentials have expired "
+        r"\(ExpiredTokenException: The security token included in the request is expired\)\. "
+        r"Put new keys into the profile default\."
+    )
+    assert re.fullmatch(expected, line)
+    assert rotation.polls == 3
+
+
+def test_a_refresh_tells_how_to_take_new_settings(world: World) -> None:
+    """A refresh runs with the settings of the last up: an error about these says what runs with those of now."""
+    world.add_tasks(STACK)
+    old, new = (world.write(name, f"[default]\n{KEYS('AKIASTACK')}") for name in ("old", "new"))
+    world.configure(task(), sharedCredentialsFiles=[old])
+    assert world.stack.up().ok
+    Path(old).unlink()
+    world.configure(task(), sharedCredentialsFiles=[new])
+    outcome = world.stack.refresh()
+    assert not outcome.ok
+    hint = (
+        "A refresh and a destroy use the settings of the last `pulumi up`: `pulumi refresh --run-program` takes those "
+        "of now."
+    )
+    assert outcome.errors("task") == [
+        "Connecting to AWS License Manager for license conversion task lct-task: "
+        f"aws:sharedCredentialsFiles names {to_shown(old)}, which is no file. "
+        f"Look at it with `pulumi config get aws:sharedCredentialsFiles`. {hint}"
+    ]
+    assert world.stack.up().ok
+    world.accounts.expire("AKIASTACK")
+    (line,) = world.stack.refresh().errors("task")
+    assert line.endswith(f"Put new keys into the profile default. {hint}")
+    assert world.stack.destroy().ok
+
+
+# -- what stays secret -------------------------------------------------------------------------------------------------
+
+
+def without_secrets(value: Any) -> Any:
+    """Return a state with all that is marked as secret left out."""
+    if isinstance(value, dict):
+        if "4dabf18193072939515e22adb298388d" in value:
+            return None
+        return {name: without_secrets(each) for name, each in value.items()}
+    return [without_secrets(each) for each in value] if isinstance(value, list) else value
+
+
+def stored(world: World) -> str:
+    """Return all that a stack's state has in clear."""
+    if isinstance(world.stack, RealStack):
+        return world.stack.exported()
+    state = json.loads((world.folder.parent / "stack" / "state.json").read_text())
+    return json.dumps(without_secrets(state["resources"]))
+
+
+def test_a_secret_stays_secret_everywhere(world: World) -> None:
+    """A secret ARN, context, profile and external id stand nowhere in clear, in what is recorded of them neither.
+
+    What EC2 says of the instance afterwards is no copy of them, and secret where the program says so.
+    """
+    world.accounts.is_quick = True
+    names = ["resource_arn", "source_license_context", "destination_license_context", "profile", "assume_role"]
+    world.write_profiles(f"[profile work-of-mine]\n{KEYS('AKIASTACK')}")
+    own = {"profile": "work-of-mine", "assume_role": {"role_arn": ROLE, "external_id": "keep-this-quiet"}}
+    row = conversion(OTHER, wait_for_completion=True, **own)
+    hidden = ["i-0333", "RunInstances:0800", "RunInstances:0002", "work-of-mine", "keep-this-quiet"]
+    world.configure({**row, "secret": names})
+    resource = _up_and_find(world)
+    assert resource["outputs"]["status"] == "SUCCEEDED"
+    for _ in range(2):
+        text = json.dumps(without_secrets(_up_and_find(world)))
+        assert [one for one in hidden if one in text] == []
+        assert world.stack.refresh().ok
+    assert world.stack.up().changes == {"same": 2}
+    world.configure({**row, "name": "in-clear"})
+    assert world.stack.up().ok
+    assert all(one in json.dumps(world.stack.resources()["in-clear"]) for one in hidden)
+
+
+def _up_and_find(world: World) -> dict[str, Any]:
+    outcome = world.stack.up()
+    assert outcome.ok, outcome.said
+    return world.stack.resources()["conversion"]
+
+
+def test_no_credentials_get_out(world: World) -> None:
+    """Keys, secrets and tokens of profiles and roles are in no state, message or line of the log."""
+    world.patch.setenv("LMCONV_LOG", "DEBUG")
+    keys = (
+        "aws_access_key_id = AKIASTACK\naws_secret_access_key = secret-of-the-profile\naws_session_token = tok-quiet\n"
+    )
+    world.accounts.add_user(STACK, "AKIASTACK", token="tok-quiet")
+    world.accounts.web_identity_tokens = {"web-token-quiet"}
+    world.write_profiles(f"[profile work]\n{keys}")
+    token_file = world.write("token", "web-token-quiet")
+    rows = [
+        conversion(OTHER, profile="work", assume_role={"role_arn": ROLE}),
+        task(license_conversion_task_id="lct-nowhere"),
+    ]
+    identity = {"roleArn": THIRD_ROLE, "webIdentityTokenFile": token_file}
+    world.configure(*rows, assumeRoleWithWebIdentity=identity)
+    said = []
+    for operation in (world.stack.preview, world.stack.up, world.stack.up, world.stack.refresh):
+        outcome = operation()
+        said.append(json.dumps([outcome.said, outcome.shown, outcome.outputs]))
+    assert world.accounts.requests_of("AssumeRole")
+    assert world.accounts.requests_of("AssumeRoleWithWebIdentity")
+    everything_seen = stored(world) + "".join(said)
+    issued = [request.access_key for request in world.accounts.requests if request.access_key.startswith("ASIA")]
+    assert issued
+    quiet = ["AKIASTACK", "secret-of-the-profile", "tok-quiet", "web-token-quiet", "secret-1", "token-1", *issued]
+    assert [one for one in quiet if one in everything_seen] == []
+    assert "lct-nowhere" in everything_seen
+
+
+# -- an explicit provider ----------------------------------------------------------------------------------------------
+
+WITH_PROVIDER = """
+import pulumi
+import lmconv_resource as lm
+
+class Aws(pulumi.ProviderResource):
+    def __init__(self):
+        super().__init__("aws", "of-mine", {})
+
+aws = Aws()
+opts = {"provider": {"provider": aws}, "providers": {"providers": [aws]}, "by name": {"providers": {"aws": aws}}}
+lm.LicenseConversionTask("task", license_conversion_task_id="lct-1", opts=pulumi.ResourceOptions(
+    **opts[pulumi.Config().require("how")]))
+"""
+
+
+@pytest.mark.parametrize("how", ["provider", "providers", "by name"])
+def test_an_explicit_provider_is_refused(tmp_path: Path, accounts: AwsAccounts, how: str) -> None:
+    """A provider that Pulumi would not hand on is an error in the constructor that says what to pass instead."""
+    stack = LocalStack(tmp_path / "stack", WITH_PROVIDER)
+    stack.config = {"followed:how": how, "aws:region": REGION}
+    outcome = stack.preview()
+    assert not outcome.ok
+    assert (
+        "task: opts.provider and opts.providers do not reach this resource. "
+        "Pass region, profile or assume_role to it, or set the stack's aws: settings."
+    ) in "\n".join(texts(outcome))

@@ -160,7 +160,7 @@ def test_what_is_there_already_is_adopted(stack: Stack, aws: LicenseManagerBacke
 
     assert outcome.outputs["adopted"] is True
     assert stack.resources()["conversion"]["id"] == task_id
-    done = "is doing it already" if status == "IN_PROGRESS" else "has done it already"
+    done = "is already doing it" if status == "IN_PROGRESS" else "has already done it"
     assert outcome.lines("conversion", "info") == [f"{task_id} {done} and is adopted; no conversion is started."]
     assert aws.calls[CREATE] == 0
     assert set(stack.up().changes) == {"same"}
@@ -180,7 +180,7 @@ def test_a_failure_is_an_error_and_the_next_up_tries_again(stack: Stack, aws: Li
     assert not failed.ok
     assert failed.errors("conversion") == [
         f"Waiting for license conversion task {first} in {REGION}: it FAILED: SSM inventory is missing. "
-        "Mend the cause; the next `pulumi up` starts a new conversion."
+        "Fix the cause; the next `pulumi up` starts a new conversion."
     ]
     assert done.ok
     assert done.lines("conversion", "info") == [
@@ -415,7 +415,7 @@ def test_an_up_that_was_killed_in_the_wait_loses_nothing(local: LocalStack, aws:
     outcome = local.up()
 
     assert outcome.lines("conversion", "info") == [
-        f"{task_id} has done it already and is adopted; no conversion is started."
+        f"{task_id} has already done it and is adopted; no conversion is started."
     ]
     assert (list(aws.tasks), aws.calls[CREATE]) == ([task_id], 1)
 
@@ -468,7 +468,7 @@ def test_of_two_stacks_at_once_one_starts_and_the_other_is_told(tmp_path: Path, 
     (task_id,) = aws.tasks
     assert (
         f"error: {STARTING}AWS refused the request (ValidationException: {ARN} is being converted by {task_id}). "
-        "Mend what AWS names and run `pulumi up` again.\n"
+        "Fix what AWS reports and run `pulumi up` again.\n"
     ) in loser
     assert "Traceback" not in loser
     assert aws.calls[CREATE] == 2

@@ -127,7 +127,7 @@ def test_a_failed_task_under_wait_is_one_line_and_blocks_what_depends_on_it(
     assert not outcome.ok
     assert outcome.errors("task") == [
         f"Waiting for license conversion task {task_id} in eu-west-1: it FAILED: SSM inventory is missing. "
-        "Mend the cause and start a new conversion, or set ignore_failure=True to record this one as it is."
+        "Fix the cause and start a new conversion, or set ignore_failure=True to record this one as it is."
     ]
     assert "task" not in stack.resources()
     assert "converted" not in stack.resources()
@@ -346,7 +346,7 @@ def test_the_deadline_is_one_line_and_the_next_up_goes_on(stack: Stack, aws: Lic
     (error,) = late.errors("task")
     assert error == (
         f"Waiting for license conversion task {task_id} in eu-west-1: it did not end within 0s "
-        "(last seen IN_PROGRESS). The conversion goes on in AWS, and the next `pulumi up` picks it up; "
+        "(last seen IN_PROGRESS). The conversion continues in AWS, and the next `pulumi up` picks it up; "
         "custom_timeouts sets how long to wait."
     )
     assert done.ok

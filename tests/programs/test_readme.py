@@ -8,52 +8,52 @@ import re
 from pathlib import Path
 
 import pytest
-from support.stacks import LocalStack
 
 from lmconv_resource import LicenseConversionTask
-from lmconv_resource.emulator import licensemanager_backends, serve
+from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.models import OUTPUTS
+from lmconv_resource.testing import LocalEngine
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
 def find_blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first program of the README follows a task to its end, and what depends on it comes after."""
-    stack = LocalStack(tmp_path, find_blocks("python")[0])
-    stack.config["aws:region"] = "eu-west-1"
-    with serve() as aws:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", aws.endpoint)
-        licensemanager_backends["123456789012"]["eu-west-1"].add_task(
-            task_id="lct-0123456789abcdef0",
-            resource_arn="arn:aws:ec2:eu-west-1:123456789012:instance/i-0",
-            source="RunInstances:0800",
-            destination="RunInstances:0002",
-            looks=2,
-        )
-        outcome = stack.up()
+def test_the_example_runs(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """The program of the README follows a task to its end, and what depends on it comes after."""
+    (tmp_path / "Pulumi.yaml").write_text("name: licenses\nruntime: python\n")
+    (tmp_path / "__main__.py").write_text(find_blocks("python")[0])
+    aws.add_task(
+        task_id="lct-0123456789abcdef0",
+        resource_arn="arn:aws:ec2:eu-west-1:123456789012:instance/i-0",
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        looks=2,
+    )
 
-    assert outcome.ok
-    assert outcome.outputs == {"usage_operation": "RunInstances:0002"}
-    assert stack.resources()["converted"]["outputs"]["output"] is not None
+    with LocalEngine(tmp_path, config={"aws:region": "eu-west-1"}) as engine:
+        result = engine.up()
+        stash = next(resource for resource in engine.resources if resource.name == "converted")
+
+    assert result.outputs == {"usage_operation": "RunInstances:0002"}
+    assert stash.outputs["output"] is not None
 
 
-def test_the_test_of_a_program_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The test that the README shows passes on a program like the root's."""
-    program = "import pulumi\nfrom lmconv_resource import LicenseConversionTask\n"
-    program += 'task = LicenseConversionTask("t", license_conversion_task_id="lct-1", wait_for_completion=True)\n'
-    program += 'pulumi.export("status", task.status)\n'
-    folder = LocalStack(tmp_path / "path/to/program", program).folder
-    monkeypatch.chdir(tmp_path)
-    shown: dict[str, object] = {}
-    exec(find_blocks("python")[1], shown)  # noqa: S102 -- the README's own text
+def test_what_matters_is_on_the_first_screen() -> None:
+    """A picture, a program of about ten lines and two commands, one of them the tests', stand before any headline."""
+    first = README.split("\n## ")[0]
 
-    shown["test_my_program"](monkeypatch)  # type: ignore[operator]
-
-    assert folder == tmp_path / "path/to/program"
+    assert "](docs/recording.svg)" in first
+    assert len(find_blocks("python")[0].splitlines()) <= 12
+    assert [line.split("#")[0].strip() for line in find_blocks("console")[0].splitlines()] == [
+        "$ make demo",
+        "$ make test",
+    ]
+    assert find_blocks("console")[0] in first
+    assert len(first.splitlines()) <= 40
 
 
 def test_every_input_and_output_is_in_a_table() -> None:
@@ -71,3 +71,12 @@ def test_the_policy_is_one() -> None:
         "license-manager:GetLicenseConversionTask",
         "license-manager:ListLicenseConversionTasks",
     ]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """Each link to a file of the project leads to one; those inside docs/ are checked when the site is built."""
+    targets = re.findall(r"\]\((?!http)([^)#]+)", (PROJECT / name).read_text(encoding="utf-8"))
+    assert targets
+    for target in targets:
+        assert (PROJECT / target).is_file(), target

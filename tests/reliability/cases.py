@@ -90,7 +90,7 @@ _ONCE = "-        | retried     | carried  | retried      | - | retried     | re
 _GIVES_UP = "-    | gives up    | carried  | gives up     | - | gives up    | gives up | gives up    | carried  | -"
 _HARMLESS = "-    | goes on     | goes on  | goes on      | - | goes on     | goes on  | goes on     | goes on  | -"
 _BELIEVED = "-    | as answered | as answered | as answered | - | as answered | goes on | as answered | as answered | -"
-_FORGOTTEN = "-   | error       | error    | error        | - | error       | kept     | error       | error    | -"
+_FORGOTTEN = "-   | error       | carried  | error        | - | error       | kept     | error       | carried  | -"
 _NO_STATUS = "-   | as answered | carried  | as answered  | - | as answered | kept     | as answered | carried  | -"
 _BACKWARDS = "-   | as answered | goes on  | as answered  | - | as answered | kept     | as answered | goes on  | -"
 _SHIFTED = (
@@ -162,8 +162,8 @@ FAULTS = (
         "`ExpiredTokenException`",
         _NEVER,
         _refuse("ExpiredTokenException"),
-        line="the credentials have expired (ExpiredTokenException: The reason). Sign in again (`aws sso login`, or "
-        "whatever gave you the credentials).",
+        line="the credentials have expired (ExpiredTokenException: The reason). Set AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew.",
     ),
     _row("`ServerInternalException`, once", _ONCE, _refuse("ServerInternalException"), calls=1, passes=True),
     _row(
@@ -297,10 +297,12 @@ FAULTS = (
     ),
     _row(
         "unknown status",
-        _NEVER,
+        _BACKWARDS,
         ChangedAnswer(members={"Status": "PAUSED"}),
-        line="AWS gave the status 'PAUSED', which is none of IN_PROGRESS, SUCCEEDED and FAILED. Look at the task in "
-        "the AWS console, and upgrade lmconv-resource if there is a newer version.",
+        warning="<ID> is recorded as SUCCEEDED and AWS now says PAUSED of it. The record is kept; look at the task in "
+        "the AWS console.",
+        shown={"status": "PAUSED", "is_complete": False, "duration_seconds": None},
+        passes=True,
     ),
     _row(
         "status that goes backwards, to IN_PROGRESS",

@@ -123,7 +123,7 @@ def test_only_a_failed_task_that_counts_is_an_error(answer: dict[str, Any], igno
     assert caught.value.task is not None
     assert caught.value.task.status == "FAILED"
     assert str(caught.value) == (
-        "Waiting for license conversion task lct-1 in eu-west-1: it FAILED: SSM inventory is missing. Mend the cause "
+        "Waiting for license conversion task lct-1 in eu-west-1: it FAILED: SSM inventory is missing. Fix the cause "
         "and start a new conversion, or set ignore_failure=True to record this one as it is."
     )
 
@@ -150,14 +150,13 @@ def test_a_malformed_id_to_read_is_one_line() -> None:
     assert str(caught.value) == (
         "Connecting to AWS License Manager for license conversion task i-1: license_conversion_task_id 'i-1' is not "
         "the id of a license conversion task: give lct- followed by letters and digits, at most 50 characters in all. "
-        "Mend it in the program."
+        "Correct it in the program."
     )
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        ({"Status": 5, "LicenseConversionTaskId": TASK_ID}, "AWS gave the status '5', which is none of"),
         ({"SourceLicenseContext": "x", **RUNNING}, "the answer can't be read (AttributeError: "),
         ({"StatusMessage": 5, **RUNNING}, "a member of the answer has not the type that AWS documents"),
         ({"StatusMessage": "x"}, "what came back is no license conversion task"),

@@ -262,7 +262,7 @@ def test_a_bad_argument_is_one_line(aws: LicenseManagerBackend, ask: Callable[[]
         ask()
 
     assert str(caught.value) == (
-        f"Connecting to AWS License Manager for license conversion tasks: {line}. Mend it in the program."
+        f"Connecting to AWS License Manager for license conversion tasks: {line}. Correct it in the program."
     )
     assert not aws.calls
 
@@ -314,7 +314,7 @@ def test_no_region_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert str(caught.value) == (
         "Connecting to AWS License Manager for license conversion tasks: region is not set: set it on the resource, or "
-        "run `pulumi config set aws:region REGION`, or set AWS_REGION. Mend it in the program."
+        "run `pulumi config set aws:region REGION`, or set AWS_REGION. Correct it in the program."
     )
 
 

@@ -19,14 +19,15 @@ from botocore.parsers import create_parser
 from lmconv_resource.aws.client import Connection
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.operation import Operation, Severity
-from lmconv_resource.lifecycle.start import StartPolicy
+from lmconv_resource.lifecycle.operation import Operation, Severity, Way
+from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS, PollingPolicy
 from lmconv_resource.polling.poller import Poller, Report
 from lmconv_resource.provider import LicenseConversionTaskProvider
+from support.clients import made_by
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What must reach no terminal."""
@@ -106,7 +107,7 @@ class HandPoller(Poller):
 
     def __init__(self, connection: Connection, cancellation: Cancellation, clock: Clock) -> None:
         service = connection.license_manager(cancellation).unpaced()
-        asks = (lambda task_id: service.get_task(task_id, retry=False)), service.pages_in_progress
+        asks = (lambda task_id: service.get_task(task_id, retry=False)), service.pages
         super().__init__(*asks)
         rng = random.Random(3)  # noqa: S311 -- the same in each run
         self._by_hand = Dispatcher(*asks, on_note=lambda _: None, clock=clock, rng=rng)
@@ -121,6 +122,8 @@ class HandPoller(Poller):
         report: Report,
         timeout_seconds: float = DEFAULT_DEADLINE_SECONDS,
         poll_interval_seconds: float | None = None,
+        report_seconds: float | None = None,
+        on_notice: Callable[[str], None] | None = None,
     ) -> ConversionTask:
         wait = self._by_hand.add(
             task_id, region, timeout_seconds=timeout_seconds, poll_interval_seconds=poll_interval_seconds
@@ -147,13 +150,16 @@ class FakeSession(Session):
     """
 
     def __init__(
-        self, answer: Answer, config: Mapping[str, str] | None = None, policy: PollingPolicy = NO_PACE
+        self,
+        answer: Answer,
+        config: Mapping[str, str] | None = None,
+        policy: PollingPolicy = NO_PACE,
     ) -> None:
         super().__init__(
             dict(config or {}).get,
             policy=policy,
             start_policy=StartPolicy(settling_seconds=0, new_task_seconds=0, backoff_seconds=lambda _: 0),
-            make_client=self._make_client,
+            open_session=made_by(self._make_client),
         )
         self.answer = answer
         self.lines: list[tuple[Severity, str]] = []
@@ -164,7 +170,7 @@ class FakeSession(Session):
 
     def _make_client(self, _service: str, settings: Settings) -> FakeClient:
         # As it is asked: a test may set another answer.
-        return FakeClient(settings.region, lambda *call: self.answer(*call))
+        return FakeClient(settings.region, lambda *call: self.answer(*call))  # noqa: PLW0108
 
     def provider(self) -> LicenseConversionTaskProvider:
         """Return the provider of tasks in this session."""
@@ -173,13 +179,15 @@ class FakeSession(Session):
         return provider
 
     @contextmanager
-    def operation(self, urn: str | None, timeout_seconds: float | None = None) -> Iterator[Operation]:
+    def operation(
+        self, urn: str | None, timeout_seconds: float | None = None, *, waits: bool = False
+    ) -> Iterator[Operation]:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         with NoPauses(self.cancellation, deadline) as cancellation:
             yield Operation(self, urn, cancellation, timeout_seconds)
 
-    def connect(self, region: str) -> Connection:
-        connection = super().connect(region)
+    def connect(self, way: Way) -> Connection:
+        connection = super().connect(way)
         if type(connection.poller) is Poller:
             connection.poller = HandPoller(connection, self.cancellation, self._clock)
         return connection

@@ -1,0 +1,3 @@
+from lmconv_resource.hosts.native.server import main
+
+main()

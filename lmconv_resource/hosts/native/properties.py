@@ -1,0 +1,148 @@
+"""Properties on Pulumi's wire and in the lifecycle.
+
+On the wire they are a protobuf `Struct` with names in camelCase, where an object with a signature stands for a secret
+and certain texts for what a preview can't know yet. The lifecycle has plain values, names in snake_case, and `UNKNOWN`.
+
+Source: https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/plugin/rpc.go
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct, Value
+
+from lmconv_resource.hosts.native.names import to_camel, to_snake
+from lmconv_resource.lifecycle.operation import UNKNOWN
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+"""The member of an object that says what the object stands for."""
+
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 -- a signature
+_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+
+_UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_UNKNOWN_TEXTS = frozenset(
+    {
+        _UNKNOWN_TEXT,
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # a boolean
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",  # a number
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",  # an array
+        "030794c1-ac77-496b-92df-f27374a8bd58",  # an asset
+        "e48ece36-62e2-4504-bad9-02848725956a",  # an archive
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",  # an object
+    }
+)
+
+
+@dataclass(frozen=True)
+class Bag:
+    """Properties that came over the wire.
+
+    Args:
+        values: the properties, secrets unwrapped.
+        secrets: the names of those that are a secret or hold one.
+        secret_texts: every text in a secret, which no message may show.
+    """
+
+    values: dict[str, object]
+    secrets: frozenset[str]
+    secret_texts: frozenset[str]
+
+
+def read(struct: Struct) -> Bag:
+    """Return the properties of a message."""
+    values: dict[str, object] = {}
+    secrets: set[str] = set()
+    secret_texts: set[str] = set()
+    for name, value in struct.fields.items():
+        hidden: list[object] = []
+        values[to_snake(name)] = from_wire(value, hidden)
+        if hidden:
+            secrets.add(to_snake(name))
+            secret_texts.update(text for entry in hidden for text in _leaves(entry) if isinstance(text, str))
+    return Bag(values, frozenset(secrets), frozenset(secret_texts))
+
+
+def write(properties: Mapping[str, object], secrets: Collection[str] = ()) -> Struct:
+    """Return properties as a message, those that `secrets` names as secrets."""
+    struct = Struct()
+    for name, value in properties.items():
+        wired = _to_wire(value)
+        struct.fields[to_camel(name)].CopyFrom(to_secret(wired) if name in secrets else wired)
+    return struct
+
+
+def from_wire(value: Value, hidden: list[object], *, keep_names: bool = False) -> object:
+    """Return a plain value, and add to `hidden` what was secret in it.
+
+    Args:
+        value: the value on the wire.
+        hidden: gets every secret.
+        keep_names: leave the names of members as they are.
+    """
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        fields = value.struct_value.fields
+        signature = fields[_SIGNATURE].string_value if _SIGNATURE in fields else None
+        if signature in (_SECRET, _OUTPUT):
+            plain = from_wire(fields["value"], hidden, keep_names=keep_names) if "value" in fields else UNKNOWN
+            if signature == _SECRET or ("secret" in fields and fields["secret"].bool_value):
+                hidden.append(plain)
+            return plain
+        return {
+            name if keep_names else to_snake(name): from_wire(entry, hidden, keep_names=keep_names)
+            for name, entry in fields.items()
+        }
+    if kind == "list_value":
+        return [from_wire(entry, hidden, keep_names=keep_names) for entry in value.list_value.values]
+    if kind == "string_value":
+        return UNKNOWN if value.string_value in _UNKNOWN_TEXTS else value.string_value
+    return None if kind in (None, "null_value") else getattr(value, kind)
+
+
+def has_unknown(value: Value) -> bool:
+    """Return whether a preview can't know a value yet, wholly or in part."""
+    return UNKNOWN in _leaves(from_wire(value, []))
+
+
+def _to_wire(value: Any) -> Value:
+    if value is None:
+        return Value(null_value=0)
+    if value is UNKNOWN:
+        return Value(string_value=_UNKNOWN_TEXT)
+    if isinstance(value, bool):
+        return Value(bool_value=value)
+    if isinstance(value, (int, float)):
+        return Value(number_value=value)
+    if isinstance(value, str):
+        return Value(string_value=value)
+    if isinstance(value, Mapping):
+        return Value(struct_value=write(value))
+    wired = Value()
+    wired.list_value.values.extend(_to_wire(entry) for entry in value)
+    return wired
+
+
+def to_secret(value: Value) -> Value:
+    """Return a value as a secret; one that is a secret stays one."""
+    fields = value.struct_value.fields
+    if _SIGNATURE in fields and fields[_SIGNATURE].string_value == _SECRET:
+        return value
+    secret = Value()
+    secret.struct_value.fields[_SIGNATURE].string_value = _SECRET
+    secret.struct_value.fields["value"].CopyFrom(value)
+    return secret
+
+
+def _leaves(value: object) -> Iterator[object]:
+    if isinstance(value, Mapping):
+        for entry in value.values():
+            yield from _leaves(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _leaves(entry)
+    else:
+        yield value

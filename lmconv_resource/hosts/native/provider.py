@@ -1,0 +1,234 @@
+"""The plugin's service, on the lifecycle: messages in and out, and nothing decided here.
+
+It is the raw servicer of Pulumi's wire format (https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto)
+and not `pulumi.provider.experimental`, which can't record a resource that failed halfway.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+
+from lmconv_resource.errors import LIST_ACTION, RequestRefusedError, Subject
+from lmconv_resource.hosts.native import config, properties
+from lmconv_resource.hosts.native.names import to_camel
+from lmconv_resource.hosts.native.properties import Bag
+from lmconv_resource.hosts.native.resources import FUNCTIONS, RESOURCES, Resource, find_newest_id
+from lmconv_resource.hosts.native.responses import InitFailedError, plain_errors, to_diff_response
+from lmconv_resource.hosts.native.schema import make_schema
+from lmconv_resource.hosts.native.wording import Wording
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.operation import Created, Operation, Properties, Updated
+from lmconv_resource.lifecycle.state import REQUEST
+
+
+def plugin_version() -> str:
+    """Return the version of the plugin, which is the distribution's."""
+    return importlib.metadata.version("lmconv-resource")
+
+
+class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
+    """Serves Pulumi's engine, from many threads at once.
+
+    Args:
+        session: what the process has one of.
+        wording: what the user's texts go through.
+        attach: returns a new session on the engine at an address, for a plugin that the engine did not start.
+    """
+
+    def __init__(self, session: Session, wording: Wording, attach: Callable[[str], Session]) -> None:
+        self.session = session
+        self.wording = wording
+        self._attach = attach
+
+    # -- the plugin itself ---------------------------------------------------------------------------------------------
+
+    @plain_errors
+    def Handshake(self, request: Any, _: Any) -> Any:  # noqa: N802 -- here and below: Pulumi's names
+        """Tell what is understood: secrets, and no outputs that carry their dependencies."""
+        if self.session.engine is None and request.engine_address:
+            self.session = self._attach(request.engine_address)
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True)
+
+    @plain_errors
+    def Attach(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Serve another engine, for a plugin that somebody runs in a debugger."""
+        self.session = self._attach(request.address)
+        return Empty()
+
+    @plain_errors
+    def GetPluginInfo(self, _: Any, _context: Any) -> Any:  # noqa: N802
+        """Return the plugin's version."""
+        return plugin_pb2.PluginInfo(version=plugin_version())
+
+    @plain_errors
+    def GetSchema(self, _: Any, _context: Any) -> Any:  # noqa: N802
+        """Return the package's schema."""
+        return provider_pb2.GetSchemaResponse(schema=json.dumps(make_schema(plugin_version())))
+
+    @plain_errors
+    def Cancel(self, _: Any, _context: Any) -> Any:  # noqa: N802
+        """End all that is under way."""
+        self.session.cancellation.set("the update was cancelled")
+        return Empty()
+
+    # -- its settings --------------------------------------------------------------------------------------------------
+
+    @plain_errors
+    def CheckConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Say what is wrong with the settings."""
+        failures = self._to_failures(config.check(request.news))
+        return provider_pb2.CheckResponse(inputs=config.with_secrets(request.news), failures=failures)
+
+    @plain_errors
+    def DiffConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Tell which settings differ. None replaces the provider: a resource's region is an input of its own."""
+        return to_diff_response(*config.to_changes(request.old_inputs, request.news))
+
+    @plain_errors
+    def Configure(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Take the settings."""
+        self.wording.hide(properties.read(request.args).secret_texts)
+        self.session.get_config = config.to_config_get(request.args)
+        return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=True, supportsPreview=True)
+
+    # -- its resources -------------------------------------------------------------------------------------------------
+
+    @plain_errors
+    def Check(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Fill in the defaults and say what is wrong with the inputs."""
+        resource, olds, news = _resource(request), self._read(request.olds), self._read(request.news)
+        with self.session.operation(request.urn) as op:
+            checked = resource.controller.check(op, olds.values, news.values)
+        inputs = Struct()
+        inputs.CopyFrom(request.news)
+        inputs.MergeFrom(properties.write(checked.defaults))
+        return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures))
+
+    @plain_errors
+    def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Tell what the program asks for that the record does not have."""
+        controller = _resource(request).controller
+        olds, news, old_inputs = (self._read(bag) for bag in (request.olds, request.news, request.old_inputs))
+        with self.session.operation(request.urn) as op:
+            state, inputs = controller.parse_state(olds.values), controller.parse_inputs(news.values)
+            diff = controller.diff(op, request.id, state, inputs)
+        return to_diff_response(diff, old_inputs.values, news.values)
+
+    @plain_errors
+    def Create(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Make the resource, and wait for it if asked to."""
+        resource, given = _resource(request), self._read(request.properties)
+        if request.preview:
+            preview = properties.write(resource.preview_create(given.values), given.secrets)
+            return provider_pb2.CreateResponse(properties=preview)
+        with self.session.operation(request.urn, request.timeout or None) as op:
+            created = resource.controller.create(op, resource.controller.parse_inputs(given.values))
+        outputs = self._to_outputs(resource, created, given)
+        self._raise_error(created, created.id, outputs, request.properties)
+        return provider_pb2.CreateResponse(id=created.id, properties=outputs)
+
+    @plain_errors
+    def Read(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Look the task up: for a refresh, where there is a record; for an import or a `get`, where there is none."""
+        resource, record, given = _resource(request), self._read(request.properties), self._read(request.inputs)
+        controller = resource.controller
+        is_recorded = "status" in record.values or "is_complete" in record.values
+        state = controller.parse_state(record.values) if is_recorded else None
+        inputs = given.values if is_recorded else {**record.values, **given.values}
+        with self.session.operation(request.urn, request.timeout or None) as op:
+            task_id = request.id
+            if not is_recorded and task_id.startswith("arn:"):
+                task_id, inputs = self._find_newest(op, task_id, inputs)
+            read = controller.read(op, task_id, state, controller.parse_inputs(inputs))
+        outputs = controller.to_properties(read.state)
+        secrets = record.secrets | given.secrets
+        wanted = request.inputs
+        if not is_recorded:
+            wanted = properties.write(resource.imported_inputs(inputs, read.inputs, outputs), secrets)
+        return provider_pb2.ReadResponse(id=task_id, properties=_write_outputs(outputs, secrets), inputs=wanted)
+
+    @plain_errors
+    def Update(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Look the task up again, or wait for its end, and record it."""
+        resource, olds, news = _resource(request), self._read(request.olds), self._read(request.news)
+        if request.preview:
+            preview = _write_outputs(resource.preview_update(olds.values), news.secrets)
+            return provider_pb2.UpdateResponse(properties=preview)
+        controller = resource.controller
+        with self.session.operation(request.urn, request.timeout or None) as op:
+            state, inputs = controller.parse_state(olds.values), controller.parse_inputs(news.values)
+            updated = controller.update(op, request.id, state, inputs)
+        # It may have replaced one whose record is still there, because its create failed halfway: that one is replaced,
+        # and not given up.
+        self.session.starts.add_urn(request.urn)
+        outputs = self._to_outputs(resource, updated, news)
+        self._raise_error(updated, request.id, outputs, request.news)
+        return provider_pb2.UpdateResponse(properties=outputs)
+
+    @plain_errors
+    def Delete(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Forget the task. AWS has no call that undoes or cancels a conversion."""
+        controller, record = _resource(request).controller, self._read(request.properties)
+        with self.session.operation(request.urn, request.timeout or None) as op:
+            controller.delete(op, request.id, controller.parse_state(record.values))
+        return Empty()
+
+    @plain_errors
+    def Invoke(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Look tasks up, managing nothing."""
+        args = self._read(request.args)
+        with self.session.operation(None) as op:
+            found = FUNCTIONS[request.tok](op, args.values)
+        return provider_pb2.InvokeResponse(**{"return": properties.write(found)})
+
+    # -- what they share -----------------------------------------------------------------------------------------------
+
+    def _read(self, struct: Struct) -> Bag:
+        bag = properties.read(struct)
+        self.wording.hide(bag.secret_texts)
+        return bag
+
+    def _to_failures(self, failures: Any) -> list[provider_pb2.CheckFailure]:
+        return [
+            provider_pb2.CheckFailure(property=to_camel(failure.property), reason=self.wording.of(failure.reason))
+            for failure in failures
+        ]
+
+    def _to_outputs(self, resource: Resource, result: Created[Any] | Updated[Any], given: Bag) -> Struct:
+        return _write_outputs(resource.controller.to_properties(result.state), given.secrets)
+
+    def _raise_error(self, result: Created[Any] | Updated[Any], id: str, outputs: Struct, inputs: Struct) -> None:
+        """Raise the error with which an operation ended that has something to record."""
+        if result.error:
+            raise InitFailedError(id, outputs, inputs, self.wording.of(str(result.error))) from result.error
+
+    def _find_newest(self, op: Operation, resource_arn: str, given: Properties) -> tuple[str, dict[str, object]]:
+        """Return the newest task of a resource that is imported by its ARN, and the inputs that name it so."""
+        # An ARN says its region, which the settings need not.
+        named = given.get("region") or (resource_arn.split(":") + [""] * 4)[3]
+        region = op.host.resolve_region(str(named) if named else None)
+        task_id = find_newest_id(op, resource_arn, region)
+        if task_id is None:
+            raise RequestRefusedError(
+                Subject(LIST_ACTION, None, region, resource_arn),
+                "AWS shows none",
+                "Check the ARN and the account of the credentials",
+            )
+        return task_id, {**given, "resource_arn": resource_arn, "region": region}
+
+
+def _resource(request: Any) -> Resource:
+    return RESOURCES[request.type or request.urn.split("::")[2].rsplit("$", 1)[-1]]
+
+
+def _write_outputs(outputs: Properties, secrets: frozenset[str]) -> Struct:
+    """Return outputs as a message; what is secret as an input is so as an output, and in what records the inputs."""
+    asked = {REQUEST} if secrets & {"resource_arn", "source_license_context", "destination_license_context"} else set()
+    return properties.write(outputs, secrets | asked)

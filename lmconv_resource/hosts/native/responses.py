@@ -1,0 +1,96 @@
+"""What the engine is answered: a diff in detail, and the two ways in which a call fails."""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import provider_pb2, status_pb2
+
+from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.hosts.native.names import to_camel
+from lmconv_resource.lifecycle.operation import Diff, Properties
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class InitFailedError(Exception):
+    """There is a resource, which is recorded, but it is not what was asked for.
+
+    Pulumi's own way to say so is a detail of the call's status; the next update goes on from what was recorded.
+
+    Args:
+        id: the resource's id.
+        properties: its outputs.
+        inputs: its inputs.
+        reason: what went wrong.
+    """
+
+    def __init__(self, id: str, properties: Struct, inputs: Struct, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self._detail = provider_pb2.ErrorResourceInitFailed(
+            id=id, properties=properties, inputs=inputs, reasons=[reason]
+        )
+
+    def to_status(self) -> grpc.Status:
+        """Return the status that gRPC ends the call with."""
+        code = grpc.StatusCode.FAILED_PRECONDITION
+        # Its type is the protobuf of google.rpc.Status, which Pulumi's SDK brings.
+        status = status_pb2.Status(code=code.value[0], message=self.reason)
+        status.details.add().Pack(self._detail)
+        return _Status(code, self.reason, (("grpc-status-details-bin", status.SerializeToString()),))
+
+
+@dataclass(frozen=True)
+class _Status(grpc.Status):
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, bytes], ...]
+
+
+def plain_errors(method: Method) -> Method:
+    """Return a method of a servicer whose errors reach the user as they are meant to.
+
+    What a user can act on is its one sentence. A bug keeps its traceback, with a status that tells the engine that
+    nothing is known of the resource.
+    """
+
+    @functools.wraps(method)
+    def serve(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return method(self, request, context)
+        except LicenseConversionError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, self.wording.of(str(error)))
+        except InitFailedError as error:
+            context.abort_with_status(error.to_status())
+        except Exception:  # noqa: BLE001 -- nothing is lost: the engine is sent all of it
+            context.abort(grpc.StatusCode.UNKNOWN, self.wording.mask(traceback.format_exc()))
+
+    return serve  # type: ignore[return-value]
+
+
+def to_diff_response(diff: Diff, old_inputs: Properties, news: Properties) -> provider_pb2.DiffResponse:
+    """Return a diff with each property that it names: an input that is added, removed or another, or an output."""
+    replaces, changed = diff.replaces, diff.changed
+    if "wait_for_completion" in changed and news.get("wait_for_completion") == old_inputs.get("wait_for_completion"):
+        changed = ("status",)  # asked for all along: what is missing is the end
+    response = provider_pb2.DiffResponse(
+        changes=provider_pb2.DiffResponse.DIFF_SOME if diff.has_changes else provider_pb2.DiffResponse.DIFF_NONE,
+        replaces=[to_camel(name) for name in replaces],
+        diffs=[to_camel(name) for name in (*replaces, *changed)],
+        hasDetailedDiff=True,
+    )
+    for name in (*replaces, *changed):
+        old, new = old_inputs.get(name), news.get(name)
+        is_input = old != new
+        kind = "ADD" if is_input and old is None else "DELETE" if is_input and new is None else "UPDATE"
+        kind = f"{kind}_REPLACE" if name in replaces else kind
+        detail = provider_pb2.PropertyDiff(kind=provider_pb2.PropertyDiff.Kind.Value(kind), inputDiff=is_input)
+        response.detailedDiff[to_camel(name)].CopyFrom(detail)
+    return response

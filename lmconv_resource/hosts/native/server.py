@@ -1,0 +1,84 @@
+"""The plugin's process: a gRPC server on loopback, a thread a call, that ends when its engine does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from lmconv_resource.hosts.engine import send_log
+from lmconv_resource.hosts.native import SETTING_PREFIX
+from lmconv_resource.hosts.native.provider import NativeProvider
+from lmconv_resource.hosts.native.wording import WordedEngine, Wording
+from lmconv_resource.hosts.session import Session
+
+_MOST_CALLS = 4096
+"""Served at the same time. Threads are started as they are needed; this only bounds a runaway."""
+
+_MOST_BYTES = 400 * 1024 * 1024
+"""The longest message that Pulumi's engine sends and takes."""
+
+_POLITE_SECONDS = 0.8
+"""What operations are given to end by themselves once the engine is gone."""
+
+
+def make_session(address: str | None, wording: Wording, *, outlives_engine: bool = False) -> Session:
+    """Return a session on the engine at this address.
+
+    Args:
+        address: `host:port` of the engine's service; None where it is to come by `Handshake` or `Attach`.
+        wording: what the user's texts go through.
+        outlives_engine: whether the process goes on when the engine is gone, for the next one to attach.
+    """
+    engine = WordedEngine(address, wording) if address else None
+    session = Session(lambda _: None, engine, setting_prefix=SETTING_PREFIX)
+    if engine:
+        send_log(engine)
+        session.watch_engine((lambda: None) if outlives_engine else end_process)
+    return session
+
+
+def end_process() -> None:
+    """End this process for certain, however its signals are set, once operations have had a moment to end."""
+    time.sleep(_POLITE_SECONDS)
+    os._exit(1)
+
+
+def make_provider(address: str | None) -> NativeProvider:
+    """Return the service for the engine at this address."""
+    wording = Wording()
+    session = make_session(address, wording)
+    return NativeProvider(session, wording, lambda given: make_session(given, wording, outlives_engine=True))
+
+
+def serve(provider: NativeProvider) -> tuple[grpc.Server, int]:
+    """Return a server that is started, and its port."""
+    server = grpc.server(
+        ThreadPoolExecutor(_MOST_CALLS, thread_name_prefix="lmconv-call"),
+        options=[
+            ("grpc.max_receive_message_length", _MOST_BYTES),
+            ("grpc.max_send_message_length", _MOST_BYTES),
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    return server, port
+
+
+def main() -> None:
+    """Serve the engine whose address is the first argument, after options that the engine may put before it."""
+    # The engine runs a plugin in a process group of its own and interrupts it when it needs it no more. Calls that
+    # still run then have nobody to answer, and Python would wait for their threads.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+    addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    server, port = serve(make_provider(addresses[0] if addresses else None))
+    print(port, flush=True)  # noqa: T201 -- how a plugin tells the engine where it is
+    server.wait_for_termination()

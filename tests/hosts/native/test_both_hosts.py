@@ -1,0 +1,394 @@
+"""One table of cases for both hosts: what check, diff, create, read, update and delete come to.
+
+Each case is written in Python's names. The native host is told and answers in its own, and says the same sentences in
+its own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+from support.native_host import CONVERSION, FAST, HASTY, TASK, Plugin, plugin, to_init_error, to_text
+
+from lmconv_resource.conversion_provider import LicenseConversionProvider
+from lmconv_resource.emulator import LicenseManagerBackend
+from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.hosts.dynamic.provider import DynamicProvider
+from lmconv_resource.hosts.native.properties import read, write
+from lmconv_resource.hosts.native.wording import to_native_text
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.provider import LicenseConversionTaskProvider
+
+ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
+BYOL, INCLUDED = {"usage_operation": "RunInstances:0800"}, {"usage_operation": "RunInstances:0002"}
+
+TRACK: dict[str, Any] = {"license_conversion_task_id": "lct-1", "region": "eu-west-1"}
+CONVERT: dict[str, Any] = {
+    "resource_arn": ARN,
+    "source_license_context": BYOL,
+    "destination_license_context": INCLUDED,
+    "region": "eu-west-1",
+    "wait_for_completion": True,
+}
+
+
+@dataclass
+class Outcome:
+    """What an operation came to, in Python's names."""
+
+    id: str | None = None
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    changes: bool | None = None
+    replaces: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+class Host(Protocol):
+    """A host as its engine uses it."""
+
+    keeps_unfinished: bool
+    """Whether a create that failed halfway is recorded."""
+
+    def words(self, text: str) -> str: ...
+    def check(self, kind: str, news: dict[str, Any]) -> Outcome: ...
+    def diff(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome: ...
+    def create(self, kind: str, inputs: dict[str, Any]) -> Outcome: ...
+    def read(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome: ...
+    def update(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome: ...
+    def delete(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome: ...
+
+
+class Dynamic:
+    """Pulumi's Python dynamic providers."""
+
+    keeps_unfinished = False
+
+    def __init__(self) -> None:
+        self._session = Session({"aws:region": "eu-west-1"}.get, policy=FAST, start_policy=HASTY)
+
+    def _provider(self, kind: str) -> DynamicProvider:
+        provider = LicenseConversionTaskProvider() if kind == TASK else LicenseConversionProvider()
+        provider.session = self._session
+        return provider
+
+    def words(self, text: str) -> str:
+        return text
+
+    def check(self, kind: str, news: dict[str, Any]) -> Outcome:
+        result = self._provider(kind).check({}, news)
+        return Outcome(inputs=result.inputs, failures=[(f.property, f.reason) for f in result.failures or ()])
+
+    def diff(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome:
+        result = self._provider(kind).diff(id, dict(olds), news)
+        return Outcome(changes=result.changes, replaces=list(result.replaces or ()))
+
+    def create(self, kind: str, inputs: dict[str, Any]) -> Outcome:
+        try:
+            result = self._provider(kind).create(inputs)
+        except LicenseConversionError as error:
+            return Outcome(error=str(error))
+        return Outcome(result.id, result.outs or {})
+
+    def read(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
+        try:
+            result = self._provider(kind).read(id, dict(record))
+        except LicenseConversionError as error:
+            return Outcome(error=str(error))
+        return Outcome(result.id, result.outs or {})
+
+    def update(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome:
+        try:
+            result = self._provider(kind).update(id, dict(olds), news)
+        except LicenseConversionError as error:
+            return Outcome(error=str(error))
+        return Outcome(id, result.outs or {})
+
+    def delete(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
+        self._provider(kind).delete(id, dict(record))
+        return Outcome(id)
+
+
+def wired(properties: Mapping[str, Any]) -> dict[str, Any]:
+    named: dict[str, Any] = MessageToDict(write(properties))
+    return named
+
+
+def unwired(properties: Mapping[str, Any]) -> dict[str, Any]:
+    from support.native_host import to_struct
+
+    return read(to_struct(properties)).values
+
+
+class Native:
+    """The plugin of our own."""
+
+    keeps_unfinished = True
+
+    def __init__(self, driven: Plugin) -> None:
+        self._plugin = driven
+
+    def words(self, text: str) -> str:
+        return to_native_text(text)
+
+    def check(self, kind: str, news: dict[str, Any]) -> Outcome:
+        inputs, failures = self._plugin.check(kind, wired(news))
+        return Outcome(inputs=unwired(inputs), failures=[(_snake(name), reason) for name, reason in failures])
+
+    def diff(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome:
+        diff = self._plugin.diff(kind, id, wired(olds), wired(news))
+        return Outcome(changes=diff.changes == diff.DIFF_SOME, replaces=[_snake(name) for name in diff.replaces])
+
+    def _ask(self, call: Callable[[], tuple[str, Mapping[str, Any]]]) -> Outcome:
+        try:
+            id_, outputs = call()
+        except grpc.RpcError as error:
+            recorded = to_init_error(error)
+            if recorded is None:
+                return Outcome(error=to_text(error))
+            return Outcome(recorded.id, unwired(recorded.properties), error=to_text(error))
+        return Outcome(id_, unwired(outputs))
+
+    def create(self, kind: str, inputs: dict[str, Any]) -> Outcome:
+        return self._ask(lambda: self._plugin.create(kind, wired(inputs)))
+
+    def read(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
+        def call() -> tuple[str, Mapping[str, Any]]:
+            answer = self._plugin.read(kind, id, wired(record), {})
+            return answer.id, MessageToDict(answer.properties)
+
+        return self._ask(call)
+
+    def update(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome:
+        return self._ask(lambda: (id, self._plugin.update(kind, id, wired(olds), wired(news))))
+
+    def delete(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
+        self._plugin.delete(kind, id, wired(record))
+        return Outcome(id)
+
+
+def _snake(name: str) -> str:
+    return next(iter(read_names(name)))
+
+
+def read_names(name: str) -> Iterator[str]:
+    yield from unwired({name: None})
+
+
+@pytest.fixture(params=["dynamic", "native"])
+def host(request: pytest.FixtureRequest, aws: LicenseManagerBackend) -> Iterator[Host]:
+    """Each host in turn, on the emulated License Manager."""
+    if request.param == "dynamic":
+        yield Dynamic()
+        return
+    with plugin() as driven:
+        yield Native(driven)
+
+
+def add(
+    aws: LicenseManagerBackend, status: str = "SUCCEEDED", task_id: str = "lct-1", message: str | None = None
+) -> None:
+    aws.add_task(
+        task_id=task_id,
+        resource_arn=ARN,
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        status=status,
+        message=message,
+    )
+
+
+# -- check -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "failures"),
+    [
+        (TASK, {"license_conversion_task_id": "lct-1"}, []),
+        (CONVERSION, {**CONVERT}, []),
+        (
+            TASK,
+            {},
+            [
+                (
+                    "license_conversion_task_id",
+                    "license_conversion_task_id is missing: give the id that AWS License Manager shows for the "
+                    "conversion (lct-…), or the resource_arn of what is converted",
+                )
+            ],
+        ),
+        (
+            TASK,
+            {**TRACK, "wait_for_completion": "yes"},
+            [("wait_for_completion", "wait_for_completion 'yes' is not a boolean: give True or False")],
+        ),
+        (
+            CONVERSION,
+            {**CONVERT, "source_license_context": INCLUDED},
+            [
+                (
+                    "destination_license_context",
+                    "destination_license_context is the same as source_license_context: there is nothing to convert",
+                )
+            ],
+        ),
+        (
+            CONVERSION,
+            {**CONVERT, "source_license_context": None},
+            [
+                (
+                    "source_license_context",
+                    "source_license_context is missing: give a LicenseContextArgs, such as "
+                    'LicenseContextArgs(usage_operation="RunInstances:0002")',
+                )
+            ],
+        ),
+    ],
+)
+def test_check(host: Host, kind: str, inputs: dict[str, Any], failures: list[tuple[str, str]]) -> None:
+    """Defaults are filled in, and what is wrong is named."""
+    outcome = host.check(kind, inputs)
+    assert outcome.failures == [(name, host.words(reason)) for name, reason in failures]
+    if not failures:
+        assert {**outcome.inputs, **inputs} == outcome.inputs
+        assert outcome.inputs["region"] == "eu-west-1"
+        assert outcome.inputs["wait_for_completion"] is (kind == CONVERSION)
+        assert outcome.inputs["ignore_failure"] is False
+
+
+# -- diff --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "inputs", "expected"),
+    [
+        (TASK, "SUCCEEDED", TRACK, (False, [])),
+        (TASK, "IN_PROGRESS", TRACK, (False, [])),
+        (TASK, "IN_PROGRESS", {**TRACK, "wait_for_completion": True}, (True, [])),
+        (TASK, "FAILED", {**TRACK, "wait_for_completion": True}, (True, [])),
+        (TASK, "SUCCEEDED", {**TRACK, "license_conversion_task_id": "lct-2"}, (True, ["license_conversion_task_id"])),
+        (TASK, "SUCCEEDED", {**TRACK, "region": "us-east-1"}, (True, ["region"])),
+        (CONVERSION, "SUCCEEDED", CONVERT, (False, [])),
+        (CONVERSION, "IN_PROGRESS", CONVERT, (True, [])),
+        (CONVERSION, "FAILED", CONVERT, (True, ["status"])),
+        (CONVERSION, "FAILED", {**CONVERT, "ignore_failure": True}, (False, [])),
+        (
+            CONVERSION,
+            "SUCCEEDED",
+            {**CONVERT, "source_license_context": INCLUDED, "destination_license_context": BYOL},
+            (True, ["source_license_context", "destination_license_context"]),
+        ),
+    ],
+)
+def test_diff(  # noqa: PLR0917 -- a row of the table
+    host: Host,
+    aws: LicenseManagerBackend,
+    kind: str,
+    status: str,
+    inputs: dict[str, Any],
+    expected: tuple[bool, list[str]],
+) -> None:
+    """What the record of a task with this status needs for what the program says: a change, and what it replaces."""
+    add(aws, status)
+    record = host.read(kind, "lct-1", {"region": "eu-west-1"}).outputs
+    outcome = host.diff(kind, "lct-1", record, inputs)
+    assert (outcome.changes, outcome.replaces) == expected
+
+
+# -- create ------------------------------------------------------------------------------------------------------------
+
+
+def test_create_tracks_a_task(host: Host, aws: LicenseManagerBackend) -> None:
+    """As it is; by the newest of a resource as well."""
+    add(aws, "FAILED", "lct-old")
+    add(aws, "IN_PROGRESS")
+    for inputs in (TRACK, {"resource_arn": ARN, "region": "eu-west-1"}):
+        outcome = host.create(TASK, inputs)
+        assert (outcome.id, outcome.outputs["status"], outcome.error) == ("lct-1", "IN_PROGRESS", None)
+
+
+@pytest.mark.parametrize("kind", [TASK, CONVERSION])
+def test_create_of_one_that_fails(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
+    """An error in both hosts, which only the native one records."""
+    aws.conversion_seconds, aws.conversion_status, aws.conversion_message = 0.0, "FAILED", "not managed"
+    add(aws, "FAILED", message="not managed")
+    inputs = CONVERT if kind == CONVERSION else {**TRACK, "wait_for_completion": True}
+    outcome = host.create(kind, inputs)
+    assert outcome.error is not None
+    assert "it FAILED: not managed" in outcome.error
+    assert bool(outcome.id) is host.keeps_unfinished
+    assert outcome.outputs.get("status") == ("FAILED" if host.keeps_unfinished else None)
+    assert aws.calls["CreateLicenseConversionTaskForResource"] == (1 if kind == CONVERSION else 0)
+
+
+@pytest.mark.parametrize(
+    ("newest", "starts", "adopted"), [(None, 1, False), ("SUCCEEDED", 0, True), ("FAILED", 1, False)]
+)
+def test_create_starts_once(
+    host: Host,
+    aws: LicenseManagerBackend,
+    newest: str | None,
+    starts: int,
+    adopted: bool,
+) -> None:
+    """By what the resource's newest task is."""
+    aws.conversion_seconds = 0.0
+    if newest:
+        add(aws, newest)
+    outcome = host.create(CONVERSION, CONVERT)
+    assert (outcome.outputs["status"], outcome.outputs["adopted"]) == ("SUCCEEDED", adopted)
+    assert aws.calls["CreateLicenseConversionTaskForResource"] == starts
+    assert host.diff(CONVERSION, outcome.id or "", outcome.outputs, CONVERT).changes is False
+
+
+def test_create_with_another_conversion_in_progress(host: Host, aws: LicenseManagerBackend) -> None:
+    """An error that names it, and nothing is recorded."""
+    aws.add_task(task_id="lct-1", resource_arn=ARN, source="a", destination="b", status="IN_PROGRESS")
+    outcome = host.create(CONVERSION, CONVERT)
+    assert outcome.id is None
+    assert "license conversion task lct-1 is already converting it with other license contexts" in (outcome.error or "")
+
+
+# -- read, update, delete ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [TASK, CONVERSION])
+def test_read(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
+    """The record follows AWS, and that of an ended task outlives AWS's."""
+    add(aws, "IN_PROGRESS")
+    record = host.read(kind, "lct-1", {"region": "eu-west-1"}).outputs
+    aws.finish_task("lct-1")
+    ended = host.read(kind, "lct-1", record).outputs
+    assert (record["status"], ended["status"]) == ("IN_PROGRESS", "SUCCEEDED")
+    del aws.tasks["lct-1"]
+    assert host.read(kind, "lct-1", ended).outputs["end_time"] == ended["end_time"]
+    gone = host.read(kind, "lct-9", {**record, "license_conversion_task_id": "lct-9"})
+    assert host.words("(set `region` or run `pulumi config set aws:region REGION`)") in (gone.error or "")
+
+
+@pytest.mark.parametrize("kind", [TASK, CONVERSION])
+def test_update_waits(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
+    """With the same id, and nothing is started."""
+    inputs = CONVERT if kind == CONVERSION else {**TRACK, "wait_for_completion": True}
+    add(aws, "IN_PROGRESS")
+    record = host.read(kind, "lct-1", {"region": "eu-west-1"}).outputs
+    aws.finish_task("lct-1")
+    outcome = host.update(kind, "lct-1", record, inputs)
+    assert (outcome.outputs["status"], outcome.error) == ("SUCCEEDED", None)
+    assert aws.calls["CreateLicenseConversionTaskForResource"] == 0
+
+
+@pytest.mark.parametrize("kind", [TASK, CONVERSION])
+def test_delete_asks_aws_nothing(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
+    """There is no call that cancels or undoes a conversion."""
+    add(aws, "IN_PROGRESS")
+    record = host.read(kind, "lct-1", {"region": "eu-west-1"}).outputs
+    asked = dict(aws.calls)
+    host.delete(kind, "lct-1", record)
+    assert dict(aws.calls) == asked

@@ -1,0 +1,133 @@
+"""The plugin's process, with an engine that is played here: its port, its lines, and that it ends with its engine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.empty_pb2 import Empty
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2
+from support.native_host import TASK, Plugin, urn
+
+from lmconv_resource.emulator import LicenseManagerBackend
+from lmconv_resource.hosts.session import Session
+
+ROOT = Path(__file__).parents[3]
+
+
+class Engine(engine_pb2_grpc.EngineServicer):
+    """Pulumi's engine as far as a plugin sees it. Keeps the lines that it is sent."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self._server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+        engine_pb2_grpc.add_EngineServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def Log(self, request: engine_pb2.LogRequest, _: object) -> Empty:  # noqa: N802
+        self.lines.append((request.urn, request.message))
+        return Empty()
+
+    def GetRootResource(self, _: object, _context: object) -> engine_pb2.GetRootResourceResponse:  # noqa: N802
+        return engine_pb2.GetRootResourceResponse()
+
+    def end(self) -> None:
+        self._server.stop(0).wait()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    served = Engine()
+    yield served
+    served.end()
+
+
+def _ignore_signals() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Plugin]]:
+    """Return a plugin's process, started with signals ignored, and the engine's end of its wire."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "lmconv_resource.hosts.native", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_ignore_signals,  # noqa: PLW1509 -- no other thread runs Python code meanwhile
+    )
+    try:
+        assert started.stdout is not None
+        yield started, Plugin(int(started.stdout.readline()), Session(lambda _: None))
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def test_what_it_is(engine: Engine) -> None:
+    """A port on stdout and nothing else; the protocol and the version by call."""
+    with process(engine.address) as (started, plugin):
+        shaken = plugin.stub.Handshake(provider_pb2.ProviderHandshakeRequest(engine_address=engine.address))
+        assert (shaken.accept_secrets, shaken.accept_resources, shaken.accept_outputs) == (True, True, False)
+        assert plugin.stub.GetPluginInfo(Empty()).version
+        assert '"name": "lmconv"' in plugin.stub.GetSchema(provider_pb2.GetSchemaRequest()).schema
+        began = time.monotonic()
+        started.send_signal(signal.SIGINT)
+        assert started.wait(5) == 0
+        assert time.monotonic() - began < 1
+        assert started.communicate() == ("", "")
+
+
+def test_its_lines_are_on_the_resources_row(engine: Engine, aws: LicenseManagerBackend) -> None:
+    """By the URN of the request."""
+    aws.add_task(task_id="lct-1", resource_arn="arn:aws:ec2:eu-west-1:1:i/i", source="a", destination="b", seconds=1)
+    with process(engine.address) as (_, plugin):
+        plugin.configure(region="eu-west-1")
+        plugin.create(TASK, {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "waitForCompletion": True})
+    assert (urn(TASK), "SUCCEEDED after 1s · lct-1") in engine.lines
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_it_ends_with_its_engine(engine: Engine, aws: LicenseManagerBackend, *, busy: bool) -> None:
+    """Within 5 s, though signals were ignored when it was started."""
+    aws.add_task(
+        task_id="lct-1", resource_arn="arn:aws:ec2:eu-west-1:1:i/i", source="a", destination="b", status="IN_PROGRESS"
+    )
+    with process(engine.address) as (started, plugin):
+        plugin.configure(region="eu-west-1")
+        if busy:
+            inputs = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "waitForCompletion": True}
+            plugin.create_later(TASK, inputs)
+            while not aws.calls["GetLicenseConversionTask"]:
+                time.sleep(0.05)
+        engine.end()
+        began = time.monotonic()
+        started.wait(10)
+        assert time.monotonic() - began < 5
+
+
+def test_one_that_somebody_else_started_serves_engine_after_engine(engine: Engine) -> None:
+    """`PULUMI_DEBUG_PROVIDERS` makes the engine attach to a port; the plugin outlives it."""
+    with process() as (started, plugin):
+        for number in range(2):
+            attached = engine if number == 0 else Engine()
+            plugin.stub.Attach(plugin_pb2.PluginAttach(address=attached.address))
+            plugin.configure(region="eu-west-1")
+            _, failures = plugin.check(TASK, {"licenseConversionTaskId": "lct-1"})
+            assert failures == []
+            attached.end()
+            with pytest.raises(subprocess.TimeoutExpired):
+                started.wait(4 if number == 0 else 0.1)

@@ -1,0 +1,290 @@
+"""Whole programs on Pulumi's real engine, where it is on PATH."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.pulumi_programs import HAS_PULUMI, ROOT, WITHOUT_PULUMI, Program
+
+from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
+
+pytestmark = pytest.mark.skipif(not HAS_PULUMI, reason=WITHOUT_PULUMI)
+
+ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-{:017x}"
+STARTS = "CreateLicenseConversionTaskForResource"
+
+
+def example(name: str) -> dict[str, Any]:
+    program: dict[str, Any] = yaml.safe_load((ROOT / "examples" / name / "Pulumi.yaml").read_text())
+    return program
+
+
+def conversion(number: int = 0, **options: Any) -> dict[str, Any]:
+    properties = {
+        "resourceArn": ARN.format(number),
+        "sourceLicenseContext": {"usageOperation": "RunInstances:0800"},
+        "destinationLicenseContext": {"usageOperation": "RunInstances:0002"},
+    }
+    return {"type": "lmconv:LicenseConversion", "properties": properties, **options}
+
+
+def program(**resources: Any) -> dict[str, Any]:
+    return {"name": "converted", "runtime": "yaml", "resources": resources}
+
+
+def test_the_yaml_example_from_create_to_destroy(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """Create, no change, change, refresh, destroy."""
+    aws.conversion_seconds = 0.5
+    stack = Program(tmp_path, example("yaml"))
+    stack.config(region="eu-west-1")
+    stack.run("config", "set", "instanceArn", ARN.format(0))
+    assert stack.up()[0] == {"create": 2}
+    outputs = stack.outputs()
+    assert (outputs["status"], outputs["taskId"]) == ("SUCCEEDED", *aws.tasks)
+    assert stack.up()[0] == {"same": 2}
+
+    stack.run("config", "set", "source", "RunInstances:0002")
+    stack.run("config", "set", "destination", "RunInstances:0800")
+    changes, written = stack.up()
+    assert changes == {"replace": 1, "same": 1}
+    assert "The contexts are reversed: a conversion back will be started." in written
+    assert "stays licensed as" not in written
+    assert stack.refresh()[0] == {"same": 2}
+    changes, written = stack.destroy()
+    assert changes == {"delete": 2}
+    assert "stays licensed as RunInstances:0800" in written
+    assert aws.calls[STARTS] == 2
+
+
+@pytest.mark.skipif(
+    not all(shutil.which(name) for name in ("pulumi-language-nodejs", "npm")),
+    reason="pulumi-language-nodejs or npm is not on PATH",
+)
+@pytest.mark.timeout(400)
+def test_the_typescript_example_from_create_to_destroy(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """Create, no change, change, refresh, destroy, with the SDK that Pulumi writes from the schema."""
+    aws.conversion_seconds = 0.5
+    stack = Program(tmp_path, example("typescript"))
+    for name in ("package.json", "tsconfig.json", "index.ts"):
+        shutil.copy(ROOT / "examples" / "typescript" / name, stack.folder)
+    stack.run("package", "add", str(tmp_path / "bin" / "pulumi-resource-lmconv"), seconds=350)
+    stack.config(region="eu-west-1")
+    stack.run("config", "set", "instanceArn", ARN.format(0))
+    assert stack.up()[0] == {"create": 2}
+    assert stack.outputs() == {
+        "taskId": next(iter(aws.tasks)),
+        "status": "SUCCEEDED",
+        "licensedAs": "RunInstances:0002",
+    }
+    assert stack.up()[0] == {"same": 2}
+    stack.run("config", "set", "destination", "RunInstances:0006")
+    assert stack.up()[0] == {"replace": 1, "same": 1}
+    assert stack.refresh()[0] == {"same": 2}
+    assert stack.destroy()[0] == {"delete": 2}
+    assert aws.calls[STARTS] == 2
+
+
+def test_one_interrupt_with_ten_waits(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """Ended in 5 s, nothing pending, all ids kept; the next update goes on with them."""
+    aws.conversion_seconds = 3600
+    stack = Program(tmp_path, program(**{f"c{n}": conversion(n) for n in range(10)}))
+    stack.config(region="eu-west-1")
+    running = stack.start("up", "--yes", "--skip-preview", "--parallel", "20")
+    while len(aws.tasks) < 10:
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+    time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    written, _ = running.communicate(timeout=60)
+    assert time.monotonic() - began < 5, written
+    assert not stack.deployment().get("pending_operations")
+    assert {resource["id"] for resource in stack.resources().values()} == set(aws.tasks)
+
+    for task_id in aws.tasks:
+        aws.finish_task(task_id)
+    changes, _ = stack.up()
+    assert changes["update"] == 10
+    assert changes.get("create", 0) <= 1  # the stack itself
+    assert {r["outputs"]["status"] for r in stack.resources().values()} == {"SUCCEEDED"}
+    assert aws.calls[STARTS] == 10
+
+
+def test_a_conversion_whose_time_is_up(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """It is in the state with its id, and the next update goes on: one start in all."""
+    aws.conversion_seconds = 3600
+    stack = Program(tmp_path, program(c=conversion(options={"customTimeouts": {"create": "2s"}})))
+    stack.config(region="eu-west-1")
+    _, written = stack.up(ok=False)
+    assert "did not end within" in written
+    (task_id,) = aws.tasks
+    assert stack.resources()["c"]["id"] == task_id
+    aws.finish_task(task_id)
+    changes, _ = stack.up()
+    assert changes["update"] == 1
+    assert stack.up()[0] == {"same": 2}
+    assert aws.calls[STARTS] == 1
+
+
+def test_a_conversion_that_failed(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """It is in the state, the error says why in one line, and the next update starts another one."""
+    aws.conversion_seconds, aws.conversion_status, aws.conversion_message = 0.0, "FAILED", "not managed"
+    stack = Program(tmp_path, program(c=conversion()))
+    stack.config(region="eu-west-1")
+    _, written = stack.up(ok=False)
+    (line,) = {line.strip() for line in written.splitlines() if "it FAILED" in line}
+    assert line.startswith("* Waiting for license conversion task")
+    assert stack.resources()["c"]["outputs"]["status"] == "FAILED"
+    aws.conversion_status = "SUCCEEDED"
+    assert stack.up()[0]["replace"] == 1
+    assert aws.calls[STARTS] == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "by"),
+    [
+        ("LicenseConversionTask", "lct-1"),
+        ("LicenseConversion", "lct-1"),
+        ("LicenseConversionTask", ARN.format(0)),
+        ("LicenseConversion", ARN.format(0)),
+    ],
+)
+def test_import_and_then_nothing_changes(tmp_path: Path, aws: LicenseManagerBackend, kind: str, by: str) -> None:
+    """With the program that the import has written out."""
+    aws.add_task(
+        task_id="lct-1", resource_arn=ARN.format(0), source="RunInstances:0800", destination="RunInstances:0002"
+    )
+    stack = Program(tmp_path, program())
+    stack.config(region="eu-west-1")
+    written = tmp_path / "written.yaml"
+    stack.run("import", f"lmconv:index:{kind}", "mine", by, "--yes", "--protect=false", "--out", str(written))
+    resources = yaml.safe_load(written.read_text())["resources"]
+    stack.write(program(**resources))
+    changes, text = stack.up()
+    assert set(changes) == {"same"}, text
+    assert stack.resources()["mine"]["id"] == "lct-1"
+    assert aws.calls[STARTS] == 0
+
+
+def test_two_providers_each_with_its_own_settings(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """Each sees its own account's task only, and no secret is in clear in the state or in what is written."""
+    stack = Program(tmp_path, example("accounts-native"))
+    text = example("accounts-native")
+    for name, region in (("production", "eu-west-1"), ("staging", "us-east-1")):
+        backend = licensemanager_backends["123456789012"][region]
+        backend.add_task(task_id=f"lct-{name}", resource_arn=ARN.format(0), source="a", destination="b")
+        del text["config"][f"{name}Role"]
+        text["config"][f"{name}Key"] = {"type": "string", "secret": True}
+        properties = text["resources"][f"{name}-account"]["properties"]
+        del properties["assumeRoles"]  # needs STS, which this test has not
+        properties |= {"accessKey": "AKIA", "secretKey": f"${{{name}Key}}"}
+    stack.write(text)
+    for name in ("production", "staging"):
+        stack.run("config", "set", "--secret", f"{name}Key", f"hunter-{name}")
+        stack.run("config", "set", f"{name}Task", f"lct-{name}")
+    _, written = stack.up()
+    assert stack.outputs() == {"production": "SUCCEEDED", "staging": "SUCCEEDED"}
+    stack.run("config", "set", "productionTask", "lct-staging")
+    _, more = stack.up(ok=False)
+    assert "license conversion task lct-staging in eu-west-1" in more
+    shown = written + more + stack.run("stack", "export") + "".join(p.read_text() for p in tmp_path.rglob("*.json"))
+    assert "hunter-" not in shown
+
+
+DYNAMIC = """
+from lmconv_resource import LicenseConversion, LicenseContextArgs
+
+LicenseConversion(
+    "c",
+    resource_arn="arn:aws:ec2:eu-west-1:123456789012:instance/i-00000000000000000",
+    source_license_context=LicenseContextArgs(usage_operation="RunInstances:0800"),
+    destination_license_context=LicenseContextArgs(usage_operation="RunInstances:0002"),
+    wait_for_completion=False,
+)
+"""
+
+
+@pytest.mark.skipif(shutil.which("pulumi-language-python") is None, reason="pulumi-language-python is not on PATH")
+@pytest.mark.parametrize("ended", [True, False])
+def test_moving_from_the_dynamic_resource(tmp_path: Path, aws: LicenseManagerBackend, *, ended: bool) -> None:
+    """The new resource adopts the old one's task, ended or in progress; nothing is started again."""
+    aws.conversion_seconds = 3600
+    stack = Program(tmp_path, program(), PULUMI_PYTHON_CMD=sys.executable)
+    stack.config(region="eu-west-1")
+    stack.run("config", "set", "aws:region", "eu-west-1")
+    (stack.folder / "Pulumi.yaml").write_text("name: converted\nruntime: python\n")
+    (stack.folder / "__main__.py").write_text(DYNAMIC)
+    assert stack.up()[0] == {"create": 2}
+    (task_id,) = aws.tasks
+    if ended:
+        aws.finish_task(task_id)
+
+    resource = conversion()
+    resource["properties"]["waitForCompletion"] = False
+    stack.write(program(c=resource))
+    changes, written = stack.up()
+    assert changes == {"create": 1, "delete": 1, "same": 1}, written
+    assert "is adopted; no conversion is started" in written
+    assert stack.resources()["c"]["id"] == task_id
+    assert stack.up()[0] == {"same": 2}
+    assert aws.calls[STARTS] == 1
+
+
+def test_plain_errors_are_one_line(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """In this host's words."""
+    task = {"type": "lmconv:LicenseConversionTask", "properties": {"licenseConversionTaskId": "lct-none"}}
+    stack = Program(tmp_path, program(task=task))
+    stack.config(region="eu-west-1")
+    _, written = stack.up(ok=False)
+    (line,) = {line.strip() for line in written.splitlines() if line.strip().startswith("error: Looking up")}
+    assert "lmconv:region" in line
+    assert "Traceback" not in written
+    assert aws.calls["GetLicenseConversionTask"] == 1
+
+
+def test_an_engine_that_is_killed_leaves_no_plugin(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """5 s later there is none."""
+    aws.conversion_seconds = 3600
+    stack = Program(tmp_path, program(c=conversion()))
+    stack.config(region="eu-west-1")
+    running = stack.start("up", "--yes", "--skip-preview")
+    try:
+        while not aws.tasks:
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.05)
+        assert _plugins(tmp_path)
+    finally:
+        running.kill()
+    time.sleep(5)
+    running.communicate(timeout=5)
+    assert _plugins(tmp_path) == []
+
+
+def _plugins(folder: Path) -> list[str]:
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if str(folder / "bin" / "pulumi-resource-lmconv") in line]
+
+
+def test_functions(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """From a YAML program."""
+    aws.add_task(task_id="lct-1", resource_arn=ARN.format(0), source="a", destination="b")
+    text = {
+        **program(),
+        "variables": {
+            "one": {"fn::invoke": {"function": "lmconv:getLicenseConversionTask", "arguments": {"id": "lct-1"}}},
+            "all": {"fn::invoke": {"function": "lmconv:getLicenseConversionTasks", "arguments": {}}},
+        },
+        "outputs": {"one": "${one.status}", "first": "${all.tasks[0].licenseConversionTaskId}"},
+    }
+    stack = Program(tmp_path, text)
+    stack.config(region="eu-west-1")
+    stack.up()
+    assert stack.outputs() == {"one": "SUCCEEDED", "first": "lct-1"}

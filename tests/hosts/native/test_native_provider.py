@@ -1,0 +1,424 @@
+"""The plugin's service over gRPC: what the engine is answered that the dynamic provider can't answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+from pulumi.runtime.proto import provider_pb2
+from support.native_host import (
+    CONVERSION,
+    SECRET,
+    SIGNATURE,
+    TASK,
+    UNKNOWN,
+    Plugin,
+    plugin,
+    secret,
+    to_init_error,
+    to_text,
+)
+
+from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, SlowAnswer
+from lmconv_resource.lifecycle.starts import Starts
+
+ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
+CONVERT = {
+    "resourceArn": ARN,
+    "sourceLicenseContext": {"usageOperation": "RunInstances:0800"},
+    "destinationLicenseContext": {"usageOperation": "RunInstances:0002"},
+    "region": "eu-west-1",
+    "waitForCompletion": True,
+}
+
+
+@pytest.fixture
+def native(aws: LicenseManagerBackend) -> Iterator[Plugin]:
+    """The engine's end of a plugin that asks the emulated License Manager."""
+    with plugin() as driven:
+        yield driven
+
+
+def add_done(aws: LicenseManagerBackend, task_id: str = "lct-1", **more: Any) -> None:
+    given = {"resource_arn": ARN, "source": "RunInstances:0800", "destination": "RunInstances:0002", **more}
+    aws.add_task(task_id=task_id, **given)
+
+
+def starts(aws: LicenseManagerBackend) -> int:
+    return aws.calls["CreateLicenseConversionTaskForResource"]
+
+
+def fail_create(native: Plugin, inputs: dict[str, Any], **options: Any) -> tuple[grpc.RpcError, Any]:
+    with pytest.raises(grpc.RpcError) as raised:
+        native.create(CONVERSION, inputs, **options)
+    return raised.value, to_init_error(raised.value)
+
+
+# -- a create that ends early ------------------------------------------------------------------------------------------
+
+
+def test_a_create_whose_time_is_up_records_what_it_started(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """The next update goes on with the same id, and starts nothing."""
+    aws.conversion_seconds = 3600
+    native.invoke("lmconv:index:getLicenseConversionTasks")  # makes the client, which takes longer than the time
+    error, recorded = fail_create(native, CONVERT, timeout=0.6)
+    (task,) = aws.tasks.values()
+    assert recorded.id == task.task_id
+    assert recorded.properties["status"] == "IN_PROGRESS"
+    assert recorded.properties["licenseConversionTaskId"] == task.task_id
+    assert recorded.inputs == CONVERT
+    assert recorded.reasons == [to_text(error)]
+    assert "did not end within" in to_text(error)
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+    diff = native.diff(CONVERSION, task.task_id, recorded.properties, CONVERT)
+    assert (diff.changes, list(diff.replaces), list(diff.diffs)) == (2, [], ["status"])
+    aws.finish_task(task.task_id)
+    assert native.update(CONVERSION, task.task_id, recorded.properties, CONVERT)["status"] == "SUCCEEDED"
+    assert starts(aws) == 1
+
+
+def test_a_conversion_that_failed_is_recorded_and_replaced(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """The record says FAILED, the diff asks for a new one, and that is the second start."""
+    aws.conversion_seconds, aws.conversion_status, aws.conversion_message = 0.0, "FAILED", "not managed"
+    error, recorded = fail_create(native, CONVERT)
+    assert recorded.properties["status"] == "FAILED"
+    assert "it FAILED: not managed. Fix the cause" in to_text(error)
+
+    diff = native.diff(CONVERSION, recorded.id, recorded.properties, CONVERT)
+    assert list(diff.replaces) == ["status"]
+    assert diff.detailedDiff["status"].kind == provider_pb2.PropertyDiff.UPDATE_REPLACE
+    aws.conversion_status = "SUCCEEDED"
+    new_id, outputs = native.create(CONVERSION, CONVERT)
+    assert new_id != recorded.id
+    assert outputs["status"] == "SUCCEEDED"
+    assert starts(aws) == 2
+
+
+def test_cancel_ends_a_wait_at_once_and_records_it(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """One ^C: the create returns within a second, with its id."""
+    aws.conversion_seconds = 3600
+    creating = native.create_later(CONVERSION, CONVERT)
+    while not aws.tasks:
+        time.sleep(0.01)
+    native.cancel()
+    began = time.monotonic()
+    error = creating.exception()
+    assert time.monotonic() - began < 1
+    recorded = to_init_error(error)
+    assert recorded is not None
+    assert recorded.id in aws.tasks
+    assert "the update was cancelled" in to_text(error)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_cancel_between_the_call_that_starts_and_its_answer(
+    native: Plugin, aws: LicenseManagerBackend, *, waits: bool
+) -> None:
+    """The task whose id arrives after ^C is recorded: with the wait as an error, without it as it is."""
+    aws.conversion_seconds = 3600
+    aws.faults.add(Fault(SlowAnswer(0.5), operation="CreateLicenseConversionTaskForResource"))
+    creating = native.create_later(CONVERSION, {**CONVERT, "waitForCompletion": waits})
+    while not starts(aws):
+        time.sleep(0.01)
+    native.cancel()
+    error = creating.exception()
+    (task,) = aws.tasks.values()
+    if waits:
+        recorded = to_init_error(error)
+        assert recorded is not None
+        assert recorded.id == task.task_id
+    else:
+        assert error is None
+        assert creating.result().id == task.task_id
+    assert starts(aws) == 1
+
+
+def test_cancel_before_the_start_starts_nothing(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """Whoever runs `up` again is the only one who starts anything."""
+    native.session.cancellation.set("the update was cancelled")
+    error, recorded = fail_create(native, CONVERT)
+    assert recorded is None
+    assert "it was cancelled before a conversion was started" in to_text(error)
+    assert starts(aws) == 0
+
+
+def test_an_update_whose_time_is_up_records_what_it_saw(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """With the id, so that the next update goes on."""
+    add_done(aws, status="IN_PROGRESS")
+    _, outputs = native.create(TASK, {"licenseConversionTaskId": "lct-1", "region": "eu-west-1"})
+    inputs = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "waitForCompletion": True}
+    with pytest.raises(grpc.RpcError) as raised:
+        native.update(TASK, "lct-1", outputs, inputs, timeout=0.4)
+    recorded = to_init_error(raised.value)
+    assert recorded is not None
+    assert (recorded.id, recorded.inputs) == ("lct-1", inputs)
+    assert "customTimeouts sets how long to wait" in recorded.reasons[0]
+
+
+def test_a_replaced_conversion_is_forgotten_silently(
+    native: Plugin, aws: LicenseManagerBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the create that replaces it failed halfway, and another process goes on from there."""
+    aws.conversion_seconds = 0.0
+    id_, outputs = native.create(CONVERSION, CONVERT)
+    native.session.starts = Starts()  # another process
+    native.delete(CONVERSION, id_, outputs)
+    assert "is only removed from the state" in caplog.text
+    caplog.clear()
+    native.update(CONVERSION, id_, outputs, CONVERT)
+    native.delete(CONVERSION, id_, outputs)
+    assert caplog.text == ""
+
+
+# -- import ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [TASK, CONVERSION])
+@pytest.mark.parametrize("id_", ["lct-1", ARN])
+def test_import(native: Plugin, aws: LicenseManagerBackend, kind: str, id_: str) -> None:
+    """By id or by ARN; what is read is what a program has to say, and then nothing changes."""
+    add_done(aws)
+    add_done(aws, "lct-2", resource_arn=f"{ARN}1")
+    read = native.read(kind, id_)
+    inputs, outputs = MessageToDict(read.inputs), MessageToDict(read.properties)
+    assert read.id == "lct-1"
+    assert outputs["status"] == "SUCCEEDED"
+    named = {"resourceArn": ARN} if id_ == ARN or kind == CONVERSION else {"licenseConversionTaskId": "lct-1"}
+    contexts = {name: value for name, value in CONVERT.items() if name.endswith("Context")}
+    assert inputs == {**named, **(contexts if kind == CONVERSION else {}), "region": "eu-west-1"}
+
+    checked, failures = native.check(kind, inputs, inputs)
+    assert failures == []
+    assert native.diff(kind, read.id, outputs, checked, inputs).changes == provider_pb2.DiffResponse.DIFF_NONE
+
+
+def test_import_by_an_arn_without_tasks(native: Plugin) -> None:
+    """An error that says what to check; nothing is recorded."""
+    with pytest.raises(grpc.RpcError) as raised:
+        native.read(TASK, ARN)
+    assert to_text(raised.value) == (
+        f"Looking for the license conversions of {ARN} in eu-west-1: AWS shows none. "
+        "Check the ARN and the account of the credentials."
+    )
+
+
+def test_import_by_an_arn_takes_its_region(aws: LicenseManagerBackend, native: Plugin) -> None:
+    """The settings need not name it."""
+    add_done(aws)
+    native.configure()
+    assert native.read(TASK, ARN).id == "lct-1"
+
+
+def test_a_refresh_keeps_the_inputs(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """They are what the program said."""
+    add_done(aws)
+    inputs = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "ignoreFailure": True}
+    _, outputs = native.create(TASK, inputs)
+    read = native.read(TASK, "lct-1", outputs, inputs)
+    assert MessageToDict(read.inputs) == inputs
+    assert MessageToDict(read.properties) == outputs
+
+
+# -- secrets and unknowns ----------------------------------------------------------------------------------------------
+
+
+def test_a_secret_input_is_a_secret_output(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """Of the same name, and in the record of what was asked for; and it stays one on a refresh."""
+    aws.conversion_seconds = 0.0
+    inputs = {**CONVERT, "resourceArn": secret(ARN)}
+    checked, failures = native.check(CONVERSION, inputs)
+    assert failures == []
+    assert checked["resourceArn"] == secret(ARN)
+    id_, outputs = native.create(CONVERSION, checked)
+    assert outputs["resourceArn"] == secret(ARN)
+    assert outputs["__request"][SIGNATURE] == SECRET
+    assert outputs["status"] == "SUCCEEDED"
+    assert native.diff(CONVERSION, id_, outputs, checked).changes == provider_pb2.DiffResponse.DIFF_NONE
+    assert MessageToDict(native.read(CONVERSION, id_, outputs, checked).properties) == outputs
+
+
+def test_no_secret_is_in_an_error(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """Neither in a failed check nor in a failed call."""
+    _, failures = native.check(CONVERSION, {**CONVERT, "resourceArn": secret("not-an-arn")})
+    assert failures == [
+        (
+            "resourceArn",
+            "resourceArn '[secret]' is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+        )
+    ]
+    aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", message=f"no right to {ARN}")))
+    error, _ = fail_create(native, {**CONVERT, "resourceArn": secret(ARN)})
+    assert ARN not in to_text(error)
+    assert "[secret]" in to_text(error)
+
+
+def test_unknowns_in_a_preview(native: Plugin) -> None:
+    """What can't be known yet passes the check, is a change in the diff, and is unknown in the outputs."""
+    inputs = {**CONVERT, "resourceArn": UNKNOWN}
+    checked, failures = native.check(CONVERSION, inputs)
+    assert failures == []
+    assert checked["resourceArn"] == UNKNOWN
+    id_, outputs = native.create(CONVERSION, checked, preview=True)
+    assert id_ == ""
+    assert outputs["resourceArn"] == outputs["status"] == outputs["adopted"] == UNKNOWN
+    assert outputs["region"] == "eu-west-1"
+
+
+def test_an_unknown_replaces_a_recorded_value(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """A preview shows the replacement that may come."""
+    aws.conversion_seconds = 0.0
+    id_, outputs = native.create(CONVERSION, CONVERT)
+    diff = native.diff(CONVERSION, id_, outputs, {**CONVERT, "resourceArn": UNKNOWN}, CONVERT)
+    assert list(diff.replaces) == ["resourceArn"]
+
+
+def test_a_preview_of_an_update_keeps_what_lasts(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """The task stays the same, how it ends is unknown, and AWS is not asked."""
+    add_done(aws, status="IN_PROGRESS")
+    inputs = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1"}
+    _, outputs = native.create(TASK, inputs)
+    asked = dict(aws.calls)
+    preview = native.update(TASK, "lct-1", outputs, {**inputs, "waitForCompletion": True}, preview=True)
+    assert preview["licenseConversionTaskId"] == "lct-1"
+    assert preview["status"] == preview["endTime"] == UNKNOWN
+    assert dict(aws.calls) == asked
+
+
+# -- the diff in detail ------------------------------------------------------------------------------------------------
+
+
+def test_the_diff_names_each_property(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """An input that is added, one that is another, one that is removed, and outputs that AWS changed."""
+    kinds = provider_pb2.PropertyDiff
+    add_done(aws)
+    inputs = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1"}
+    _, outputs = native.create(TASK, inputs)
+    other = native.diff(TASK, "lct-1", outputs, {**inputs, "licenseConversionTaskId": "lct-2"}, inputs)
+    assert other.hasDetailedDiff
+    assert {name: (d.kind, d.inputDiff) for name, d in other.detailedDiff.items()} == {
+        "licenseConversionTaskId": (kinds.UPDATE_REPLACE, True)
+    }
+
+    aws.add_task(task_id="lct-3", resource_arn=ARN, source="a", destination="b", status="IN_PROGRESS")
+    inputs = {"licenseConversionTaskId": "lct-3", "region": "eu-west-1"}
+    _, outputs = native.create(TASK, inputs)
+    waited = native.diff(TASK, "lct-3", outputs, {**inputs, "waitForCompletion": True}, inputs)
+    assert {name: (d.kind, d.inputDiff) for name, d in waited.detailedDiff.items()} == {
+        "waitForCompletion": (kinds.ADD, True)
+    }
+    aws.finish_task("lct-3")
+    ended = native.diff(TASK, "lct-3", outputs, inputs)
+    assert (ended.detailedDiff["status"].kind, ended.detailedDiff["status"].inputDiff) == (kinds.UPDATE, False)
+
+
+# -- settings ----------------------------------------------------------------------------------------------------------
+
+
+def test_settings_as_json_text_or_as_values(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """Both lead to AWS; secrets are unwrapped; numbers come as floats."""
+    add_done(aws)
+    for endpoints in ('[{"licensemanager": "http://127.0.0.1:1"}]', [{"licensemanager": "http://127.0.0.1:1"}]):
+        native.configure(
+            region="eu-west-1", endpoints=endpoints, maxRetries=0.0, secretKey=secret("s" * 20), accessKey="a"
+        )
+        with pytest.raises(grpc.RpcError, match=r"http://127\.0\.0\.1:1"):
+            native.create(TASK, {"licenseConversionTaskId": "lct-1", "region": "eu-west-1"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "property_", "reason"),
+    [
+        ({"region": "mars"}, "region", "lmconv:region 'mars' is not an AWS region: give one such as eu-west-1"),
+        ({"maxRetries": "many"}, "maxRetries", "lmconv:maxRetries is not a whole number of at least 0"),
+        ({"assumeRoles": "[{}]"}, "assumeRoles", "entry 1 of lmconv:assumeRoles is not the ARN of a role"),
+        ({"insecure": True}, "insecure", "lmconv:insecure is true"),
+        ({"accessKey": "a"}, "accessKey", "only one is set"),
+    ],
+)
+def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any], property_: str, reason: str) -> None:
+    """The error is under the setting, in this host's name of it."""
+    _, ((name, text),) = native.check_config(**settings)
+    assert name == property_
+    assert reason in text
+    assert "aws:" not in text.replace("arn:aws:", "")
+
+
+def test_settings_that_pass(native: Plugin) -> None:
+    """Unknown ones in a preview, and names of a project that is called lmconv itself."""
+    for settings in ({"region": UNKNOWN}, {"licenseConversionTaskId": "lct-1"}, {}):
+        assert native.check_config(**settings)[1] == []
+
+
+def test_credentials_are_secret_however_they_were_set(native: Plugin) -> None:
+    """Also where the program forgot to say so."""
+    inputs, _ = native.check_config(accessKey="plain", secretKey="plain", region="eu-west-1")
+    assert inputs == {"accessKey": secret("plain"), "secretKey": secret("plain"), "region": "eu-west-1"}
+
+
+def test_changed_settings_never_replace_the_provider(native: Plugin) -> None:
+    """JSON text and what it stands for are the same."""
+    diff = native.diff_config(
+        {"region": "eu-west-1", "allowedAccountIds": '["123456789012"]'},
+        {"region": "us-east-1", "allowedAccountIds": ["123456789012"]},
+    )
+    assert (diff.changes, list(diff.replaces), list(diff.diffs)) == (2, [], ["region"])
+
+
+# -- errors and functions ----------------------------------------------------------------------------------------------
+
+
+def test_a_plain_error_is_one_line_in_this_hosts_words(native: Plugin) -> None:
+    """The sentence, and no traceback."""
+    with pytest.raises(grpc.RpcError) as raised:
+        native.create(TASK, {"licenseConversionTaskId": "lct-none", "region": "eu-west-1"})
+    assert "run `pulumi config set lmconv:region REGION`" in to_text(raised.value)
+    assert "\n" not in to_text(raised.value)
+    assert to_init_error(raised.value) is None
+
+
+def test_a_bug_keeps_its_traceback(native: Plugin) -> None:
+    """And a status that tells the engine that nothing is known."""
+    with pytest.raises(grpc.RpcError) as raised:
+        native.invoke("lmconv:index:noSuchFunction")
+    assert raised.value.code() is grpc.StatusCode.UNKNOWN
+    assert to_text(raised.value).startswith("Traceback")
+    assert "KeyError: 'lmconv:index:noSuchFunction'" in to_text(raised.value)
+
+
+def test_functions(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """Both look up what AWS says, with the outputs' names."""
+    add_done(aws)
+    add_done(aws, "lct-2", status="FAILED")
+    found = native.invoke("lmconv:index:getLicenseConversionTask", id="lct-1")
+    assert (found["licenseConversionTaskId"], found["status"]) == ("lct-1", "SUCCEEDED")
+    listed = native.invoke("lmconv:index:getLicenseConversionTasks", resourceArns=[ARN], statuses=["FAILED"])
+    assert [task["licenseConversionTaskId"] for task in listed["tasks"]] == ["lct-2"]
+    with pytest.raises(grpc.RpcError, match="is not the id of a license conversion task"):
+        native.invoke("lmconv:index:getLicenseConversionTask", id="i-0")
+
+
+def test_200_calls_at_once_hold_up_nothing(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """A thread a call: one that waits for nothing is answered while 200 wait."""
+    for n in range(200):
+        add_done(aws, f"lct-{n:04}", status="IN_PROGRESS")
+    add_done(aws, "lct-done")
+    waiting = [
+        native.create_later(TASK, {"licenseConversionTaskId": f"lct-{n:04}", "region": "eu-west-1", **WAIT})
+        for n in range(200)
+    ]
+    while threading.active_count() < 200:
+        time.sleep(0.05)
+    began = time.monotonic()
+    native.check(TASK, {"licenseConversionTaskId": "lct-done"})
+    assert time.monotonic() - began < 1
+    native.session.cancellation.set("enough")
+    assert all("enough" in to_text(call.exception()) for call in waiting)
+
+
+WAIT = {"waitForCompletion": True}

@@ -1,0 +1,178 @@
+"""Drives the plugin's service over gRPC, in this process: the engine's part of the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
+
+from lmconv_resource.hosts.native import SETTING_PREFIX
+from lmconv_resource.hosts.native.provider import NativeProvider
+from lmconv_resource.hosts.native.server import serve
+from lmconv_resource.hosts.native.wording import Wording
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.starts import StartPolicy
+from lmconv_resource.polling.policy import PollingPolicy
+
+TASK, CONVERSION = "lmconv:index:LicenseConversionTask", "lmconv:index:LicenseConversion"
+
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+
+FAST = PollingPolicy(least_lateness_seconds=0.45, shortest_interval_seconds=0.05, last_poll_seconds=0.1)
+"""A poll each twentieth of a second."""
+
+HASTY = StartPolicy(settling_seconds=0.05, new_task_seconds=0.01, backoff_seconds=lambda _: 0.01)
+
+
+def secret(value: object) -> dict[str, object]:
+    """Return a value as the engine sends a secret."""
+    return {SIGNATURE: SECRET, "value": value}
+
+
+def to_struct(values: Mapping[str, Any] | None) -> Struct:
+    struct = Struct()
+    struct.update(values or {})
+    return struct
+
+
+@dataclass(frozen=True)
+class InitError:
+    """A call that failed after there was something to record."""
+
+    id: str
+    properties: dict[str, Any]
+    inputs: dict[str, Any]
+    reasons: list[str]
+
+
+class Plugin:
+    """The engine's end of the wire."""
+
+    def __init__(self, port: int, session: Session) -> None:
+        self.session = session
+        self.stub = provider_pb2_grpc.ResourceProviderStub(grpc.insecure_channel(f"127.0.0.1:{port}"))
+
+    def configure(self, **settings: Any) -> None:
+        self.stub.Configure(provider_pb2.ConfigureRequest(args=to_struct(settings)))
+
+    def check_config(self, **settings: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        answer = self.stub.CheckConfig(provider_pb2.CheckRequest(news=to_struct(settings)))
+        return MessageToDict(answer.inputs), [(failure.property, failure.reason) for failure in answer.failures]
+
+    def diff_config(self, old: dict[str, Any], new: dict[str, Any]) -> Any:
+        return self.stub.DiffConfig(provider_pb2.DiffRequest(old_inputs=to_struct(old), news=to_struct(new)))
+
+    def check(
+        self, kind: str, news: dict[str, Any], olds: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        request = provider_pb2.CheckRequest(urn=urn(kind), type=kind, olds=to_struct(olds), news=to_struct(news))
+        answer = self.stub.Check(request)
+        return MessageToDict(answer.inputs), [(failure.property, failure.reason) for failure in answer.failures]
+
+    def diff(
+        self, kind: str, id: str, olds: dict[str, Any], news: dict[str, Any], old_inputs: dict[str, Any] | None = None
+    ) -> Any:
+        request = provider_pb2.DiffRequest(
+            id=id,
+            urn=urn(kind),
+            type=kind,
+            olds=to_struct(olds),
+            news=to_struct(news),
+            old_inputs=to_struct(news if old_inputs is None else old_inputs),
+        )
+        return self.stub.Diff(request)
+
+    def create(
+        self, kind: str, inputs: dict[str, Any], *, timeout: float = 0, preview: bool = False
+    ) -> tuple[str, dict[str, Any]]:
+        answer = self.create_later(kind, inputs, timeout=timeout, preview=preview).result()
+        return answer.id, MessageToDict(answer.properties)
+
+    def create_later(self, kind: str, inputs: dict[str, Any], *, timeout: float = 0, preview: bool = False) -> Any:
+        request = provider_pb2.CreateRequest(
+            urn=urn(kind), type=kind, properties=to_struct(inputs), timeout=timeout, preview=preview
+        )
+        return self.stub.Create.future(request, timeout=30)
+
+    def read(
+        self, kind: str, id: str, properties: dict[str, Any] | None = None, inputs: dict[str, Any] | None = None
+    ) -> Any:
+        request = provider_pb2.ReadRequest(
+            id=id, urn=urn(kind), type=kind, properties=to_struct(properties), inputs=to_struct(inputs)
+        )
+        return self.stub.Read(request)
+
+    def update(
+        self,
+        kind: str,
+        id: str,
+        olds: dict[str, Any],
+        news: dict[str, Any],
+        *,
+        timeout: float = 0,
+        preview: bool = False,
+    ) -> dict[str, Any]:
+        request = provider_pb2.UpdateRequest(
+            id=id,
+            urn=urn(kind),
+            type=kind,
+            olds=to_struct(olds),
+            news=to_struct(news),
+            timeout=timeout,
+            preview=preview,
+        )
+        properties: dict[str, Any] = MessageToDict(self.stub.Update(request).properties)
+        return properties
+
+    def delete(self, kind: str, id: str, properties: dict[str, Any]) -> None:
+        request = provider_pb2.DeleteRequest(id=id, urn=urn(kind), type=kind, properties=to_struct(properties))
+        self.stub.Delete(request)
+
+    def cancel(self) -> None:
+        self.stub.Cancel(Empty())
+
+    def invoke(self, token: str, **args: Any) -> dict[str, Any]:
+        answer = self.stub.Invoke(provider_pb2.InvokeRequest(tok=token, args=to_struct(args)))
+        returned: dict[str, Any] = MessageToDict(getattr(answer, "return"))
+        return returned
+
+
+def urn(kind: str, name: str = "resource") -> str:
+    return f"urn:pulumi:dev::project::{kind}::{name}"
+
+
+def to_init_error(error: grpc.RpcError) -> InitError | None:
+    """Return what a failed call recorded, as the engine finds it; None where it recorded nothing."""
+    metadata: dict[str, Any] = dict(cast("Any", error.trailing_metadata()))
+    if "grpc-status-details-bin" not in metadata:
+        return None
+    detail = provider_pb2.ErrorResourceInitFailed()
+    assert status_pb2.Status.FromString(metadata["grpc-status-details-bin"]).details[0].Unpack(detail)
+    return InitError(detail.id, MessageToDict(detail.properties), MessageToDict(detail.inputs), list(detail.reasons))
+
+
+def to_text(error: grpc.RpcError) -> str:
+    """Return what the engine shows of a failed call."""
+    return error.details() or ""
+
+
+@contextmanager
+def plugin(session: Session | None = None) -> Iterator[Plugin]:
+    """Return the engine's end of a plugin that is served in this process, configured for eu-west-1."""
+    session = session or Session(lambda _: None, policy=FAST, start_policy=HASTY, setting_prefix=SETTING_PREFIX)
+    server, port = serve(NativeProvider(session, Wording(), lambda _: session))
+    try:
+        driven = Plugin(port, session)
+        driven.configure(region="eu-west-1")
+        yield driven
+    finally:
+        session.cancellation.set("the test is over")
+        server.stop(0).wait()
