@@ -15,8 +15,8 @@ import grpc
 import pytest
 from support.engine import OURS, serve_engine, start_plugin, to_provider, to_urn
 from support.stacks import LocalStack
+from support.tasks import add_running
 from support.waiting import wait_until
-from support.wire import add_running
 
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject

@@ -65,10 +65,10 @@ class Program:
             text=True,
         )
 
-    def run(self, *arguments: str, ok: bool = True) -> str:
+    def run(self, *arguments: str, ok: bool = True, seconds: float = 100) -> str:
         """Run a command of Pulumi's, and return what it wrote."""
         process = self.start(*arguments)
-        output, _ = process.communicate(timeout=100)
+        output, _ = process.communicate(timeout=seconds)
         assert (process.returncode == 0) is ok, output
         return output
 

@@ -64,6 +64,34 @@ def test_the_yaml_example_from_create_to_destroy(tmp_path: Path, aws: LicenseMan
     assert aws.calls[STARTS] == 2
 
 
+@pytest.mark.skipif(
+    not all(shutil.which(name) for name in ("pulumi-language-nodejs", "npm")),
+    reason="pulumi-language-nodejs or npm is not on PATH",
+)
+@pytest.mark.timeout(400)
+def test_the_typescript_example_from_create_to_destroy(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """Create, no change, change, refresh, destroy, with the SDK that Pulumi writes from the schema."""
+    aws.conversion_seconds = 0.5
+    stack = Program(tmp_path, example("typescript"))
+    for name in ("package.json", "tsconfig.json", "index.ts"):
+        shutil.copy(ROOT / "examples" / "typescript" / name, stack.folder)
+    stack.run("package", "add", str(tmp_path / "bin" / "pulumi-resource-lmconv"), seconds=350)
+    stack.config(region="eu-west-1")
+    stack.run("config", "set", "instanceArn", ARN.format(0))
+    assert stack.up()[0] == {"create": 2}
+    assert stack.outputs() == {
+        "taskId": next(iter(aws.tasks)),
+        "status": "SUCCEEDED",
+        "licensedAs": "RunInstances:0002",
+    }
+    assert stack.up()[0] == {"same": 2}
+    stack.run("config", "set", "destination", "RunInstances:0006")
+    assert stack.up()[0] == {"replace": 1, "same": 1}
+    assert stack.refresh()[0] == {"same": 2}
+    assert stack.destroy()[0] == {"delete": 2}
+    assert aws.calls[STARTS] == 2
+
+
 def test_one_interrupt_with_ten_waits(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """Ended in 5 s, nothing pending, all ids kept; the next update goes on with them."""
     aws.conversion_seconds = 3600
