@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -16,12 +17,14 @@ import pytest
 import yaml
 from pulumi import automation
 from pulumi.runtime import rpc
+from support.stacks import needs_pulumi
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
+from lmconv_resource.hosts.dynamic.provider import LookUps
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.testing import LocalEngine, UpdateFailedError
 
-PROJECT = Path(__file__).parent.parent
+PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "examples"
 FLEET, AUDIT = EXAMPLES / "convert-fleet", EXAMPLES / "audit"
 PROGRAMS = [PROJECT, EXAMPLES / "track", EXAMPLES / "wait-then-start", FLEET, AUDIT]
@@ -30,7 +33,13 @@ INSTANCE_ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 CONTEXTS = {"source": {"usage_operation": "RunInstances:0800"}, "destination": {"usage_operation": "RunInstances:0002"}}
 
 Emulate = Callable[..., AbstractContextManager[None]]
-needs_pulumi = pytest.mark.skipif(shutil.which("pulumi") is None, reason="the pulumi command is not on PATH")
+
+
+@pytest.fixture(autouse=True)
+def _new_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local engine's programs run in this process: each test begins with look-ups that have asked nobody yet."""
+    look_ups = LookUps()
+    monkeypatch.setattr("lmconv_resource.sdk.functions.process", SimpleNamespace(look_ups=lambda: look_ups))
 
 
 @pytest.fixture
@@ -71,7 +80,7 @@ class Cloud(pulumi.runtime.Mocks):
 
 @contextmanager
 def real_stack(program: Path, folder: Path) -> Iterator[automation.Stack]:
-    """Give a stack of a copy of the program on the real engine, with all that belongs to it in `folder`."""
+    """Return a stack of a copy of the program on the real engine, with all that belongs to it in `folder`."""
     copy = folder / "program"
     copy.mkdir()
     for file in (program / "Pulumi.yaml", *program.glob("*.py")):
@@ -152,12 +161,14 @@ def test_the_root_program_follows_a_task_to_its_end_and_exports_every_output(emu
         assert engine.up().changes == {"same": 3}
 
 
+@pytest.mark.proof
 def test_the_root_program_takes_its_region_from_its_own_setting_first(emulate: Emulate) -> None:
     config = {"licenseConversionTaskId": DONE, "region": "eu-west-1", "aws:region": "us-east-1"}
     with emulate(**{DONE: {"message": "done"}}), LocalEngine(PROJECT, config=config) as engine:
         check_root_outputs(engine.up().outputs)
 
 
+@pytest.mark.proof
 def test_the_root_program_does_not_wait_where_it_is_told_so(emulate: Emulate) -> None:
     config = {"licenseConversionTaskId": RUNNING, "waitForCompletion": False, "aws:region": "eu-west-1"}
     with emulate(**{RUNNING: {"status": "IN_PROGRESS"}}), LocalEngine(PROJECT, config=config) as engine:
@@ -167,6 +178,7 @@ def test_the_root_program_does_not_wait_where_it_is_told_so(emulate: Emulate) ->
 
 
 @needs_pulumi
+@pytest.mark.proof
 def test_the_root_program_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path) -> None:
     with emulate(**{DONE: {"seconds": 1, "message": "done"}}), real_stack(PROJECT, tmp_path) as stack:
         stack.set_config("licenseConversionTaskId", automation.ConfigValue(DONE))
@@ -180,6 +192,7 @@ def test_track_shows_each_task_also_one_that_failed(emulate: Emulate) -> None:
         check_tracked(engine.up().outputs)
 
 
+@pytest.mark.proof
 def test_track_waits_for_all_where_it_is_told_so(emulate: Emulate) -> None:
     config = {"taskIds": [DONE, FAILED], "waitForCompletion": True, "aws:region": "eu-west-1"}
     tasks = {DONE: {"seconds": 1}, FAILED: {"looks": 2, "status": "FAILED"}}
@@ -193,6 +206,7 @@ def test_track_waits_for_all_where_it_is_told_so(emulate: Emulate) -> None:
 
 
 @needs_pulumi
+@pytest.mark.proof
 def test_track_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path) -> None:
     with emulate(**TRACKED), real_stack(PROJECT / "examples" / "track", tmp_path) as stack:
         for index, task_id in enumerate(TRACKED):
@@ -223,6 +237,7 @@ def test_wait_then_start_starts_the_instance_once_the_task_has_ended(emulate: Em
     assert result.outputs == {"instance_state": "running", "outcome_parameter": "/license-conversions/latest"}
 
 
+@pytest.mark.proof
 def test_wait_then_start_starts_nothing_where_the_task_failed(emulate: Emulate) -> None:
     cloud, config = Cloud(), {"licenseConversionTaskId": FAILED, "aws:region": "eu-west-1"}
     program = PROJECT / "examples" / "wait-then-start"
@@ -254,7 +269,6 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
         return task
 
     monkeypatch.setattr(LicenseManagerBackend, "create_license_conversion_task_for_resource", create_and_fail_the_third)
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})  # the local engine's programs run in here
     with serve() as emulator:
         monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.endpoint)
         backend = licensemanager_backends["123456789012"]["eu-west-1"]
@@ -309,6 +323,7 @@ def check_report(report: str, aws: LicenseManagerBackend) -> None:
     ]
 
 
+@pytest.mark.proof
 def test_convert_fleet_converts_so_many_at_once_then_starts_them_and_reports(aws: LicenseManagerBackend) -> None:
     cloud, config = Cloud(), {"instances": FLEET_TABLE, "atOnce": 2, "aws:region": "eu-west-1"}
     with LocalEngine(FLEET, config=config, mocks=cloud) as engine:
@@ -325,6 +340,7 @@ def test_convert_fleet_converts_so_many_at_once_then_starts_them_and_reports(aws
         assert moment >= ended
 
 
+@pytest.mark.proof
 def test_convert_fleet_converts_what_failed_again_where_it_is_told_so(
     aws: LicenseManagerBackend, tmp_path: Path
 ) -> None:
@@ -349,6 +365,7 @@ def test_convert_fleet_shows_its_plan_in_a_preview(aws: LicenseManagerBackend) -
 
 
 @needs_pulumi
+@pytest.mark.proof
 def test_convert_fleet_does_the_same_on_the_real_engine(aws: LicenseManagerBackend, tmp_path: Path) -> None:
     with real_stack(FLEET, tmp_path) as stack:
         stack.set_config("startAfterwards", automation.ConfigValue("false"))  # pulumi-aws's own process is not here
@@ -381,16 +398,14 @@ def check_audit(outputs: Mapping[str, Any]) -> None:
     }
 
 
-def test_audit_lists_all_conversions_and_stores_nothing(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
+def test_audit_lists_all_conversions_and_stores_nothing(emulate: Emulate) -> None:
     with emulate(**AUDITED), LocalEngine(AUDIT, config={"aws:region": "eu-west-1"}) as engine:
         check_audit(engine.preview().outputs)
         check_audit(engine.up().outputs)
         assert [resource.type for resource in engine.resources] == ["pulumi:pulumi:Stack"]
 
 
-def test_audit_lists_some_statuses_where_it_is_told_so(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
+def test_audit_lists_some_statuses_where_it_is_told_so(emulate: Emulate) -> None:
     config = {"statuses": ["FAILED"], "aws:region": "eu-west-1"}
     with emulate(**AUDITED), LocalEngine(AUDIT, config=config) as engine:
         outputs = engine.up().outputs
@@ -398,13 +413,13 @@ def test_audit_lists_some_statuses_where_it_is_told_so(emulate: Emulate, monkeyp
     assert [task["task"] for task in outputs["conversions"]] == [FAILED]
 
 
-def test_audit_of_an_account_without_conversions_is_empty(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
+def test_audit_of_an_account_without_conversions_is_empty(emulate: Emulate) -> None:
     with emulate(), LocalEngine(AUDIT, config={"aws:region": "eu-west-1"}) as engine:
         assert engine.up().outputs == {"conversions": [], "by_status": {}}
 
 
 @needs_pulumi
+@pytest.mark.proof
 def test_audit_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path) -> None:
     with emulate(**AUDITED), real_stack(AUDIT, tmp_path) as stack:
         check_audit(plain(stack.up().outputs))

@@ -8,13 +8,13 @@ import re
 from pathlib import Path
 
 import pytest
-from stacks import LocalStack
+from support.stacks import LocalStack
 
 from lmconv_resource import LicenseConversionTask
 from lmconv_resource.emulator import licensemanager_backends, serve
 from lmconv_resource.models import OUTPUTS
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def find_blocks(language: str) -> list[str]:
