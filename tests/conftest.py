@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from support.aws import ACCESS_KEY, SECRET_KEY, Wire
+from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 

@@ -34,9 +34,7 @@ def test_a_status_is_live_and_a_logged_line_stays(served: FakeEngine) -> None:
     engine.log_status(URN, "IN_PROGRESS")
     engine.log("WARNING", URN, "FAILED")
 
-    assert [
-        (r.urn, r.message, engine_pb2.LogSeverity.Name(r.severity), r.ephemeral) for r in served.requests
-    ] == [
+    assert [(r.urn, r.message, engine_pb2.LogSeverity.Name(r.severity), r.ephemeral) for r in served.requests] == [
         (URN, "IN_PROGRESS", "INFO", True),
         (URN, "FAILED", "WARNING", False),
     ]

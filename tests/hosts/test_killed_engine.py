@@ -58,9 +58,7 @@ class Scene:
 
     def wait(self) -> Any:
         """Create a resource that waits, for ever."""
-        return self.plugin.create(
-            to_urn("task"), {**self.add_task(status="IN_PROGRESS"), "wait_for_completion": True}
-        )
+        return self.plugin.create(to_urn("task"), {**self.add_task(status="IN_PROGRESS"), "wait_for_completion": True})
 
     def has_asked(self, times: int) -> Callable[[], bool]:
         """Return what tells whether the task has been asked for so often."""

@@ -13,9 +13,9 @@ from typing import Any
 
 import grpc
 import pytest
-from support.aws import add_running
 from support.engine import OURS, serve_engine, start_plugin, to_provider, to_urn
 from support.stacks import LocalStack
+from support.tasks import add_running
 from support.waiting import wait_until
 
 from lmconv_resource.emulator import LicenseManagerBackend

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import botocore
 import pytest
 from pulumi import automation
-from reliability.cases import FAULTS, FRESH, TOLD_AS, WAITING, FaultRow
 from support.stacks import LocalStack, Outcome, RealStack, Stack
 
 from lmconv_resource.emulator import (
@@ -27,6 +26,7 @@ from lmconv_resource.emulator import (
 )
 from lmconv_resource.testing import LocalEngine
 from lmconv_resource.testing.deployment import Deployment
+from reliability.cases import FAULTS, FRESH, TOLD_AS, WAITING, FaultRow
 
 ACCOUNT = "123456789012"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)

@@ -63,7 +63,9 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--write"]:
         DOCUMENT.write_text(wanted, encoding="utf-8")
     elif document != wanted:
-        sys.stderr.write("docs/reliability.md is out of date: run `PYTHONPATH=tests python -m reliability.table --write`\n")
+        sys.stderr.write(
+            "docs/reliability.md is out of date: run `PYTHONPATH=tests python -m reliability.table --write`\n"
+        )
         return 1
     return 0
 

@@ -173,7 +173,11 @@ def test_an_error_belongs_to_its_own_task(backends: dict[str, LicenseManagerBack
         try:
             outs = provider.create(inputs).outs
         except LicenseConversionError as error:
-            return (error.subject.task_id, error.subject.region, f"{inputs['license_conversion_task_id']} in {region}" in str(error))
+            return (
+                error.subject.task_id,
+                error.subject.region,
+                f"{inputs['license_conversion_task_id']} in {region}" in str(error),
+            )
         assert_own(outs, n, region)
         return (None, region, False)
 

@@ -246,7 +246,5 @@ def test_a_wait_keeps_the_interval_it_is_given() -> None:
         return ConversionTask(task_id, REGION, status=TaskStatus.SUCCEEDED)
 
     poller = Poller(get_task, None)
-    poller.wait_for_task(
-        TASK_ID, REGION, cancellation=Cancellation(), report=lambda *_: None, poll_interval_seconds=7
-    )
+    poller.wait_for_task(TASK_ID, REGION, cancellation=Cancellation(), report=lambda *_: None, poll_interval_seconds=7)
     assert seen == [7]

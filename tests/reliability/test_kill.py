@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from conftest import add_running
-from stacks import RealStack, has_pulumi, write_program
+from support.stacks import ON_BOTH_ENGINES, RealStack, write_program
+from support.tasks import add_running
+from support.waiting import wait_until
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend
 
@@ -46,10 +47,10 @@ class Command(Protocol):
         """Run `up` to its end, which must be a good one."""
 
     def records(self) -> dict[str, Any]:
-        """Give the outputs in the state, by the resource's name; fails where the state is no JSON."""
+        """Return the outputs in the state, by the resource's name; fails where the state is no JSON."""
 
     def pending(self) -> list[Any]:
-        """Give the operations that the state has as begun and not ended."""
+        """Return the operations that the state has as begun and not ended."""
 
     def clear_pending(self) -> None:
         """Do what Pulumi tells its users to do about these: a refresh that forgets creates nobody knows the end of."""
@@ -92,26 +93,26 @@ class RealCommand:
         self._stack = RealStack(folder, PROGRAM)
         self.folder = self._stack.folder
         self._stack.config |= config
-        self._stack._configure()
+        self._stack.configure()
 
     def start(self) -> subprocess.Popen[str]:
-        command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", self._stack._stack.name]
+        command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", self._stack.stack.name]
         return _start(command, self.folder, self._stack.environment)
 
     def finish(self) -> None:
-        self._stack._stack.cancel()  # an engine that was killed has left its lock
+        self._stack.stack.cancel()  # an engine that was killed has left its lock
         process = self.start()
         said, _ = process.communicate(timeout=60)
         assert process.returncode == 0, said
 
     def records(self) -> dict[str, Any]:
-        return _to_records((self._stack._stack.export_stack().deployment or {}).get("resources", []))
+        return _to_records((self._stack.stack.export_stack().deployment or {}).get("resources", []))
 
     def pending(self) -> list[Any]:
-        return (self._stack._stack.export_stack().deployment or {}).get("pending_operations") or []
+        return (self._stack.stack.export_stack().deployment or {}).get("pending_operations") or []
 
     def clear_pending(self) -> None:
-        self._stack._stack.refresh(clear_pending_creates=True)
+        self._stack.stack.refresh(clear_pending_creates=True)
 
 
 def _start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -143,14 +144,9 @@ def aws(aws: LicenseManagerBackend) -> LicenseManagerBackend:
 Begin = Callable[..., "tuple[Command, subprocess.Popen[str]]"]
 
 
-@pytest.fixture(
-    params=[
-        "local",
-        pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")),
-    ]
-)
+@pytest.fixture(params=ON_BOTH_ENGINES)
 def begin(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[Begin]:
-    """Give what starts an `up`; whatever it leaves running ends with the test."""
+    """Return what starts an `up`; whatever it leaves running ends with the test."""
     begun: list[subprocess.Popen[str]] = []
     folder: Path | None = None
 
@@ -172,7 +168,7 @@ def begin(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBac
 
 
 def find_plugins(folder: Path) -> list[int]:
-    """Give the processes that serve dynamic resources for the program in this folder."""
+    """Return the processes that serve dynamic resources for the program in this folder."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -182,13 +178,6 @@ def find_plugins(folder: Path) -> list[int]:
         except OSError:
             continue  # it has ended meanwhile, or is not ours
     return found
-
-
-def wait_until(holds: Callable[[], object], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 def wait_for_looks(aws: LicenseManagerBackend) -> None:
@@ -216,6 +205,7 @@ def assert_second_up_is_right(aws: LicenseManagerBackend, command: Command) -> N
     assert command.pending() == []
 
 
+@pytest.mark.proof
 def test_the_engine_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
     """After kill -9 of the engine the plugin ends by itself within 5 s, the state is whole, and `up` goes on."""
     command, engine = begin()
@@ -228,6 +218,7 @@ def test_the_engine_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBac
     assert_second_up_is_right(aws, command)
 
 
+@pytest.mark.proof
 def test_the_engine_is_killed_when_aws_has_answered(begin: Begin, aws: LicenseManagerBackend) -> None:
     """An engine that dies between AWS's answer and the record has recorded nothing, and the next `up` does."""
     look = aws.get_license_conversion_task
@@ -246,12 +237,12 @@ def test_the_engine_is_killed_when_aws_has_answered(begin: Begin, aws: LicenseMa
     wait_until(lambda: engine.poll() is not None, 60, "the engine is killed")
     aws.get_license_conversion_task = look  # type: ignore[method-assign]
 
+    assert_silent(aws, command.folder)
     assert command.records() == {}
-    for pid in find_plugins(command.folder):
-        os.kill(pid, signal.SIGKILL)  # an idle one calls nobody, and stays as every plugin of Pulumi's does
     assert_second_up_is_right(aws, command)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("by_arn", [False, True])
 def test_the_engine_is_killed_while_a_look_is_tried_again(
     begin: Begin, aws: LicenseManagerBackend, by_arn: bool
@@ -269,6 +260,7 @@ def test_the_engine_is_killed_while_a_look_is_tried_again(
     assert_second_up_is_right(aws, command)
 
 
+@pytest.mark.proof
 def test_the_plugin_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
     """After kill -9 of the plugin `up` fails at once, the state is whole, and the next `up` goes on."""
     command, engine = begin()
@@ -303,6 +295,7 @@ def test_one_interrupt_ends_every_wait(begin: Begin, aws: LicenseManagerBackend)
     assert_second_up_is_right(aws, command)
 
 
+@pytest.mark.proof
 def test_two_interrupts_leave_nothing_running(begin: Begin, aws: LicenseManagerBackend) -> None:
     """After ^C twice the engine is gone at once, the plugin ends by itself within 5 s, and `up` goes on."""
     command, engine = begin()

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reliability import table
-from reliability.bench import CELLS, Cell, LocalBench, RealBench, play
-from reliability.cases import OPERATIONS, WORDS
 from support.stacks import needs_pulumi
 
 from lmconv_resource.emulator import serve
+from reliability import table
+from reliability.bench import CELLS, Cell, LocalBench, RealBench, play
+from reliability.cases import OPERATIONS, WORDS
 
 FAILS = ("error", "gives up")
 SAMPLE = ("`AccessDeniedException`", "`ServerInternalException`", "HTTP 200 with a web page")

@@ -157,6 +157,7 @@ def test_any_json_is_a_record_or_one_line(answer: Any) -> None:
 
 # -- any input ---------------------------------------------------------------------------------------------------------
 
+
 def ask_nobody(*_: Any) -> tuple[int, bytes]:
     raise AssertionError("AWS is asked")
 
@@ -434,7 +435,9 @@ class Story(RuleBasedStateMachine):
             assert not self.program["ignore_failure"]
             assert "FAILED" in self.told[self.identity]
         else:
-            assert (isinstance(error, WaitError) and "it did not end within" in str(error)) or not calm, "an error without a reason"
+            assert (isinstance(error, WaitError) and "it did not end within" in str(error)) or not calm, (
+                "an error without a reason"
+            )
         recorded = (self.record or {}).get("region"), (self.record or {}).get("license_conversion_task_id")
         assert (error.subject.region, error.subject.task_id) in (self.identity, recorded)
 

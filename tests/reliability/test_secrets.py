@@ -7,7 +7,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
@@ -17,24 +17,23 @@ from typing import Any
 import pytest
 from moto.sts.models import sts_backends
 from pulumi import automation
-from reliability_bench import LocalBench
-from reliability_world import CONTROLS, texts
-from stacks import LocalStack, Outcome, RealStack, has_pulumi
+from support.license_manager import CONTROLS, texts
+from support.stacks import ON_BOTH_ENGINES, LocalStack, Outcome, RealStack
 
-from lmconv_resource.aws.client import connect
-from lmconv_resource.aws.license_manager import find_task
+from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import (
     ChangedAnswer,
     ErrorAnswer,
     Fault,
-    LicenseManagerBackend,
     RawAnswer,
     licensemanager_backends,
     serve,
 )
 from lmconv_resource.emulator.effects import Effect
 from lmconv_resource.errors import EndpointUnreachableError
+from lmconv_resource.hosts.session import Session
+from reliability.bench import LocalBench
 
 ACCOUNT = "123456789012"
 ACCESS_KEY = "AKIAKEEPTHISQUIET000"
@@ -73,22 +72,9 @@ for region in json.loads(pulumi.Config().require("regions")):
 """
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """A License Manager, and an STS, on loopback."""
-    with serve() as emulator:
-        yield emulator.endpoint
-
-
-@pytest.fixture(
-    params=[
-        "local",
-        pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")),
-    ]
-)
-def stack(request: pytest.FixtureRequest, tmp_path: Path, endpoint: str) -> Any:
-    """A stack of the program above, whose License Manager goes wrong in most regions."""
-    for region, effect in PLACES.items():
+def put_tasks(places: Mapping[str, Effect | None]) -> None:
+    """Put a task into each region, in place of what was there, and have all its calls go wrong in the region's way."""
+    for region, effect in places.items():
         backend = licensemanager_backends[ACCOUNT][region]
         backend.tasks.clear()
         backend.faults.clear()
@@ -101,6 +87,19 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path, endpoint: str) -> Any:
         )
         if effect:
             backend.faults.add(Fault(effect))
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """A License Manager, and an STS, on loopback."""
+    with serve() as emulator:
+        yield emulator.endpoint
+
+
+@pytest.fixture(params=ON_BOTH_ENGINES)
+def stack(request: pytest.FixtureRequest, tmp_path: Path, endpoint: str) -> Any:
+    """A stack of the program above, whose License Manager goes wrong in most regions."""
+    put_tasks(PLACES)
     return LocalSecrets(tmp_path / "stack") if request.param == "local" else RealSecrets(tmp_path)
 
 
@@ -120,13 +119,13 @@ class RealSecrets(RealStack):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, PROGRAM)
 
-    def _configure(self) -> None:
-        super()._configure()
+    def configure(self) -> None:
+        super().configure()
         for key in {"aws:accessKey", "aws:secretKey", "aws:token", "aws:assumeRoles"} & set(self.config):
-            self._stack.set_config(key, automation.ConfigValue(self.config[key], secret=True))
+            self.stack.set_config(key, automation.ConfigValue(self.config[key], secret=True))
 
     def read_state(self) -> str:
-        """Give all that the backend keeps, as it is stored: state, history and backups."""
+        """Return all that the backend keeps, as it is stored: state, history and backups."""
         return "".join(file.read_text() for file in (self.folder.parent / "backend").rglob("*.json*"))
 
 
@@ -159,7 +158,13 @@ def give_by_role(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: 
     stack.config["aws:endpoints"] = json.dumps([{"sts": endpoint, "licensemanager": endpoint}])
 
 
-@pytest.mark.parametrize("give", [give_by_environment, give_by_config, give_by_profile, give_by_role])
+@pytest.mark.parametrize(
+    "give",
+    [
+        give_by_role,  # with the environment's credentials, so that it shows what the others show
+        *(pytest.param(way, marks=pytest.mark.proof) for way in (give_by_environment, give_by_config, give_by_profile)),
+    ],
+)
 def test_credentials_stay_where_they_are(
     give: Give, stack: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, endpoint: str
 ) -> None:
@@ -199,56 +204,45 @@ def test_credentials_stay_where_they_are(
 EVIL = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)])) + "\x1b]0;owned\x07\x1b[2J\u202etxt.exe\u2066\ud800 end"
 
 
-@pytest.mark.parametrize(
-    "effect",
-    [
-        ChangedAnswer(members={"StatusMessage": EVIL}),
-        ChangedAnswer(members={"StatusMessage": EVIL, "Status": "FAILED", "ResourceArn": EVIL}),
-        ChangedAnswer(
-            members={
-                "SourceLicenseContext": {
-                    "UsageOperation": EVIL,
-                    "ProductCodes": [{"ProductCodeId": EVIL, "ProductCodeType": EVIL}],
-                }
+EVIL_PLACES: dict[str, Effect] = {
+    "eu-north-1": ChangedAnswer(members={"StatusMessage": EVIL}),
+    "eu-south-1": ChangedAnswer(members={"StatusMessage": EVIL, "Status": "FAILED", "ResourceArn": EVIL}),
+    "eu-central-1": ChangedAnswer(
+        members={
+            "SourceLicenseContext": {
+                "UsageOperation": EVIL,
+                "ProductCodes": [{"ProductCodeId": EVIL, "ProductCodeType": EVIL}],
             }
-        ),
-        ChangedAnswer(members={"Status": EVIL}),
-        ChangedAnswer(members={"LicenseConversionTaskId": EVIL}),
-        ErrorAnswer("AccessDeniedException", EVIL.replace("\ud800", "")),
-        ErrorAnswer("ServerInternalException", EVIL.replace("\ud800", "")),
-    ],
-)
-def test_control_characters_reach_nobody(
-    effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
-) -> None:
+        }
+    ),
+    "us-west-1": ChangedAnswer(members={"Status": EVIL}),
+    "us-west-2": ChangedAnswer(members={"LicenseConversionTaskId": EVIL}),
+    "ap-south-1": ErrorAnswer("AccessDeniedException", EVIL.replace("\ud800", "")),
+    "ap-east-1": ErrorAnswer("ServerInternalException", EVIL.replace("\ud800", "")),
+}
+
+
+def test_control_characters_reach_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     """Whatever AWS says, in whichever member, what is stored and shown holds no character that acts on a terminal."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", endpoint)
     stack = LocalSecrets(tmp_path / "stack")
-    stack.config |= {"followed:regions": '["eu-north-1"]', "aws:maxRetries": "0"}
-    backend: LicenseManagerBackend = licensemanager_backends[ACCOUNT]["eu-north-1"]
-    backend.tasks.clear()
-    backend.faults.clear()
-    backend.add_task(
-        task_id="lct-1",
-        resource_arn="arn:aws:ec2:eu-north-1:123456789012:instance/i-1",
-        source="RunInstances:0800",
-        destination="RunInstances:0002",
-        status="IN_PROGRESS",
-    )
-    backend.faults.add(Fault(effect))
+    stack.config |= {"followed:regions": json.dumps(list(EVIL_PLACES)), "aws:maxRetries": "0"}
+    put_tasks(EVIL_PLACES)
 
     outcomes = [stack.up()]
     stack.config["followed:wait"] = "true"
-    outcomes.append(stack.up())
-    if "in-eu-north-1" in stack.resources():
-        outcomes.append(stack.refresh())
+    outcomes += [stack.up(), stack.refresh()]
 
-    lines = [text for outcome in outcomes for _, text in [*outcome.shown, *((a, c) for a, _, c in outcome.said)]]
-    assert any("end" in line for line in [*lines, *texts(stack.resources())]), "the text has arrived"
-    assert not [line for line in lines if CONTROLS.search(line)]
-    assert not [text for text in texts(stack.resources()) if CONTROLS.search(text)]
-    ours = [line for line in lines if "lct-1" in line]
-    assert not [line for line in ours if "\n" in line.strip()]
+    lines = [(name, text) for outcome in outcomes for name, text in outcome.shown]
+    lines += [(name, text) for outcome in outcomes for name, _, text in outcome.said]
+    resources = stack.resources()
+    for region in EVIL_PLACES:
+        name = f"in-{region}"
+        told = [*(text for about, text in lines if about == name), *texts(resources.get(name))]
+        assert any("end" in text for text in told), f"the text has not arrived from {region}"
+    assert not [text for _, text in lines if CONTROLS.search(text)]
+    assert not [text for text in texts(resources) if CONTROLS.search(text)]
+    assert not [text for _, text in lines if "lct-1" in text and "\n" in text.strip()]
 
 
 # -- the network -------------------------------------------------------------------------------------------------------
@@ -265,7 +259,7 @@ def test_the_emulator_listens_on_loopback_only(endpoint: str) -> None:
 
 @contextmanager
 def tls_server(folder: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """Give an endpoint that nobody has a reason to trust, and what was sent to it in clear."""
+    """Return an endpoint that nobody has a reason to trust, and what was sent to it in clear."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -315,25 +309,27 @@ def tls_server(folder: Path) -> Iterator[tuple[str, list[bytes]]]:
 
 
 @pytest.mark.parametrize("config", [{}, {"aws:insecure": "true", "aws:skipCredentialsValidation": "true"}])
-def test_an_endpoint_that_nobody_vouches_for_gets_nothing(
-    config: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endpoint_that_nobody_vouches_for_gets_nothing(config: dict[str, str], tmp_path: Path) -> None:
     """TLS is verified, and no setting of ours turns that off: not even the request is sent."""
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
     with tls_server(tmp_path) as (url, received):
-        settings = Settings.from_config(
-            {"aws:endpoints": json.dumps([{"licensemanager": url}]), "aws:maxRetries": "0", **config}.get, "eu-west-1"
-        )
-        with pytest.raises(EndpointUnreachableError, match="certificate verify failed"):
-            find_task(connect(settings), "lct-1")
+        session = Session({"aws:endpoints": json.dumps([{"licensemanager": url}]), "aws:maxRetries": "0", **config}.get)
+        with (
+            session.operation(None) as op,
+            pytest.raises(EndpointUnreachableError, match="certificate verify failed"),
+        ):
+            op.connect("eu-west-1").license_manager.get_task("lct-1")
         assert not [each for each in received if each]
 
 
 def test_an_endpoint_is_used_as_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack's endpoint wins over the environment's, and without either it is AWS's own, by https."""
-    monkeypatch.setattr("lmconv_resource.aws.client._connections", {})
-    assert connect(Settings("eu-west-1")).client.meta.endpoint_url == "https://license-manager.eu-west-1.amazonaws.com"
+
+    def find_endpoint(region: str, **config: str) -> str:
+        url: str = make_client("license-manager", Settings.from_config(config.get, region)).meta.endpoint_url
+        return url
+
+    assert find_endpoint("eu-west-1") == "https://license-manager.eu-west-1.amazonaws.com"
     monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "https://vpce.example")
-    given = Settings("eu-west-1", endpoint_url="https://given.example/path")
-    assert connect(given).client.meta.endpoint_url == "https://given.example/path"
-    assert connect(Settings("eu-west-2")).client.meta.endpoint_url == "https://vpce.example"
+    given = json.dumps([{"licensemanager": "https://given.example/path"}])
+    assert find_endpoint("eu-west-1", **{"aws:endpoints": given}) == "https://given.example/path"
+    assert find_endpoint("eu-west-2") == "https://vpce.example"

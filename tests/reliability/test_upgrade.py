@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from pulumi import automation
-from reliability_states import PROGRAM, REGION, STATES, TASKS, put_tasks, to_local
-from stacks import LocalStack, RealStack, has_pulumi
+from support.stacks import LocalStack, RealStack, needs_pulumi
 
 from lmconv_resource.emulator import LicenseManagerBackend, serve
+from reliability.write_states import PROGRAM, REGION, STATES, TASKS, put_tasks, to_local
 
 WRITTEN = sorted(STATES.glob("*.json"))
 HARMLESS = {"same", "read"}
@@ -60,12 +60,13 @@ def known(outputs: dict[str, Any]) -> dict[str, Any]:
 def test_a_written_state_stays_as_it_is(written: Path, tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """Each kept state, whichever engine wrote it, is taken over on LocalEngine."""
     stack = LocalStack(tmp_path / "stack", PROGRAM)
-    (stack.folder / "state.json").write_text(json.dumps(to_local(json.loads(written.read_text()))))
+    stack.state_file.write_text(json.dumps(to_local(json.loads(written.read_text()))))
 
     assert_nothing_changes(stack, aws)
 
 
-@pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")
+@needs_pulumi
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "written", [pytest.param(file, id=file.stem) for file in WRITTEN if file.stem.endswith("-pulumi")]
 )
@@ -76,8 +77,8 @@ def test_a_written_state_stays_as_it_is_on_the_real_engine(
     stack = RealStack(tmp_path, PROGRAM)
     text = written.read_text()
     name = json.loads(text)["deployment"]["resources"][0]["urn"].split(":")[2]
-    state = json.loads(text.replace(name, stack._stack.name))
-    stack._stack.import_stack(automation.Deployment(**state))
+    state = json.loads(text.replace(name, stack.stack.name))
+    stack.stack.import_stack(automation.Deployment(**state))
 
     assert_nothing_changes(stack, aws)
 

@@ -105,7 +105,7 @@ class HandPoller(Poller):
     """A poller with all its rules, by a clock that goes from poll to poll."""
 
     def __init__(self, connection: Connection, cancellation: Cancellation, clock: Clock) -> None:
-        service = connection.license_manager(cancellation).unpaced()
+        service = connection.license_manager(cancellation)
         asks = (lambda task_id: service.get_task(task_id, retry=False)), service.pages_in_progress
         super().__init__(*asks)
         rng = random.Random(3)  # noqa: S311 -- the same in each run
@@ -146,14 +146,16 @@ class FakeSession(Session):
         policy: the rhythm of polls and the pace of calls.
     """
 
-    def __init__(self, answer: Answer, config: Mapping[str, str] | None = None, policy: PollingPolicy = NO_PACE) -> None:
+    def __init__(
+        self, answer: Answer, config: Mapping[str, str] | None = None, policy: PollingPolicy = NO_PACE
+    ) -> None:
         super().__init__(
             dict(config or {}).get,
             policy=policy,
             start_policy=StartPolicy(settling_seconds=0, new_task_seconds=0, backoff_seconds=lambda _: 0),
             make_client=self._make_client,
         )
-        self.answer = answer
+        self._answer = answer
         self.lines: list[tuple[Severity, str]] = []
         """What stays in the diagnostics."""
         self.urns: set[str | None] = set()
@@ -161,8 +163,7 @@ class FakeSession(Session):
         self._clock = Clock()
 
     def _make_client(self, _service: str, settings: Settings) -> FakeClient:
-        # As it is asked: a test may set another answer.
-        return FakeClient(settings.region, lambda *call: self.answer(*call))
+        return FakeClient(settings.region, self._answer)
 
     def provider(self) -> LicenseConversionTaskProvider:
         """Return the provider of tasks in this session."""

@@ -1,4 +1,4 @@
-"""What tests need of AWS: made-up credentials, tasks in progress, and the wire of one of boto3's clients."""
+"""Made-up credentials, and the wire of one of boto3's clients."""
 
 from __future__ import annotations
 
@@ -10,21 +10,7 @@ from typing import Any
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from lmconv_resource.emulator import LicenseManagerBackend
-
 ACCESS_KEY, SECRET_KEY = "AKIATESTING000000000", "testing/secret+key/never/shown"
-
-
-def add_running(aws: LicenseManagerBackend, count: int) -> None:
-    """Add so many tasks in progress, `lct-0000` and on, each of an instance of its own."""
-    for n in range(count):
-        aws.add_task(
-            task_id=f"lct-{n:04}",
-            resource_arn=f"arn:aws:ec2:{aws.region_name}:123456789012:instance/i-{n:017x}",
-            source="RunInstances:0800",
-            destination="RunInstances:0002",
-            status="IN_PROGRESS",
-        )
 
 
 class _Raw(io.BytesIO):
