@@ -134,7 +134,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return Updated(state)
         aws = self._connect(op, inputs, task_id, inputs.region or state.task.region)
         try:
-            task = self._await_or_get(op, aws, inputs, task_id)
+            task = self._await_or_get(op, aws, inputs, task_id, may_be_recent=True)
         except WaitError as error:
             seen = state.task if error.task is None else state.task.merged_with(TaskState.of(error.task))
             return Updated(ConversionState(seen, state.adopted, state.verified_usage_operation, state.asked), error)

@@ -127,7 +127,7 @@ class Aws:
     def get_recent_task(self, task_id: str) -> ConversionTask:
         """Return a task as it was within the last seconds; for decisions that start, replace or fail nothing.
 
-        Only what is in progress can be that old: an end is always fresh.
+        Only what is in progress can be old: an end is final.
         """
         return self.connection.recent_tasks.get(task_id, self.license_manager)
 
