@@ -106,8 +106,8 @@ def test_the_wait_option_blocks_until_the_end(stack: Stack, aws: LicenseManagerB
     assert outcome.outputs["status"] == "SUCCEEDED"
     assert stack.resources()["converted"]["outputs"]["output"]["at"] is not None
     shown = [text for name, text in outcome.shown if name == "task"]
-    assert re.fullmatch(rf"{task_id} IN_PROGRESS for 0s, next look in [23]s", shown[0])
-    assert re.fullmatch(rf"{task_id} SUCCEEDED after \d+s", shown[-1])
+    assert re.fullmatch(rf"IN_PROGRESS 0s · {task_id}", shown[0])
+    assert re.fullmatch(rf"SUCCEEDED after \d+s · {task_id}", shown[-1])
     assert not outcome.lines("task", "info")
 
 
@@ -123,7 +123,7 @@ def test_a_failed_task_under_wait_is_one_line_and_blocks_what_depends_on_it(
     assert not outcome.ok
     assert outcome.errors("task") == [
         f"Waiting for license conversion task {task_id} in eu-west-1: it FAILED: SSM inventory is missing. "
-        "Mend the cause and start a new conversion, or set ignore_failure=True to record this one as it is."
+        "Fix the cause and start a new conversion, or set ignore_failure=True to record this one as it is."
     ]
     assert "task" not in stack.resources()
     assert "converted" not in stack.resources()
@@ -351,7 +351,7 @@ def test_the_deadline_is_one_line_and_the_next_up_goes_on(stack: Stack, aws: Lic
     within = re.search(r"within (\d+s)", error)  # a slow machine takes a second to import boto3
     assert error == (
         f"Waiting for license conversion task {task_id} in eu-west-1: it did not end within {within and within[1]} "
-        "(last seen IN_PROGRESS). The conversion goes on in AWS, and the next `pulumi up` picks it up; "
+        "(last seen IN_PROGRESS). The conversion continues in AWS, and the next `pulumi up` picks it up; "
         "custom_timeouts sets how long to wait."
     )
     assert done.ok
