@@ -47,7 +47,7 @@ class Project(RealStack):
 
     def up(self, *args: str, **environment: str) -> str:  # type: ignore[override]
         """Update the stack, and return what was printed."""
-        done = self.run("up", "--yes", "--skip-preview", *args, **environment)
+        done = self.run("up", "--yes", "--skip-preview", *args, folder=None, **environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
