@@ -116,16 +116,6 @@ def test_a_failure_leaves_the_instance(
     assert describe(ec2, instance_id)["UsageOperation"] == "RunInstances:0800"
 
 
-@pytest.mark.usefixtures("backend")
-def test_a_running_instance_is_refused(client: LicenseManagerClient, ec2: Any, instance_id: str) -> None:
-    """An instance that is not stopped cannot be converted, and the error says what state it is in."""
-    ec2.start_instances(InstanceIds=[instance_id])
-    with pytest.raises(ClientError, match=f"{instance_id} is running") as error:
-        create(client, arn_of(instance_id))
-    assert error.value.response["Error"]["Code"] == "ValidationException"
-    assert client.list_license_conversion_tasks()["LicenseConversionTasks"] == []
-
-
 def test_one_conversion_at_a_time(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
     """A resource that is being converted is refused with the task's id, until that task has ended."""
     task_id = create(client, arn_of("i-unknown"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -75,6 +76,17 @@ def test_serve_answers_on_its_endpoint() -> None:
         assert status_of(connect(emulator.endpoint), add()) == "SUCCEEDED"
 
 
+def test_a_backend_is_that_of_the_callers_account(scenario: Path) -> None:
+    """A test reaches the tasks of a region without knowing the account, which a scenario may set."""
+    with serve(scenario) as emulator:
+        backend = emulator.backend(REGION)
+        assert list(backend.tasks) == ["lct-1"]
+        assert backend is licensemanager_backends["111122223333"][REGION]
+        assert backend.in_region("eu-west-1") is emulator.backend("eu-west-1")
+        task = emulator.backend("cn-north-1").add_task(source="RunInstances:0800", destination="RunInstances:0002")
+        assert re.fullmatch("arn:aws-cn:ec2:cn-north-1:111122223333:instance/i-[0-9a-f]{17}", task.resource_arn)
+
+
 def test_serve_shows_errors_as_aws_does() -> None:
     """A refused call is boto3's exception class of that name."""
     with serve() as emulator:
@@ -135,7 +147,33 @@ def test_moto_serves_it_too() -> None:
 def test_registering_again_changes_nothing() -> None:
     """The package is one service of moto, however often it is imported."""
     package._register()
-    assert [name for name, _ in backend_index.backend_url_patterns].count("licensemanager") == 1
+    patterns = [(name, pattern) for name, pattern in backend_index.backend_url_patterns if name == "licensemanager"]
+    assert len(patterns) == len(set(patterns)) == len(package.urls.url_bases)
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("us-east-1", "license-manager{}.us-east-1.amazonaws.com"),
+        ("us-gov-west-1", "license-manager{}.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "license-manager{}.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+@pytest.mark.parametrize("fips", [False, True])
+@pytest.mark.parametrize("dualstack", [False, True])
+def test_a_mock_answers_on_all_of_awss_endpoints(region: str, host: str, fips: bool, dualstack: bool) -> None:
+    """The FIPS and the dual-stack endpoints of each partition lead to the emulator inside `mock_aws`."""
+    config = Config(retries={"total_max_attempts": 1}, use_fips_endpoint=fips, use_dualstack_endpoint=dualstack)
+    with mock_aws():
+        client: LicenseManagerClient = boto3.client("license-manager", region_name=region, config=config)
+        backend = licensemanager_backends[ACCOUNT][region]
+        task = backend.add_task(source="RunInstances:0800", destination="RunInstances:0002")
+        expected = host.format("-fips" if fips else "")
+        if dualstack:
+            expected = expected.replace("amazonaws.com.cn", "api.amazonwebservices.com.cn")
+            expected = expected.replace("amazonaws.com", "api.aws")
+        assert client.meta.endpoint_url == f"https://{expected}"
+        assert status_of(client, task.task_id) == "SUCCEEDED"
 
 
 def test_a_mock_forgets_all_at_its_end() -> None:

@@ -8,121 +8,26 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
+from counters import PROJECT, PROVIDER, calls, wait_until, write_program
 
 from lmconv_resource import testing
 from lmconv_resource.testing import UNKNOWN, LocalEngine, Message, UpdateFailedError
 from lmconv_resource.testing.__main__ import main
-
-PROVIDER = """
-import json, os, sys, time
-from pathlib import Path
-import pulumi
-from pulumi.dynamic import (CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource,
-                            ResourceProvider, UpdateResult)
-
-ENGINE = sys.argv[-1]
-
-
-def log(call, *args):
-    with open("calls.jsonl", "a") as file:
-        file.write(json.dumps([call, *args], default=str) + "\\n")
-
-
-def say(urn, text):
-    import grpc
-    from pulumi.runtime.proto import engine_pb2 as pb, engine_pb2_grpc
-    with grpc.insecure_channel(ENGINE) as channel:
-        stub = engine_pb2_grpc.EngineStub(channel)
-        stub.Log(pb.LogRequest(urn=urn, severity=pb.INFO, message=text, ephemeral=True))
-        stub.Log(pb.LogRequest(urn=urn, severity=pb.WARNING, message="look"))
-
-
-class Counter(ResourceProvider):
-    def configure(self, req):
-        log("configure", {key: req.config.get(key) for key in ("counters:size", "counters:list", "aws:region")},
-            os.environ["PULUMI_PROJECT"], os.getcwd())
-
-    def check(self, olds, news):
-        log("check", olds.get("value"), news.get("value"))
-        bad = news.get("value") == "bad"
-        return CheckResult(news, [CheckFailure("value", "it is bad")] if bad else [])
-
-    def diff(self, id_, olds, news):
-        log("diff", id_, olds.get("shown"), news.get("value"))
-        replaces = [key for key in ("kind", "dbr") if olds.get(key) != news.get(key)]
-        return DiffResult(changes=bool(replaces) or olds.get("value") != news.get("value"), replaces=replaces,
-                          delete_before_replace="dbr" in replaces)
-
-    def create(self, props):
-        log("create", props.get("value"), props.get("token"))
-        if props.get("value") == "fail":
-            raise RuntimeError("the counter is broken")
-        if props.get("urn"):
-            say(props["urn"], "counting")
-        if props.get("print"):
-            print("printed by the plugin")
-        if props.get("wait"):
-            Path(props["wait"]).touch()
-            while not Path("go").exists():
-                time.sleep(0.01)
-        return CreateResult(f"id-{props.get('value')}", {**props, "shown": f"<{props.get('value')}>"})
-
-    def update(self, id_, olds, news):
-        log("update", id_, olds.get("value"), news.get("value"))
-        if news.get("value") == "fail":
-            raise RuntimeError("the counter is stuck")
-        return UpdateResult({**news, "shown": f"<{news.get('value')}>"})
-
-    def read(self, id_, props):
-        log("read", id_, props.get("value"))
-        if Path("gone").exists():
-            return ReadResult("", {})
-        return ReadResult(id_, {**props, "shown": "<found>"})
-
-    def delete(self, id_, props):
-        log("delete", id_)
-
-
-class Count(Resource, module="tests", name="Count"):
-    shown: pulumi.Output[str]
-
-    def __init__(self, name, value=None, opts=None, **props):
-        super().__init__(Counter(), name, {"value": value, "shown": None, **props}, opts)
-"""
-
-PROJECT = """
-name: counters
-runtime: python
-config:
-  size: {type: integer, default: 3}
-  list: {type: array, items: {type: integer}, default: [1, 2]}
-  aws:region: {value: eu-west-1}
-"""
+from lmconv_resource.testing.properties import make_secret
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], Path]:
     """Writes the program of a folder that has the counter resource."""
-
-    def write(main: str) -> Path:
-        folder = tmp_path / "program"
-        folder.mkdir(exist_ok=True)
-        (folder / "Pulumi.yaml").write_text(PROJECT)
-        (folder / "counter.py").write_text(PROVIDER)
-        text = "import pulumi\nfrom counter import Count\nconfig = pulumi.Config()\n" + textwrap.dedent(main)
-        (folder / "__main__.py").write_text(text)
-        return folder
-
-    return write
+    return partial(write_program, tmp_path / "program")
 
 
 @pytest.fixture
@@ -137,21 +42,6 @@ def engines() -> Iterator[Callable[..., LocalEngine]]:
     yield make
     for engine in made:
         engine.close()
-
-
-def calls(folder: Path, *names: str) -> list[list[Any]]:
-    """The provider's calls since the last look, of these names."""
-    log = folder / "calls.jsonl"
-    lines = log.read_text().splitlines() if log.exists() else []
-    log.unlink(missing_ok=True)
-    return [call for call in map(json.loads, lines) if not names or call[0] in names]
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 Engines = Callable[..., LocalEngine]
@@ -212,11 +102,11 @@ def test_the_state_is_written_again_only_where_something_has_changed(
     assert {each["urn"]: each for each in json.loads(state.read_text())["resources"]} == before
 
 
-@pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the pulumi command to compare with")
-@pytest.mark.timeout(300)
-def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """The real engine calls the provider the same way and counts the same changes."""
-    folder = write(LIFECYCLE)
+needs_pulumi = pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the pulumi command to compare with")
+
+
+def make_real_stack(folder: Path, tmp_path: Path) -> Callable[..., str]:
+    """Make a stack of the program on the real engine, and return what runs `pulumi` with its arguments there."""
     (folder / "Pulumi.yaml").write_text(
         PROJECT.replace("python", f"{{name: python, options: {{virtualenv: {json.dumps(sys.prefix)}}}}}")
     )
@@ -234,6 +124,15 @@ def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path:
         ).stdout
 
     run("stack", "init", "dev")
+    return run
+
+
+@needs_pulumi
+@pytest.mark.timeout(300)
+def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """The real engine calls the provider the same way and counts the same changes."""
+    folder = write(LIFECYCLE)
+    run = make_real_stack(folder, tmp_path)
     for config, changes in STEPS:
         (folder / "Pulumi.dev.yaml").unlink(missing_ok=True)
         run("up", "--yes", "--skip-preview", *(f"-c{key}={value}" for key, value in config.items()))
@@ -242,6 +141,21 @@ def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path:
         assert {key: count for key, count in told.items() if key in changes} == changes
         engines(folder, config=config, state_file=tmp_path / "state.json").up()
         assert calls(folder) == real
+
+
+@needs_pulumi
+@pytest.mark.timeout(300)
+def test_the_real_engine_configures_as_the_last_up_too(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """A refresh and a destroy configure the provider the same way on both, with what `up` had and not what is set."""
+    folder = write('Count("a", "1")')
+    run = make_real_stack(folder, tmp_path)
+    for operation, size in (("up", 1), ("refresh", 2), ("destroy", 3)):
+        run("config", "set", "size", str(size))
+        run(operation, "--yes", "--skip-preview")
+        real = calls(folder, "configure")
+        getattr(engines(folder, config={"size": size}, state_file=tmp_path / "state.json"), operation)()
+        assert calls(folder, "configure") == real
+        assert real[0][1]["counters:size"] == "1"
 
 
 def test_urns(write: Write, engines: Engines) -> None:
@@ -383,6 +297,45 @@ def test_refresh(write: Write, engines: Engines) -> None:
     (folder / "gone").touch()
     assert engine.refresh().changes["delete"] == 1
     assert [each.name for each in engine.resources] == ["counters-dev"]
+
+
+@pytest.mark.parametrize("operation", ["refresh", "destroy"])
+def test_the_last_ups_configuration_serves_refresh_and_destroy(
+    write: Write, engines: Engines, tmp_path: Path, operation: str
+) -> None:
+    """Where the program doesn't run, the provider is configured as the last `up` did it, whatever is given now."""
+    folder, state = write('Count("a", "1")'), tmp_path / "state.json"
+    engines(folder, config={"size": 1, "aws:region": "eu-west-1"}, state_file=state).up()
+    engines(folder, config={"size": 2, "aws:region": "us-east-1"}, state_file=state).up()
+    engines(folder, config={"size": 3}, state_file=state).preview()
+    calls(folder)
+    getattr(engines(folder, config={"size": 4}, state_file=state), operation)()
+    ((_, seen, *_),) = calls(folder, "configure")
+    assert (seen["counters:size"], seen["aws:region"]) == ("2", "us-east-1")
+
+
+def test_the_given_configuration_serves_a_state_that_has_none(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """A state file that was written before it kept the configuration is taken over, with the configuration given."""
+    folder, state = write('Count("a", "1")'), tmp_path / "state.json"
+    engines(folder, config={"size": 1}, state_file=state).up()
+    stored = json.loads(state.read_text())
+    del stored["config"]
+    state.write_text(json.dumps(stored))
+    calls(folder)
+    engines(folder, config={"size": 2}, state_file=state).refresh()
+    assert calls(folder, "configure")[0][1]["counters:size"] == "2"
+    engines(folder, config={"size": 3}, state_file=state).destroy()
+    assert calls(folder, "configure")[0][1]["counters:size"] == "3"
+
+
+def test_the_recorded_configurations_secrets_stay_secret(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """A secret of the last `up` is marked in the state, and masked in the lines of an engine that never got it."""
+    folder, state = write('Count("a", "1", token=config.require_secret("token"))'), tmp_path / "state.json"
+    (folder / "counter.py").write_text(PROVIDER.replace('log("read"', 'print(f"it is {props[\'token\']}"), log("read"'))
+    engines(folder, config={"token": "hush"}, secret_config=["token"], state_file=state).up()
+    assert json.loads(state.read_text())["config"]["counters:token"] == make_secret("hush")
+    result = engines(folder, state_file=state).refresh()
+    assert [message.text for message in result.messages] == ["it is [secret]"]
 
 
 def test_messages(write: Write, engines: Engines) -> None:

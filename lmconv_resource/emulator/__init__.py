@@ -9,6 +9,14 @@ Importing this package makes it a service of moto, so that boto3's `license-mana
             resource_arn=..., source="RunInstances:0800", destination="RunInstances:0002", seconds=30
         )
 
+Where moto's EC2 has the instance, a conversion is refused as in AWS, unless the instance is stopped, has no stop
+protection and is billed as the source says, and AWS's guide lists the pair. moto has no usage operations of its own:
+
+    backend.set_license("i-0123456789abcdef0", "RunInstances:0800")
+
+Systems Manager's DescribeInstanceInformation, which moto lacks, answers for all instances of EC2 except those whose ids
+are in `backend.without_ssm_agent`; inside `mock_aws` it needs `add_instance_information()`.
+
 For other processes, `serve()` and `python -m lmconv_resource.emulator` serve it over HTTP. Nothing here is AWS: it
 answers as AWS's service model and user guide say, and where these are silent, as the docstrings here say.
 
@@ -78,6 +86,7 @@ from . import models, urls
 from .effects import ChangedAnswer, DroppedConnection, ErrorAnswer, RawAnswer, ShiftedClock, SlowAnswer
 from .faults import Fault, Faults
 from .limits import RateLimit
+from .managed_instances import add_instance_information
 from .models import (
     ConversionTask,
     LicenseContext,
@@ -87,8 +96,10 @@ from .models import (
 )
 from .scenario import Scenario, ScenarioError, load_scenario
 from .server import Emulator, serve
+from .texts import AwsText
 
 __all__ = [
+    "AwsText",
     "ChangedAnswer",
     "ConversionTask",
     "DroppedConnection",
@@ -105,6 +116,7 @@ __all__ = [
     "ScenarioError",
     "ShiftedClock",
     "SlowAnswer",
+    "add_instance_information",
     "licensemanager_backends",
     "load_scenario",
     "serve",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Request, Response
 
 from .fault_reader import read_faults, read_rate_limit
+from .managed_instances import add_instance_information
 from .models import licensemanager_backends
 from .reader import Reader, ScenarioError
 from .scenario import STATUSES, Scenario, current_account, read_tasks
@@ -36,6 +37,8 @@ class Control:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request; a control call gets one line of JSON, `{"error": ...}` when it cannot be done."""
         if not environ.get("PATH_INFO", "").startswith(PREFIX):
+            if environ.get("HTTP_X_AMZ_TARGET") == "AmazonSSM.DescribeInstanceInformation":
+                add_instance_information()
             return self._application(environ, start_response)
         request = Request(environ)
         try:

@@ -7,7 +7,9 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .exceptions import ValidationException
+from .eligibility import is_eligible
+from .exceptions import InvalidParameterValueException
+from .texts import AwsText
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,41 +21,72 @@ if TYPE_CHECKING:
 _INSTANCE_ARN = re.compile(r"arn:[^:]+:ec2:(?P<region>[^:]*):(?P<account_id>[^:]*):instance/(?P<instance_id>.+)")
 
 
-def find_instance(resource_arn: str, *, account_id: str, region: str) -> Instance | None:
-    """Return moto's EC2 instance of this ARN, or None when it is no instance of this account and region that moto has.
+def find_convertible(
+    resource_arn: str,
+    source: LicenseContext,
+    destination: LicenseContext,
+    *,
+    account_id: str,
+    region: str,
+    strict: bool,
+) -> Instance | None:
+    """Return moto's EC2 instance of this ARN, or None when it is no instance that moto has.
 
-    An instance that moto does not know can be converted nonetheless, so that a test needs no EC2.
+    An instance that moto does not know can be converted nonetheless, so that a test needs no EC2; except `strict`.
+    AWS documents the words about a wrong state and about stop protection, the others are this emulator's.
+
+    Raises:
+        InvalidParameterValueException: a request of this account and region cannot convert the instance.
+
     """
+    instance = find_instance(resource_arn)
+    if instance is None:
+        if strict:
+            raise InvalidParameterValueException(f"{resource_arn} was not found.")
+        return None
+    if (instance.owner_id, instance.region_name) != (account_id, region):
+        raise InvalidParameterValueException(f"{resource_arn} is not in the account {account_id} and in {region}.")
+    if instance.state != "stopped":
+        raise InvalidParameterValueException(AwsText.INVALID_STATE.about(instance.id))
+    if instance.disable_api_stop:
+        raise InvalidParameterValueException(AwsText.STOP_FAILED.about(instance.id))
+    billed = get_usage_operation(instance)
+    if billed is not None and source.usage_operation not in (None, billed):
+        raise InvalidParameterValueException(
+            f"SourceLicenseContext: {source.usage_operation} is not the usage operation of {instance.id}, {billed}."
+        )
+    if not is_eligible(source, destination):
+        raise InvalidParameterValueException(
+            f"A license type conversion from {source} to {destination} is not supported."
+        )
+    return instance
+
+
+def find_instance(resource_arn: str) -> Instance | None:
+    """Return moto's EC2 instance of this ARN, or None when it is no instance that moto has."""
     match = _INSTANCE_ARN.fullmatch(resource_arn)
     # EC2 is large: it is not loaded to learn that it has nothing, nor is a backend made, which builds a whole VPC.
     models = sys.modules.get("moto.ec2.models")
-    if match is None or models is None or (match["account_id"], match["region"]) != (account_id, region):
+    if match is None or models is None:
         return None
     # get() and not []: moto's dictionaries make what they are asked for.
-    backend = (models.ec2_backends.get(account_id) or {}).get(region)
+    backend = (models.ec2_backends.get(match["account_id"]) or {}).get(match["region"])
     instance: Instance | None = backend.get_instance_by_id(match["instance_id"]) if backend else None
     return instance
 
 
-def require_stopped(instance: Instance) -> None:
-    """Do nothing when the instance is stopped.
-
-    Raises:
-        ValidationException: it is in another state.
-
-    """
-    if instance.state != "stopped":
-        raise ValidationException(
-            f"The instance {instance.id} is {instance.state}. It must be stopped before its license type is converted."
-        )
+def get_usage_operation(instance: Instance) -> str | None:
+    """Return what DescribeInstances shows: nothing until a conversion or a test has set it, as moto has none itself."""
+    return getattr(instance, "usage_operation", None)
 
 
 def set_license(instance: Instance, context: LicenseContext, moment: datetime | None) -> None:
-    """Make DescribeInstances show the context's usage operation, changed at `moment` (None: unchanged since launch)."""
+    """Make DescribeInstances show the context, changed at `moment` (None: unchanged since launch)."""
     # moto's Instance has no such attributes; its serializer finds whatever carries the name of a member of the answer.
     if context.usage_operation is not None:
         shown = {"usage_operation": context.usage_operation, "usage_operation_update_time": moment}
         vars(instance).update({name: value for name, value in shown.items() if value is not None})
+    vars(instance)["product_codes"] = context.to_wire().get("ProductCodes", [])
 
 
 def follow(instance: Instance, task: ConversionTask) -> None:
@@ -78,5 +111,5 @@ def _make_following(base: type[Instance]) -> type[Instance]:
         return property(read)
 
     # The same name: moto's serializer goes by it.
-    names = ("usage_operation", "usage_operation_update_time")
+    names = ("usage_operation", "usage_operation_update_time", "product_codes")
     return type(base.__name__, (base,), {name: make_property(name) for name in names})

@@ -13,7 +13,7 @@ from moto.moto_api._internal import mock_random
 
 from .exceptions import InvalidParameterValueException, ValidationException
 from .faults import Faults
-from .instances import find_instance, follow, require_stopped, set_license
+from .instances import find_convertible, find_instance, follow, get_usage_operation, set_license
 from .listing import make_token, read_filters, read_token
 from .task import FAILED, IN_PROGRESS, SUCCEEDED, ConversionTask, Course, LicenseContext, ProductCode
 from .validation import find_value_problem, quote
@@ -59,6 +59,12 @@ class LicenseManagerBackend(BaseBackend):
     conversion_message: str | None
     """The StatusMessage of such a task from its end on."""
 
+    strict: bool
+    """Whether only instances that moto's EC2 has can be converted, as in AWS. False unless a test sets it."""
+
+    without_ssm_agent: set[str]
+    """The ids of instances that Systems Manager does not manage; it manages all others of this account and region."""
+
     tasks: dict[str, ConversionTask]
     """All tasks by their id, oldest first."""
 
@@ -75,6 +81,8 @@ class LicenseManagerBackend(BaseBackend):
         self.conversion_seconds = 10.0
         self.conversion_status = SUCCEEDED
         self.conversion_message = None
+        self.strict = False
+        self.without_ssm_agent = set()
         self.tasks = {}
         self.calls = Counter()
         self.faults = Faults(self._now)
@@ -84,7 +92,7 @@ class LicenseManagerBackend(BaseBackend):
         self,
         *,
         task_id: str | None = None,
-        resource_arn: str,
+        resource_arn: str | None = None,
         source: LicenseContext | str,
         destination: LicenseContext | str,
         seconds: float | None = None,
@@ -97,7 +105,7 @@ class LicenseManagerBackend(BaseBackend):
 
         Args:
             task_id: `lct-` and up to 46 letters and digits; None makes one.
-            resource_arn: what is converted; it need not exist.
+            resource_arn: what is converted; it need not exist. None makes up an instance.
             source: the license type converted from; a plain string is a usage operation.
             destination: the license type converted to, likewise.
             seconds: the task is IN_PROGRESS for this long, from now on the backend's clock.
@@ -118,11 +126,33 @@ class LicenseManagerBackend(BaseBackend):
         return self._add(
             task_id,
             course,
-            resource_arn=resource_arn,
+            resource_arn=resource_arn or self.make_arn(f"i-{mock_random.get_random_hex(17)}"),
             source=_to_context(source),
             destination=_to_context(destination),
             started=started,
         )
+
+    def make_arn(self, instance_id: str) -> str:
+        """Return the ARN of an instance in this account and region."""
+        return f"arn:{self.partition}:ec2:{self.region_name}:{self.account_id}:instance/{instance_id}"
+
+    def in_region(self, region: str) -> LicenseManagerBackend:
+        """Return the backend of another region of this account."""
+        return licensemanager_backends[self.account_id][region]
+
+    def set_license(self, instance_id: str, context: LicenseContext | str) -> None:
+        """Make DescribeInstances show that an instance is billed like this; a plain string is a usage operation.
+
+        moto shows no usage operation of an instance before that, where AWS always shows one.
+
+        Raises:
+            KeyError: moto has no such instance in this account and region.
+
+        """
+        instance = find_instance(self.make_arn(instance_id))
+        if instance is None:
+            raise KeyError(instance_id)
+        set_license(instance, _to_context(context), None)
 
     def finish_task(self, task_id: str, status: str = SUCCEEDED, message: str | None = None) -> None:
         """End a task now, whatever it was to do.
@@ -200,7 +230,10 @@ class LicenseManagerBackend(BaseBackend):
         DescribeInstances shows the new usage operation from the task's end on.
 
         Raises:
-            ValidationException: the resource is being converted already, or is an instance that is not stopped.
+            ValidationException: the resource is being converted already.
+            InvalidParameterValueException: moto has the instance, and it cannot be converted: it is not stopped or has
+                stop protection, it is in another account or region, `source` is not what it is billed as, or AWS's
+                guide does not list the conversion. Or moto does not have it, and the backend is strict.
 
         """
         course = Course(
@@ -214,10 +247,12 @@ class LicenseManagerBackend(BaseBackend):
             for task in self.tasks.values():
                 if task.resource_arn == resource_arn and task.status == IN_PROGRESS:
                     raise ValidationException(f"{resource_arn} is being converted by {task.task_id}.")
-            instance = find_instance(resource_arn, account_id=self.account_id, region=self.region_name)
+            instance = find_convertible(
+                resource_arn, old, new, account_id=self.account_id, region=self.region_name, strict=self.strict
+            )
             if instance is not None:
-                require_stopped(instance)
-                set_license(instance, old, None)
+                if get_usage_operation(instance) is None:
+                    set_license(instance, old, None)
                 on_success = partial(set_license, instance, new)
             task = self._add(
                 None, course, resource_arn=resource_arn, source=old, destination=new, on_success=on_success

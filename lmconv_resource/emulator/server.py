@@ -15,7 +15,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import ThreadedWSGIServer
 
 from .control import Control
-from .scenario import Scenario, load_scenario
+from .models import LicenseManagerBackend, licensemanager_backends
+from .scenario import Scenario, current_account, load_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +29,22 @@ class Emulator:
     endpoint: str
     """`http://HOST:PORT`, for boto3's `endpoint_url` or `AWS_ENDPOINT_URL_LICENSE_MANAGER`."""
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead clients of License Manager, EC2, STS and SSM here."""
+        return {f"AWS_ENDPOINT_URL_{service}": self.endpoint for service in ("LICENSE_MANAGER", "EC2", "STS", "SSM")}
+
+    def backend(self, region: str) -> LicenseManagerBackend:
+        """Return License Manager's side in a region, for the account that all callers are taken for."""
+        return licensemanager_backends[current_account()][region]
+
 
 @contextmanager
 def serve(scenario: Scenario | str | Path | None = None, host: str = "127.0.0.1", port: int = 0) -> Iterator[Emulator]:
     """Serve moto, with License Manager in it, from a thread of this process, and give its endpoint.
+
+    One endpoint serves all of moto's services, each request by the service it is signed for: EC2, whose instances are
+    those that License Manager converts, STS and SSM among them. The emulator's `environment` leads clients there.
 
     Tasks that a test adds to `licensemanager_backends` are served too, before or after the start. At the end all of
     moto's state in this process is reset, as at the end of `mock_aws`; so is every connection. One at a time.

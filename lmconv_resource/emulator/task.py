@@ -43,6 +43,11 @@ class LicenseContext:
             product_codes=tuple(ProductCode(code["ProductCodeId"], code["ProductCodeType"]) for code in codes),
         )
 
+    def __str__(self) -> str:
+        """Return the usage operation and the ids of the product codes, in one line."""
+        codes = ", ".join(code.product_code_id for code in self.product_codes)
+        return " with ".join(part for part in (self.usage_operation, codes) if part)
+
     def to_wire(self) -> dict[str, Any]:
         """Return AWS's `{"UsageOperation": ..., "ProductCodes": [...]}`; what there is none of is absent."""
         wire: dict[str, Any] = {}

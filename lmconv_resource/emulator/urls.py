@@ -2,6 +2,9 @@
 
 from .responses import LicenseManagerResponse
 
-url_bases = [r"https?://license-manager\.(.+)\.amazonaws\.com"]
+url_bases = [
+    r"https?://license-manager(?:-fips)?\.(.+)\.amazonaws\.com(?:\.cn)?",
+    r"https?://license-manager(?:-fips)?\.(.+)\.api\.(?:aws|amazonwebservices\.com\.cn)",  # for IPv6 as well
+]
 
 url_paths = {"{0}/$": LicenseManagerResponse.dispatch}

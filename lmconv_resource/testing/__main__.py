@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         config=config,
         state_file=options.state or Path(options.program, ".pulumi-local", f"{options.stack}.json"),
         parallel=options.parallel,
+        timeout=None,
         on_message=display.message,
         on_step=display.step,
     )

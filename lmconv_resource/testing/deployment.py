@@ -85,6 +85,8 @@ class Deployment:
         self.cancelled = False
         self.killed = False
         self.registered: set[str] = set()
+        self.planned: str | None = None
+        """The URN of the resource that is being checked and compared."""
         self._state = state
         self._events = events
         self._find_provider = find_provider
@@ -105,7 +107,11 @@ class Deployment:
             self._refuse_when_stopping()
             provider = self._find_provider(goal.type) if goal.custom else None
             self.registered.add(goal.urn)
-            plan = self._plan(goal, provider)
+            self.planned = goal.urn
+            try:
+                plan = self._plan(goal, provider)
+            finally:
+                self.planned = None
         if provider is None or plan.op == "same":
             self._events.step(Step(plan.op, goal.urn, seconds=0.0))
             # The engine stores the new inputs of an unchanged resource, and keeps its outputs.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import os
 import subprocess
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,22 +12,19 @@ from typing import Any
 import pulumi
 import pulumi.runtime
 
-from .deployment import STACK_TYPE, Deployment, plain_outputs
-from .events import EventLog, Message, OperationResult, Step, UpdateFailedError
-from .monitor import DeploymentMonitor, EngineService, NoMocks
-from .plugin import DynamicPlugin
-from .program import Program, ProgramRun, to_config
-from .properties import contains_secret, make_secret
-from .provider import MocksProvider, Provider, StashProvider
+from .events import Message, OperationResult, Step, UpdateFailedError
+from .monitor import NoMocks
+from .operation import Operation, Setup
+from .program import Program, to_config
 from .state import ResourceState, StackState
 
 
 class LocalEngine:
     """Plays the Pulumi engine's part for a Python program with dynamic resources.
 
-    The program runs in this process, through Pulumi's own `set_mocks`; its dynamic resources are managed by Pulumi's
-    real plugin process, which gets the engine's calls over gRPC. `pulumi.Stash` is built in; every other type goes to
-    `mocks`. State is kept in `state_file`, or in memory without one.
+    The program runs in this process, in a thread of its own, through Pulumi's own `set_mocks`; its dynamic resources
+    are managed by Pulumi's real plugin process, which gets the engine's calls over gRPC. `pulumi.Stash` is built in;
+    every other type goes to `mocks`. State is kept in `state_file`, or in memory without one.
 
     It is not the engine. It has no stacks to choose from, no backends, history or locks, no encryption (secrets in
     the state file are marked but in clear), no provider plugins but the dynamic one, no remote components, aliases,
@@ -49,6 +43,9 @@ class LocalEngine:
         secret_config: The keys of `config` that are secrets.
         state_file: Where the state is kept.
         parallel: How many steps run at once; by default 4 for each core, the engine's own.
+        timeout: The most seconds that an operation may take, or None for as long as it takes. The error of one that
+            takes longer says what it was waiting for; its plugin is killed, and a program that is stuck in its own
+            code is left behind.
         mocks: Answers for all other types of resources, and for functions.
         on_message: Is called with each message as it comes, from any thread, one at a time.
         on_step: Likewise with each step, when it begins and when it ends.
@@ -64,27 +61,34 @@ class LocalEngine:
         secret_config: Iterable[str] = (),
         state_file: str | os.PathLike[str] | None = None,
         parallel: int | None = None,
+        timeout: float | None = 60,
         mocks: pulumi.runtime.Mocks | None = None,
         on_message: Callable[[Message], None] | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> None:
-        self._program = Program.load(program, project, config or {})
-        self._stack = stack
-        self._secret_keys = list(to_config(dict.fromkeys(secret_config, ""), self._program.project))
-        self._state = StackState(Path(state_file).resolve() if state_file else None)
-        self._parallel = parallel or 4 * (os.cpu_count() or 1)
-        self._mocks = mocks or NoMocks()
-        self._listeners = (on_message, on_step)
-        self._operation: _Operation | None = None
+        loaded = Program.load(program, project, config or {})
+        self._setup = Setup(
+            program=loaded,
+            stack=stack,
+            state=StackState(Path(state_file).resolve() if state_file else None),
+            secret_keys=list(to_config(dict.fromkeys(secret_config, ""), loaded.project)),
+            parallel=parallel or 4 * (os.cpu_count() or 1),
+            timeout=timeout,
+            mocks=mocks or NoMocks(),
+            on_message=on_message,
+            on_step=on_step,
+        )
+        self._operation: Operation | None = None
         self._starting = threading.Lock()
 
     def up(self) -> OperationResult:
         """Run the program and bring every resource to what it declares.
 
         Raises:
-            UpdateFailedError: A resource or the program failed, or the operation was cancelled or killed.
+            UpdateFailedError: A resource or the program failed, or the operation was cancelled, killed, or took longer
+                than its timeout.
         """
-        return self._run("update", lambda operation: operation.run_program())
+        return self._run("update")
 
     def preview(self) -> OperationResult:
         """Run the program and tell what `up` would do; nothing is created and no state written.
@@ -92,23 +96,25 @@ class LocalEngine:
         Raises:
             UpdateFailedError: As for `up`.
         """
-        return self._run("preview", lambda operation: operation.run_program())
+        return self._run("preview")
 
     def refresh(self) -> OperationResult:
         """Read every resource in the state and record what is found; the program doesn't run.
 
+        As with the engine, the provider gets the configuration of the last `up`, which the state keeps.
+
         Raises:
             UpdateFailedError: As for `up`.
         """
-        return self._run("refresh", lambda operation: operation.deployment.refresh())
+        return self._run("refresh")
 
     def destroy(self) -> OperationResult:
-        """Delete every resource in the state; the program doesn't run.
+        """Delete every resource in the state; the program doesn't run, and the configuration is as for `refresh`.
 
         Raises:
             UpdateFailedError: As for `up`.
         """
-        return self._run("destroy", lambda operation: operation.deployment.destroy())
+        return self._run("destroy")
 
     def cancel(self) -> None:
         """Do what the first ^C does to `pulumi up`.
@@ -136,7 +142,7 @@ class LocalEngine:
     @property
     def resources(self) -> list[ResourceState]:
         """The stack's state."""
-        return self._state.resources
+        return self._setup.state.resources
 
     def close(self) -> None:
         """Kill the plugin if `kill()` has left it running."""
@@ -149,115 +155,13 @@ class LocalEngine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, name: str, work: Callable[[_Operation], None]) -> OperationResult:
+    def _run(self, name: str) -> OperationResult:
         with self._starting:
             self.close()
-            operation = _Operation(self, preview=name == "preview")
+            operation = Operation(self._setup, name)
             self._operation = operation
-        try:
-            # A context of its own: Pulumi's settings end with the operation.
-            contextvars.copy_context().run(work, operation)
-        finally:
-            operation.end()
+        operation.run()
         result = operation.result()
         if result.errors:
             raise UpdateFailedError(name, result)
         return result
-
-
-class _Operation:
-    """An operation from its start to its end, with all it has opened."""
-
-    def __init__(self, engine: LocalEngine, *, preview: bool) -> None:
-        self._engine = engine
-        program, stack = engine._program, engine._stack
-        stack_urn = f"urn:pulumi:{stack}::{program.project}::{STACK_TYPE}::{program.project}-{stack}"
-        secrets = [program.config[key] for key in engine._secret_keys if key in program.config]
-        self.events = EventLog(stack_urn, secrets, *engine._listeners)
-        self.service = EngineService(self.events)
-        config = {
-            key: make_secret(value) if key in engine._secret_keys else value for key, value in program.config.items()
-        }
-        self.plugin = DynamicPlugin(
-            program.folder,
-            self.service.address,
-            config=config,
-            environment={"PULUMI_PROJECT": program.project, "PULUMI_CONFIG": "{}", **program.options},
-            on_line=self._on_plugin_line,
-        )
-        self._stash, self._others = StashProvider(), MocksProvider(engine._mocks)
-        self.deployment = Deployment(
-            engine._state, self.events, self._find_provider, preview=preview, parallel=engine._parallel
-        )
-        monitor = DeploymentMonitor(self.deployment, engine._mocks, stack, program.project)
-        self._run = ProgramRun(program, monitor, self.service)
-
-    def run_program(self) -> None:
-        """Run the program; when it ends well, delete what it doesn't declare."""
-        try:
-            self._run.run(
-                stack=self._engine._stack,
-                preview=self.deployment.preview,
-                parallel=self._engine._parallel,
-                secret_keys=self._engine._secret_keys,
-            )
-        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 -- whatever a program may raise
-            # After a failed step or a cancel, whatever ends the program is their consequence.
-            if not self.deployment.stopping:
-                self.events.fail(_program_failure(error, self._engine._program.folder))
-        if not self.deployment.stopping:
-            self.deployment.delete_unregistered()
-
-    def cancel(self) -> None:
-        self.deployment.cancelled = True
-        self._run.interrupt()
-        self.plugin.cancel()
-
-    def kill(self) -> None:
-        self.deployment.killed = True
-        self._run.interrupt()
-        self.service.stop()
-        self.plugin.disconnect()
-
-    def end(self) -> None:
-        if self.deployment.killed:
-            self.events.fail("the engine was killed")
-            return
-        if self.deployment.cancelled:
-            self.events.fail("update canceled")
-        self.plugin.stop()
-        self.service.stop()
-
-    def result(self) -> OperationResult:
-        resources = self._engine._state.resources
-        stack = self._engine._state.find(self.events.stack_urn)
-        outputs = self.deployment.outputs or (stack.outputs if stack else {})
-        return OperationResult(
-            changes=self.deployment.changes,
-            outputs=plain_outputs(outputs),
-            secret_outputs=frozenset(key for key, value in outputs.items() if contains_secret(value)),
-            messages=self.events.messages,
-            steps=self.events.steps,
-            resources=resources,
-            errors=self.events.errors,
-        )
-
-    def _find_provider(self, type_: str) -> Provider:
-        if type_.startswith("pulumi-python:dynamic"):
-            return self.plugin
-        return self._stash if type_ == "pulumi:index:Stash" else self._others
-
-    def _on_plugin_line(self, line: str) -> None:
-        if line:
-            self.events.say(line)
-
-
-def _program_failure(error: BaseException, folder: Path) -> str:
-    if isinstance(error, pulumi.RunError):
-        return str(error)
-    trace = traceback.TracebackException.from_exception(error)
-    # The user's own frames; those before are this engine's and Pulumi's.
-    own = [index for index, frame in enumerate(trace.stack) if Path(frame.filename).is_relative_to(folder)]
-    if own:
-        trace.stack = traceback.StackSummary.from_list(trace.stack[own[0] :])
-    return "Program failed with an unhandled exception:\n" + "".join(trace.format()).rstrip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -89,6 +90,7 @@ class EventLog:
         self.messages: list[Message] = []
         self.errors: list[Message] = []
         self.steps: list[Step] = []
+        self._running: dict[tuple[str, str], float] = {}
         self._secrets = [secret for secret in secrets if secret]
         self._on_message = on_message
         self._on_step = on_step
@@ -114,7 +116,21 @@ class EventLog:
     def step(self, step: Step) -> None:
         """Record that a step began or ended."""
         with self._lock:
-            if step.seconds is not None:
+            if step.seconds is None:
+                self._running[step.op, step.urn] = time.monotonic()
+            else:
+                self._running.pop((step.op, step.urn), None)
                 self.steps.append(step)
             if self._on_step:
                 self._on_step(step)
+
+    def running(self) -> list[Step]:
+        """Return the steps under way, each with the seconds it has taken so far."""
+        with self._lock:
+            now = time.monotonic()
+            return [Step(op, urn, now - began) for (op, urn), began in self._running.items()]
+
+    def last_line(self, urn: str) -> str | None:
+        """Return the text of the last message about a resource."""
+        with self._lock:
+            return next((each.text for each in reversed(self.messages) if each.urn == urn), None)

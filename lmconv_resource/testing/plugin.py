@@ -52,6 +52,8 @@ class DynamicPlugin:
         self._environment = environment
         self._on_line = on_line
         self._lock = threading.Lock()
+        self._process_lock = threading.Lock()
+        self._stopped = False
         self._readers: list[threading.Thread] = []
         self._channel: Any = None
         self._connected: Any = None
@@ -121,9 +123,11 @@ class DynamicPlugin:
             self._channel.close()
 
     def stop(self) -> None:
-        """Kill the process and everything it started; it has no other end."""
+        """Kill the process and everything it started; it has no other end. From now on none is started."""
         self.disconnect()
-        process = self.process
+        with self._process_lock:
+            self._stopped = True
+            process = self.process
         if process is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -133,7 +137,7 @@ class DynamicPlugin:
                 os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         for reader in self._readers:
-            reader.join()
+            reader.join(1)  # what left the process's group may hold its pipes open
 
     @property
     def _stub(self) -> Any:
@@ -142,24 +146,31 @@ class DynamicPlugin:
                 self._connected = self._start()
             return self._connected
 
+    def _start_process(self) -> subprocess.Popen[bytes]:
+        with self._process_lock:
+            if self._stopped:
+                raise RuntimeError("the operation is over: no plugin is started for it any more")
+            self.process = subprocess.Popen(  # noqa: S603 -- the program's own interpreter, as the engine starts it
+                [sys.executable, "-u", "-m", "pulumi.dynamic", self._engine_address],
+                cwd=self._folder,
+                env={**os.environ, **self._environment, "PWD": str(self._folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # a ^C in the terminal is for the engine, which sends Cancel
+            )
+            return self.process
+
     def _start(self) -> Any:
-        self.process = subprocess.Popen(  # noqa: S603 -- the program's own interpreter, as the engine starts it
-            [sys.executable, "-u", "-m", "pulumi.dynamic", self._engine_address],
-            cwd=self._folder,
-            env={**os.environ, **self._environment, "PWD": str(self._folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # a ^C in the terminal is for the engine, which sends Cancel
-        )
-        out, err = self.process.stdout, self.process.stderr
+        process = self._start_process()
+        out, err = process.stdout, process.stderr
         if out is None or err is None:
             raise AssertionError
         self._listen(err)
         port = out.readline().strip()
         self._listen(out)
         if not port.isdigit():
-            said = f"exit status {self.process.wait()}" if not port else f"it wrote {port!r} instead of its port"
+            said = f"exit status {process.wait()}" if not port else f"it wrote {port!r} instead of its port"
             raise RuntimeError(f"could not start the plugin of dynamic providers (python -m pulumi.dynamic): {said}")
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port.decode()}", options=GRPC_OPTIONS)
         stub = provider_pb2_grpc.ResourceProviderStub(self._channel)

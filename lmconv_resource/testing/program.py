@@ -64,6 +64,26 @@ class Program:
             {f"PULUMI_RUNTIME_{key.upper()}": str(value) for key, value in options.items()},
         )
 
+    @contextmanager
+    def environment(self) -> Iterator[None]:
+        """Make the program's folder the current one and the first to import from; its modules are forgotten after."""
+        folder, modules, argv, path = self.folder, set(sys.modules), sys.argv, list(sys.path)
+        before = Path.cwd()
+        packages = {name.split(".")[0] for name in modules}
+        os.chdir(folder)
+        sys.path.insert(0, str(folder))
+        sys.argv = [str(folder)]
+        try:
+            yield
+        finally:
+            os.chdir(before)
+            sys.argv, sys.path[:] = argv, path
+            for name in set(sys.modules) - modules:
+                file = getattr(sys.modules[name], "__file__", None) or ""
+                mine = Path(file).is_relative_to(folder) and "site-packages" not in file
+                if mine and name.split(".")[0] not in packages:
+                    del sys.modules[name]
+
 
 def to_config(config: Mapping[str, Any], project: str) -> dict[str, str]:
     """Return configuration as the engine passes it: full keys, and everything that is no string as JSON."""
@@ -96,6 +116,8 @@ class ProgramRun:
     program: Program
     monitor: DeploymentMonitor
     engine: EngineService
+    declared: list[tuple[str, str]] = field(default_factory=list)
+    """Type and name of each resource, as soon as the program has declared it."""
     _loop: asyncio.AbstractEventLoop | None = None
     _task: asyncio.Task[None] | None = None
 
@@ -103,7 +125,7 @@ class ProgramRun:
         """Run the program to its end, and wait for its steps also when it fails.
 
         Raises what the program raises. Pulumi's runtime settings live in context variables: run it in a context of
-        its own, so that they end with it.
+        its own, so that they end with it; and within its `environment()`.
         """
         loop = asyncio.new_event_loop()
         # The monitor's calls block; the SDK's launcher gives them four threads for each parallel step.
@@ -113,11 +135,10 @@ class ProgramRun:
         loop.set_exception_handler(lambda _loop, _context: None)
         asyncio.set_event_loop(loop)
         try:
-            with self.program_environment():
-                self._configure(stack, preview, secret_keys)
-                self._task = loop.create_task(pulumi.runtime.run_in_stack(self.program.main))  # type: ignore[arg-type]
-                self._loop = loop
-                loop.run_until_complete(self._task)
+            self._configure(stack, preview, secret_keys)
+            self._task = loop.create_task(pulumi.runtime.run_in_stack(self._main))  # type: ignore[arg-type]
+            self._loop = loop
+            loop.run_until_complete(self._task)
         finally:
             self._loop = None
             executor.shutdown(wait=True)
@@ -135,6 +156,17 @@ class ProgramRun:
             with suppress(RuntimeError):  # it ended just now
                 loop.call_soon_threadsafe(task.cancel)
 
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Return what the program has begun and not ended, while it runs."""
+        return [] if self._loop is None else list(asyncio.all_tasks(self._loop))
+
+    def _main(self) -> object:
+        pulumi.runtime.register_stack_transformation(self._note_declared)
+        return self.program.main()
+
+    def _note_declared(self, args: pulumi.ResourceTransformationArgs) -> None:
+        self.declared.append((args.type_, args.name))
+
     def _configure(self, stack: str, preview: bool, secret_keys: list[str]) -> None:
         settings.reset_options(project=self.program.project, stack=stack, preview=preview)
         pulumi.runtime.set_all_config(self.program.config, secret_keys)
@@ -147,23 +179,3 @@ class ProgramRun:
         settings.set_root_resource(None)  # type: ignore[arg-type]
         settings.SETTINGS.engine = self.engine  # pulumi.log goes where the provider's lines go
         settings.SETTINGS.root_directory = str(self.program.folder)
-
-    @contextmanager
-    def program_environment(self) -> Iterator[None]:
-        """Make the program's folder the current one and the first to import from; its modules are forgotten after."""
-        folder, modules, argv, path = self.program.folder, set(sys.modules), sys.argv, list(sys.path)
-        before = Path.cwd()
-        packages = {name.split(".")[0] for name in modules}
-        os.chdir(folder)
-        sys.path.insert(0, str(folder))
-        sys.argv = [str(folder)]
-        try:
-            yield
-        finally:
-            os.chdir(before)
-            sys.argv, sys.path[:] = argv, path
-            for name in set(sys.modules) - modules:
-                file = getattr(sys.modules[name], "__file__", None) or ""
-                mine = Path(file).is_relative_to(folder) and "site-packages" not in file
-                if mine and name.split(".")[0] not in packages:
-                    del sys.modules[name]

@@ -45,6 +45,11 @@ def contains_secret(value: Any) -> bool:
     return any(contains_secret(each) for each in inside)
 
 
+def find_secrets(properties: PropertyMap) -> list[Any]:
+    """Return the values that are marked as secrets, in clear."""
+    return [to_plain(value) for value in properties.values() if is_secret(value)]
+
+
 def to_plain(value: Any) -> Any:
     """Return the value without its marks: secrets in clear, references to resources as their id or else their URN.
 

@@ -46,9 +46,12 @@ class StackState:
         self._path = path
         self._lock = threading.RLock()
         self._resources: list[ResourceState] = []
+        self.config: PropertyMap | None = None
+        """What the dynamic provider was configured with by the last `up`, secrets marked; None if not recorded."""
         if path is not None and path.exists():
             stored = json.loads(path.read_text(encoding="utf-8"))
             self._resources = [ResourceState(**each) for each in stored["resources"]]
+            self.config = stored.get("config")  # a file that was written before it was kept has none
 
     @property
     def resources(self) -> list[ResourceState]:
@@ -72,6 +75,13 @@ class StackState:
                 self._resources.append(new)
             self.save()
 
+    def record_config(self, config: PropertyMap) -> None:
+        """Store what the dynamic provider is configured with."""
+        with self._lock:
+            if config != self.config:
+                self.config = config
+                self.save()
+
     def remove(self, state: ResourceState) -> None:
         """Forget a resource."""
         with self._lock:
@@ -85,9 +95,10 @@ class StackState:
         with self._lock:
             # A line for each resource: json's `indent` takes ten times as long, at every change.
             resources = ",\n".join(json.dumps(vars(each)) for each in self._resources)
+            config = "" if self.config is None else f'"config": {json.dumps(self.config)}, '
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # mkstemp makes the file readable by its owner only, which a state with secrets in clear should be.
             handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(f'{{"version": 1, "resources": [\n{resources}\n]}}\n')
+                file.write(f'{{"version": 1, {config}"resources": [\n{resources}\n]}}\n')
             Path(temporary).replace(self._path)

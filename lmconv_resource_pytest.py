@@ -1,0 +1,69 @@
+"""Pytest fixtures for programs that use `lmconv_resource`: `license_manager` and `local_engine`.
+
+pytest imports this module whenever it starts. It stands beside the package, because importing the package imports
+Pulumi; what a fixture needs is imported when a test asks for the fixture.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from lmconv_resource.emulator import LicenseManagerBackend
+    from lmconv_resource.testing import LocalEngine
+
+REGION = "us-east-1"
+"""Where `license_manager` is."""
+
+
+@pytest.fixture
+def license_manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
+    """A License Manager on this machine, to which the environment leads: `license_manager.add_task(...)`.
+
+    It is moto with `lmconv_resource.emulator`, which serves EC2, STS and SSM as well. In the environment are their
+    endpoints, made-up credentials and the region us-east-1, in place of all AWS variables that were there.
+    """
+    try:
+        from lmconv_resource.emulator import serve
+    except ModuleNotFoundError as missing:
+        pytest.fail(f"license_manager needs `pip install 'lmconv-resource[testing]'`: {missing}", pytrace=False)
+    for name in [name for name in os.environ if name.upper().startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    with serve() as emulator:
+        settings = {
+            **emulator.environment,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            # Nor do the settings and profiles of whoever runs the tests play a part.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "127.0.0.1", prepend=",")
+        yield emulator.backend(REGION)
+
+
+@pytest.fixture
+def local_engine() -> Iterator[Callable[..., LocalEngine]]:
+    """Make engines: `local_engine("path/to/program", config={...}).up()`, with all arguments of `LocalEngine`.
+
+    They are closed at the end of the test.
+    """
+    from lmconv_resource.testing import LocalEngine
+
+    with ExitStack() as engines:
+
+        def make(*args: Any, **settings: Any) -> LocalEngine:
+            return engines.enter_context(LocalEngine(*args, **settings))
+
+        yield make
