@@ -12,22 +12,18 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks import calls, lateness, nothing_to_do, picture, throttling, waits
+from benchmarks import nothing_to_do, waits
 from benchmarks.figures import Group, to_table
 from benchmarks.stacks import find_engines
 
 README = Path(__file__).with_name("README.md")
-PICTURE = README.parent.parent / "docs" / "waiting.svg"
 BEGIN, END = "<!-- written by python -m benchmarks -->", "<!-- to here -->"
 
 GROUPS: dict[str, Callable[..., Group]] = {
     "nothing-to-do": nothing_to_do.measure,
     "held-up": waits.measure_held_up,
     "shown": waits.measure_shown,
-    "calls": calls.measure,
     "interrupt": waits.measure_interrupt,
-    "noticed": lateness.measure,
-    "throttling": throttling.measure,
 }
 
 
@@ -53,7 +49,6 @@ def main(arguments: list[str] | None = None) -> int:
     missed = [figure for group in groups for figure in group.figures if figure.holds is False]
     if not (options.quick or options.groups):
         _write(groups)
-        picture.write(PICTURE, seeds=200)
     print(f"\n{len(missed)} missed." if missed else "\nAll hold.")
     for figure in missed:
         print(f"  {figure.what}: {figure.ours}, bound {figure.bound}")

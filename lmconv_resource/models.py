@@ -67,7 +67,7 @@ class ProductCode:
 class LicenseContext:
     """What a resource is licensed as: its usage operation (`RunInstances:0002`) and its product codes."""
 
-    usage_operation: str | None
+    usage_operation: str | None = None
     product_codes: tuple[ProductCode, ...] = ()
 
     @classmethod
@@ -94,9 +94,9 @@ class LicenseContext:
             ),
         )
 
-    def is_same(self, other: LicenseContext | None) -> bool:
+    def is_same(self, other: LicenseContext) -> bool:
         """Return whether two contexts say the same; neither the order of product codes nor their one type counts."""
-        return other is not None and self._key == other._key
+        return self._key == other._key
 
     @property
     def _key(self) -> object:
@@ -133,8 +133,8 @@ class ConversionTask:
     task_id: str
     region: str
     resource_arn: str | None = None
-    source_license_context: LicenseContext | None = None
-    destination_license_context: LicenseContext | None = None
+    source_license_context: LicenseContext = LicenseContext()
+    destination_license_context: LicenseContext = LicenseContext()
     status: TaskStatus | None = None
     status_message: str | None = None
     start_time: datetime | None = None
@@ -180,13 +180,13 @@ class ConversionTask:
         except ValueError as cause:
             raise UnknownStatusError(to_plain_text(str(status))) from cause
         times = [_to_utc(answer.get(name)) for name in ("StartTime", "LicenseConversionTime", "EndTime")]
-        source, destination = answer.get("SourceLicenseContext"), answer.get("DestinationLicenseContext")
         return cls(
             task_id=task_id,
             region=region,
             resource_arn=_plain(answer.get("ResourceArn")),
-            source_license_context=None if source is None else LicenseContext.from_answer(source),
-            destination_license_context=None if destination is None else LicenseContext.from_answer(destination),
+            # One that AWS leaves out is an empty one, so that a program can always read its members.
+            source_license_context=LicenseContext.from_answer(answer.get("SourceLicenseContext") or {}),
+            destination_license_context=LicenseContext.from_answer(answer.get("DestinationLicenseContext") or {}),
             status=known_status,
             status_message=_plain(answer.get("StatusMessage")),
             start_time=times[0],
@@ -196,7 +196,6 @@ class ConversionTask:
 
     def to_outputs(self) -> dict[str, Any]:
         """Return the task as a stack stores it: one entry for each output of the resource."""
-        source, destination = self.source_license_context, self.destination_license_context
         times = {
             name: None if moment is None else to_rfc3339(moment)
             for name, moment in (
@@ -209,8 +208,8 @@ class ConversionTask:
             "license_conversion_task_id": self.task_id,
             "region": self.region,
             "resource_arn": self.resource_arn,
-            "source_license_context": None if source is None else source.to_outputs(),
-            "destination_license_context": None if destination is None else destination.to_outputs(),
+            "source_license_context": self.source_license_context.to_outputs(),
+            "destination_license_context": self.destination_license_context.to_outputs(),
             "status": None if self.status is None else self.status.value,
             "status_message": self.status_message,
             **times,

@@ -1,28 +1,53 @@
-"""The figures that go by a clock of their own hold; those that take a real machine's time are for `make bench`."""
+"""The command that measures, without measuring: its groups, its table, its exit status."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from benchmarks import calls, lateness, throttling
+from benchmarks import __main__ as command
+from benchmarks.figures import Figure, Group, to_ratio, to_table
+
+FIGURE = Figure("an up", "1.50 s", "beside: 1.00 s", "x1.50", "x2", True)
 
 
-@pytest.mark.parametrize("count", [1, 10, 100, 500])
-def test_tasks_started_together_cost_a_part_of_what_loops_cost(count: int) -> None:
-    """Over two hours, with lists of 50 a page, the calls are within the promised part of a loop for each task."""
-    assert calls.measure_together(count, page_size=50).holds
+def test_the_readme_says_of_each_group_how_it_is_measured() -> None:
+    """The table at its top has a row for each group, and none for what is gone."""
+    rows = re.findall(r"^\| `([\w-]+)` \|", command.README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == list(command.GROUPS)
 
 
-def test_a_new_task_each_minute_costs_a_part_of_what_loops_cost() -> None:
-    """With lists of the 100 a page that are asked for, the calls are within a tenth of the loops'."""
-    assert calls.measure_staggered(page_size=100).holds
+def test_an_unknown_group_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is misspelled measures nothing."""
+    with pytest.raises(SystemExit):
+        command.main(["nothing-to-doo"])
+    assert "there is no group nothing-to-doo" in capsys.readouterr().err
 
 
-def test_ends_are_noticed_in_time() -> None:
-    """From 1 s to 10 h, each of some waits knows of the end of its task within what is promised."""
-    assert all(figure.holds for figure in lateness.measure_all(seeds=5))
+@pytest.mark.parametrize(("holds", "status", "end"), [(True, 0, "All hold."), (False, 1, "an up: 1.50 s, bound x2")])
+def test_a_bound_that_is_missed_fails(
+    holds: bool, status: int, end: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit status tells whether all bounds hold, and the last line which do not."""
+    figure = Figure("an up", "1.50 s", "beside: 1.00 s", "x1.50", "x2", holds)
+    monkeypatch.setitem(command.GROUPS, "made-up", lambda quick: Group("Made up", (figure,)))
+
+    assert command.main(["made-up", "--quick"]) == status
+    assert capsys.readouterr().out.rstrip().endswith(end)
 
 
-def test_a_limit_of_calls_fails_no_wait_and_wastes_few_calls() -> None:
-    """Two hundred waits that may make two calls a second all succeed, and at most a tenth of the calls is refused."""
-    assert all(figure.holds for figure in throttling.measure_all(with_refused_list=False))
+def test_the_table_reads_well_on_a_terminal() -> None:
+    """Every line is as wide as the others."""
+    lines = to_table([FIGURE])
+    assert len(lines) == 3
+    assert len({len(line) for line in lines}) == 1
+    assert "| pass |" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("ours", "beside", "text"), [(3, 2, "x1.50"), (1, 10, "1/10.0"), (1, 100, "1/100"), (0, 1, ""), (1, 0, "")]
+)
+def test_ratios(ours: float, beside: float, text: str) -> None:
+    """A ratio is a factor, or a part where it is small."""
+    assert to_ratio(ours, beside) == text

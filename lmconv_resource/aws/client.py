@@ -13,6 +13,7 @@ from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
+from lmconv_resource.aws.recent_tasks import RecentTasks
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
@@ -47,6 +48,7 @@ class Connection:
         # One lock for all services: building a client is 50 to 100 ms of CPU, which more threads would only stretch.
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
+        self.recent_tasks = RecentTasks()
         self._limiters = {service: RateLimiter(policy) for service in ("license-manager", "ec2")}
         unpaced = LicenseManager(self._calls("license-manager", cancellation), paced=False)
         self.poller = Poller(

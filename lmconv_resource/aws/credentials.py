@@ -1,123 +1,192 @@
-"""From settings to boto3's clients: the session, its credentials, the roles it assumes."""
+"""From settings to botocore's clients: one session for each `Settings`, its credentials, and whose they are.
+
+botocore is imported only when a session is opened: a stack whose tasks have all ended needs none.
+"""
 
 from __future__ import annotations
 
+import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from lmconv_resource.aws.settings import AssumedRole, Settings
-from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
-from lmconv_resource.text import without_endpoint_credentials
+from lmconv_resource.aws.settings import Settings
+from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
+from lmconv_resource.text import without_credentials, without_endpoint_credentials
 
 if TYPE_CHECKING:
-    import boto3
-    from botocore.config import Config
-
-TIMEOUT_SECONDS = 10
-"""For connecting and for reading. botocore's 60 s would outlast every deadline a user notices."""
+    from lmconv_resource.aws.botocore_session import SettingsSession
 
 
-def _make_config() -> Config:
-    from botocore.config import Config
+_PROFILE_HINTS = {
+    "sso_session": "Run `aws sso login --profile {}`",
+    "sso_start_url": "Run `aws sso login --profile {}`",
+    "login_session": "Run `aws login --profile {}`",
+    "web_identity_token_file": "Renew the token in web_identity_token_file of the profile {}",
+    "credential_source": "Check the credential_source of the profile {}",
+    "credential_process": "Let the credential_process of the profile {} give new ones",
+    "": "Put new keys into the profile {}",
+}
+"""By the key of a profile that says where its credentials come from."""
 
-    return Config(
-        # One try a call: tasks and waiter do the retrying, because they know the pace and can be told to stop, and
-        # because botocore does not count RateLimitExceededException as throttling.
-        retries={"mode": "standard", "total_max_attempts": 1},
-        connect_timeout=TIMEOUT_SECONDS,
-        read_timeout=TIMEOUT_SECONDS,
-        max_pool_connections=50,
-        user_agent_extra=f"lmconv-resource/{_find_version()}",
-    )
+
+class AwsSession:
+    """All clients of one `Settings`, which share one cache of credentials. Threads may share it.
+
+    `generation` counts how often it was renewed; `lock` is held where botocore's session is used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.generation = 0
+        self.lock = threading.Lock()
+        self._core: SettingsSession | None = None
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service (`license-manager`, `ec2`, `sts`, `ssm`). The first costs 50 to 100 ms of CPU.
+
+        Raises:
+            SettingsError: a profile, endpoint, file or region that can't be used.
+            CredentialsError: the profile's role needs a code of an MFA device.
+        """
+        # One lock for all: more threads at once would only stretch the work, and botocore's sessions are not theirs.
+        with self.lock:
+            if service not in self._clients:
+                self._clients[service] = self._make_client(service)
+            return self._clients[service]
+
+    def renew(self, generation: int) -> None:
+        """Forget all credentials and clients, so that the next ones are made of what files and environment hold then.
+
+        Args:
+            generation: the one whose credentials have expired. Of many waits that notice it, one renews for all.
+        """
+        with self.lock:
+            if generation == self.generation:
+                self._core, self._clients = None, {}
+                self.generation += 1
+
+    def find_core(self) -> SettingsSession:
+        """Return botocore's session, made when it is first asked for. Hold `lock` while you use it."""
+        if self._core is None:
+            from lmconv_resource.aws.botocore_session import SettingsSession
+
+            self._core = SettingsSession(self.settings, _find_version())
+        return self._core
+
+    def _make_client(self, service: str) -> Any:
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return self.find_core().create_client(service)
+        except LicenseConversionError:
+            raise
+        except BotoCoreError as cause:
+            raise _wrong_settings(without_credentials(str(cause)), self.settings) from cause
+        # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
+        except ValueError as cause:
+            # It repeats the endpoint, and a name and a password in it.
+            raise _wrong_settings(without_endpoint_credentials(str(cause)), self.settings) from None
+
+
+def open_session(settings: Settings) -> AwsSession:
+    """Return a new session with these settings. Nothing is looked for or sent before its first client is made."""
+    return AwsSession(settings)
 
 
 def make_client(service: str, settings: Settings) -> Any:
-    """Return a new client of `license-manager`, `ec2` or `sts`. Building one costs 50 to 100 ms of CPU.
+    """Return a client of a session of its own; clients that are to share credentials come from one `AwsSession`.
 
     Raises:
-        SettingsError: a profile, endpoint or region that can't be used.
+        SettingsError: a profile, endpoint, file or region that can't be used.
+        CredentialsError: the profile's role needs a code of an MFA device.
     """
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        session: Any = _make_session(settings)
-        return session.client(
-            service,
-            region_name=settings.region,
-            endpoint_url=settings.endpoint_urls.get(service),
-            config=_make_config(),
-        )
-    except BotoCoreError as cause:
-        raise _wrong_settings(str(cause), settings) from cause
-    # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
-    except ValueError as cause:
-        # It repeats the endpoint, and a name and a password in it.
-        raise _wrong_settings(without_endpoint_credentials(str(cause)), settings) from None
+    return open_session(settings).client(service)
 
 
 def _wrong_settings(reason: str, settings: Settings) -> SettingsError:
-    remedy = "Check the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
+    remedy = f"Check the stack's {settings.prefix} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
     return SettingsError(Subject(CONNECT_ACTION, region=settings.region), reason.rstrip("."), remedy)
 
 
-def _make_session(settings: Settings) -> boto3.Session:
-    import boto3
+def caller_account(session: AwsSession) -> str:
+    """Return the id of the account that the session's credentials belong to, as STS says it. Needs no permission.
 
-    session = boto3.Session(
-        profile_name=settings.profile,
-        region_name=settings.region,
-        aws_access_key_id=settings.access_key,
-        aws_secret_access_key=settings.secret_key,
-        aws_session_token=settings.token,
-    )
-    for role in settings.assumed_roles:
-        session = _assume(role, session, settings)
-    return session
+    Raises what botocore raises: the caller has the pace and the words for it.
+    """
+    account: str = session.client("sts").get_caller_identity()["Account"]
+    return account
 
 
-def _assume(role: AssumedRole, source: boto3.Session, settings: Settings) -> boto3.Session:
-    """Give a session that acts as the role, and renews its credentials for as long as a wait goes on."""
-    import boto3
-    import botocore.session
-    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+def sign_in_hint(session: AwsSession) -> str:
+    """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
+    settings = session.settings
+    if settings.access_key:
+        keys = ", ".join(f"{settings.prefix}{key}" for key in ("accessKey", "secretKey", "token"))
+        return f"Set new ones with `pulumi config set --secret` ({keys})"
+    if settings.web_identity is not None:
+        member = "webIdentityTokenFile" if settings.web_identity.token_file else "webIdentityToken"
+        return f"Renew the token in {member} of {settings.prefix}assumeRoleWithWebIdentity"
+    from botocore.exceptions import BotoCoreError
 
-    extra = {
-        "RoleSessionName": role.session_name,
-        "ExternalId": role.external_id,
-        "DurationSeconds": role.duration_seconds,
-        "Policy": role.policy,
-        "SourceIdentity": role.source_identity,
+    nothing = "Give credentials in any way that the AWS CLI knows"
+    with session.lock:
+        core = session.find_core()
+        try:
+            chain = core.profile_chain
+        except BotoCoreError:  # a config file that can't be read
+            return nothing
+        try:
+            method = None if core.source is None else core.source.method
+        except (BotoCoreError, LicenseConversionError):  # what there is can't be loaded: then the profile says more
+            method = "profile"
+    fixed = {
+        None: nothing,
+        "env": "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew",
+        "iam-role": "Check the role of this EC2 instance",
+        "container-role": "Check the role of this container",
     }
+    if method in fixed:
+        return fixed[method]
+    name, content = chain[-1] if chain else ("default", {})
+    if method == "assume-role-with-web-identity" and "web_identity_token_file" not in content:
+        return "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"
+    return _PROFILE_HINTS[next((key for key in _PROFILE_HINTS if key in content), "")].format(name)
 
-    def make_sts(*args: Any, **kwargs: Any) -> Any:
-        return botocore.session.get_session().create_client(
-            *args,
-            **{
-                **kwargs,
-                "region_name": settings.region,
-                "endpoint_url": settings.endpoint_urls.get("sts"),
-                "config": _make_config(),
-            },
-        )
 
-    source_credentials = source.get_credentials()
-    if source_credentials is None:
-        raise SettingsError(
-            Subject(CONNECT_ACTION, region=settings.region),
-            f"no credentials were found to assume {role.role_arn} with",
-            "Give them by `pulumi config set aws:profile NAME`, or in any way that the AWS CLI knows",
-        )
-    fetcher = AssumeRoleCredentialFetcher(
-        client_creator=make_sts,
-        source_credentials=source_credentials,
-        role_arn=role.role_arn,
-        extra_args={name: value for name, value in extra.items() if value is not None},
-    )
-    core = botocore.session.get_session()
-    # botocore has no public setter for refreshable credentials; this attribute is what set_credentials() fills, and
-    # what the many tools that assume roles have used for ten years (https://github.com/boto/botocore/issues/761).
-    credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
-    core._credentials = credentials  # type: ignore[attr-defined]
-    return boto3.Session(botocore_session=core, region_name=settings.region)
+@lru_cache(maxsize=256)
+def find_partition(region: str) -> str | None:
+    """Return the partition of a region (`aws`, `aws-cn`), also of a new one that fits its pattern; None for none."""
+    import botocore.session
+    from botocore.exceptions import UnknownRegionError
+
+    try:
+        partition: str = botocore.session.Session().get_partition_for_region(region)
+    except UnknownRegionError:
+        return None
+    return partition
+
+
+def is_known_region(region: str) -> bool:
+    """Return whether AWS has this region, or could have it by the pattern of one of its partitions."""
+    return find_partition(region) is not None
+
+
+def check_region(settings: Settings) -> None:
+    """Raise a SettingsError when AWS has no such region; an endpoint of one's own may have regions of its own."""
+    regions = [settings.region]
+    if settings.sts_region and "sts" not in settings.endpoint_urls:
+        regions.append(settings.sts_region)
+    if "license-manager" in settings.endpoint_urls:
+        regions.remove(settings.region)
+    for region in regions:
+        if not is_known_region(region):
+            raise SettingsError(
+                Subject(CONNECT_ACTION),
+                f"{region} is no region of AWS",
+                f"Check `region`, {settings.prefix}region and {settings.prefix}stsRegion (`pulumi config`), and "
+                "AWS_REGION",
+            )
 
 
 def _find_version() -> str:

@@ -11,6 +11,7 @@ from lmconv_resource.errors import (
     LIST_ACTION,
     UNREADABLE_REMEDY,
     LicenseConversionError,
+    RequestRefusedError,
     Subject,
     ThrottledError,
     TransientError,
@@ -116,7 +117,15 @@ class LicenseManager:
 
         def send() -> Any:
             paced = turns.pop() if turns else True  # only the first call's turn may have been acquired already
-            return self._calls.once(lambda client: client.list_license_conversion_tasks(**query), subject, paced=paced)
+            try:
+                return self._calls.once(
+                    lambda client: client.list_license_conversion_tasks(**query), subject, paced=paced
+                )
+            except RequestRefusedError:
+                # The page size is a guess: AWS publishes no limit.
+                if query.pop("MaxResults", None) is None:
+                    raise
+                return send()
 
         for _ in range(_MOST_PAGES):
             answer = ask(send)

@@ -13,10 +13,10 @@ import os
 import threading
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import grpc
+import grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +39,6 @@ class Engine:
 
     @cached_property
     def _stub(self) -> Any:
-        import grpc
-        from pulumi.runtime.proto import engine_pb2_grpc
-
         # Nothing on loopback goes through a proxy, whatever https_proxy and no_proxy say.
         channel = grpc.insecure_channel(self._address, options=[("grpc.enable_http_proxy", 0)])
         return engine_pb2_grpc.EngineStub(channel)
@@ -55,9 +52,6 @@ class Engine:
         self._log(urn, message, severity, ephemeral=False)
 
     def _log(self, urn: str | None, message: str, severity: str, *, ephemeral: bool) -> None:
-        import grpc
-        from pulumi.runtime.proto import engine_pb2
-
         request = engine_pb2.LogRequest(
             severity=engine_pb2.LogSeverity.Value(severity), message=message, urn=urn or "", ephemeral=ephemeral
         )
@@ -69,9 +63,6 @@ class Engine:
 
     def is_alive(self) -> bool:
         """Return whether the engine still serves its address."""
-        import grpc
-        from pulumi.runtime.proto import engine_pb2
-
         try:
             self._stub.GetRootResource(engine_pb2.GetRootResourceRequest(), timeout=_CALL_SECONDS)
         except grpc.RpcError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lmconv_resource.aws.settings import ConfigGet, Settings, find_region
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.lifecycle.operation import Operation, Severity
-from lmconv_resource.lifecycle.start import StartPolicy, Starts
+from lmconv_resource.lifecycle.starts import StartPolicy, Starts
 from lmconv_resource.polling.cancellation import Cancellation
 
 if TYPE_CHECKING:

@@ -150,7 +150,10 @@ class Controller(ABC, Generic[InputsT, StateT]):
         if failures:
             raise SettingsError(Subject(CONNECT_ACTION, task_id), failures[0].reason, "Mend it in the program")
         try:
-            task = self._connect(op, place["region"], task_id).license_manager.get_task(task_id)
+            aws = self._connect(op, place["region"], task_id)
+            # Of a record that shows an end, only AWS's present word counts.
+            is_running = state is not None and not state.is_finished
+            task = aws.get_recent_task(task_id) if is_running else aws.license_manager.get_task(task_id)
         except TaskNotFoundError as error:
             if state is None or not state.is_finished:
                 raise

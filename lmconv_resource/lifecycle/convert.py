@@ -20,9 +20,9 @@ from lmconv_resource.lifecycle.operation import (
 )
 from lmconv_resource.lifecycle.start import StartResult, start_or_adopt
 from lmconv_resource.lifecycle.state import ConversionState, TaskState
-from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.models import ConversionTask
 from lmconv_resource.text import to_failure_reason
-from lmconv_resource.usage_operations import describe, find_warning
+from lmconv_resource.usage_operations import find_warning
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         task = None
         seen = state.task
         if not seen.is_finished:
-            task = self._connect(op, state.task.region, task_id).license_manager.get_task(task_id)
+            task = self._connect(op, state.task.region, task_id).get_recent_task(task_id)
             seen = TaskState.of(task)
         if seen.has_failed and not inputs.ignore_failure:
             why = to_failure_reason(seen.status_message).rstrip(".")
@@ -129,6 +129,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs
     ) -> Updated[ConversionState]:
         """Look the task up again, or follow it to its end."""
+        if state.task.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure):
+            return Updated(state)
         aws = self._connect(op, inputs.region or state.task.region, task_id)
         try:
             task = self._await_or_get(op, aws, inputs, task_id)
@@ -146,14 +148,12 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         if op.host.starts.has_urn(op.urn):
             return
         arn = state.task.outputs.get("resource_arn")
-        if state.task.status == TaskStatus.IN_PROGRESS.value:
-            text = f"{task_id} goes on: AWS has no call that cancels a license conversion. It is only forgotten here."
-        elif state.task.status == TaskStatus.SUCCEEDED.value:
-            destination = state.request.destination.usage_operation
-            stays = f"stays licensed as {describe(destination)}" if destination else "keeps its license"
-            text = f"{arn} {stays}: declare a LicenseConversion with the contexts exchanged to convert it back."
+        # What it is licensed as now is not asked, so nothing is said of it.
+        if state.task.is_finished:
+            text = f"{task_id} is only removed from the state: the license of {arn} is not changed by that."
         else:
-            text = f"{arn} keeps the license that it has: {task_id} is only forgotten here."
+            continues = f"{task_id} continues in AWS, which cannot cancel a license conversion"
+            text = f"{continues}: it is only removed from the state."
         op.log(text, "WARNING")
 
     def _follow_new(self, op: Operation, aws: Aws, inputs: ConversionInputs, start: StartResult) -> ConversionTask:

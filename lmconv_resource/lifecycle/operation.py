@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.ec2 import Ec2
     from lmconv_resource.aws.license_manager import LicenseManager
     from lmconv_resource.aws.settings import Settings
-    from lmconv_resource.lifecycle.start import StartPolicy, Starts
+    from lmconv_resource.lifecycle.starts import StartPolicy, Starts
     from lmconv_resource.polling.poller import Poller
 
 Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -84,6 +85,13 @@ class Aws:
     def license_manager(self) -> LicenseManager:
         """AWS License Manager."""
         return self.connection.license_manager(self.cancellation)
+
+    def get_recent_task(self, task_id: str) -> ConversionTask:
+        """Return a task as it was within the last seconds; for decisions that start, replace or fail nothing.
+
+        Only what is in progress can be that old: an end is always fresh.
+        """
+        return self.connection.recent_tasks.get(task_id, self.license_manager)
 
     @property
     def ec2(self) -> Ec2:

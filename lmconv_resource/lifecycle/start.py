@@ -19,99 +19,21 @@ one conversion.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lmconv_resource.errors import (
     CREATE_ACTION,
     LicenseConversionError,
-    OtherConversionError,
     Subject,
     ThrottledError,
     TransientError,
 )
 from lmconv_resource.lifecycle.operation import Aws, Operation
+from lmconv_resource.lifecycle.starts import other_conversion
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
-from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.text import to_failure_reason
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class StartPolicy:
-    """How patient a start is."""
-
-    settling_seconds: float = 1.0
-    """What a task that was just started is given to show itself in a list, at first; doubled for each further list."""
-
-    settling_lists: int = 3
-    """How often it is looked for. With the pauses before them that is 7 s, when a read timeout has passed already."""
-
-    new_task_seconds: float = 1.0
-    """The first pause when AWS does not know a task yet that it has just started; doubled for each further check."""
-
-    new_task_checks: int = 5
-    """How often a new task may be unknown to AWS."""
-
-    backoff_seconds: Callable[[int], float] | None = None
-    """The pause after so many failed tries; by default that of all other calls."""
-
-
-class Starts:
-    """The conversions that this process has begun. Safe to share between threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._urns: set[str] = set()
-        self._locks: dict[str, threading.Lock] = {}
-        self._last: dict[str, tuple[ConversionRequest, str]] = {}
-
-    def add_urn(self, urn: str | None) -> None:
-        """Remember that the resource's conversion has been begun here."""
-        if urn:
-            with self._lock:
-                self._urns.add(urn)
-
-    def has_urn(self, urn: str | None) -> bool:
-        """Return whether the resource's conversion has been begun here, so that what is deleted of it was replaced."""
-        return urn in self._urns
-
-    @contextmanager
-    def one_at_a_time(self, resource_arn: str, cancellation: Cancellation) -> Iterator[None]:
-        """Return a context in which nobody else of this process starts a conversion of the resource."""
-        with self._lock:
-            lock = self._locks.setdefault(resource_arn, threading.Lock())
-        while not lock.acquire(timeout=0.2):
-            if cancellation.is_set:
-                break
-        else:
-            try:
-                yield
-            finally:
-                lock.release()
-            return
-        yield  # cancelled: whoever starts looks at the cancellation first, so that nothing is started
-
-    def remember(self, request: ConversionRequest, task_id: str) -> None:
-        """Remember the task that was started last for a resource."""
-        with self._lock:
-            self._last[request.resource_arn] = (request, task_id)
-
-    def find_hidden(self, request: ConversionRequest, listed: list[ConversionTask]) -> str | None:
-        """Return the id of a task that was started here and that AWS does not list yet, None if there is none.
-
-        Raises:
-            OtherConversionError: it converts the resource to something else.
-        """
-        started, task_id = self._last.get(request.resource_arn, (None, ""))
-        if started is None or task_id in {task.task_id for task in listed}:
-            return None
-        if started != request:
-            raise _other_conversion(request, task_id, None)
-        return task_id
 
 
 @dataclass(frozen=True)
@@ -167,14 +89,7 @@ def select_adoptable(request: ConversionRequest, newest: ConversionTask | None) 
         return newest
     if newest.status is TaskStatus.SUCCEEDED:
         return None
-    raise _other_conversion(request, newest.task_id, newest.region)
-
-
-def _other_conversion(request: ConversionRequest, task_id: str, region: str | None) -> OtherConversionError:
-    return OtherConversionError(
-        Subject(CREATE_ACTION, task_id, region, request.resource_arn),
-        f"license conversion task {task_id} is in progress and converts it otherwise",
-    )
+    raise other_conversion(request, newest.task_id, newest.region)
 
 
 def _adopt(op: Operation, task_id: str, *, is_complete: bool) -> StartResult:

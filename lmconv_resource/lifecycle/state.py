@@ -82,11 +82,15 @@ class TaskState:
         """Return whether a program wants an end, or a success, that this does not show."""
         return wait_for_completion and (not self.is_finished or (self.has_failed and not ignore_failure))
 
+    def is_settled_for(self, wait_for_completion: bool, ignore_failure: bool) -> bool:
+        """Return whether the task has ended as the program wants it, so that an update has nothing to ask."""
+        return self.is_finished and not self.must_await(
+            wait_for_completion=wait_for_completion, ignore_failure=ignore_failure
+        )
+
     def changed_outputs(self, found: TaskState) -> tuple[str, ...]:
         """Return the names of the outputs that differ, where null and absent are the same at any depth."""
-        return tuple(
-            name for name in OUTPUTS if _without_none(self.outputs.get(name)) != _without_none(found.outputs.get(name))
-        )
+        return tuple(name for name in OUTPUTS if _plain(self.outputs.get(name)) != _plain(found.outputs.get(name)))
 
     def is_reopened_by(self, found: TaskState) -> bool:
         """Return whether AWS now says something else of a task that this shows as ended."""
@@ -98,9 +102,8 @@ class TaskState:
             return found
         if self.is_reopened_by(found):
             return self
-        return TaskState(
-            {name: self.outputs.get(name) if found.outputs[name] is None else found.outputs[name] for name in OUTPUTS}
-        )
+        said = {name: value for name, value in found.outputs.items() if _says_something(value)}
+        return TaskState({name: said.get(name, self.outputs.get(name)) for name in OUTPUTS})
 
     def to_change_text(self, task_id: str, found: TaskState) -> str | None:
         """Return what has become of the task: `lct-… IN_PROGRESS → SUCCEEDED after 42m10s`; None if nothing has."""
@@ -115,10 +118,16 @@ class TaskState:
         return None
 
 
-def _without_none(value: Any) -> Any:
+def _says_something(value: object) -> bool:
+    return any(value.values()) if isinstance(value, Mapping) else value is not None
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without nulls at any depth, and an empty context as none."""
     if isinstance(value, Mapping):
-        return {name: _without_none(entry) for name, entry in value.items() if entry is not None}
-    return [_without_none(entry) for entry in value] if isinstance(value, list) else value
+        kept = {name: _plain(entry) for name, entry in value.items() if entry is not None}
+        return kept if any(kept.values()) else None
+    return [_plain(entry) for entry in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

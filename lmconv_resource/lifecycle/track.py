@@ -61,7 +61,7 @@ class TaskController(Controller[TaskInputs, TaskState]):
             return Diff(changed=("wait_for_completion",))
         if state.is_finished:
             return Diff()
-        task = self._connect(op, state.region, task_id).license_manager.get_task(task_id)
+        task = self._connect(op, state.region, task_id).get_recent_task(task_id)
         return self._diff_running(op, task_id, state, task)
 
     def create(self, op: Operation, inputs: TaskInputs) -> Created[TaskState]:
@@ -88,6 +88,8 @@ class TaskController(Controller[TaskInputs, TaskState]):
 
     def update(self, op: Operation, task_id: str, state: TaskState, inputs: TaskInputs) -> Updated[TaskState]:
         """Look the task up again, or follow it to its end."""
+        if state.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure):
+            return Updated(state)
         aws = self._connect(op, inputs.region or state.region, task_id)
         try:
             return Updated(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id)))

@@ -129,7 +129,8 @@ class DynamicProvider(ResourceProvider):
         inputs = self.controller.parse_inputs(_to_properties(_news))
         with self._joined().operation(_news.get(URN) or _olds.get(URN)) as op:
             diff = self.controller.diff(op, _id, state, inputs)
-        return DiffResult(changes=diff.has_changes, replaces=list(diff.replaces) or None)
+        changes = diff.has_changes or _has_moved(_olds, _news)
+        return DiffResult(changes=changes, replaces=list(diff.replaces) or None)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the resource, and wait for it if asked to. A create that fails records nothing."""
@@ -175,6 +176,12 @@ class DynamicProvider(ResourceProvider):
     def _to_outputs(self, state: Any, props: Mapping[str, Any]) -> dict[str, Any]:
         # With the URN, under which a later refresh says its lines.
         return {**self.controller.to_properties(state), URN: props.get(URN)}
+
+
+def _has_moved(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Return whether the record holds an older URN: an alias, another parent, another name of the stack."""
+    old, new = olds.get(URN), news.get(URN)
+    return isinstance(old, str) and isinstance(new, str) and _known(new) is not UNKNOWN and old != new
 
 
 def _to_properties(bag: Mapping[str, Any] | None) -> dict[str, object]:

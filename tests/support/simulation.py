@@ -1,7 +1,7 @@
 """A License Manager and the threads that ask it, by a clock that only jumps: hours pass in milliseconds.
 
-What is measured here is the project's own `Watcher`, `Pacer` and `tasks` with their retries; only AWS, the clock and
-the scheduling of the looking threads are stood in for.
+What runs here is the project's own `Dispatcher` and `RateLimiter`; AWS, the clock, the scheduling of the polling
+threads and the thin layer that makes the calls are stood in for.
 """
 
 from __future__ import annotations
@@ -12,25 +12,27 @@ import itertools
 import random
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
-from botocore.exceptions import ClientError
-
-from lmconv_resource.aws import license_manager as tasks
-from lmconv_resource.aws.client import Connection
-from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator.limits import RateLimit, TokenBucket
-from lmconv_resource.models import ConversionTask
-from lmconv_resource.polling.poller import Watcher
-from lmconv_resource.polling.rate_limiter import Pacer
+from lmconv_resource.errors import LIST_ACTION, AccessDeniedError, Subject, ThrottledError
+from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.dispatcher import Dispatcher
+from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS, PollingPolicy
+from lmconv_resource.polling.rate_limiter import RateLimiter
 from lmconv_resource.polling.wait import Wait
 
 REGION = "eu-west-1"
-LATENCY_SECONDS = 0.2
-LOOKERS = 4
+POLICY = PollingPolicy()
 LOOP_SECONDS = 15.0
 """The pause of the loop that everything is compared with: `until aws license-manager get-…; do sleep 15; done`."""
+
+_Answer = TypeVar("_Answer")
+
+Starts = Iterable[tuple[float, str]]
+"""When each wait begins, and the id of its task."""
 
 
 class Simulation:
@@ -42,17 +44,17 @@ class Simulation:
 
     def __init__(self, threads: int = 0) -> None:
         self.now = 0.0
+        self.back = threading.Semaphore(0)
+        self.running: _Thread | None = None
+        self.bug: BaseException | None = None
         self._jobs: deque[Callable[[], None]] = deque()
         self._wakes: list[tuple[float, int, _Thread]] = []
         self._order = itertools.count()
         self._threads = [_Thread(self) for _ in range(threads)]
         self._idle = deque(self._threads)
-        self.back = threading.Semaphore(0)
-        self.running: _Thread | None = None
-        self.bug: BaseException | None = None
 
     def clock(self) -> float:
-        """Give the present."""
+        """Return the present."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
@@ -73,7 +75,7 @@ class Simulation:
             self._wake(self._idle.popleft(), self.now)
 
     def next_wake(self) -> float | None:
-        """Give the moment at which a thread goes on; None while none wants to."""
+        """Return the moment at which a thread goes on; None while none wants to."""
         return self._wakes[0][0] if self._wakes else None
 
     def go_on(self) -> None:
@@ -91,16 +93,12 @@ class Simulation:
             self._jobs.popleft()()
         self._idle.append(thread)
 
-    def _wake(self, thread: _Thread, moment: float) -> None:
-        heapq.heappush(self._wakes, (moment, next(self._order), thread))
-
-    def make_lock(self) -> _Lock:
-        """Give a lock for these threads, first come, first served."""
-        return _Lock(self)
-
     def wake_now(self, thread: _Thread) -> None:
         """Let a thread that rests go on at this moment."""
         self._wake(thread, self.now)
+
+    def _wake(self, thread: _Thread, moment: float) -> None:
+        heapq.heappush(self._wakes, (moment, next(self._order), thread))
 
 
 class _Thread:
@@ -110,7 +108,7 @@ class _Thread:
         threading.Thread(target=self._run, daemon=True).start()
 
     def rest(self) -> None:
-        """Give the run to others until `go`."""
+        """Let others run until `go`."""
         self._simulation.back.release()
         self.go.acquire()
 
@@ -125,6 +123,8 @@ class _Thread:
 
 
 class _Lock:
+    """A lock for the threads of a simulation, first come, first served."""
+
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._held = False
@@ -144,108 +144,86 @@ class _Lock:
             self._simulation.wake_now(self._queue.popleft())
 
 
-class _QueuedPacer(Pacer):
-    """The pacer, with its queue where the simulation can see it: a thread blocked in a lock of its own would hang."""
+class _QueuedLimiter(RateLimiter):
+    """The rate limiter, with its queue where the simulation sees it: a thread in a lock of its own would hang."""
 
     def __init__(self, simulation: Simulation, rng: random.Random) -> None:
-        super().__init__(simulation.clock, simulation.sleep, rng)
-        self._turn = simulation.make_lock()
+        super().__init__(POLICY, simulation.clock, simulation.sleep, rng)
+        self._head = _Lock(simulation)
 
-    def wait_for_turn(self, stopped: threading.Event | None = None) -> None:
-        with self._turn:
-            super().wait_for_turn(stopped)
+    def acquire(self, cancellation: Cancellation | None = None) -> None:
+        with self._head:
+            super().acquire(cancellation)
 
 
 class Service:
-    """A License Manager by the simulation's clock, in the shape of boto3's client.
+    """A License Manager by the simulation's clock.
 
     Args:
         simulation: whose clock it goes by.
-        page_size: the most tasks in one answer of the list.
-        limit: the rate above which calls are refused.
+        page_size: the most tasks in one answer of the list. AWS does not say how many its own has.
+        limit: the rate above which calls are throttled.
         may_list: False refuses the list for want of the right.
-        latency_seconds: what each answer takes. It tells how things were when the call began, the worst case.
     """
 
     def __init__(
-        self,
-        simulation: Simulation,
-        *,
-        page_size: int = 50,
-        limit: RateLimit | None = None,
-        may_list: bool = True,
-        latency_seconds: float = LATENCY_SECONDS,
+        self, simulation: Simulation, *, page_size: int = 50, limit: RateLimit | None = None, may_list: bool = True
     ) -> None:
         self.calls: Counter[str] = Counter()
-        self.refused = 0
+        self.throttled = 0
         self.ends: dict[str, float] = {}
         self._simulation = simulation
         self._page_size = page_size
         self._bucket = TokenBucket(limit, simulation.clock) if limit else None
         self._may_list = may_list
-        self._latency = latency_seconds
 
-    def admit(self, operation: str) -> None:
-        """Count a call, and refuse it if there are too many.
-
-        Raises:
-            ClientError: there are.
-        """
+    def admit(self, operation: str) -> bool:
+        """Count a call, and return whether there are not too many."""
         self.calls[operation] += 1
         if self._bucket and not self._bucket.take():
-            self.refused += 1
-            raise _refusal("RateLimitExceededException", operation)
+            self.throttled += 1
+            return False
+        return True
 
-    def get_license_conversion_task(self, *, LicenseConversionTaskId: str) -> dict[str, Any]:  # noqa: N803 -- AWS's name
-        """Answer as AWS does."""
-        seen = self._to_answer(LicenseConversionTaskId)
-        self._arrive("GetLicenseConversionTask")
+    def get(self, task_id: str) -> ConversionTask:
+        """Return a task as it was when the call began, the worst case."""
+        seen = self._see(task_id)
+        self._answer("get")
         return seen
 
-    def list_license_conversion_tasks(
-        self,
-        *,
-        Filters: object,  # noqa: N803 -- AWS's name; the one filter that is ever asked for is IN_PROGRESS
-        MaxResults: int,  # noqa: N803
-        NextToken: str = "0",  # noqa: N803
-    ) -> dict[str, Any]:
-        """Answer a page of the tasks in progress."""
-        page: list[dict[str, Any]] = []
-        following = {}
-        for position, task_id in enumerate(itertools.islice(self.ends, int(NextToken), None), int(NextToken)):
-            if not self.is_running(task_id):
-                continue
-            if len(page) == min(self._page_size, MaxResults):
-                following = {"NextToken": str(position)}
-                break
-            page.append(self._to_answer(task_id))
-        self._arrive("ListLicenseConversionTasks")
-        return {"LicenseConversionTasks": page, **following}
+    def list_page(self, position: int) -> tuple[dict[str, ConversionTask], int | None]:
+        """Return the page of tasks in progress that begins at a position, and where the next one begins."""
+        page: dict[str, ConversionTask] = {}
+        following = None
+        for number, task_id in enumerate(itertools.islice(self.ends, position, None), position):
+            if self.is_running(task_id):
+                if len(page) == self._page_size:
+                    following = number
+                    break
+                page[task_id] = self._see(task_id)
+        self._answer("list")
+        return page, following
 
     def is_running(self, task_id: str) -> bool:
-        """Tell whether a task runs now."""
+        """Return whether a task runs now."""
         return self._simulation.now < self.ends[task_id]
 
-    def _to_answer(self, task_id: str) -> dict[str, Any]:
-        status = "IN_PROGRESS" if self.is_running(task_id) else "SUCCEEDED"
-        return {"LicenseConversionTaskId": task_id, "Status": status}
+    def _see(self, task_id: str) -> ConversionTask:
+        status = TaskStatus.IN_PROGRESS if self.is_running(task_id) else TaskStatus.SUCCEEDED
+        return ConversionTask(task_id, REGION, status=status)
 
-    def _arrive(self, operation: str) -> None:
+    def _answer(self, operation: str) -> None:
         try:
-            self.admit(operation)
-            if not self._may_list and operation.startswith("List"):
-                raise _refusal("AccessDeniedException", operation)
+            if not self.admit(operation):
+                raise ThrottledError(Subject(region=REGION), "AWS asks to slow down")
+            if operation == "list" and not self._may_list:
+                raise AccessDeniedError(Subject(LIST_ACTION, region=REGION), "no")
         finally:
-            self._simulation.sleep(self._latency)
-
-
-def _refusal(code: str, operation: str) -> ClientError:
-    answer: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    return ClientError(answer, operation)
+            self._simulation.sleep(POLICY.answer_seconds)
 
 
 class Waits:
-    """Waits for tasks of the service, all by one watcher, and what became of them.
+    """Waits for tasks of the service, all by one dispatcher, and what became of them.
 
     Args:
         simulation: what they run on.
@@ -255,12 +233,11 @@ class Waits:
 
     def __init__(self, simulation: Simulation, service: Service, seed: int = 0) -> None:
         rng = random.Random(seed)  # noqa: S311 -- jitter, not cryptography
-        pacer = _QueuedPacer(simulation, rng)
-        connection = Connection(cast(Any, service), Settings(REGION), pacer)
-        self.watcher = Watcher(
-            functools.partial(tasks.look_up_task, connection, in_turn=False),
-            functools.partial(tasks.find_tasks_in_progress, connection, in_turn=False),
-            wait_for_turn=pacer.wait_for_turn,
+        self._limiter = _QueuedLimiter(simulation, rng)
+        self.dispatcher = Dispatcher(
+            lambda task_id: self._call(lambda: service.get(task_id)),
+            self._list_pages,
+            acquire=self._limiter.acquire,
             on_note=lambda _: None,
             clock=simulation.clock,
             rng=rng,
@@ -271,12 +248,38 @@ class Waits:
         self._service = service
         self._open: dict[str, Wait] = {}
 
-    def run(self, starts: Iterable[tuple[float, str]], until: float) -> None:
+    def _call(self, ask: Callable[[], _Answer]) -> _Answer:
+        try:
+            answer = ask()
+        except ThrottledError:
+            self._limiter.on_throttled()
+            raise
+        self._limiter.on_success()
+        return answer
+
+    def _list_pages(self) -> Iterator[Mapping[str, ConversionTask]]:
+        position: int | None = 0
+        tries = 1  # the dispatcher has acquired the first page's call
+        while position is not None:
+            try:
+                page, position = self._call(functools.partial(self._service.list_page, position))
+            except ThrottledError:
+                tries += 1
+                if tries > 5:
+                    raise
+                self._limiter.acquire()
+                continue
+            yield page
+            tries = 1
+            if position is not None:
+                self._limiter.acquire()
+
+    def run(self, starts: Starts, until: float = float("inf")) -> None:
         """Begin each wait at its moment, and follow them all to their end, or to `until`."""
         coming = deque(sorted(starts))
         clock = self._simulation
         while coming or self._open:
-            due, wake = self.watcher.next_due(), clock.next_wake()
+            due, wake = self.dispatcher.next_poll(), clock.next_wake()
             begin = coming[0][0] if coming else None
             moments = [moment for moment in (due, wake, begin) if moment is not None]
             if not moments or min(moments) > until:
@@ -285,42 +288,27 @@ class Waits:
             if moment == begin:
                 clock.now = max(clock.now, moment)
                 task_id = coming.popleft()[1]
-                self._open[task_id] = self.watcher.add(task_id, REGION, timeout_seconds=12 * 3600.0)
+                self._open[task_id] = self.dispatcher.add(task_id, REGION, timeout_seconds=DEFAULT_DEADLINE_SECONDS)
             elif moment == wake:
                 clock.go_on()
                 self._end()
             else:
                 clock.now = max(clock.now, moment)
-                self.watcher.look(clock.submit)
+                self.dispatcher.dispatch(clock.submit)
                 self._end()
 
     def _end(self) -> None:
         for task_id, wait in [each for each in self._open.items() if each[1].outcome is not None]:
             if isinstance(wait.outcome, ConversionTask):
                 self.late[task_id] = self._simulation.now - self._service.ends[task_id]
-            self.watcher.remove(self._open.pop(task_id))
+            self.dispatcher.remove(self._open.pop(task_id))
 
 
-def run_loops(
-    simulation: Simulation, service: Service, starts: Iterable[tuple[float, str]], until: float
-) -> dict[str, float]:
-    """Run a shell loop for each task, and give how late each noticed the end of its task.
-
-    A refused call is what it is to a shell: the loop sleeps and tries again.
-    """
-    late: dict[str, float] = {}
-    looks = list(starts)
-    heapq.heapify(looks)
-    while looks and looks[0][0] <= until:
-        simulation.now, task_id = heapq.heappop(looks)
-        answered = simulation.now + LATENCY_SECONDS
-        try:
-            service.admit("GetLicenseConversionTask")
-        except ClientError:
-            heapq.heappush(looks, (answered + LOOP_SECONDS, task_id))
-            continue
-        if service.is_running(task_id):
-            heapq.heappush(looks, (answered + LOOP_SECONDS, task_id))
-        else:
-            late[task_id] = answered - service.ends[task_id]
-    return late
+def run_loops(simulation: Simulation, service: Service, starts: Starts, until: float = float("inf")) -> None:
+    """Run a shell loop for each task. A throttled call is what it is to a shell: the loop sleeps and tries again."""
+    polls = list(starts)
+    heapq.heapify(polls)
+    while polls and polls[0][0] <= until:
+        simulation.now, task_id = heapq.heappop(polls)
+        if not service.admit("get") or service.is_running(task_id):
+            heapq.heappush(polls, (simulation.now + POLICY.answer_seconds + LOOP_SECONDS, task_id))

@@ -1,4 +1,4 @@
-"""The promises of the rhythm: early at first, cheap later, the end never noticed late."""
+"""The promises of the policy: early at first, cheap later, the end never noticed late."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmconv_resource.polling.policy import LONGEST_SECONDS, SHORTEST_SECONDS, fault_interval, jittered, poll_interval
+from lmconv_resource.polling.policy import PollingPolicy
 
+POLICY = PollingPolicy()
 LATENCY = 0.2
 HOUR = 3600.0
 
@@ -22,45 +23,45 @@ def seeded(seed: int) -> random.Random:
 
 
 def simulate(until: float, rng: random.Random, fixed_seconds: float | None = None) -> list[tuple[float, float]]:
-    """Give the looks of a wait up to `until`: when each begins, and AWS sees its task, and when its answer is there."""
-    looks: list[tuple[float, float]] = []
+    """Return the polls of a wait up to `until`: when each begins, and when its answer is there."""
+    polls: list[tuple[float, float]] = []
     begin = 0.0
     while True:
         answered = begin + LATENCY
-        looks.append((begin, answered))
+        polls.append((begin, answered))
         if begin >= until:
-            return looks
-        interval = poll_interval(answered, fixed_seconds)
-        begin = answered + (interval if fixed_seconds else jittered(interval, rng))
+            return polls
+        interval = POLICY.interval(answered, fixed_seconds)
+        begin = answered + (interval if fixed_seconds else POLICY.jittered(interval, rng))
 
 
 @given(st.floats(0, 1e7), SEEDS)
 def test_a_pause_is_within_its_bounds(waited: float, seed: int) -> None:
-    """However long a wait has lasted, the pause before its next look is from 2 s to 30 s."""
-    pause = jittered(poll_interval(waited), seeded(seed))
-    assert SHORTEST_SECONDS == 2 <= pause <= 30 == LONGEST_SECONDS
+    """However long a wait has lasted, the pause before its next poll is from 2 s to 30 s."""
+    pause = POLICY.jittered(POLICY.interval(waited), seeded(seed))
+    assert POLICY.shortest_interval_seconds == 2 <= pause <= 30 == POLICY.longest_interval_seconds
 
 
 @given(st.floats(0, 1e7), SEEDS)
 def test_jitter_only_shortens(waited: float, seed: int) -> None:
     """A random part of up to a twentieth is taken off the interval, and nothing is added."""
-    interval = poll_interval(waited)
-    assert interval * 0.95 <= jittered(interval, seeded(seed)) <= interval
+    interval = POLICY.interval(waited)
+    assert interval * 0.95 <= POLICY.jittered(interval, seeded(seed)) <= interval
 
 
 @given(st.floats(0, 1e7), st.floats(0, 1e7))
 def test_intervals_only_grow(one: float, other: float) -> None:
     """The longer a wait has lasted, the longer is its interval, or the same."""
     earlier, later = sorted((one, other))
-    assert poll_interval(earlier) <= poll_interval(later)
+    assert POLICY.interval(earlier) <= POLICY.interval(later)
 
 
 @pytest.mark.parametrize(
     ("waited", "interval"), [(0, 2.6), (30, 2.6), (60.2, 5.6), (200.2, 19.6), (300.2, 29.6), (304.2, 30), (36000, 30)]
 )
 def test_the_interval_follows_the_time_waited(waited: float, interval: float) -> None:
-    """Short intervals at first, then a tenth of the time waited less two looks, then half a minute."""
-    assert poll_interval(waited) == pytest.approx(interval)
+    """Short intervals at first, then a tenth of the time waited less two polls, then half a minute."""
+    assert POLICY.interval(waited) == pytest.approx(interval)
 
 
 @given(st.floats(0, 10 * HOUR), SEEDS)
@@ -72,35 +73,35 @@ def test_the_end_is_noticed_in_time(duration: float, seed: int) -> None:
 
 @given(SEEDS)
 def test_an_end_just_missed_is_noticed_in_time(seed: int) -> None:
-    """The promise holds at the worst moments too: right after a look has begun, at each look of 10 h."""
-    looks = simulate(10 * HOUR, seeded(seed))
-    for (begin, _), (_, known) in itertools.pairwise(looks):
+    """The promise holds at the worst moments too: right after a poll has begun, at each poll of 10 h."""
+    polls = simulate(10 * HOUR, seeded(seed))
+    for (begin, _), (_, known) in itertools.pairwise(polls):
         assert known - begin <= min(33.0, max(3.0, 0.1 * begin)) + 1e-6
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_looks_cost_less_than_a_loop(seed: int) -> None:
-    """Over two hours a wait makes at most 0.6 of the 480 calls of a loop that looks each 15 s."""
-    looks = simulate(2 * HOUR, seeded(seed))
-    assert len(looks) <= 0.6 * 480
+def test_polls_cost_less_than_a_loop(seed: int) -> None:
+    """Over two hours a wait makes at most 0.6 of the 480 calls of a loop that polls each 15 s."""
+    polls = simulate(2 * HOUR, seeded(seed))
+    assert len(polls) <= 0.6 * 480
 
 
 @given(st.floats(0, 1e7), st.floats(1, 300))
 def test_a_fixed_interval_is_constant(waited: float, fixed_seconds: float) -> None:
-    """An interval that the user sets is kept from the first look to the last."""
-    assert poll_interval(waited, fixed_seconds) == fixed_seconds
+    """An interval that the user sets is kept from the first poll to the last."""
+    assert POLICY.interval(waited, fixed_seconds) == fixed_seconds
 
 
 @given(st.integers(1, 10_000), SEEDS)
 def test_a_pause_after_a_fault_is_within_its_bounds(faults: int, seed: int) -> None:
-    """After any number of faults in a row the next look comes after half a second at least and 30.5 s at most."""
-    assert 0.5 <= fault_interval(faults, seeded(seed)) <= 30.5
+    """After any number of faults in a row the next poll comes after half a second at least and 30.5 s at most."""
+    assert 0.5 <= POLICY.fault_interval(faults, seeded(seed)) <= 30.5
 
 
 @pytest.mark.parametrize(("faults", "most"), [(1, 2.5), (2, 4.5), (3, 8.5), (4, 16.5), (5, 30.5), (50, 30.5)])
 def test_pauses_after_faults_double(faults: int, most: float) -> None:
     """The bound doubles with each fault in a row, and all of it is used: full jitter."""
     rng = seeded(1)
-    pauses = [fault_interval(faults, rng) for _ in range(2000)]
+    pauses = [POLICY.fault_interval(faults, rng) for _ in range(2000)]
     assert min(pauses) == pytest.approx(0.5, abs=0.05)
     assert most - 0.05 * most < max(pauses) <= most

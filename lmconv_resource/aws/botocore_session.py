@@ -1,0 +1,218 @@
+"""A botocore session that honours `Settings`, by botocore's own means and without touching the environment.
+
+One session makes all clients of a connection, those too that botocore itself makes to get at credentials. So a
+profile's own settings (FIPS, CA bundle, endpoints) stay in force whichever credentials the calls are signed with.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from botocore.config import Config
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    AssumeRoleWithWebIdentityCredentialFetcher,
+    Credentials,
+    DeferredRefreshableCredentials,
+    create_credential_resolver,
+)
+from botocore.session import Session
+from botocore.utils import FileWebIdentityTokenLoader
+
+from lmconv_resource.aws.roles import AssumedRole, WebIdentity
+from lmconv_resource.aws.settings import Settings
+from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, SettingsError, Subject
+
+TIMEOUT_SECONDS = 10
+"""For connecting and for reading. botocore's 60 s would outlast every deadline a user notices."""
+
+_STATIC_KEYS = ("aws_access_key_id", "aws_secret_access_key")
+_CREDENTIAL_KEYS = (*_STATIC_KEYS, "role_arn", "sso_account_id", "sso_role_name", "login_session", "credential_process")
+"""What makes a profile one that says who calls."""
+
+
+class SettingsSession(Session):
+    """A botocore session with the settings in force. Its credentials are looked for when the first client is made.
+
+    Not thread-safe, as botocore's sessions are not.
+    """
+
+    def __init__(self, settings: Settings, version: str) -> None:
+        super().__init__(profile=settings.profile)
+        self.settings = settings
+        variables = {
+            "region": settings.region,
+            "config_file": settings.shared_config_file,
+            "credentials_file": settings.shared_credentials_file,
+            "ca_bundle": settings.custom_ca_bundle,
+            "use_fips_endpoint": settings.use_fips_endpoint,
+            "use_dualstack_endpoint": settings.use_dualstack_endpoint,
+            "ec2_metadata_service_endpoint": settings.ec2_metadata_service_endpoint,
+            "ec2_metadata_service_endpoint_mode": settings.ec2_metadata_service_endpoint_mode,
+        }
+        for name, value in variables.items():
+            if value is not None:
+                self.set_config_variable(name, value)
+        self.set_default_client_config(_make_config(settings, version))
+        self.register_component("credential_provider", self)
+
+    def create_client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return a client with the settings' endpoint, region of STS and proxies; botocore makes its own here too."""
+        if service_name == "sts" and self.settings.sts_region:
+            kwargs["region_name"] = self.settings.sts_region
+        if not kwargs.get("endpoint_url"):
+            kwargs["endpoint_url"] = self.settings.endpoint_urls.get(service_name)
+        client: Any = super().create_client(service_name, *args, **kwargs)
+        proxies = client.meta.config.proxies
+        if proxies and _goes_past_proxies(client.meta.endpoint_url, proxies.get("no", "")):
+            direct, config = Config(proxies={}), kwargs.get("config")
+            kwargs["config"] = direct if config is None else config.merge(direct)
+            client = super().create_client(service_name, *args, **kwargs)
+        return client
+
+    @cached_property
+    def source(self) -> Any:
+        """The credentials that roles are assumed with: keys, a web identity, or what botocore finds; None if nothing.
+
+        Raises:
+            CredentialsError: they need a code of an MFA device, for which nobody can be asked here.
+        """
+        settings = self.settings
+        if settings.access_key and settings.secret_key:
+            return Credentials(settings.access_key, settings.secret_key, settings.token, method="explicit")
+        if settings.web_identity is not None:
+            return self._assume_with_web_identity(settings.web_identity)
+        self._prefer_the_stacks_files()
+        resolver = create_credential_resolver(self, region_name=settings.region)
+        if settings.skip_metadata_api_check:
+            resolver.remove("iam-role")
+        found = resolver.load_credentials()
+        if found is not None and found.method == "assume-role":
+            self._refuse_mfa()
+        return found
+
+    def load_credentials(self) -> Any:
+        """Return what calls are signed with: the source, or the last role of the chain. botocore asks this once."""
+        credentials = self.source
+        for role in self.settings.assumed_roles:
+            if credentials is None:
+                raise SettingsError(
+                    Subject(CONNECT_ACTION, region=self.settings.region),
+                    f"no credentials were found to assume {role.role_arn} with",
+                    f"Give them by `pulumi config set {self.settings.prefix}profile NAME`, or in any way that the AWS "
+                    "CLI knows",
+                )
+            credentials = self._assume(role, credentials)
+        return credentials
+
+    @property
+    def profile_chain(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The profile in use with what stands in it, and after it those that its role is assumed with."""
+        profiles = self.full_config["profiles"]
+        name: str | None = self.get_config_variable("profile") or "default"
+        chain: list[tuple[str, Mapping[str, Any]]] = []
+        while name is not None and name in profiles and name not in [seen for seen, _ in chain]:
+            content = profiles[name]
+            if chain and any(key in content for key in _STATIC_KEYS):  # botocore then takes these, and not the role
+                content = {key: value for key, value in content.items() if key in _STATIC_KEYS}
+            chain.append((name, content))
+            # A token file goes before a role's source.
+            name = content.get("source_profile") if _assumes_role(content) else None
+        return chain
+
+    def _prefer_the_stacks_files(self) -> None:
+        """Let credentials in the stack's own files win over the environment's, as all that the stack says does."""
+        if self.settings.profile or not (self.settings.shared_config_file or self.settings.shared_credentials_file):
+            return
+        name = self.get_config_variable("profile") or "default"
+        content = self.full_config["profiles"].get(name, {})
+        if any(key in content for key in _CREDENTIAL_KEYS):
+            self.set_config_variable("profile", name)
+        elif self.settings.shared_credentials_file:
+            key = f"{self.settings.prefix}sharedCredentialsFiles"
+            raise SettingsError(
+                Subject(CONNECT_ACTION, region=self.settings.region),
+                f"the file of {key} has no credentials of the profile {name}",
+                f"Name another profile with `pulumi config set {self.settings.prefix}profile NAME`, or another file",
+            )
+
+    def _refuse_mfa(self) -> None:
+        """Raise a CredentialsError where botocore would ask the terminal for a code: nobody sees it, nor ends it."""
+        for name, content in self.profile_chain:
+            if _assumes_role(content) and "mfa_serial" in content:
+                raise CredentialsError(
+                    Subject(CONNECT_ACTION, region=self.settings.region),
+                    f"the profile {name} has mfa_serial, and nobody can be asked for a code here",
+                    "Use a profile with temporary credentials (`aws sts get-session-token`, `aws sso login`) or with a "
+                    "credential_process",
+                )
+
+    def _assume(self, role: AssumedRole, source: Any) -> DeferredRefreshableCredentials:
+        fetcher = AssumeRoleCredentialFetcher(
+            client_creator=self.create_client,
+            source_credentials=source,
+            role_arn=role.role_arn,
+            extra_args=role.members,
+        )
+        return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+
+    def _assume_with_web_identity(self, identity: WebIdentity) -> DeferredRefreshableCredentials:
+        token = identity.token or ""
+        fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
+            client_creator=self.create_client,
+            web_identity_token_loader=(
+                FileWebIdentityTokenLoader(identity.token_file) if identity.token_file else lambda: token
+            ),
+            role_arn=identity.role_arn,
+            extra_args=identity.members,
+        )
+        return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role-with-web-identity")
+
+
+def _assumes_role(profile: Mapping[str, Any]) -> bool:
+    return "role_arn" in profile and "web_identity_token_file" not in profile
+
+
+def _make_config(settings: Settings, version: str) -> Config:
+    return Config(
+        # One try a call: the callers do the retrying, because they know the pace and can be told to stop, and because
+        # botocore does not count RateLimitExceededException as throttling.
+        retries={"mode": "standard", "total_max_attempts": 1},
+        connect_timeout=TIMEOUT_SECONDS,
+        read_timeout=TIMEOUT_SECONDS,
+        max_pool_connections=50,
+        user_agent_extra=" ".join((f"lmconv-resource/{version}", *settings.user_agents)),
+        proxies=_find_proxies(settings),
+    )
+
+
+def _find_proxies(settings: Settings) -> dict[str, str] | None:
+    """Return the proxies by scheme, with the hosts that need none under `no`; None leaves it all to botocore.
+
+    botocore takes either its own, which it reads from the environment, or what it is given: so both are put together.
+    """
+    given = {"http": settings.http_proxy, "https": settings.https_proxy, "no": settings.no_proxy}
+    if not any(given.values()):
+        return None
+    return {**getproxies(), **{name: value for name, value in given.items() if value is not None}}
+
+
+def _goes_past_proxies(url: str, no_proxy: str) -> bool:
+    """Return whether `no_proxy` holds the host of the URL: its name, its domain, its address or a network."""
+    host = urlsplit(url).hostname or ""
+    return any(_holds(entry.strip().lower(), host) for entry in no_proxy.split(","))
+
+
+def _holds(entry: str, host: str) -> bool:
+    if entry == "*":
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:  # one of them is a name
+        name = entry.partition(":")[0].lstrip("*.")
+        return bool(name) and (host == name or host.endswith(f".{name}"))

@@ -1,0 +1,84 @@
+"""Tasks in progress as they were seen a moment ago: hundreds of them for the calls of a handful.
+
+Pulumi's engine asks for the diff of one resource at a time, and each one whose task is recorded as running has to be
+looked up. A few are, one by one; for more, one list serves all that are asked for within the next seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from lmconv_resource.aws.license_manager import LicenseManager
+from lmconv_resource.errors import AccessDeniedError, LicenseConversionError
+from lmconv_resource.models import ConversionTask, TaskStatus
+
+log = logging.getLogger(__name__)
+
+FEW_TASKS = 3
+"""Up to here each task is looked up by itself."""
+
+FRESH_SECONDS = 10.0
+"""How long what was seen counts."""
+
+
+class RecentTasks:
+    """The tasks of one connection that were asked for lately. Safe to share between threads.
+
+    A list shows tasks in progress only; that one has ended is always said by GetLicenseConversionTask.
+
+    Args:
+        clock: returns the present in seconds from any fixed point.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, ConversionTask]] = {}
+        self._asked: dict[str, float] = {}
+        self._listed_at = float("-inf")
+        self._may_list = True
+
+    def get(self, task_id: str, license_manager: LicenseManager) -> ConversionTask:
+        """Return a task as it was within the last ten seconds.
+
+        Raises:
+            LicenseConversionError: as `LicenseManager.get_task`.
+        """
+        with self._lock:  # held while listing: who asks meanwhile waits for that list instead of asking for another
+            task = self._find_fresh(task_id)
+            if task is None and self._wants_list(task_id):
+                self._list(license_manager)
+                task = self._find_fresh(task_id)
+        if task is None:
+            task = license_manager.get_task(task_id)
+            with self._lock:
+                self._seen[task_id] = (self._clock(), task)
+        return task
+
+    def _find_fresh(self, task_id: str) -> ConversionTask | None:
+        seen_at, task = self._seen.get(task_id, (float("-inf"), None))
+        return task if self._is_fresh(seen_at) else None
+
+    def _is_fresh(self, moment: float) -> bool:
+        return self._clock() - moment < FRESH_SECONDS
+
+    def _wants_list(self, task_id: str) -> bool:
+        self._asked[task_id] = self._clock()
+        self._asked = {name: moment for name, moment in self._asked.items() if self._is_fresh(moment)}
+        return self._may_list and len(self._asked) > FEW_TASKS and not self._is_fresh(self._listed_at)
+
+    def _list(self, license_manager: LicenseManager) -> None:
+        try:
+            tasks = license_manager.list_tasks(status=TaskStatus.IN_PROGRESS)
+        except AccessDeniedError as denied:
+            log.info("each task is looked up by itself: %s", denied)
+            self._may_list = False
+            return
+        except LicenseConversionError as error:  # looking up says better what is wrong, if that fails too
+            log.info("each task is looked up by itself for a while: %s", error)
+            tasks = []
+        self._listed_at = self._clock()
+        self._seen |= {task.task_id: (self._listed_at, task) for task in tasks}

@@ -1,0 +1,750 @@
+"""From settings to clients: what is sent, how it is signed, and where it goes."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import os
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, SSLError
+from conftest import ACCESS_KEY
+from support.aws_accounts import AwsAccounts, Request, serve_accounts
+
+from lmconv_resource.aws.credentials import (
+    AwsSession,
+    caller_account,
+    check_region,
+    find_partition,
+    is_known_region,
+    make_client,
+    open_session,
+    sign_in_hint,
+)
+from lmconv_resource.aws.settings import AssumedRole, Settings, check_account
+from lmconv_resource.errors import CredentialsError, SettingsError
+
+REGION = "eu-west-1"
+HOME, STACK, OTHER = "111111111111", "222222222222", "333333333333"
+"""The accounts of the environment, of the stack's settings and of a role."""
+SUBJECT = "Connecting to AWS License Manager for license conversion tasks in eu-west-1: "
+ROLE = f"arn:aws:iam::{OTHER}:role/tracker"
+PROFILES = "[profile work]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n"
+
+
+@pytest.fixture
+def accounts() -> Iterator[AwsAccounts]:
+    """Three accounts, of which the environment's keys belong to the first."""
+    with serve_accounts() as accounts:
+        accounts.add_user(HOME, ACCESS_KEY)
+        accounts.add_user(STACK, "AKIASTACK")
+        yield accounts
+
+
+@pytest.fixture
+def write_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Return what fills the shared config file."""
+
+    def write(text: str) -> None:
+        (tmp_path / "config").write_text(text)
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+    return write
+
+
+def to_settings(accounts: AwsAccounts | None = None, **config: Any) -> Settings:
+    """Return the settings of a stack whose endpoints are the accounts'."""
+    if accounts is not None:
+        endpoints = dict.fromkeys(("licensemanager", "sts", "ec2", "ssm"), accounts.endpoint)
+        config = {"endpoints": json.dumps([endpoints]), **config}
+    return Settings.from_config({f"aws:{name}": value for name, value in config.items()}.get, REGION)
+
+
+def list_tasks(session: AwsSession) -> Any:
+    return session.client("license-manager").list_license_conversion_tasks()
+
+
+def send(accounts: AwsAccounts, settings: Settings) -> Request:
+    """Let a client of these settings list tasks, and return the request as it came."""
+    list_tasks(open_session(settings))
+    return accounts.requests_of("ListLicenseConversionTasks")[-1]
+
+
+def endpoint_of(service: str, settings: Settings) -> str:
+    endpoint: str = make_client(service, settings).meta.endpoint_url
+    return endpoint
+
+
+# -- who: keys, profiles, files ----------------------------------------------------------------------------------------
+
+
+def test_without_settings_the_environment_calls(monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts) -> None:
+    """A stack without aws: settings is signed with the environment's keys, at the environment's endpoint."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", accounts.endpoint)
+    request = send(accounts, to_settings())
+    assert (request.account, request.region, request.service) == (HOME, REGION, "license-manager")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_LICENSE_MANAGER")
+    assert endpoint_of("license-manager", to_settings()) == "https://license-manager.eu-west-1.amazonaws.com"
+
+
+def test_keys_and_token_sign(accounts: AwsAccounts) -> None:
+    """aws:accessKey, aws:secretKey and aws:token win over the environment's."""
+    accounts.add_user(STACK, "AKIAKEY", token="tok")
+    assert send(accounts, to_settings(accounts, accessKey="AKIAKEY", secretKey="sk", token="tok")).account == STACK
+
+
+def test_the_profile_signs(
+    monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts, write_config: Callable[[str], None]
+) -> None:
+    """aws:profile wins over the environment's keys and AWS_PROFILE; a resource's own wins over the stack's keys too."""
+    accounts.add_user(OTHER, "AKIAHOME")
+    write_config(f"{PROFILES}[profile home]\naws_access_key_id = AKIAHOME\naws_secret_access_key = sk\n")
+    monkeypatch.setenv("AWS_PROFILE", "home")
+    assert send(accounts, to_settings(accounts, profile="work")).account == STACK
+    stack = {"accessKey": "AKIASTACK", "secretKey": "sk", "token": "tok"}
+    config = {
+        "aws:endpoints": [{"licensemanager": accounts.endpoint}],
+        **{f"aws:{key}": value for key, value in stack.items()},
+    }
+    assert send(accounts, Settings.from_config(config.get, REGION, profile="home")).account == OTHER
+
+
+def test_a_credentials_file_of_the_stack_signs(accounts: AwsAccounts, tmp_path: Path) -> None:
+    """aws:sharedCredentialsFiles is read instead of the default file, and before the environment's keys."""
+    file = tmp_path / "keys of the stack"
+    file.write_text("[default]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n")
+    assert send(accounts, to_settings(accounts, sharedCredentialsFiles=json.dumps([str(file)]))).account == STACK
+
+
+def test_a_config_file_of_the_stack_signs(accounts: AwsAccounts, tmp_path: Path) -> None:
+    """aws:sharedConfigFiles is read instead of the default file, with and without a profile of the stack."""
+    file = tmp_path / "config of the stack"
+    file.write_text(PROFILES)
+    assert send(accounts, to_settings(accounts, sharedConfigFiles=[str(file)], profile="work")).account == STACK
+    file.write_text(PROFILES.replace("profile work", "default"))
+    assert send(accounts, to_settings(accounts, sharedConfigFiles=[str(file)])).account == STACK
+
+
+def test_a_config_file_without_credentials_leaves_them_to_the_environment(
+    accounts: AwsAccounts, tmp_path: Path
+) -> None:
+    """A config file that says only where leaves the environment's keys in force."""
+    file = tmp_path / "config of the stack"
+    file.write_text(f"[default]\nendpoint_url = {accounts.endpoint}\n")
+    assert send(accounts, to_settings(sharedConfigFiles=[str(file)])).account == HOME
+
+
+def test_a_credentials_file_without_the_profile_is_refused(accounts: AwsAccounts, tmp_path: Path) -> None:
+    """Nothing is signed with other credentials than the file's."""
+    file = tmp_path / "keys"
+    file.write_text("[work]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n")
+    with pytest.raises(SettingsError) as error:
+        send(accounts, to_settings(accounts, sharedCredentialsFiles=[str(file)]))
+    assert str(error.value) == (
+        f"{SUBJECT}the file of aws:sharedCredentialsFiles has no credentials of the profile default. Name another "
+        "profile with `pulumi config set aws:profile NAME`, or another file."
+    )
+    assert accounts.requests == []
+
+
+@pytest.mark.parametrize(("skip", "account"), [(None, "999999999999"), ("true", None)])
+def test_the_metadata_service(
+    monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts, skip: str | None, account: str | None
+) -> None:
+    """aws:ec2MetadataServiceEndpoint gives an instance's credentials, unless aws:skipMetadataApiCheck forbids it."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
+        monkeypatch.delenv(name)
+    settings = to_settings(accounts, ec2MetadataServiceEndpoint=accounts.endpoint, skipMetadataApiCheck=skip)
+    if account is None:
+        assert open_session(settings).client("license-manager")._request_signer._credentials is None
+        assert accounts.requests == []
+    else:
+        assert send(accounts, settings).account == account
+
+
+def test_the_metadata_services_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aws:ec2MetadataServiceEndpointMode reaches botocore's session, whatever the environment says."""
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv4")
+    core = open_session(to_settings(ec2MetadataServiceEndpointMode="IPv6")).find_core()
+    assert core.get_config_variable("ec2_metadata_service_endpoint_mode") == "IPv6"
+
+
+# -- who: roles --------------------------------------------------------------------------------------------------------
+
+FULL_ROLE = {
+    "roleArn": ROLE,
+    "sessionName": "me",
+    "externalId": "ext",
+    "duration": "1h30m",
+    "policy": '{"Version": "2012-10-17"}',
+    "policyArns": ["arn:aws:iam::aws:policy/A", "arn:aws:iam::aws:policy/B"],
+    "tags": {"team": "licenses", "cost": "42"},
+    "transitiveTagKeys": ["team"],
+    "sourceIdentity": "alice",
+}
+SENT_ROLE = {
+    "RoleArn": ROLE,
+    "RoleSessionName": "me",
+    "ExternalId": "ext",
+    "DurationSeconds": "5400",
+    "Policy": '{"Version": "2012-10-17"}',
+    "PolicyArns.member.1.arn": "arn:aws:iam::aws:policy/A",
+    "PolicyArns.member.2.arn": "arn:aws:iam::aws:policy/B",
+    "Tags.member.1.Key": "cost",
+    "Tags.member.1.Value": "42",
+    "Tags.member.2.Key": "team",
+    "Tags.member.2.Value": "licenses",
+    "TransitiveTagKeys.member.1": "team",
+    "SourceIdentity": "alice",
+}
+
+
+@pytest.mark.parametrize("key", ["assumeRoles", "assumeRole"])
+def test_a_role_is_assumed_with_every_member(accounts: AwsAccounts, key: str) -> None:
+    """All that aws:assumeRoles, or aws:assumeRole, says of a role is sent, and calls are signed as the role."""
+    accounts.external_ids[ROLE] = "ext"
+    value = json.dumps([FULL_ROLE] if key == "assumeRoles" else FULL_ROLE)
+    assert send(accounts, to_settings(accounts, **{key: value})).account == OTHER
+    (assumed,) = accounts.requests_of("AssumeRole")
+    assert assumed.parameters == SENT_ROLE
+    assert (assumed.access_key, assumed.region) == (ACCESS_KEY, REGION)
+
+
+def test_a_chain_of_the_stack_and_a_resource(accounts: AwsAccounts) -> None:
+    """A resource's role is assumed with the credentials of the stack's last one."""
+    config = {
+        "aws:endpoints": [{"licensemanager": accounts.endpoint, "sts": accounts.endpoint}],
+        "aws:assumeRoles": [{"roleArn": f"arn:aws:iam::{account}:role/hop"} for account in (STACK, HOME)],
+    }
+    settings = Settings.from_config(config.get, REGION, assume_roles=(AssumedRole(ROLE),))
+    assert send(accounts, settings).account == OTHER
+    assert [request.account for request in accounts.requests_of("AssumeRole")] == [HOME, STACK, HOME]
+    assert [request.parameters["RoleArn"].split(":")[4] for request in accounts.requests_of("AssumeRole")] == [
+        STACK,
+        HOME,
+        OTHER,
+    ]
+
+
+def test_clients_of_a_session_share_credentials(accounts: AwsAccounts) -> None:
+    """License Manager and STS are called with one assumed role, assumed once, from many threads too."""
+    session = open_session(to_settings(accounts, assumeRoles=[FULL_ROLE]))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: list_tasks(session), range(16)))
+    assert caller_account(session) == OTHER
+    assert len(accounts.requests_of("AssumeRole")) == 1
+
+
+def test_a_roles_credentials_are_renewed(accounts: AwsAccounts) -> None:
+    """Credentials near their end are renewed, so that a wait outlasts them."""
+    session = open_session(to_settings(accounts, assumeRoles=[{"roleArn": ROLE, "duration": "15m"}]))
+    list_tasks(session)
+    list_tasks(session)
+    first, second = (request.access_key for request in accounts.requests_of("ListLicenseConversionTasks"))
+    assert first != second
+
+
+def test_a_role_needs_credentials(monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts) -> None:
+    """A role with nothing to assume it with is said at once, by its name."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(SettingsError) as error:
+        make_client("license-manager", to_settings(accounts, assumeRoles=[{"roleArn": ROLE}]))
+    assert str(error.value) == (
+        f"{SUBJECT}no credentials were found to assume {ROLE} with. Give them by `pulumi config set aws:profile NAME`, "
+        "or in any way that the AWS CLI knows."
+    )
+
+
+def test_a_web_identity_calls(accounts: AwsAccounts, tmp_path: Path) -> None:
+    """aws:assumeRoleWithWebIdentity wins over the environment's keys; its file is read at each renewal."""
+    file = tmp_path / "token"
+    file.write_text("first")
+    accounts.web_identity_tokens = {"first", "second"}
+    value = {
+        "roleArn": ROLE,
+        "webIdentityTokenFile": str(file),
+        "sessionName": "ci",
+        "duration": "15m",
+        "policy": "{}",
+        "policyArns": ["arn:aws:iam::aws:policy/A"],
+    }
+    session = open_session(to_settings(accounts, assumeRoleWithWebIdentity=json.dumps(value)))
+    list_tasks(session)
+    assert accounts.requests[-1].account == OTHER
+    file.write_text("second")
+    list_tasks(session)
+    asked = accounts.requests_of("AssumeRoleWithWebIdentity")
+    assert asked[0].parameters == {
+        "RoleArn": ROLE,
+        "RoleSessionName": "ci",
+        "WebIdentityToken": "first",
+        "DurationSeconds": "900",
+        "Policy": "{}",
+        "PolicyArns.member.1.arn": "arn:aws:iam::aws:policy/A",
+    }
+    assert asked[-1].parameters["WebIdentityToken"] == "second"
+    assert {request.access_key for request in asked} == {""}
+
+
+def test_a_web_identitys_token_then_a_role(accounts: AwsAccounts) -> None:
+    """A token can stand in the setting itself, and roles are assumed after it."""
+    accounts.web_identity_tokens = {"token"}
+    identity = {"roleArn": f"arn:aws:iam::{STACK}:role/ci", "webIdentityToken": "token"}
+    settings = to_settings(accounts, assumeRoleWithWebIdentity=identity, assumeRoles=[{"roleArn": ROLE}])
+    assert send(accounts, settings).account == OTHER
+    (assumed,) = accounts.requests_of("AssumeRole")
+    assert assumed.account == STACK
+
+
+def test_sts_is_called_in_its_region(accounts: AwsAccounts, write_config: Callable[[str], None]) -> None:
+    """aws:stsRegion holds for the roles of the stack, for those of a profile and for the account."""
+    write_config(f"{PROFILES}[profile role]\nrole_arn = {ROLE}\nsource_profile = work\n")
+    settings = to_settings(accounts, stsRegion="us-west-2", profile="role", assumeRoles=[{"roleArn": ROLE}])
+    session = open_session(settings)
+    list_tasks(session)
+    caller_account(session)
+    regions = {request.operation: request.region for request in accounts.requests}
+    assert regions == {
+        "AssumeRole": "us-west-2",
+        "GetCallerIdentity": "us-west-2",
+        "ListLicenseConversionTasks": REGION,
+    }
+    assert len(accounts.requests_of("AssumeRole")) == 2
+
+
+# -- where -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_profiles_own_settings_stay_when_a_role_is_assumed(
+    accounts: AwsAccounts, write_config: Callable[[str], None]
+) -> None:
+    """A profile's endpoints, FIPS and CA bundle hold for the calls as a role, and for STS."""
+    write_config(
+        f"{PROFILES}services = vpc\nuse_fips_endpoint = true\nca_bundle = /of/the/profile.pem\n"
+        f"[services vpc]\nsts =\n  endpoint_url = {accounts.endpoint}\nlicense_manager =\n"
+        f"  endpoint_url = {accounts.endpoint}\n"
+    )
+    settings = to_settings(profile="work", assumeRoles=[{"roleArn": ROLE}])
+    assert send(accounts, settings).account == OTHER
+    assert len(accounts.requests_of("AssumeRole")) == 1
+    ec2 = make_client("ec2", settings)
+    assert ec2.meta.endpoint_url == "https://ec2-fips.eu-west-1.amazonaws.com"
+    assert open_session(settings).find_core().get_config_variable("ca_bundle") == "/of/the/profile.pem"
+
+
+@pytest.mark.parametrize(
+    ("config", "endpoint"),
+    [
+        ({"useFipsEndpoint": "true"}, "https://license-manager-fips.eu-west-1.amazonaws.com"),
+        ({"useDualstackEndpoint": True}, "https://license-manager.eu-west-1.api.aws"),
+        (
+            {"useFipsEndpoint": "false", "AWS_USE_FIPS_ENDPOINT": "true"},
+            "https://license-manager.eu-west-1.amazonaws.com",
+        ),
+        (
+            {"useDualstackEndpoint": "false", "AWS_USE_DUALSTACK_ENDPOINT": "true"},
+            "https://license-manager.eu-west-1.amazonaws.com",
+        ),
+        ({"AWS_USE_FIPS_ENDPOINT": "true"}, "https://license-manager-fips.eu-west-1.amazonaws.com"),
+    ],
+)
+def test_fips_and_dualstack(monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], endpoint: str) -> None:
+    """aws:useFipsEndpoint and aws:useDualstackEndpoint choose the endpoint, false over the environment too."""
+    for name in [name for name in config if name.startswith("AWS_")]:
+        monkeypatch.setenv(name, config.pop(name))
+    assert endpoint_of("license-manager", to_settings(**config)) == endpoint
+
+
+@pytest.mark.parametrize("service", ["license-manager", "ec2", "ssm", "sts"])
+def test_the_endpoint_of_each_service(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    """aws:endpoints names them as pulumi-aws does, and wins over the environment's."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    own = {service.replace("-", ""): "http://127.0.0.1:2"}
+    for value in (own, [own], json.dumps([{"s3": "http://127.0.0.1:3"}, own])):
+        assert endpoint_of(service, to_settings(endpoints=value)) == "http://127.0.0.1:2"
+    assert endpoint_of(service, to_settings()) == "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def proxy() -> Iterator[AwsAccounts]:
+    with serve_accounts() as proxy:
+        proxy.add_user(HOME, ACCESS_KEY)
+        yield proxy
+
+
+NAMED = {"licensemanager": "http://license-manager.test", "sts": "http://sts.test"}
+
+
+def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch, proxy: AwsAccounts) -> None:
+    """aws:httpProxy wins over HTTP_PROXY, for STS too; aws:httpsProxy is for https."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    settings = to_settings(
+        endpoints=[NAMED],
+        httpProxy=proxy.endpoint,
+        httpsProxy="http://user:password@127.0.0.1:2",
+        assumeRoles=[{"roleArn": ROLE}],
+    )
+    list_tasks(open_session(settings))
+    assert [(request.host, request.by_proxy) for request in proxy.requests] == [
+        ("sts.test", True),
+        ("license-manager.test", True),
+    ]
+    assert make_client("ec2", settings).meta.config.proxies == {
+        "http": proxy.endpoint,
+        "https": "http://user:password@127.0.0.1:2",
+    }
+    assert "password" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "is_used"),
+    [
+        ("127.0.0.1", False),
+        ("10.0.0.1, 127.0.0.0/8", False),
+        ("*", False),
+        ("::1,elsewhere.test", True),
+        ("27.0.0.1", True),
+    ],
+)
+def test_what_needs_no_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+    accounts: AwsAccounts,
+    proxy: AwsAccounts,
+    no_proxy: str,
+    is_used: bool,
+) -> None:
+    """aws:noProxy holds for the environment's proxy and the stack's, and wins over NO_PROXY."""
+    monkeypatch.setenv("no_proxy", "example.test")
+    list_tasks(open_session(to_settings(accounts, httpProxy=proxy.endpoint, noProxy=no_proxy)))
+    monkeypatch.setenv("http_proxy", proxy.endpoint)
+    list_tasks(open_session(to_settings(accounts, noProxy=no_proxy)))
+    assert [len(proxy.requests), len(accounts.requests)] == ([2, 0] if is_used else [0, 2])
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "is_used"), [("test", False), (".test", False), ("*.test", False), ("ense-manager.test", True)]
+)
+def test_domains_that_need_no_proxy(proxy: AwsAccounts, no_proxy: str, is_used: bool) -> None:
+    """An entry of aws:noProxy holds for a whole label of the host's name and what is under it."""
+    settings = to_settings(endpoints=[NAMED], httpProxy=proxy.endpoint, noProxy=no_proxy)
+    proxies = make_client("license-manager", settings).meta.config.proxies
+    assert bool(proxies) is is_used
+
+
+def test_the_environments_proxies_are_botocores(monkeypatch: pytest.MonkeyPatch, proxy: AwsAccounts) -> None:
+    """Without settings, HTTP_PROXY and NO_PROXY work as botocore reads them."""
+    monkeypatch.setenv("http_proxy", proxy.endpoint)
+    list_tasks(open_session(to_settings(endpoints=[NAMED])))
+    assert [request.by_proxy for request in proxy.requests] == [True]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 that signs itself, with its key in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "own.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return path
+
+
+def test_a_ca_bundle_is_trusted(certificate: Path) -> None:
+    """aws:customCaBundle is what an endpoint's certificate is verified with, for STS too; without it, it is refused."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serve_accounts(context) as accounts:
+        accounts.add_user(HOME, ACCESS_KEY)
+        settings = to_settings(accounts, customCaBundle=str(certificate), assumeRoles=[{"roleArn": ROLE}])
+        assert send(accounts, settings).account == OTHER
+        with pytest.raises(SSLError):
+            list_tasks(open_session(to_settings(accounts)))
+
+
+def test_the_user_agents_are_appended(accounts: AwsAccounts) -> None:
+    """Each call says who makes it, and what aws:userAgents adds."""
+    request = send(accounts, to_settings(accounts, userAgents=["tool/1.0", "(a comment)"]))
+    assert re.search(r" lmconv-resource/[\w.]+ tool/1\.0 \(a comment\)$", request.user_agent)
+
+
+def test_the_client_is_made_to_be_told_when_to_stop() -> None:
+    """A client gives up connecting and reading after 10 s, tries once, and is not botocore's default."""
+    for service in ("license-manager", "sts", "ec2"):
+        config = make_client(service, to_settings()).meta.config
+        assert (config.connect_timeout, config.read_timeout) == (10, 10)
+        assert config.retries == {"mode": "standard", "total_max_attempts": 1}
+
+
+def test_a_copied_folder_has_a_name_too(monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts) -> None:
+    """Where the package is not installed but copied beside a program, AWS is told the name without a version."""
+
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert send(accounts, to_settings(accounts)).user_agent.endswith(" lmconv-resource/unknown")
+
+
+def test_the_environment_is_left_alone(accounts: AwsAccounts, certificate: Path) -> None:
+    """No setting becomes an environment variable, which every other client in the process would see."""
+    before = dict(os.environ)
+    settings = to_settings(
+        accounts,
+        useFipsEndpoint="true",
+        customCaBundle=str(certificate),
+        httpsProxy="http://127.0.0.1:1",
+        assumeRoles=[{"roleArn": ROLE}],
+    )
+    send(accounts, settings)
+    assert dict(os.environ) == before
+
+
+# -- whose -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"allowedAccountIds": [HOME, STACK]}, None),
+        ({"forbiddenAccountIds": [STACK]}, None),
+        (
+            {"allowedAccountIds": json.dumps([STACK, OTHER])},
+            f"the credentials belong to account {HOME}, and aws:allowedAccountIds allows {STACK}, {OTHER} only. Use "
+            "credentials of an allowed account, or change aws:allowedAccountIds.",
+        ),
+        (
+            {"forbiddenAccountIds": [HOME]},
+            f"the credentials belong to account {HOME}, and aws:forbiddenAccountIds forbids {HOME}. Use credentials of "
+            "another account, or change aws:forbiddenAccountIds.",
+        ),
+    ],
+)
+def test_the_account_is_held_against_the_settings(
+    accounts: AwsAccounts, config: dict[str, Any], told: str | None
+) -> None:
+    """The caller's account is asked of STS, and a refusal names it and what the stack says."""
+    settings = to_settings(accounts, **config)
+    assert settings.restricts_accounts
+    account = caller_account(open_session(settings))
+    assert account == HOME
+    if told is None:
+        check_account(settings, account)
+        return
+    with pytest.raises(SettingsError) as error:
+        check_account(settings, account)
+    assert str(error.value) == f"{SUBJECT}{told}"
+
+
+# -- never a prompt ----------------------------------------------------------------------------------------------------
+
+WITH_MFA = f"{PROFILES}[profile mfa]\nrole_arn = {ROLE}\nsource_profile = work\nmfa_serial = arn:aws:iam::1:mfa/me\n"
+
+
+@pytest.mark.parametrize(
+    ("profile", "named", "more"),
+    [
+        ("mfa", "mfa", ""),
+        ("hop", "mfa", f"[profile hop]\nrole_arn = {ROLE}\nsource_profile = mfa\n"),
+        ("hop", "hop", f"[profile hop]\nrole_arn = {ROLE}\ncredential_source = Environment\nmfa_serial = GAHT1\n"),
+    ],
+)
+def test_a_profile_that_asks_for_a_code_ends_at_once(
+    accounts: AwsAccounts, write_config: Callable[[str], None], profile: str, named: str, more: str
+) -> None:
+    """A profile whose role, or a role on the way to it, has mfa_serial is one line, and nothing is sent or asked."""
+    write_config(WITH_MFA + more)
+    with pytest.raises(CredentialsError) as error:
+        make_client("license-manager", to_settings(accounts, profile=profile))
+    assert str(error.value) == (
+        f"{SUBJECT}the profile {named} has mfa_serial, and nobody can be asked for a code here. Use a profile with "
+        "temporary credentials (`aws sts get-session-token`, `aws sso login`) or with a credential_process."
+    )
+    assert accounts.requests == []
+
+
+def test_a_profile_with_keys_needs_no_code(accounts: AwsAccounts, write_config: Callable[[str], None]) -> None:
+    """An mfa_serial that botocore would not use is no reason to end: the source has keys, or the stack has."""
+    write_config(
+        f"{WITH_MFA}aws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n[profile hop]\n"
+        f"role_arn = {ROLE}\nsource_profile = mfa\n"
+    )
+    assert send(accounts, to_settings(accounts, profile="hop")).account == OTHER
+    assert send(accounts, to_settings(accounts, profile="mfa", accessKey="AKIASTACK", secretKey="sk")).account == STACK
+
+
+# -- credentials that change -------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_renewed(accounts: AwsAccounts, tmp_path: Path) -> None:
+    """After its renewal a session signs with what the credentials file holds then; many renewals at once are one."""
+    file = tmp_path / "keys"
+    accounts.add_user(OTHER, "AKIANEXT")
+    text = "[default]\naws_access_key_id = {}\naws_secret_access_key = sk\n"
+    file.write_text(text.format("AKIASTACK"))
+    session = open_session(to_settings(accounts, sharedCredentialsFiles=[str(file)]))
+    list_tasks(session)
+    accounts.expire("AKIASTACK")
+    file.write_text(text.format("AKIANEXT"))
+    with pytest.raises(ClientError, match="ExpiredTokenException"):
+        list_tasks(session)
+    seen = session.generation
+    session.renew(seen)
+    client = session.client("license-manager")
+    session.renew(seen)
+    assert session.client("license-manager") is client
+    list_tasks(session)
+    assert [request.access_key for request in accounts.requests] == ["AKIASTACK", "AKIASTACK", "AKIANEXT"]
+
+
+SSO = "sso_session = corp\nsso_account_id = 1\nsso_role_name = r\n"
+SSO_SESSION = "[sso-session corp]\nsso_start_url = https://sso.test\nsso_region = eu-west-1\n"
+
+
+@pytest.mark.parametrize(
+    ("profile", "hint"),
+    [
+        ("sso", "Run `aws sso login --profile sso`"),
+        ("legacy", "Run `aws sso login --profile legacy`"),
+        ("login", "Run `aws login --profile login`"),
+        ("process", "Let the credential_process of the profile process give new ones"),
+        ("web", "Renew the token in web_identity_token_file of the profile web"),
+        ("source", "Check the credential_source of the profile source"),
+        ("role", "Run `aws sso login --profile sso`"),
+        ("keys", "Put new keys into the profile keys"),
+    ],
+)
+def test_a_profile_has_its_own_way_to_new_credentials(
+    write_config: Callable[[str], None], profile: str, hint: str
+) -> None:
+    """What to do about expired credentials fits the profile, or the one at the beginning of its chain of roles."""
+    write_config(
+        f"{SSO_SESSION}[profile sso]\n{SSO}[profile role]\nrole_arn = {ROLE}\nsource_profile = sso\n"
+        f"[profile legacy]\nsso_start_url = https://sso.test\nsso_region = eu-west-1\nsso_account_id = 1\n"
+        f"sso_role_name = r\n[profile login]\nlogin_session = arn:aws:iam::1:user/me\n"
+        f"[profile process]\ncredential_process = false\n"
+        f"[profile web]\nrole_arn = {ROLE}\nweb_identity_token_file = /token\n"
+        f"[profile source]\nrole_arn = {ROLE}\ncredential_source = Environment\n"
+        f"[profile keys]\naws_access_key_id = ak\naws_secret_access_key = sk\n"
+    )
+    assert sign_in_hint(open_session(to_settings(profile=profile))) == hint
+
+
+def test_other_credentials_have_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keys of the stack, a web identity, the environment and nothing at all have their own remedies."""
+    file = tmp_path / "token"
+    file.write_text("tok")
+    hints = [
+        sign_in_hint(open_session(to_settings(**config)))
+        for config in (
+            {"accessKey": "ak", "secretKey": "sk"},
+            {"assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityTokenFile": str(file)}},
+            {},
+        )
+    ]
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    hints.append(sign_in_hint(open_session(to_settings())))
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(file))
+    monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
+    hints.append(sign_in_hint(open_session(to_settings())))
+    assert hints == [
+        "Set new ones with `pulumi config set --secret` (aws:accessKey, aws:secretKey, aws:token)",
+        "Renew the token in webIdentityTokenFile of aws:assumeRoleWithWebIdentity",
+        "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew",
+        "Give credentials in any way that the AWS CLI knows",
+        "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE",
+    ]
+
+
+def test_a_hint_never_fails(write_config: Callable[[str], None]) -> None:
+    """A config file that can't be read is no reason to lose the error that the hint is for."""
+    write_config("[default\nregion")
+    assert sign_in_hint(open_session(to_settings())) == "Give credentials in any way that the AWS CLI knows"
+
+
+# -- what makes no client ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "environment", "told"),
+    [
+        ({"profile": "nobody"}, {}, "The config profile (nobody) could not be found"),
+        ({}, {"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
+        ({}, {"AWS_ENDPOINT_URL": "lm.example"}, "Invalid endpoint: lm.example"),
+        ({}, {"AWS_ENDPOINT_URL": "user:p@ssword@lm.example"}, "Invalid endpoint: lm.example"),
+        ({}, {"AWS_ENDPOINT_URL": "http://user:p@ssword@lm example"}, "Invalid endpoint: lm example"),
+        ({}, {"AWS_ENDPOINT_URL": "user:pass w@rd@lm.example"}, "Invalid endpoint: lm.example"),
+    ],
+)
+def test_settings_that_make_no_client(
+    monkeypatch: pytest.MonkeyPatch, config: dict[str, str], environment: dict[str, str], told: str
+) -> None:
+    """An unknown profile or an endpoint that is no URL is one line with what to look at."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        make_client("license-manager", to_settings(**config))
+    assert str(error.value) == (
+        f"{SUBJECT}{told}. Check the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL."
+    )
+    assert error.value.subject.region == REGION
+
+
+def test_a_failure_to_make_a_client_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session whose client could not be made tries it afresh at the next call."""
+    session = open_session(to_settings())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    with pytest.raises(SettingsError):
+        session.client("license-manager")
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert session.client("license-manager").meta.region_name == REGION
+
+
+def test_regions_are_known_by_their_pattern() -> None:
+    """A region that AWS has, or a new one of the same form, is known; a misspelt one is not."""
+    assert [find_partition(region) for region in ("eu-west-1", "cn-north-1", "us-gov-west-1", "eu-west-9")] == [
+        "aws",
+        "aws-cn",
+        "aws-us-gov",
+        "aws",
+    ]
+    assert not any(is_known_region(region) for region in ("eu-wst-1x", "Ireland", "", "eu_west_1"))
+
+
+def test_a_region_that_is_none_is_refused() -> None:
+    """The region, or that of STS, that AWS does not have is named; an endpoint of one's own has its own regions."""
+    for settings in (
+        Settings("mars-1"),
+        Settings(REGION, sts_region="mars-1"),
+        Settings("mars-1", sts_region="local", endpoints=(("sts", "http://127.0.0.1"),)),
+    ):
+        with pytest.raises(SettingsError) as error:
+            check_region(settings)
+        assert str(error.value) == (
+            "Connecting to AWS License Manager for license conversion tasks: mars-1 is no region of AWS. Check "
+            "`region`, aws:region and aws:stsRegion (`pulumi config`), and AWS_REGION."
+        )
+    check_region(Settings("mars-1", endpoints=(("license-manager", "http://127.0.0.1"),)))
+    check_region(Settings(REGION, sts_region="us-east-1"))

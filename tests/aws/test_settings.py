@@ -1,0 +1,640 @@
+"""What a stack, a resource and the environment say about AWS: what wins over what, and each refusal as its line."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmconv_resource.aws.settings import (
+    AssumedRole,
+    Settings,
+    WebIdentity,
+    configured_region,
+    environment_key,
+    find_region,
+    parse_roles,
+)
+from lmconv_resource.aws.settings_table import SETTINGS, Treatment, make_table
+from lmconv_resource.errors import SettingsError
+
+REGION = "eu-west-1"
+SUBJECT = "Connecting to AWS License Manager for license conversion tasks: "
+ROLE = "arn:aws:iam::123456789012:role/tracker"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+@pytest.fixture
+def write_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Return what fills the shared config file."""
+
+    def write(text: str) -> None:
+        (tmp_path / "config").write_text(text)
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+    return write
+
+
+def to_settings(region: str = REGION, **config: Any) -> Settings:
+    """Return the settings of a stack whose configuration is `config`, in the `aws` namespace."""
+    return Settings.from_config({f"aws:{name}": value for name, value in config.items()}.get, region)
+
+
+def refusal_of(**config: Any) -> str:
+    """Return the line that a configuration ends in, without its subject."""
+    with pytest.raises(SettingsError) as error:
+        to_settings(**config)
+    line = str(error.value)
+    assert line.startswith(SUBJECT)
+    return line.removeprefix(SUBJECT)
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_setting_of_pulumi_aws_is_in_the_table() -> None:
+    """A key that pulumi-aws reads or its provider takes, and the one of version 6, has its row; no other has."""
+    # Not `import pulumi_aws`: the package imports all of AWS's services, which takes half a minute.
+    spec = importlib.util.find_spec("pulumi_aws")
+    assert spec is not None
+    assert spec.origin is not None
+    root = Path(spec.origin).parent
+    read = set(re.findall(r"__config__\.get(?:_bool|_int)?\('(\w+)'\)", (root / "config" / "vars.py").read_text()))
+    provider = (root / "provider.py").read_text().partition("@pulumi.type_token")[0]
+    taken = set(re.findall(r"    def (\w+)\(self\) -> pulumi\.Input", provider))
+    assert len(read) > 30
+    keys = [setting.key for setting in SETTINGS]
+    assert sorted(keys) == sorted({*read, "assumeRole"})
+    assert {name for name in taken if name != "__init__"} == {_to_snake_case(key) for key in read}
+
+
+def _to_snake_case(key: str) -> str:
+    special = {"s3UsEast1RegionalEndpoint": "s3_us_east1_regional_endpoint"}
+    return special.get(key, re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key))
+
+
+def test_the_settings_that_are_read_are_those_of_the_table() -> None:
+    """What the table calls honoured or refused is asked for, and what is of no concern is not."""
+    asked: set[str] = set()
+    Settings.from_config(asked.add, REGION)
+    find_region(asked.add)
+    of_concern = {setting.key for setting in SETTINGS if setting.treatment is not Treatment.OF_NO_CONCERN}
+    assert {key.removeprefix("aws:") for key in asked} == of_concern
+
+
+def test_the_document_has_the_table_of_today() -> None:
+    """docs/settings.md shows the table as it is: `python tests/settings_table.py --write` puts it there."""
+    assert make_table() in DOCUMENT.read_text(encoding="utf-8")
+    script = Path(__file__).parents[1] / "settings_table.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+# -- the region --------------------------------------------------------------------------------------------------------
+
+
+def test_the_region_is_found_least_surprising_first(
+    monkeypatch: pytest.MonkeyPatch, write_config: Callable[[str], None]
+) -> None:
+    """The resource's own, the stack's, AWS_REGION, AWS_DEFAULT_REGION, the profile's; without the first the next."""
+    write_config("[default]\nregion = eu-north-1\n[profile work]\nregion = eu-south-1\n[profile own]\nregion = me-1\n")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
+    config = {"aws:region": "sa-east-1", "aws:profile": "work"}
+    assert find_region(config.get, "ap-east-1") == "ap-east-1"
+    assert find_region(config.get) == configured_region(config.get) == "sa-east-1"
+    del config["aws:region"]
+    assert configured_region(config.get) is None
+    assert find_region(config.get) == "us-east-1"
+    monkeypatch.delenv("AWS_REGION")
+    assert find_region(config.get) == "us-east-2"
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert find_region(config.get) == "eu-south-1"
+    assert find_region(config.get, profile="own") == "me-1"
+    del config["aws:profile"]
+    assert find_region(config.get) == "eu-north-1"
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    assert find_region(config.get) == "eu-south-1"
+
+
+def test_the_stacks_config_file_has_the_region(tmp_path: Path, write_config: Callable[[str], None]) -> None:
+    """The region of a profile is looked for in aws:sharedConfigFiles, where that is set."""
+    write_config("[default]\nregion = eu-north-1\n")
+    (tmp_path / "own").write_text("[default]\nregion = eu-south-2\n")
+    assert find_region({"aws:sharedConfigFiles": [str(tmp_path / "own")]}.get) == "eu-south-2"
+
+
+@pytest.mark.parametrize("empty", ["", None])
+def test_an_empty_region_is_none(monkeypatch: pytest.MonkeyPatch, empty: str | None) -> None:
+    """Nowhere a region, or an empty one everywhere, gives None, for the check to name."""
+    monkeypatch.setenv("AWS_REGION", "")
+    assert find_region({"aws:region": empty, "aws:profile": empty}.get, empty) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "profile", "told"),
+    [
+        ("[default]\n", "nobody", "The config profile (nobody) could not be found"),
+        ("[default\nregion", None, "Unable to parse config file: {path}"),
+    ],
+    ids=["unknown profile", "broken file"],
+)
+def test_a_shared_config_that_cannot_be_read(
+    write_config: Callable[[str], None], config: str, profile: str | None, told: str
+) -> None:
+    """While the region is looked for, a profile that is not there or a broken file is one line."""
+    write_config(config)
+    with pytest.raises(SettingsError) as error:
+        find_region({"lmconv:profile": profile}.get, prefix="lmconv:")
+    assert str(error.value) == (
+        f"{SUBJECT}{told.format(path=os.environ['AWS_CONFIG_FILE'])}. "
+        f"Check lmconv:profile (`pulumi config`), AWS_PROFILE and the AWS config file."
+    )
+
+
+# -- what is read ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_text", [True, False], ids=["JSON text", "values"])
+def test_all_settings_are_read(tmp_path: Path, as_text: bool) -> None:
+    """Every setting is in the value, whether Pulumi hands structured ones on as JSON text or as values."""
+    file = tmp_path / "file"
+    file.touch()
+    config: dict[str, Any] = {
+        "profile": "work",
+        "endpoints": [{"licensemanager": "https://lm", "sts": "https://sts", "s3": "https://s3"}],
+        "maxRetries": 3,
+        "assumeRoles": [
+            {
+                "roleArn": ROLE,
+                "sessionName": "me",
+                "externalId": "ext",
+                "duration": "1h30m",
+                "policy": "{}",
+                "policyArns": ["arn:aws:iam::aws:policy/A"],
+                "tags": {"b": "2", "a": "1"},
+                "transitiveTagKeys": ["a"],
+                "sourceIdentity": "alice",
+            },
+            {"roleArn": f"{ROLE}2"},
+        ],
+        "assumeRoleWithWebIdentity": {
+            "roleArn": ROLE,
+            "webIdentityTokenFile": str(file),
+            "sessionName": "ci",
+            "duration": "15m",
+            "policy": "{}",
+            "policyArns": ["arn:aws:iam::aws:policy/A"],
+        },
+        "sharedConfigFiles": [str(file)],
+        "sharedCredentialsFiles": [str(file)],
+        "allowedAccountIds": ["222222222222", "111111111111"],
+        "forbiddenAccountIds": ["333333333333"],
+        "useFipsEndpoint": True,
+        "useDualstackEndpoint": False,
+        "customCaBundle": str(file),
+        "httpProxy": "http://proxy",
+        "httpsProxy": "https://proxy:3128",
+        "noProxy": "localhost,.corp",
+        "stsRegion": "us-east-1",
+        "ec2MetadataServiceEndpoint": "http://[::1]:1338",
+        "ec2MetadataServiceEndpointMode": "IPv6",
+        "skipMetadataApiCheck": True,
+        "userAgents": ["tool/1.0"],
+        "insecure": False,
+    }
+    if as_text:
+        config = {name: value if isinstance(value, str) else json.dumps(value) for name, value in config.items()}
+    settings = to_settings(**config)
+    assert settings == Settings(
+        region=REGION,
+        profile="work",
+        web_identity=WebIdentity(
+            ROLE,
+            token_file=str(file),
+            session_name="ci",
+            duration_seconds=900,
+            policy="{}",
+            policy_arns=("arn:aws:iam::aws:policy/A",),
+        ),
+        assumed_roles=(
+            AssumedRole(
+                ROLE,
+                "me",
+                "ext",
+                duration_seconds=5400,
+                policy="{}",
+                policy_arns=("arn:aws:iam::aws:policy/A",),
+                tags=(("a", "1"), ("b", "2")),
+                transitive_tag_keys=("a",),
+                source_identity="alice",
+            ),
+            AssumedRole(f"{ROLE}2", "lmconv-resource"),
+        ),
+        endpoints=(("license-manager", "https://lm"), ("sts", "https://sts")),
+        max_retries=3,
+        shared_config_file=str(file),
+        shared_credentials_file=str(file),
+        allowed_account_ids=("111111111111", "222222222222"),
+        forbidden_account_ids=("333333333333",),
+        use_fips_endpoint=True,
+        use_dualstack_endpoint=False,
+        custom_ca_bundle=str(file),
+        http_proxy="http://proxy",
+        https_proxy="https://proxy:3128",
+        no_proxy="localhost,.corp",
+        sts_region="us-east-1",
+        ec2_metadata_service_endpoint="http://[::1]:1338",
+        ec2_metadata_service_endpoint_mode="IPv6",
+        skip_metadata_api_check=True,
+        user_agents=("tool/1.0",),
+    )
+    unset = {field.name for field in fields(Settings) if getattr(settings, field.name) == field.default}
+    assert unset == {"access_key", "secret_key", "token", "prefix"}
+    assert {settings: 1}[to_settings(**config)] == 1
+
+
+def test_empty_settings_are_those_of_none() -> None:
+    """Settings that are set to nothing leave everything to the environment."""
+    empty = {f"aws:{setting.key}": "" for setting in SETTINGS}
+    assert Settings.from_config(empty.get, REGION) == to_settings() == Settings(REGION)
+
+
+@pytest.mark.parametrize(("value", "retries"), [(None, 7), ("", 7), ("0", 0), ("25", 25), (2, 2), (3.0, 3)])
+def test_the_retries_are_the_stacks(value: Any, retries: int) -> None:
+    """aws:maxRetries says how often a call is tried again; without it seven times."""
+    assert to_settings(maxRetries=value).max_retries == retries
+
+
+def test_paths_are_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A path may begin with ~ or a variable, as in botocore's own files."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own.pem").touch()
+    for path in ("~/own.pem", "$HOME/own.pem"):
+        assert to_settings(customCaBundle=path).custom_ca_bundle == str(tmp_path / "own.pem")
+
+
+def test_a_resource_has_its_own_on_top() -> None:
+    """A resource's profile replaces the stack's ways to credentials, and its roles come after the stack's."""
+    config: dict[str, Any] = {
+        "aws:accessKey": "ak",
+        "aws:secretKey": "sk",
+        "aws:token": "tok",
+        "aws:profile": "stack",
+        "aws:assumeRoles": [{"roleArn": ROLE}],
+        "aws:maxRetries": 1,
+    }
+    own = AssumedRole(f"{ROLE}2")
+    settings = Settings.from_config(config.get, REGION, profile="own", assume_roles=(own,))
+    assert settings == Settings(REGION, profile="own", assumed_roles=(AssumedRole(ROLE), own), max_retries=1)
+    identity = {"aws:assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityToken": "token"}}
+    assert Settings.from_config(identity.get, REGION, profile="own") == Settings(REGION, profile="own")
+    assert Settings.from_config(config.get, REGION, assume_roles=(own,)).access_key == "ak"
+
+
+def test_a_resources_roles_are_read() -> None:
+    """A resource gives no role, one, or a chain, with its members in the spelling of its host."""
+    members = {
+        "role_arn": ROLE,
+        "external_id": "ext",
+        "session_name": "me",
+        "duration": "1h",
+        "policy": "{}",
+        "policy_arns": ["arn:aws:iam::aws:policy/A"],
+        "tags": {"a": "1"},
+        "transitive_tag_keys": ["a"],
+        "source_identity": "alice",
+    }
+    role = AssumedRole(ROLE, "me", "ext", 3600, "{}", ("arn:aws:iam::aws:policy/A",), (("a", "1"),), ("a",), "alice")
+    assert AssumedRole.from_inputs(members) == role
+    assert parse_roles(None) == parse_roles([]) == ()
+    assert parse_roles(members) == (role,)
+    assert parse_roles([members, {"role_arn": f"{ROLE}2"}]) == (role, AssumedRole(f"{ROLE}2"))
+    assert parse_roles({"roleArn": ROLE, "externalId": "ext"}, camel_case=True) == (
+        AssumedRole(ROLE, external_id="ext"),
+    )
+
+
+def test_the_environment_has_a_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It changes with each variable that botocore reads, with no other, and shows no value."""
+    before = environment_key()
+    assert environment_key() == before
+    monkeypatch.setenv("TERM_PROGRAM", "other")
+    assert environment_key() == before
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "HTTPS_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, "recognisable")
+        after = environment_key()
+        assert after != before
+        assert "recognisable" not in after
+        before = after
+    monkeypatch.setenv("AWS_PROFILE", "other")
+    assert environment_key() != before
+
+
+# -- what can't be used ------------------------------------------------------------------------------------------------
+
+
+def test_secrets_are_not_shown() -> None:
+    """Settings do not show a secret when they are printed."""
+    settings = to_settings(
+        accessKey="ak-recognisable",
+        secretKey="sk-recognisable",
+        token="tok-recognisable",
+        httpProxy="http://me:recognisable@proxy",
+        httpsProxy="http://me:recognisable@proxy",
+        endpoints={"licensemanager": "http://me:recognisable@lm"},
+        assumeRoles=[{"roleArn": ROLE, "externalId": "ext-recognisable"}],
+    )
+    identity = to_settings(assumeRoleWithWebIdentity={"roleArn": ROLE, "webIdentityToken": "tok-recognisable"})
+    assert "recognisable" not in repr(settings) + str(settings) + repr(identity)
+
+
+ENDPOINTS_FORM = 'a list of services and URLs ([{"licensemanager": "https://HOST"}])'
+ROLES_FORM = 'a list of roles ([{"roleArn": "arn:aws:iam::ACCOUNT:role/NAME"}])'
+WEB_FORM = 'an object ({"roleArn": "arn:aws:iam::ACCOUNT:role/NAME", "webIdentityTokenFile": "PATH"})'
+ACCOUNTS_FORM = 'a list of account ids (["123456789012"])'
+COUNT_FORM = "a whole number of at least 0"
+URL_FORM = "a URL (https://HOST)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "form"),
+    [
+        ("endpoints", "https://recognisable@lm", ENDPOINTS_FORM),
+        ("endpoints", '["recognisable"]', ENDPOINTS_FORM),
+        ("assumeRoles", ROLE + "recognisable", ROLES_FORM),
+        ("assumeRoles", "[1]", ROLES_FORM),
+        ("assumeRole", "7", ROLES_FORM),
+        ("assumeRoleWithWebIdentity", "recognisable", WEB_FORM),
+        ("assumeRoleWithWebIdentity", [{}, {}], WEB_FORM),
+        ("maxRetries", "recognisable", COUNT_FORM),
+        ("maxRetries", "1.5", COUNT_FORM),
+        ("maxRetries", "-1", COUNT_FORM),
+        ("maxRetries", True, COUNT_FORM),
+        ("maxRetries", "9" * 5000, COUNT_FORM),
+        ("allowedAccountIds", "123456789012", ACCOUNTS_FORM),
+        ("allowedAccountIds", "[12345678901]", ACCOUNTS_FORM),
+        ("forbiddenAccountIds", '["recognisable"]', ACCOUNTS_FORM),
+        ("sharedConfigFiles", "recognisable", 'a list of paths (["~/.aws/config"])'),
+        ("sharedCredentialsFiles", "[7]", 'a list of paths (["~/.aws/config"])'),
+        ("useFipsEndpoint", "yes", "true or false"),
+        ("useDualstackEndpoint", 1, "true or false"),
+        ("insecure", "maybe", "true or false"),
+        ("skipMetadataApiCheck", "1", "true or false"),
+        ("httpProxy", "recognisable:3128", URL_FORM),
+        ("httpsProxy", "socks5://recognisable", URL_FORM),
+        ("ec2MetadataServiceEndpoint", "http://", URL_FORM),
+        ("ec2MetadataServiceEndpointMode", "IPv5", "IPv4 or IPv6"),
+        ("userAgents", "recognisable", 'a list of products (["NAME/VERSION"])'),
+        ("userAgents", ["a\r\nHost: recognisable"], 'a list of products (["NAME/VERSION"])'),
+        ("noProxy", ["recognisable"], 'a text ("HOST,DOMAIN")'),
+        ("profile", {"recognisable": 1}, "a text"),
+        ("stsRegion", 7, "a text"),
+        ("customCaBundle", ["recognisable"], "a text"),
+    ],
+)
+def test_a_malformed_setting_is_named_and_not_shown(name: str, value: Any, form: str) -> None:
+    """A setting of another form is one line with its key and the form, without its value, which may be a secret."""
+    assert refusal_of(**{name: value}) == (f"aws:{name} is not {form}. Look at it with `pulumi config get aws:{name}`.")
+
+
+WEB = {"roleArn": ROLE, "webIdentityToken": "recognisable"}
+ROLE_KEYS = "roleArn, sessionName, externalId, duration, policy, policyArns, tags, transitiveTagKeys, sourceIdentity"
+WEB_KEYS = "roleArn, webIdentityToken, webIdentityTokenFile, sessionName, duration, policy, policyArns"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("assumeRoles", [{}], "roleArn of entry 1 of {} is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)"),
+        (
+            "assumeRoles",
+            [{"roleArn": ROLE}, {"roleArn": "arn:aws:iam::1:user/recognisable"}],
+            "roleArn of entry 2 of {} is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)",
+        ),
+        (
+            "assumeRoles",
+            [{"roleArn": ROLE, "polcyArns": ["recognisable"]}],
+            f"entry 1 of {{}} has 'polcyArns', which is none of {ROLE_KEYS}",
+        ),
+        (
+            "assumeRole",
+            {"roleArn": ROLE, "durationSeconds": 3600},
+            f"{{}} has 'durationSeconds', which is none of {ROLE_KEYS}",
+        ),
+        *(
+            (
+                "assumeRoles",
+                [{"roleArn": ROLE, "duration": duration}],
+                "duration of entry 1 of {} is not a "
+                + ("text" if duration == 3600 else "duration between 15m and 12h"),
+            )
+            for duration in ("recognisable", "14m59s", "12h1s", "3600")
+        ),
+        ("assumeRole", {"roleArn": ROLE, "duration": 3600}, "duration of {} is not a text"),
+        ("assumeRole", {"roleArn": ROLE, "policy": {"Id": 1}}, "policy of {} is not a text"),
+        ("assumeRole", {"roleArn": ROLE, "policy": "recognisable"}, "policy of {} is not a policy as JSON text"),
+        ("assumeRole", {"roleArn": ROLE, "policy": "[]"}, "policy of {} is not a policy as JSON text"),
+        ("assumeRole", {"roleArn": ROLE, "policyArns": "recognisable"}, "policyArns of {} is not a list of texts"),
+        ("assumeRole", {"roleArn": ROLE, "tags": ["recognisable"]}, "tags of {} is not an object of names and texts"),
+        ("assumeRole", {"roleArn": ROLE, "tags": {"a": 1}}, "tags of {} is not an object of names and texts"),
+        ("assumeRole", {"roleArn": ROLE, "transitiveTagKeys": [1]}, "transitiveTagKeys of {} is not a list of texts"),
+        (
+            "assumeRole",
+            {"roleArn": ROLE, "externalId": "recognisable one"},
+            "externalId of {} is not 2 to 1224 letters, digits and _+=,.@:/-",
+        ),
+        (
+            "assumeRole",
+            {"roleArn": ROLE, "sessionName": "recognisable one"},
+            "sessionName of {} is not 2 to 64 letters, digits and _+=,.@-",
+        ),
+        (
+            "assumeRole",
+            {"roleArn": ROLE, "sourceIdentity": "x"},
+            "sourceIdentity of {} is not 2 to 64 letters, digits and _+=,.@-",
+        ),
+        (
+            "assumeRoleWithWebIdentity",
+            {**WEB, "externalId": "recognisable"},
+            f"{{}} has 'externalId', which is none of {WEB_KEYS}",
+        ),
+        (
+            "assumeRoleWithWebIdentity",
+            {"roleArn": ROLE},
+            "{} needs one of webIdentityToken and webIdentityTokenFile",
+        ),
+        (
+            "assumeRoleWithWebIdentity",
+            {**WEB, "webIdentityTokenFile": "/recognisable"},
+            "{} needs one of webIdentityToken and webIdentityTokenFile",
+        ),
+        (
+            "assumeRoleWithWebIdentity",
+            {"roleArn": ROLE, "webIdentityTokenFile": "/no/such/file"},
+            "webIdentityTokenFile of {} names '/no/such/file', which is no file",
+        ),
+        (
+            "assumeRoleWithWebIdentity",
+            {"webIdentityToken": "recognisable"},
+            "roleArn of {} is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)",
+        ),
+        ("endpoints", [{"ec2": "lm.recognisable"}], "ec2 of entry 1 of {} is not a URL (https://HOST)"),
+        ("endpoints", {"sts": ["recognisable"]}, "sts of {} is not a text"),
+        (
+            "endpoints",
+            {"license-manager": "https://x"},
+            "{} has 'license-manager', which pulumi-aws writes licensemanager",
+        ),
+        (
+            "endpoints",
+            {"licencemanager": "https://x"},
+            "{} has 'licencemanager', which pulumi-aws writes licensemanager",
+        ),
+        ("endpoints", {"EC2": "https://x"}, "{} has 'EC2', which pulumi-aws writes ec2"),
+        ("customCaBundle", "/no/such/file", "{} names '/no/such/file', which is no file"),
+        ("customCaBundle", "/a\0b", r"{} names '/a\x00b', which is no file"),
+        ("sharedConfigFiles", ["/no/such/file"], "{} names '/no/such/file', which is no file"),
+    ],
+)
+def test_a_wrong_member_is_named_with_its_entry(name: str, value: Any, told: str) -> None:
+    """An unknown member, a wrong one or a file that is not there is one line with the entry and the key."""
+    line = f"{told.format(f'aws:{name}')}. Look at it with `pulumi config get aws:{name}`."
+    assert refusal_of(**{name: json.dumps(value) if isinstance(value, (list, dict)) else value}) == line
+    assert "recognisable" not in line
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (
+            {"insecure": "true"},
+            "aws:insecure is true, and TLS certificates are always verified here. Remove it, and name your own "
+            "certificates with `pulumi config set aws:customCaBundle FILE`.",
+        ),
+        (
+            {"assumeRoles": [{"roleArn": ROLE}], "assumeRole": {"roleArn": ROLE}},
+            "aws:assumeRoles and aws:assumeRole are both set, and they are two names of one setting. Keep the roles in "
+            "aws:assumeRoles only.",
+        ),
+        (
+            {"accessKey": "ak", "secretKey": "sk", "assumeRoleWithWebIdentity": WEB},
+            "aws:accessKey and aws:assumeRoleWithWebIdentity are both set, and only one can say who calls. Remove one "
+            "of them with `pulumi config rm`.",
+        ),
+        (
+            {"sharedCredentialsFiles": ["/a", "/b"]},
+            "aws:sharedCredentialsFiles names 2 files, and only one can be read. Put them into one file.",
+        ),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(config: dict[str, Any], told: str) -> None:
+    """A well-formed setting that can't be honoured is refused by its name."""
+    assert refusal_of(**config) == told
+
+
+@pytest.mark.parametrize("given", [{"accessKey": "a"}, {"secretKey": "sk-recognisable"}, {"token": "tok-recognisable"}])
+def test_half_of_a_key_is_refused(given: dict[str, str]) -> None:
+    """One of aws:accessKey and aws:secretKey without the other, or a token alone, is said before any call."""
+    with pytest.raises(SettingsError) as error:
+        to_settings(**given)
+    assert str(error.value) == (
+        "Connecting to AWS License Manager for license conversion tasks in eu-west-1: of the stack's aws:accessKey and "
+        "aws:secretKey only one is set, or aws:token without them. Set both with `pulumi config set --secret`, or "
+        "neither."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("recognisable", "assume_role is neither a role nor a list of roles"),
+        (
+            {"role_arn": ROLE, "roleArn": ROLE},
+            "assume_role has 'roleArn', which is none of role_arn, session_name, "
+            "external_id, duration, policy, policy_arns, tags, transitive_tag_keys, source_identity",
+        ),
+        ([{"role_arn": ROLE}, {"role_arn": 7}], "role_arn of entry 2 of assume_role is not a text"),
+        (
+            [{"role_arn": ROLE, "duration": "1d"}],
+            "duration of entry 1 of assume_role is not a duration between 15m and 12h",
+        ),
+    ],
+)
+def test_a_resources_wrong_role_is_named(value: Any, told: str) -> None:
+    """What is wrong in the program is one line with the entry and the key, as the program writes them."""
+    with pytest.raises(SettingsError) as error:
+        parse_roles(value)
+    assert str(error.value) == f"{SUBJECT}{told}. Correct it in the program."
+
+
+def test_another_namespace_is_named() -> None:
+    """A host with settings of its own reads them there, and errors name them so."""
+    config = {"lmconv:maxRetries": "2", "aws:maxRetries": "nonsense"}
+    settings = Settings.from_config(config.get, REGION, prefix="lmconv:")
+    assert (settings.max_retries, settings.prefix) == (2, "lmconv:")
+    with pytest.raises(SettingsError) as error:
+        Settings.from_config({"lmconv:assumeRoles": "[{}]"}.get, REGION, prefix="lmconv:")
+    assert str(error.value) == (
+        f"{SUBJECT}roleArn of entry 1 of lmconv:assumeRoles is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME). "
+        "Look at it with `pulumi config get lmconv:assumeRoles`."
+    )
+
+
+KEYS = [
+    "licensemanager",
+    "sts",
+    "roleArn",
+    "duration",
+    "policy",
+    "externalId",
+    "tags",
+    "webIdentityToken",
+    "policyArns",
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(ROLE),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=6,
+)
+OF_CONCERN = [
+    s.key for s in SETTINGS if s.treatment is not Treatment.OF_NO_CONCERN and s.key not in ("region", "token")
+]
+
+
+@given(st.sampled_from(OF_CONCERN), JSON, st.booleans())
+def test_any_setting_is_usable_or_one_line(name: str, value: Any, as_text: bool) -> None:
+    """Whatever a setting holds, it becomes settings that a connection can be found by, or one line with its key."""
+    try:
+        settings = to_settings(**{name: json.dumps(value) if as_text else value})
+    except SettingsError as error:
+        (line,) = str(error).splitlines()
+    else:
+        line = f"aws:{name} gives settings with the hash {hash(settings)}"
+    assert f"aws:{name}" in line
+
+
+@pytest.mark.parametrize("module", ["settings", "credentials"])
+def test_settings_need_no_botocore(module: str) -> None:
+    """What reads settings brings no boto3 or botocore with it, which an unchanged stack does without."""
+    code = f"import sys, lmconv_resource.aws.{module}; print({{'boto3', 'botocore'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "set()\n"
+
+
+def test_the_signature_is_what_hosts_call() -> None:
+    """Hosts give these by name."""
+    parameters = inspect.signature(Settings.from_config).parameters
+    assert list(parameters) == ["get", "region", "profile", "assume_roles", "prefix"]

@@ -1,0 +1,80 @@
+"""A License Manager for the tests of the polling, by a clock that is turned by hand."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.polling.dispatcher import Dispatcher
+from lmconv_resource.polling.policy import PollingPolicy
+
+REGION = "eu-west-1"
+FEW = PollingPolicy().few_waits
+
+
+@dataclass
+class Service:
+    """Tasks that end at a moment, and faults that are dealt out in order."""
+
+    now: float = 0.0
+    ends: dict[str, float] = field(default_factory=dict)
+    status: TaskStatus = TaskStatus.SUCCEEDED
+    faults: list[Exception | None] = field(default_factory=list)
+    list_faults: list[Exception | None] = field(default_factory=list)
+    hidden: set[str] = field(default_factory=set)
+    """Tasks that no list shows."""
+    page_size: int = 100
+    calls: Counter[str] = field(default_factory=Counter)
+    polls: list[tuple[float, str]] = field(default_factory=list)
+    latency: float = 0.0
+
+    def get_task(self, task_id: str) -> ConversionTask:
+        """Return one task, or raise the next fault."""
+        self.calls["get"] += 1
+        self.polls.append((self.now, task_id))
+        self.now += self.latency
+        fault = self.faults.pop(0) if self.faults else None
+        if fault:
+            raise fault
+        return self._see(task_id)
+
+    def list_pages(self) -> Iterator[Mapping[str, ConversionTask]]:
+        """Return the tasks in progress by pages, or raise the next fault of the list."""
+        running = [i for i, end in self.ends.items() if self.now < end and i not in self.hidden]
+        for start in range(0, max(1, len(running)), self.page_size):
+            self.calls["list"] += 1
+            fault = self.list_faults.pop(0) if self.list_faults else None
+            if fault:
+                raise fault
+            yield {task_id: self._see(task_id) for task_id in running[start : start + self.page_size]}
+
+    def _see(self, task_id: str) -> ConversionTask:
+        ended = self.now >= self.ends[task_id]
+        return ConversionTask(
+            task_id,
+            REGION,
+            status=self.status if ended else TaskStatus.IN_PROGRESS,
+            start_time=datetime.fromtimestamp(0, timezone.utc),
+        )
+
+    def make_dispatcher(self, *, can_list: bool = True, **options: Any) -> Dispatcher:
+        """Return a dispatcher that asks this service, by this clock."""
+        options = {"list_pages": self.list_pages if can_list else None, "get_task": self.get_task, **options}
+        # The same jitter in each run.
+        return Dispatcher(**options, clock=lambda: self.now, rng=random.Random(7))  # noqa: S311
+
+    def run(self, dispatcher: Dispatcher, until: Callable[[], bool] | float) -> None:
+        """Turn the clock from poll to poll until `until` holds, or to a moment."""
+        for _ in range(100_000):
+            due = dispatcher.next_poll()
+            if due is None or (callable(until) and until()) or (not callable(until) and due > until):
+                break
+            self.now = max(self.now, due)
+            dispatcher.dispatch(lambda call: call())
+        if not callable(until):
+            self.now = until

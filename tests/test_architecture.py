@@ -1,0 +1,137 @@
+"""The layout holds: who may import what, no circle, few imports inside functions, no state at the level of modules."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "lmconv_resource"
+NAME = PACKAGE.name
+
+LAYERS = {  # bottom to top; each may import itself, those below it, and the packages named here
+    "text": set(),
+    "models": set(),
+    "usage_operations": set(),
+    "errors": {"typing_extensions"},
+    "polling": {"typing_extensions"},
+    "aws": {"boto3", "botocore", "tenacity", "mypy_boto3_ec2", "mypy_boto3_license_manager", "mypy_boto3_sts"},
+    "lifecycle": set(),
+    "hosts": {"pulumi", "grpc", "google"},
+    "provider": set(),
+    "conversion_provider": set(),
+    "sdk": {"pulumi"},
+    "__init__": set(),
+}
+APART = ("emulator", "testing")
+"""Stand apart: nothing imports them."""
+
+MOST_IMPORTS_INSIDE_FUNCTIONS = 8
+STATEFUL = "hosts/dynamic/provider.py"
+"""The one module with state of its own: what the dynamic host's process has one of."""
+
+MUTATING = {"add", "append", "clear", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
+
+
+def find_modules() -> list[Path]:
+    return [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in APART]
+
+
+MODULES = find_modules()
+
+
+def name_of(path: Path) -> str:
+    return ".".join((NAME, *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def layer_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def find_imports(tree: ast.AST, names: set[str]) -> Iterator[tuple[str, ast.stmt]]:
+    """Give each module that is imported, those under `if TYPE_CHECKING` and inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports say the whole path"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield (full if full in names else str(node.module)), node
+
+
+NAMES = {name_of(path) for path in MODULES}
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    """A module imports the standard library, what its layer may import, and layers below it."""
+    order = list(LAYERS)
+    layer = layer_of(name_of(path))
+    for imported, _ in find_imports(TREES[path], NAMES):
+        top = imported.split(".")[0]
+        if top == NAME:
+            assert order.index(layer_of(imported)) <= order.index(layer), f"{layer} imports {imported}"
+        elif top not in _standard_library():
+            assert top in LAYERS[layer], f"{layer} imports {imported}"
+
+
+def _standard_library() -> frozenset[str]:
+    import sys
+
+    return sys.stdlib_module_names
+
+
+def test_there_is_no_circle() -> None:
+    """No module imports itself by way of others, not even for types."""
+    graph = {
+        name_of(path): {i for i, _ in find_imports(tree, NAMES) if i.startswith(f"{NAME}.")} - {name_of(path)}
+        for path, tree in TREES.items()
+    }
+    list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_few_imports_stand_inside_functions() -> None:
+    """Only what keeps boto3 out of a process that does not call AWS."""
+    inside = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path, tree in TREES.items()
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in ast.walk(function)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    assert len(inside) <= MOST_IMPORTS_INSIDE_FUNCTIONS, inside
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_has_state_that_changes(path: Path) -> None:
+    """No `global`, no cached function, no lock, and no table that is written to after the import."""
+    if str(path.relative_to(PACKAGE)) == STATEFUL:
+        return
+    tree = TREES[path]
+    tables = {
+        target.id
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Global), f"line {node.lineno}"
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for decorator in node.decorator_list:
+                assert ast.unparse(decorator).split("(")[0].split(".")[-1] not in ("cache", "lru_cache"), node.name
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            assert not (isinstance(node.value, ast.Name) and node.value.id in tables), f"line {node.lineno}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATING:
+            assert not (isinstance(node.func.value, ast.Name) and node.func.value.id in tables), f"line {node.lineno}"
+    for statement in tree.body:
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and isinstance(statement.value, ast.Call):
+            made = ast.unparse(statement.value.func)
+            assert not made.startswith(("threading.", "collections.")), made
+            assert made not in ("dict", "list", "set", "defaultdict", "Lock", "Event"), made
