@@ -6,6 +6,7 @@
     ├── AccessDeniedError               the IAM action is not allowed
     ├── RequestRefusedError             any other refusal by AWS; has .code
     │   └── TaskNotFoundError           AWS does not know the id in this region and account
+    ├── CancelledError                  it was told to stop, or its time is over, before it was done
     ├── OtherConversionError            another conversion of the resource is in progress
     ├── TransientError                  worth another try
     │   ├── ThrottledError              AWS asks to slow down
@@ -40,6 +41,10 @@ _ON_TASKS = {GET_ACTION: "Looking up", LIST_ACTION: "Listing"}
 _ON_RESOURCE = {
     LIST_ACTION: "Looking for the license conversions of",
     CREATE_ACTION: "Starting the license conversion of",
+    "ec2:StopInstances": "Stopping",
+    "ec2:StartInstances": "Starting",
+    "ec2:CreateTags": "Marking",
+    "ec2:DeleteTags": "Unmarking",
 }
 
 
@@ -90,6 +95,11 @@ class LicenseConversionError(Exception):
         """Return the sentence."""
         return to_one_line(f"{self.subject}: {self.reason}. {self.remedy}.")
 
+    def adding(self, remedy: str) -> Self:
+        """Add to what to do next, and return this error."""
+        self.remedy = f"{self.remedy}; {remedy}"
+        return self
+
     def about(self, **facts: Any) -> Self:
         """Add what the raiser did not know of the subject (`task_id`, `region`, …), and return this error."""
         self.subject = replace(self.subject, **facts)
@@ -125,6 +135,12 @@ class TaskNotFoundError(RequestRefusedError):
         "Check the id, the region (set `region` or run `pulumi config set aws:region REGION`) "
         "and that the credentials belong to the task's account"
     )
+
+
+class CancelledError(LicenseConversionError):
+    """What was under way was told to stop, or its time is over. Nothing more is begun."""
+
+    remedy = "The next `pulumi up` goes on from there"
 
 
 class OtherConversionError(LicenseConversionError):
@@ -177,3 +193,21 @@ class ConversionFailedError(WaitError):
     """The task ended FAILED. Nothing is waited for any more."""
 
     remedy = "Mend the cause and start a new conversion, or set ignore_failure=True to record this one as it is"
+
+
+_REMEDIES = {
+    "is in an invalid state for changing license type": "Stop the instance, or set stop_and_restart=True to have it "
+    "stopped and started again",
+    "is launched from an Amazon owned AMI": "Only an instance launched from your own image can be converted to BYOL: "
+    "import one with VM Import/Export and launch from it",
+    "was launched from a BYOL AMI": "Check that the SSM Agent runs on the instance, that its instance profile allows "
+    "AmazonSSMManagedInstanceCore and that SSM Inventory is set up",
+    "failed to stop": "Allow ec2:StopInstances and turn stop protection off, or stop the instance before",
+}
+"""What to do about AWS's own words, by a part of them
+(https://docs.aws.amazon.com/license-manager/latest/userguide/conversion-troubleshooting.html)."""
+
+
+def find_remedy(reason: str) -> str:
+    """Return what to do about a refusal of a conversion in AWS's documented words; nothing where it is another."""
+    return next((remedy for words, remedy in _REMEDIES.items() if words in reason), "")

@@ -15,6 +15,7 @@ from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.recent_tasks import RecentTasks
 from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.ssm import Ssm
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
@@ -49,7 +50,7 @@ class Connection:
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
         self.recent_tasks = RecentTasks()
-        self._limiters = {service: RateLimiter(policy) for service in ("license-manager", "ec2")}
+        self._limiters = {service: RateLimiter(policy) for service in ("license-manager", "ec2", "ssm")}
         unpaced = LicenseManager(self._calls("license-manager", cancellation), paced=False)
         self.poller = Poller(
             lambda task_id: unpaced.get_task(task_id, retry=False),
@@ -71,6 +72,10 @@ class Connection:
     def ec2(self, cancellation: Cancellation) -> Ec2:
         """Return EC2, whose pauses and retries end with `cancellation`."""
         return Ec2(self._calls("ec2", cancellation))
+
+    def ssm(self, cancellation: Cancellation) -> Ssm:
+        """Return Systems Manager, whose pauses and retries end with `cancellation`."""
+        return Ssm(self._calls("ssm", cancellation))
 
     def _calls(self, service: str, cancellation: Cancellation) -> Calls:
         return Calls(lambda: self._get_client(service), self.settings, self._limiters[service], cancellation)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.settings import ConfigGet, Settings, find_region
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
+from lmconv_resource.lifecycle.fleet import Fleet
 from lmconv_resource.lifecycle.operation import Operation, Severity
 from lmconv_resource.lifecycle.starts import StartPolicy, Starts
 from lmconv_resource.polling.cancellation import Cancellation
@@ -47,6 +48,7 @@ class Session:
         self.engine = engine
         self.cancellation = Cancellation()
         self.starts = Starts()
+        self.fleet = Fleet()
         self.start_policy = start_policy or StartPolicy()
         self._policy = policy
         self._make_client = make_client

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Ec2
     from lmconv_resource.aws.license_manager import LicenseManager
-    from lmconv_resource.aws.settings import Settings
+    from lmconv_resource.aws.settings import ConfigGet, Settings
+    from lmconv_resource.aws.ssm import Ssm
+    from lmconv_resource.lifecycle.fleet import Fleet
     from lmconv_resource.lifecycle.starts import StartPolicy, Starts
     from lmconv_resource.polling.poller import Poller
 
@@ -42,6 +44,8 @@ class Host(Protocol):
 
     starts: Starts
     start_policy: StartPolicy
+    fleet: Fleet
+    get_config: ConfigGet
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
         """Leave a line in the diagnostics under the resource, or on the stack's row without one."""
@@ -97,6 +101,11 @@ class Aws:
     def ec2(self) -> Ec2:
         """EC2."""
         return self.connection.ec2(self.cancellation)
+
+    @property
+    def ssm(self) -> Ssm:
+        """Systems Manager."""
+        return self.connection.ssm(self.cancellation)
 
     @property
     def poller(self) -> Poller:

@@ -28,6 +28,13 @@ class StartPolicy:
     new_task_checks: int = 5
     """How often a new task may be unknown to AWS."""
 
+    instance_poll_seconds: float = 1.0
+    """The first pause between two checks of an instance that stops or starts; half as much more for each further one.
+
+    EC2 needs half a minute for most, and minutes for Windows."""
+
+    longest_instance_poll_seconds: float = 15.0
+
     backoff_seconds: Callable[[int], float] | None = None
     """The pause after so many failed tries; by default that of all other calls."""
 
@@ -40,6 +47,8 @@ class Starts:
         self._urns: set[str] = set()
         self._locks: dict[str, threading.Lock] = {}
         self._last: dict[str, tuple[ConversionRequest, str]] = {}
+        self._recorded: set[str] = set()
+        self._compared: set[str] = set()
 
     def add_urn(self, urn: str | None) -> None:
         """Remember that the resource's conversion has been begun here."""
@@ -50,6 +59,26 @@ class Starts:
     def has_urn(self, urn: str | None) -> bool:
         """Return whether the resource's conversion has been begun here, so that what is deleted of it was replaced."""
         return urn in self._urns
+
+    def note_recorded(self, urn: str | None) -> None:
+        """Remember that the stack has a record of the resource."""
+        if urn:
+            with self._lock:
+                self._recorded.add(urn)
+
+    def note_compared(self, urn: str | None) -> None:
+        """Remember that the engine has asked what the program changes of the resource."""
+        if urn:
+            with self._lock:
+                self._compared.add(urn)
+
+    def is_recorded(self, urn: str | None) -> bool:
+        """Return whether the stack has a record of the resource."""
+        return urn in self._recorded
+
+    def is_forced(self, urn: str | None) -> bool:
+        """Return whether `pulumi up --replace URN` replaces the resource: what it changes is not asked then."""
+        return urn in self._recorded and urn not in self._compared
 
     @contextmanager
     def one_at_a_time(self, resource_arn: str, cancellation: Cancellation) -> Iterator[None]:
