@@ -351,7 +351,9 @@ def test_the_first_of_two_steps_does_not_drift(job: Job) -> None:
     job.restart_process()
     refreshed = job.refresh(first, inputs)
     job.refresh(refreshed, inputs)
-    assert [text.partition(" since lct-")[2].partition(",")[2] for text in job.lines("INFO")] == [" a later conversion."]
+    assert [text.partition(" since lct-")[2].partition(",")[2] for text in job.lines("INFO")] == [
+        " a later conversion."
+    ]
     assert job.lines("WARNING") == []
 
 
