@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.settings import ConfigGet, Settings, find_region
+from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.lifecycle.fleet import Fleet
 from lmconv_resource.lifecycle.operation import Operation, Severity
@@ -94,6 +95,11 @@ class Session:
     def resolve_region(self, region: str | None) -> str | None:
         """Return the region to use where a resource names this one, or none."""
         return find_region(self.get_config, region)
+
+    def is_replaced_by_command(self, urn: str | None) -> bool | None:
+        """Return whether the user's command has this resource replaced; None where it can't be told."""
+        command = find_command()
+        return None if command is None or urn is None else is_replaced_by(command, urn)
 
     def connect(self, region: str) -> Connection:
         """Return the one connection for the stack's settings in this region."""

@@ -62,8 +62,6 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def _validate(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
         """Return what is wrong with the inputs, and warn of what AWS does not convert."""
-        if olds:
-            op.host.starts.note_recorded(op.urn)
         failures = super()._validate(op, olds, checked)
         return failures or find_failures(op, olds, checked, lambda region: self._connect(op, region))
 
@@ -74,7 +72,6 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         unless it is ignored, and drift that is to be corrected. What the source is matters no more once the conversion
         is under way or done. Asks AWS only of a task recorded as running, and whether an instance is to be started.
         """
-        op.host.starts.note_compared(op.urn)
         asked = state.request
         replaces = self._select_replacing(state, inputs)
         if replaces:

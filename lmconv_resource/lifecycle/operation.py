@@ -60,6 +60,12 @@ class Host(Protocol):
             SettingsError: the settings that would say it can't be read.
         """
 
+    def is_replaced_by_command(self, urn: str | None) -> bool | None:
+        """Return whether the user's command has this resource replaced (`--replace URN`); None where it can't be told.
+
+        No engine tells: to a provider, such a replacement is a resource that the stack does not have yet.
+        """
+
     def connect(self, region: str) -> Connection:
         """Return the one connection for the stack's settings in this region.
 

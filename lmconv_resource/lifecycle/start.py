@@ -221,10 +221,13 @@ def _check_failures(
 ) -> None:
     """Raise an error when the last three tasks to the destination FAILED, unless somebody asks for one more."""
     failures = find_repeated_failures(request.destination, tasks, datetime.now(timezone.utc))
-    if not failures or retry_failed or op.host.starts.is_forced(op.urn):
+    if not failures or retry_failed:
+        return
+    is_forced = op.host.is_replaced_by_command(op.urn)
+    if is_forced:
         return
     reasons = ", ".join(f"{task.task_id}: {to_failure_reason(task.status_message).rstrip('.')}" for task in failures)
-    by_force = " or run `pulumi up --replace URN`" if op.host.starts.is_recorded(op.urn) else ""
+    by_force = "" if is_forced is None else f" or run `pulumi up --replace '{op.urn}'`"
     raise LicenseConversionError(
         Subject(CREATE_ACTION, None, aws.region, request.resource_arn),
         f"the last {len(failures)} conversions FAILED within 24 hours, so that none is started unattended ({reasons})",

@@ -47,8 +47,6 @@ class Starts:
         self._urns: set[str] = set()
         self._locks: dict[str, threading.Lock] = {}
         self._last: dict[str, tuple[ConversionRequest, str]] = {}
-        self._recorded: set[str] = set()
-        self._compared: set[str] = set()
 
     def add_urn(self, urn: str | None) -> None:
         """Remember that the resource's conversion has been begun here."""
@@ -59,26 +57,6 @@ class Starts:
     def has_urn(self, urn: str | None) -> bool:
         """Return whether the resource's conversion has been begun here, so that what is deleted of it was replaced."""
         return urn in self._urns
-
-    def note_recorded(self, urn: str | None) -> None:
-        """Remember that the stack has a record of the resource."""
-        if urn:
-            with self._lock:
-                self._recorded.add(urn)
-
-    def note_compared(self, urn: str | None) -> None:
-        """Remember that the engine has asked what the program changes of the resource."""
-        if urn:
-            with self._lock:
-                self._compared.add(urn)
-
-    def is_recorded(self, urn: str | None) -> bool:
-        """Return whether the stack has a record of the resource."""
-        return urn in self._recorded
-
-    def is_forced(self, urn: str | None) -> bool:
-        """Return whether `pulumi up --replace URN` replaces the resource: what it changes is not asked then."""
-        return urn in self._recorded and urn not in self._compared
 
     @contextmanager
     def one_at_a_time(self, resource_arn: str, cancellation: Cancellation) -> Iterator[None]:

@@ -1,3 +1,5 @@
+"""AWS for the tests of whole conversions."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

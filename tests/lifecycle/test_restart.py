@@ -178,7 +178,7 @@ def test_stop_protection_is_refused(job: Job, arn: str, inputs: dict[str, object
 def test_an_auto_scaling_groups_instance_is_refused(job: Job, arn: str, inputs: dict[str, object]) -> None:
     """The group would replace it."""
     instance_of(arn).add_tags({"aws:autoscaling:groupName": "web"})
-    with pytest.raises(LicenseConversionError, match="Auto Scaling group web, .*detach-instances"):
+    with pytest.raises(LicenseConversionError, match=r"Auto Scaling group web, .*detach-instances"):
         job.create(inputs)
     assert untouched(job, arn)
 

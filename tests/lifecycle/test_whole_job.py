@@ -6,7 +6,7 @@ import inspect
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from support.job import BYOL, ENTERPRISE, WINDOWS, Job, deny
+from support.job import BYOL, ENTERPRISE, URN, WINDOWS, Job, deny
 
 from lmconv_resource import LicenseConversion
 from lmconv_resource.emulator import LicenseContext, ProductCode
@@ -194,27 +194,18 @@ def test_retry_failed_starts_one(job: Job) -> None:
 
 
 def test_a_forced_replacement_starts_one(job: Job) -> None:
-    """`pulumi up --replace URN` creates a recorded resource anew without asking what the program changes of it."""
+    """`pulumi up --replace URN` starts one, and where that can be told, the error says so."""
     arn = job.launch(BYOL)
     fail_three_times(job, arn)
-    inputs = job.inputs(arn)
-    job.check(inputs, olds=inputs)
-    job.create(inputs)
+    job.session.is_replaced = False
+    with pytest.raises(LicenseConversionError) as caught:
+        job.create(job.inputs(arn))
+    assert caught.value.remedy == (
+        f"Mend the cause, then set retry_failed=True or run `pulumi up --replace '{URN}'` to start one"
+    )
+    job.session.is_replaced = True
+    job.create(job.inputs(arn))
     assert job.starts == 1
-
-
-def test_an_unforced_replacement_names_both_ways(job: Job) -> None:
-    """Where a record can be replaced by force, the error says so."""
-    arn = job.launch(BYOL)
-    inputs = job.inputs(arn, ignore_failure=True)
-    job.backend.conversion_status = "FAILED"
-    created = job.create(inputs)
-    fail_three_times(job, arn)
-    job.restart_process()
-    strict = job.inputs(arn)
-    assert job.diff(created, strict).replaces == ("status",)
-    with pytest.raises(LicenseConversionError, match=r"retry_failed=True or run `pulumi up --replace URN` to start"):
-        job.create(strict)
 
 
 @pytest.mark.parametrize("history", ["two", "old", "elsewhere", "then done"])
@@ -263,7 +254,7 @@ def test_without_a_source_the_right_to_ask_is_needed(job: Job) -> None:
     job.make_client = deny("DescribeInstances")
     job.restart_process()
     arn = job.launch(BYOL)
-    with pytest.raises(LicenseConversionError, match="Allow ec2:DescribeInstances .*; or give source_license_context"):
+    with pytest.raises(LicenseConversionError, match=r"Allow ec2:DescribeInstances .*; or give source_license_context"):
         job.create(job.inputs(arn))
     assert job.starts == 0
 

@@ -43,6 +43,10 @@ class Heard(Session):
         super().__init__(config.get, policy=FAST, start_policy=PATIENCE, **settings)
         self.lines: list[tuple[str, str]] = []
         self.row: list[str] = []
+        self.is_replaced: bool | None = None
+
+    def is_replaced_by_command(self, urn: str | None) -> bool | None:
+        return self.is_replaced
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
         self.lines.append((severity, message))
