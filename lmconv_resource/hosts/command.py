@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import os
 from pathlib import Path
 
@@ -34,5 +35,5 @@ def find_command(proc: Path = Path("/proc")) -> list[str] | None:
 def is_replaced_by(command: list[str], urn: str) -> bool:
     """Return whether a command has this resource replaced; its URNs may have `*` in them."""
     patterns = [word.partition("=")[2] for word in command if word.partition("=")[0] in _FLAGS]
-    patterns += [after for word, after in zip(command, command[1:], strict=False) if word in _FLAGS]
+    patterns += [after for word, after in itertools.pairwise(command) if word in _FLAGS]
     return any(fnmatch.fnmatchcase(urn, pattern) for pattern in patterns if pattern)

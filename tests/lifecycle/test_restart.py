@@ -399,7 +399,7 @@ def test_a_deadline_while_it_converts(job: Job, arn: str, inputs: dict[str, obje
         ({"stop_and_restart": "yes"}, "is not a boolean"),
     ],
 )
-def test_options_that_do_not_go_together(job: Job, arn: str, options: dict[str, object], reason: str) -> None:
+def test_options_that_do_not_go_together(job: Job, arn: str, options: dict[str, Any], reason: str) -> None:
     """What would leave an instance stopped, or do nothing, is a failed check."""
     (failure,) = job.check(job.inputs(arn, **options))
     assert reason in failure.reason

@@ -53,12 +53,13 @@ def test_a_warning_lists_what_there_is() -> None:
     assert two_steps is not None
     assert two_steps.startswith("AWS converts Windows with SQL Server license included to Windows BYOL in two steps")
     assert two_steps.endswith(
-        "The user guide lists, from RunInstances:0102 (Windows with SQL Server Enterprise): RunInstances:0002 (Windows)."
+        "The user guide lists, from RunInstances:0102 (Windows with SQL Server Enterprise): "
+        "RunInstances:0002 (Windows)."
     )
     back = find_warning(context("RunInstances:0g00"), context("RunInstances"))
     assert back == (
-        "AWS does not convert Ubuntu Pro back to Ubuntu LTS. The user guide lists, from RunInstances:0g00 (Ubuntu Pro): "
-        "nothing."
+        "AWS does not convert Ubuntu Pro back to Ubuntu LTS. "
+        "The user guide lists, from RunInstances:0g00 (Ubuntu Pro): nothing."
     )
     sap = find_warning(
         context("RunInstances:00g0", (usage_operations.RHEL_FOR_SAP_FROM_RED_HAT,)), context("RunInstances:0010")
