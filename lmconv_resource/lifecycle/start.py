@@ -93,23 +93,23 @@ class StartTerms:
         return self.must_know_instance or request.source.is_empty
 
 
-def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, terms: StartTerms) -> StartResult:
+def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, terms: StartTerms | None = None) -> StartResult:
     """Start the conversion exactly once, or adopt what does or has done it already (see the table above).
 
     Args:
         op: the operation; told what the user should see.
         aws: where to start it.
         request: what to convert.
-        terms: what else the program says of the start.
+        terms: what else the program says of the start; by default nothing.
 
     Raises:
         OtherConversionError: another conversion of the resource is in progress.
         LicenseConversionError: cancelled, the instance is not ready, AWS refused, or could not be asked.
     """
-    starts = op.host.starts
+    starts, terms = op.host.starts, terms or StartTerms()
     with starts.one_at_a_time(request.resource_arn, op.cancellation):
         tasks = aws.license_manager.list_tasks(resource_arn=request.resource_arn)
-        hidden = starts.find_hidden(request, tasks)
+        hidden = starts.find_hidden(request, aws.region, tasks)
         if hidden is not None:
             return _adopt(op, hidden, "is doing it already")
         newest = select_newest(tasks)

@@ -79,7 +79,7 @@ class Starts:
         with self._lock:
             self._last[request.resource_arn] = (request, task_id)
 
-    def find_hidden(self, request: ConversionRequest, listed: list[ConversionTask]) -> str | None:
+    def find_hidden(self, request: ConversionRequest, region: str, listed: list[ConversionTask]) -> str | None:
         """Return the id of a task that was started here and that AWS does not list yet, None if there is none.
 
         Raises:
@@ -88,8 +88,8 @@ class Starts:
         started, task_id = self._last.get(request.resource_arn, (None, ""))
         if started is None or task_id in {task.task_id for task in listed}:
             return None
-        if started != request:
-            raise other_conversion(request, task_id, None)
+        if not (started.source.is_same(request.source) and started.destination.is_same(request.destination)):
+            raise other_conversion(request, task_id, region)
         return task_id
 
 
