@@ -7,7 +7,7 @@
     ├── AccessDeniedError               the IAM action is not allowed
     ├── RequestRefusedError             any other refusal by AWS; has .code
     │   └── TaskNotFoundError           AWS does not know the id in this region and account
-    ├── CancelledError                  it was told to stop, or its time is over, before it was done
+    ├── CancelledError                  cancelled, or its time is over, before it was done
     ├── OtherConversionError            another conversion of the resource is in progress
     ├── TransientError                  worth another try
     │   ├── ThrottledError              AWS asks to slow down

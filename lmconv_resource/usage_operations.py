@@ -164,8 +164,10 @@ def find_unknown_warning(code: str | None) -> str | None:
     """Return a warning about a usage operation that AWS has not published, with the nearest one that it has."""
     if code is None or code in _KNOWN:
         return None
-    nearest = difflib.get_close_matches(code, sorted(_KNOWN), n=1)
-    hint = f" Is {describe(nearest[0])} meant?" if nearest else ""
+    # By what follows the colon: what precedes it is the same for all.
+    by_suffix = {known.partition(":")[2]: known for known in sorted(_KNOWN)}
+    nearest = difflib.get_close_matches(code.partition(":")[2], by_suffix, n=1)
+    hint = f" Is {describe(by_suffix[nearest[0]])} meant?" if nearest else ""
     return f"{code} is no usage operation that is known here; it is passed on to AWS as it is.{hint}"
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, Instance, to_instance_id
 from lmconv_resource.errors import CancelledError, ConversionFailedError, LicenseConversionError, Subject, WaitError
@@ -92,6 +92,7 @@ class Restart:
         self._check_not_cancelled(STOP_ACTION)
         self.op.log_status(f"stopping {instance.instance_id}")
         ec2.stop(arn)
+        self._pause_as("stopping")
 
     def _make_forcing(self) -> Callable[[float], None]:
         """Return what stops the instance by force when its time has come, once."""
@@ -114,14 +115,14 @@ class Restart:
         Raises:
             LicenseConversionError: it did not start; it stays marked.
         """
-        if instance is None and (self.is_wanted or self.is_marked):
-            instance = self._look()
-        if instance is None:
-            return
-        self._see(instance)
-        if not self.is_marked or instance.state in ("terminated", "shutting-down"):
-            return
         try:
+            if instance is None and (self.is_wanted or self.is_marked):
+                instance = self._look()
+            if instance is None:
+                return
+            self._see(instance)
+            if not self.is_marked or instance.state in ("terminated", "shutting-down"):
+                return
             self._start(instance)
             self.aws.ec2.delete_tag(self.resource_arn, RESTART_TAG)
         except LicenseConversionError as error:
@@ -136,6 +137,7 @@ class Restart:
             self._check_not_cancelled(START_ACTION)
             self.op.log_status(f"starting {instance.instance_id} again")
             self.aws.ec2.start(self.resource_arn)
+            self._pause_as("pending")
         if instance.state != "running":
             self._await("running", START_ACTION)
             self.op.log_status(f"{instance.instance_id} runs again")
@@ -189,6 +191,12 @@ class Restart:
         # Once known it stays: EC2 may take a moment to show a tag that was just set.
         self.is_marked = self.is_marked or RESTART_TAG in instance.tags
 
+    def _pause_as(self, state: str) -> None:
+        """Note what the instance has become by our call, and give EC2 a moment before it is asked."""
+        if self.instance is not None:
+            self.instance = replace(self.instance, state=state)
+        self.op.cancellation.wait(self.op.host.start_policy.instance_poll_seconds)
+
     def _check_not_cancelled(self, action: str) -> None:
         if self.op.cancellation.is_set:
             raise self._cancelled(action)
@@ -223,7 +231,7 @@ class Restart:
             self.op.log_status(f"{instance.instance_id} {instance.state} for {to_duration_text(waited)}")
             on_pause(waited)
             self.op.cancellation.wait(pause)
-            pause = min(policy.longest_instance_poll_seconds, pause * 1.5)
+            pause = min(policy.longest_instance_poll_seconds, pause * 2)
 
     def _gone(self, action: str, reason: str) -> LicenseConversionError:
         subject = Subject(action, None, self.aws.region, self.resource_arn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -43,7 +44,10 @@ class Turns:
             thread = threading.Thread(target=self.take, args=(number, place), daemon=True)
             self.threads.append(thread)
             thread.start()
-            wait_until(lambda known=known: len(self.begun) + len(self.lines) > known)
+            wait_until(functools.partial(self.has_more_than, known))
+
+    def has_more_than(self, known: int) -> bool:
+        return len(self.begun) + len(self.lines) > known
 
     def take(self, number: int, place: str) -> None:
         with self.fleet.turn(place, self.most, self.cancellation, self.lines.append) as has_come:

@@ -14,7 +14,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from moto import mock_aws
-from support.aws import ACCOUNT, CREATE, LIST, REGION, NotingSession, Pauses, shared_client, to_settings
+from support.aws import ACCOUNT, CREATE, LIST, REGION, NotingSession, Pauses
 
 from lmconv_resource import emulator as emulators
 from lmconv_resource.aws.settings import Settings
@@ -40,8 +40,9 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle import start as starting
+from lmconv_resource.lifecycle.decision import StartResult
 from lmconv_resource.lifecycle.operation import Operation, Way
-from lmconv_resource.lifecycle.start import StartResult, start_or_adopt
+from lmconv_resource.lifecycle.start import start_or_adopt
 from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.models import ConversionRequest, LicenseContext, ProductCode
 from lmconv_resource.polling.cancellation import Cancellation
@@ -372,21 +373,6 @@ def test_a_refusal_is_not_tried_again(aws: LicenseManagerBackend, session: Notin
         "Fix what AWS reports and run `pulumi up` again."
     )
     assert aws.calls == {LIST: 1, CREATE: 1}
-
-
-def test_nothing_is_started_where_the_preflight_fails(aws: LicenseManagerBackend, session: NotingSession) -> None:
-    """With the check asked for, an instance that is not ready means that no conversion is started."""
-    ec2 = shared_client("ec2", to_settings())
-    instance_id = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
-    arn = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance_id}"
-    op = Operation(session, None, Pauses())
-
-    with pytest.raises(LicenseConversionError, match="the instance is running and must be stopped"):
-        start_or_adopt(
-            op, op.connect(Way(REGION)), ConversionRequest(arn, REQUEST.source, REQUEST.destination), preflight=True
-        )
-
-    assert aws.tasks == {}
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_a_conversion_state_leads_in_and_out() -> None:
         "source_license_context": {"usage_operation": "a"},
         "destination_license_context": {"usage_operation": "b"},
     }
-    state = ConversionState(make_state("SUCCEEDED"), True, "RunInstances", asked)
+    state = ConversionState(make_state("SUCCEEDED"), True, LicenseContext("RunInstances"), asked)
 
     read = ConversionState.parse(state.to_properties())
 
