@@ -148,8 +148,8 @@ def test_what_botocore_would_try_again_is(code: str) -> None:
         (
             botocore_errors.ParamValidationError(report="Invalid length"),
             RequestRefusedError,
-            "AWS refused the request (ParamValidationError: Parameter validation failed: Invalid length). Mend what "
-            "AWS names and run `pulumi up` again.",
+            "AWS refused the request (ParamValidationError: Parameter validation failed: Invalid length). Fix what "
+            "AWS reports and run `pulumi up` again.",
         ),
         (
             OverflowError("date value out of range"),

@@ -55,10 +55,10 @@ def test_product_codes_of_the_instance_are_sent(job: Job) -> None:
 def test_one_in_progress_with_the_same_contexts_is_adopted(job: Job) -> None:
     """A conversion to the same destination that somebody started is followed."""
     arn = job.launch(BYOL)
-    task_id = job.backend.add_task(resource_arn=arn, source=BYOL, destination=WINDOWS, seconds=0.05).task_id
+    task_id = job.backend.add_task(resource_arn=arn, source=BYOL, destination=WINDOWS, seconds=1).task_id
     created = job.create(job.inputs(arn))
     assert (created.id, created.state.adopted, job.starts) == (task_id, True, 0)
-    assert job.lines("INFO")[0] == f"{task_id} is doing it already and is adopted; no conversion is started."
+    assert job.lines("INFO")[0] == f"{task_id} is already doing it and is adopted; no conversion is started."
 
 
 def test_one_in_progress_with_other_contexts_is_an_error(job: Job) -> None:
@@ -180,7 +180,7 @@ def test_three_failures_are_an_error_with_their_reasons(job: Job) -> None:
     assert str(caught.value) == (
         f"Starting the license conversion of {arn} in eu-west-1: the last 3 conversions FAILED within 24 hours, so "
         f"that none is started unattended ({ids[2]}: Reason 1, {ids[1]}: Reason 2, {ids[0]}: Reason 3). "
-        "Mend the cause, then set retry_failed=True to start one."
+        "Fix the cause, then set retry_failed=True to start one."
     )
     assert job.starts == 0
 
@@ -201,7 +201,7 @@ def test_a_forced_replacement_starts_one(job: Job) -> None:
     with pytest.raises(LicenseConversionError) as caught:
         job.create(job.inputs(arn))
     assert caught.value.remedy == (
-        f"Mend the cause, then set retry_failed=True or run `pulumi up --replace '{URN}'` to start one"
+        f"Fix the cause, then set retry_failed=True or run `pulumi up --replace '{URN}'` to start one"
     )
     job.session.is_replaced = True
     job.create(job.inputs(arn))

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from moto.ec2.models.instances import Instance as MotoInstance
-from support.stacks import has_pulumi
 from support.commands import LocalUp, RealUp, find_plugins, wait_until
 from support.job import BYOL, TAG, WINDOWS, Job
+from support.stacks import has_pulumi
 
 from lmconv_resource.emulator import LicenseManagerBackend
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.stacks import LocalStack, RealStack, Stack, has_pulumi
 from support.commands import RealUp
 from support.job import BYOL, ENTERPRISE, WINDOWS, Job
+from support.stacks import LocalStack, RealStack, Stack, has_pulumi
 
 PROGRAM = """
 import pulumi

@@ -36,15 +36,15 @@ class RealUp:
         self._stack = RealStack(folder, program)
         self.folder = self._stack.folder
         self._stack.config |= config
-        self._stack._configure()
+        self._stack.configure()
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", self._stack._stack.name]
+        command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", self._stack.stack.name]
         return _start([*command, *arguments], self.folder, self._stack.environment)
 
     def recover(self) -> None:
         """Do what a user does after a killed engine: take its lock away."""
-        self._stack._stack.cancel()
+        self._stack.stack.cancel()
 
 
 def _start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
