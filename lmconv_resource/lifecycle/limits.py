@@ -48,7 +48,7 @@ def check_failures(op: Operation, aws: Aws, resource_arn: str) -> None:
             Subject(CREATE_ACTION, None, aws.region, resource_arn),
             f"{failures} conversions have FAILED in this run, and {_PREFIX}{_STOP_AFTER} is {limit}: no further one is "
             "begun",
-            "Mend what they FAILED of, then run `pulumi up` again",
+            "Fix what they FAILED of, then run `pulumi up` again",
         )
 
 

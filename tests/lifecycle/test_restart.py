@@ -72,7 +72,7 @@ def test_a_running_instance_is_converted_and_runs_again(
     assert steps == [
         f"stopping {instance_id}",
         f"{instance_id} stopping",
-        f"{task_id} SUCCEEDED after 0s",
+        f"SUCCEEDED after 0s · {task_id}",
         f"starting {instance_id} again",
         f"{instance_id} runs again",
     ]

@@ -18,6 +18,8 @@ from lmconv_resource.lifecycle.operation import CheckFailure, Created, Diff, Sev
 from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.lifecycle.state import ConversionState
 from lmconv_resource.polling.policy import PollingPolicy
+from support.clients import made_by
+from support.lifecycle import make_shared_client
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 BYOL, WINDOWS, ENTERPRISE = "RunInstances:0800", "RunInstances:0002", "RunInstances:0102"
@@ -79,7 +81,7 @@ class Job:
     backend: LicenseManagerBackend
     ec2: Any
     config: dict[str, Any] = field(default_factory=lambda: {"aws:maxRetries": "1"})
-    make_client: Callable[[str, Settings], Any] | None = None
+    make_client: Callable[[str, Settings], Any] = make_shared_client
     session: Heard = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +90,7 @@ class Job:
 
     def restart_process(self) -> None:
         """Begin a new process, which knows nothing of what the last one did."""
-        self.session = Heard(self.config, make_client=self.make_client)
+        self.session = Heard(self.config, open_session=made_by(self.make_client))
 
     def launch(self, billed: str | None = BYOL, *, running: bool = False, **settings: Any) -> str:
         """Launch an instance, billed as this, and return its ARN."""
