@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, TaskNotFoundError
 from lmconv_resource.lifecycle.controller import Controller, seen_state, select_replacing
 from lmconv_resource.lifecycle.conversion_checks import find_failures
+from lmconv_resource.lifecycle.decision import StartResult
 from lmconv_resource.lifecycle.drift import report_drift
 from lmconv_resource.lifecycle.inputs import (
     CONVERSION_PROPERTIES,
@@ -29,7 +30,7 @@ from lmconv_resource.lifecycle.operation import (
 )
 from lmconv_resource.lifecycle.preflight import check_ready
 from lmconv_resource.lifecycle.restart import Restart, is_marked
-from lmconv_resource.lifecycle.start import Prepare, StartResult, StartTerms, start_or_adopt
+from lmconv_resource.lifecycle.start import Prepare, StartTerms, start_or_adopt
 from lmconv_resource.lifecycle.state import ConversionState, TaskState
 from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext
 from lmconv_resource.text import parse_duration, to_failure_reason
