@@ -14,7 +14,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from moto import mock_aws
-from support.aws import ACCOUNT, CREATE, LIST, REGION, NotingSession, Pauses
+from support.aws import ACCOUNT, CREATE, LIST, REGION, NotingSession, Pauses, shared_client, to_settings
 
 from lmconv_resource import emulator as emulators
 from lmconv_resource.aws.settings import Settings
