@@ -1,6 +1,13 @@
 """Pulumi resources that follow, find and start AWS License Manager's license conversions."""
 
-from lmconv_resource.sdk.args import AssumeRoleArgs, LicenseContextArgs, ProductCodeArgs
+from lmconv_resource.sdk.args import (
+    AssumeRoleArgs,
+    AssumeRoleArgsDict,
+    LicenseContextArgs,
+    LicenseContextArgsDict,
+    ProductCodeArgs,
+    ProductCodeArgsDict,
+)
 from lmconv_resource.sdk.functions import (
     get_license_conversion_task,
     get_license_conversion_task_output,
@@ -13,13 +20,16 @@ from lmconv_resource.usage_operations import UsageOperation
 
 __all__ = [
     "AssumeRoleArgs",
+    "AssumeRoleArgsDict",
     "GetLicenseConversionTaskResult",
     "LicenseContext",
     "LicenseContextArgs",
+    "LicenseContextArgsDict",
     "LicenseConversion",
     "LicenseConversionTask",
     "ProductCode",
     "ProductCodeArgs",
+    "ProductCodeArgsDict",
     "UsageOperation",
     "get_license_conversion_task",
     "get_license_conversion_task_output",

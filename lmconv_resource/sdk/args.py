@@ -1,10 +1,21 @@
-"""The nested inputs, typed."""
+"""The nested inputs, typed: each as a class, and as a dict with the same members."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import pulumi
+from typing_extensions import NotRequired, TypedDict
+
+
+class ProductCodeArgsDict(TypedDict):
+    """A product code of a license context, as a dict."""
+
+    product_code_id: pulumi.Input[str]
+    """Letters and digits, at most 25."""
+
+    product_code_type: NotRequired[pulumi.Input[str]]
+    """AWS knows one so far, `marketplace`, which is the default."""
 
 
 @pulumi.input_type
@@ -38,6 +49,20 @@ class ProductCodeArgs:
         return value
 
 
+ProductCodes = pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs | ProductCodeArgsDict]]]
+"""Product codes, each an object or a dict."""
+
+
+class LicenseContextArgsDict(TypedDict):
+    """What a resource is licensed as, before or after a conversion, as a dict."""
+
+    usage_operation: NotRequired[pulumi.Input[str] | None]
+    """What EC2 bills the instance as, such as `UsageOperation.WINDOWS_BYOL` or any code of AWS's."""
+
+    product_codes: NotRequired[ProductCodes | None]
+    """Product codes of AWS Marketplace, for conversions that go by these."""
+
+
 @pulumi.input_type
 class LicenseContextArgs:
     """What a resource is licensed as, before or after a conversion."""
@@ -46,7 +71,7 @@ class LicenseContextArgs:
         self,
         *,
         usage_operation: pulumi.Input[str] | None = None,
-        product_codes: pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs]]] | None = None,
+        product_codes: ProductCodes | None = None,
     ) -> None:
         """Name a license context.
 
@@ -68,8 +93,40 @@ class LicenseContextArgs:
     @pulumi.getter
     def product_codes(self) -> pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs]]] | None:
         """Product codes of AWS Marketplace."""
+        # Pulumi reads this annotation when it serializes, and can't read one with a dict's type in it.
         value: pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs]]] | None = pulumi.get(self, "product_codes")
         return value
+
+
+class AssumeRoleArgsDict(TypedDict):
+    """A role to assume, as a dict. Its members are those of `AssumeRoleArgs`."""
+
+    role_arn: pulumi.Input[str]
+    """The role's ARN."""
+
+    external_id: NotRequired[pulumi.Input[str] | None]
+    """What the role's trust policy may ask for."""
+
+    session_name: NotRequired[pulumi.Input[str] | None]
+    """The session's name in AWS's logs. Default: `lmconv-resource`."""
+
+    duration: NotRequired[pulumi.Input[str] | None]
+    """How long the credentials last, such as `1h`, 15 minutes to 12 hours; renewed while a wait continues."""
+
+    policy: NotRequired[pulumi.Input[str] | None]
+    """A session policy, as JSON, that narrows the role's rights."""
+
+    policy_arns: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]] | None]
+    """ARNs of managed policies that narrow the role's rights."""
+
+    tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]] | None]
+    """Tags of the session."""
+
+    transitive_tag_keys: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]] | None]
+    """The tags that stay along a chain of roles."""
+
+    source_identity: NotRequired[pulumi.Input[str] | None]
+    """Who assumes the role, for AWS's logs."""
 
 
 @pulumi.input_type

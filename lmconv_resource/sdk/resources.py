@@ -14,11 +14,13 @@ from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.hosts.dynamic.provider import TIMEOUTS, URN
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from lmconv_resource.sdk.args import AssumeRoleArgs, LicenseContextArgs
+from lmconv_resource.sdk.args import AssumeRoleArgs, AssumeRoleArgsDict, LicenseContextArgs, LicenseContextArgsDict
 from lmconv_resource.sdk.outputs import LicenseContext, ProductCode
 
-AssumeRole = pulumi.Input[AssumeRoleArgs | Sequence[pulumi.Input[AssumeRoleArgs]]]
-"""A role, or a chain of roles."""
+AssumeRole = pulumi.Input[
+    AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]
+]
+"""A role, or a chain of roles, each an object or a dict."""
 
 
 class _TrackedTask(pulumi.dynamic.Resource):
@@ -226,8 +228,8 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
         resource_name: str,
         *,
         resource_arn: pulumi.Input[str],
-        destination_license_context: pulumi.Input[LicenseContextArgs],
-        source_license_context: pulumi.Input[LicenseContextArgs] | None = None,
+        destination_license_context: pulumi.Input[LicenseContextArgs | LicenseContextArgsDict],
+        source_license_context: pulumi.Input[LicenseContextArgs | LicenseContextArgsDict] | None = None,
         stop_and_restart: pulumi.Input[bool] | None = None,
         force_stop_after: pulumi.Input[str] | None = None,
         correct_drift: pulumi.Input[bool] | None = None,
