@@ -248,7 +248,10 @@ class Play:
         lines = [start + rest for rest in rests if rest] if fails else []
         yield from self._compare(cell, "error", lines)
         yield from self._compare(cell, "warning", [cell.row.warning] if word == "kept" else [])
-        shown = any(name == cell.name and text.startswith("check failed") for name, text in self.outcome.shown)
+        shown = any(
+            name == cell.name and (text.startswith("failing") or "slow down" in text)
+            for name, text in self.outcome.shown
+        )
         if shown is not (word == "carried"):
             yield f"the row has {'' if shown else 'not '}shown a fault"
 
