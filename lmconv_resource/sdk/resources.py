@@ -131,7 +131,8 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
                 stack. Another one replaces nothing.
             poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
                 growing to 30 s.
-            opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours.
+            opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that
+                a transform sets never arrives: Pulumi does not tell a dynamic resource of it.
         """
         inputs = {
             "license_conversion_task_id": license_conversion_task_id,
@@ -282,7 +283,8 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
                 stack. Another one replaces nothing.
             poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
                 growing to 30 s.
-            opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours.
+            opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that
+                a transform sets never arrives: Pulumi does not tell a dynamic resource of it.
         """
         inputs = {
             "resource_arn": resource_arn,

@@ -33,21 +33,23 @@ class Project(RealStack):
     def write(self, program: str) -> None:
         (self.folder / "__main__.py").write_text(HEAD + program)
 
-    def run(self, *args: str, folder: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *args: str, folder: Path | None = None, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command of `pulumi` on the stack, and return what it printed."""
         self.configure()
         return subprocess.run(
             ["pulumi", *args, "--stack", self.stack.name, "--non-interactive"],
             cwd=folder or self.folder,
-            env={**os.environ, **self.environment, **environment},
+            env={**os.environ, **self.environment, **(environment or {})},
             capture_output=True,
             text=True,
             check=False,
         )
 
-    def up(self, *args: str, **environment: str) -> str:  # type: ignore[override]
+    def up(self, *args: str, environment: dict[str, str] | None = None) -> str:  # type: ignore[override]
         """Update the stack, and return what was printed."""
-        done = self.run("up", "--yes", "--skip-preview", *args, folder=None, **environment)
+        done = self.run("up", "--yes", "--skip-preview", *args, environment=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -167,7 +169,7 @@ task("b", 2, opts=ResourceOptions(replace_with=[a]))
     project.up()
     project.write(program.replace("NUMBER", "1"))
 
-    assert "2 replaced" in project.up().replace("+-2 replaced", "2 replaced")
+    assert "2 replaced" in project.up()
     assert project.tracked() == {"a": "lct-0001", "b": "lct-0002"}
 
 
@@ -273,7 +275,7 @@ def test_a_package_that_is_gone_too_early(project: Project, tmp_path: Path) -> N
 def test_look_ups_on_the_real_engine(project: Project) -> None:
     """What they depend on is waited for, unknown in a preview, and secrets stay secret."""
     program = """
-a = task("a", 0, region="us-east-1" if False else None)
+a = task("a", 0, region="eu-west-1")
 opts = InvokeOutputOptions(parent=a, depends_on=[a])
 pulumi.export("count", get_license_conversion_tasks_output(opts=opts).apply(len))
 pulumi.export("status", get_license_conversion_task_output(pulumi.Output.secret("lct-0001")).status)
@@ -295,7 +297,7 @@ def test_the_log(project: Project) -> None:
     """LMCONV_LOG=DEBUG and --debug show how AWS is reached, and each call."""
     project.write('task("a", 0)')
 
-    shown = project.up("--debug", LMCONV_LOG="DEBUG")
+    shown = project.up("--debug", environment={"LMCONV_LOG": "DEBUG"})
 
     assert "connected to license-manager: region eu-west-1, endpoint 127.0.0.1:" in shown
     assert "GetLicenseConversionTask in eu-west-1: 200 after " in shown
