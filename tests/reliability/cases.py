@@ -76,6 +76,8 @@ class FaultRow:
     """The outputs that differ from the task's own where the answer is believed."""
     calls: int | None = None
     """How many calls are hit; None is all."""
+    good_calls: int = 0
+    """How many calls have a good answer first."""
     passes: bool = False
     """Whether a wait carries it."""
 
@@ -89,6 +91,7 @@ _NEVER = "-       | error       | error    | error        | - | error       | er
 _ONCE = "-        | retried     | carried  | retried      | - | retried     | retried  | retried     | carried  | -"
 _GIVES_UP = "-    | gives up    | carried  | gives up     | - | gives up    | gives up | gives up    | carried  | -"
 _HARMLESS = "-    | goes on     | goes on  | goes on      | - | goes on     | goes on  | goes on     | goes on  | -"
+_LATER = "-       | goes on     | carried  | goes on      | - | goes on     | goes on  | goes on     | carried  | -"
 _BELIEVED = "-    | as answered | as answered | as answered | - | as answered | goes on | as answered | as answered | -"
 _FORGOTTEN = "-   | error       | carried  | error        | - | error       | kept     | error       | carried  | -"
 _NO_STATUS = "-   | as answered | carried  | as answered  | - | as answered | kept     | as answered | carried  | -"
@@ -124,6 +127,13 @@ _JSON = "application/x-amz-json-1.1"
 
 def _refuse(code: str) -> ErrorAnswer:
     return ErrorAnswer(code, "The reason.")
+
+
+_SLEPT = ErrorAnswer("InvalidSignatureException", "Signature expired: then is now earlier than now.", 400)
+_CLOCK = (
+    "AWS takes the request's time for wrong (InvalidSignatureException: Signature expired: then is now earlier than "
+    "now). Set this machine's clock, by NTP for one, then run `pulumi up` again."
+)
 
 
 def _shift(hours: int) -> dict[str, str]:
@@ -164,6 +174,15 @@ FAULTS = (
         _refuse("ExpiredTokenException"),
         line="the credentials have expired (ExpiredTokenException: The reason). Set AWS_ACCESS_KEY_ID, "
         "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew.",
+    ),
+    _row("signature too old: `InvalidSignatureException`", _NEVER, _SLEPT, line=_CLOCK),
+    _row("signature too old, after a good answer", _LATER, _SLEPT, good_calls=1, passes=True),
+    _row(
+        "`InvalidParameterValueException`, after a good answer",
+        _LATER,
+        _refuse("InvalidParameterValueException"),
+        good_calls=1,
+        passes=True,
     ),
     _row("`ServerInternalException`, once", _ONCE, _refuse("ServerInternalException"), calls=1, passes=True),
     _row(
