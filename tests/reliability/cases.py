@@ -38,7 +38,10 @@ FRESH = ("check", "create", "wait", "get")
 WORDS = {
     "-": ("AWS is not asked, so nothing goes wrong.", "what the operation means to leave there"),
     "goes on": ("The fault does no harm.", "the whole task as it is at AWS"),
-    "as answered": ("The answer is believed.", "the task with exactly what the answer said; what it left out is null"),
+    "as answered": (
+        "The answer is believed.",
+        "the task with exactly what the answer said; what it left out is null, a context empty",
+    ),
     "retried": ("The next try, within a second, succeeds.", "the whole task as it is at AWS"),
     "carried": (
         "The wait goes on, shows the fault live on the resource's row, and ends well once the fault is over.",
@@ -121,6 +124,7 @@ _CLOSED = (
     'Connection was closed before we received a valid response from endpoint URL: "<ENDPOINT>/". Check the network, '
     "the proxy, the region and any endpoint setting, then run `pulumi up` again."
 )
+_EMPTY_CONTEXT = {"usage_operation": None, "product_codes": list[str]()}
 _PAGE = "<html>the page of a proxy</html>"
 _JSON = "application/x-amz-json-1.1"
 
@@ -272,11 +276,13 @@ FAULTS = (
                 "EndTime",
             )
         ),
-        shown=dict.fromkeys(
+        shown={
+            "source_license_context": _EMPTY_CONTEXT,
+            "destination_license_context": _EMPTY_CONTEXT,
+        }
+        | dict.fromkeys(
             (
                 "resource_arn",
-                "source_license_context",
-                "destination_license_context",
                 "status_message",
                 "start_time",
                 "license_conversion_time",
@@ -300,7 +306,8 @@ FAULTS = (
         ChangedAnswer(
             members=dict.fromkeys(("ResourceArn", "SourceLicenseContext", "StatusMessage", "LicenseConversionTime"))
         ),
-        shown=dict.fromkeys(("resource_arn", "source_license_context", "status_message", "license_conversion_time")),
+        shown={"source_license_context": _EMPTY_CONTEXT}
+        | dict.fromkeys(("resource_arn", "status_message", "license_conversion_time")),
     ),
     _row(
         "a time that is none",
