@@ -51,7 +51,7 @@ def adopt_done(
     if done.led_on_by is not None:
         if request.source.is_empty:  # a program of several steps, or one that wants this to be the end: nobody can tell
             op.log(
-                "A later conversion has led on from what is declared. Unless that is the next step of this program, set "
+                "A later conversion has led on from what is declared. Unless that is a step of this program too, set "
                 "correct_drift=True to have it converted back.",
                 "WARNING",
             )
