@@ -49,6 +49,12 @@ def adopt_done(
     if done is None:
         return None
     if done.led_on_by is not None:
+        if request.source.is_empty:  # it may be a step of several, or meant to be the end: nobody can tell
+            op.log(
+                "A later conversion has led on from what is declared. Unless that is a step of this program too, set "
+                "correct_drift=True to have it converted back.",
+                "WARNING",
+            )
         led_on = f"has already done it, and {done.led_on_by.task_id} has led on from there, to "
         return adopt(op, done.task.task_id, led_on + _to_text(done.led_on_by.destination_license_context))
     result = adopt(op, done.task.task_id, "has already done it")

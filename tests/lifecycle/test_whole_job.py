@@ -142,6 +142,7 @@ def test_two_steps_that_are_done_stay_done(job: Job, declared: bool, with_ec2: b
     steps = [(WINDOWS, ENTERPRISE), (BYOL, WINDOWS)]
     created = [job.create(job.inputs(arn, to=to, source=source if declared else None)) for to, source in steps]
     assert [each.id for each in created] == [first, second]
+    assert len(job.lines("WARNING")) == (0 if declared else 1)
     assert job.starts == 0
 
 

@@ -34,6 +34,7 @@ LicenseConversion(
 
 pytestmark = [
     pytest.mark.proof,
+    pytest.mark.timeout(300),
     pytest.mark.skipif(sys.platform == "win32", reason="no signals, and no /proc"),
 ]
 
