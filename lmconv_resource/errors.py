@@ -7,6 +7,7 @@
     ├── AccessDeniedError               the IAM action is not allowed
     ├── RequestRefusedError             any other refusal by AWS; has .code
     │   └── TaskNotFoundError           AWS does not know the id in this region and account
+    ├── CancelledError                  cancelled, or its time is over, before it was done
     ├── OtherConversionError            another conversion of the resource is in progress
     ├── TransientError                  worth another try
     │   ├── ThrottledError              AWS asks to slow down
@@ -42,15 +43,16 @@ _ON_TASKS = {GET_ACTION: "Looking up", LIST_ACTION: "Listing"}
 _ON_RESOURCE = {
     LIST_ACTION: "Looking for the license conversions of",
     CREATE_ACTION: "Starting the license conversion of",
+    "ec2:StopInstances": "Stopping",
+    "ec2:StartInstances": "Starting",
+    "ec2:CreateTags": "Marking",
+    "ec2:DeleteTags": "Unmarking",
 }
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a call was about; its text is the beginning of every error's sentence.
-
-    `action` is an action of License Manager or, with its service before a colon, of another (`ec2:DescribeInstances`).
-    """
+    """What a call was about; its text begins every sentence. `action` is one of AWS's (`ec2:StopInstances`)."""
 
     action: str = GET_ACTION
     task_id: str | None = None
@@ -72,13 +74,7 @@ class Subject:
 
 
 class LicenseConversionError(Exception):
-    """The base of every error a user can act on. Its text is one line.
-
-    Args:
-        subject: what was being done, to what.
-        reason: why it failed.
-        remedy: what to do next; by default the class's own.
-    """
+    """The base of every error a user can act on. Its text is one line; `remedy` is by default the class's own."""
 
     remedy = ""
 
@@ -91,6 +87,11 @@ class LicenseConversionError(Exception):
     def __str__(self) -> str:
         """Return the sentence."""
         return to_one_line(f"{self.subject}: {self.reason}. {self.remedy}.")
+
+    def adding(self, remedy: str) -> Self:
+        """Add to what to do next, and return this error."""
+        self.remedy = f"{self.remedy}; {remedy}"
+        return self
 
     def about(self, **facts: Any) -> Self:
         """Add what the raiser did not know of the subject (`task_id`, `region`, …), and return this error."""
@@ -131,6 +132,12 @@ class TaskNotFoundError(RequestRefusedError):
         "Check the id, the region (set `region` or run `pulumi config set aws:region REGION`) "
         "and that the credentials belong to the task's account"
     )
+
+
+class CancelledError(LicenseConversionError):
+    """What was under way was told to stop, or its time is over. Nothing more is begun."""
+
+    remedy = "The next `pulumi up` goes on from there"
 
 
 class OtherConversionError(LicenseConversionError):

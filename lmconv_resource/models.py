@@ -51,7 +51,7 @@ class TaskStatus(str, Enum):
 
 FINISHED_STATUSES = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
 
-_INSTANCE_ARN = re.compile(r"arn:(aws[a-zA-Z-]*):ec2:([a-z0-9-]+):([0-9]{12}):instance/(i-[0-9a-f]+)")
+_INSTANCE_ARN = re.compile(r"arn:(aws[a-zA-Z-]*):ec2:([a-z0-9-]+):([0-9]{12}):instance/(i-[a-zA-Z0-9]+)")
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _JUST_NOW = datetime.max.replace(tzinfo=timezone.utc)
@@ -116,6 +116,22 @@ class LicenseContext:
     def _key(self) -> object:
         codes = {(code.product_code_id, code.product_code_type or "marketplace") for code in self.product_codes}
         return self.usage_operation, frozenset(codes)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing: a program left it out, or AWS did."""
+        return self.usage_operation is None and not self.product_codes
+
+    def is_met_by(self, present: LicenseContext) -> bool:
+        """Return whether a license is what this asks for. What this does not name may be anything: AWS fills codes in.
+
+        An empty context asks for nothing that could be met.
+        """
+        if self.is_empty or self.usage_operation not in (None, present.usage_operation):
+            return False
+        return {code.product_code_id for code in self.product_codes} <= {
+            code.product_code_id for code in present.product_codes
+        }
 
     def to_request(self) -> Any:
         """Return the context as AWS's API takes it; what is not set is left out."""
@@ -242,24 +258,32 @@ OUTPUTS = tuple(ConversionTask(task_id="", region="").to_outputs())
 
 @dataclass(frozen=True)
 class ConversionRequest:
-    """A conversion that a program declares."""
+    """A conversion that a program declares. An empty source is whatever the resource is licensed as."""
 
     resource_arn: str
     source: LicenseContext
     destination: LicenseContext
 
     def matches(self, task: ConversionTask) -> bool:
-        """Return whether a task converts from and to the same."""
-        return self.source.is_same(task.source_license_context) and self.destination.is_same(
-            task.destination_license_context
-        )
+        """Return whether a task converts to the same, and from the same where a source is declared.
+
+        A source that is the destination was read from a resource that is converted already, so any other will do.
+        """
+        if not self.destination.is_met_by(task.destination_license_context):
+            return False
+        return self.source.is_empty or self.is_noop or self.source.is_met_by(task.source_license_context)
+
+    def is_done(self, present: LicenseContext) -> bool:
+        """Return whether a license is what this leads to. One that is its source too is not, unless both are one."""
+        starts_there = self.source.is_met_by(present) and self.destination.is_met_by(self.source)
+        return self.destination.is_met_by(present) and (self.is_noop or not starts_there)
 
     def reverts(self, other: ConversionRequest) -> bool:
         """Return whether this undoes another conversion of the same resource."""
         return (
             self.resource_arn == other.resource_arn
-            and self.source.is_same(other.destination)
-            and self.destination.is_same(other.source)
+            and self.source.is_met_by(other.destination)
+            and self.destination.is_met_by(other.source)
         )
 
     @property
@@ -268,8 +292,8 @@ class ConversionRequest:
         return self.source.is_same(self.destination)
 
 
-def select_newest(tasks: Iterable[ConversionTask]) -> ConversionTask | None:
-    """Return the task that started last, None where there is none.
+def sort_newest_first(tasks: Iterable[ConversionTask]) -> list[ConversionTask]:
+    """Return the tasks, the one that started last first.
 
     One in progress without a start time has just started, and one that ended without is the oldest. Of those with the
     same start time the one in progress is the newest, or else the one that ended last.
@@ -279,4 +303,9 @@ def select_newest(tasks: Iterable[ConversionTask]) -> ConversionTask | None:
         start = task.start_time or (_LONG_AGO if task.is_complete else _JUST_NOW)
         return start, not task.is_complete, task.end_time or _LONG_AGO, task.task_id
 
-    return max(tasks, key=rank, default=None)
+    return sorted(tasks, key=rank, reverse=True)
+
+
+def select_newest(tasks: Iterable[ConversionTask]) -> ConversionTask | None:
+    """Return the task that started last, None where there is none."""
+    return next(iter(sort_newest_first(tasks)), None)

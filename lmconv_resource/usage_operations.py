@@ -1,13 +1,18 @@
-"""AWS's published usage operations: what EC2 bills an instance as, by operating system and license.
+"""AWS's published usage operations: what EC2 bills an instance as, and which conversions AWS's user guide lists.
 
-Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-info-fields.html, and for what can't be converted
-https://docs.aws.amazon.com/license-manager/latest/userguide/conversion-types.html. New codes appear: an unknown one is
-passed on to AWS as it is.
+Sources: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-info-fields.html for the codes, and
+https://docs.aws.amazon.com/license-manager/latest/userguide/conversion-types.html for the conversions. New ones
+appear: an unknown code, and a conversion that is not listed, are passed on to AWS as they are, with a warning.
 """
 
 from __future__ import annotations
 
+import difflib
+import re
+from dataclasses import dataclass
 from enum import Enum
+
+from lmconv_resource.models import LicenseContext
 
 
 class UsageOperation(str, Enum):
@@ -65,16 +70,72 @@ _MEANINGS = {
     UsageOperation.WINDOWS_SQL_SERVER_WEB: "Windows with SQL Server Web",
 }
 
-_SQL_SERVER_ALONE = frozenset(
-    {UsageOperation.SQL_SERVER_ENTERPRISE, UsageOperation.SQL_SERVER_STANDARD, UsageOperation.SQL_SERVER_WEB}
+RHEL_FROM_RED_HAT = "6cd5fxzrad0cu2j23p692xytz"
+"""The product code of RHEL as Red Hat sells it on AWS Marketplace, North America and global."""
+
+RHEL_FROM_RED_HAT_EMEA = "6t1yup6mik9ng3ge36n33xqhw"
+"""The same for Europe, the Middle East and Africa."""
+
+RHEL_FOR_SAP_FROM_RED_HAT = "du6111oq9lwrc996awt04qyql"
+"""The product code of RHEL for SAP as Red Hat sells it on AWS Marketplace, North America and global."""
+
+RHEL_FOR_SAP_FROM_RED_HAT_EMEA = "952qwcsxkm430zxhpy32i7w8g"
+"""The same for Europe, the Middle East and Africa."""
+
+_RHEL_CODES = frozenset({RHEL_FROM_RED_HAT, RHEL_FROM_RED_HAT_EMEA})
+_RHEL_FOR_SAP_CODES = frozenset({RHEL_FOR_SAP_FROM_RED_HAT, RHEL_FOR_SAP_FROM_RED_HAT_EMEA})
+_RED_HAT_CODES = _RHEL_CODES | _RHEL_FOR_SAP_CODES
+
+SQL_SERVER_INCLUDED = (
+    UsageOperation.WINDOWS_SQL_SERVER_WEB,
+    UsageOperation.WINDOWS_SQL_SERVER_STANDARD,
+    UsageOperation.WINDOWS_SQL_SERVER_ENTERPRISE,
 )
-_WINDOWS_WITH_SQL_SERVER = frozenset(
-    {
-        UsageOperation.WINDOWS_SQL_SERVER_ENTERPRISE,
-        UsageOperation.WINDOWS_SQL_SERVER_STANDARD,
-        UsageOperation.WINDOWS_SQL_SERVER_WEB,
-    }
+"""Windows and SQL Server, both with the license included."""
+
+
+@dataclass(frozen=True)
+class EligiblePair:
+    """A conversion that AWS's user guide lists. Of product codes named here, one has to be there."""
+
+    source: UsageOperation
+    destination: UsageOperation
+    source_codes: frozenset[str] = frozenset()
+    destination_codes: frozenset[str] = frozenset()
+
+    def allows(self, source: LicenseContext, destination: LicenseContext) -> bool:
+        """Return whether this is the conversion from one context to the other."""
+        if (source.usage_operation, destination.usage_operation) != (self.source, self.destination):
+            return False
+        old, new = _codes_of(source), _codes_of(destination)
+        fits_source = old & self.source_codes if self.source_codes else not old & _RED_HAT_CODES
+        return bool(fits_source) and bool(new & self.destination_codes if self.destination_codes else not new)
+
+
+def _codes_of(context: LicenseContext) -> frozenset[str | None]:
+    return frozenset(code.product_code_id for code in context.product_codes)
+
+
+_Op = UsageOperation
+
+ELIGIBLE_PAIRS = (
+    EligiblePair(_Op.WINDOWS_BYOL, _Op.WINDOWS),
+    EligiblePair(_Op.WINDOWS, _Op.WINDOWS_BYOL),
+    *(EligiblePair(_Op.WINDOWS_BYOL, edition) for edition in SQL_SERVER_INCLUDED),
+    *(EligiblePair(_Op.WINDOWS, edition) for edition in SQL_SERVER_INCLUDED),
+    *(EligiblePair(edition, _Op.WINDOWS) for edition in SQL_SERVER_INCLUDED),
+    EligiblePair(_Op.LINUX, _Op.UBUNTU_PRO),
+    EligiblePair(_Op.RHEL, _Op.RHEL_BYOL),
+    EligiblePair(_Op.RHEL, _Op.RHEL_BYOL, destination_codes=_RHEL_CODES),
+    EligiblePair(_Op.RHEL, _Op.RHEL_BYOL, destination_codes=_RHEL_FOR_SAP_CODES),
+    EligiblePair(_Op.RHEL_BYOL, _Op.RHEL),
+    EligiblePair(_Op.RHEL_BYOL, _Op.RHEL, source_codes=_RHEL_CODES),
+    EligiblePair(_Op.LINUX, _Op.RHEL, source_codes=_RHEL_CODES),
 )
+"""The conversions that the user guide lists."""
+
+_KNOWN = frozenset(operation.value for operation in UsageOperation)
+_FORM = re.compile(r"RunInstances(:[!-~]+)?")
 
 
 def describe(code: str) -> str:
@@ -85,16 +146,59 @@ def describe(code: str) -> str:
         return code
 
 
-def find_warning(source: str | None, destination: str | None) -> str | None:
-    """Say what AWS's user guide has against a conversion from one usage operation to another; None if nothing."""
-    pair = {source, destination}
-    if UsageOperation.WINDOWS_BYOL in pair and pair & _SQL_SERVER_ALONE:
-        return "AWS does not support Windows BYOL with SQL Server license included."
-    if source in _WINDOWS_WITH_SQL_SERVER and destination == UsageOperation.WINDOWS_BYOL:
+def find_problem(code: str) -> str | None:
+    """Return what is wrong with a usage operation, as text that follows its name; None for one that AWS may know."""
+    if code in _KNOWN:
+        return None
+    by_lower_case = {known.lower(): known for known in _KNOWN}
+    meant = by_lower_case.get("".join(code.split()).lower())
+    meant = meant or by_lower_case.get(f"runinstances:{code.strip().lower()}")
+    if meant is not None:
+        return f"give {describe(meant)}"
+    return (
+        None if _FORM.fullmatch(code) else "give RunInstances, or RunInstances: and a code, such as RunInstances:0002"
+    )
+
+
+def find_unknown_warning(code: str | None) -> str | None:
+    """Return a warning about a usage operation that AWS has not published, with the nearest one that it has."""
+    if code is None or code in _KNOWN:
+        return None
+    # By what follows the colon: what precedes it is the same for all.
+    by_suffix = {known.partition(":")[2]: known for known in sorted(_KNOWN)}
+    nearest = difflib.get_close_matches(code.partition(":")[2], by_suffix, n=1)
+    hint = f" Is {describe(by_suffix[nearest[0]])} meant?" if nearest else ""
+    return f"{code} is no usage operation that is known here; it is passed on to AWS as it is.{hint}"
+
+
+def find_warning(source: LicenseContext, destination: LicenseContext) -> str | None:
+    """Return what AWS's user guide has against a conversion, with what it lists from there; None if nothing.
+
+    Nothing is said of a context without a usage operation, or with one that is not known here.
+    """
+    if not {source.usage_operation, destination.usage_operation} <= _KNOWN:
+        return None
+    if any(pair.allows(source, destination) for pair in ELIGIBLE_PAIRS):
+        return None
+    start = describe(source.usage_operation or "")
+    listed = dict.fromkeys(pair.destination for pair in ELIGIBLE_PAIRS if pair.source == source.usage_operation)
+    ways = ", ".join(describe(operation.value) for operation in listed) or "nothing"
+    return f"{_find_reason(source, destination)} The user guide lists, from {start}: {ways}."
+
+
+def _find_reason(source: LicenseContext, destination: LicenseContext) -> str:
+    old, new = source.usage_operation, destination.usage_operation
+    if old in SQL_SERVER_INCLUDED and new == _Op.WINDOWS_BYOL:
         return (
             "AWS converts Windows with SQL Server license included to Windows BYOL in two steps: uninstall SQL Server "
-            f"and convert to {describe(UsageOperation.WINDOWS.value)} first."
+            f"and convert to {describe(_Op.WINDOWS.value)} first."
         )
-    if source == UsageOperation.UBUNTU_PRO and destination == UsageOperation.LINUX:
+    alone = {_Op.SQL_SERVER_ENTERPRISE, _Op.SQL_SERVER_STANDARD, _Op.SQL_SERVER_WEB}
+    if _Op.WINDOWS_BYOL in (old, new) and {old, new} & alone:
+        return "AWS does not support Windows BYOL with SQL Server license included."
+    if (old, new) == (_Op.UBUNTU_PRO, _Op.LINUX):
         return "AWS does not convert Ubuntu Pro back to Ubuntu LTS."
-    return None
+    if _codes_of(source) & _RHEL_FOR_SAP_CODES:
+        return "AWS does not convert RHEL for SAP sold by Red Hat back."
+    codes = " with these product codes" if source.product_codes or destination.product_codes else ""
+    return f"AWS's user guide lists no conversion from {describe(old or '')} to {describe(new or '')}{codes}."

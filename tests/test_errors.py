@@ -218,7 +218,7 @@ def test_a_wait_whose_polls_all_fail_says_why() -> None:
         wait.outcome,
         f"{WAITING}every check has failed for 5m00s, the last because no JSON (last seen IN_PROGRESS: step 1 of 2). "
         "Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again; the "
-        "conversion goes on in AWS.",
+        "conversion continues in AWS.",
     )
 
 

@@ -14,8 +14,8 @@ def to_report(rows: Iterable[Mapping[str, Any]]) -> str:
     """Give the report on conversions, in the table's order; times are UTC."""
     rows = list(rows)
     table = ["| Instance | From | To | Billed as | Status | Took |", "|---|---|---|---|---|---|", *map(_to_line, rows)]
-    lanes = [line for lane in sorted({row["lane"] for row in rows}) for line in _to_section(lane, rows)]
-    chart = ["gantt", "    dateFormat YYYY-MM-DDTHH:mm:ss", "    axisFormat %H:%M:%S", *lanes]
+    bars = [_to_bar(row) for row in rows if row["start_time"]]
+    chart = ["gantt", "    dateFormat YYYY-MM-DDTHH:mm:ss", "    axisFormat %H:%M:%S", *bars]
     return "\n".join(["# License conversions", "", *table, "", "```mermaid", *chart, "```", ""])
 
 
@@ -24,18 +24,17 @@ def _to_line(row: Mapping[str, Any]) -> str:
     status = row["status"]
     if status == "FAILED":
         status = f"FAILED: {' '.join((row['status_message'] or 'no reason given').split())}".replace("|", r"\|")
-    return f"| {row['instance']} | {source} | {destination} | {billed} | {status} | {_took(row['duration_seconds'])} |"
+    return f"| {_name(row)} | {source} | {destination} | {billed} | {status} | {_took(row['duration_seconds'])} |"
 
 
-def _to_section(lane: int, rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    bars = [
-        # Mermaid reads no fractions of a second and no zone.
-        f"    {row['instance']} :{_MARKS[row['status']]}{row['start_time'][:19]}, "
-        f"{(row['end_time'] or row['start_time'])[:19]}"
-        for row in rows
-        if row["lane"] == lane and row["start_time"]
-    ]
-    return [f"    section Lane {lane}", *bars]
+def _to_bar(row: Mapping[str, Any]) -> str:
+    # Mermaid reads no fractions of a second and no zone.
+    start, end = row["start_time"][:19], (row["end_time"] or row["start_time"])[:19]
+    return f"    {_name(row)} :{_MARKS[row['status']]}{start}, {end}"
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return str(row["arn"]).rpartition("/")[2]
 
 
 def _describe(code: str | None) -> str:

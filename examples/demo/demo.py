@@ -85,9 +85,9 @@ class Demo:
     def _show_pulumi(self, endpoint: str) -> dict[str, Any]:
         self.env["AWS_ENDPOINT_URL_LICENSE_MANAGER"] = endpoint
         self._say_task(endpoint)
-        self._pulumi("up", "--yes", "--skip-preview", "--suppress-outputs")
+        self._pulumi("up", "--yes", "--skip-preview", "--parallel", "100", "--suppress-outputs")
         say("\nOnce more: the task has ended, so there is nothing to do.")
-        self._pulumi("up", "--yes", "--skip-preview", "--suppress-outputs", "--expect-no-changes")
+        self._pulumi("up", "--yes", "--skip-preview", "--parallel", "100", "--suppress-outputs", "--expect-no-changes")
         self._pulumi("stack", "output")
         outputs = json.loads(self._read("pulumi", "stack", "output", "--json", "--stack", STACK))
         self._pulumi("destroy", "--yes", "--skip-preview")

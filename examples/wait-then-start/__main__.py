@@ -1,22 +1,19 @@
 import pulumi
-from pulumi_aws import ec2transitgateway, ssm
+from pulumi_aws import ssm
 
-from lmconv_resource import LicenseConversionTask
+from lmconv_resource import LicenseContextArgs, LicenseConversion
 
 config = pulumi.Config()
 
-task = LicenseConversionTask(
+# Stopped if it runs, converted, and started again if it ran, in success and in failure. A "stopped" and a "running"
+# InstanceState around the conversion would not do: at the next `pulumi up --refresh` they stop the instance again.
+conversion = LicenseConversion(
     "conversion",
-    license_conversion_task_id=config.require("licenseConversionTaskId"),
-    wait_for_completion=True,  # a conversion that fails ends the update here, and nothing below is done
+    resource_arn=config.require("resourceArn"),
+    destination_license_context=LicenseContextArgs(usage_operation=config.require("usageOperation")),
+    stop_and_restart=True,  # a conversion that fails ends the update here, and nothing below is done
+    force_stop_after="8m",
     opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3h")),
-)
-
-# An instance is converted while it is stopped. It is started after the task, as it needs an output of it.
-instance = ec2transitgateway.InstanceState(
-    "instance",
-    instance_id=task.resource_arn.apply(lambda arn: str(arn).rpartition("/")[2]),
-    state="running",
 )
 
 outcome = ssm.Parameter(
@@ -25,13 +22,13 @@ outcome = ssm.Parameter(
     type=ssm.ParameterType.STRING,
     value=pulumi.Output.json_dumps(
         {
-            "instance": instance.instance_id,
-            "usage_operation": task.destination_license_context.usage_operation,
-            "status": task.status,
-            "ended": task.end_time,
+            "instance": conversion.resource_arn,
+            "usage_operation": conversion.verified_usage_operation,
+            "status": conversion.status,
+            "ended": conversion.end_time,
         }
     ),
 )
 
-pulumi.export("instance_state", instance.state)
+pulumi.export("usage_operation", conversion.verified_usage_operation)
 pulumi.export("outcome_parameter", outcome.name)

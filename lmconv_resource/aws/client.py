@@ -15,6 +15,7 @@ from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.recent_tasks import RecentTasks
 from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.ssm import Ssm
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
@@ -72,6 +73,10 @@ class Connection:
     def calls(self, service: str, cancellation: Cancellation) -> Calls:
         """Return how a service is called, until `cancellation`."""
         return Calls(self.clients, service, self.settings, self._limiters[service], cancellation)
+
+    def ssm(self, cancellation: Cancellation) -> Ssm:
+        """Return Systems Manager, whose pauses and retries end with `cancellation`."""
+        return Ssm(self.calls("ssm", cancellation))
 
 
 class Connections:

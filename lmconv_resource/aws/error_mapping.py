@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore import exceptions as botocore_errors
 
+from lmconv_resource.aws.remedies import find_remedy
 from lmconv_resource.errors import (
     CONNECT_ACTION,
     GET_ACTION,
@@ -171,4 +172,6 @@ def _from_refusal(cause: botocore_errors.ClientError, subject: Subject) -> Licen
         return TransientError(subject, f"HTTP {status} came back without an error of AWS's", UNREADABLE_REMEDY)
     if code in NOT_FOUND_CODES and subject.action == GET_ACTION:
         return TaskNotFoundError(subject, f"AWS does not know it there ({code}: {reason})", code=code)
-    return _refused(subject, code, reason)
+    return RequestRefusedError(
+        subject, f"AWS refused the request ({code}: {reason})", find_remedy(reason) or None, code=code
+    )

@@ -27,7 +27,7 @@ FRESH_SECONDS = 10.0
 class RecentTasks:
     """The tasks of one connection that were asked for lately. Safe to share between threads.
 
-    A list shows tasks in progress only; that one has ended is always said by GetLicenseConversionTask.
+    A list shows tasks in progress only; that one has ended is always said by GetLicenseConversionTask, and stays true.
 
     Args:
         clock: returns the present in seconds from any fixed point.
@@ -42,7 +42,7 @@ class RecentTasks:
         self._may_list = True
 
     def get(self, task_id: str, license_manager: LicenseManager) -> ConversionTask:
-        """Return a task as it was within the last ten seconds.
+        """Return a task as it was within the last ten seconds, or as it ended.
 
         Raises:
             LicenseConversionError: as `LicenseManager.get_task`.
@@ -53,14 +53,15 @@ class RecentTasks:
                 self._list(license_manager)
                 task = self._find_fresh(task_id)
         if task is None:
+            asked_at = self._clock()
             task = license_manager.get_task(task_id)
             with self._lock:
-                self._seen[task_id] = (self._clock(), task)
+                self._seen[task_id] = (asked_at, task)
         return task
 
     def _find_fresh(self, task_id: str) -> ConversionTask | None:
         seen_at, task = self._seen.get(task_id, (float("-inf"), None))
-        return task if self._is_fresh(seen_at) else None
+        return task if task and (task.is_complete or self._is_fresh(seen_at)) else None
 
     def _is_fresh(self, moment: float) -> bool:
         return self._clock() - moment < FRESH_SECONDS
@@ -71,6 +72,7 @@ class RecentTasks:
         return self._may_list and len(self._asked) > FEW_TASKS and not self._is_fresh(self._listed_at)
 
     def _list(self, license_manager: LicenseManager) -> None:
+        asked_at = self._clock()  # its first page is so old already when its last comes
         try:
             tasks = license_manager.list_tasks(status=TaskStatus.IN_PROGRESS)
         except AccessDeniedError as denied:
@@ -80,5 +82,6 @@ class RecentTasks:
         except LicenseConversionError as error:  # looking up says better what is wrong, if that fails too
             log.info("each task is looked up by itself for a while: %s", error)
             tasks = []
-        self._listed_at = self._clock()
-        self._seen |= {task.task_id: (self._listed_at, task) for task in tasks}
+            asked_at = self._clock()  # trying for half a minute is not to begin again at once
+        self._listed_at = asked_at
+        self._seen |= {task.task_id: (asked_at, task) for task in tasks}

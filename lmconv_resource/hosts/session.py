@@ -10,8 +10,10 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.settings import ConfigGet, Settings, configured_region, environment_key, find_region
+from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
+from lmconv_resource.lifecycle.fleet import Fleet
 from lmconv_resource.lifecycle.operation import Operation, Severity, Way
 from lmconv_resource.lifecycle.starts import StartPolicy, Starts
 from lmconv_resource.polling.cancellation import Cancellation
@@ -55,6 +57,7 @@ class Session:
         self.engine = engine
         self.cancellation = Cancellation()
         self.starts = Starts()
+        self.fleet = Fleet()
         self.start_policy = start_policy or StartPolicy()
         self._policy = policy
         self._open_session = open_session
@@ -121,6 +124,11 @@ class Session:
     def resolve_region(self, region: str | None, profile: str | None = None) -> str | None:
         """Return the region to use where a resource names this one, or none."""
         return find_region(self.get_config, region, profile, prefix=self.setting_prefix)
+
+    def is_replaced_by_command(self, urn: str | None) -> bool | None:
+        """Return whether the user's command has this resource replaced; None where it can't be told."""
+        command = find_command()
+        return None if command is None or urn is None else is_replaced_by(command, urn)
 
     def regions(self) -> Regions:
         """Return AWS's regions."""

@@ -116,10 +116,15 @@ class Controller(ABC, Generic[InputsT, StateT]):
         """Return which inputs a preview would have to know to ask AWS the way that they say."""
         return tuple(sorted(inputs.unknown.intersection(("profile", "assume_role"))))
 
-    def _await_or_get(self, op: Operation, aws: Aws, inputs: InputsT, task_id: str) -> ConversionTask:
-        """Return the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error."""
+    def _await_or_get(
+        self, op: Operation, aws: Aws, inputs: InputsT, task_id: str, *, may_be_recent: bool = False
+    ) -> ConversionTask:
+        """Return the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error.
+
+        Where it may be recent, what the diff has just seen is not asked for again.
+        """
         if not inputs.wait_for_completion:
-            task = aws.license_manager.get_task(task_id)
+            task = aws.get_recent_task(task_id) if may_be_recent else aws.license_manager.get_task(task_id)
         else:
             task = self._await(op, aws, inputs, task_id)
             if task.status is TaskStatus.FAILED and not inputs.ignore_failure:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
-from lmconv_resource.errors import LicenseConversionError, TaskNotFoundError, WaitError
+from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, TaskNotFoundError
 from lmconv_resource.lifecycle.controller import Controller, seen_state, select_replacing
-from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, ConversionInputs, Property, find_unknown
+from lmconv_resource.lifecycle.conversion_checks import find_failures
+from lmconv_resource.lifecycle.decision import StartResult
+from lmconv_resource.lifecycle.drift import report_drift
+from lmconv_resource.lifecycle.inputs import (
+    CONVERSION_PROPERTIES,
+    CONVERTED,
+    ConversionInputs,
+    Property,
+)
+from lmconv_resource.lifecycle.limits import check_failures, take_turn
 from lmconv_resource.lifecycle.operation import (
     Aws,
     CheckFailure,
@@ -18,16 +28,19 @@ from lmconv_resource.lifecycle.operation import (
     Refreshed,
     Updated,
 )
-from lmconv_resource.lifecycle.start import StartResult, start_or_adopt
+from lmconv_resource.lifecycle.preflight import check_ready
+from lmconv_resource.lifecycle.restart import Restart, is_marked
+from lmconv_resource.lifecycle.start import Prepare, StartTerms, start_or_adopt
 from lmconv_resource.lifecycle.state import ConversionState, TaskState
-from lmconv_resource.models import ConversionTask
-from lmconv_resource.text import to_failure_reason
-from lmconv_resource.usage_operations import find_warning
+from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext
+from lmconv_resource.text import parse_duration, to_failure_reason
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.ec2 import Instance
 
 log = logging.getLogger(__name__)
 
-_ASKED = tuple(entry.name for entry in CONVERSION_PROPERTIES if entry.required)
-"""The inputs that say what is converted."""
+_SOURCE = "source_license_context"
 
 
 class ConversionController(Controller[ConversionInputs, ConversionState]):
@@ -51,34 +64,19 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     def _validate(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
         """Return what is wrong with the inputs, and warn of what AWS does not convert."""
         failures = super()._validate(op, olds, checked)
-        if failures or find_unknown(checked, _ASKED):
-            return failures
-        request = self.parse_inputs(checked).request
-        if request.is_noop:
-            name = "destination_license_context"
-            reason = f"{name} is the same as source_license_context: there is nothing to convert"
-            return [CheckFailure(name, reason)]
-        warning = find_warning(request.source.usage_operation, request.destination.usage_operation)
-        if warning and not (olds and self.parse_inputs(olds).request == request):
-            op.log(warning, "WARNING")
-        return []
+        return failures or find_failures(op, olds, checked, lambda inputs: self._connect(op, inputs))
 
     def diff(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> Diff:
         """Return what the program asks for, and what AWS says of a running task, that the state does not have.
 
-        Another resource, other contexts or another region replace the conversion by a new one; so does a FAILED one,
-        unless it is ignored. Asks AWS only of a task recorded as running.
+        Another resource, another destination or another region replace the conversion by a new one; so do a FAILED one,
+        unless it is ignored, and drift that is to be corrected. What the source is matters no more once the conversion
+        is under way or done. Asks AWS only of a task recorded as running, and whether an instance is to be started.
         """
         asked = state.request
-        recorded = {
-            "resource_arn": asked.resource_arn or None,
-            "source_license_context": asked.source,
-            "destination_license_context": asked.destination,
-            "region": state.task.region,
-        }
-        replaces = select_replacing(self.properties, inputs, vars(inputs), recorded)
+        replaces = self._select_replacing(state, inputs)
         if replaces:
-            if not inputs.unknown.intersection(_ASKED) and inputs.request.reverts(asked):
+            if not inputs.unknown.intersection(CONVERTED) and inputs.request.reverts(asked):
                 op.log("The contexts are reversed: a conversion back will be started.")
             return Diff(replaces=replaces)
         if unknown_way := self._find_unknown_way(inputs):
@@ -93,53 +91,107 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             why = to_failure_reason(seen.status_message).rstrip(".")
             op.log(f"{task_id} FAILED: {why}. A new conversion will be started.", "WARNING")
             return Diff(replaces=("status",))
+        if inputs.correct_drift and state.has_drifted:
+            op.log("EC2 bills the instance otherwise by now: a new conversion will be started.", "WARNING")
+            return Diff(replaces=("verified_usage_operation",))
         if state.task.must_await(wait_for_completion=inputs.wait_for_completion, ignore_failure=inputs.ignore_failure):
             return Diff(changed=("wait_for_completion",))
+        arn = asked.resource_arn
+        if inputs.stop_and_restart and is_marked(op, self._connect(op, inputs, task_id, state.task.region), arn):
+            op.log("The instance is still to be started again, after an earlier `pulumi up` that was ended.")
+            return Diff(changed=("stop_and_restart",))
         return Diff() if task is None else self._diff_running(op, task_id, state.task, task)
 
+    def _select_replacing(self, state: ConversionState, inputs: ConversionInputs) -> tuple[str, ...]:
+        asked = state.request
+        is_same = inputs.destination_license_context.is_met_by(asked.destination)
+        recorded = {
+            "resource_arn": asked.resource_arn or None,
+            _SOURCE: asked.source,
+            "destination_license_context": inputs.destination_license_context if is_same else asked.destination,
+            "region": state.task.region,
+        }
+        # Of a FAILED one that is ignored, another source asks for another try.
+        matters = state.task.has_failed and not inputs.source_license_context.is_empty
+        properties = [entry for entry in self.properties if entry.name != _SOURCE or matters]
+        return select_replacing(properties, inputs, vars(inputs), recorded)
+
     def create(self, op: Operation, inputs: ConversionInputs) -> Created[ConversionState]:
-        """Start the conversion, unless a task does or has done it already, and wait for its end if asked to."""
+        """Start the conversion, unless it is under way or done already, and wait for its end if asked to."""
         aws = self._connect(op, inputs)
         op.host.starts.add_urn(op.urn)
-        start = start_or_adopt(op, aws, inputs.request, preflight=inputs.preflight)
-        try:
-            task = self._follow_new(op, aws, inputs, start)
-        except LicenseConversionError as error:
-            request = inputs.request
+        request = inputs.request
+        with take_turn(op, aws, request.resource_arn):
+            restart = _make_restart(op, aws, inputs, request.resource_arn)
+            terms = StartTerms(
+                _make_preparation(op, aws, inputs, restart),
+                must_know_instance=inputs.preflight or inputs.stop_and_restart,
+                correct_drift=inputs.correct_drift,
+                retry_failed=inputs.retry_failed,
+            )
+            try:
+                start = start_or_adopt(op, aws, request, terms)
+            except LicenseConversionError as error:
+                raise restart.after_failure(error) from error.__cause__
             started = ConversionTask(
                 start.task_id, aws.region, request.resource_arn, request.source, request.destination
             )
-            seen = ConversionState(seen_state(error, started), start.adopted, None, inputs.asked)
-            return Created(start.task_id, seen, error)
-        state = ConversionState(TaskState.of(task), start.adopted, self._verify(aws, task), inputs.asked)
-        return Created(start.task_id, state)
+            seen = TaskState.of(started)
+            try:
+                task = start.present or self._follow_new(op, aws, inputs, start)
+                seen = TaskState.of(task) if start.present is None else TaskState.of_instance(task)
+                verified = self._end(aws, restart, seen)
+            except LicenseConversionError as error:
+                if not seen.is_finished:
+                    seen = seen_state(error, started)
+                    error = restart.after_failure(error)
+                if isinstance(error, ConversionFailedError):
+                    op.host.fleet.note_failure()
+                return Created(start.task_id, ConversionState(seen, start.adopted, None, inputs.asked), error)
+            if seen.has_failed:
+                op.host.fleet.note_failure()
+        return Created(start.task_id, ConversionState(seen, start.adopted, verified, inputs.asked))
 
     def read(
         self, op: Operation, task_id: str, state: ConversionState | None, inputs: ConversionInputs
     ) -> Refreshed[ConversionState]:
-        """Look the task up again, and EC2's view of the instance."""
-        found = self._refresh(op, task_id, state.task if state else None, inputs)
-        if state is not None and found is state.task:
-            return Refreshed(state)
-        verified = self._verify(self._connect(op, inputs, task_id, found.region), found)
+        """Look the task up again, and EC2's view of the instance, with a warning where the two differ."""
+        if state is not None and state.task.is_of_instance:
+            found = state.task
+        else:
+            found = self._refresh(op, task_id, state.task if state else None, inputs)
+        aws = self._connect(op, inputs, task_id, found.region)
+        instance = self._get_instance(aws, found)
         if state is None:
+            verified = instance.license_context if instance else None
             return Refreshed(ConversionState(found, False, verified), {"region": found.region})
-        return Refreshed(ConversionState(found, state.adopted, verified, state.asked))
+        refreshed = replace(state, task=found)
+        if instance is not None and not instance.license_context.is_empty:
+            refreshed = replace(refreshed, verified=instance.license_context)
+            report_drift(op, aws, state, refreshed)
+        return Refreshed(refreshed)
 
     def update(
         self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs
     ) -> Updated[ConversionState]:
-        """Look the task up again, or follow it to its end."""
-        if state.task.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure):
+        """Look the task up again, or follow it to its end; and start an instance that is still to be started."""
+        is_settled = state.task.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure)
+        if is_settled and not inputs.stop_and_restart:
             return Updated(state)
         aws = self._connect(op, inputs, task_id, inputs.region or state.task.region)
+        restart = _make_restart(op, aws, inputs, state.request.resource_arn)
         try:
-            task = self._await_or_get(op, aws, inputs, task_id)
-        except WaitError as error:
-            seen = state.task if error.task is None else state.task.merged_with(TaskState.of(error.task))
-            return Updated(ConversionState(seen, state.adopted, state.verified_usage_operation, state.asked), error)
-        merged = self._merge(op, state.task, task)
-        return Updated(ConversionState(merged, state.adopted, self._verify(aws, task), state.asked))
+            if not is_settled:
+                task = self._await_or_get(op, aws, inputs, task_id, may_be_recent=True)
+                state = replace(state, task=self._merge(op, state.task, task))
+            verified = self._end(aws, restart, state.task)
+        except LicenseConversionError as error:
+            if state.task.is_finished:  # the conversion is, and the instance is not started
+                return Updated(state, error)
+            seen = getattr(error, "task", None)
+            merged = state.task if seen is None else state.task.merged_with(TaskState.of(seen))
+            return Updated(replace(state, task=merged), restart.after_failure(error))
+        return Updated(replace(state, verified=verified or state.verified))
 
     def delete(self, op: Operation, task_id: str, state: ConversionState) -> None:
         """Forget the conversion, with a warning: the license stays as it is, and AWS has no call to undo it.
@@ -169,16 +221,39 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 op.cancellation.wait(policy.new_task_seconds * 2**number)
         return self._await_or_get(op, aws, inputs, start.task_id)
 
-    def _verify(self, aws: Aws, task: ConversionTask | TaskState) -> str | None:
-        """Return the usage operation that EC2 reports; None where it does not say, for want of the right too."""
-        is_complete = task.is_complete if isinstance(task, ConversionTask) else task.is_finished
-        arn = task.resource_arn if isinstance(task, ConversionTask) else task.outputs.get("resource_arn")
-        if not is_complete or not isinstance(arn, str):
+    def _end(self, aws: Aws, restart: Restart, seen: TaskState) -> LicenseContext | None:
+        """Start the instance again where its conversion has ended, and return what EC2 bills it as."""
+        if not seen.is_finished:
+            return None
+        instance = self._get_instance(aws, seen)
+        restart.finish(instance)
+        return None if instance is None or instance.license_context.is_empty else instance.license_context
+
+    def _get_instance(self, aws: Aws, task: TaskState) -> Instance | None:
+        """Return the instance of a task that has ended; None where EC2 does not say, for want of the right too."""
+        arn = task.outputs.get("resource_arn")
+        if not task.is_finished or not isinstance(arn, str):
             return None
         try:
-            instance = aws.ec2.get_instance(arn)
+            return aws.ec2.get_instance(arn)
         except LicenseConversionError as error:
             # The conversion is what was asked for; this is a second opinion, for those who allow it.
-            log.info("verified_usage_operation is not known: %s", error)
+            log.info("what the instance is billed as is not known: %s", error)
             return None
-        return instance.usage_operation if instance else None
+
+
+def _make_restart(op: Operation, aws: Aws, inputs: ConversionInputs, resource_arn: str) -> Restart:
+    force_after = parse_duration(inputs.force_stop_after) if inputs.force_stop_after else None
+    return Restart(op, aws, resource_arn, inputs.stop_and_restart, force_after)
+
+
+def _make_preparation(op: Operation, aws: Aws, inputs: ConversionInputs, restart: Restart) -> Prepare:
+    """Return what precedes a start: see that it may be begun, check the instance, stop it."""
+
+    def prepare(request: ConversionRequest, instance: Instance | None) -> None:
+        check_failures(op, aws, request.resource_arn)
+        if inputs.preflight:
+            check_ready(op, aws, request, instance, stops=inputs.stop_and_restart)
+        restart.stop(request, instance)
+
+    return prepare

@@ -20,6 +20,7 @@ from lmconv_resource.lifecycle.validation import (
     optional,
     validate_arn,
     validate_context,
+    validate_duration,
     validate_flag,
     validate_instance_arn,
     validate_poll_interval,
@@ -141,17 +142,17 @@ CONVERSION_PROPERTIES = (
         "resource_arn",
         "string",
         validate_instance_arn,
-        "The ARN of what is converted, a stopped EC2 instance.",
+        "The ARN of what is converted, an EC2 instance: a stopped one, or any one with `stop_and_restart`.",
         replaces=True,
         required=True,
     ),
     Property(
         "source_license_context",
         "license_context",
-        validate_context,
-        "What it is licensed as now.",
+        optional(validate_context),
+        "What it is licensed as before. Default: what EC2 bills it as when the conversion starts "
+        "(ec2:DescribeInstances).",
         replaces=True,
-        required=True,
     ),
     Property(
         "destination_license_context",
@@ -162,16 +163,49 @@ CONVERSION_PROPERTIES = (
         required=True,
     ),
     Property(
+        "stop_and_restart",
+        "boolean",
+        optional(validate_flag),
+        "Whether an instance that runs is stopped before its conversion and started again after it, in success and in "
+        "failure. One that was stopped stays stopped.",
+        default=False,
+    ),
+    Property(
+        "force_stop_after",
+        "string",
+        optional(validate_duration),
+        "How long the operating system may take to shut down before the instance is stopped by force, such as `8m`. "
+        "Default: for as long as `custom_timeouts` allows.",
+    ),
+    Property(
+        "correct_drift",
+        "boolean",
+        optional(validate_flag),
+        "Whether the resource is replaced by a new conversion when EC2 bills the instance as something else than the "
+        "destination, which a refresh sees.",
+        default=False,
+    ),
+    Property(
+        "retry_failed",
+        "boolean",
+        optional(validate_flag),
+        "Whether a conversion is started although the last three to the same destination FAILED within 24 hours.",
+        default=False,
+    ),
+    Property(
         "preflight",
         "boolean",
         optional(validate_flag),
-        "Whether EC2 is asked, before anything is started, that the instance exists, is stopped, has no stop "
-        "protection and is billed as `source_license_context` says.",
+        "Whether what AWS asks of an instance is checked before anything is started, as far as the caller's rights "
+        "reach, and in previews where the inputs are known.",
         default=False,
     ),
     *_wait_properties(waits=True),
 )
 """What a LicenseConversion takes."""
+
+CONVERTED = ("resource_arn", "source_license_context", "destination_license_context")
+"""The inputs of a LicenseConversion that say what is converted."""
 
 GET_PROPERTIES = (Property("license_conversion_task_id", "string", validate_task_id, "The task's id."), *_WAY)
 """What looking up one task takes."""
@@ -228,6 +262,18 @@ def validate_identity(properties: Properties) -> list[CheckFailure]:
     return failures
 
 
+def validate_options(properties: Properties) -> list[CheckFailure]:
+    """Return what is wrong with how the options of a LicenseConversion go together."""
+    failures = []
+    if properties.get("stop_and_restart") is True and properties.get("wait_for_completion") is False:
+        reason = "stop_and_restart True needs wait_for_completion: nobody would start the instance again"
+        failures.append(CheckFailure("stop_and_restart", reason))
+    if properties.get("force_stop_after") is not None and properties.get("stop_and_restart") in (None, False):
+        reason = "force_stop_after needs stop_and_restart=True: nothing is stopped without it"
+        failures.append(CheckFailure("force_stop_after", reason))
+    return failures
+
+
 _NO_CONTEXT = LicenseContext(None)
 
 
@@ -265,6 +311,10 @@ class ConversionInputs(Inputs):
     resource_arn: str | None = None
     source_license_context: LicenseContext = _NO_CONTEXT
     destination_license_context: LicenseContext = _NO_CONTEXT
+    stop_and_restart: bool = False
+    force_stop_after: str | None = None
+    correct_drift: bool = False
+    retry_failed: bool = False
     preflight: bool = False
     asked: Properties | None = None
     """The properties that say what is converted, as the program wrote them."""
@@ -272,8 +322,7 @@ class ConversionInputs(Inputs):
     @classmethod
     def parse(cls, properties: Properties) -> ConversionInputs:
         """Return the inputs of a program, or of a stack's state of any version."""
-        names = [entry.name for entry in CONVERSION_PROPERTIES if entry.required]
-        asked = {name: properties.get(name) for name in names}
+        asked = {name: properties[name] for name in CONVERTED if properties.get(name) is not None}
         return cls(**_parse(properties, CONVERSION_PROPERTIES), asked=asked)
 
     @property

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.license_manager import LicenseManager
     from lmconv_resource.aws.regions import Regions
     from lmconv_resource.aws.roles import AssumedRole
-    from lmconv_resource.aws.settings import Settings
+    from lmconv_resource.aws.settings import ConfigGet, Settings
+    from lmconv_resource.aws.ssm import Ssm
+    from lmconv_resource.lifecycle.fleet import Fleet
     from lmconv_resource.lifecycle.starts import StartPolicy, Starts
     from lmconv_resource.polling.poller import Poller
 
@@ -53,6 +55,8 @@ class Host(Protocol):
 
     starts: Starts
     start_policy: StartPolicy
+    fleet: Fleet
+    get_config: ConfigGet
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
         """Leave a line in the diagnostics under the resource, or on the stack's row without one."""
@@ -84,6 +88,12 @@ class Host(Protocol):
 
         Raises:
             SettingsError: the settings that would say it can't be read.
+        """
+
+    def is_replaced_by_command(self, urn: str | None) -> bool | None:
+        """Return whether the user's command has this resource replaced (`--replace URN`); None where it can't be told.
+
+        No engine tells: to a provider, such a replacement is a resource that the stack does not have yet.
         """
 
     def connect(self, way: Way) -> Connection:
@@ -127,7 +137,7 @@ class Aws:
     def get_recent_task(self, task_id: str) -> ConversionTask:
         """Return a task as it was within the last seconds; for decisions that start, replace or fail nothing.
 
-        Only what is in progress can be that old: an end is always fresh.
+        Only what is in progress can be old: an end is final.
         """
         return self.connection.recent_tasks.get(task_id, self.license_manager)
 
@@ -135,6 +145,11 @@ class Aws:
     def ec2(self) -> Ec2:
         """EC2."""
         return self.connection.ec2(self.cancellation)
+
+    @property
+    def ssm(self) -> Ssm:
+        """Systems Manager."""
+        return self.connection.ssm(self.cancellation)
 
     @property
     def poller(self) -> Poller:

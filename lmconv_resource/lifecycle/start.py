@@ -3,14 +3,26 @@
 AWS's call to start a conversion takes no client token, so a second call would start a second conversion. What keeps it
 from happening is this rule, asked before the call, and again when an answer to it never arrived:
 
-| the resource's newest task           | then                                |
-|--------------------------------------|-------------------------------------|
-| IN_PROGRESS with the same contexts   | adopt it                            |
-| SUCCEEDED with the same contexts     | adopt it: the work is done          |
-| IN_PROGRESS with other contexts      | an error that names that task       |
-| SUCCEEDED with other contexts        | start                               |
-| FAILED, with any contexts            | start, after saying why it failed   |
-| there is none                        | start                               |
+| what AWS shows of the resource                                 | then                                        |
+|----------------------------------------------------------------|---------------------------------------------|
+| its newest task is IN_PROGRESS with the same contexts          | adopt it                                    |
+| its newest task is IN_PROGRESS with other contexts             | an error that names that task               |
+| EC2 bills it as the destination                                | done: adopt the newest task that led there  |
+| EC2 bills it as the destination, and no task led there         | done: the id is the resource's ARN          |
+| the newest task that SUCCEEDED has the same contexts           | adopt it: the work is done                  |
+| the same, and EC2 bills it otherwise                           | adopt it, with a warning                    |
+| the same, and EC2 bills it otherwise, with correct_drift       | start, from what EC2 bills it as            |
+| an earlier task did it, and later ones led on from there       | adopt it: the work is done                  |
+| an earlier task did it, and a later one led back               | start                                       |
+| the last three tasks to the destination FAILED within 24 hours | an error with their reasons                 |
+| the same, with retry_failed                                    | start                                       |
+| the newest task FAILED, with any contexts                      | start, after saying why it failed           |
+| the newest task SUCCEEDED with other contexts                  | start                                       |
+| there is none                                                  | start                                       |
+
+The same contexts are the destination, and the source where the program declares one: left out, it is what EC2
+bills the instance as. Product codes count where the program names some. A later `up` compares its program with the
+record: a success of the same resource to the same destination is no change, whatever the source reads as by then.
 
 Within one process there is one start at a time for each resource, so that two declarations of the same conversion are
 one conversion.
@@ -19,7 +31,9 @@ one conversion.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import (
     CREATE_ACTION,
@@ -29,52 +43,85 @@ from lmconv_resource.errors import (
     ThrottledError,
     TransientError,
 )
+from lmconv_resource.lifecycle.decision import StartResult, adopt, adopt_done, check_failures, resolve
 from lmconv_resource.lifecycle.operation import Aws, Operation
 from lmconv_resource.lifecycle.starts import other_conversion
-from lmconv_resource.models import ConversionRequest, ConversionTask, InstanceArn, TaskStatus, select_newest
+from lmconv_resource.models import (
+    ConversionRequest,
+    ConversionTask,
+    InstanceArn,
+    LicenseContext,
+    TaskStatus,
+    select_newest,
+)
 from lmconv_resource.text import to_failure_reason
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.ec2 import Instance
 
 log = logging.getLogger(__name__)
 
+Prepare = Callable[["ConversionRequest", "Instance | None"], None]
+"""Called right before a conversion is started, with its source known and the instance as EC2 shows it."""
+
 
 @dataclass(frozen=True)
-class StartResult:
-    """The task that a declared conversion follows, and whether it was there already."""
+class StartTerms:
+    """What else a program says of a start.
 
-    task_id: str
-    adopted: bool
+    Args:
+        prepare: what precedes a start; an error of it is the start's.
+        must_know_instance: whether EC2 has to be asked first, whatever is declared.
+        correct_drift: whether EC2's word counts for more than the history of tasks.
+        retry_failed: whether one is started after three that FAILED.
+    """
+
+    prepare: Prepare = lambda _request, _instance: None
+    must_know_instance: bool = False
+    correct_drift: bool = False
+    retry_failed: bool = False
+
+    def needs_instance(self, request: ConversionRequest) -> bool:
+        """Return whether nothing can be started without EC2's word."""
+        return self.must_know_instance or request.source.is_empty
 
 
-def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, *, preflight: bool = False) -> StartResult:
-    """Start the conversion exactly once, or adopt the task that does it already (see the table above).
+def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, terms: StartTerms | None = None) -> StartResult:
+    """Start the conversion exactly once, or adopt what does or has already done it (see the table above).
 
     Args:
         op: the operation; told what the user should see.
         aws: where to start it.
         request: what to convert.
-        preflight: check the instance with EC2 before anything is started.
+        terms: what else the program says of the start; by default nothing.
 
     Raises:
         OtherConversionError: another conversion of the resource is in progress.
         LicenseConversionError: cancelled, the instance is not ready, AWS refused, or could not be asked.
     """
-    starts = op.host.starts
+    starts, terms = op.host.starts, terms or StartTerms()
     with starts.one_at_a_time(request.resource_arn, op.cancellation):
         tasks = aws.license_manager.list_tasks(resource_arn=request.resource_arn)
         hidden = starts.find_hidden(request, aws.region, tasks)
         if hidden is not None:
-            return _adopt(op, hidden, is_complete=False)
+            return adopt(op, hidden, "is already doing it")
         newest = select_newest(tasks)
-        adopted = select_adoptable(request, newest)
-        if adopted is not None:
-            return _adopt(op, adopted.task_id, is_complete=adopted.is_complete)
+        running = select_running(request, newest)
+        if running is not None:
+            return adopt(op, running.task_id, "is already doing it")
+        instance = _get_instance(op, aws, request, is_needed=terms.needs_instance(request))
+        present = instance.license_context if instance else LicenseContext()
+        done = adopt_done(op, aws, request, tasks, present, correct_drift=terms.correct_drift)
+        if done is not None:
+            return done
+        resolved = resolve(op, aws, request, present, corrects=terms.correct_drift)
+        check_failures(op, aws, request, tasks, retry_failed=terms.retry_failed)
         if newest is not None and newest.status is TaskStatus.FAILED:
             why = to_failure_reason(newest.status_message).rstrip(".")
             op.log(f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started.")
         _check_account(op, aws, request)
-        if preflight:
-            aws.ec2.check_ready(request)
-        result = _start_once(op, aws, request, frozenset(task.task_id for task in tasks))
+        terms.prepare(resolved, instance)
+        result = _start_once(op, aws, resolved, frozenset(task.task_id for task in tasks))
         starts.remember(request, result.task_id)
         return result
 
@@ -98,25 +145,30 @@ def _check_account(op: Operation, aws: Aws, request: ConversionRequest) -> None:
         )
 
 
-def select_adoptable(request: ConversionRequest, newest: ConversionTask | None) -> ConversionTask | None:
-    """Return the task that does what is asked for already; None where one has to be started.
+def select_running(request: ConversionRequest, newest: ConversionTask | None) -> ConversionTask | None:
+    """Return the task in progress that does what is asked for; None where none is in progress.
 
     Raises:
         OtherConversionError: another conversion of the resource is in progress.
     """
-    if newest is None or newest.status is TaskStatus.FAILED:
+    if newest is None or newest.is_complete:
         return None
     if request.matches(newest):
         return newest
-    if newest.status is TaskStatus.SUCCEEDED:
-        return None
     raise other_conversion(request, newest.task_id, newest.region)
 
 
-def _adopt(op: Operation, task_id: str, *, is_complete: bool) -> StartResult:
-    done = "has already done it" if is_complete else "is already doing it"
-    op.log(f"{task_id} {done} and is adopted; no conversion is started.")
-    return StartResult(task_id, adopted=True)
+def _get_instance(op: Operation, aws: Aws, request: ConversionRequest, *, is_needed: bool) -> Instance | None:
+    """Return what EC2 shows of the instance; None where it can't be asked and need not."""
+    try:
+        return aws.ec2.get_instance(request.resource_arn)
+    except LicenseConversionError as error:
+        if is_needed:
+            if request.source.is_empty:
+                error.adding("or give source_license_context")
+            raise
+        log.info("what the instance is billed as is not known: %s", error)
+        return None
 
 
 def _start_once(op: Operation, aws: Aws, request: ConversionRequest, known_ids: frozenset[str]) -> StartResult:
@@ -158,7 +210,7 @@ def _find_started(op: Operation, aws: Aws, request: ConversionRequest, known_ids
         # By id and not by StartTime: AWS's clock may show the new task as no later than the old ones.
         newest = select_newest(task for task in tasks if task.task_id not in known_ids)
         if newest is not None:
-            select_adoptable(request, newest)  # an error where somebody else's is in progress
+            select_running(request, newest)  # an error where somebody else's is in progress
             if request.matches(newest):
                 return StartResult(newest.task_id, adopted=False)
         if op.cancellation.is_set:

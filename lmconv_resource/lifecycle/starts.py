@@ -28,6 +28,13 @@ class StartPolicy:
     new_task_checks: int = 5
     """How often a new task may be unknown to AWS."""
 
+    instance_poll_seconds: float = 1.0
+    """The first pause between two checks of an instance that stops or starts; doubled for each further one.
+
+    EC2 needs half a minute for most, and minutes for Windows."""
+
+    longest_instance_poll_seconds: float = 10.0
+
     backoff_seconds: Callable[[int], float] | None = None
     """The pause after so many failed tries; by default that of all other calls."""
 

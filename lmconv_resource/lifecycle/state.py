@@ -39,6 +39,16 @@ class TaskState:
         return cls(task.to_outputs())
 
     @classmethod
+    def of_instance(cls, task: ConversionTask) -> TaskState:
+        """Return the state of a conversion that no task of AWS's stands for: the instance is billed as wanted."""
+        return cls({**task.to_outputs(), "license_conversion_task_id": None})
+
+    @property
+    def is_of_instance(self) -> bool:
+        """Whether no task of AWS's stands for this, so that none can be looked up."""
+        return self.outputs.get("license_conversion_task_id") is None and self.is_finished
+
+    @classmethod
     def parse(cls, properties: Properties) -> TaskState:
         """Return what a stack has stored."""
         return cls({name: properties.get(name) for name in OUTPUTS})
@@ -136,22 +146,30 @@ class ConversionState:
 
     task: TaskState
     adopted: bool = False
-    verified_usage_operation: str | None = None
+    verified: LicenseContext | None = None
+    """What EC2 bills the instance as, None where it was not asked or did not say."""
     asked: Properties | None = None
 
     @classmethod
     def parse(cls, properties: Properties) -> ConversionState:
         """Return what a stack has stored."""
+        operation = cast("str | None", properties.get("verified_usage_operation"))
+        codes = cast("list[Any] | None", properties.get("verified_product_codes"))
+        if codes is None:  # a record of an older version says nothing of codes, and they are taken to be right
+            destination = cast("Mapping[str, Any] | None", properties.get("destination_license_context")) or {}
+            codes = destination.get("product_codes") if operation else None
+        verified = LicenseContext.from_inputs({"usage_operation": operation, "product_codes": codes})
         return cls(
             TaskState.parse(properties),
             bool(properties.get("adopted")),
-            cast("str | None", properties.get("verified_usage_operation")),
+            None if verified.is_empty else verified,
             cast("Properties | None", properties.get(REQUEST)),
         )
 
     def to_properties(self) -> dict[str, object]:
         """Return what a stack stores."""
-        extras = {"adopted": self.adopted, "verified_usage_operation": self.verified_usage_operation}
+        verified = self.verified.to_outputs() if self.verified else {"usage_operation": None, "product_codes": None}
+        extras = {"adopted": self.adopted, **{f"verified_{name}": value for name, value in verified.items()}}
         return {**extras, **({REQUEST: self.asked} if self.asked else {}), **self.task.to_properties()}
 
     @property
@@ -163,3 +181,9 @@ class ConversionState:
             LicenseContext.from_inputs(asked.get("source_license_context")),
             LicenseContext.from_inputs(asked.get("destination_license_context")),
         )
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether EC2 bills the instance as something else than what it was converted to."""
+        is_done = self.task.status == TaskStatus.SUCCEEDED.value
+        return is_done and self.verified is not None and not self.request.destination.is_met_by(self.verified)

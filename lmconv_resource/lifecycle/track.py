@@ -95,7 +95,7 @@ class TaskController(Controller[TaskInputs, TaskState]):
             return Updated(state)
         aws = self._connect(op, inputs, task_id, inputs.region or state.region)
         try:
-            return Updated(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id)))
+            return Updated(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id, may_be_recent=True)))
         except WaitError as error:
             return Updated(state if error.task is None else state.merged_with(TaskState.of(error.task)), error)
 

@@ -9,7 +9,8 @@ from lmconv_resource.aws.roles import parse_roles
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.models import TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
-from lmconv_resource.text import to_shown
+from lmconv_resource.text import parse_duration, to_shown
+from lmconv_resource.usage_operations import find_problem
 
 Rule = Callable[[object], "str | None"]
 """Returns what is wrong with a value, in words that follow the property's name; None if nothing."""
@@ -111,6 +112,9 @@ def validate_context(value: object) -> str | None:
             f"has the usage_operation {to_shown(operation)}: give a text of at most {_OPERATION_MAX_LENGTH} "
             "characters, such as RunInstances:0002"
         )
+    problem = find_problem(operation) if operation is not None else None
+    if problem:
+        return f"has the usage_operation {to_shown(operation)}, which is none: {problem}"
     if codes is not None and not isinstance(codes, list):
         return f"has the product_codes {to_shown(codes)}: give a list of ProductCodeArgs"
     return next((reason for code in codes or () if (reason := _validate_code(code))), None)
@@ -121,6 +125,13 @@ def _validate_code(code: object) -> str | None:
     if UNKNOWN in (code, code_id) or (isinstance(code_id, str) and _CODE_PATTERN.fullmatch(code_id)):
         return None
     return f"has the product code {to_shown(code)}: give an id of at most 25 letters and digits"
+
+
+def validate_duration(value: object) -> str | None:
+    """Return what is wrong with a duration."""
+    if isinstance(value, str) and parse_duration(value):
+        return None
+    return f'{to_shown(value)} is not a duration: give one such as "90s", "8m" or "1h30m"'
 
 
 def validate_status(value: object) -> str | None:

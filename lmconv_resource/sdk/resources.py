@@ -15,7 +15,7 @@ from lmconv_resource.hosts.dynamic.provider import TIMEOUTS, URN
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.sdk.args import AssumeRoleArgs, AssumeRoleArgsDict, LicenseContextArgs, LicenseContextArgsDict
-from lmconv_resource.sdk.outputs import LicenseContext
+from lmconv_resource.sdk.outputs import LicenseContext, ProductCode
 
 AssumeRole = pulumi.Input[
     AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]
@@ -131,7 +131,8 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
                 stack. Another one replaces nothing.
             poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
                 growing to 30 s.
-            opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours.
+            opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that
+                a transform sets never arrives: Pulumi does not tell a dynamic resource of it.
         """
         inputs = {
             "license_conversion_task_id": license_conversion_task_id,
@@ -184,14 +185,26 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
     AWS's call to start a conversion has no client token, so a killed `up` could start one twice. What keeps it from
     happening is this rule, asked before the call and again when an answer to it never arrived:
 
-    | the resource's newest task           | then                                |
-    |--------------------------------------|-------------------------------------|
-    | IN_PROGRESS with the same contexts   | adopt it                            |
-    | SUCCEEDED with the same contexts     | adopt it: the work is done          |
-    | IN_PROGRESS with other contexts      | an error that names that task       |
-    | SUCCEEDED with other contexts        | start                               |
-    | FAILED, with any contexts            | start, after saying why it failed   |
-    | there is none                        | start                               |
+    | what AWS shows of the resource                                 | then                                        |
+    |----------------------------------------------------------------|---------------------------------------------|
+    | its newest task is IN_PROGRESS with the same contexts          | adopt it                                    |
+    | its newest task is IN_PROGRESS with other contexts             | an error that names that task               |
+    | EC2 bills it as the destination                                | done: adopt the newest task that led there  |
+    | EC2 bills it as the destination, and no task led there         | done: the id is the resource's ARN          |
+    | the newest task that SUCCEEDED has the same contexts           | adopt it: the work is done                  |
+    | the same, and EC2 bills it otherwise                           | adopt it, with a warning                    |
+    | the same, and EC2 bills it otherwise, with correct_drift       | start, from what EC2 bills it as            |
+    | an earlier task did it, and later ones led on from there       | adopt it: the work is done                  |
+    | an earlier task did it, and a later one led back               | start                                       |
+    | the last three tasks to the destination FAILED within 24 hours | an error with their reasons                 |
+    | the same, with retry_failed                                    | start                                       |
+    | the newest task FAILED, with any contexts                      | start, after saying why it failed           |
+    | the newest task SUCCEEDED with other contexts                  | start                                       |
+    | there is none                                                  | start                                       |
+
+    The same contexts are the destination, and the source where the program declares one: left out, it is what EC2
+    bills the instance as. Product codes count where the program names some. A later `up` compares its program with the
+    record: a success of the same resource to the same destination is no change, whatever the source reads as by then.
 
     Destroying one undoes nothing: AWS has no such call, and the license stays as it is. Declare one with the contexts
     exchanged to convert back.
@@ -202,16 +215,26 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
     adopted: pulumi.Output[bool]
     """True if the conversion was found instead of started: in progress or done before this resource was created."""
 
+    license_conversion_task_id: pulumi.Output[str | None]  # type: ignore[assignment]
+    """The task's id, `lct-…`; None where EC2 bills the instance as wanted and AWS shows no task that led there."""
+
     verified_usage_operation: pulumi.Output[str | None]
     """What EC2 bills the instance as after the end; None without the right to ec2:DescribeInstances."""
+
+    verified_product_codes: pulumi.Output[list[ProductCode] | None]
+    """The product codes that EC2 shows of the instance then; None without that right."""
 
     def __init__(
         self,
         resource_name: str,
         *,
         resource_arn: pulumi.Input[str],
-        source_license_context: pulumi.Input[LicenseContextArgs | LicenseContextArgsDict],
         destination_license_context: pulumi.Input[LicenseContextArgs | LicenseContextArgsDict],
+        source_license_context: pulumi.Input[LicenseContextArgs | LicenseContextArgsDict] | None = None,
+        stop_and_restart: pulumi.Input[bool] | None = None,
+        force_stop_after: pulumi.Input[str] | None = None,
+        correct_drift: pulumi.Input[bool] | None = None,
+        retry_failed: pulumi.Input[bool] | None = None,
         wait_for_completion: pulumi.Input[bool] | None = None,
         ignore_failure: pulumi.Input[bool] | None = None,
         preflight: pulumi.Input[bool] | None = None,
@@ -225,16 +248,34 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
 
         Args:
             resource_name: the resource's name in the stack.
-            resource_arn: the ARN of what is converted, a stopped EC2 instance. Another ARN replaces the resource.
-            source_license_context: what it is licensed as now. Another context replaces the resource.
-            destination_license_context: what it is to be licensed as. Another context replaces the resource.
+            resource_arn: the ARN of what is converted, an EC2 instance: a stopped one, or any one with
+                `stop_and_restart`. Another ARN replaces the resource.
+            destination_license_context: what it is to be licensed as. Another one replaces the resource. Product codes
+                count where some are named: AWS may fill them in.
+            source_license_context: what it is licensed as before. Default: what EC2 bills it as when the conversion
+                starts, for which ec2:DescribeInstances is needed. Another one changes nothing once the conversion is
+                under way or done.
+            stop_and_restart: True stops an instance that runs before its conversion and starts it again after it, in
+                success and in failure; one that was stopped stays stopped. Before it stops, the instance gets the tag
+                `lmconv:restart`, by which the next `up` goes on after one that was ended. Needs
+                ec2:DescribeInstances, ec2:DescribeInstanceAttribute, ec2:StopInstances, ec2:StartInstances,
+                ec2:CreateTags and ec2:DeleteTags. Default False.
+            force_stop_after: how long the operating system may take to shut down before the instance is stopped by
+                force, such as `8m`. Default: for as long as `custom_timeouts` allows.
+            correct_drift: True replaces the resource by a new conversion when a refresh has seen that EC2 bills the
+                instance as something else than the destination. Not for the first of two steps. Default False: a
+                refresh only warns.
+            retry_failed: True starts a conversion although the last three to the same destination FAILED within 24
+                hours. Default False: that is an error.
             wait_for_completion: False goes on as soon as the conversion has started. Default True: block the resource,
                 and all that depends on it, until the conversion has ended; FAILED is then an error, and the next `up`
                 starts a new conversion.
             ignore_failure: True records a FAILED conversion, with a warning, and does not try again. Default False.
-            preflight: True checks with EC2 that the instance exists, is stopped, has no stop protection and is billed
-                as `source_license_context` says, before anything is started. Needs ec2:DescribeInstances and
-                ec2:DescribeInstanceAttribute. Default False.
+            preflight: True checks, as far as the caller's rights reach, that the instance exists, is stopped (only
+                where nothing here stops it), has no stop protection, is licensed as `source_license_context` says,
+                keeps AWS's rules on Dedicated Hosts, has 4 vCPUs for SQL Server, is from no image of Amazon's for BYOL,
+                and is managed by Systems Manager; before anything is started, and in previews where the inputs are
+                known. Default False.
             region: the AWS region. Default, and the only one that fits: the ARN's.
             profile: the profile of the shared AWS config to call as, instead of the stack's. Another one replaces
                 nothing.
@@ -242,7 +283,8 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
                 stack. Another one replaces nothing.
             poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
                 growing to 30 s.
-            opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours.
+            opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that
+                a transform sets never arrives: Pulumi does not tell a dynamic resource of it.
         """
         inputs = {
             "resource_arn": resource_arn,
@@ -256,6 +298,10 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
             },
             "wait_for_completion": wait_for_completion,
             "ignore_failure": ignore_failure,
+            "stop_and_restart": stop_and_restart,
+            "force_stop_after": force_stop_after,
+            "correct_drift": correct_drift,
+            "retry_failed": retry_failed,
             "preflight": preflight,
             "region": region,
             "profile": profile,

@@ -126,6 +126,11 @@ def test_what_botocore_would_try_again_is(code: str) -> None:
             "session run aws sso login with the corresponding profile." + SIGN_IN,
         ),
         (
+            botocore_errors.LoginRefreshRequired(),
+            ExpiredCredentialsError,
+            "Your session has expired or credentials have changed. Please reauthenticate using 'aws login'." + SIGN_IN,
+        ),
+        (
             botocore_errors.TokenRetrievalError(provider="sso", error_msg="Token has expired"),
             ExpiredCredentialsError,
             "Error when retrieving token from sso: Token has expired." + SIGN_IN,
@@ -148,8 +153,8 @@ def test_what_botocore_would_try_again_is(code: str) -> None:
         (
             botocore_errors.ParamValidationError(report="Invalid length"),
             RequestRefusedError,
-            "AWS refused the request (ParamValidationError: Parameter validation failed: Invalid length). Mend what "
-            "AWS names and run `pulumi up` again.",
+            "AWS refused the request (ParamValidationError: Parameter validation failed: Invalid length). Fix what "
+            "AWS reports and run `pulumi up` again.",
         ),
         (
             OverflowError("date value out of range"),

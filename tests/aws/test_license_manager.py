@@ -26,6 +26,7 @@ from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import Fault, LicenseManagerBackend, RawAnswer, exceptions, licensemanager_backends
 from lmconv_resource.errors import (
     AccessDeniedError,
+    ClockSkewError,
     CredentialsError,
     EndpointUnreachableError,
     ExpiredCredentialsError,
@@ -42,6 +43,7 @@ TASK_ID = "lct-0123456789abcdef0"
 ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
 TOKEN = "token/recognisable+and=secret"
 RUNNING = {"LicenseConversionTaskId": TASK_ID, "Status": "IN_PROGRESS"}
+EMPTY: dict[str, Any] = {"LicenseConversionTasks": []}
 
 LOOKING_UP = f"Looking up license conversion task {TASK_ID} in {REGION}: "
 LISTING = f"Listing license conversion tasks in {REGION}: "
@@ -296,6 +298,27 @@ WIRED: list[Any] = [
 ]
 
 
+CLOCK = " Set this machine's clock, by NTP for one, then run `pulumi up` again."
+EXPIRED = "Signature expired: 20260301T120000Z is now earlier than 20260301T125500Z (20260301T130000Z - 5 min.)"
+TIMES: list[Any] = [
+    ("InvalidSignatureException", EXPIRED),
+    ("InvalidSignatureException", "Signature not yet current: 20260301T130000Z is still later than 20260301T120000Z"),
+    ("RequestExpired", "Request has expired."),
+    ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+]
+
+
+@pytest.mark.parametrize(("code", "reason"), TIMES)
+def test_a_wrong_clock_is_an_error_at_once(aws: TimelessAws, code: str, reason: str) -> None:
+    """Trying again within the half minute would not help, and the remedy is this machine's clock."""
+    wire = Wire(aws.client(), (400, refuse(code, reason)))
+    with pytest.raises(ClockSkewError) as error:
+        aws.license_manager.get_task(TASK_ID)
+    told = f"AWS takes the request's time for wrong ({code}: {reason.rstrip('.')})."
+    assert str(error.value) == LOOKING_UP + told + CLOCK
+    assert len(wire.requests) == 1
+
+
 @pytest.mark.parametrize(("answer", "cls", "told"), [row[1:] for row in WIRED], ids=[row[0] for row in WIRED])
 def test_what_else_may_come_back(
     aws: TimelessAws, answer: tuple[int, Any], cls: type[LicenseConversionError], told: str
@@ -433,6 +456,28 @@ def test_what_a_list_asks(aws: TimelessAws) -> None:
         )
         assert [sorted(page) for page in aws.license_manager.pages()] == [[TASK_ID], []]
         stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("code", ["InvalidParameterValueException", "ValidationException"])
+@pytest.mark.parametrize("way", ["tasks", "pages"])
+def test_a_list_goes_on_without_a_page_size_that_aws_refuses(aws: TimelessAws, code: str, way: str) -> None:
+    """The page size is a guess: refused once, it is left out of this page and of those that follow."""
+    refused = (400, refuse(code, "MaxResults is too large"))
+    wire = Wire(aws.client(), refused, (200, {"LicenseConversionTasks": [RUNNING], "NextToken": "more"}), (200, EMPTY))
+    if way == "tasks":
+        found = [task.task_id for task in aws.license_manager.list_tasks()]
+    else:
+        found = [task_id for page in aws.license_manager.pages() for task_id in page]
+    assert found == [TASK_ID]
+    assert [json.loads(request.body).get("MaxResults") for request in wire.requests] == [100, None, None]
+
+
+def test_a_list_that_is_refused_without_a_page_size_too_is_an_error(aws: TimelessAws) -> None:
+    """Where something else was refused, AWS's own sentence says what."""
+    wire = Wire(aws.client(), (400, refuse("ValidationException", "Filters are odd.")))
+    with pytest.raises(RequestRefusedError, match="Filters are odd"):
+        aws.license_manager.list_tasks()
+    assert len(wire.requests) == 2
 
 
 def test_a_list_without_end_ends(aws: TimelessAws) -> None:

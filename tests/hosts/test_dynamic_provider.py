@@ -113,6 +113,36 @@ def test_check_fills_in_the_defaults(provider: LicenseConversionTaskProvider) ->
     }
 
 
+@pytest.mark.parametrize("kind", ["task", "conversion"])
+def test_a_record_learns_its_new_urn(
+    provider: LicenseConversionTaskProvider,
+    conversions: LicenseConversionProvider,
+    aws: LicenseManagerBackend,
+    kind: str,
+) -> None:
+    """After an alias, another parent or a stack's new name lines go to the new URN; AWS is asked nothing for that."""
+    old, new = "urn:pulumi:old::x::y::z", "urn:pulumi:new::x::y::z"
+    contexts = {
+        "source_license_context": {"usage_operation": BYOL},
+        "destination_license_context": {"usage_operation": WINDOWS},
+    }
+    what = {"license_conversion_task_id": add(aws, seconds=0)} if kind == "task" else {"resource_arn": ARN, **contexts}
+    add(aws, seconds=0)
+    ours = provider if kind == "task" else conversions
+    created = ours.create(checked(ours, **what, __urn=old))
+    assert created.outs is not None
+    aws.calls.clear()
+    inputs = checked(ours, **what, __urn=new)
+
+    diff = ours.diff(created.id, created.outs, inputs)
+    assert (diff.changes, diff.replaces) == (True, None)
+    updated = ours.update(created.id, created.outs, inputs)
+
+    assert updated.outs == {**created.outs, "__urn": new}
+    assert not ours.diff(created.id, updated.outs, inputs).changes
+    assert not aws.calls
+
+
 def test_check_names_every_bad_property(provider: LicenseConversionTaskProvider) -> None:
     """Each bad input is a failure of its own, by the name that the program uses."""
     result = provider.check(

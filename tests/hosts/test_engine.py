@@ -57,6 +57,20 @@ def test_an_engine_is_alive_until_its_address_refuses(served: FakeEngine) -> Non
     assert not engine.is_alive()
 
 
+def test_lines_to_the_engine_use_no_proxy(served: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a proxy that is not there, and nothing that excepts loopback, lines arrive and the engine is alive."""
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    engine = Engine(served.address)
+
+    engine.log_status(URN, "IN_PROGRESS")
+
+    assert [request.message for request in served.requests] == ["IN_PROGRESS"]
+    assert engine.is_alive()
+
+
 def test_an_engine_that_does_not_know_the_question_is_alive() -> None:
     """An answer of any kind, a refusal too, comes from something that is alive."""
     server = grpc.server(ThreadPoolExecutor(1))

@@ -648,6 +648,21 @@ def test_delete_of_the_old_half_of_a_replacement_says_nothing() -> None:
     assert len(engine.said) == 1
 
 
+def test_the_old_half_of_a_replacement_that_is_deleted_later_claims_nothing(aws: LicenseManagerBackend) -> None:
+    """An `up` that broke off leaves it to the next one, which started nothing: what the license is now is not said."""
+    conversion = convert()
+    assert conversion.up().step == "create"
+    old_id, old_outputs = conversion.id, conversion.outputs
+    conversion.inputs |= contexts(WINDOWS, BYOL)
+    assert conversion.up().step == "replace"
+
+    conversion.id, conversion.outputs = old_id, old_outputs
+    (line,) = conversion.destroy().lines("WARNING")
+
+    assert line == UNCHANGED.replace("lct-1", old_id or "")
+    assert not any(code in line for code in (BYOL, WINDOWS, "licensed as"))
+
+
 def test_delete_asks_nobody(aws: LicenseManagerBackend) -> None:
     """Forgetting a conversion makes no call, whatever the record holds."""
     controller = ConversionController()

@@ -39,14 +39,14 @@ from lmconv_resource.errors import (
     ThrottledError,
 )
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle import start as starting
+from lmconv_resource.lifecycle.decision import StartResult
 from lmconv_resource.lifecycle.operation import Operation, Way
-from lmconv_resource.lifecycle.start import StartResult, start_or_adopt
+from lmconv_resource.lifecycle.preflight import check_ready
+from lmconv_resource.lifecycle.start import StartTerms, start_or_adopt
 from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.models import ConversionRequest, LicenseContext, ProductCode
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.sdk import resources
 
 ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
 BYOL, WINDOWS, WEB = "RunInstances:0800", "RunInstances:0002", "RunInstances:0202"
@@ -76,11 +76,14 @@ def session() -> NotingSession:
 
 
 def start(
-    session: Session, request: ConversionRequest = REQUEST, cancellation: Cancellation | None = None
+    session: Session,
+    request: ConversionRequest = REQUEST,
+    cancellation: Cancellation | None = None,
+    terms: StartTerms | None = None,
 ) -> StartResult:
     """Start the conversion as one operation, whose pauses take no time unless it has a cancellation of its own."""
     op = Operation(session, None, Pauses() if cancellation is None else cancellation)
-    return start_or_adopt(op, op.connect(Way(REGION)), request)
+    return start_or_adopt(op, op.connect(Way(REGION)), request, terms or StartTerms())
 
 
 def add(aws: LicenseManagerBackend, status: str = "SUCCEEDED", **settings: Any) -> str:
@@ -187,15 +190,6 @@ def test_only_the_newest_task_counts(aws: LicenseManagerBackend, session: Noting
     add(aws, source=WINDOWS, destination=BYOL, started=NOON + timedelta(hours=1))
 
     assert not start(session).adopted
-
-
-def test_the_rule_is_the_same_in_both_docstrings() -> None:
-    """The table that users read at the resource is the one that the code keeps."""
-    table = [line.strip() for line in (starting.__doc__ or "").splitlines() if line.startswith("|")]
-    lines = (resources.LicenseConversion.__doc__ or "").splitlines()
-
-    assert len(table) == 8
-    assert [line.strip() for line in lines if line.strip().startswith("|")] == table
 
 
 # -- a call whose answer never arrives ---------------------------------------------------------------------------------
@@ -381,10 +375,11 @@ def test_nothing_is_started_where_the_preflight_fails(aws: LicenseManagerBackend
     arn = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance_id}"
     op = Operation(session, None, Pauses())
 
+    connected = op.connect(Way(REGION))
+    terms = StartTerms(lambda request, instance: check_ready(op, connected, request, instance))
+
     with pytest.raises(LicenseConversionError, match="the instance is running and must be stopped"):
-        start_or_adopt(
-            op, op.connect(Way(REGION)), ConversionRequest(arn, REQUEST.source, REQUEST.destination), preflight=True
-        )
+        start_or_adopt(op, connected, ConversionRequest(arn, REQUEST.source, REQUEST.destination), terms)
 
     assert aws.tasks == {}
 
@@ -453,10 +448,13 @@ def test_nothing_is_started_after_a_stop_while_waiting_for_a_turn(aws: LicenseMa
     cancellation = Cancellation()
     pace = PollingPolicy(fastest_gap_seconds=60.0, longest_sleep_seconds=0.01)
     session = Session(lambda _: None, policy=pace)
+    prepared = threading.Event()
+    terms = StartTerms(lambda _request, _instance: prepared.set())
 
     with ThreadPoolExecutor() as threads:  # the list takes the first turn, so the call has to wait a minute for its own
-        started = threads.submit(start, session, cancellation=cancellation)
-        wait_until(lambda: aws.calls == {LIST: 1})
+        started = threads.submit(start, session, cancellation=cancellation, terms=terms)
+        assert prepared.wait(10)
+        time.sleep(0.1)  # so that it waits for its turn
         cancellation.set("the update was cancelled")
         with pytest.raises(LicenseConversionError) as caught:
             started.result(10)

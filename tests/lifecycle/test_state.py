@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lmconv_resource.lifecycle.state import ConversionState, TaskState
-from lmconv_resource.models import OUTPUTS, ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.models import OUTPUTS, ConversionTask, LicenseContext, ProductCode, TaskStatus
 
 TASK_ID, REGION = "lct-1", "eu-west-1"
 START = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
@@ -131,7 +131,8 @@ def test_a_conversion_state_leads_in_and_out() -> None:
         "source_license_context": {"usage_operation": "a"},
         "destination_license_context": {"usage_operation": "b"},
     }
-    state = ConversionState(make_state("SUCCEEDED"), True, "RunInstances", asked)
+    verified = LicenseContext("RunInstances:00g0", (ProductCode("abc", "marketplace"),))
+    state = ConversionState(make_state("SUCCEEDED"), True, verified, asked)
 
     read = ConversionState.parse(state.to_properties())
 

@@ -10,8 +10,9 @@ import pytest
 from moto import mock_aws
 from support.lifecycle import ARN, BYOL, GET, LIST, REGION, WINDOWS, OneResource, RecordingEngine, make_session
 
-from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
+from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import (
+    ClockSkewError,
     ConversionFailedError,
     LicenseConversionError,
     SettingsError,
@@ -286,6 +287,36 @@ def test_forgetting_asks_nobody_and_says_nothing(aws: LicenseManagerBackend) -> 
 
     assert task.destroy().said == []
     assert aws.calls.total() == calls
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("InvalidSignatureException", "Signature expired: 20260301T120000Z is now earlier than 20260301T125500Z"),
+        ("RequestExpired", "Request has expired."),
+        ("RequestTimeTooSkewed", "The difference is too large."),
+    ],
+)
+def test_a_machine_that_slept_goes_on_waiting(aws: LicenseManagerBackend, code: str, reason: str) -> None:
+    """What is signed anew succeeds: after a good answer a wrong time is carried, before one it is an error."""
+    task_id = add(aws)
+    late = ErrorAnswer(code, reason, 400)
+    task = track(license_conversion_task_id=task_id, wait_for_completion=True)
+    aws.faults.add(Fault(late, calls=1))
+
+    refused = task.up()
+    assert isinstance(refused.error, ClockSkewError)
+    assert str(refused.error).endswith("Set this machine's clock, by NTP for one, then run `pulumi up` again.")
+    assert task.id is None
+
+    aws.add_task(resource_arn=ARN, source=BYOL, destination=WINDOWS, looks=2, task_id="lct-slept")
+    aws.faults.add(Fault(ChangedAnswer({"Progress": 1}), calls=1))
+    aws.faults.add(Fault(late, calls=1))
+    slept = track(license_conversion_task_id="lct-slept", wait_for_completion=True)
+
+    assert slept.up().error is None
+    assert slept.outputs["status"] == "SUCCEEDED"
+    assert aws.faults.injected == {"error": 2, "answer": 1}
 
 
 # -- as the newest of a resource ---------------------------------------------------------------------------------------

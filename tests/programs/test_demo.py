@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -98,7 +99,7 @@ def test_without_a_way_to_pulumi_the_program_runs_on_the_local_engine(checkout: 
     first = output.splitlines()[0]
     assert first.startswith("pulumi is not on PATH and can't be installed (")
     assert first.endswith("): the same program runs on LocalEngine, which stands in for it.")
-    assert f"{TASK_ID} SUCCEEDED" in output
+    assert re.search(rf"SUCCEEDED after \d+s · {TASK_ID}", output)
     assert "3 unchanged" in output
     assert "3 deleted" in output
     check_clean(checkout)
@@ -113,7 +114,7 @@ def test_with_pulumi_the_program_runs_on_the_real_engine(checkout: Path) -> None
     output, _ = process.communicate(timeout=90)
     assert process.returncode == 0, output
     assert output.startswith("Using pulumi ")
-    assert f"{TASK_ID} SUCCEEDED" in output
+    assert re.search(rf"SUCCEEDED after \d+s · {TASK_ID}", output)
     assert "3 unchanged" in output
     assert "3 deleted" in output
     check_clean(checkout)

@@ -27,7 +27,7 @@ from lmconv_resource.testing import LocalEngine, UpdateFailedError
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "examples"
 FLEET, AUDIT = EXAMPLES / "convert-fleet", EXAMPLES / "audit"
-PROGRAMS = [PROJECT, EXAMPLES / "track", EXAMPLES / "wait-then-start", FLEET, AUDIT]
+PROGRAMS = [PROJECT, EXAMPLES / "track", EXAMPLES / "wait-then-start", FLEET, AUDIT, EXAMPLES / "organization"]
 DONE, RUNNING, FAILED = "lct-0000000000000000a", "lct-0000000000000000b", "lct-0000000000000000c"
 INSTANCE_ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 CONTEXTS = {"source": {"usage_operation": "RunInstances:0800"}, "destination": {"usage_operation": "RunInstances:0002"}}

@@ -17,6 +17,7 @@ from pulumi import automation
 from support.stacks import LocalStack, Outcome, RealStack, Stack
 
 from lmconv_resource.emulator import (
+    ChangedAnswer,
     Fault,
     LicenseContext,
     LicenseManagerBackend,
@@ -148,6 +149,8 @@ def add_faults(cells: Sequence[Cell], *, in_wait: bool, delay_seconds: float = 0
             calls = WAIT_FAULT_CALLS
         if delay_seconds:
             cell.backend.faults.add(Fault(SlowAnswer(delay_seconds)))
+        if cell.row.good_calls:
+            cell.backend.faults.add(Fault(ChangedAnswer({"Progress": 50}), calls=cell.row.good_calls))
         for effect in cell.row.effects:
             cell.backend.faults.add(Fault(effect, calls=calls))
 
@@ -248,7 +251,10 @@ class Play:
         lines = [start + rest for rest in rests if rest] if fails else []
         yield from self._compare(cell, "error", lines)
         yield from self._compare(cell, "warning", [cell.row.warning] if word == "kept" else [])
-        shown = any(name == cell.name and text.startswith("check failed") for name, text in self.outcome.shown)
+        shown = any(
+            name == cell.name and (text.startswith("failing") or "slow down" in text)
+            for name, text in self.outcome.shown
+        )
         if shown is not (word == "carried"):
             yield f"the row has {'' if shown else 'not '}shown a fault"
 

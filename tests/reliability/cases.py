@@ -38,7 +38,10 @@ FRESH = ("check", "create", "wait", "get")
 WORDS = {
     "-": ("AWS is not asked, so nothing goes wrong.", "what the operation means to leave there"),
     "goes on": ("The fault does no harm.", "the whole task as it is at AWS"),
-    "as answered": ("The answer is believed.", "the task with exactly what the answer said; what it left out is null"),
+    "as answered": (
+        "The answer is believed.",
+        "the task with exactly what the answer said; what it left out is null, a context empty",
+    ),
     "retried": ("The next try, within a second, succeeds.", "the whole task as it is at AWS"),
     "carried": (
         "The wait goes on, shows the fault live on the resource's row, and ends well once the fault is over.",
@@ -76,6 +79,8 @@ class FaultRow:
     """The outputs that differ from the task's own where the answer is believed."""
     calls: int | None = None
     """How many calls are hit; None is all."""
+    good_calls: int = 0
+    """How many calls have a good answer first."""
     passes: bool = False
     """Whether a wait carries it."""
 
@@ -89,6 +94,7 @@ _NEVER = "-       | error       | error    | error        | - | error       | er
 _ONCE = "-        | retried     | carried  | retried      | - | retried     | retried  | retried     | carried  | -"
 _GIVES_UP = "-    | gives up    | carried  | gives up     | - | gives up    | gives up | gives up    | carried  | -"
 _HARMLESS = "-    | goes on     | goes on  | goes on      | - | goes on     | goes on  | goes on     | goes on  | -"
+_LATER = "-       | goes on     | carried  | goes on      | - | goes on     | goes on  | goes on     | carried  | -"
 _BELIEVED = "-    | as answered | as answered | as answered | - | as answered | goes on | as answered | as answered | -"
 _FORGOTTEN = "-   | error       | carried  | error        | - | error       | kept     | error       | carried  | -"
 _NO_STATUS = "-   | as answered | carried  | as answered  | - | as answered | kept     | as answered | carried  | -"
@@ -118,12 +124,20 @@ _CLOSED = (
     'Connection was closed before we received a valid response from endpoint URL: "<ENDPOINT>/". Check the network, '
     "the proxy, the region and any endpoint setting, then run `pulumi up` again."
 )
+_EMPTY_CONTEXT = {"usage_operation": None, "product_codes": list[str]()}
 _PAGE = "<html>the page of a proxy</html>"
 _JSON = "application/x-amz-json-1.1"
 
 
 def _refuse(code: str) -> ErrorAnswer:
     return ErrorAnswer(code, "The reason.")
+
+
+_SLEPT = ErrorAnswer("InvalidSignatureException", "Signature expired: then is now earlier than now.", 400)
+_CLOCK = (
+    "AWS takes the request's time for wrong (InvalidSignatureException: Signature expired: then is now earlier than "
+    "now). Set this machine's clock, by NTP for one, then run `pulumi up` again."
+)
 
 
 def _shift(hours: int) -> dict[str, str]:
@@ -164,6 +178,15 @@ FAULTS = (
         _refuse("ExpiredTokenException"),
         line="the credentials have expired (ExpiredTokenException: The reason). Set AWS_ACCESS_KEY_ID, "
         "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew.",
+    ),
+    _row("signature too old: `InvalidSignatureException`", _NEVER, _SLEPT, line=_CLOCK),
+    _row("signature too old, after a good answer", _LATER, _SLEPT, good_calls=1, passes=True),
+    _row(
+        "`InvalidParameterValueException`, after a good answer",
+        _LATER,
+        _refuse("InvalidParameterValueException"),
+        good_calls=1,
+        passes=True,
     ),
     _row("`ServerInternalException`, once", _ONCE, _refuse("ServerInternalException"), calls=1, passes=True),
     _row(
@@ -253,11 +276,13 @@ FAULTS = (
                 "EndTime",
             )
         ),
-        shown=dict.fromkeys(
+        shown={
+            "source_license_context": _EMPTY_CONTEXT,
+            "destination_license_context": _EMPTY_CONTEXT,
+        }
+        | dict.fromkeys(
             (
                 "resource_arn",
-                "source_license_context",
-                "destination_license_context",
                 "status_message",
                 "start_time",
                 "license_conversion_time",
@@ -281,7 +306,8 @@ FAULTS = (
         ChangedAnswer(
             members=dict.fromkeys(("ResourceArn", "SourceLicenseContext", "StatusMessage", "LicenseConversionTime"))
         ),
-        shown=dict.fromkeys(("resource_arn", "source_license_context", "status_message", "license_conversion_time")),
+        shown={"source_license_context": _EMPTY_CONTEXT}
+        | dict.fromkeys(("resource_arn", "status_message", "license_conversion_time")),
     ),
     _row(
         "a time that is none",

@@ -20,7 +20,12 @@ from lmconv_resource.models import OUTPUTS
 def test_what_is_recorded_is_an_output_of_the_resource() -> None:
     """Programs see each output, with its type, under the name that it has in the state."""
     assert list(LicenseConversionTask.__annotations__) == list(OUTPUTS)
-    assert set(LicenseConversion.__annotations__) == {*OUTPUTS, "adopted", "verified_usage_operation"}
+    assert set(LicenseConversion.__annotations__) == {
+        *OUTPUTS,
+        "adopted",
+        "verified_usage_operation",
+        "verified_product_codes",
+    }
 
 
 def test_args_are_values() -> None:

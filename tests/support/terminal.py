@@ -31,10 +31,11 @@ class Terminal:
     def __init__(
         self, command: Sequence[str], folder: Path, environment: Mapping[str, str], columns: int, rows: int = 90
     ) -> None:
+        self._rows = rows
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.resize(columns)
         self.process = subprocess.Popen(
             command,
             cwd=folder,
@@ -45,6 +46,11 @@ class Terminal:
             start_new_session=True,
         )
         os.close(slave)
+
+    def resize(self, columns: int) -> None:
+        """Give the terminal another width, as who pulls at its window does."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", self._rows, columns, 0, 0))
+        self._screen.resize(self._rows, columns)
 
     @property
     def lines(self) -> list[str]:

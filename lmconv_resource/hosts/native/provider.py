@@ -128,10 +128,12 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             preview = properties.write(resource.preview_create(given.values), given.secrets)
             return provider_pb2.CreateResponse(properties=preview)
-        with self.session.operation(request.urn, request.timeout or None) as op:
-            created = resource.controller.create(op, resource.controller.parse_inputs(given.values))
-        outputs = self._to_outputs(resource, created, given)
-        self._raise_error(created, created.id, outputs, request.properties)
+        inputs = resource.controller.parse_inputs(given.values)
+        waits = bool(inputs.wait_for_completion)
+        with self.session.operation(request.urn, request.timeout or None, waits=waits) as op:
+            created = resource.controller.create(op, inputs)
+            outputs = self._to_outputs(resource, created, given)
+            self._raise_error(created, created.id, outputs, request.properties)
         return provider_pb2.CreateResponse(id=created.id, properties=outputs)
 
     @plain_errors
@@ -162,14 +164,15 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             preview = _write_outputs(resource.preview_update(olds.values), news.secrets)
             return provider_pb2.UpdateResponse(properties=preview)
         controller = resource.controller
-        with self.session.operation(request.urn, request.timeout or None) as op:
-            state, inputs = controller.parse_state(olds.values), controller.parse_inputs(news.values)
+        state, inputs = controller.parse_state(olds.values), controller.parse_inputs(news.values)
+        waits = bool(inputs.wait_for_completion)
+        with self.session.operation(request.urn, request.timeout or None, waits=waits) as op:
             updated = controller.update(op, request.id, state, inputs)
-        # It may have replaced one whose record is still there, because its create failed halfway: that one is replaced,
-        # and not given up.
-        self.session.starts.add_urn(request.urn)
-        outputs = self._to_outputs(resource, updated, news)
-        self._raise_error(updated, request.id, outputs, request.news)
+            # It may have replaced one whose record is still there, because its create failed halfway: that one is
+            # replaced, and not given up.
+            self.session.starts.add_urn(request.urn)
+            outputs = self._to_outputs(resource, updated, news)
+            self._raise_error(updated, request.id, outputs, request.news)
         return provider_pb2.UpdateResponse(properties=outputs)
 
     @plain_errors

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable
+from dataclasses import fields
 
+from lmconv_resource.aws.roles import AssumedRole
 from lmconv_resource.aws.settings_table import SETTINGS
 from lmconv_resource.hosts.engine import Engine
 from lmconv_resource.hosts.native import SETTING_PREFIX
@@ -19,7 +21,10 @@ from lmconv_resource.models import OUTPUTS
 
 _TABLES = (TASK_PROPERTIES, CONVERSION_PROPERTIES, LIST_PROPERTIES)
 _NESTED = ("usage_operation", "product_codes", "product_code_id", "custom_timeouts", "verified_usage_operation")
-_NAMES = sorted({*OUTPUTS, *_NESTED, *(entry.name for table in _TABLES for entry in table)}, key=len, reverse=True)
+_ROLE = tuple(field.name for field in fields(AssumedRole) if "_" in field.name)
+_NAMES = sorted(
+    {*OUTPUTS, *_NESTED, *_ROLE, *(entry.name for table in _TABLES for entry in table)}, key=len, reverse=True
+)
 
 _NAME = re.compile(rf"\b(?P<name>{'|'.join(_NAMES)})\b(?:(?P<sign>=| )(?P<flag>True|False)\b)?")
 _SETTING = re.compile(rf"(?<!arn:)\baws:(?=(?:{'|'.join(setting.key for setting in SETTINGS)})\b)")

@@ -368,7 +368,7 @@ def test_read(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
     assert (record["status"], ended["status"]) == ("IN_PROGRESS", "SUCCEEDED")
     del aws.tasks["lct-1"]
     assert host.read(kind, "lct-1", ended).outputs["end_time"] == ended["end_time"]
-    gone = host.read(kind, "lct-1", record)
+    gone = host.read(kind, "lct-9", {**record, "license_conversion_task_id": "lct-9"})
     assert host.words("(set `region` or run `pulumi config set aws:region REGION`)") in (gone.error or "")
 
 

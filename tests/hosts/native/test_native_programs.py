@@ -56,11 +56,11 @@ def test_the_yaml_example_from_create_to_destroy(tmp_path: Path, aws: LicenseMan
     changes, written = stack.up()
     assert changes == {"replace": 1, "same": 1}
     assert "The contexts are reversed: a conversion back will be started." in written
-    assert "stays licensed as" not in written
+    assert "the license of" not in written
     assert stack.refresh()[0] == {"same": 2}
     changes, written = stack.destroy()
     assert changes == {"delete": 2}
-    assert "stays licensed as RunInstances:0800" in written
+    assert "is only removed from the state: the license of" in written
     assert aws.calls[STARTS] == 2
 
 

@@ -169,7 +169,7 @@ def test_a_replaced_conversion_is_forgotten_silently(
     id_, outputs = native.create(CONVERSION, CONVERT)
     native.session.starts = Starts()  # another process
     native.delete(CONVERSION, id_, outputs)
-    assert "stays licensed as" in caplog.text
+    assert "is only removed from the state" in caplog.text
     caplog.clear()
     native.update(CONVERSION, id_, outputs, CONVERT)
     native.delete(CONVERSION, id_, outputs)

@@ -1,0 +1,255 @@
+"""200 instances, 20 at a time, from stop to restart: how long it takes, and what it asks of AWS.
+
+The project's own controller, session, turns, polling and pace run here, with a stand-in for AWS and a clock that runs
+sixty times as fast: every number of seconds is divided by that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import random
+import threading
+import time
+from collections import Counter
+from datetime import datetime, timezone
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from benchmarks.figures import Figure, Group, to_ratio
+from lmconv_resource.aws.settings import Settings
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.convert import ConversionController
+from lmconv_resource.lifecycle.inputs import ConversionInputs
+from lmconv_resource.lifecycle.starts import StartPolicy
+from lmconv_resource.polling.policy import PollingPolicy
+
+SPEED = 60.0
+AT_ONCE = 20
+REGION, ACCOUNT = "eu-west-1", "123456789012"
+STOP_SECONDS, START_SECONDS = 45.0, 20.0
+SCRIPT_POLL_SECONDS = 30.0
+"""Of the published script for 200 instances: it waits for each step by asking every 30 s."""
+
+
+@dataclasses.dataclass
+class _Instance:
+    """An instance that stops, is converted and starts, each in its time."""
+
+    conversion_seconds: float
+    state: str = "running"
+    settles: tuple[float, str] = (0.0, "running")
+    tags: tuple[dict[str, str], ...] = ()
+    task_ends: float | None = None
+
+    def turn(self, meanwhile: str, seconds: float, state: str) -> None:
+        self.state, self.settles = meanwhile, (time.monotonic() + seconds / SPEED, state)
+
+    def show(self, instance_id: str) -> dict[str, Any]:
+        if self.state in ("stopping", "pending") and time.monotonic() >= self.settles[0]:
+            self.state = self.settles[1]
+        is_converted = self.task_ends is not None and time.monotonic() >= self.task_ends
+        return {
+            "InstanceId": instance_id,
+            "State": {"Name": self.state},
+            "UsageOperation": "RunInstances:0002" if is_converted else "RunInstances:0800",
+            "Tags": list(self.tags),
+        }
+
+
+class _Aws:
+    """What stands in for License Manager and EC2; it counts its calls."""
+
+    def __init__(self, durations: list[float]) -> None:
+        self.instances = {f"i-{n:017x}": _Instance(seconds) for n, seconds in enumerate(durations)}
+        self.calls: Counter[str] = Counter()
+        self.lock = threading.RLock()
+
+    def make_client(self, service: str, settings: Settings) -> Any:
+        return _Client(self)
+
+
+class _Client:
+    """A client of either service: one method for each operation that is called."""
+
+    def __init__(self, aws: _Aws) -> None:
+        self._aws = aws
+
+    def __getattr__(self, name: str) -> Any:
+        operation = object.__getattribute__(self, f"_{name}")
+
+        def call(**request: Any) -> Any:
+            with self._aws.lock:
+                self._aws.calls[name] += 1
+                return operation(request)
+
+        return call
+
+    # -- License Manager -----------------------------------------------------------------------------------------------
+
+    def _list_license_conversion_tasks(self, request: dict[str, Any]) -> Any:
+        by = {each["Name"]: each["Values"][0] for each in request["Filters"]}
+        arn = by.get("ResourceArns")
+        wanted = [arn.rpartition("/")[2]] if arn else list(self._aws.instances)
+        shown = [self._show_task(each) for each in wanted if self._aws.instances[each].task_ends is not None]
+        return {
+            "LicenseConversionTasks": [each for each in shown if by.get("Status") in (None, each["Status"])][:100],
+        }
+
+    def _get_license_conversion_task(self, request: dict[str, Any]) -> Any:
+        return self._show_task(f"i-{request['LicenseConversionTaskId'].removeprefix('lct-')}")
+
+    def _create_license_conversion_task_for_resource(self, request: dict[str, Any]) -> Any:
+        instance_id = request["ResourceArn"].rpartition("/")[2]
+        instance = self._aws.instances[instance_id]
+        assert instance.show(instance_id)["State"]["Name"] == "stopped"
+        assert instance.task_ends is None, "converted twice"
+        instance.task_ends = time.monotonic() + instance.conversion_seconds / SPEED
+        return {"LicenseConversionTaskId": f"lct-{instance_id[2:]}"}
+
+    def _show_task(self, instance_id: str) -> dict[str, Any]:
+        ends = self._aws.instances[instance_id].task_ends or 0.0
+        return {
+            "LicenseConversionTaskId": f"lct-{instance_id[2:]}",
+            "ResourceArn": _to_arn(instance_id),
+            "SourceLicenseContext": {"UsageOperation": "RunInstances:0800"},
+            "DestinationLicenseContext": {"UsageOperation": "RunInstances:0002"},
+            "Status": "SUCCEEDED" if time.monotonic() >= ends else "IN_PROGRESS",
+            "StartTime": datetime.now(timezone.utc),
+        }
+
+    # -- EC2 -----------------------------------------------------------------------------------------------------------
+
+    def _describe_instances(self, request: dict[str, Any]) -> Any:
+        (by,) = request["Filters"]
+        ids = by["Values"] if by["Name"] == "instance-id" else []
+        return {"Reservations": [{"Instances": [self._aws.instances[each].show(each) for each in ids]}]}
+
+    def _describe_instance_attribute(self, request: dict[str, Any]) -> Any:
+        return {"DisableApiStop": {"Value": False}}
+
+    def _stop_instances(self, request: dict[str, Any]) -> Any:
+        self._aws.instances[request["InstanceIds"][0]].turn("stopping", STOP_SECONDS, "stopped")
+        return {}
+
+    def _start_instances(self, request: dict[str, Any]) -> Any:
+        if request.get("DryRun"):
+            raise ClientError({"Error": {"Code": "DryRunOperation", "Message": "It would have."}}, "StartInstances")
+        self._aws.instances[request["InstanceIds"][0]].turn("pending", START_SECONDS, "running")
+        return {}
+
+    def _create_tags(self, request: dict[str, Any]) -> Any:
+        self._aws.instances[request["Resources"][0]].tags = tuple(request["Tags"])
+        return {}
+
+    def _delete_tags(self, request: dict[str, Any]) -> Any:
+        self._aws.instances[request["Resources"][0]].tags = ()
+        return {}
+
+
+def measure(*, quick: bool) -> Group:
+    """Measure the round of a whole fleet."""
+    count = 60 if quick else 200
+    rng = random.Random(11)  # noqa: S311 -- the same in each run
+    durations = [rng.uniform(5, 600) for _ in range(count)]
+    aws = _Aws(durations)
+    seconds = _run(aws)
+    whole = [STOP_SECONDS + each + START_SECONDS for each in durations]
+    in_order, least = _schedule(whole), max(sum(whole) / AT_ONCE, *whole)
+    script = sum(_count_script_calls(each) for each in durations)
+    what = f"{count} instances, {AT_ONCE} at a time"
+    calls = aws.calls.total()
+    return Group(
+        "A fleet from stop to restart",
+        (
+            Figure(
+                what,
+                f"{seconds / 60:.1f} min",
+                f"the best schedule in the program's order: {in_order / 60:.1f} min",
+                to_ratio(seconds, in_order),
+                "x1.1",
+                seconds <= 1.1 * in_order,
+            ),
+            Figure(
+                what,
+                f"{seconds / 60:.1f} min",
+                f"no slot ever idle: {least / 60:.1f} min",
+                to_ratio(seconds, least),
+                "",
+                None,
+            ),
+            Figure(
+                f"AWS calls, {what}",
+                str(calls),
+                f"the script for 200 instances, which asks every {SCRIPT_POLL_SECONDS:.0f} s: {script}",
+                to_ratio(calls, script),
+                "",
+                None,
+            ),
+        ),
+    )
+
+
+def _run(aws: _Aws) -> float:
+    """Convert all, and return the seconds that it took on the fast clock."""
+    config = {"lmconv:maxConcurrentConversions": str(AT_ONCE)}
+    session = Session(
+        config.get, policy=_quicken(PollingPolicy()), start_policy=_quicken(StartPolicy()), make_client=aws.make_client
+    )
+    controller, errors = ConversionController(), []
+
+    def create(instance_id: str) -> None:
+        inputs = ConversionInputs.parse(
+            {
+                "resource_arn": _to_arn(instance_id),
+                "destination_license_context": {"usage_operation": "RunInstances:0002"},
+                "region": REGION,
+                "stop_and_restart": True,
+                "wait_for_completion": True,
+            }
+        )
+        with session.operation(instance_id) as op:
+            created = controller.create(op, inputs)
+        if created.error:
+            errors.append(created.error)
+
+    threads = [threading.Thread(target=create, args=(instance_id,)) for instance_id in aws.instances]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors[0]
+    shown = [instance.show(instance_id) for instance_id, instance in aws.instances.items()]
+    assert all(each["State"]["Name"] == "running" and not each["Tags"] for each in shown)
+    assert all(each["UsageOperation"] == "RunInstances:0002" for each in shown)
+    return (time.monotonic() - began) * SPEED
+
+
+def _quicken(policy: Any) -> Any:
+    """Return a policy whose numbers of seconds are those of the fast clock."""
+    faster = {
+        each.name: getattr(policy, each.name) / SPEED
+        for each in dataclasses.fields(policy)
+        if each.name.endswith("_seconds") and isinstance(getattr(policy, each.name), float)
+    }
+    return dataclasses.replace(policy, **faster)
+
+
+def _schedule(durations: list[float]) -> float:
+    """Return how long it takes when each slot that gets free is taken at once, in order."""
+    slots = [0.0] * AT_ONCE
+    for seconds in durations:
+        heapq.heapreplace(slots, slots[0] + seconds)
+    return max(slots)
+
+
+def _count_script_calls(conversion_seconds: float) -> int:
+    """Return the script's calls for one instance: describe, stop, wait, convert, wait, start, wait."""
+    waits = [1 + int(seconds // SCRIPT_POLL_SECONDS) for seconds in (STOP_SECONDS, conversion_seconds, START_SECONDS)]
+    return 4 + sum(waits)
+
+
+def _to_arn(instance_id: str) -> str:
+    return f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance_id}"

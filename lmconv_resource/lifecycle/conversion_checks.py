@@ -1,0 +1,56 @@
+"""What is wrong with the inputs of a LicenseConversion beyond each single one, and what to warn of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, find_unknown, validate_options
+from lmconv_resource.lifecycle.operation import Aws, CheckFailure, Operation, Properties
+from lmconv_resource.lifecycle.preflight import find_problems, to_failures
+from lmconv_resource.models import ConversionRequest, select_newest
+from lmconv_resource.usage_operations import find_unknown_warning, find_warning
+
+_IDENTITY = ("resource_arn", "destination_license_context", "region")
+
+
+def find_failures(
+    op: Operation, olds: Properties | None, checked: Properties, connect: Callable[[ConversionInputs], Aws]
+) -> list[CheckFailure]:
+    """Return what is wrong with inputs whose single values are right, and warn of what AWS does not convert.
+
+    A preview has no other step in which it could ask AWS, so the preflight of what is not recorded yet is made here.
+    """
+    failures = validate_options(checked)
+    if failures or find_unknown(checked, CONVERTED):
+        return failures
+    inputs, request = ConversionInputs.parse(checked), ConversionInputs.parse(checked).request
+    if not (olds and ConversionInputs.parse(olds).request == request):
+        for warning in _find_warnings(request):
+            op.log(warning, "WARNING")
+    is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _IDENTITY)  # type: ignore[union-attr]
+    if not inputs.preflight or is_recorded or find_unknown(checked, ("preflight", "region", "stop_and_restart")):
+        return []
+    try:
+        return _preflight(op, connect(inputs), inputs)
+    except LicenseConversionError as error:  # the update asks again, and fails if it has to
+        op.log(f"The preflight could not be made. {error}", "WARNING")
+        return []
+
+
+def _find_warnings(request: ConversionRequest) -> list[str]:
+    operations = dict.fromkeys((request.source.usage_operation, request.destination.usage_operation))
+    unknown = [find_unknown_warning(operation) for operation in operations]
+    pair = None if request.source.is_empty or request.is_noop else find_warning(request.source, request.destination)
+    return [warning for warning in (*unknown, pair) if warning]
+
+
+def _preflight(op: Operation, aws: Aws, inputs: ConversionInputs) -> list[CheckFailure]:
+    request = inputs.request
+    instance = aws.ec2.get_instance(request.resource_arn)
+    if instance is not None and request.is_done(instance.license_context):
+        return []
+    newest = select_newest(aws.license_manager.list_tasks(resource_arn=request.resource_arn))
+    if newest is not None and not newest.is_complete:
+        return []
+    return to_failures(op, find_problems(op, aws, request, instance, stops=inputs.stop_and_restart))

@@ -1,0 +1,90 @@
+"""What the conversions that a resource has had, and EC2's word on it, say of one that a program declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lmconv_resource.models import (
+    ConversionRequest,
+    ConversionTask,
+    LicenseContext,
+    TaskStatus,
+    select_newest,
+    sort_newest_first,
+)
+
+MOST_FAILURES = 3
+"""So many FAILED tasks in a row to the same destination are not followed by another one unattended."""
+
+FAILURES_WITHIN = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The task that has done what is declared, and the last one that led on from there, if any did."""
+
+    task: ConversionTask
+    led_on_by: ConversionTask | None = None
+
+
+def find_done(
+    request: ConversionRequest, tasks: Iterable[ConversionTask], present: LicenseContext | None
+) -> Done | None:
+    """Return the task that has done it, by the history of the resource's tasks; None where none counts any more.
+
+    One counts while every later task started from where the one before it had led, and none has led back to where it
+    started. So two steps in one program (A to B, B to C) stay done, and what was converted back does not.
+
+    Args:
+        request: what is declared.
+        tasks: the resource's tasks.
+        present: what EC2 shows the resource as, None where it is not known.
+    """
+    later: list[ConversionTask] = []
+    for task in sort_newest_first(tasks):
+        if task.status is TaskStatus.SUCCEEDED and request.matches(task) and _is_chain(task, later):
+            led_on = [each for each in later if each.status is TaskStatus.SUCCEEDED]
+            if not led_on:
+                return Done(task)
+            now = present or led_on[-1].destination_license_context
+            if not task.source_license_context.is_met_by(now):
+                return Done(task, led_on[-1])
+        later.insert(0, task)
+    return None
+
+
+def _is_chain(task: ConversionTask, later: Iterable[ConversionTask]) -> bool:
+    """Return whether each later task started from what the ones before it had led to."""
+    license_then = task.destination_license_context
+    for each in later:
+        source = each.source_license_context
+        if not (source.is_empty or license_then.is_empty or source.is_met_by(license_then)):
+            return False
+        if each.status is TaskStatus.SUCCEEDED:
+            license_then = each.destination_license_context
+    return True
+
+
+def find_leading_to(destination: LicenseContext, tasks: Iterable[ConversionTask]) -> ConversionTask | None:
+    """Return the newest task that has led to this license, None where there is none."""
+    return select_newest(
+        task
+        for task in tasks
+        if task.status is TaskStatus.SUCCEEDED and destination.is_met_by(task.destination_license_context)
+    )
+
+
+def find_repeated_failures(
+    destination: LicenseContext, tasks: Iterable[ConversionTask], now: datetime
+) -> tuple[ConversionTask, ...]:
+    """Return the last three tasks to this license, newest first, if they all FAILED within 24 hours; else none."""
+    last = [task for task in sort_newest_first(tasks) if destination.is_met_by(task.destination_license_context)]
+    last = last[:MOST_FAILURES]
+    recent = [
+        task
+        for task in last
+        if task.status is TaskStatus.FAILED and task.start_time and now - task.start_time <= FAILURES_WITHIN
+    ]
+    return tuple(recent) if len(recent) == MOST_FAILURES else ()

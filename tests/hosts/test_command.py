@@ -1,0 +1,51 @@
+"""What the `pulumi` command says of a replacement, read from the table of processes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lmconv_resource.hosts.command import find_command, is_replaced_by
+
+URN = "urn:pulumi:dev::fleet::pulumi-python:lmconv:LicenseConversion::web-1"
+
+
+def write(proc: Path, pid: int, parent: int, *words: str) -> None:
+    (proc / str(pid)).mkdir(parents=True)
+    (proc / str(pid) / "cmdline").write_bytes(b"\0".join(word.encode() for word in (*words, "")))
+    (proc / str(pid) / "stat").write_text(f"{pid} (a (b) c) S {parent} 1 1")
+
+
+def test_the_command_is_an_ancestor(tmp_path: Path) -> None:
+    """Between the plugin and the command there are other processes."""
+    write(tmp_path, os.getpid(), 7, "python", "-m", "pulumi.dynamic")
+    write(tmp_path, 7, 6, "/opt/bin/pulumi-resource-pulumi-python")
+    write(tmp_path, 6, 1, "/opt/bin/pulumi", "up", "--replace", URN)
+    command = find_command(tmp_path)
+    assert command is not None
+    assert is_replaced_by(command, URN)
+    assert not is_replaced_by(command, f"{URN}0")
+
+
+def test_without_a_table_nothing_is_known(tmp_path: Path) -> None:
+    """Elsewhere than on Linux it can't be told."""
+    assert find_command(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "is_replaced"),
+    [
+        (["--replace", URN], True),
+        ([f"--replace={URN}"], True),
+        (["--target-replace", URN], True),
+        (["--replace", "**LicenseConversion::web-*"], True),
+        (["--replace", "**LicenseConversion::db-*"], False),
+        (["--target", URN], False),
+        ([], False),
+    ],
+)
+def test_each_form_of_the_flag(words: list[str], is_replaced: bool) -> None:
+    """The flag takes a URN as its value or as the next word, with wildcards."""
+    assert is_replaced_by(["pulumi", "up", *words, "--yes"], URN) == is_replaced

@@ -1,0 +1,22 @@
+"""AWS for the tests of whole conversions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+from support.job import ACCOUNT, REGION, Job
+
+from lmconv_resource.emulator import add_instance_information, licensemanager_backends
+
+
+@pytest.fixture
+def job() -> Iterator[Job]:
+    """AWS inside this process, where a conversion takes no time."""
+    add_instance_information()
+    with mock_aws():
+        backend = licensemanager_backends[ACCOUNT][REGION]
+        backend.conversion_seconds = 0
+        yield Job(backend, boto3.client("ec2", region_name=REGION))

@@ -1,0 +1,357 @@
+"""The end is declared: each case of the table, what a record makes of it, and drift."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from support.job import BYOL, ENTERPRISE, URN, WINDOWS, Job, deny
+
+from lmconv_resource import LicenseConversion
+from lmconv_resource.emulator import LicenseContext, ProductCode
+from lmconv_resource.errors import LicenseConversionError, OtherConversionError
+from lmconv_resource.lifecycle import start
+
+NOW = datetime.now(timezone.utc)
+HOURS = timedelta(hours=1)
+
+
+def rows(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip().startswith("|")]
+
+
+def test_both_docstrings_have_the_same_table() -> None:
+    """What a user reads of the cases is what the code is held to."""
+    table = rows(inspect.getdoc(LicenseConversion) or "")
+    assert table == rows(start.__doc__ or "")
+    assert len(table) == 16
+
+
+# -- the table, row by row ---------------------------------------------------------------------------------------------
+
+
+def test_the_source_is_what_ec2_says(job: Job) -> None:
+    """Without a source, the conversion starts from what EC2 bills the instance as, which is recorded."""
+    arn = job.launch(BYOL)
+    created = job.create(job.inputs(arn))
+    outputs = job.controller.to_properties(created.state)
+    assert outputs["source_license_context"] == {"usage_operation": BYOL, "product_codes": []}
+    assert (outputs["verified_usage_operation"], outputs["verified_product_codes"]) == (WINDOWS, [])
+    assert (outputs["adopted"], job.starts) == (False, 1)
+
+
+def test_product_codes_of_the_instance_are_sent(job: Job) -> None:
+    """The source has the instance's product codes too, and those of the destination are verified."""
+    arn = job.launch("RunInstances:00g0")
+    codes = (ProductCode("6cd5fxzrad0cu2j23p692xytz"),)
+    job.backend.set_license(arn.rpartition("/")[2], LicenseContext("RunInstances:00g0", codes))
+    outputs = job.controller.to_properties(job.create(job.inputs(arn, to="RunInstances:0010")).state)
+    sent = {"product_code_id": "6cd5fxzrad0cu2j23p692xytz", "product_code_type": "marketplace"}
+    assert outputs["source_license_context"] == {"usage_operation": "RunInstances:00g0", "product_codes": [sent]}
+    assert outputs["verified_product_codes"] == []
+
+
+def test_one_in_progress_with_the_same_contexts_is_adopted(job: Job) -> None:
+    """A conversion to the same destination that somebody started is followed."""
+    arn = job.launch(BYOL)
+    task_id = job.backend.add_task(resource_arn=arn, source=BYOL, destination=WINDOWS, looks=3).task_id
+    created = job.create(job.inputs(arn))
+    assert (created.id, created.state.adopted, job.starts) == (task_id, True, 0)
+    assert job.lines("INFO")[0] == f"{task_id} is already doing it and is adopted; no conversion is started."
+
+
+def test_one_in_progress_with_other_contexts_is_an_error(job: Job) -> None:
+    """Whatever the destination is, a conversion in progress to another one is an error that names it."""
+    arn = job.launch(BYOL)
+    task_id = job.add_task(arn, BYOL, ENTERPRISE, "IN_PROGRESS")
+    with pytest.raises(OtherConversionError, match=task_id):
+        job.create(job.inputs(arn))
+    assert job.starts == 0
+
+
+@pytest.mark.parametrize("source", [None, BYOL, WINDOWS])
+def test_billed_as_the_destination_is_done_by_the_newest_task_that_led_there(job: Job, source: str | None) -> None:
+    """In a new stack nothing is started for what is done, whatever the program says or reads of the source."""
+    arn = job.launch(WINDOWS)
+    job.add_task(arn, ENTERPRISE, WINDOWS, started=NOW - 5 * HOURS)
+    task_id = job.add_task(arn, "RunInstances:0202", WINDOWS, started=NOW - 4 * HOURS)
+    job.add_task(arn, WINDOWS, ENTERPRISE, "FAILED", started=NOW - 3 * HOURS)
+    created = job.create(job.inputs(arn, source=source))
+    assert (created.id, created.state.adopted, job.starts) == (task_id, True, 0)
+
+
+def test_billed_as_the_destination_without_a_task_is_done_by_the_instance(job: Job) -> None:
+    """Where AWS shows no task, the id is the instance's ARN, and the record lasts: no `up` or refresh looks for one."""
+    arn = job.launch(WINDOWS)
+    inputs = job.inputs(arn)
+    created = job.create(inputs)
+    outputs = job.controller.to_properties(created.state)
+    assert (created.id, outputs["status"], outputs["adopted"]) == (arn, "SUCCEEDED", True)
+    assert (outputs["license_conversion_task_id"], outputs["verified_usage_operation"]) == (None, WINDOWS)
+    assert outputs["destination_license_context"] == {"usage_operation": WINDOWS, "product_codes": []}
+    stored = job.controller.parse_state(outputs)
+    job.restart_process()
+    assert not job.diff(type(created)(arn, stored), inputs).has_changes
+    assert job.refresh(type(created)(arn, stored), inputs).state == stored
+    assert (job.starts, job.lines("WARNING")) == (0, [])
+
+
+def test_the_newest_success_is_adopted_without_ec2(job: Job) -> None:
+    """Without the right to ask EC2, the newest task that SUCCEEDED says that the work is done."""
+    job.make_client = deny("DescribeInstances")
+    job.restart_process()
+    arn = job.launch(BYOL)
+    task_id = job.add_task(arn, BYOL, WINDOWS)
+    created = job.create(job.inputs(arn, source=BYOL))
+    assert (created.id, created.state.verified, job.starts) == (task_id, None, 0)
+
+
+def test_a_success_that_ec2_does_not_show_is_adopted_with_a_warning(job: Job) -> None:
+    """EC2's word may be late: nothing is started again for it, and the warning says what would."""
+    arn = job.launch(BYOL)
+    task_id = job.add_task(arn, BYOL, WINDOWS)
+    assert job.create(job.inputs(arn)).id == task_id
+    assert job.lines("WARNING") == [
+        f"EC2 bills {arn} as {BYOL} (Windows BYOL) nevertheless; set correct_drift=True to have it converted again."
+    ]
+    assert job.starts == 0
+
+
+def test_a_success_that_ec2_does_not_show_is_converted_again_with_correct_drift(job: Job) -> None:
+    """With `correct_drift` EC2's word counts, and the conversion starts from it, whatever source is declared."""
+    arn = job.launch(ENTERPRISE)
+    job.add_task(arn, BYOL, WINDOWS)
+    created = job.create(job.inputs(arn, source=BYOL, correct_drift=True))
+    assert (created.state.adopted, job.starts, job.billed(arn)) == (False, 1, WINDOWS)
+    assert created.state.task.outputs["source_license_context"]["usage_operation"] == ENTERPRISE  # type: ignore[index]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("with_ec2", [True, False])
+def test_two_steps_that_are_done_stay_done(job: Job, declared: bool, with_ec2: bool) -> None:
+    """In a new stack, Enterprise to Windows to BYOL starts neither step: the history counts, not the newest alone."""
+    if not with_ec2:
+        if not declared:
+            pytest.skip("without a source EC2 has to be asked")
+        job.make_client = deny("DescribeInstances")
+        job.restart_process()
+    arn = job.launch(BYOL)
+    first = job.add_task(arn, ENTERPRISE, WINDOWS, started=NOW - 5 * HOURS)
+    second = job.add_task(arn, WINDOWS, BYOL, started=NOW - 4 * HOURS)
+    steps = [(WINDOWS, ENTERPRISE), (BYOL, WINDOWS)]
+    created = [job.create(job.inputs(arn, to=to, source=source if declared else None)) for to, source in steps]
+    assert [each.id for each in created] == [first, second]
+    assert job.starts == 0
+
+
+@pytest.mark.parametrize("source", [None, BYOL])
+def test_what_was_converted_back_is_started(job: Job, source: str | None) -> None:
+    """An earlier success counts no more where a later one led back to its source."""
+    arn = job.launch(BYOL)
+    job.add_task(arn, BYOL, WINDOWS, started=NOW - 5 * HOURS)
+    job.add_task(arn, WINDOWS, BYOL, started=NOW - 4 * HOURS)
+    assert not job.create(job.inputs(arn, source=source)).state.adopted
+    assert (job.starts, job.billed(arn)) == (1, WINDOWS)
+
+
+def test_a_broken_chain_does_not_count(job: Job) -> None:
+    """An earlier success counts no more where a later task started from elsewhere."""
+    arn = job.launch(ENTERPRISE)
+    job.add_task(arn, BYOL, WINDOWS, started=NOW - 5 * HOURS)
+    job.add_task(arn, "RunInstances:0202", ENTERPRISE, started=NOW - 4 * HOURS)
+    assert not job.create(job.inputs(arn)).state.adopted
+    assert job.starts == 1
+
+
+def fail_three_times(job: Job, arn: str, hours: int = 1) -> list[str]:
+    return [
+        job.add_task(arn, BYOL, WINDOWS, "FAILED", message=f"Reason {n}.", started=NOW - n * hours * HOURS)
+        for n in (3, 2, 1)
+    ]
+
+
+def test_three_failures_are_an_error_with_their_reasons(job: Job) -> None:
+    """A fourth try is not started by itself: the error has the three reasons and what starts one."""
+    arn = job.launch(BYOL)
+    ids = fail_three_times(job, arn)
+    with pytest.raises(LicenseConversionError) as caught:
+        job.create(job.inputs(arn, stop_and_restart=True))
+    assert str(caught.value) == (
+        f"Starting the license conversion of {arn} in eu-west-1: the last 3 conversions FAILED within 24 hours, so "
+        f"that none is started unattended ({ids[2]}: Reason 1, {ids[1]}: Reason 2, {ids[0]}: Reason 3). "
+        "Fix the cause, then set retry_failed=True to start one."
+    )
+    assert job.starts == 0
+
+
+def test_retry_failed_starts_one(job: Job) -> None:
+    """With `retry_failed` the fourth is started."""
+    arn = job.launch(BYOL)
+    fail_three_times(job, arn)
+    job.create(job.inputs(arn, retry_failed=True))
+    assert (job.starts, job.billed(arn)) == (1, WINDOWS)
+
+
+def test_a_forced_replacement_starts_one(job: Job) -> None:
+    """`pulumi up --replace URN` starts one, and where that can be told, the error says so."""
+    arn = job.launch(BYOL)
+    fail_three_times(job, arn)
+    job.session.is_replaced = False
+    with pytest.raises(LicenseConversionError) as caught:
+        job.create(job.inputs(arn))
+    assert caught.value.remedy == (
+        f"Fix the cause, then set retry_failed=True or run `pulumi up --replace '{URN}'` to start one"
+    )
+    job.session.is_replaced = True
+    job.create(job.inputs(arn))
+    assert job.starts == 1
+
+
+@pytest.mark.parametrize("history", ["two", "old", "elsewhere", "then done"])
+def test_fewer_failures_start_the_next(job: Job, history: str) -> None:
+    """Two failures, three over days, those to another destination, or one before a success do not count."""
+    arn = job.launch(BYOL)
+    if history == "two":
+        fail_three_times(job, arn)
+        del job.backend.tasks[next(iter(job.backend.tasks))]
+    elif history == "old":
+        fail_three_times(job, arn, hours=9)
+    elif history == "elsewhere":
+        for n in (3, 2, 1):
+            job.add_task(arn, BYOL, ENTERPRISE, "FAILED", started=NOW - n * HOURS)
+    else:
+        fail_three_times(job, arn)
+        job.add_task(arn, BYOL, WINDOWS, started=NOW - 0.9 * HOURS)
+        job.add_task(arn, WINDOWS, BYOL, started=NOW - 0.8 * HOURS)
+    job.create(job.inputs(arn))
+    assert job.starts == 1
+
+
+def test_a_failure_is_said_and_a_new_one_started(job: Job) -> None:
+    """One FAILED task is no reason to give up."""
+    arn = job.launch(BYOL)
+    task_id = job.add_task(arn, BYOL, WINDOWS, "FAILED", message="no agent.")
+    job.create(job.inputs(arn))
+    assert job.lines("INFO") == [f"The last conversion, {task_id}, FAILED: no agent. A new one is started."]
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_anything_else_is_started(job: Job, earlier: bool) -> None:
+    """A success to something else, or no task at all, starts one."""
+    arn = job.launch(ENTERPRISE)
+    if earlier:
+        job.add_task(arn, BYOL, ENTERPRISE)
+    job.create(job.inputs(arn))
+    assert (job.starts, job.billed(arn)) == (1, WINDOWS)
+
+
+# -- what can't be known -----------------------------------------------------------------------------------------------
+
+
+def test_without_a_source_the_right_to_ask_is_needed(job: Job) -> None:
+    """The error names the right, and the way around it."""
+    job.make_client = deny("DescribeInstances")
+    job.restart_process()
+    arn = job.launch(BYOL)
+    with pytest.raises(LicenseConversionError, match=r"Allow ec2:DescribeInstances .*; or give source_license_context"):
+        job.create(job.inputs(arn))
+    assert job.starts == 0
+
+
+def test_without_a_source_ec2_has_to_show_one(job: Job) -> None:
+    """What EC2 does not show can't be converted without a declared source."""
+    with pytest.raises(LicenseConversionError, match="EC2 does not show what it is billed as"):
+        job.create(job.inputs(job.launch(None)))
+    with pytest.raises(LicenseConversionError, match="EC2 does not show what it is billed as"):
+        job.create(job.inputs(job.backend.make_arn("i-0123456789abcdef0")))
+
+
+def test_a_source_that_is_the_destination_and_not_true_is_an_error(job: Job) -> None:
+    """Nothing can be converted from what it is to be; that is said when it is not done."""
+    with pytest.raises(LicenseConversionError, match="Leave source_license_context out"):
+        job.create(job.inputs(job.launch(BYOL), source=WINDOWS))
+    assert job.starts == 0
+
+
+# -- what a record makes of it -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", [None, WINDOWS, ENTERPRISE])
+def test_a_recorded_success_is_no_change(job: Job, source: str | None) -> None:
+    """The natural program reads the source from the instance, which is the destination the second time."""
+    arn = job.launch(BYOL)
+    created = job.create(job.inputs(arn, source=BYOL))
+    job.restart_process()
+    calls = job.backend.calls.total()
+    assert job.check(job.inputs(arn, source=source), olds=job.inputs(arn, source=BYOL)) == ()
+    assert not job.diff(created, job.inputs(arn, source=source)).has_changes
+    assert job.backend.calls.total() == calls
+
+
+def test_another_destination_replaces(job: Job) -> None:
+    """Where the end is another, a new conversion is made."""
+    arn = job.launch(BYOL)
+    created = job.create(job.inputs(arn))
+    assert job.diff(created, job.inputs(arn, to=ENTERPRISE)).replaces == ("destination_license_context",)
+
+
+def test_codes_that_the_program_does_not_name_do_not_count(job: Job) -> None:
+    """AWS may fill product codes in: what a program leaves out is not compared."""
+    arn = job.launch("RunInstances:0010")
+    context = LicenseContext("RunInstances:00g0", (ProductCode("6cd5fxzrad0cu2j23p692xytz"),))
+    task = job.backend.add_task(resource_arn=arn, source="RunInstances:0010", destination=context, seconds=0)
+    job.backend.set_license(arn.rpartition("/")[2], context)
+    inputs = job.inputs(arn, to="RunInstances:00g0", source="RunInstances:0010")
+    created = job.create(inputs)
+    assert (created.id, job.starts) == (task.task_id, 0)
+    named = {"usage_operation": "RunInstances:00g0", "product_codes": [{"product_code_id": "other"}]}
+    assert not job.diff(created, inputs).has_changes
+    assert job.diff(created, {**inputs, "destination_license_context": named}).replaces
+
+
+# -- drift -------------------------------------------------------------------------------------------------------------
+
+
+def test_drift_is_warned_of_and_corrected_if_asked(job: Job) -> None:
+    """A refresh sees what EC2 bills now; `correct_drift` makes a replacement of it, which converts again."""
+    arn = job.launch(BYOL)
+    inputs = job.inputs(arn)
+    created = job.create(inputs)
+    job.backend.set_license(arn.rpartition("/")[2], BYOL)
+    drifted = job.refresh(created, inputs)
+    assert job.controller.to_properties(drifted.state)["verified_usage_operation"] == BYOL
+    assert job.lines("WARNING") == [
+        f"EC2 bills {arn} as {BYOL} (Windows BYOL), and no more as {WINDOWS} (Windows). "
+        "Set correct_drift=True to have the next `pulumi up` convert it again."
+    ]
+    assert not job.diff(drifted, inputs).has_changes
+    correcting = {**inputs, "correct_drift": True}
+    assert not job.diff(created, correcting).has_changes
+    assert job.diff(drifted, correcting).replaces == ("verified_usage_operation",)
+    job.create(correcting)
+    assert (job.starts, job.billed(arn)) == (2, WINDOWS)
+
+
+def test_the_first_of_two_steps_does_not_drift(job: Job) -> None:
+    """What a later conversion has led to is said once, and is no warning."""
+    arn = job.launch(ENTERPRISE)
+    inputs = job.inputs(arn)
+    first = job.create(inputs)
+    job.create(job.inputs(arn, to=BYOL))
+    job.restart_process()
+    refreshed = job.refresh(first, inputs)
+    job.refresh(refreshed, inputs)
+    assert [text.partition(" since lct-")[2].partition(",")[2] for text in job.lines("INFO")] == [
+        " a later conversion."
+    ]
+    assert job.lines("WARNING") == []
+
+
+def test_a_refresh_without_rights_keeps_what_was_verified(job: Job) -> None:
+    """What can't be asked is not forgotten."""
+    arn = job.launch(BYOL)
+    created = job.create(job.inputs(arn))
+    job.make_client = deny("DescribeInstances")
+    job.restart_process()
+    assert job.refresh(created, job.inputs(arn)).state.verified == created.state.verified is not None

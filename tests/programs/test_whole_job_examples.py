@@ -1,0 +1,116 @@
+"""The examples that do the whole job, run as they are on the local engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import rpc
+from support.job import BYOL, WINDOWS, Job
+
+from lmconv_resource.emulator import LicenseManagerBackend
+from lmconv_resource.testing import LocalEngine, UpdateFailedError
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+REGION = {"aws:region": "eu-west-1"}
+
+
+def copy(example: str, folder: Path) -> Path:
+    shutil.copytree(EXAMPLES / example, folder / "program")
+    return folder / "program"
+
+
+class Cloud(pulumi.runtime.Mocks):
+    """Plays pulumi-aws, and keeps what it is asked for."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, Mapping[str, Any]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        self.made[args.typ] = {name: rpc.unwrap_rpc_secret(value) for name, value in args.inputs.items()}
+        return f"{args.name}-id", dict(args.inputs)
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        raise AssertionError(args.token)
+
+
+@pytest.fixture
+def arns(job: Job, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Three instances, of which the second is stopped and the third's conversion fails."""
+    made = [job.launch(BYOL, running=running) for running in (True, False, True)]
+    create = LicenseManagerBackend.create_license_conversion_task_for_resource
+
+    def create_and_fail_the_third(backend: LicenseManagerBackend, *, resource_arn: str, **more: Any) -> Any:
+        if resource_arn == made[2]:
+            job.backend.conversion_status, job.backend.conversion_message = "FAILED", "No agent | no inventory."
+        task = create(backend, resource_arn=resource_arn, **more)
+        job.backend.conversion_status, job.backend.conversion_message = "SUCCEEDED", None
+        return task
+
+    monkeypatch.setattr(LicenseManagerBackend, "create_license_conversion_task_for_resource", create_and_fail_the_third)
+    return made
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_convert_fleet(job: Job, arns: list[str], tmp_path: Path, form: str) -> None:
+    """A table is converted, each instance is left as it was, one failure holds up nobody, and the report tells all."""
+    folder = copy("convert-fleet", tmp_path)
+    rows = [{"arn": arn, "to": WINDOWS} for arn in arns]
+    table = json.dumps(rows) if form == "json" else "\n".join(["arn,to", *(f"{arn},{WINDOWS}" for arn in arns)])
+    (folder / f"table.{form}").write_text(table)
+    config = {**REGION, "table": f"table.{form}", "lmconv:maxConcurrentConversions": "1"}
+    with LocalEngine(folder, config=config) as engine:
+        report = engine.up().outputs["readme"].splitlines()
+        assert set(engine.up().changes) == {"same"}
+    assert [job.state(arn) for arn in arns] == ["running", "stopped", "running"]
+    assert job.starts == 3
+    names = [arn.rpartition("/")[2] for arn in arns]
+    assert report[2] == "| Instance | From | To | Billed as | Status | Took |"
+    assert report[4:7] == [
+        f"| {names[0]} | Windows BYOL | Windows | Windows | SUCCEEDED | 0s |",
+        f"| {names[1]} | Windows BYOL | Windows | Windows | SUCCEEDED | 0s |",
+        rf"| {names[2]} | Windows BYOL | Windows | Windows BYOL | FAILED: No agent \| no inventory. | 0s |",
+    ]
+    bars = [line.split(",")[0].strip() for line in report if " :done" in line or " :crit" in line]
+    assert bars == [f"{names[0]} :done", f"{names[1]} :done", f"{names[2]} :crit"]
+    tasks = sorted(job.backend.tasks.values(), key=lambda task: task.start_time)
+    assert [task.resource_arn for task in tasks] == arns  # in the program's order
+
+
+def test_convert_fleet_tries_again_if_told_so(job: Job, arns: list[str], tmp_path: Path) -> None:
+    """With `retryFailed` the recorded failure is converted again, and a failure ends the update."""
+    folder, state = copy("convert-fleet", tmp_path), tmp_path / "state.json"
+    (folder / "instances.csv").write_text(f"arn,to\n{arns[2]},{WINDOWS}\n")
+    with LocalEngine(folder, config=REGION, state_file=state) as engine:
+        engine.up()
+    with (
+        LocalEngine(folder, config={**REGION, "retryFailed": True}, state_file=state) as engine,
+        pytest.raises(UpdateFailedError, match="No agent"),
+    ):
+        engine.up()
+    assert (job.starts, job.state(arns[2])) == (2, "running")
+
+
+def test_wait_then_start(job: Job, arns: list[str], tmp_path: Path) -> None:
+    """The instance runs again before the outcome is written; where the conversion fails, nothing is written."""
+    folder, cloud = copy("wait-then-start", tmp_path), Cloud()
+    with LocalEngine(folder, config={**REGION, "resourceArn": arns[0]}, mocks=cloud) as engine:
+        outputs = engine.up().outputs
+    assert outputs == {"usage_operation": WINDOWS, "outcome_parameter": "/license-conversions/latest"}
+    written = json.loads(cloud.made["aws:ssm/parameter:Parameter"]["value"])
+    assert (written["instance"], written["usage_operation"], written["status"]) == (arns[0], WINDOWS, "SUCCEEDED")
+    assert job.state(arns[0]) == "running"
+
+    cloud = Cloud()
+    with (
+        LocalEngine(folder, config={**REGION, "resourceArn": arns[2]}, mocks=cloud) as engine,
+        pytest.raises(UpdateFailedError, match="it FAILED: No agent"),
+    ):
+        engine.up()
+    assert "aws:ssm/parameter:Parameter" not in cloud.made
+    assert (job.state(arns[2]), job.tags(arns[2])) == ("running", {})
