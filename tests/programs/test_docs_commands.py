@@ -1,0 +1,278 @@
+"""Every command that the README and the documentation show is run, as it stands.
+
+Each page has a world of its own: a copy of the checkout, named as the pages name it, and a program beside it. A page's
+commands are run there one after the other, with the real `pulumi` and an emulated License Manager.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lmconv_resource.emulator import Emulator, serve
+
+PROJECT = Path(__file__).parents[2]
+PAGES = ["README.md", *sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").glob("*.md"))]
+EXAMPLES = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "examples").glob("*/README.md"))
+TASK_ID, OTHER_TASK_ID = "lct-0123456789abcdef0", "lct-0fedcba9876543210"
+INSTANCE, OTHER_INSTANCE = (
+    f"arn:aws:ec2:eu-west-1:123456789012:instance/i-{number}" for number in ("0123456789abcdef0", "0fedcba9876543210")
+)
+
+ELSEWHERE = {
+    "make demo": "tests/programs/test_demo.py",
+    "make test": "whoever reads this is running it",
+    "pulumi cancel --yes": "test_two_commands_clean_up_after_a_killed_pulumi",
+    "pulumi refresh --yes --clear-pending-creates": "test_two_commands_clean_up_after_a_killed_pulumi",
+    "python -m lmconv_resource.emulator --port 5000 --scenario lmconv_resource/emulator/example-scenario.json": (
+        "test_the_emulator_is_a_command"
+    ),
+    "git clone URL ../lmconv_resource": "the reader's own URL; the copy of the checkout is there",
+    "aws sso login --profile licenses": "needs a portal and a person",
+}
+"""Commands that are not run as part of their page, each with who runs it or why nobody can."""
+
+ANSWERS = {
+    "pulumi new ../lmconv_resource": (
+        f"--yes --stack dev --config aws:region=eu-west-1 --config licenseConversionTaskId={TASK_ID}"
+    ),
+    "pulumi new ../lmconv_resource/examples/track --generate-only": "--yes",
+    "pulumi up": "--yes --skip-preview",
+    "pulumi import ": "--yes --skip-preview",
+}
+"""What a person answers when a command asks, by how the command begins."""
+
+needs_pulumi = pytest.mark.skipif(shutil.which("pulumi") is None, reason="pulumi is not on PATH")
+
+
+def find_blocks(page: str) -> list[list[str]]:
+    """Return the commands of each block of a page."""
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```console\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    found = [re.findall(r"^ *\$ (.+?)(?: +#.*)?$", block, re.MULTILINE) for block in blocks]
+    return [commands for commands in found if commands]
+
+
+def find_yaml(page: str) -> str:
+    """Return the first YAML of a page."""
+    match = re.search(r"```yaml\n(.*?)```", (PROJECT / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert match
+    return match[1]
+
+
+class World:
+    """A checkout and a program beside it, and an environment without anything of the machine's user."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.checkout = folder / "lmconv_resource"
+        self.program = folder / "program"
+        for name in ("home", "backend", "program"):
+            (folder / name).mkdir()
+        copy_checkout(self.checkout)
+        self.write_program()
+        tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))},
+            "PATH": tools,
+            "HOME": str(folder / "home"),
+            "PULUMI_HOME": str(folder / "home" / ".pulumi"),
+            "PULUMI_BACKEND_URL": (folder / "backend").as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE": "passphrase",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+
+    def write_program(self) -> None:
+        """Write the README's program, with the settings that docs/installing.md shows for uv."""
+        (self.program / "Pulumi.yaml").write_text(find_yaml("docs/installing.md"))
+        readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+        (self.program / "__main__.py").write_text(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[0])
+
+    def run(self, commands: list[str], folder: Path) -> str:
+        """Run commands in a shell that ends at the first that fails, and return what they wrote."""
+        script = "\n".join(["set -e", *map(answer, commands)])
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{script}\n\n{done.stdout}"
+        return done.stdout
+
+
+def answer(command: str) -> str:
+    """Return a command with what a person would answer to it."""
+    for beginning, words in ANSWERS.items():
+        if command == beginning or (beginning.endswith(" ") and command.startswith(beginning)):
+            return f"{command} {words}"
+    return command
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy what is in git, or would be."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=PROJECT, check=True, capture_output=True, text=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (PROJECT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, folder / name)
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """A License Manager with the tasks and the instances that the pages name."""
+    with serve() as served:
+        for task_id, instance in ((TASK_ID, INSTANCE), (OTHER_TASK_ID, OTHER_INSTANCE)):
+            served.backend("eu-west-1").add_task(
+                task_id=task_id,
+                resource_arn=instance,
+                source="RunInstances:0800",
+                destination="RunInstances:0002",
+                status="SUCCEEDED",
+            )
+        yield served
+
+
+@pytest.fixture
+def world(tmp_path: Path, emulator: Emulator) -> World:
+    """A world whose AWS is the emulator."""
+    made = World(tmp_path)
+    made.env.update(emulator.environment, AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing")
+    return made
+
+
+def run_blocks(world: World, blocks: list[list[str]], folder: Path) -> str:
+    """Run the blocks of a page that are not run elsewhere, in a stack where they take one for granted."""
+    written = ""
+    for block in blocks:
+        commands = [command for command in block if command not in ELSEWHERE]
+        if commands:
+            written += world.run(commands, folder)
+    return written
+
+
+@needs_pulumi
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+def test_installing(world: World) -> None:
+    """uv, a new project from the root and one from an example, and the root program on AWS."""
+    uv, new, fleet, root = find_blocks("docs/installing.md")
+
+    world.run([*uv, "pulumi stack init uv", "pulumi config set aws:region eu-west-1", "pulumi up"], world.program)
+    world.run(new, world.folder)
+    world.run(
+        [*fleet, "python -m venv --help >/dev/null", ".venv/bin/python -c 'import lmconv_resource'"], world.folder
+    )
+    assert '"RunInstances:0002"' in world.run(root, world.checkout)
+
+
+@needs_pulumi
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+def test_native(world: World) -> None:
+    """The native provider from a checkout and by pip, and what it imports."""
+    shutil.copy(world.checkout / "examples" / "yaml" / "Pulumi.yaml", world.program)
+    text = (world.program / "Pulumi.yaml").read_text()
+    (world.program / "Pulumi.yaml").write_text(text.replace("packages:\n  lmconv: ../../plugin\n", ""))
+    world.run(["pulumi stack init dev", f"pulumi config set instanceArn {OTHER_INSTANCE}"], world.program)
+
+    written = run_blocks(world, find_blocks("docs/native.md"), world.program)
+
+    assert "Resources:" in written
+
+
+@needs_pulumi
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("docs/installing.md", "docs/native.md")])
+def test_pages_whose_commands_need_no_installation(request: pytest.FixtureRequest, page: str) -> None:
+    """All other pages: their commands are run in a stack of the README's program."""
+    blocks = [[command for command in block if command not in ELSEWHERE] for block in find_blocks(page)]
+    if not any(blocks):
+        return
+    world: World = request.getfixturevalue("world")
+    world.run(["pulumi stack init dev"], world.program)
+    run_blocks(world, blocks, world.program)
+
+
+@needs_pulumi
+@pytest.mark.parametrize("page", EXAMPLES)
+def test_settings_of_examples(world: World, page: str) -> None:
+    """The stack and its settings that an example begins with; tests/programs/test_examples.py runs the programs."""
+    for block in find_blocks(page):
+        commands = [c for c in block if c.startswith(("pulumi stack init", "pulumi config"))]
+        left = set(block) - set(commands)
+        assert left <= {
+            "pulumi install",  # as for docs/installing.md
+            "pulumi up",
+            "pulumi up --yes --skip-preview",
+            "pulumi stack output readme > report.md",
+        }
+        world.run(commands, (world.checkout / page).parent)
+
+
+@needs_pulumi
+@pytest.mark.proof
+def test_two_commands_clean_up_after_a_killed_pulumi(world: World, emulator: Emulator) -> None:
+    """A lock and a pending operation stay, the two commands remove them, and the next `up` ends well."""
+    (commands,) = (block for block in find_blocks("README.md") if block[0].startswith("pulumi cancel"))
+    emulator.backend("eu-west-1").add_task(
+        task_id="lct-1",
+        resource_arn=INSTANCE,
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        seconds=8,
+    )
+    (world.program / "Pulumi.yaml").write_text(
+        f"name: licenses\nruntime: {{name: python, options: {{virtualenv: '{sys.prefix}'}}}}\n"
+    )
+    program = (world.program / "__main__.py").read_text()
+    (world.program / "__main__.py").write_text(program.replace(TASK_ID, "lct-1"))
+    world.env["PYTHONPATH"] = str(PROJECT)
+    world.run(["pulumi stack init dev", "pulumi config set aws:region eu-west-1"], world.program)
+    with subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview"], cwd=world.program, env=world.env, stdout=subprocess.PIPE, text=True
+    ) as pulumi:
+        assert pulumi.stdout
+        next(line for line in pulumi.stdout if "IN_PROGRESS" in line)
+        pulumi.kill()
+    assert "locked" in world.run(["pulumi up || true"], world.program)
+
+    world.run(commands, world.program)
+
+    written = world.run(["pulumi up"], world.program)
+    assert "pending" not in written
+    assert "3 created" in written or "2 created" in written
+
+
+def test_the_emulator_is_a_command() -> None:
+    """It prints its endpoint and serves until ^C; only the port is another one here."""
+    (command,) = find_blocks("docs/testing.md")[0]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    words = command.replace("5000", port).replace("python", sys.executable, 1).split()
+    with subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline() if process.stdout else ""
+        process.send_signal(signal.SIGINT)
+    assert (line, process.returncode) == (f"http://127.0.0.1:{port}\n", 0)
+
+
+def test_what_is_run_elsewhere_is_still_shown() -> None:
+    """No exception outlives the command that it is for."""
+    shown = {command for page in PAGES for block in find_blocks(page) for command in block}
+    assert set(ELSEWHERE) <= shown
