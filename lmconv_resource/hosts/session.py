@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -58,6 +59,7 @@ class Session:
         self.cancellation = Cancellation()
         self.starts = Starts()
         self.fleet = Fleet()
+        self._arrivals = itertools.count()
         self.start_policy = start_policy or StartPolicy()
         self._policy = policy
         self._open_session = open_session
@@ -83,9 +85,10 @@ class Session:
             waits: whether it is to be counted among those that wait for the end of a task.
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        arrival = next(self._arrivals)
         counted = self._progress.count() if waits else nullcontext()
         with counted, Cancellation(self.cancellation, deadline) as cancellation:
-            yield Operation(self, urn, cancellation, timeout_seconds)
+            yield Operation(self, urn, cancellation, timeout_seconds, arrival)
 
     def watch_engine(self, end_process: Callable[[], None]) -> None:
         """End every operation, and then the process, as soon as the engine is gone."""

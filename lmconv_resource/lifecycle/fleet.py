@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -15,11 +16,12 @@ _REPORT_SECONDS = 30.0
 
 
 class _Line:
-    """Those that wait for their turn at one connection, first come first served."""
+    """Those that wait for their turn at one connection, by the order in which their operations began."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
-        self.waiting: deque[object] = deque()
+        self.waiting: list[tuple[int, int]] = []
+        self.numbers = itertools.count()
         self.running = 0
 
     def wake(self) -> None:
@@ -51,7 +53,7 @@ class Fleet:
 
     @contextmanager
     def turn(
-        self, place: object, most: int, cancellation: Cancellation, report: Callable[[str], None]
+        self, place: object, most: int, cancellation: Cancellation, report: Callable[[str], None], arrival: int = 0
     ) -> Iterator[bool]:
         """Return a context in which no more conversions are under way than that, in the order of arrival.
 
@@ -60,13 +62,14 @@ class Fleet:
             most: how many may be under way at once.
             cancellation: ends the wait.
             report: told how the wait goes.
+            arrival: who began earlier comes first; of those that began together, who asks first.
 
         Yields:
             False where it was cancelled: then the turn did not come.
         """
         with self._lock:
             line = self._lines.setdefault(place, _Line())
-        if not _wait_for_turn(line, most, cancellation, report):
+        if not _wait_for_turn(line, most, cancellation, report, arrival):
             yield False
             return
         try:
@@ -84,17 +87,20 @@ class Fleet:
             return self._marked[place]
 
 
-def _wait_for_turn(line: _Line, most: int, cancellation: Cancellation, report: Callable[[str], None]) -> bool:
-    ticket, reported = object(), float("-inf")
+def _wait_for_turn(
+    line: _Line, most: int, cancellation: Cancellation, report: Callable[[str], None], arrival: int
+) -> bool:
+    reported = float("-inf")
     unsubscribe = cancellation.subscribe(line.wake)
     with line.changed:
-        line.waiting.append(ticket)
+        ticket = (arrival, next(line.numbers))
+        bisect.insort(line.waiting, ticket)
     try:
         while True:
             with line.changed:
                 if cancellation.is_set:
                     return False
-                if line.waiting[0] is ticket and line.running < most:
+                if line.waiting[0] == ticket and line.running < most:
                     line.running += 1
                     return True
                 pause = reported + _REPORT_SECONDS - time.monotonic()

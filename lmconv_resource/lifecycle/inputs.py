@@ -65,7 +65,7 @@ _REGION = Property(
     replaces=True,
 )
 
-_WAY = (
+WAY = (
     _REGION,
     Property(
         "profile",
@@ -101,7 +101,7 @@ def _wait_properties(*, waits: bool) -> tuple[Property, ...]:
             "Whether a FAILED task is recorded, with a warning, where waiting for it would be an error.",
             default=False,
         ),
-        *_WAY,
+        *WAY,
         Property(
             "poll_interval_seconds",
             "number",
@@ -207,13 +207,13 @@ CONVERSION_PROPERTIES = (
 CONVERTED = ("resource_arn", "source_license_context", "destination_license_context")
 """The inputs of a LicenseConversion that say what is converted."""
 
-GET_PROPERTIES = (Property("license_conversion_task_id", "string", validate_task_id, "The task's id."), *_WAY)
+GET_PROPERTIES = (Property("license_conversion_task_id", "string", validate_task_id, "The task's id."), *WAY)
 """What looking up one task takes."""
 
 LIST_PROPERTIES = (
     Property("resource_arns", "string[]", list_of(validate_arn, "a list of ARNs"), "Only tasks of these resources."),
     Property("statuses", "string[]", list_of(validate_status, "a list of statuses"), "Only tasks with one of these."),
-    *_WAY,
+    *WAY,
 )
 """What listing tasks takes."""
 

@@ -30,7 +30,7 @@ def take_turn(op: Operation, aws: Aws, resource_arn: str) -> Iterator[None]:
     if most is None:
         yield
         return
-    with op.host.fleet.turn(aws.connection, most, op.cancellation, op.log_status) as has_come:
+    with op.host.fleet.turn(aws.connection, most, op.cancellation, op.log_status, op.arrival) as has_come:
         if not has_come:
             raise CancelledError(
                 Subject(CREATE_ACTION, None, aws.region, resource_arn),

@@ -166,12 +166,14 @@ class Operation:
         urn: the resource's URN, None where the host does not know it.
         cancellation: set when the operation is to end; it has the deadline too.
         timeout_seconds: how long the operation may last, None for the default.
+        arrival: how many operations began before it.
     """
 
     host: Host
     urn: str | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
     timeout_seconds: float | None = None
+    arrival: int = 0
 
     def log(self, message: str, severity: Severity = "INFO") -> None:
         """Leave a line in the diagnostics under the resource."""

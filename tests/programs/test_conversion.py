@@ -140,7 +140,7 @@ def test_a_conversion_is_started_once_and_then_left_alone(
     }
     (task,) = aws.tasks.values()
     outputs = recorded(stack)
-    assert set(outputs) == {*OUTPUTS, "adopted", "verified_usage_operation"}
+    assert set(outputs) == {*OUTPUTS, "adopted", "verified_usage_operation", "verified_product_codes"}
     assert outputs["license_conversion_task_id"] == stack.resources()["conversion"]["id"] == task.task_id
     assert outputs["source_license_context"] == {"usage_operation": BYOL, "product_codes": []}
     assert (outputs["is_complete"], outputs["duration_seconds"]) == (True, 0.5)
@@ -317,14 +317,14 @@ def test_a_preview_starts_nothing(stack: Stack, aws: LicenseManagerBackend) -> N
 
 def test_a_bad_input_is_refused_in_a_preview_already(local: LocalStack, aws: LicenseManagerBackend) -> None:
     """An input that can't be used is one line under the resource that names property, value and remedy."""
-    local.config["followed:to"] = BYOL
+    local.config["followed:to"] = "runinstances:0800"
 
     outcome = local.preview()
 
     assert not outcome.ok
     (text,) = outcome.errors("conversion")
-    assert text.partition("has a problem: ")[2] == (
-        "destination_license_context is the same as source_license_context: there is nothing to convert"
+    assert text.partition("has a problem: ")[2].startswith(
+        "destination_license_context has the usage_operation 'runinstances:0800', which is none: give RunInstances:0800"
     )
     assert aws.calls.total() == 0
 
@@ -340,7 +340,7 @@ def test_the_preflight_ends_in_one_line(stack: Stack, aws: LicenseManagerBackend
     assert not outcome.ok
     assert outcome.errors("conversion") == [
         f"Starting the license conversion of {instance_arn} in {REGION}: the instance is running and must be stopped. "
-        f"Stop it with `aws ec2 stop-instances --instance-ids {instance_id}`."
+        f"Stop it with `aws ec2 stop-instances --instance-ids {instance_id}`, or set stop_and_restart=True."
     ]
     assert aws.calls[CREATE] == 0
 

@@ -22,7 +22,7 @@ from support.stacks import needs_pulumi
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 from lmconv_resource.hosts.dynamic.provider import LookUps
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.testing import LocalEngine, UpdateFailedError
+from lmconv_resource.testing import LocalEngine
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "examples"
@@ -214,42 +214,6 @@ def test_track_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path
         check_tracked(plain(stack.up().outputs))
 
 
-def test_wait_then_start_starts_the_instance_once_the_task_has_ended(emulate: Emulate) -> None:
-    cloud, config = Cloud(), {"licenseConversionTaskId": DONE, "aws:region": "eu-west-1"}
-    program = PROJECT / "examples" / "wait-then-start"
-    with emulate(**{DONE: {"seconds": 2}}), LocalEngine(program, config=config, mocks=cloud) as engine:
-        result = engine.up()
-    state, started = cloud.asked["aws:ec2transitgateway/instanceState:InstanceState"]
-    parameter, written = cloud.asked["aws:ssm/parameter:Parameter"]
-    ended = result.resource("conversion").outputs["end_time"]
-    assert state == {"instanceId": "i-0123456789abcdef0", "state": "running"}
-    assert written >= started >= datetime.fromisoformat(ended.replace("Z", "+00:00"))
-    assert {name: value for name, value in parameter.items() if name != "value"} == {
-        "name": "/license-conversions/latest",
-        "type": "String",
-    }
-    assert json.loads(parameter["value"]) == {
-        "instance": "i-0123456789abcdef0",
-        "usage_operation": "RunInstances:0002",
-        "status": "SUCCEEDED",
-        "ended": ended,
-    }
-    assert result.outputs == {"instance_state": "running", "outcome_parameter": "/license-conversions/latest"}
-
-
-@pytest.mark.proof
-def test_wait_then_start_starts_nothing_where_the_task_failed(emulate: Emulate) -> None:
-    cloud, config = Cloud(), {"licenseConversionTaskId": FAILED, "aws:region": "eu-west-1"}
-    program = PROJECT / "examples" / "wait-then-start"
-    with (
-        emulate(**{FAILED: {"status": "FAILED", "message": "not stopped"}}),
-        LocalEngine(program, config=config, mocks=cloud) as engine,
-        pytest.raises(UpdateFailedError, match="not stopped"),
-    ):
-        engine.up()
-    assert cloud.asked == {}
-
-
 # -- a fleet -----------------------------------------------------------------------------------------------------------
 
 BYOL, WINDOWS = "RunInstances:0800", "RunInstances:0002"
@@ -321,60 +285,6 @@ def check_report(report: str, aws: LicenseManagerBackend) -> None:
         bar(3, "done"),
         "```",
     ]
-
-
-@pytest.mark.proof
-def test_convert_fleet_converts_so_many_at_once_then_starts_them_and_reports(aws: LicenseManagerBackend) -> None:
-    cloud, config = Cloud(), {"instances": FLEET_TABLE, "atOnce": 2, "aws:region": "eu-west-1"}
-    with LocalEngine(FLEET, config=config, mocks=cloud) as engine:
-        result = engine.up()
-        assert set(engine.up().changes) == {"same"}
-    check_lanes(aws, 2)
-    check_report(result.outputs["readme"], aws)
-    ends = {task.resource_arn.rpartition("/")[2]: task.end_time for task in aws.tasks.values()}
-    assert sorted(name for name, _, _ in cloud.made) == sorted(ends)
-    for name, state, moment in cloud.made:
-        ended = ends[name]
-        assert state == {"instanceId": name, "state": "running"}
-        assert ended is not None
-        assert moment >= ended
-
-
-@pytest.mark.proof
-def test_convert_fleet_converts_what_failed_again_where_it_is_told_so(
-    aws: LicenseManagerBackend, tmp_path: Path
-) -> None:
-    config = {"instances": FLEET_TABLE[2:3], "startAfterwards": False, "aws:region": "eu-west-1"}
-    state = tmp_path / "state.json"
-    with LocalEngine(FLEET, config=config, state_file=state) as engine:
-        assert "FAILED: No agent" in engine.up().outputs["readme"]
-        assert set(engine.up().changes) == {"same"}
-    assert len(aws.tasks) == 1
-    with (
-        LocalEngine(FLEET, config={**config, "retryFailed": True}, state_file=state) as engine,
-        pytest.raises(UpdateFailedError, match="the next `pulumi up` starts a new conversion"),
-    ):
-        engine.up()
-    assert len(aws.tasks) == 2
-
-
-def test_convert_fleet_shows_its_plan_in_a_preview(aws: LicenseManagerBackend) -> None:
-    with LocalEngine(FLEET, config={"instances": FLEET_TABLE, "aws:region": "eu-west-1"}, mocks=Cloud()) as engine:
-        assert engine.preview().changes == {"create": 11}
-    assert not aws.calls
-
-
-@needs_pulumi
-@pytest.mark.proof
-def test_convert_fleet_does_the_same_on_the_real_engine(aws: LicenseManagerBackend, tmp_path: Path) -> None:
-    with real_stack(FLEET, tmp_path) as stack:
-        stack.set_config("startAfterwards", automation.ConfigValue("false"))  # pulumi-aws's own process is not here
-        for index, row in enumerate(FLEET_TABLE):
-            for name, value in row.items():
-                stack.set_config(f"instances[{index}].{name}", automation.ConfigValue(value), path=True)
-        check_report(plain(stack.up().outputs)["readme"], aws)
-        assert stack.up().summary.resource_changes == {"same": 6}
-    check_lanes(aws, 2)
 
 
 # -- an audit ----------------------------------------------------------------------------------------------------------

@@ -46,7 +46,12 @@ TASK_OUTPUTS = (
 )
 
 CONVERSION_OUTPUTS = (
-    *TASK_OUTPUTS,
+    Output(
+        "license_conversion_task_id",
+        "string",
+        "The task's id, `lct-…`; None where EC2 bills the instance as wanted and AWS shows no task that led there.",
+    ),
+    *TASK_OUTPUTS[1:],
     Output(
         "adopted",
         "boolean",
@@ -57,5 +62,10 @@ CONVERSION_OUTPUTS = (
         "verified_usage_operation",
         "string",
         "What EC2 bills the instance as after the end; None without the right to ec2:DescribeInstances.",
+    ),
+    Output(
+        "verified_product_codes",
+        "product_code[]",
+        "The product codes that EC2 shows of the instance then; None without that right.",
     ),
 )

@@ -93,7 +93,8 @@ def from_wire(value: Value, hidden: list[object], *, keep_names: bool = False) -
                 hidden.append(plain)
             return plain
         return {
-            name if keep_names else to_snake(name): from_wire(entry, hidden, keep_names=keep_names)
+            # The members of tags are the user's own names.
+            name if keep_names else to_snake(name): from_wire(entry, hidden, keep_names=keep_names or name == "tags")
             for name, entry in fields.items()
         }
     if kind == "list_value":

@@ -62,7 +62,7 @@ RESOURCES: Mapping[str, Resource] = {
     TASK_TOKEN: Resource(TaskController(), OUTPUTS, ()),
     CONVERSION_TOKEN: Resource(
         ConversionController(),
-        (*OUTPUTS, "adopted", "verified_usage_operation"),
+        (*OUTPUTS, "adopted", "verified_usage_operation", "verified_product_codes"),
         ("resource_arn", "source_license_context", "destination_license_context"),
     ),
 }
@@ -82,13 +82,16 @@ def find_newest_id(op: Operation, resource_arn: str, region: str | None) -> str 
 
 
 def _get_task(op: Operation, args: Mapping[str, Any]) -> dict[str, object]:
-    return functions.get_task(op, args.get("id"), region=args.get("region")).to_outputs()  # type: ignore[arg-type]
+    return functions.get_task(op, args["id"], **_way(args)).to_outputs()
+
+
+def _way(args: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: args.get(name) for name in ("region", "profile", "assume_role")}
 
 
 def _list_tasks(op: Operation, args: Mapping[str, Any]) -> dict[str, object]:
-    tasks = functions.list_tasks(
-        op, resource_arns=args.get("resource_arns"), statuses=args.get("statuses"), region=args.get("region")
-    )
+    given = {"resource_arns": args.get("resource_arns"), "statuses": args.get("statuses")}
+    tasks = functions.list_tasks(op, **given, **_way(args))
     return {"tasks": [task.to_outputs() for task in tasks]}
 
 

@@ -13,9 +13,9 @@ from lmconv_resource.hosts.native import PACKAGE, schema_texts
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.outputs import CONVERSION_OUTPUTS, TASK_OUTPUTS, Output
 from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, GET_TOKEN, LIST_TOKEN, TASK_TOKEN
-from lmconv_resource.hosts.native.schema_settings import SETTING_TYPES, make_settings
+from lmconv_resource.hosts.native.schema_settings import ROLE_TYPE, SETTING_TYPES, make_settings
 from lmconv_resource.hosts.native.wording import to_native_text
-from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES, Property
+from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES, WAY, Property
 
 _CONTEXT = f"{PACKAGE}:index:LicenseContext"
 _CODE = f"{PACKAGE}:index:ProductCode"
@@ -88,7 +88,10 @@ def _make_output(entry: Output) -> Spec:
 def _make_type(name: str) -> Spec:
     if name.endswith("[]"):
         return {"type": "array", "items": _make_type(name.removesuffix("[]"))}
-    return {"$ref": f"#/types/{_CONTEXT}"} if name == "license_context" else {"type": name}
+    if name == "assume_role":  # a list, which is a chain; one role is a list of one
+        return {"type": "array", "items": {"$ref": f"#/types/{ROLE_TYPE}"}}
+    reference = {"license_context": _CONTEXT, "product_code": _CODE}.get(name)
+    return {"$ref": f"#/types/{reference}"} if reference else {"type": name}
 
 
 def _make_types() -> Spec:
@@ -133,8 +136,8 @@ def _make_types() -> Spec:
 
 def _make_get() -> Spec:
     id_ = {"type": "string", "description": "The task's id, `lct-…`."}
-    region = next(entry for entry in LIST_PROPERTIES if entry.name == "region")
-    inputs = {"id": id_, "region": _make_argument(region)}
+    way = {to_camel(entry.name): _make_argument(entry) for entry in WAY}
+    inputs = {"id": id_, **way}
     return {
         "description": "Look a task up by its id.",
         "inputs": {"type": "object", "properties": inputs, "required": ["id"]},

@@ -8,7 +8,7 @@ from lmconv_resource.aws.settings_table import SETTINGS, Setting, Treatment
 from lmconv_resource.hosts.native import PACKAGE
 from lmconv_resource.hosts.native.config import SECRET_KEYS
 
-_ROLE = f"{PACKAGE}:index:AssumeRole"
+ROLE_TYPE = f"{PACKAGE}:index:AssumeRole"
 _WEB_IDENTITY = f"{PACKAGE}:index:AssumeRoleWithWebIdentity"
 _ENDPOINT = f"{PACKAGE}:index:Endpoint"
 
@@ -20,8 +20,8 @@ _PAIRS = {"type": "object", "additionalProperties": _TEXT}
 _ANY = {"$ref": "pulumi.json#/Any"}
 
 _TYPES: dict[str, dict[str, Any]] = {
-    "assumeRoles": {"type": "array", "items": {"$ref": f"#/types/{_ROLE}"}},
-    "assumeRole": {"$ref": f"#/types/{_ROLE}"},
+    "assumeRoles": {"type": "array", "items": {"$ref": f"#/types/{ROLE_TYPE}"}},
+    "assumeRole": {"$ref": f"#/types/{ROLE_TYPE}"},
     "assumeRoleWithWebIdentity": {"$ref": f"#/types/{_WEB_IDENTITY}"},
     "endpoints": {"type": "array", "items": {"$ref": f"#/types/{_ENDPOINT}"}},
     "maxRetries": _COUNT,
@@ -55,7 +55,7 @@ _SESSION = {
 }
 
 SETTING_TYPES: dict[str, dict[str, Any]] = {
-    _ROLE: {
+    ROLE_TYPE: {
         "type": "object",
         "description": "A role to assume before AWS is called.",
         "properties": {

@@ -228,27 +228,6 @@ def add(
             {**TRACK, "wait_for_completion": "yes"},
             [("wait_for_completion", "wait_for_completion 'yes' is not a boolean: give True or False")],
         ),
-        (
-            CONVERSION,
-            {**CONVERT, "source_license_context": INCLUDED},
-            [
-                (
-                    "destination_license_context",
-                    "destination_license_context is the same as source_license_context: there is nothing to convert",
-                )
-            ],
-        ),
-        (
-            CONVERSION,
-            {**CONVERT, "source_license_context": None},
-            [
-                (
-                    "source_license_context",
-                    "source_license_context is missing: give a LicenseContextArgs, such as "
-                    'LicenseContextArgs(usage_operation="RunInstances:0002")',
-                )
-            ],
-        ),
     ],
 )
 def test_check(host: Host, kind: str, inputs: dict[str, Any], failures: list[tuple[str, str]]) -> None:
@@ -282,7 +261,7 @@ def test_check(host: Host, kind: str, inputs: dict[str, Any], failures: list[tup
             CONVERSION,
             "SUCCEEDED",
             {**CONVERT, "source_license_context": INCLUDED, "destination_license_context": BYOL},
-            (True, ["source_license_context", "destination_license_context"]),
+            (True, ["destination_license_context"]),
         ),
     ],
 )
