@@ -45,9 +45,10 @@ class Connection:
         on_note: Callable[[str], None],
     ) -> None:
         self.settings = settings
-        self.recent_tasks = RecentTasks()
         self.clients = CheckedClients(settings, open_session(settings))
         self._limiters = {service: RateLimiter(policy) for service in ("license-manager", "ec2", "ssm")}
+        # Its lists serve more than one operation, and so end with none of them.
+        self.recent_tasks = RecentTasks(self.license_manager(cancellation).pages)
         unpaced = self.license_manager(cancellation).unpaced()
         self.poller = Poller(
             lambda task_id: unpaced.get_task(task_id, retry=False),

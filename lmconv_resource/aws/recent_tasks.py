@@ -1,7 +1,9 @@
 """Tasks in progress as they were seen a moment ago: hundreds of them for the calls of a handful.
 
 Pulumi's engine asks for the diff of one resource at a time, and each one whose task is recorded as running has to be
-looked up. A few are, one by one; for more, one list serves all that are asked for within the next seconds.
+looked up. A few are, one by one; for more, one list serves all that are asked for within the next seconds. Its pages
+are asked for as they are needed: AWS and the program often have the tasks in the same order, and then a page is new
+when its tasks are asked for, however slow the machine is.
 """
 
 from __future__ import annotations
@@ -9,11 +11,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import AccessDeniedError, LicenseConversionError
-from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.models import ConversionTask
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +32,23 @@ class RecentTasks:
     A list shows tasks in progress only; that one has ended is always said by GetLicenseConversionTask, and stays true.
 
     Args:
+        list_pages: returns the tasks in progress, a page at a time, by id.
         clock: returns the present in seconds from any fixed point.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        list_pages: Callable[[], Iterator[Mapping[str, ConversionTask]]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._list_pages = list_pages
         self._clock = clock
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[float, ConversionTask]] = {}
         self._asked: dict[str, float] = {}
-        self._listed_at = float("-inf")
+        self._pages: Iterator[Mapping[str, ConversionTask]] | None = None
+        """What is left of the list that is being read."""
+        self._begun_at = self._listed_at = float("-inf")
         self._may_list = True
 
     def get(self, task_id: str, license_manager: LicenseManager) -> ConversionTask:
@@ -50,7 +60,7 @@ class RecentTasks:
         with self._lock:  # held while listing: who asks meanwhile waits for that list instead of asking for another
             task = self._find_fresh(task_id)
             if task is None and self._wants_list(task_id):
-                self._list(license_manager)
+                self._list(task_id)
                 task = self._find_fresh(task_id)
         if task is None:
             asked_at = self._clock()
@@ -71,17 +81,31 @@ class RecentTasks:
         self._asked = {name: moment for name, moment in self._asked.items() if self._is_fresh(moment)}
         return self._may_list and len(self._asked) > FEW_TASKS and not self._is_fresh(self._listed_at)
 
-    def _list(self, license_manager: LicenseManager) -> None:
-        asked_at = self._clock()  # its first page is so old already when its last comes
+    def _list(self, task_id: str) -> None:
         try:
-            tasks = license_manager.list_tasks(status=TaskStatus.IN_PROGRESS)
+            self._read_until(task_id)
         except AccessDeniedError as denied:
             log.info("each task is looked up by itself: %s", denied)
             self._may_list = False
-            return
         except LicenseConversionError as error:  # looking up says better what is wrong, if that fails too
             log.info("each task is looked up by itself for a while: %s", error)
-            tasks = []
-            asked_at = self._clock()  # trying for half a minute is not to begin again at once
-        self._listed_at = asked_at
-        self._seen |= {task.task_id: (asked_at, task) for task in tasks}
+            self._pages, self._listed_at = None, self._clock()
+
+    def _read_until(self, task_id: str) -> None:
+        """Read on in the list until it shows the task, or until all of it has been read lately."""
+        begins = False
+        while True:
+            asked_at = self._clock()
+            if self._pages is None:
+                self._pages, self._begun_at, begins = self._list_pages(), asked_at, True
+            page = next(self._pages, None)
+            if page is not None:
+                self._seen |= {name: (asked_at, task) for name, task in page.items()}
+                if task_id in page:
+                    return
+                continue
+            self._pages = None
+            if begins or self._is_fresh(self._begun_at):
+                self._listed_at = self._clock()
+                return
+            # Its first pages were read too long ago, and may have shown the task then: from the start.

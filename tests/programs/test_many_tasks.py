@@ -16,7 +16,8 @@ from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend
 
 REGION = "eu-west-1"
 GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
-PAGE = 100
+PAGE = 50
+"""Of the emulator, which takes no more."""
 
 TRACKED = """
 import pulumi

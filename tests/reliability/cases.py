@@ -159,6 +159,7 @@ FAULTS = (
         "<REGION>: AWS does not know it there (InvalidParameterValueException: The reason). Check the id, the region "
         "(set `region` or run `pulumi config set aws:region REGION`) and that the credentials belong to the task's "
         "account.",
+        passes=True,
     ),
     _row(
         "`AuthorizationException`",
