@@ -26,6 +26,7 @@ from lmconv_resource.emulator import (
     LicenseManagerBackend,
     RawAnswer,
     SlowAnswer,
+    add_instance_information,
     licensemanager_backends,
     serve,
 )
@@ -371,6 +372,7 @@ def test_a_refusal_is_not_tried_again(aws: LicenseManagerBackend, session: Notin
 def test_nothing_is_started_where_the_preflight_fails(aws: LicenseManagerBackend, session: NotingSession) -> None:
     """With the check asked for, an instance that is not ready means that no conversion is started."""
     ec2 = shared_client("ec2", to_settings())
+    add_instance_information()
     instance_id = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
     arn = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance_id}"
     op = Operation(session, None, Pauses())

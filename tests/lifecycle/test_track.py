@@ -168,7 +168,7 @@ def test_a_wait_that_is_broken_off_returns_the_task_that_was_seen(aws: LicenseMa
             session.cancellation.set("the update was cancelled")
 
     session.engine = Cancelling() if how == "cancelled" else None
-    with session.operation(None, 1.1 if how == "deadline" else None) as op:
+    with session.operation(None, 4.0 if how == "deadline" else None) as op:
         created = controller.create(op, inputs)
 
     assert isinstance(created.error, WaitError)
