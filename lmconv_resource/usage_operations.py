@@ -39,7 +39,7 @@ class UsageOperation(str, Enum):
     WINDOWS_SQL_SERVER_WEB = "RunInstances:0202"
 
     def __str__(self) -> str:
-        """Give the code, in f-strings too, where Pythons differ."""
+        """Return the code, in f-strings too, where Pythons differ."""
         return self.value
 
     @property
@@ -139,7 +139,7 @@ _FORM = re.compile(r"RunInstances(:[!-~]+)?")
 
 
 def describe(code: str) -> str:
-    """Give the code with its meaning, where AWS publishes one: `RunInstances:0800 (Windows BYOL)`."""
+    """Return the code with its meaning, where AWS publishes one: `RunInstances:0800 (Windows BYOL)`."""
     try:
         return f"{code} ({UsageOperation(code).meaning})"
     except ValueError:

@@ -134,7 +134,7 @@ class DynamicProvider(ResourceProvider):
         return CheckResult({**news, **checked.defaults}, failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Tell what the program asks for that the record does not have."""
+        """Return what the program asks for that the record does not have."""
         state = self.controller.parse_state(_to_properties(_olds))
         inputs = self.controller.parse_inputs(_to_properties(_news))
         with self._joined().operation(_news.get(URN) or _olds.get(URN)) as op:

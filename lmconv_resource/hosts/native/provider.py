@@ -51,7 +51,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @plain_errors
     def Handshake(self, request: Any, _: Any) -> Any:  # noqa: N802 -- here and below: Pulumi's names
-        """Tell what is understood: secrets, and no outputs that carry their dependencies."""
+        """Return what is understood: secrets, and no outputs that carry their dependencies."""
         if self.session.engine is None and request.engine_address:
             self.session = self._attach(request.engine_address)
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True)
@@ -82,13 +82,13 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @plain_errors
     def CheckConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
-        """Say what is wrong with the settings."""
+        """Return what is wrong with the settings."""
         failures = self._to_failures(config.check(request.news))
         return provider_pb2.CheckResponse(inputs=config.with_secrets(request.news), failures=failures)
 
     @plain_errors
     def DiffConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
-        """Tell which settings differ. None replaces the provider: a resource's region is an input of its own."""
+        """Return which settings differ. None replaces the provider: a resource's region is an input of its own."""
         return to_diff_response(*config.to_changes(request.old_inputs, request.news))
 
     @plain_errors
@@ -113,7 +113,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @plain_errors
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
-        """Tell what the program asks for that the record does not have."""
+        """Return what the program asks for that the record does not have."""
         controller = _resource(request).controller
         olds, news, old_inputs = (self._read(bag) for bag in (request.olds, request.news, request.old_inputs))
         with self.session.operation(request.urn) as op:
