@@ -183,3 +183,22 @@ def test_a_limit_is_a_whole_number(job: Job, key: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{key} is not a whole number of at least"):
         job.create(job.inputs(job.launch(BYOL)))
     assert job.starts == 0
+
+
+def test_who_began_earlier_comes_first() -> None:
+    """Of those that wait, the turn goes by when their operations began, not by when they asked for it."""
+    fleet, order, asked = Fleet(), [], threading.Semaphore(0)
+
+    def take(arrival: int) -> None:
+        with fleet.turn("here", 1, Cancellation(), lambda _: asked.release(), arrival):
+            order.append(arrival)
+
+    with fleet.turn("here", 1, Cancellation(), lambda _: None):
+        threads = [threading.Thread(target=take, args=(arrival,)) for arrival in (3, 1, 2)]
+        for thread in threads:
+            thread.start()
+            assert asked.acquire(timeout=10)
+    for thread in threads:
+        thread.join(10)
+
+    assert order == [1, 2, 3]

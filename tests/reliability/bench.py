@@ -60,6 +60,13 @@ for cell in json.loads(config.require("cells")):
 """
 
 
+LAST_SETTINGS = (
+    "A refresh and a destroy use the settings of the last `pulumi up`: "
+    "`pulumi refresh --run-program` takes those of now."
+)
+"""What is added to what is wrong with credentials on a refresh."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Cell:
     """A fault's place: its resource, its region and its task there."""
@@ -248,6 +255,8 @@ class Play:
         fails = word in ("error", "gives up")
         start = "Looking up license conversion task <ID> in <REGION>: "
         rests = [cell.row.line, cell.row.or_line if botocore.__version__.startswith("1.43.") else ""]
+        if self.operation.startswith("refresh") and "ExpiredToken" in cell.row.name:
+            rests = [f"{rest} {LAST_SETTINGS}" for rest in rests if rest]
         lines = [start + rest for rest in rests if rest] if fails else []
         yield from self._compare(cell, "error", lines)
         yield from self._compare(cell, "warning", [cell.row.warning] if word == "kept" else [])
