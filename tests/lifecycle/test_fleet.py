@@ -88,7 +88,7 @@ def test_a_cancelled_one_gives_its_place_up() -> None:
     turns.cancellation = Cancellation()
     turns.let_go[0].set()
     turns.arrive(3)
-    assert turns.begun == [0, 3]
+    wait_until(lambda: turns.begun == [0, 3])
 
 
 def create_all(job: Job, arns: list[str], **options: Any) -> list[str]:
