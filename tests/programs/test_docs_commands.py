@@ -201,9 +201,15 @@ def test_native(world: World) -> None:
     (world.program / "Pulumi.yaml").write_text(text.replace("packages:\n  lmconv: ../../plugin\n", ""))
     world.run(["pulumi stack init dev", f"pulumi config set instanceArn {OTHER_INSTANCE}"], world.program)
 
-    written = run_blocks(world, find_blocks("docs/native.md"), world.program)
+    *installing, importing = find_blocks("docs/native.md")
+    assert "Resources:" in run_blocks(world, installing, world.program)
 
-    assert "Resources:" in written
+    # What is imported is in no stack yet.
+    world.run(["pulumi stack init imported", "pulumi config set lmconv:region eu-west-1"], world.program)
+    world.run([f"pulumi config set instanceArn {OTHER_INSTANCE}"], world.program)
+    written = run_blocks(world, [importing], world.program)
+
+    assert written.count("= 1 imported") == len(importing)
 
 
 @needs_pulumi
