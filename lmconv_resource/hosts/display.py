@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_MOST_ANCESTORS = 8
+from lmconv_resource.hosts.command import find_process
 
 
 def is_interactive(proc: Path = Path("/proc")) -> bool:
@@ -20,14 +20,11 @@ def is_interactive(proc: Path = Path("/proc")) -> bool:
     """
     if os.environ.get("CI") or os.environ.get("TF_BUILD"):
         return False
-    pid = str(os.getpid())
-    for _ in range(_MOST_ANCESTORS):
-        try:
-            command = (proc / pid / "cmdline").read_bytes().split(b"\0")
-            if Path(os.fsdecode(command[0])).name in ("pulumi", "pulumi.exe"):
-                is_terminal = os.readlink(proc / pid / "fd" / "1").startswith(("/dev/pts/", "/dev/tty"))
-                return is_terminal and b"--non-interactive" not in command
-            pid = (proc / pid / "stat").read_text().rpartition(")")[2].split()[1]
-        except OSError:  # no such table, or a process that is gone or somebody else's
-            return False
-    return False
+    process = find_process(proc)
+    if process is None:
+        return False
+    try:
+        is_terminal = os.readlink(process / "fd" / "1").startswith(("/dev/pts/", "/dev/tty"))
+        return is_terminal and b"--non-interactive" not in (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:  # it has ended meanwhile, or is somebody else's
+        return False
