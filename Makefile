@@ -15,6 +15,8 @@ PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 # With COVERAGE=1 the tests are measured too, and fail below the bound in pyproject.toml; it takes half as long again.
 MEASURE := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 OLDEST := .venv-oldest
+# Tests start a hundred processes: each would compile all that it imports where this is set.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo check test test-all test-oldest bench recording docs release clean
 .DEFAULT_GOAL := help

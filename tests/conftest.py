@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.session
 import hypothesis
 import pytest
+
+# moto reads this when it is imported: without it each EC2 of a test makes 1,300 images with volumes and snapshots.
+os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "support" / "images.json")
+
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
@@ -15,6 +21,9 @@ from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backe
 # A slow machine is no failure, and what one run found does not change the next.
 hypothesis.settings.register_profile("few", deadline=None, database=None, max_examples=10)
 hypothesis.settings.register_profile("many", deadline=None, database=None, max_examples=100)
+
+# Each test has sessions of its own, and reading the model of EC2 for each takes longer than most tests do.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # fixtures of a wider scope run before the one below
 

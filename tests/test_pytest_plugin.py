@@ -44,6 +44,7 @@ def test_a_users_test_is_short(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess(*OPTIONS).assert_outcomes(passed=1)
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("program")
 def test_engines_take_all_arguments_and_are_closed(pytester: pytest.Pytester) -> None:
     """`local_engine` makes as many engines as a test wants, and leaves no plugin behind, not even a killed engine's."""
@@ -75,6 +76,7 @@ def test_engines_take_all_arguments_and_are_closed(pytester: pytest.Pytester) ->
     pytester.runpytest_subprocess(*OPTIONS).assert_outcomes(passed=2)
 
 
+@pytest.mark.proof
 def test_the_environment_is_the_fixtures_own(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the user's AWS settings is seen in a test, and all of it is back afterwards."""
     monkeypatch.setenv("AWS_PROFILE", "production")

@@ -16,7 +16,8 @@ from typing import Any
 
 import pulumi
 import pytest
-from counters import PROJECT, PROVIDER, calls, wait_until, write_program
+from counters import PROJECT, PROVIDER, calls, write_program
+from support.waiting import wait_until
 
 from lmconv_resource import testing
 from lmconv_resource.testing import UNKNOWN, LocalEngine, Message, UpdateFailedError

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from counters import PROVIDER, wait_until, write_program
+from counters import PROVIDER, write_program
 from moto import mock_aws
+from support.proofs import keep
+from support.waiting import SOON, wait_until
 
 from lmconv_resource.testing import LocalEngine, UpdateFailedError
 from lmconv_resource.testing.plugin import DynamicPlugin
@@ -79,12 +81,13 @@ getattr(LocalEngine(folder, state_file=state), operation)()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize(
-    ("operation", "method"), [("up", "create"), ("preview", "check"), ("refresh", "read"), ("destroy", "delete")]
+    ("operation", "method"),
+    keep([("up", "create")], [("up", "create"), ("preview", "check"), ("refresh", "read"), ("destroy", "delete")]),
 )
 def test_an_interrupt_ends_it_with_its_plugin(
     write: Write, engines: Engines, tmp_path: Path, operation: str, method: str
 ) -> None:
-    """^C ends every operation within 2 s, whatever the provider does, and leaves no process behind."""
+    """^C ends every operation, whatever the provider does, and leaves no process behind."""
     folder, state = write('Count("a", "1")'), tmp_path / "state.json"
     if operation in ("refresh", "destroy"):
         engines(folder, state_file=state).up()
@@ -93,7 +96,7 @@ def test_an_interrupt_ends_it_with_its_plugin(
     with process:
         wait_until(lambda: pid.exists() and pid.read_text())
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=2)
+        _, said = process.communicate(timeout=SOON)
     assert said.endswith("KeyboardInterrupt\n")
     assert not is_running(int(pid.read_text()))
 
@@ -106,18 +109,20 @@ def test_an_interrupt_ends_a_program_that_is_stuck(write: Write, tmp_path: Path)
     with process:
         wait_until((folder / "begun").exists)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=2) != 0
+        assert process.wait(SOON) != 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX process groups")
 def test_an_end_does_not_wait_for_what_the_provider_left(write: Write, engines: Engines) -> None:
     """A process that a provider starts in a session of its own may hold the plugin's pipes, but not the operation."""
     folder = write('Count("a", "1")')
-    left = 'subprocess.Popen(["sleep", "8"], start_new_session=True), log("create"'
+    left = 'subprocess.Popen(["sh", "-c", "echo $$ > left; exec sleep 120"], start_new_session=True), log("create"'
     (folder / "counter.py").write_text("import subprocess\n" + PROVIDER.replace('log("create"', left))
     began = time.monotonic()
     engines(folder).up()
-    assert time.monotonic() - began < 7
+    assert time.monotonic() - began < SOON
+    wait_until(lambda: (folder / "left").exists() and (folder / "left").read_text())
+    os.kill(int((folder / "left").read_text()), signal.SIGKILL)
 
 
 def test_no_plugin_is_started_after_the_end(tmp_path: Path) -> None:
@@ -129,6 +134,7 @@ def test_no_plugin_is_started_after_the_end(tmp_path: Path) -> None:
     assert plugin.process is None
 
 
+@pytest.mark.proof
 def test_a_step_that_takes_too_long(write: Write, engines: Engines, tmp_path: Path) -> None:
     """The error says which steps were under way, with their last lines, and what waited; nothing else is recorded."""
     folder = write(
@@ -140,9 +146,9 @@ def test_a_step_that_takes_too_long(write: Write, engines: Engines, tmp_path: Pa
         """
     )
     state = tmp_path / "state.json"
-    engine = engines(folder, state_file=state, timeout=4)
+    engine = engines(folder, state_file=state, timeout=8)
     title, *lines = fail(engine).splitlines()
-    assert title == "it took longer than 4 s, LocalEngine's timeout, and was ended"
+    assert title == "it took longer than 8 s, LocalEngine's timeout, and was ended"
     assert lines[0] == "Steps under way:"
     assert lines[1].startswith("  create Count first, for ")
     assert lines[1].endswith(" s: look")
@@ -154,7 +160,10 @@ def test_a_step_that_takes_too_long(write: Write, engines: Engines, tmp_path: Pa
     assert engines(folder, state_file=state).up().changes["create"] == 2
 
 
-@pytest.mark.parametrize(("operation", "method"), [("up", "check"), ("refresh", "read"), ("destroy", "delete")])
+@pytest.mark.parametrize(
+    ("operation", "method"),
+    keep([("up", "check")], [("up", "check"), ("refresh", "read"), ("destroy", "delete")]),
+)
 def test_a_call_that_takes_too_long(
     write: Write, engines: Engines, tmp_path: Path, operation: str, method: str
 ) -> None:
@@ -188,7 +197,7 @@ def test_a_program_that_hangs(write: Write, engines: Engines) -> None:
     engine = engines(folder, timeout=0.5)
     began = time.monotonic()
     lines = fail(engine).splitlines()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < SOON
     assert lines[1:4] == [
         "The program is at (most recent call last):",
         f'  File "{folder}/__main__.py", line 12, in <module>',
@@ -198,7 +207,7 @@ def test_a_program_that_hangs(write: Write, engines: Engines) -> None:
     assert (Path.cwd(), list(sys.path), sys.argv) == before
     (left,) = [each for each in threading.enumerate() if each.name == "local-engine"]
     (folder / "go").touch()
-    left.join(10)
+    left.join(SOON)
     assert not left.is_alive()
     assert engine.resources == []
     assert engine.plugin is None
@@ -230,7 +239,7 @@ def test_a_program_that_hangs_can_be_killed(write: Write, engines: Engines) -> N
     threading.Timer(0.3, engine.kill).start()
     began = time.monotonic()
     assert fail(engine) == "the engine was killed"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < SOON
 
 
 @pytest.mark.parametrize(
@@ -247,7 +256,7 @@ def test_a_program_that_exits(write: Write, engines: Engines, code: str, error: 
     assert [message.text for message in caught.value.result.messages] == [*said, failure.text]
 
 
-@pytest.mark.parametrize("code", ["0", "", "256"])
+@pytest.mark.parametrize("code", keep(["0"], ["0", "", "256"]))
 def test_a_program_that_exits_well(write: Write, engines: Engines, code: str) -> None:
     """With status 0 the engine takes the program for done: what it declared is there, what it didn't is deleted."""
     folder = write(f'import sys\nCount("a", "1")\nif config.get_bool("early"): sys.exit({code})\nCount("b", "1")')

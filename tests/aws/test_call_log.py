@@ -14,6 +14,7 @@ import pytest
 from botocore import exceptions as botocore_errors
 from support.aws import REGION, TimelessAws, refuse, to_settings
 from support.clients import MadeClients
+from support.proofs import keep
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire, add_running
 
 from lmconv_resource.aws.accounts import CheckedClients
@@ -197,8 +198,8 @@ def walk(config: dict[str, str]) -> None:
             logging.getLogger("lmconv_resource").error("%s", error)  # noqa: TRY400 -- as a host shows it
 
 
-@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
-@pytest.mark.parametrize("setting", SECRET_SETTINGS)
+@pytest.mark.parametrize("level", keep(["DEBUG"], ["DEBUG", "INFO", "WARNING", "ERROR"]))
+@pytest.mark.parametrize("setting", keep(["secret_key", "web_identity"], SECRET_SETTINGS))
 def test_no_level_of_the_log_tells_a_secret(
     setting: str, level: str, caplog: pytest.LogCaptureFixture, emulator: Emulator
 ) -> None:

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from support.aws import ACCOUNT, GET, REGION, UNPACED, to_settings
 from support.clients import MakeClient, made_by
+from support.waiting import SOON
 
 from lmconv_resource.aws.client import Connection, Connections
 from lmconv_resource.aws.credentials import make_client
@@ -77,7 +78,7 @@ def ask_at_once(count: int, ask: Callable[[], Any]) -> list[Any]:
     barrier = Barrier(count)
 
     def wait_and_ask(_: int) -> Any:
-        barrier.wait(10)
+        barrier.wait(SOON)
         return ask()
 
     with ThreadPoolExecutor(count) as threads:

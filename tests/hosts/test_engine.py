@@ -12,7 +12,7 @@ import pytest
 from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.runtime.proto import engine_pb2
 from support.engine import FakeEngine, serve_engine
-from support.waiting import wait_until
+from support.waiting import SOON, wait_until
 
 from lmconv_resource.hosts.engine import Engine, EngineHandler, EngineMonitor
 from lmconv_resource.provider import LicenseConversionTaskProvider
@@ -104,7 +104,7 @@ def test_the_monitor_tells_once_after_two_refusals_in_a_row() -> None:
 
     EngineMonitor(Mortal(answers), lambda: told.append("gone"), seconds=0.01).start()
     for thread in find_monitors():
-        thread.join(5)
+        thread.join(SOON)
 
     assert answers == []
     assert told == ["gone"]
@@ -118,10 +118,10 @@ def test_the_monitor_never_rests_until_it_is_stopped() -> None:
     monitor = EngineMonitor(engine, lambda: told.append("gone"), seconds=0.01)
 
     monitor.start()
-    wait_until(lambda: engine.asked >= 10, 5, "ten questions")
+    wait_until(lambda: engine.asked >= 10, "ten questions")
     monitor.stop()
     for thread in find_monitors():
-        thread.join(5)
+        thread.join(SOON)
 
     assert not find_monitors()
     assert told == []

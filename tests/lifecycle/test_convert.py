@@ -232,6 +232,7 @@ def test_a_new_task_that_aws_does_not_show_yet_is_waited_for(aws: LicenseManager
     assert aws.calls[CREATE] == 1
 
 
+@pytest.mark.proof
 def test_a_task_that_aws_never_shows_is_an_error(aws: LicenseManagerBackend) -> None:
     """When AWS does not know the new task after a while either, that is said; the next `up` finds it in the list."""
     aws.faults.add(Fault(ErrorAnswer("InvalidParameterValueException", "no"), operation=GET))

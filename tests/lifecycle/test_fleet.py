@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support.job import BYOL, WINDOWS, Job
+from support.waiting import SOON, wait_until
 
 from lmconv_resource.errors import CancelledError, LicenseConversionError, SettingsError
 from lmconv_resource.lifecycle.fleet import Fleet
 from lmconv_resource.polling.cancellation import Cancellation
 
 AT_ONCE, STOP_AFTER = "lmconv:maxConcurrentConversions", "lmconv:stopAfterFailures"
-
-
-def wait_until(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 class Turns:
@@ -53,7 +45,7 @@ class Turns:
         with self.fleet.turn(place, self.most, self.cancellation, self.lines.append) as has_come:
             (self.begun if has_come else self.missed).append(number)
             if has_come:
-                self.let_go[number].wait(20)
+                self.let_go[number].wait(SOON)
 
 
 def test_turns_come_in_the_order_of_arrival() -> None:
@@ -118,7 +110,7 @@ def test_no_more_are_converted_at_once(job: Job) -> None:
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.is_set():
+        while not ended.wait(0.02):  # a pause, so that the conversions get on
             states = [job.state(arn) for arn in arns]
             out.append(sum(state != "running" for state in states))
 
@@ -128,7 +120,7 @@ def test_no_more_are_converted_at_once(job: Job) -> None:
         assert create_all(job, arns, stop_and_restart=True) == []
     finally:
         ended.set()
-        watcher.join(20)
+        watcher.join(SOON)
     assert 0 < max(out) <= 2
     assert {job.state(arn) for arn in arns} == {"running"}
     assert {job.billed(arn) for arn in arns} == {WINDOWS}
@@ -146,7 +138,7 @@ def test_one_that_waits_for_its_turn_is_cancelled(job: Job) -> None:
     with pytest.raises(CancelledError, match=r"its time was over while it waited for its turn. Nothing was begun"):
         job.create(job.inputs(arns[1]), timeout=0.2)
     job.session.cancellation.set("end of the test")
-    first.join(20)
+    first.join(SOON)
     assert job.starts == 1
 
 
@@ -197,8 +189,8 @@ def test_who_began_earlier_comes_first() -> None:
         threads = [threading.Thread(target=take, args=(arrival,)) for arrival in (3, 1, 2)]
         for thread in threads:
             thread.start()
-            assert asked.acquire(timeout=10)
+            assert asked.acquire(timeout=SOON)
     for thread in threads:
-        thread.join(10)
+        thread.join(SOON)
 
     assert order == [1, 2, 3]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from moto.ec2.models.instances import Instance as MotoInstance
 from support.job import BYOL, ENTERPRISE, TAG, URN, WINDOWS, Job, deny
+from support.proofs import keep
 
 from lmconv_resource.emulator import ErrorAnswer, Fault
 from lmconv_resource.errors import AccessDeniedError, CancelledError, LicenseConversionError
@@ -253,7 +254,7 @@ def test_killed_after_the_stop(job: Job, arn: str, inputs: dict[str, object]) ->
     assert done(job, arn, 1)
 
 
-@pytest.mark.parametrize("ends", [0.05, 0])
+@pytest.mark.parametrize("ends", keep([0.05], [0.05, 0]))
 @pytest.mark.parametrize("option", [True, False])
 def test_killed_after_the_start(job: Job, arn: str, ends: float, option: bool) -> None:
     """The task is adopted, in progress or done, and the instance started, even where the option is gone by then."""
@@ -379,6 +380,7 @@ def test_a_deadline_bounds_the_whole(
     assert job.tags(arn) == {TAG: URN}
 
 
+@pytest.mark.proof
 def test_a_deadline_while_it_converts(job: Job, arn: str, inputs: dict[str, object]) -> None:
     """An instance whose conversion may go on is not started."""
     job.create(job.inputs(job.launch(WINDOWS)))  # making the clients takes long on a busy machine

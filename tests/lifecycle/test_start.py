@@ -15,6 +15,7 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 from support.aws import ACCOUNT, CREATE, LIST, REGION, NotingSession, Pauses, shared_client, to_settings
+from support.waiting import SOON
 
 from lmconv_resource import emulator as emulators
 from lmconv_resource.aws.settings import Settings
@@ -95,13 +96,6 @@ def add(aws: LicenseManagerBackend, status: str = "SUCCEEDED", **settings: Any) 
 
 def to_endpoints(url: str) -> str:
     return json.dumps([{"licensemanager": url}])
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def when_created(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
@@ -419,7 +413,7 @@ def test_a_stop_ends_the_tries(aws: LicenseManagerBackend, monkeypatch: pytest.M
     result = start(NotingSession(start_policy=StartPolicy(settling_seconds=60.0)), cancellation=cancellation)
 
     assert result == StartResult(next(iter(aws.tasks)), adopted=False)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON
 
 
 @pytest.mark.parametrize("moment", ["before the call", "between two calls"])
@@ -455,11 +449,11 @@ def test_nothing_is_started_after_a_stop_while_waiting_for_a_turn(aws: LicenseMa
 
     with ThreadPoolExecutor() as threads:  # the list takes the first turn, so the call has to wait a minute for its own
         started = threads.submit(start, session, cancellation=cancellation, terms=terms)
-        assert prepared.wait(10)
+        assert prepared.wait(SOON)
         time.sleep(0.1)  # so that it waits for its turn
         cancellation.set("the update was cancelled")
         with pytest.raises(LicenseConversionError) as caught:
-            started.result(10)
+            started.result(SOON)
 
     assert str(caught.value) == TOLD_TO_STOP
     assert aws.calls == {LIST: 1}
@@ -523,7 +517,7 @@ class Gate:
 
     def _hold(self, _: float) -> None:
         self.reached.set()
-        assert self._opened.wait(10)
+        assert self._opened.wait(SOON)
 
 
 def start_both(
@@ -533,7 +527,7 @@ def start_both(
     gate = Gate(aws)
     with ThreadPoolExecutor(2) as threads:
         one = threads.submit(start, session)
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(SOON)
         two = threads.submit(start, session, second)
         time.sleep(0.1)  # what the second one would need to list and to create a task
         gate.open()
@@ -594,7 +588,7 @@ def test_other_resources_do_not_queue(aws: LicenseManagerBackend, session: Notin
     gate = Gate(aws)
     with ThreadPoolExecutor(1) as threads:
         one = threads.submit(start, session)
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(SOON)
 
         assert not start(session, other).adopted
 
@@ -610,13 +604,13 @@ def test_nothing_is_started_after_a_stop_behind_another_start(
     gate, cancellation = Gate(aws), Cancellation()
     with ThreadPoolExecutor(2) as threads:
         one = threads.submit(start, session)
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(SOON)
         two = threads.submit(start, session, TO_WEB, cancellation)
         time.sleep(0.1)  # so that it queues
         cancellation.set("the update was cancelled")
         try:
             with pytest.raises(LicenseConversionError) as caught:
-                two.result(5)
+                two.result(SOON)
             assert not one.done()
         finally:
             gate.open()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.service import FEW, REGION, Service
+from support.waiting import SOON
 
 from lmconv_resource.errors import EndpointUnreachableError, Subject, WaitError
 from lmconv_resource.models import ConversionTask, TaskStatus
@@ -26,7 +27,7 @@ def join_poller() -> None:
     """Wait for the thread to end that dispatches polls."""
     for thread in threading.enumerate():
         if thread.name == "lmconv-poller":
-            thread.join(timeout=5)
+            thread.join(SOON)
 
 
 def nothing(wait: Wait, now: float) -> None:
@@ -56,7 +57,7 @@ def test_the_end_is_reported_last() -> None:
 
     status, waited_seconds = shown[-1]
     assert status == "TaskStatus.SUCCEEDED"
-    assert 0 <= waited_seconds < 10
+    assert 0 <= waited_seconds < SOON
 
 
 def test_stop_ends_every_wait_at_once() -> None:
@@ -76,10 +77,10 @@ def test_stop_ends_every_wait_at_once() -> None:
     for thread in threads:
         thread.start()
     for _ in threads:
-        assert seen.acquire(timeout=10)
+        assert seen.acquire(timeout=SOON)
     cancellation.set("the update was cancelled")
     for thread in threads:
-        thread.join(timeout=1)
+        thread.join(SOON)
 
     assert set(errors) == set(service.ends)
     assert str(errors["lct-007"]) == (
@@ -106,7 +107,7 @@ def test_the_deadline_holds_while_a_poll_is_queued() -> None:
     start = threading.Event()
 
     def acquire() -> None:
-        start.wait(10)
+        start.wait(SOON)
 
     service = Service(ends={"lct-000": 1e9})
     poller = Poller(service.get_task, None, acquire=acquire)
@@ -177,7 +178,7 @@ def test_waits_that_begin_one_by_one_share_a_list() -> None:
     starts = threading.Semaphore(0)
 
     def acquire() -> None:
-        starts.acquire(timeout=10)
+        starts.acquire(timeout=SOON)
 
     poller = Poller(service.get_task, service.list_pages, acquire=acquire)
     cancellation, seen = Cancellation(), threading.Semaphore(0)
@@ -193,10 +194,10 @@ def test_waits_that_begin_one_by_one_share_a_list() -> None:
         threading.Event().wait(0.01)
     starts.release(200)
     for _ in threads:
-        assert seen.acquire(timeout=10)
+        assert seen.acquire(timeout=SOON)
     cancellation.set("the test is over")
     for thread in threads:
-        thread.join(timeout=5)
+        thread.join(SOON)
 
     assert service.calls.total() <= 50  # one by one they would be 100, and more for those that come due meanwhile
 
@@ -214,7 +215,7 @@ def test_what_a_poll_saw_before_its_wait_blocks_is_reported_at_once() -> None:
 
     class SlowToSubscribe(Cancellation):
         def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-            assert polled_twice.wait(10)
+            assert polled_twice.wait(SOON)
             return super().subscribe(listener)
 
     poller = Poller(get_task, None)
@@ -227,7 +228,7 @@ def test_what_a_poll_saw_before_its_wait_blocks_is_reported_at_once() -> None:
 
     other = threading.Thread(target=wait_for_other)
     other.start()
-    assert other_reported.wait(10)
+    assert other_reported.wait(SOON)
     service.calls.clear()
     cancellation = SlowToSubscribe()
 
@@ -240,7 +241,7 @@ def test_what_a_poll_saw_before_its_wait_blocks_is_reported_at_once() -> None:
             "lct-000", REGION, cancellation=cancellation, report=report, timeout_seconds=5, poll_interval_seconds=0.02
         )
     stop_other.set("the test is over")
-    other.join(5)
+    other.join(SOON)
 
 
 def test_a_wait_is_silent_while_nothing_changes() -> None:
@@ -273,12 +274,12 @@ def test_a_poll_that_outlives_its_wait_loses_no_later_ones() -> None:
 
     def acquire() -> None:
         blocked.set()
-        starts.acquire(timeout=10)
+        starts.acquire(timeout=SOON)
 
     poller = Poller(service.get_task, service.list_pages, acquire=acquire)
     with pytest.raises(WaitError):
         poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=0.05)
-    assert blocked.wait(5)
+    assert blocked.wait(SOON)
     join_poller()
 
     with ThreadPoolExecutor(len(service.ends)) as threads:
@@ -292,7 +293,7 @@ def test_a_poll_that_outlives_its_wait_loses_no_later_ones() -> None:
         while not service.calls:
             threading.Event().wait(0.01)
         starts.release(100)
-        assert all(done.result(timeout=10).is_complete for done in waiting)
+        assert all(done.result(timeout=SOON).is_complete for done in waiting)
 
 
 # -- what is said meanwhile --------------------------------------------------------------------------------------------
@@ -362,7 +363,7 @@ def test_a_first_call_that_hangs_is_given_up_in_time() -> None:
     def get_task(task_id: str) -> ConversionTask:
         calls.append(task_id)
         if len(calls) > 1:
-            release.wait(10)
+            release.wait(120)
         raise EndpointUnreachableError(Subject(task_id=task_id, region=REGION), "nobody answers")
 
     began = time.monotonic()
@@ -371,7 +372,7 @@ def test_a_first_call_that_hangs_is_given_up_in_time() -> None:
             "lct-000", REGION, cancellation=Cancellation(), report=nothing
         )
     release.set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON
 
 
 @pytest.mark.parametrize("has_deadline", [False, True])
@@ -414,4 +415,4 @@ def test_the_clock_goes_on() -> None:
     """The clock of waits is one that nobody sets, in seconds."""
     first = clocks.now()
     time.sleep(0.01)
-    assert 0.01 <= clocks.now() - first < 5
+    assert 0.01 <= clocks.now() - first < SOON

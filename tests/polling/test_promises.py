@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from support.proofs import keep
 from support.simulation import POLICY, Service, Simulation, Starts, Waits, run_loops
 
 from lmconv_resource.emulator.limits import RateLimit
@@ -32,8 +33,10 @@ def to_bound(duration: float, count: int = 1) -> float:
     return min(33.0, max(3.0 if count <= 20 else 5.0, 0.1 * duration))
 
 
-@pytest.mark.parametrize("page_size", [50, 100])
-@pytest.mark.parametrize(("count", "part"), [(1, 0.6), (10, 1 / 12), (100, 1 / 60), (500, 1 / 60)])
+@pytest.mark.parametrize("page_size", keep([50], [50, 100]))
+@pytest.mark.parametrize(
+    ("count", "part"), keep([(1, 0.6), (100, 1 / 60)], [(1, 0.6), (10, 1 / 12), (100, 1 / 60), (500, 1 / 60)])
+)
 def test_tasks_started_together_cost_a_part_of_what_loops_cost(count: int, part: float, page_size: int) -> None:
     """Over two hours, until each end is noticed, the calls are within the promised part of a loop for each task."""
     starts = [(0.0, f"lct-{number:04}") for number in range(count)]
@@ -93,7 +96,7 @@ def test_500_ends_in_the_same_second_are_noticed_in_time(phase: int, page_size: 
     assert service.calls["get"] <= 60
 
 
-@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("at_once", keep([True], [False, True]))
 @pytest.mark.parametrize("may_list", [True, False])
 def test_a_limit_of_calls_fails_no_wait_and_wastes_few_calls(at_once: bool, may_list: bool) -> None:
     """Against 2 calls a second, burst 5, 200 waits all succeed, and at most a tenth of their calls is throttled."""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from support.waiting import SOON
 
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
@@ -194,7 +195,7 @@ def test_threads_share_the_rate() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(SOON)
     assert len(starts) == 80
     assert clock() - 1000 == pytest.approx(79 * 0.05)
 

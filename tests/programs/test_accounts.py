@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from support.certificates import make_context, write_certificate
+from support.proofs import keep
 from support.stacks import LocalStack, Outcome, RealStack, Stack, has_pulumi
 from support.wire import ACCESS_KEY
 
@@ -380,7 +381,9 @@ SETTINGS: dict[str, tuple[Callable[[World], dict[str, Any]], str, Callable[[Worl
 }
 
 
-@pytest.mark.parametrize("name", list(SETTINGS))
+@pytest.mark.parametrize(
+    "name", keep(["allowedAccountIds", "web identity's file", "httpsProxy and customCaBundle"], SETTINGS)
+)
 def test_a_setting_holds_for_everything(local: World, name: str) -> None:
     """Each setting that is honoured reaches both resources and all look-ups: by what was sent, how and where."""
     local.accounts.add_user(STACK, "AKIATOKEN", token="tok")
@@ -421,7 +424,7 @@ OWN: dict[str, tuple[dict[str, Any], str, Callable[[World], None]]] = {
 }
 
 
-@pytest.mark.parametrize("name", list(OWN))
+@pytest.mark.parametrize("name", keep(["profile and role"], OWN))
 def test_a_resource_has_its_own_way(local: World, name: str) -> None:
     """`profile` and `assume_role` hold for both resources and all look-ups, over the stack's own keys."""
     own, account, check = OWN[name]
@@ -434,6 +437,7 @@ def test_a_resource_has_its_own_way(local: World, name: str) -> None:
     check(local)
 
 
+@pytest.mark.proof
 def test_a_role_comes_after_those_of_the_stack(world: World) -> None:
     """Resources of several accounts and regions live in one stack; a role is assumed once for each of these."""
     places = [(OTHER, REGION), (OTHER, "us-east-1"), (THIRD, REGION), (THIRD, REGION)]
@@ -461,6 +465,7 @@ def test_a_role_comes_after_those_of_the_stack(world: World) -> None:
     assert world.stack.up().changes == {"same": 5}
 
 
+@pytest.mark.proof
 def test_another_way_replaces_nothing_and_is_used_from_then_on(world: World) -> None:
     """Another profile or role is an update; what is asked afterwards, by a refresh too, goes the new way."""
     world.write_profiles(f"[profile work]\n{KEYS('AKIASTACK')}")
@@ -490,6 +495,7 @@ def test_another_way_replaces_nothing_and_is_used_from_then_on(world: World) -> 
     assert world.stack.destroy().ok
 
 
+@pytest.mark.proof
 def test_a_role_that_a_preview_cannot_know(world: World) -> None:
     """A role that another resource makes passes the preview, which asks nobody with other credentials, and is used."""
     world.configure(conversion(HOME), task())
@@ -620,7 +626,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", list(REFUSED))
+@pytest.mark.parametrize("name", keep(["no JSON"], REFUSED))
 def test_a_setting_that_cannot_be_honoured_is_shown_by_the_preview(local: World, name: str) -> None:
     """What is wrong with the settings is a line under each resource, in preview and up, and nothing is sent."""
     config, told = REFUSED[name]
@@ -678,7 +684,7 @@ PROPERTIES: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", list(PROPERTIES))
+@pytest.mark.parametrize("name", keep(["no role"], PROPERTIES))
 def test_a_place_that_does_not_fit_is_shown_by_the_preview(local: World, name: str) -> None:
     """An ARN, a region, a profile or a role that does not fit is a line that names both sides."""
     row, name, told = PROPERTIES[name]
@@ -782,6 +788,7 @@ def test_a_start_goes_on_where_sts_cannot_be_reached(world: World) -> None:
 # -- where -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proof
 def test_a_shells_region_replaces_nothing(world: World) -> None:
     """A region that neither program nor stack names is the one recorded, whatever AWS_REGION says next time."""
     world.add_tasks(HOME)
@@ -860,6 +867,7 @@ class Rotation:
                 each |= {"Status": "SUCCEEDED", "EndTime": 1700000090}
 
 
+@pytest.mark.proof
 def test_credentials_that_expire_in_a_wait_are_read_again(local: World) -> None:
     """A credentials file that was rotated meanwhile carries the wait on, with one renewal."""
     local.accounts.add_user(STACK, "AKIANEXT")
@@ -874,6 +882,7 @@ def test_credentials_that_expire_in_a_wait_are_read_again(local: World) -> None:
     assert set(keys[2:]) == {"AKIANEXT"}
 
 
+@pytest.mark.proof
 def test_a_role_of_expired_credentials_is_assumed_anew(local: World) -> None:
     """Where the source of a role was rotated, the role is assumed with what is there then."""
     local.accounts.add_user(STACK, "AKIANEXT")
@@ -897,6 +906,7 @@ def test_a_role_of_expired_credentials_is_assumed_anew(local: World) -> None:
     assert [request.access_key for request in local.accounts.requests_of("AssumeRole")] == ["AKIASTACK", "AKIANEXT"]
 
 
+@pytest.mark.proof
 def test_credentials_that_stay_expired_end_the_wait(world: World) -> None:
     """After one renewal the wait ends, with what to do about credentials of that kind; the conversion goes on."""
     rotation = Rotation(world, None)
@@ -914,6 +924,7 @@ def test_credentials_that_stay_expired_end_the_wait(world: World) -> None:
     assert rotation.polls == 3
 
 
+@pytest.mark.proof
 def test_a_refresh_tells_how_to_take_new_settings(world: World) -> None:
     """A refresh runs with the settings of the last up: an error about these says what runs with those of now."""
     world.add_tasks(STACK)

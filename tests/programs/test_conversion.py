@@ -150,6 +150,7 @@ def test_a_conversion_is_started_once_and_then_left_alone(
     assert aws.calls[CREATE] == 1
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("status", ["IN_PROGRESS", pytest.param("SUCCEEDED", marks=pytest.mark.proof)])
 def test_what_is_there_already_is_adopted(stack: Stack, aws: LicenseManagerBackend, status: str) -> None:
     """A conversion that does or has done the same is tracked instead of started, which the row and an output say."""
@@ -215,6 +216,7 @@ def test_ignore_failure_records_a_failed_conversion_and_tries_no_more(stack: Sta
     assert aws.calls[CREATE] == 2
 
 
+@pytest.mark.proof
 def test_a_lost_answer_starts_nothing_again(stack: Stack, aws: LicenseManagerBackend) -> None:
     """When AWS has started the conversion and the connection ends before its answer, that one is followed."""
     aws.faults.add(Fault(DroppedConnection(), operation=CREATE))
@@ -229,6 +231,7 @@ def test_a_lost_answer_starts_nothing_again(stack: Stack, aws: LicenseManagerBac
 # -- diff --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proof
 def test_contexts_that_are_exchanged_convert_back(stack: Stack, aws: LicenseManagerBackend, instance_arn: str) -> None:
     """Exactly reversed contexts are a replacement that the preview names; nothing false is said of the old one."""
     stack.config["followed:arn"] = instance_arn
@@ -247,6 +250,7 @@ def test_contexts_that_are_exchanged_convert_back(stack: Stack, aws: LicenseMana
     assert set(stack.up().changes) == {"same"}
 
 
+@pytest.mark.proof
 def test_turning_the_wait_on_waits(stack: Stack, aws: LicenseManagerBackend) -> None:
     """Without the wait `up` goes on at once; with it a later `up` updates when the conversion has ended."""
     aws.conversion_seconds = 2.0
@@ -265,6 +269,7 @@ def test_turning_the_wait_on_waits(stack: Stack, aws: LicenseManagerBackend) -> 
 # -- refresh, destroy and preview --------------------------------------------------------------------------------------
 
 
+@pytest.mark.proof
 def test_refresh_records_what_has_become_of_it(stack: Stack, aws: LicenseManagerBackend, instance_arn: str) -> None:
     """`refresh` looks the conversion up, keeps what was asked for and how it began, and starts nothing."""
     stack.config |= {"followed:arn": instance_arn, "followed:wait": "false"}

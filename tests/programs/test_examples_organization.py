@@ -68,6 +68,7 @@ def test_each_instance_is_converted_in_its_account_and_region(accounts: AwsAccou
     assert accounts.requests == []
 
 
+@pytest.mark.proof
 def test_an_account_without_quotes_is_no_other_account(accounts: AwsAccounts) -> None:
     """YAML's number of an account that begins with a zero is that account."""
     rows = [{**row, "account": int(row["account"])} for row in TABLE]

@@ -66,6 +66,7 @@ def test_the_newest_is_found_and_stays(stack: Stack, aws: LicenseManagerBackend)
     assert set(stack.up().changes) == {"same"}
 
 
+@pytest.mark.proof
 def test_the_newest_is_followed_where_that_is_asked_for(stack: Stack, aws: LicenseManagerBackend) -> None:
     """With `follow_newest` a newer task replaces the tracked one; the preview shows it, and says which is newer."""
     first = add(aws)

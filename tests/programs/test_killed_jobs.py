@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from moto.ec2.models.instances import Instance as MotoInstance
-from support.commands import LocalUp, RealUp, find_plugins, wait_until
+from support.commands import LocalUp, RealUp, find_plugins
 from support.job import BYOL, TAG, WINDOWS, Job
 from support.stacks import has_pulumi
+from support.waiting import wait_until
 
 from lmconv_resource.emulator import LicenseManagerBackend
 
@@ -91,7 +92,7 @@ def hold_end(job: Job, gate: Gate) -> None:
     job.backend.conversion_status = "IN_PROGRESS"
 
     def end() -> None:
-        wait_until(lambda: job.backend.tasks and job.backend.calls["GetLicenseConversionTask"], 60, "it is waited for")
+        wait_until(lambda: job.backend.tasks and job.backend.calls["GetLicenseConversionTask"], "it is waited for", 60)
         gate.pass_through()
         job.backend.conversion_status = "SUCCEEDED"
         for task_id in list(job.backend.tasks):
@@ -152,7 +153,7 @@ def test_a_killed_job_is_brought_to_its_end(job: Job, begin: Begin, gate: Gate, 
     """The next `up` sees the tag and goes on: nothing is converted twice, and nothing stays stopped."""
     arn = job.launch(BYOL, running=True)
     command, engine = begin(arn)
-    wait_until(gate.reached.is_set, 60, f"it is at the step {step}")
+    wait_until(gate.reached.is_set, f"it is at the step {step}", 60)
     assert TAG in job.tags(arn)
 
     if victim == "engine":
@@ -161,7 +162,7 @@ def test_a_killed_job_is_brought_to_its_end(job: Job, begin: Begin, gate: Gate, 
         for pid in find_plugins(command.folder):
             os.kill(pid, signal.SIGKILL)
     engine.communicate(timeout=30)
-    wait_until(lambda: not find_plugins(command.folder), 10, "the plugin has ended")
+    wait_until(lambda: not find_plugins(command.folder), "the plugin has ended")
     time.sleep(0.2)
     calls = job.backend.calls.total()
     gate.opened.set()
@@ -182,7 +183,7 @@ def test_an_interrupted_job_says_how_the_instance_is(job: Job, begin: Begin, gat
         pytest.skip("a call that is under way ends by itself")
     arn = job.launch(BYOL, running=True)
     command, engine = begin(arn)
-    wait_until(gate.reached.is_set, 60, f"it is at the step {step}")
+    wait_until(gate.reached.is_set, f"it is at the step {step}", 60)
 
     engine.send_signal(signal.SIGINT)
     said, _ = engine.communicate(timeout=30)

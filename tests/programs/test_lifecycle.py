@@ -76,6 +76,7 @@ def test_lines_go_to_the_row_of_the_resource_that_they_are_about(stack: Stack, a
     assert "tests:index:Group$pulumi-python:dynamic/lmconv:LicenseConversionTask" in resources["child"]["urn"]
 
 
+@pytest.mark.proof
 def test_a_running_task_is_recorded_and_its_end_is_a_change(stack: Stack, aws: LicenseManagerBackend) -> None:
     """Without the wait option `up` records IN_PROGRESS; once AWS says SUCCEEDED the next `up` updates and says so."""
     task_id = add(aws, status="IN_PROGRESS")
@@ -180,6 +181,7 @@ def test_turning_the_wait_on_for_a_failed_task_fails_and_keeps_the_record(
     assert stack.resources()["task"]["outputs"]["status"] == "FAILED"
 
 
+@pytest.mark.proof
 def test_another_task_id_replaces_the_resource(stack: Stack, aws: LicenseManagerBackend) -> None:
     """A new id is a replacement, and the state holds the new task only."""
     first, second = add(aws, seconds=0), add(aws, seconds=0)
@@ -212,6 +214,7 @@ def test_another_region_replaces_the_resource(stack: Stack, aws: LicenseManagerB
     assert stack.resources()["task"]["outputs"]["region"] == "us-east-1"
 
 
+@pytest.mark.proof
 def test_refresh_records_what_became_of_a_running_task(stack: Stack, aws: LicenseManagerBackend) -> None:
     """`refresh` brings the end of a task into the state, says so once, and leaves the recorded inputs as they were."""
     task_id = add(aws, status="IN_PROGRESS")
@@ -275,6 +278,7 @@ def test_refresh_of_a_running_task_that_aws_does_not_know_is_an_error_and_drops_
     assert stack.resources()["task"]["outputs"] == before
 
 
+@pytest.mark.proof
 def test_get_reads_a_task_without_managing_it(stack: Stack, aws: LicenseManagerBackend) -> None:
     """`get` looks a task up at each `up`, and `destroy` leaves it alone."""
     task_id = add(aws, status="IN_PROGRESS")

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.proofs import keep
 from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
 from support.tasks import add_running
 
@@ -46,7 +47,7 @@ for n in range(pulumi.Config().require_int("count")):
 COUNTS = [30, pytest.param(300, marks=[pytest.mark.proof, pytest.mark.timeout(300)])]
 
 
-@pytest.fixture(params=[TRACKED, CONVERTED], ids=["tracked", "converted"])
+@pytest.fixture(params=[TRACKED, pytest.param(CONVERTED, marks=pytest.mark.proof)], ids=["tracked", "converted"])
 def program(request: pytest.FixtureRequest) -> str:
     """A program of each resource."""
     return str(request.param)
@@ -92,7 +93,8 @@ def statuses(stack: Stack) -> Counter[str]:
     )
 
 
-@pytest.mark.parametrize("operation", ["up", "preview", "refresh"])
+@pytest.mark.proof
+@pytest.mark.parametrize("operation", keep(["up"], ["up", "preview", "refresh"]))
 def test_running_tasks_cost_a_handful_of_calls(
     stack: Stack, aws: LicenseManagerBackend, count: int, operation: str
 ) -> None:
@@ -103,7 +105,7 @@ def test_running_tasks_cost_a_handful_of_calls(
     assert statuses(stack) == {"IN_PROGRESS": count}
 
 
-@pytest.mark.parametrize("operation", ["up", "refresh"])
+@pytest.mark.parametrize("operation", keep(["refresh"], ["up", "refresh"]))
 def test_each_task_that_has_ended_costs_one_look_up(
     stack: Stack, aws: LicenseManagerBackend, count: int, operation: str
 ) -> None:
@@ -121,6 +123,7 @@ def test_each_task_that_has_ended_costs_one_look_up(
     assert calls.total() <= allowed, "an end that is recorded costs nothing"
 
 
+@pytest.mark.proof
 def test_without_the_right_to_list_each_task_is_looked_up(stack: Stack, aws: LicenseManagerBackend, count: int) -> None:
     """The list is tried once."""
     aws.faults.add(Fault(ErrorAnswer("AccessDeniedException"), operation=LIST))

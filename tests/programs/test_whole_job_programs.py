@@ -77,6 +77,7 @@ def test_the_round(job: Job, stack: Stack) -> None:
     assert job.starts == 1
 
 
+@pytest.mark.proof
 def test_a_new_stack_starts_nothing(job: Job, stack: Stack, kind: str, tmp_path: Path) -> None:
     """Two steps that are done are adopted by a stack that knows nothing of them."""
     arn = job.launch(ENTERPRISE)
@@ -94,6 +95,7 @@ def test_a_new_stack_starts_nothing(job: Job, stack: Stack, kind: str, tmp_path:
     assert job.starts == 2
 
 
+@pytest.mark.proof
 def test_done_without_a_task(job: Job, stack: Stack) -> None:
     """Where EC2 bills the instance as wanted and there is no task, the id is the ARN; `up` and refresh stay quiet."""
     arn = job.launch(WINDOWS)
@@ -108,6 +110,7 @@ def test_done_without_a_task(job: Job, stack: Stack) -> None:
     assert job.starts == 0
 
 
+@pytest.mark.proof
 def test_drift(job: Job, stack: Stack) -> None:
     """A refresh warns; with `correct_drift` the preview shows the replacement that the next `up` makes."""
     arn = job.launch(BYOL)

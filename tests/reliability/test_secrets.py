@@ -229,6 +229,7 @@ EVIL_PLACES: dict[str, Effect] = {
 }
 
 
+@pytest.mark.proof
 def test_control_characters_reach_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     """Whatever AWS says, in whichever member, what is stored and shown holds no character that acts on a terminal."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", endpoint)

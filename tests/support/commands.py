@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from support.stacks import RealStack, write_program
 
@@ -71,10 +68,3 @@ def find_plugins(folder: Path) -> list[int]:
         except OSError:
             continue  # it has ended meanwhile, or is not ours
     return found
-
-
-def wait_until(holds: Callable[[], Any], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)

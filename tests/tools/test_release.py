@@ -94,6 +94,7 @@ def test_the_states_of_a_version_are_written_once(
     assert refuse(project).startswith("The tree is dirty: ")
 
 
+@pytest.mark.proof
 def test_a_command_that_fails_ends_it(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A project that can't be built is no release, and what the command wrote is shown."""
     (project / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')

@@ -23,6 +23,7 @@ from support.native_host import (
     to_init_error,
     to_text,
 )
+from support.waiting import SOON
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, SlowAnswer
 from lmconv_resource.lifecycle.starts import Starts
@@ -101,7 +102,7 @@ def test_a_conversion_that_failed_is_recorded_and_replaced(native: Plugin, aws: 
 
 
 def test_cancel_ends_a_wait_at_once_and_records_it(native: Plugin, aws: LicenseManagerBackend) -> None:
-    """One ^C: the create returns within a second, with its id."""
+    """One ^C: the create returns, with its id."""
     aws.conversion_seconds = 3600
     creating = native.create_later(CONVERSION, CONVERT)
     while not aws.tasks:
@@ -109,7 +110,7 @@ def test_cancel_ends_a_wait_at_once_and_records_it(native: Plugin, aws: LicenseM
     native.cancel()
     began = time.monotonic()
     error = creating.exception()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < SOON
     recorded = to_init_error(error)
     assert recorded is not None
     assert recorded.id in aws.tasks
@@ -416,7 +417,7 @@ def test_200_calls_at_once_hold_up_nothing(native: Plugin, aws: LicenseManagerBa
         time.sleep(0.05)
     began = time.monotonic()
     native.check(TASK, {"licenseConversionTaskId": "lct-done"})
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < SOON
     native.session.cancellation.set("enough")
     assert all("enough" in to_text(call.exception()) for call in waiting)
 
