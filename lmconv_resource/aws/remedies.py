@@ -16,5 +16,5 @@ _REMEDIES = {
 
 
 def find_remedy(reason: str) -> str:
-    """Return what to do about a refusal of a conversion in AWS's documented words; nothing where it is another."""
+    """Return what to do about a refusal or a failure in AWS's documented words; nothing where it is another."""
     return next((remedy for words, remedy in _REMEDIES.items() if words in reason), "")

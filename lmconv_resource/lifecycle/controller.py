@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar, Generic, TypeVar
 
+from lmconv_resource.aws.remedies import find_remedy
 from lmconv_resource.errors import (
     CONNECT_ACTION,
     WAIT_ACTION,
@@ -130,7 +131,9 @@ class Controller(ABC, Generic[InputsT, StateT]):
             if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
                 reason = f"it FAILED: {to_failure_reason(task.status_message).rstrip('.')}"
                 subject = Subject(WAIT_ACTION, task.task_id, task.region)
-                raise ConversionFailedError(subject, reason, self.failed_remedy, task=task)
+                known, after_that = find_remedy(task.status_message or ""), self.failed_remedy or ConversionFailedError.remedy
+                remedy = f"{known}. {after_that}" if known else after_that
+                raise ConversionFailedError(subject, reason, remedy, task=task)
         if task.status is TaskStatus.FAILED:
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         return task

@@ -6,7 +6,13 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, TaskNotFoundError
+from lmconv_resource.errors import (
+    WAIT_ACTION,
+    ConversionFailedError,
+    LicenseConversionError,
+    Subject,
+    TaskNotFoundError,
+)
 from lmconv_resource.lifecycle.controller import Controller, seen_state, select_replacing
 from lmconv_resource.lifecycle.conversion_checks import find_failures
 from lmconv_resource.lifecycle.decision import StartResult
@@ -141,7 +147,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 task = start.present or self._follow_new(op, aws, inputs, start)
                 seen = TaskState.of(task) if start.present is None else TaskState.of_instance(task)
                 verified = self._end(aws, restart, seen)
-            except LicenseConversionError as error:
+            except Exception as cause:  # noqa: BLE001 -- whatever ends a create, what it has started is recorded
+                error = cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, started)
                 if not seen.is_finished:
                     seen = seen_state(error, started)
                     error = restart.after_failure(error)
@@ -240,6 +247,19 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             # The conversion is what was asked for; this is a second opinion, for those who allow it.
             log.info("what the instance is billed as is not known: %s", error)
             return None
+
+
+def _to_bug(cause: Exception, task: ConversionTask) -> LicenseConversionError:
+    """Return an error that nobody foresaw as a line; the log has where it comes from."""
+    log.error("an error that is a bug", exc_info=cause)
+    error = LicenseConversionError(
+        Subject(WAIT_ACTION, task.task_id, task.region),
+        f"{type(cause).__name__}: {cause}",
+        "This is a bug of lmconv-resource: report it with what LMCONV_LOG=DEBUG shows. The task is not lost, and the next "
+        "`pulumi up` goes on with it",
+    )
+    error.__cause__ = cause
+    return error
 
 
 def _make_restart(op: Operation, aws: Aws, inputs: ConversionInputs, resource_arn: str) -> Restart:

@@ -305,6 +305,44 @@ def test_a_failure_is_an_error_and_the_next_up_tries_again(aws: LicenseManagerBa
     assert (conversion.outputs["status"], conversion.outputs["adopted"], len(aws.tasks)) == ("SUCCEEDED", False, 2)
 
 
+def test_a_failure_in_documented_words_has_their_remedy(aws: LicenseManagerBackend) -> None:
+    """What AWS's guide says of a FAILED task's message comes before what comes next."""
+    aws.conversion_status = "FAILED"
+    aws.conversion_message = "ResourceId - i-1 is in an invalid state for changing license type"
+
+    told = str(convert().up().error)
+
+    assert told.endswith(
+        f"it FAILED: {aws.conversion_message}. Stop the instance, or set stop_and_restart=True to have it stopped and "
+        "started again. Fix the cause; the next `pulumi up` starts a new conversion."
+    )
+
+
+def test_a_bug_after_the_start_loses_no_task(
+    aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever ends a create, the task that it has started is returned beside the error, which is one line."""
+
+    def break_down(urn: str | None, message: str) -> None:
+        raise ValueError("a row that\nis no text")
+
+    controller = ConversionController()
+    session = make_session()
+    monkeypatch.setattr(session, "log_status", break_down)
+    asked = {"resource_arn": ARN, **contexts(BYOL, WINDOWS)}
+
+    with session.operation(None) as op:
+        created = controller.create(op, controller.parse_inputs({**asked, "wait_for_completion": True}))
+
+    assert [created.id] == list(aws.tasks)
+    assert str(created.error) == (
+        f"Waiting for license conversion task {created.id} in {REGION}: ValueError: a row that is no text. This is a bug "
+        "of lmconv-resource: report it with what LMCONV_LOG=DEBUG shows. The task is not lost, and the next `pulumi up` "
+        "goes on with it."
+    )
+    assert "break_down" in caplog.text
+
+
 def test_a_failure_returns_the_task_that_was_seen(aws: LicenseManagerBackend) -> None:
     """Beside its error a create returns all that a host may record: the task as it was seen, and what was asked."""
     aws.conversion_status, aws.conversion_message = "FAILED", "no"

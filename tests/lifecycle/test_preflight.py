@@ -219,3 +219,47 @@ def test_a_pair_that_is_not_listed_warns_once_the_source_is_known(job: Job) -> N
     with pytest.raises(LicenseConversionError):
         job.create(job.inputs(job.launch(ENTERPRISE), to="RunInstances:0006"))
     assert len(job.lines("WARNING")) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("stopping", "the instance is stopping and must be stopped. Wait for that, then run `pulumi up` again."),
+        ("shutting-down", "the instance is shutting-down and must be stopped. Wait for that, then run"),
+        ("terminated", "EC2 shows no such instance. Check the ARN, the region and the account of the credentials."),
+    ],
+)
+def test_a_state_on_its_way(job: Job, state: str, told: str) -> None:
+    """What becomes stopped by itself is waited for, and nobody is told to stop what is gone."""
+    arn = job.launch()
+    moto_state = instance_of(arn)._state  # moto has no call that leaves an instance on its way
+    moto_state.name, moto_state.code = state, {"stopping": 64, "shutting-down": 32, "terminated": 48}[state]
+
+    with pytest.raises(LicenseConversionError) as caught:
+        job.create(job.inputs(arn, preflight=True))
+
+    assert told in str(caught.value)
+    assert job.starts == 0
+
+
+def test_declared_product_codes_that_the_instance_lacks(job: Job) -> None:
+    """A source of product codes, which the instance does not have, is named with what it has."""
+    arn = job.launch()
+    source = {"usage_operation": BYOL, "product_codes": [{"product_code_id": "abc"}]}
+
+    with pytest.raises(LicenseConversionError, match="the instance has no product codes, not all that source_license"):
+        job.create({**job.inputs(arn, preflight=True), "source_license_context": source})
+
+    assert job.starts == 0
+
+
+def test_without_the_right_to_describe(job: Job) -> None:
+    """The preflight says which right it lacks, and nothing is started unseen."""
+    arn = job.launch()
+    job.make_client = deny("DescribeInstances")
+    job.restart_process()
+
+    with pytest.raises(LicenseConversionError, match=r"Allow ec2:DescribeInstances in the IAM policy"):
+        job.create(job.inputs(arn, source=BYOL, preflight=True))
+
+    assert job.starts == 0
