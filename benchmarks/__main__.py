@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks import fleet, nothing_to_do, running_tasks, waits
+from benchmarks import fleet, native, nothing_to_do, running_tasks, waits
 from benchmarks.figures import Group, to_table
 from benchmarks.stacks import find_engines
 
@@ -23,6 +23,8 @@ GROUPS: dict[str, Callable[..., Group]] = {
     "nothing-to-do": nothing_to_do.measure,
     "running": running_tasks.measure,
     "held-up": waits.measure_held_up,
+    "parallel": waits.measure_parallel,
+    "native": native.measure,
     "shown": waits.measure_shown,
     "interrupt": waits.measure_interrupt,
     "fleet": fleet.measure,

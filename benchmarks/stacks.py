@@ -263,14 +263,14 @@ class PulumiStack:
     title: ClassVar[str] = "pulumi"
 
     def __init__(self, program: Path) -> None:
-        self._program = program
+        self.program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._stack = program.name
         self._call("stack", "init", self._stack)
 
     def _call(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive"], cwd=self._program, check=True, capture_output=True, text=True
+            ["pulumi", *arguments, "--non-interactive"], cwd=self.program, check=True, capture_output=True, text=True
         )
         return done.stdout
 
@@ -278,15 +278,15 @@ class PulumiStack:
         options = ["--yes", "--skip-preview", "--non-interactive", "--stack", self._stack]
         return ["pulumi", "up", *options]
 
-    def up(self) -> Up:
-        """Begin an `up`."""
+    def up(self, parallel: int | None = PARALLEL) -> Up:
+        """Begin an `up`, with so many steps at once, or Pulumi's own number."""
         up = Up()
-        log = self._program / "events.jsonl"
+        log = self.program / "events.jsonl"
         log.unlink(missing_ok=True)
         log.touch()
         self._process = process = subprocess.Popen(
-            [*self._command(), "--parallel", str(PARALLEL), "--event-log", str(log)],
-            cwd=self._program,
+            [*self._command(), *(["--parallel", str(parallel)] if parallel else []), "--event-log", str(log)],
+            cwd=self.program,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -313,7 +313,7 @@ class PulumiStack:
 
     def time_up(self) -> float:
         """Give the seconds of an `up` by the command, from start to end."""
-        return _time(self._command(), self._program)
+        return _time(self._command(), self.program)
 
     def interrupt(self) -> None:
         """Press ^C, which a terminal sends to all of its foreground."""

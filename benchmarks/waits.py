@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.figures import Figure, Group, to_ratio
-from benchmarks.stacks import EngineStack, Place, Up, find_engines, make_place
+from benchmarks.stacks import PARALLEL, EngineStack, Place, PulumiStack, Up, find_engines, make_place
 
 _GATE = """
 import asyncio, os
@@ -44,6 +44,17 @@ if {gated}:
     Naive("finished", pulumi.Output.from_input(gate()), {poll_seconds})
 """
 )
+
+_UNRELATED = """
+from lmconv_resource import LicenseConversionTask
+from benchmarks.providers import Trivial
+
+waits = [
+    LicenseConversionTask(f"wait-{n}", license_conversion_task_id=f"lct-{n:04}", wait_for_completion=True)
+    for n in range(200)
+]
+Trivial("unrelated", {"number": 1})
+"""
 
 _NAIVE_WORKERS = 4
 """Calls that Pulumi's plugin process serves at a time."""
@@ -84,9 +95,9 @@ def measure_held_up(*, quick: bool) -> Group:
     figures = []
     for engine in find_engines():
         with make_place() as place, _started(place, engine, _OURS, 50, gated=True) as (up, _, folder):
-            ours = _time_finished(place, up, folder)
+            ours = time_finished(place, up, folder)
         with make_place() as place, _started(place, engine, _NAIVE, 50, gated=True, poll_seconds=1) as (up, _, folder):
-            naive = _time_finished(place, up, folder, naive_seconds)
+            naive = time_finished(place, up, folder, naive_seconds)
         figures.append(
             Figure(
                 f"create of a finished task while 50 wait, {engine.title}",
@@ -100,7 +111,8 @@ def measure_held_up(*, quick: bool) -> Group:
     return Group("A finished task while 50 wait", tuple(figures))
 
 
-def _time_finished(place: Place, up: Up, folder: Path, others_seconds: float | None = None) -> float:
+def time_finished(place: Place, up: Up, folder: Path, others_seconds: float | None = None) -> float:
+    """Return how long a finished task takes from the moment that the program declares it."""
     place.add_task("lct-finished", seconds=0)
     # From here on, and not from its step's beginning: with all workers taken, Pulumi can't even check its inputs.
     opened = time.monotonic()
@@ -110,6 +122,34 @@ def _time_finished(place: Place, up: Up, folder: Path, others_seconds: float | N
         place.finish_tasks()
     up.wait_until(lambda: "finished" in up.done)
     return up.done["finished"] - opened
+
+
+def measure_parallel(*, quick: bool) -> Group:
+    """Measure when a resource that depends on none of 200 waits is there, by the number of steps at once."""
+    title, waiting = "A resource beside 200 waits", 5.0 if quick else 20.0
+    if PulumiStack not in find_engines():
+        return Group(title, (), "The pulumi command is not on PATH.")
+    seconds = {}
+    for parallel in (PARALLEL, None):
+        with make_place() as place:
+            stack = PulumiStack(place.write_program("unrelated", _UNRELATED))
+            place.add_tasks(200, seconds=None)
+            began = time.monotonic()
+            up = stack.up(parallel)
+            time.sleep(waiting)
+            place.finish_tasks()
+            up.wait_until(up.ended.is_set)
+            seconds[parallel] = up.done["unrelated"] - began
+    high, own = seconds[PARALLEL], seconds[None]
+    figure = Figure(
+        f"an unrelated resource beside 200 waits of {waiting:.0f} s, --parallel {PARALLEL}, pulumi",
+        f"{high:.1f} s",
+        f"Pulumi's own --parallel: {own:.1f} s",
+        to_ratio(high, own),
+        "before the waits end",
+        high < waiting,
+    )
+    return Group(title, (figure,))
 
 
 def measure_shown(*, quick: bool) -> Group:

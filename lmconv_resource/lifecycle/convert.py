@@ -148,13 +148,13 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 seen = TaskState.of(task) if start.present is None else TaskState.of_instance(task)
                 verified = self._end(aws, restart, seen)
             except Exception as cause:  # noqa: BLE001 -- whatever ends a create, what it has started is recorded
-                error = cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, started)
+                failure = cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, started)
                 if not seen.is_finished:
-                    seen = seen_state(error, started)
-                    error = restart.after_failure(error)
-                if isinstance(error, ConversionFailedError):
+                    seen = seen_state(failure, started)
+                    failure = restart.after_failure(failure)
+                if isinstance(failure, ConversionFailedError):
                     op.host.fleet.note_failure()
-                return Created(start.task_id, ConversionState(seen, start.adopted, None, inputs.asked), error)
+                return Created(start.task_id, ConversionState(seen, start.adopted, None, inputs.asked), failure)
             if seen.has_failed:
                 op.host.fleet.note_failure()
         return Created(start.task_id, ConversionState(seen, start.adopted, verified, inputs.asked))
