@@ -131,8 +131,9 @@ class Controller(ABC, Generic[InputsT, StateT]):
             if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
                 reason = f"it FAILED: {to_failure_reason(task.status_message).rstrip('.')}"
                 subject = Subject(WAIT_ACTION, task.task_id, task.region)
-                known, after_that = find_remedy(task.status_message or ""), self.failed_remedy or ConversionFailedError.remedy
-                remedy = f"{known}. {after_that}" if known else after_that
+                known = find_remedy(task.status_message or "")
+                remedy = self.failed_remedy or ConversionFailedError.remedy
+                remedy = f"{known}. {remedy}" if known else remedy
                 raise ConversionFailedError(subject, reason, remedy, task=task)
         if task.status is TaskStatus.FAILED:
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")

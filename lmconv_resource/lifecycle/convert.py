@@ -255,8 +255,8 @@ def _to_bug(cause: Exception, task: ConversionTask) -> LicenseConversionError:
     error = LicenseConversionError(
         Subject(WAIT_ACTION, task.task_id, task.region),
         f"{type(cause).__name__}: {cause}",
-        "This is a bug of lmconv-resource: report it with what LMCONV_LOG=DEBUG shows. The task is not lost, and the next "
-        "`pulumi up` goes on with it",
+        "This is a bug of lmconv-resource: report it with what LMCONV_LOG=DEBUG shows. The task is not lost: the next "
+        "`pulumi up` continues with it",
     )
     error.__cause__ = cause
     return error

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import settings_table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,11 +91,6 @@ def test_the_settings_that_are_read_are_those_of_the_table() -> None:
     find_region(asked.add)
     of_concern = {setting.key for setting in SETTINGS if setting.treatment is not Treatment.OF_NO_CONCERN}
     assert {key.removeprefix("aws:") for key in asked} == of_concern
-
-
-def test_the_document_has_the_table_of_today() -> None:
-    """docs/settings.md shows the table as it is: `python tests/settings_table.py --write` puts it there."""
-    assert settings_table.main(["--check"]) == 0
 
 
 # -- the region --------------------------------------------------------------------------------------------------------

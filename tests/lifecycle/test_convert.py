@@ -336,9 +336,9 @@ def test_a_bug_after_the_start_loses_no_task(
 
     assert [created.id] == list(aws.tasks)
     assert str(created.error) == (
-        f"Waiting for license conversion task {created.id} in {REGION}: ValueError: a row that is no text. This is a bug "
-        "of lmconv-resource: report it with what LMCONV_LOG=DEBUG shows. The task is not lost, and the next `pulumi up` "
-        "goes on with it."
+        f"Waiting for license conversion task {created.id} in {REGION}: ValueError: a row that is no text. This is a "
+        "bug of lmconv-resource: report it with what LMCONV_LOG=DEBUG shows. The task is not lost: the next "
+        "`pulumi up` continues with it."
     )
     assert "break_down" in caplog.text
 

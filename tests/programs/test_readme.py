@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lmconv_resource import LicenseConversionTask
+from lmconv_resource import LicenseConversion, LicenseConversionTask
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.testing import LocalEngine
@@ -57,11 +57,13 @@ def test_what_matters_is_on_the_first_screen() -> None:
 
 
 def test_every_input_and_output_is_in_a_table() -> None:
-    """Each argument of the resource and each of its outputs has a row."""
-    rows = "\n".join(line for line in README.splitlines() if line.startswith("| "))
-    arguments = set(inspect.signature(LicenseConversionTask).parameters) - {"resource_name", "opts"}
-    for name in {*arguments, *OUTPUTS}:
-        assert f"`{name}`" in rows
+    """Each argument of both resources and each of their outputs has a row."""
+    page = (PROJECT / "docs" / "inputs.md").read_text(encoding="utf-8")
+    rows = "\n".join(line for line in page.splitlines() if line.startswith("| "))
+    for resource in (LicenseConversionTask, LicenseConversion):
+        arguments = set(inspect.signature(resource).parameters) - {"resource_name", "opts"}
+        for name in {*arguments, *OUTPUTS, "adopted", "verified_usage_operation", "verified_product_codes"}:
+            assert f"`{name}`" in rows
 
 
 def test_the_policy_is_one() -> None:

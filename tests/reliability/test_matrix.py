@@ -10,7 +10,6 @@ from support.proofs import keep
 from support.stacks import needs_pulumi
 
 from lmconv_resource.emulator import serve
-from reliability import table
 from reliability.bench import CELLS, Cell, LocalBench, RealBench, play
 from reliability.cases import OPERATIONS, WORDS
 
@@ -73,8 +72,3 @@ def test_every_operation_under_every_fault_on_the_real_engine(operation: str, tm
 def test_the_matrix_is_whole() -> None:
     """Every cell holds a word that is explained, and every word is used."""
     assert {word for cell in CELLS for word in cell.row.cells.values()} == set(WORDS)
-
-
-def test_the_documents_show_the_matrix(capsys: pytest.CaptureFixture[str]) -> None:
-    """docs/reliability.md has the table as the data has it; `python -m reliability.table --write` writes it anew."""
-    assert table.main(["--check"]) == 0, capsys.readouterr().err

@@ -1,0 +1,18 @@
+"""The documents show the data as it is."""
+
+from __future__ import annotations
+
+import tables
+
+
+def test_the_documents_have_the_tables_of_today() -> None:
+    """Settings, inputs and the matrix of faults: `python tests/tables.py --write` writes them anew."""
+    assert [path.name for path in tables.find_outdated()] == []
+
+
+def test_a_document_that_differs_is_named() -> None:
+    """What stands between a table's two comments is replaced, and nothing else."""
+    document = "before\n<!-- table task: tests/tables.py writes it -->\nold\n<!-- end of table task -->\nafter\n"
+    put = tables.put_into(document, "task", "new")
+    assert put == document.replace("\nold\n", "\n\nnew\n\n")
+    assert tables.put_into(put, "task", "new") == put
