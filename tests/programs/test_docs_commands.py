@@ -191,6 +191,14 @@ def test_installing(world: World) -> None:
     assert '"RunInstances:0002"' in world.run(root, world.checkout)
 
 
+def test_the_readme_shows_how_to_get_the_native_provider() -> None:
+    """By the commands of docs/native.md, which are run below."""
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    shown = [line for block in re.findall(r"```text\n(.*?)```", readme, re.DOTALL)[1:] for line in block.splitlines()]
+    assert len(shown) == 4
+    assert set(shown) <= {command for block in find_blocks("docs/native.md") for command in block}
+
+
 @needs_pulumi
 @pytest.mark.proof
 @pytest.mark.timeout(900)
