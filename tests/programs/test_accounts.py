@@ -13,7 +13,7 @@ import pytest
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from support.certificates import make_context, write_certificate
 from support.proofs import keep
-from support.stacks import LocalStack, Outcome, RealStack, Stack, has_pulumi
+from support.stacks import ON_BOTH_ENGINES, LocalStack, Outcome, RealStack, Stack
 from support.wire import ACCESS_KEY
 
 from lmconv_resource.text import to_shown
@@ -167,12 +167,7 @@ def local(tmp_path: Path, accounts: AwsAccounts, monkeypatch: pytest.MonkeyPatch
     return World(LocalStack(tmp_path / "stack", PROGRAM), accounts, tmp_path / "files", monkeypatch)
 
 
-@pytest.fixture(
-    params=[
-        "local",
-        pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")),
-    ]
-)
+@pytest.fixture(params=ON_BOTH_ENGINES)
 def world(
     request: pytest.FixtureRequest, tmp_path: Path, accounts: AwsAccounts, monkeypatch: pytest.MonkeyPatch
 ) -> World:

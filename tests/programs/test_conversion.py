@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import pytest
 from support.lifecycle import ARN, BYOL, CREATE, GET, REGION, WINDOWS
-from support.stacks import LocalStack, RealStack, Stack, has_pulumi
+from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
 
 from lmconv_resource.emulator import (
     DroppedConnection,
@@ -71,12 +71,7 @@ def configure(stack: Stack) -> Stack:
     return stack
 
 
-@pytest.fixture(
-    params=[
-        "local",
-        pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")),
-    ]
-)
+@pytest.fixture(params=ON_BOTH_ENGINES)
 def stack(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBackend) -> Stack:
     """A stack that converts an instance, once on each engine."""
     return configure(

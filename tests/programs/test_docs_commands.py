@@ -221,6 +221,7 @@ def test_native(world: World) -> None:
 
 
 @needs_pulumi
+@pytest.mark.proof
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ("docs/installing.md", "docs/native.md")])
 def test_pages_whose_commands_need_no_installation(request: pytest.FixtureRequest, page: str) -> None:
     """All other pages: their commands are run in a stack of the README's program."""

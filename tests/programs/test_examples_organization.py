@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pulumi import automation
 from support.aws_accounts import AwsAccounts, serve_accounts
-from support.stacks import has_pulumi
+from support.stacks import needs_pulumi
 from support.wire import ACCESS_KEY
 
 from lmconv_resource.testing import LocalEngine, UpdateFailedError
@@ -91,7 +91,8 @@ def test_a_role_that_does_not_trust_the_stack_is_named(accounts: AwsAccounts) ->
     assert accounts.requests_of("CreateLicenseConversionTaskForResource") == []
 
 
-@pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")
+@needs_pulumi
+@pytest.mark.proof
 def test_the_same_on_the_real_engine(accounts: AwsAccounts, tmp_path: Path) -> None:
     """The real engine reads the table from structured configuration, and keeps the external id a secret."""
     copy = tmp_path / "program"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stacks import LocalStack, RealStack, Stack, has_pulumi
+from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
 
 from lmconv_resource.emulator import LicenseManagerBackend
 
@@ -31,12 +31,7 @@ pulumi.export("status", task.status)
 """
 
 
-@pytest.fixture(
-    params=[
-        "local",
-        pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")),
-    ]
-)
+@pytest.fixture(params=ON_BOTH_ENGINES)
 def stack(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBackend) -> Stack:
     """A stack that tracks the newest task of a resource, once on each engine."""
     made: Stack = LocalStack(tmp_path / "stack", PROGRAM) if request.param == "local" else RealStack(tmp_path, PROGRAM)

@@ -16,7 +16,7 @@ import pytest
 from moto.ec2.models.instances import Instance as MotoInstance
 from support.commands import LocalUp, RealUp, find_plugins
 from support.job import BYOL, TAG, WINDOWS, Job
-from support.stacks import has_pulumi
+from support.stacks import ON_BOTH_ENGINES
 from support.waiting import wait_until
 
 from lmconv_resource.emulator import LicenseManagerBackend
@@ -38,8 +38,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(sys.platform == "win32", reason="no signals, and no /proc"),
 ]
-
-REAL = pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH"))
 
 
 class Gate:
@@ -125,7 +123,7 @@ def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, job: J
 Begin = Callable[[str], "tuple[LocalUp | RealUp, subprocess.Popen[str]]"]
 
 
-@pytest.fixture(params=["local", REAL])
+@pytest.fixture(params=ON_BOTH_ENGINES)
 def begin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Begin]:
     """Give what begins an `up`; whatever it leaves running ends with the test."""
     begun: list[subprocess.Popen[str]] = []

@@ -8,14 +8,14 @@ import re
 from pathlib import Path
 
 import pytest
-from support.stacks import RealStack, has_pulumi
+from support.stacks import RealStack, needs_pulumi
 from support.terminal import Terminal
 from support.wire import add_running
 
 from lmconv_resource.emulator import LicenseManagerBackend
 
 pytestmark = [
-    pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH"),
+    needs_pulumi,
     pytest.mark.timeout(240),
 ]
 
@@ -44,7 +44,9 @@ def _at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("waits", [1, 12, pytest.param(60, marks=pytest.mark.proof)])
+@pytest.mark.parametrize(
+    "waits", [1, pytest.param(12, marks=pytest.mark.proof), pytest.param(60, marks=pytest.mark.proof)]
+)
 def test_what_matters_is_on_the_row(waits: int, tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """Each row says status and time, and the stack's row how far all are; at the end nothing of it is left."""
     add_running(aws, waits)

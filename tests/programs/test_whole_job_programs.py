@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.commands import RealUp
 from support.job import BYOL, ENTERPRISE, WINDOWS, Job
-from support.stacks import LocalStack, RealStack, Stack, has_pulumi
+from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack, needs_pulumi
 
 PROGRAM = """
 import pulumi
@@ -38,15 +38,13 @@ if config.get("then"):
     )
 """
 
-REAL = pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH"))
-
 
 def make(kind: str, folder: Path) -> Stack:
     folder.mkdir()
     return LocalStack(folder / "stack", PROGRAM) if kind == "local" else RealStack(folder, PROGRAM)
 
 
-@pytest.fixture(params=["local", REAL])
+@pytest.fixture(params=ON_BOTH_ENGINES)
 def kind(request: pytest.FixtureRequest) -> str:
     kind: str = request.param
     return kind
@@ -137,7 +135,8 @@ def test_a_preview_fails_the_preflight(job: Job, stack: Stack) -> None:
     assert job.starts == 0
 
 
-@pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")
+@needs_pulumi
+@pytest.mark.proof
 def test_replace_starts_one_after_three_failures(job: Job, tmp_path: Path) -> None:
     """`pulumi up --replace URN` starts a conversion of a recorded resource where an unattended `up` does not."""
     arn = job.launch(BYOL)

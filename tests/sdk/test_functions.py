@@ -19,7 +19,7 @@ import pulumi.runtime
 import pytest
 from moto import mock_aws
 from pulumi.runtime import settings
-from support.stacks import LocalStack, RealStack, Stack, has_pulumi
+from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
 from support.waiting import SOON
 
 from lmconv_resource import (
@@ -371,12 +371,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
         yield licensemanager_backends["123456789012"][REGION]
 
 
-@pytest.fixture(
-    params=[
-        "local",
-        pytest.param("real", marks=pytest.mark.skipif(not has_pulumi(), reason="the pulumi command is not on PATH")),
-    ]
-)
+@pytest.fixture(params=ON_BOTH_ENGINES)
 def make_stack(request: pytest.FixtureRequest, tmp_path: Path, served: LicenseManagerBackend) -> Callable[[str], Stack]:
     """Gives a stack of a program, once on each engine."""
 

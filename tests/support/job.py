@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+import pytest
 from botocore.exceptions import ClientError
 
 from lmconv_resource.aws.settings import Settings
-from lmconv_resource.emulator import LicenseManagerBackend
+from lmconv_resource.emulator import LicenseManagerBackend, serve
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.inputs import ConversionInputs
@@ -166,3 +168,14 @@ class Job:
     def starts(self) -> int:
         """How many conversions AWS was asked to start."""
         return self.backend.calls[CREATE]
+
+
+@contextmanager
+def serve_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[Job]:
+    """Serve AWS on loopback, where a conversion takes no time, in an environment that leads there."""
+    with serve() as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        backend = emulator.backend(REGION)
+        backend.conversion_seconds = 0
+        yield Job(backend, boto3.client("ec2", region_name=REGION))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from support.job import BYOL, WINDOWS, Job
 from support.pulumi_programs import HAS_PULUMI, ROOT, WITHOUT_PULUMI, Program
-from support.waiting import SOON
+from support.waiting import SOON, wait_until
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 
@@ -65,6 +67,7 @@ def test_the_yaml_example_from_create_to_destroy(tmp_path: Path, aws: LicenseMan
     assert aws.calls[STARTS] == 2
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(
     not all(shutil.which(name) for name in ("pulumi-language-nodejs", "npm")),
     reason="pulumi-language-nodejs or npm is not on PATH",
@@ -93,6 +96,90 @@ def test_the_typescript_example_from_create_to_destroy(tmp_path: Path, aws: Lice
     assert aws.calls[STARTS] == 2
 
 
+PYTHON = """
+import pulumi
+import pulumi_lmconv as lmconv
+
+config = pulumi.Config()
+conversion = lmconv.LicenseConversion(
+    "c",
+    resource_arn=config.require("instanceArn"),
+    source_license_context=lmconv.LicenseContextArgs(usage_operation="RunInstances:0800"),
+    destination_license_context={"usage_operation": config.require("destination")},
+)
+pulumi.export("status", conversion.status)
+pulumi.export("licensedAs", conversion.destination_license_context.usage_operation)
+pulumi.export("seen", lmconv.get_license_conversion_task_output(id=conversion.id).status)
+"""
+
+
+@pytest.mark.proof
+@pytest.mark.skipif(shutil.which("pulumi-language-python") is None, reason="pulumi-language-python is not on PATH")
+def test_a_python_program_from_create_to_destroy(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """Create, no change, change, refresh, destroy, with the SDK that Pulumi writes from the schema."""
+    aws.conversion_seconds = 0.5
+    sdk = tmp_path / "sdk"
+    stack = Program(tmp_path, program(), PULUMI_PYTHON_CMD=sys.executable)
+    stack.environment["PYTHONPATH"] += f":{tmp_path / 'packages'}"
+    plugin = str(tmp_path / "bin" / "pulumi-resource-lmconv")
+    stack.run("package", "gen-sdk", plugin, "--language", "python", "--out", str(sdk))
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path / "packages", sdk / "python"]
+    subprocess.run([sys.executable, *map(str, install)], check=True)
+    stack.write({"name": "converted", "runtime": "python"})
+    (stack.folder / "__main__.py").write_text(PYTHON)
+    stack.config(region="eu-west-1")
+    stack.run("config", "set", "instanceArn", ARN.format(0))
+    stack.run("config", "set", "destination", "RunInstances:0002")
+    assert stack.up()[0] == {"create": 2}
+    assert stack.outputs() == {"licensedAs": "RunInstances:0002", "seen": "SUCCEEDED", "status": "SUCCEEDED"}
+    assert stack.up()[0] == {"same": 2}
+    stack.run("config", "set", "destination", "RunInstances:0006")
+    assert stack.up()[0] == {"replace": 1, "same": 1}
+    assert stack.refresh()[0] == {"same": 2}
+    assert stack.destroy()[0] == {"delete": 2}
+    assert aws.calls[STARTS] == 2
+
+
+@pytest.mark.proof
+def test_a_source_that_is_left_out(tmp_path: Path, job: Job) -> None:
+    """It is what EC2 says of the instance when the conversion starts; afterwards nothing changes."""
+    arn = job.launch(BYOL)
+    resource = conversion()
+    del resource["properties"]["sourceLicenseContext"]
+    resource["properties"]["resourceArn"] = arn
+    stack = Program(tmp_path, {**program(c=resource), "outputs": {"status": "${c.status}"}})
+    stack.config(region="eu-west-1")
+    assert stack.up()[0] == {"create": 2}
+    assert (stack.outputs(), job.billed(arn)) == ({"status": "SUCCEEDED"}, WINDOWS)
+    assert stack.resources()["c"]["outputs"]["sourceLicenseContext"]["usageOperation"] == BYOL
+    assert stack.up()[0] == {"same": 2}
+    assert stack.refresh()[0] == {"same": 2}
+    assert job.starts == 1
+
+
+@pytest.mark.proof
+def test_a_plugin_that_is_killed_loses_nothing(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """The engine says that the plugin has ended; the next update goes on with the same conversion."""
+    aws.conversion_seconds = 3600
+    stack = Program(tmp_path, program(c=conversion()))
+    stack.config(region="eu-west-1")
+    running = stack.start("up", "--yes", "--skip-preview")
+    wait_until(lambda: aws.calls["GetLicenseConversionTask"] or running.poll() is not None)
+    for plugin in _plugins(tmp_path):
+        os.kill(plugin, signal.SIGKILL)
+    written, _ = running.communicate(timeout=2 * SOON)
+    assert running.returncode != 0, written
+
+    (task_id,) = aws.tasks
+    aws.finish_task(task_id)
+    stack.run("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+    stack.up()
+    assert stack.resources()["c"]["id"] == task_id
+    assert stack.resources()["c"]["outputs"]["status"] == "SUCCEEDED"
+    assert aws.calls[STARTS] == 1
+
+
+@pytest.mark.proof
 def test_one_interrupt_with_ten_waits(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """Ended in 5 s, nothing pending, all ids kept; the next update goes on with them."""
     aws.conversion_seconds = 3600
@@ -119,6 +206,7 @@ def test_one_interrupt_with_ten_waits(tmp_path: Path, aws: LicenseManagerBackend
     assert aws.calls[STARTS] == 10
 
 
+@pytest.mark.proof
 def test_a_conversion_whose_time_is_up(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """It is in the state with its id, and the next update goes on: one start in all."""
     aws.conversion_seconds = 3600
@@ -135,6 +223,7 @@ def test_a_conversion_whose_time_is_up(tmp_path: Path, aws: LicenseManagerBacken
     assert aws.calls[STARTS] == 1
 
 
+@pytest.mark.proof
 def test_a_conversion_that_failed(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """It is in the state, the error says why in one line, and the next update starts another one."""
     aws.conversion_seconds, aws.conversion_status, aws.conversion_message = 0.0, "FAILED", "not managed"
@@ -149,6 +238,7 @@ def test_a_conversion_that_failed(tmp_path: Path, aws: LicenseManagerBackend) ->
     assert aws.calls[STARTS] == 2
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("kind", "by"),
     [
@@ -175,6 +265,7 @@ def test_import_and_then_nothing_changes(tmp_path: Path, aws: LicenseManagerBack
     assert aws.calls[STARTS] == 0
 
 
+@pytest.mark.proof
 def test_two_providers_each_with_its_own_settings(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """Each sees its own account's task only, and no secret is in clear in the state or in what is written."""
     stack = Program(tmp_path, example("accounts-native"))
@@ -213,6 +304,7 @@ LicenseConversion(
 """
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(shutil.which("pulumi-language-python") is None, reason="pulumi-language-python is not on PATH")
 @pytest.mark.parametrize("ended", [True, False])
 def test_moving_from_the_dynamic_resource(tmp_path: Path, aws: LicenseManagerBackend, *, ended: bool) -> None:
@@ -239,6 +331,7 @@ def test_moving_from_the_dynamic_resource(tmp_path: Path, aws: LicenseManagerBac
     assert aws.calls[STARTS] == 1
 
 
+@pytest.mark.proof
 def test_plain_errors_are_one_line(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """In this host's words."""
     task = {"type": "lmconv:LicenseConversionTask", "properties": {"licenseConversionTaskId": "lct-none"}}
@@ -251,8 +344,9 @@ def test_plain_errors_are_one_line(tmp_path: Path, aws: LicenseManagerBackend) -
     assert aws.calls["GetLicenseConversionTask"] == 1
 
 
+@pytest.mark.proof
 def test_an_engine_that_is_killed_leaves_no_plugin(tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """5 s later there is none."""
+    """It ends by itself, soon."""
     aws.conversion_seconds = 3600
     stack = Program(tmp_path, program(c=conversion()))
     stack.config(region="eu-west-1")
@@ -264,16 +358,18 @@ def test_an_engine_that_is_killed_leaves_no_plugin(tmp_path: Path, aws: LicenseM
         assert _plugins(tmp_path)
     finally:
         running.kill()
-    time.sleep(5)
     running.communicate(timeout=SOON)
-    assert _plugins(tmp_path) == []
+    wait_until(lambda: not _plugins(tmp_path), "the plugin has ended")
 
 
-def _plugins(folder: Path) -> list[str]:
-    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if str(folder / "bin" / "pulumi-resource-lmconv") in line]
+def _plugins(folder: Path) -> list[int]:
+    """Return the processes of a program's plugin."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    name = str(folder / "bin" / "pulumi-resource-lmconv")
+    return [int(line.split()[0]) for line in listed.splitlines() if name in line]
 
 
+@pytest.mark.proof
 def test_functions(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """From a YAML program."""
     aws.add_task(task_id="lct-1", resource_arn=ARN.format(0), source="a", destination="b")
