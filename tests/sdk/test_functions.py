@@ -452,7 +452,8 @@ def test_an_error_ends_the_program_in_one_line(
         f"Listing license conversion tasks in {REGION}: AWS denies access (AccessDeniedException: no). "
         "Allow license-manager:ListLicenseConversionTasks in the IAM policy of the credentials in use."
     )
-    assert not any("Traceback" in text for _, _, text in outcome.said)
+    shown = [text for _, severity, text in outcome.said if severity != "debug"]  # Pulumi notes one there
+    assert not any("Traceback" in text for text in shown)
 
 
 def test_unknown_values_stay_unknown(tmp_path: Path, served: LicenseManagerBackend) -> None:
