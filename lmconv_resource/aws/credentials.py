@@ -97,28 +97,9 @@ def open_session(settings: Settings) -> AwsSession:
     return AwsSession(settings)
 
 
-def make_client(service: str, settings: Settings) -> Any:
-    """Return a client of a session of its own; clients that are to share credentials come from one `AwsSession`.
-
-    Raises:
-        SettingsError: a profile, endpoint, file or region that can't be used.
-        CredentialsError: the profile's role needs a code of an MFA device.
-    """
-    return open_session(settings).client(service)
-
-
 def _wrong_settings(reason: str, settings: Settings) -> SettingsError:
     remedy = f"Check the stack's {settings.prefix} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
     return SettingsError(Subject(CONNECT_ACTION, region=settings.region), reason.rstrip("."), remedy)
-
-
-def caller_account(session: AwsSession) -> str:
-    """Return the id of the account that the session's credentials belong to, as STS says it. Needs no permission.
-
-    Raises what botocore raises: the caller has the pace and the words for it.
-    """
-    account: str = session.client("sts").get_caller_identity()["Account"]
-    return account
 
 
 def sign_in_hint(session: AwsSession) -> str:

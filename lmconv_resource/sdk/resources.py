@@ -10,7 +10,6 @@ from typing import Any
 import pulumi
 import pulumi.dynamic
 
-from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.hosts.dynamic.provider import TIMEOUTS, URN
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
@@ -308,6 +307,8 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
             "assume_role": assume_role,
             "poll_interval_seconds": poll_interval_seconds,
         }
+        from lmconv_resource.conversion_provider import LicenseConversionProvider  # with all that a start takes
+
         super().__init__(LicenseConversionProvider(), resource_name, inputs, opts)
 
 

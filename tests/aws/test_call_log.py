@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from botocore import exceptions as botocore_errors
 from support.aws import REGION, TimelessAws, refuse, to_settings
-from support.clients import MadeClients
+from support.clients import MadeClients, make_client
 from support.proofs import keep
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire, add_running
 
 from lmconv_resource.aws.accounts import CheckedClients
-from lmconv_resource.aws.credentials import make_client, open_session
+from lmconv_resource.aws.credentials import open_session
 from lmconv_resource.aws.roles import AssumedRole, WebIdentity
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import Emulator, licensemanager_backends, serve

@@ -16,11 +16,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from support.aws import ACCOUNT, GET, REGION, UNPACED, to_settings
-from support.clients import MakeClient, made_by
+from support.clients import MakeClient, made_by, make_client
 from support.waiting import SOON
 
 from lmconv_resource.aws.client import Connection, Connections
-from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import licensemanager_backends
 from lmconv_resource.errors import SettingsError, TaskNotFoundError, ThrottledError
@@ -204,6 +203,6 @@ def test_a_connection_does_not_show_its_secrets() -> None:
 )
 def test_a_program_does_not_import_boto3(module: str) -> None:
     """What a program imports, and a provider before its first call, brings no boto3, botocore or moto with it."""
-    code = f"import sys, {module}; print([name for name in ('boto3', 'botocore', 'moto') if name in sys.modules])"
+    code = f"import sys; from {module} import *; print([name for name in ('boto3', 'botocore', 'moto') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"

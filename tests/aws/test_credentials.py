@@ -17,12 +17,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, SSLError
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
+from support.clients import make_client
 from support.wire import ACCESS_KEY
 
 from lmconv_resource.aws.credentials import (
     AwsSession,
-    caller_account,
-    make_client,
     open_session,
     sign_in_hint,
 )
@@ -56,6 +55,12 @@ def write_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[s
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
 
     return write
+
+
+def caller_account(session: AwsSession) -> str:
+    """Return the account that the session's credentials belong to, as STS says it."""
+    account: str = session.client("sts").get_caller_identity()["Account"]
+    return account
 
 
 def to_settings(accounts: AwsAccounts | None = None, **config: Any) -> Settings:

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 from support.aws import ACCOUNT, CREATE, GET, LIST, REGION, TimelessAws, refuse, to_settings
+from support.clients import make_client
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
-from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import Fault, LicenseManagerBackend, RawAnswer, exceptions, licensemanager_backends
 from lmconv_resource.errors import (

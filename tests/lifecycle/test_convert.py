@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from support.clients import make_client
 from support.lifecycle import (
     ARN,
     BYOL,
@@ -22,7 +23,6 @@ from support.lifecycle import (
 )
 from support.wire import Wire
 
-from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import (
     ChangedAnswer,

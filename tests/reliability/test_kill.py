@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,10 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
-from support.stacks import ON_BOTH_ENGINES, RealStack, write_program
+from support.commands import Command, LocalUp, RealUp, find_plugins, finish
+from support.stacks import ON_BOTH_ENGINES
 from support.tasks import add_running
 from support.waiting import SOON, wait_until
 
@@ -37,103 +37,6 @@ for n in range({COUNT}):
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals, and no /proc")
 
 
-class Command(Protocol):
-    """`up` as a process of its own, on a stack that outlives it."""
-
-    folder: Path
-
-    def start(self) -> subprocess.Popen[str]: ...
-    def finish(self) -> None:
-        """Run `up` to its end, which must be a good one."""
-
-    def records(self) -> dict[str, Any]:
-        """Return the outputs in the state, by the resource's name; fails where the state is no JSON."""
-
-    def pending(self) -> list[Any]:
-        """Return the operations that the state has as begun and not ended."""
-
-    def clear_pending(self) -> None:
-        """Do what Pulumi tells its users to do about these: a refresh that forgets creates nobody knows the end of."""
-
-
-class LocalCommand:
-    """`python -m lmconv_resource.testing up`."""
-
-    def __init__(self, folder: Path, config: dict[str, str]) -> None:
-        self.folder = write_program(folder / "program", PROGRAM)
-        self._state = folder / "state.json"
-        self._config = config
-
-    def start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "lmconv_resource.testing", "up", str(self.folder)]
-        settings = [word for key, value in self._config.items() for word in ("--config", f"{key}={value}")]
-        return _start([*command, "--state", str(self._state), *settings], self.folder, {})
-
-    def finish(self) -> None:
-        process = self.start()
-        said, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, said
-
-    def records(self) -> dict[str, Any]:
-        if not self._state.exists():
-            return {}
-        return _to_records(json.loads(self._state.read_text())["resources"])
-
-    def pending(self) -> list[Any]:
-        return []  # LocalEngine notes none
-
-    def clear_pending(self) -> None:
-        return None
-
-
-class RealCommand:
-    """`pulumi up`."""
-
-    def __init__(self, folder: Path, config: dict[str, str]) -> None:
-        self._stack = RealStack(folder, PROGRAM)
-        self.folder = self._stack.folder
-        self._stack.config |= config
-        self._stack.configure()
-
-    def start(self) -> subprocess.Popen[str]:
-        command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", self._stack.stack.name]
-        return _start(command, self.folder, self._stack.environment)
-
-    def finish(self) -> None:
-        self._stack.stack.cancel()  # an engine that was killed has left its lock
-        process = self.start()
-        said, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, said
-
-    def records(self) -> dict[str, Any]:
-        return _to_records((self._stack.stack.export_stack().deployment or {}).get("resources", []))
-
-    def pending(self) -> list[Any]:
-        return (self._stack.stack.export_stack().deployment or {}).get("pending_operations") or []
-
-    def clear_pending(self) -> None:
-        self._stack.stack.refresh(clear_pending_creates=True)
-
-
-def _start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _to_records(resources: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        each["urn"].rpartition("::")[2]: each["outputs"] for each in resources if "LicenseConversion" in each["type"]
-    }
-
-
 @pytest.fixture
 def aws(aws: LicenseManagerBackend) -> LicenseManagerBackend:
     """The License Manager, with tasks in progress."""
@@ -153,7 +56,7 @@ def begin(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBac
     def start(*, wait: bool = True, by_arn: bool = False) -> tuple[Command, subprocess.Popen[str]]:
         nonlocal folder
         config = {"aws:region": REGION, "followed:wait": str(wait).lower(), "followed:arn": str(by_arn).lower()}
-        made: Command = (LocalCommand if request.param == "local" else RealCommand)(tmp_path, config)
+        made: Command = (LocalUp if request.param == "local" else RealUp)(tmp_path, PROGRAM, config)
         folder = made.folder
         begun.append(made.start())
         return made, begun[-1]
@@ -165,19 +68,6 @@ def begin(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBac
         process.communicate(timeout=10)
     for pid in find_plugins(folder) if folder else ():
         os.kill(pid, signal.SIGKILL)
-
-
-def find_plugins(folder: Path) -> list[int]:
-    """Return the processes that serve dynamic resources for the program in this folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"pulumi.dynamic" in words and (entry / "cwd").readlink() == folder:
-                found.append(int(entry.name))
-        except OSError:
-            continue  # it has ended meanwhile, or is not ours
-    return found
 
 
 def wait_for_looks(aws: LicenseManagerBackend) -> None:
@@ -197,7 +87,7 @@ def assert_second_up_is_right(aws: LicenseManagerBackend, command: Command) -> N
     """The next `up` waits for the end, and the state holds it."""
     for n in range(COUNT):
         aws.finish_task(f"lct-{n:04}")
-    command.finish()
+    finish(command)
     command.clear_pending()
     records = command.records()
     assert {name: each["status"] for name, each in records.items()} == {f"task-{n}": "SUCCEEDED" for n in range(COUNT)}

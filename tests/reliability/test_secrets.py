@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from moto.sts.models import sts_backends
 from pulumi import automation
+from support.clients import make_client
 from support.license_manager import CONTROLS, texts
 from support.stacks import ON_BOTH_ENGINES, LocalStack, Outcome, RealStack
 
-from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import (
     ChangedAnswer,

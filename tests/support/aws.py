@@ -7,7 +7,6 @@ import random
 from typing import Any
 
 from lmconv_resource.aws.calls import Calls
-from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.settings import Settings
@@ -17,7 +16,7 @@ from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
-from support.clients import MadeClients, MakeClient, made_by
+from support.clients import MadeClients, MakeClient, made_by, make_client
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 GET, LIST, CREATE = (

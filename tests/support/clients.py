@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lmconv_resource.aws.calls import Calls
-from lmconv_resource.aws.credentials import make_client
+from lmconv_resource.aws.credentials import open_session
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.polling.cancellation import Cancellation
@@ -15,6 +15,11 @@ from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
 
 MakeClient = Callable[[str, Settings], Any]
+
+
+def make_client(service: str, settings: Settings) -> Any:
+    """Return a client of a session of its own."""
+    return open_session(settings).client(service)
 
 
 class MadeClients:

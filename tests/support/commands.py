@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Protocol
 
 from support.stacks import RealStack, write_program
+
+
+class Command(Protocol):
+    """`up` as a process of its own, on a stack that outlives it."""
+
+    folder: Path
+
+    def start(self) -> subprocess.Popen[str]: ...
+    def recover(self) -> None:
+        """Do what a user does after a killed engine."""
+
+    def records(self) -> dict[str, Any]:
+        """Return the outputs in the state, by the resource's name; fails where the state is no JSON."""
+
+    def pending(self) -> list[Any]:
+        """Return the operations that the state has as begun and not ended."""
+
+    def clear_pending(self) -> None:
+        """Do what Pulumi tells its users to do about these: a refresh that forgets creates nobody knows the end of."""
 
 
 class LocalUp:
@@ -23,7 +44,16 @@ class LocalUp:
         return _start([*command, "--state", str(self._state), *self._settings], self.folder, {})
 
     def recover(self) -> None:
-        """Do what a user does after a killed engine: nothing here."""
+        """Nothing is to be done here."""
+
+    def records(self) -> dict[str, Any]:
+        return _to_records(json.loads(self._state.read_text())["resources"]) if self._state.exists() else {}
+
+    def pending(self) -> list[Any]:
+        return []  # LocalEngine notes none
+
+    def clear_pending(self) -> None:
+        return None
 
 
 class RealUp:
@@ -40,8 +70,25 @@ class RealUp:
         return _start([*command, *arguments], self.folder, self._stack.environment)
 
     def recover(self) -> None:
-        """Do what a user does after a killed engine: take its lock away."""
+        """Take the killed engine's lock away."""
         self._stack.stack.cancel()
+
+    def records(self) -> dict[str, Any]:
+        return _to_records((self._stack.stack.export_stack().deployment or {}).get("resources", []))
+
+    def pending(self) -> list[Any]:
+        return (self._stack.stack.export_stack().deployment or {}).get("pending_operations") or []
+
+    def clear_pending(self) -> None:
+        self._stack.stack.refresh(clear_pending_creates=True)
+
+
+def finish(command: Command) -> None:
+    """Run `up` to its end, which must be a good one."""
+    command.recover()
+    process = command.start()
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
 
 
 def _start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -55,6 +102,12 @@ def _start(command: list[str], folder: Path, environment: dict[str, str]) -> sub
         text=True,
         start_new_session=True,
     )
+
+
+def _to_records(resources: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        each["urn"].rpartition("::")[2]: each["outputs"] for each in resources if "LicenseConversion" in each["type"]
+    }
 
 
 def find_plugins(folder: Path) -> list[int]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmconv_resource.aws.credentials import make_client
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.engine import Engine
@@ -16,7 +15,7 @@ from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import Checked, Diff
 from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.polling.policy import PollingPolicy
-from support.clients import made_by
+from support.clients import made_by, make_client
 
 REGION = "eu-west-1"
 ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
