@@ -6,11 +6,16 @@ What does not work stands in docs/traps.md.
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from support.stacks import RealStack, needs_pulumi
+from support.waiting import SOON, wait_until
 from support.wire import add_running
 
 from lmconv_resource.emulator import LicenseManagerBackend
@@ -302,3 +307,171 @@ def test_the_log(project: Project) -> None:
     assert "connected to license-manager: region eu-west-1, endpoint 127.0.0.1:" in shown
     assert "GetLicenseConversionTask in eu-west-1: 200 after " in shown
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in shown
+
+
+@pytest.mark.parametrize("name", ["*", "pulumi-python"])
+def test_no_default_providers(project: Project, name: str) -> None:
+    """`pulumi:disable-default-providers` ends dynamic resources, which have no other; one that names aws does not."""
+    project.write('task("a", 0)')
+    setting = "pulumi:disable-default-providers[0]"
+    project.run("config", "set", "--path", setting, name)
+
+    done = project.run("up", "--yes", "--skip-preview")
+
+    assert done.returncode != 0
+    assert "Default provider for 'pulumi-python' disabled" in done.stdout + done.stderr
+    project.run("config", "set", "--path", setting, "aws")
+    project.up()
+    assert project.tracked() == {"a": "lct-0000"}
+
+
+INLINE = """
+from pulumi import automation
+from lmconv_resource import LicenseConversionTask
+
+def program():
+    LicenseConversionTask("a", license_conversion_task_id="lct-0000")
+
+stack = automation.create_or_select_stack("inline", "followed", program)
+stack.set_config("aws:region", automation.ConfigValue("eu-west-1"))
+print(stack.up().summary.result)
+"""
+
+
+def test_an_inline_program_outside_its_environment(project: Project, tmp_path: Path) -> None:
+    """Pulumi starts the plugin with the first Python on PATH, unless PULUMI_PYTHON_CMD names one."""
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    (tmp_path / "inline.py").write_text(INLINE)
+    environment = {**os.environ, **project.environment, "PATH": f"{bare / 'bin'}:{os.environ['PATH']}"}
+    environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
+    del environment["PULUMI_PYTHON_CMD"]
+
+    def run(**more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(tmp_path / "inline.py")]
+        return subprocess.run(
+            command, cwd=tmp_path, env={**environment, **more}, capture_output=True, text=True, check=False
+        )
+
+    outside = run()
+    assert outside.returncode != 0
+    assert "No module named 'pulumi'" in outside.stderr
+    assert run(PULUMI_PYTHON_CMD=sys.executable).stdout.strip() == "succeeded"
+
+
+def test_a_resource_is_moved_to_another_stack(project: Project) -> None:
+    """`pulumi state move` takes the provider along; the next `up` there notes the new URN and asks nothing."""
+    project.write('task("a", 0, wait_for_completion=False)')
+    project.up()
+    project.run("stack", "init", "other")
+    other = ("--stack", "other")
+    environment = {**os.environ, **project.environment}
+
+    def run(*args: str) -> str:
+        done = subprocess.run(
+            ["pulumi", *args], cwd=project.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run("stack", "init", "other")
+    run("state", "move", "--source", project.stack.name, "--dest", "other", project.urn("a"), "--yes")
+    run("config", "set", "aws:region", "eu-west-1", *other)
+    assert "1 updated" in run("up", "--yes", "--skip-preview", "--non-interactive", *other)
+    assert "2 unchanged" in run("up", "--yes", "--skip-preview", "--non-interactive", *other)
+    assert project.tracked() == {}
+
+
+def test_nothing_is_installed(project: Project, tmp_path: Path) -> None:
+    """With `toolchain` and `virtualenv` in Pulumi.yaml Pulumi installs; without, it says what is missing."""
+    project.write('task("a", 0)')
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", str(bare)], check=True)
+    del project.environment["PULUMI_PYTHON_CMD"]
+
+    done = project.run(
+        "up", "--yes", "--skip-preview", environment={"PATH": f"{bare / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": ""}
+    )
+
+    assert done.returncode != 0
+    assert "It looks like the Pulumi SDK has not been installed." in done.stdout + done.stderr
+
+
+@pytest.mark.timeout(400)
+def test_a_member_of_a_uv_workspace(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pulumi makes an environment for the member and installs into it."""
+    project.write('task("a", 0)')
+    checkout = Path(__file__).parents[2]
+    head = '[project]\nname = "{}"\nversion = "0"\nrequires-python = ">=3.10"\n'
+    (project.folder.parent / "pyproject.toml").write_text(
+        head.format("root") + '[tool.uv.workspace]\nmembers = ["program"]\n'
+    )
+    (project.folder / "pyproject.toml").write_text(
+        head.format("program")
+        + f'dependencies = ["lmconv-resource"]\n[tool.uv.sources]\nlmconv-resource = {{path = "{checkout}"}}\n'
+    )
+    (project.folder / "Pulumi.yaml").write_text(
+        "name: followed\nruntime:\n  name: python\n  options: {toolchain: uv}\n"
+    )
+    del project.environment["PULUMI_PYTHON_CMD"]
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{Path(sys.executable).parent}")  # where uv is
+
+    project.up()
+
+    assert project.tracked() == {"a": "lct-0000"}
+
+
+@pytest.mark.skipif(shutil.which("pulumi-watch") is None, reason="pulumi-watch is not on PATH")
+def test_watch(project: Project) -> None:
+    """`pulumi watch` updates the stack when the program is saved."""
+    project.write("")
+    project.configure()
+
+    def save() -> dict[str, str]:
+        project.write('task("a", 0)')  # once more, where the first came before it watched
+        time.sleep(3)
+        return project.tracked()
+
+    with subprocess.Popen(
+        ["pulumi", "watch", "--stack", project.stack.name],
+        cwd=project.folder,
+        env={**os.environ, **project.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert "Watch mode enabled" in process.stdout.readline()
+        try:
+            wait_until(lambda: save() == {"a": "lct-0000"}, "the saved program is deployed", 2 * SOON)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # ^C ends it by a signal as well
+
+
+POLICIES = """
+from pulumi_policy import EnforcementLevel, PolicyPack, ResourceValidationPolicy
+
+def tell(args, report):
+    report(f"{args.resource_type} has {sorted(args.props)}")
+
+policy = ResourceValidationPolicy(
+    name="tell", description="what is seen", validate=tell, enforcement_level=EnforcementLevel.ADVISORY
+)
+PolicyPack("seen", [policy])
+"""
+
+
+def test_what_policies_see(project: Project, tmp_path: Path) -> None:
+    """The inputs that a program gives, and none of those that begin with `__`; of the provider the stack's settings."""
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    (pack / "PulumiPolicy.yaml").write_text(f"runtime:\n  name: python\n  options: {{virtualenv: '{sys.prefix}'}}\n")
+    (pack / "__main__.py").write_text(POLICIES)
+    project.write('task("a", 0)')
+
+    written = project.up("--policy-pack", str(pack))
+
+    assert "LicenseConversionTask has ['ignore_failure', 'license_conversion_task_id', 'region'," in written
+    assert "pulumi:providers:pulumi-python has ['aws:region']" in written
+    assert "__provider" not in written
