@@ -312,6 +312,7 @@ def test_inside_a_mock_the_stacks_endpoints_count(
             assert engine.up().changes["create"] == 2
 
 
+@pytest.mark.proof
 def test_an_error_stays_in_its_test(pytester: pytest.Pytester, write: Write) -> None:
     """What a failed program leaves behind troubles no later test, though warnings are errors there."""
     folder = write(

@@ -96,6 +96,7 @@ def test_500_ends_in_the_same_second_are_noticed_in_time(phase: int, page_size: 
     assert service.calls["get"] <= 60
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("at_once", keep([True], [False, True]))
 @pytest.mark.parametrize("may_list", [True, False])
 def test_a_limit_of_calls_fails_no_wait_and_wastes_few_calls(at_once: bool, may_list: bool) -> None:

@@ -996,6 +996,7 @@ def _up_and_find(world: World) -> dict[str, Any]:
     return world.stack.resources()["conversion"]
 
 
+@pytest.mark.proof
 def test_no_credentials_get_out(world: World) -> None:
     """Keys, secrets and tokens of profiles and roles are in no state, message or line of the log."""
     world.patch.setenv("LMCONV_LOG", "DEBUG")

@@ -444,6 +444,7 @@ def test_a_start_whose_engine_is_gone_starts_nothing_any_more(local: LocalStack,
     assert len(aws.tasks) == 1
 
 
+@pytest.mark.proof
 def test_of_two_stacks_at_once_one_starts_and_the_other_is_told(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """Two stacks that start a conversion of one instance at the same moment start one; the other's error is a line."""
     aws.conversion_status = "IN_PROGRESS"

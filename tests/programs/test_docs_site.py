@@ -33,6 +33,7 @@ def build(*more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.proof
 def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
     """No link is broken, no page is in no menu, and each public name has its docstring on a page."""
     done = build("--site-dir", str(tmp_path))

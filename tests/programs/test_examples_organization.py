@@ -58,6 +58,7 @@ def check_conversions(accounts: AwsAccounts, exported: Any) -> None:
     assert {request.parameters["RoleArn"] for request in assumed} == set(ROLES.values())
 
 
+@pytest.mark.proof
 def test_each_instance_is_converted_in_its_account_and_region(accounts: AwsAccounts) -> None:
     """One stack converts in all accounts; a second up asks nobody."""
     config = to_config(accounts)

@@ -468,6 +468,7 @@ def test_unknown_values_stay_unknown(tmp_path: Path, served: LicenseManagerBacke
     assert (outputs["now"], outputs["secret"]) == (1, "SUCCEEDED")
 
 
+@pytest.mark.proof
 def test_look_ups_do_not_hold_up_the_program(served: LicenseManagerBackend) -> None:
     """200 look-ups of 0.3 s each, as outputs, take a few seconds, and the program's event loop goes on meanwhile."""
     task_ids = [add(served, number, task_id=f"lct-{number}") for number in range(200)]
