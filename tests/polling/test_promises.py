@@ -44,6 +44,7 @@ def test_tasks_started_together_cost_a_part_of_what_loops_cost(count: int, part:
     assert ours <= part * loops
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("page_size", [50, 100])
 def test_a_new_task_each_minute_costs_a_part_of_what_loops_cost(page_size: int) -> None:
     """For two hours in which none ends, the calls are within a tenth of the loops'."""

@@ -966,6 +966,7 @@ def stored(world: World) -> str:
     return json.dumps(without_secrets(state["resources"]))
 
 
+@pytest.mark.proof
 def test_a_secret_stays_secret_everywhere(world: World) -> None:
     """A secret ARN, context, profile and external id stand nowhere in clear, in what is recorded of them neither.
 

@@ -44,6 +44,7 @@ def add(aws: LicenseManagerBackend, minutes: int = 0, **settings: Any) -> str:
     return aws.add_task(**{**defaults, "started": NOON + timedelta(minutes=minutes), "seconds": 0, **settings}).task_id
 
 
+@pytest.mark.proof
 def test_the_newest_is_found_and_stays(stack: Stack, aws: LicenseManagerBackend) -> None:
     """The task that started last is tracked; a newer one changes nothing, neither at `up` nor at `refresh`."""
     newest = add(aws, 5, status="FAILED")

@@ -93,7 +93,6 @@ def statuses(stack: Stack) -> Counter[str]:
     )
 
 
-@pytest.mark.proof
 @pytest.mark.parametrize("operation", keep(["up"], ["up", "preview", "refresh"]))
 def test_running_tasks_cost_a_handful_of_calls(
     stack: Stack, aws: LicenseManagerBackend, count: int, operation: str
@@ -105,6 +104,7 @@ def test_running_tasks_cost_a_handful_of_calls(
     assert statuses(stack) == {"IN_PROGRESS": count}
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("operation", keep(["refresh"], ["up", "refresh"]))
 def test_each_task_that_has_ended_costs_one_look_up(
     stack: Stack, aws: LicenseManagerBackend, count: int, operation: str

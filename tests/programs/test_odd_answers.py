@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from support.stacks import LocalStack
 
 from lmconv_resource.emulator import ChangedAnswer, Fault, LicenseManagerBackend
@@ -52,6 +53,7 @@ def leave_out_source(aws: LicenseManagerBackend) -> None:
     aws.faults.add(Fault(ChangedAnswer(without=("SourceLicenseContext",))))
 
 
+@pytest.mark.proof
 def test_a_context_that_aws_leaves_out_is_empty(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """A program may ask for its members; each is absent, in `up`, after a refresh, and in what is recorded."""
     leave_out_source(aws)

@@ -12,7 +12,6 @@ import pulumi
 import pytest
 from pulumi.runtime import rpc
 from support.job import BYOL, WINDOWS, Job
-from support.proofs import keep
 
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.testing import LocalEngine, UpdateFailedError
@@ -57,7 +56,8 @@ def arns(job: Job, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-@pytest.mark.parametrize("form", keep(["csv"], ["csv", "json"]))
+@pytest.mark.proof
+@pytest.mark.parametrize("form", ["csv", "json"])
 def test_convert_fleet(job: Job, arns: list[str], tmp_path: Path, form: str) -> None:
     """A table is converted, each instance is left as it was, one failure holds up nobody, and the report tells all."""
     folder = copy("convert-fleet", tmp_path)
