@@ -27,8 +27,8 @@ def inputs(job: Job, arn: str) -> dict[str, object]:
     return job.inputs(arn, stop_and_restart=True)
 
 
-def slow_stops(monkeypatch: pytest.MonkeyPatch, polls: int = 3) -> list[bool]:
-    """Have instances stop only after so many looks, and give what a stop was asked for with: by force or not."""
+def slow_stops(monkeypatch: pytest.MonkeyPatch, seconds: float = 1.0) -> list[bool]:
+    """Have instances take so long to stop, and give what a stop was asked for with: by force or not."""
     forces: list[bool] = []
 
     def stop(instance: Any, *args: Any, **kwargs: Any) -> Any:
@@ -37,7 +37,7 @@ def slow_stops(monkeypatch: pytest.MonkeyPatch, polls: int = 3) -> list[bool]:
         if len(forces) > 1:
             finish_stop(instance)
         else:
-            timer = threading.Timer(0.02 * polls, finish_stop, [instance])
+            timer = threading.Timer(seconds, finish_stop, [instance])
             timer.daemon = True
             timer.start()
         return instance._state
@@ -90,7 +90,7 @@ def test_one_that_somebody_is_stopping_stays_stopped(
     job: Job, arn: str, inputs: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stop that somebody else began is waited for, never forced, and nothing is started after it."""
-    forces = slow_stops(monkeypatch, polls=5)
+    forces = slow_stops(monkeypatch)
     job.ec2.stop_instances(InstanceIds=[arn.rpartition("/")[2]])
     job.create({**inputs, "force_stop_after": "10ms"})
     assert (job.billed(arn), job.state(arn), len(forces)) == (WINDOWS, "stopped", 1)
@@ -129,7 +129,7 @@ def test_a_refused_start_starts_the_instance_again(job: Job, arn: str, inputs: d
 
 def test_a_stop_by_force(job: Job, arn: str, inputs: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     """After `force_stop_after` the instance is stopped by force, which is said."""
-    forces = slow_stops(monkeypatch, polls=1000)
+    forces = slow_stops(monkeypatch, seconds=20.0)
     job.create({**inputs, "force_stop_after": "50ms"})
     assert (job.state(arn), len(forces)) == ("running", 2)
     assert job.lines("WARNING")[-1] == "The instance has not stopped within 0s and is stopped by force."
@@ -342,7 +342,7 @@ def test_cancelled_while_it_stops(
     job: Job, arn: str, inputs: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing more is begun; the line says how the instance is and that the next `up` goes on, which it does."""
-    slow_stops(monkeypatch, polls=50)
+    slow_stops(monkeypatch, seconds=1.0)
     cancel_when(job, lambda: job.state(arn) == "stopping")
     with pytest.raises(CancelledError) as caught:
         job.create(inputs)
@@ -375,7 +375,7 @@ def test_a_deadline_bounds_the_whole(
     job: Job, arn: str, inputs: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`custom_timeouts` counts the stop too."""
-    slow_stops(monkeypatch, polls=500)
+    slow_stops(monkeypatch, seconds=10.0)
     with pytest.raises(CancelledError, match="its time was over while the instance was stopping"):
         job.create(inputs, timeout=3)
     assert job.tags(arn) == {TAG: URN}
