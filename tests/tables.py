@@ -10,7 +10,6 @@ from pathlib import Path
 from reliability.cases import FAULTS, OPERATIONS, WORDS
 
 from lmconv_resource.aws.settings_table import make_table as make_settings
-from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.outputs import CONVERSION_OUTPUTS, TASK_OUTPUTS, Output
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, TASK_PROPERTIES, Property
 
@@ -62,12 +61,14 @@ def make_matrix() -> str:
 
 
 def make_inputs(properties: Iterable[Property]) -> str:
-    """Return the inputs of a resource, by their names in Python and elsewhere."""
-    lines = ["| input | elsewhere | type | default | a change | |", "|---|---|---|---|---|---|"]
+    """Return the inputs of a resource."""
+    lines = ["| input | type | default | |", "|---|---|---|---|"]
     for each in properties:
         default = "required" if each.required else "" if each.default is None else str(each.default)
-        change = "replaces" if each.replaces else "updates"
-        cells = (f"`{each.name}`", f"`{to_camel(each.name)}`", TYPES[each.type], default, change, each.description)
+        replaces = (
+            " Another one replaces the resource." if each.replaces and "Another one" not in each.description else ""
+        )
+        cells = (f"`{each.name}`", TYPES[each.type], default, each.description + replaces)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -75,10 +76,8 @@ def make_inputs(properties: Iterable[Property]) -> str:
 def make_outputs(outputs: Iterable[Output]) -> str:
     """Return the outputs of a resource."""
     types = {**TYPES, "license_context": "`LicenseContext`", "product_code[]": "list of `ProductCode`"}
-    rows = (
-        f"| `{each.name}` | `{to_camel(each.name)}` | {types[each.type]} | {each.description} |" for each in outputs
-    )
-    return "\n".join(["| output | elsewhere | type | |", "|---|---|---|---|", *rows])
+    rows = (f"| `{each.name}` | {types[each.type]} | {each.description} |" for each in outputs)
+    return "\n".join(["| output | type | |", "|---|---|---|", *rows])
 
 
 TABLES: dict[tuple[str, str], Callable[[], str]] = {

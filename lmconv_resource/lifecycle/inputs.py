@@ -151,7 +151,7 @@ CONVERSION_PROPERTIES = (
         "license_context",
         optional(validate_context),
         "What it is licensed as before. Default: what EC2 bills it as when the conversion starts "
-        "(ec2:DescribeInstances).",
+        "(ec2:DescribeInstances). Another one is no change of a conversion that has succeeded.",
         replaces=True,
     ),
     Property(
