@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import statistics
 import sys
 from pathlib import Path
 
 from benchmarks.figures import Figure, Group
-from benchmarks.stacks import REGION, Place, PulumiStack, make_place
-from benchmarks.waits import time_finished
-
-_DYNAMIC = """
-from lmconv_resource import LicenseConversionTask
-
-for n in range({count}):
-    LicenseConversionTask(f"r{{n}}", license_conversion_task_id=f"lct-{{n:04}}", wait_for_completion=True)
-"""
+from benchmarks.nothing_to_do import TRACKED
+from benchmarks.stacks import REGION, Place, PulumiStack, make_place, time_in_turns
+from benchmarks.waits import GATE, time_finished
 
 _DECLARE = """
-import asyncio, os
 import pulumi
 
 class Task(pulumi.CustomResource):
@@ -38,13 +30,9 @@ for n in range({count}):
 )
 
 _WAITS = (
-    _DECLARE
+    GATE
+    + _DECLARE
     + """
-async def gate():
-    while not os.path.exists("go"):
-        await asyncio.sleep(0.02)
-    return "lct-finished"
-
 for n in range({count}):
     Task(f"wait-{{n}}", f"lct-{{n:04}}")
 Task("finished", pulumi.Output.from_input(gate()))
@@ -81,19 +69,13 @@ def _measure_nothing_to_do(count: int, runs: int) -> Figure:
         place.add_tasks(count, seconds=0)
         stacks = {
             "native": _write_native(place, "native", _NATIVE.format(count=count)),
-            "dynamic": PulumiStack(place.write_program("dynamic", _DYNAMIC.format(count=count))),
+            "dynamic": PulumiStack(place.write_program("dynamic", TRACKED.format(count=count))),
         }
         for stack in stacks.values():
             stack.time_up()
         calls = place.aws.calls.total()
-        seconds: dict[str, list[float]] = {name: [] for name in stacks}
-        order = list(stacks)
-        for _ in range(runs):
-            for name in order:
-                seconds[name].append(stacks[name].time_up())
-            order.reverse()
+        native, dynamic = time_in_turns(stacks, runs).values()
         made = place.aws.calls.total() - calls
-    native, dynamic = (statistics.median(seconds[name]) for name in ("native", "dynamic"))
     return Figure(
         f"`up` with nothing to do, {count} finished, native",
         f"{native:.2f} s, {made} AWS calls",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
-
 from benchmarks.figures import Figure, Group
-from benchmarks.stacks import EngineStack, LocalStack, Place, find_engines, make_place
+from benchmarks.stacks import EngineStack, LocalStack, Place, find_engines, make_place, time_in_turns
 
-_OURS = """
+TRACKED = """
 from lmconv_resource import LicenseConversionTask
 
 for n in range({count}):
@@ -41,7 +39,7 @@ def measure(*, quick: bool) -> Group:
 
 
 def _measure(place: Place, engine: type[EngineStack], count: int, runs: int) -> list[Figure]:
-    programs = {"ours": _OURS, "trivial": _TRIVIAL, "wide": _WIDE}
+    programs = {"ours": TRACKED, "trivial": _TRIVIAL, "wide": _WIDE}
     stacks = {
         name: engine(place.write_program(f"{name}-{engine.__name__.lower()}", lines.format(count=count)))
         for name, lines in programs.items()
@@ -49,14 +47,7 @@ def _measure(place: Place, engine: type[EngineStack], count: int, runs: int) -> 
     for stack in stacks.values():
         stack.time_up()
     calls = place.aws.calls.total()
-    seconds: dict[str, list[float]] = {name: [] for name in stacks}
-    order = list(stacks)
-    for _ in range(runs):
-        for name in order:
-            seconds[name].append(stacks[name].time_up())
-        # In turns, and each in each place as often: what else the machine does hits all alike.
-        order = order[1:] + order[:1]
-    ours, trivial, wide = (statistics.median(seconds[name]) for name in programs)
+    ours, trivial, wide = time_in_turns(stacks, runs).values()
     made = place.aws.calls.total() - calls
     # Most of it is the SDK's cost of twelve outputs each, as the row below shows, the rest the import of this package
     # into two processes. LocalEngine's own work is so small that these alone make its ratio: there it informs.

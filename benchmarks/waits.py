@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.figures import Figure, Group, to_ratio
 from benchmarks.stacks import PARALLEL, EngineStack, Place, PulumiStack, Up, find_engines, make_place
 
-_GATE = """
+GATE = """
 import asyncio, os
 import pulumi
 
@@ -21,7 +21,7 @@ async def gate():
 """
 
 _OURS = (
-    _GATE
+    GATE
     + """
 from lmconv_resource import LicenseConversionTask
 
@@ -34,7 +34,7 @@ if {gated}:
 )
 
 _NAIVE = (
-    _GATE
+    GATE
     + """
 from benchmarks.providers import Naive
 

@@ -98,8 +98,8 @@ class Controller(ABC, Generic[InputsT, StateT]):
 
     # -- steps that both resources take --------------------------------------------------------------------------------
 
-    failed_remedy: ClassVar[str | None] = None
-    """What to do about a task that ended FAILED, where it is not what any task's error says."""
+    failed_remedy: ClassVar[str] = ConversionFailedError.remedy
+    """What to do about a task that ended FAILED."""
 
     def _connect(self, op: Operation, inputs: InputsT, task_id: str | None = None, region: str | None = None) -> Aws:
         """Return AWS by the way that inputs say, in this region, else in theirs or in that of the settings."""
@@ -132,8 +132,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
                 reason = f"it FAILED: {to_failure_reason(task.status_message).rstrip('.')}"
                 subject = Subject(WAIT_ACTION, task.task_id, task.region)
                 known = find_remedy(task.status_message or "")
-                remedy = self.failed_remedy or ConversionFailedError.remedy
-                remedy = f"{known}. {remedy}" if known else remedy
+                remedy = f"{known}. {self.failed_remedy}" if known else self.failed_remedy
                 raise ConversionFailedError(subject, reason, remedy, task=task)
         if task.status is TaskStatus.FAILED:
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")

@@ -363,7 +363,6 @@ def test_a_resource_is_moved_to_another_stack(project: Project) -> None:
     """`pulumi state move` takes the provider along; the next `up` there notes the new URN and asks nothing."""
     project.write('task("a", 0, wait_for_completion=False)')
     project.up()
-    project.run("stack", "init", "other")
     other = ("--stack", "other")
     environment = {**os.environ, **project.environment}
 

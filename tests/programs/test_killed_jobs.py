@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from moto.ec2.models.instances import Instance as MotoInstance
-from support.commands import LocalUp, RealUp, find_plugins
+from support.commands import Command, find_plugins, serve_commands
 from support.job import BYOL, TAG, WINDOWS, Job
 from support.stacks import ON_BOTH_ENGINES
 from support.waiting import wait_until
@@ -120,30 +120,14 @@ def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, job: J
     return step
 
 
-Begin = Callable[[str], "tuple[LocalUp | RealUp, subprocess.Popen[str]]"]
+Begin = Callable[[str], "tuple[Command, subprocess.Popen[str]]"]
 
 
 @pytest.fixture(params=ON_BOTH_ENGINES)
 def begin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Begin]:
     """Give what begins an `up`; whatever it leaves running ends with the test."""
-    begun: list[subprocess.Popen[str]] = []
-    folders: list[Path] = []
-
-    def start(arn: str) -> tuple[LocalUp | RealUp, subprocess.Popen[str]]:
-        config = {"aws:region": "eu-west-1", "followed:arn": arn}
-        made: LocalUp | RealUp = (LocalUp if request.param == "local" else RealUp)(tmp_path, PROGRAM, config)
-        folders.append(made.folder)
-        begun.append(made.start())
-        return made, begun[-1]
-
-    yield start
-    for process in begun:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=10)
-    for folder in folders:
-        for pid in find_plugins(folder):
-            os.kill(pid, signal.SIGKILL)
+    with serve_commands(request.param, tmp_path, PROGRAM) as start:
+        yield lambda arn: start({"aws:region": "eu-west-1", "followed:arn": arn})
 
 
 @pytest.mark.parametrize("victim", ["engine", "plugin"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import Command, LocalUp, RealUp, find_plugins, finish
+from support.commands import Command, find_plugins, finish, serve_commands
 from support.stacks import ON_BOTH_ENGINES
 from support.tasks import add_running
 from support.waiting import SOON, wait_until
@@ -50,24 +50,14 @@ Begin = Callable[..., "tuple[Command, subprocess.Popen[str]]"]
 @pytest.fixture(params=ON_BOTH_ENGINES)
 def begin(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[Begin]:
     """Return what starts an `up`; whatever it leaves running ends with the test."""
-    begun: list[subprocess.Popen[str]] = []
-    folder: Path | None = None
+    with serve_commands(request.param, tmp_path, PROGRAM) as start:
 
-    def start(*, wait: bool = True, by_arn: bool = False) -> tuple[Command, subprocess.Popen[str]]:
-        nonlocal folder
-        config = {"aws:region": REGION, "followed:wait": str(wait).lower(), "followed:arn": str(by_arn).lower()}
-        made: Command = (LocalUp if request.param == "local" else RealUp)(tmp_path, PROGRAM, config)
-        folder = made.folder
-        begun.append(made.start())
-        return made, begun[-1]
+        def begin_up(*, wait: bool = True, by_arn: bool = False) -> tuple[Command, subprocess.Popen[str]]:
+            return start(
+                {"aws:region": REGION, "followed:wait": str(wait).lower(), "followed:arn": str(by_arn).lower()}
+            )
 
-    yield start
-    for process in begun:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=10)
-    for pid in find_plugins(folder) if folder else ():
-        os.kill(pid, signal.SIGKILL)
+        yield begin_up
 
 
 def wait_for_looks(aws: LicenseManagerBackend) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,6 +84,27 @@ class RealUp:
 
     def clear_pending(self) -> None:
         self._stack.stack.refresh(clear_pending_creates=True)
+
+
+@contextmanager
+def serve_commands(
+    kind: str, folder: Path, program: str
+) -> Iterator[Callable[[dict[str, str]], tuple[Command, subprocess.Popen[str]]]]:
+    """Give what begins an `up` with a configuration; whatever it leaves running is ended afterwards."""
+    begun: list[tuple[Command, subprocess.Popen[str]]] = []
+
+    def start(config: dict[str, str]) -> tuple[Command, subprocess.Popen[str]]:
+        command: Command = (LocalUp if kind == "local" else RealUp)(folder, program, config)
+        begun.append((command, command.start()))
+        return begun[-1]
+
+    yield start
+    for command, process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=10)
+        for pid in find_plugins(command.folder):
+            os.kill(pid, signal.SIGKILL)
 
 
 def finish(command: Command) -> None:

@@ -7,28 +7,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from support.both_hosts import BYOL, CONVERT, INCLUDED, TRACK, add, wired
 from support.native_host import CONVERSION, TASK
 from support.pulumi_programs import HAS_PULUMI, WITHOUT_PULUMI, Program
 
 from lmconv_resource.emulator import LicenseManagerBackend
-from lmconv_resource.hosts.native.names import to_camel
 
 pytestmark = [pytest.mark.skipif(not HAS_PULUMI, reason=WITHOUT_PULUMI), pytest.mark.proof, pytest.mark.timeout(300)]
 
-ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
-BYOL, INCLUDED = {"usage_operation": "RunInstances:0800"}, {"usage_operation": "RunInstances:0002"}
-TRACK: dict[str, Any] = {"license_conversion_task_id": "lct-1", "region": "eu-west-1"}
-CONVERT: dict[str, Any] = {
-    "resource_arn": ARN,
-    "source_license_context": BYOL,
-    "destination_license_context": INCLUDED,
-    "region": "eu-west-1",
-}
 STARTS = "CreateLicenseConversionTaskForResource"
-
-
-def to_camels(value: Any) -> Any:
-    return {to_camel(name): to_camels(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 class Native:
@@ -41,7 +28,7 @@ class Native:
         self.stack = Program(folder, {"name": "tried", "runtime": "yaml"})
 
     def declare(self, kind: str, inputs: dict[str, Any]) -> None:
-        resource = {"type": kind, "properties": to_camels(inputs)}
+        resource = {"type": kind, "properties": wired(inputs)}
         self.stack.write({"name": "tried", "runtime": "yaml", "resources": {"r": resource}})
 
     def record(self) -> dict[str, Any] | None:
@@ -74,16 +61,6 @@ def host(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBack
     return made
 
 
-def add(aws: LicenseManagerBackend, task_id: str = "lct-1", status: str = "SUCCEEDED") -> None:
-    aws.add_task(
-        task_id=task_id,
-        resource_arn=ARN,
-        source="RunInstances:0800",
-        destination="RunInstances:0002",
-        status=status,
-    )
-
-
 def status(host: Dynamic | Native) -> tuple[str, str]:
     """Return the id and the status in the state."""
     record = host.record()
@@ -104,7 +81,7 @@ def test_a_wrong_input_is_a_failed_check(host: Dynamic | Native, aws: LicenseMan
 def test_a_tracked_task_from_create_to_delete(host: Dynamic | Native, aws: LicenseManagerBackend) -> None:
     """Created, no change, read by a refresh, waited for, replaced by another id, deleted."""
     add(aws, status="IN_PROGRESS")
-    add(aws, "lct-2")
+    add(aws, task_id="lct-2")
     host.declare(TASK, TRACK)
     assert host.stack.up()[0] == {"create": 2}
     assert status(host) == ("lct-1", "IN_PROGRESS")

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,23 @@ def conversion(number: int = 0, **options: Any) -> dict[str, Any]:
 
 def program(**resources: Any) -> dict[str, Any]:
     return {"name": "converted", "runtime": "yaml", "resources": resources}
+
+
+@contextmanager
+def waiting(tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[tuple[Program, subprocess.Popen[str]]]:
+    """Give a program whose `up` waits for a conversion; the engine is killed afterwards, if it has not ended."""
+    aws.conversion_seconds = 3600
+    stack = Program(tmp_path, program(c=conversion()))
+    stack.config(region="eu-west-1")
+    running = stack.start("up", "--yes", "--skip-preview")
+    try:
+        while not aws.calls["GetLicenseConversionTask"]:
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.05)
+        yield stack, running
+    finally:
+        running.kill()
+        running.communicate(timeout=SOON)
 
 
 def test_the_yaml_example_from_create_to_destroy(tmp_path: Path, aws: LicenseManagerBackend) -> None:
@@ -160,14 +179,10 @@ def test_a_source_that_is_left_out(tmp_path: Path, job: Job) -> None:
 @pytest.mark.proof
 def test_a_plugin_that_is_killed_loses_nothing(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """The engine says that the plugin has ended; the next update goes on with the same conversion."""
-    aws.conversion_seconds = 3600
-    stack = Program(tmp_path, program(c=conversion()))
-    stack.config(region="eu-west-1")
-    running = stack.start("up", "--yes", "--skip-preview")
-    wait_until(lambda: aws.calls["GetLicenseConversionTask"] or running.poll() is not None)
-    for plugin in _plugins(tmp_path):
-        os.kill(plugin, signal.SIGKILL)
-    written, _ = running.communicate(timeout=2 * SOON)
+    with waiting(tmp_path, aws) as (stack, running):
+        for plugin in _plugins(tmp_path):
+            os.kill(plugin, signal.SIGKILL)
+        written, _ = running.communicate(timeout=2 * SOON)
     assert running.returncode != 0, written
 
     (task_id,) = aws.tasks
@@ -347,18 +362,8 @@ def test_plain_errors_are_one_line(tmp_path: Path, aws: LicenseManagerBackend) -
 @pytest.mark.proof
 def test_an_engine_that_is_killed_leaves_no_plugin(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """It ends by itself, soon."""
-    aws.conversion_seconds = 3600
-    stack = Program(tmp_path, program(c=conversion()))
-    stack.config(region="eu-west-1")
-    running = stack.start("up", "--yes", "--skip-preview")
-    try:
-        while not aws.tasks:
-            assert running.poll() is None, running.communicate()
-            time.sleep(0.05)
+    with waiting(tmp_path, aws):
         assert _plugins(tmp_path)
-    finally:
-        running.kill()
-    running.communicate(timeout=SOON)
     wait_until(lambda: not _plugins(tmp_path), "the plugin has ended")
 
 
