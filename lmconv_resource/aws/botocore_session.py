@@ -17,16 +17,17 @@ from botocore.config import Config
 from botocore.credentials import (
     AssumeRoleCredentialFetcher,
     AssumeRoleWithWebIdentityCredentialFetcher,
+    ConfigProvider,
     Credentials,
     DeferredRefreshableCredentials,
     create_credential_resolver,
 )
-from botocore.session import Session
 from botocore.utils import FileWebIdentityTokenLoader
 
 from lmconv_resource.aws.call_log import log_calls
 from lmconv_resource.aws.roles import AssumedRole, WebIdentity
 from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.shared_files import SharedFilesSession
 from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, SettingsError, Subject
 
 TIMEOUT_SECONDS = 10
@@ -37,19 +38,17 @@ _CREDENTIAL_KEYS = (*_STATIC_KEYS, "role_arn", "sso_account_id", "sso_role_name"
 """What makes a profile one that says who calls."""
 
 
-class SettingsSession(Session):
+class SettingsSession(SharedFilesSession):
     """A botocore session with the settings in force. Its credentials are looked for when the first client is made.
 
     Not thread-safe, as botocore's sessions are not.
     """
 
     def __init__(self, settings: Settings, version: str) -> None:
-        super().__init__(profile=settings.profile)
+        super().__init__(settings.profile, settings.shared_config_files, settings.shared_credentials_files)
         self.settings = settings
         variables = {
             "region": settings.region,
-            "config_file": settings.shared_config_file,
-            "credentials_file": settings.shared_credentials_file,
             "ca_bundle": settings.custom_ca_bundle,
             "use_fips_endpoint": settings.use_fips_endpoint,
             "use_dualstack_endpoint": settings.use_dualstack_endpoint,
@@ -91,6 +90,10 @@ class SettingsSession(Session):
             return self._assume_with_web_identity(settings.web_identity)
         self._prefer_the_stacks_files()
         resolver = create_credential_resolver(self, region_name=settings.region)
+        if self.has_many_files:  # of which botocore's own providers of keys read one each
+            name = self.get_config_variable("profile") or "default"
+            keys = ConfigProvider("", name, config_parser=lambda _: self.full_config)
+            resolver.insert_before("shared-credentials-file", keys)
         if settings.skip_metadata_api_check:
             resolver.remove("iam-role")
         found = resolver.load_credentials()
@@ -129,18 +132,21 @@ class SettingsSession(Session):
 
     def _prefer_the_stacks_files(self) -> None:
         """Let credentials in the stack's own files win over the environment's, as all that the stack says does."""
-        if self.settings.profile or not (self.settings.shared_config_file or self.settings.shared_credentials_file):
+        settings = self.settings
+        if settings.profile or not (settings.shared_config_files or settings.shared_credentials_files):
             return
         name = self.get_config_variable("profile") or "default"
         content = self.full_config["profiles"].get(name, {})
         if any(key in content for key in _CREDENTIAL_KEYS):
             self.set_config_variable("profile", name)
-        elif self.settings.shared_credentials_file:
-            key = f"{self.settings.prefix}sharedCredentialsFiles"
+        elif settings.shared_credentials_files:
+            key = f"{settings.prefix}sharedCredentialsFiles"
+            files = "file" if len(settings.shared_credentials_files) == 1 else "files"
+            verb = "has" if files == "file" else "have"
             raise SettingsError(
-                Subject(CONNECT_ACTION, region=self.settings.region),
-                f"the file of {key} has no credentials of the profile {name}",
-                f"Name another profile with `pulumi config set {self.settings.prefix}profile NAME`, or another file",
+                Subject(CONNECT_ACTION, region=settings.region),
+                f"the {files} of {key} {verb} no credentials of the profile {name}",
+                f"Name another profile with `pulumi config set {settings.prefix}profile NAME`, or another file",
             )
 
     def _refuse_mfa(self) -> None:

@@ -60,8 +60,9 @@ class Settings:
     endpoints: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Endpoint URLs by boto3's name of the service."""
     max_retries: int = _DEFAULT_RETRIES
-    shared_config_file: str | None = None
-    shared_credentials_file: str | None = None
+    shared_config_files: tuple[str, ...] = ()
+    """Instead of the default one. The last one wins, key by key."""
+    shared_credentials_files: tuple[str, ...] = ()
     allowed_account_ids: tuple[str, ...] = ()
     """Empty: every account is allowed."""
     forbidden_account_ids: tuple[str, ...] = ()
@@ -139,8 +140,8 @@ class Settings:
             assumed_roles=(*read_stack_roles(reader), *assume_roles),
             endpoints=_read_endpoints(reader),
             max_retries=reader.count("maxRetries", _DEFAULT_RETRIES),
-            shared_config_file=reader.one_file("sharedConfigFiles"),
-            shared_credentials_file=reader.one_file("sharedCredentialsFiles"),
+            shared_config_files=reader.files("sharedConfigFiles"),
+            shared_credentials_files=reader.files("sharedCredentialsFiles"),
             allowed_account_ids=reader.account_ids("allowedAccountIds"),
             forbidden_account_ids=reader.account_ids("forbiddenAccountIds"),
             use_fips_endpoint=reader.flag("useFipsEndpoint"),
@@ -227,14 +228,13 @@ def find_region(
 
 
 def _find_shared_config_region(reader: SettingsReader, profile: str | None) -> str | None:
-    import botocore.session
     from botocore.exceptions import BotoCoreError
 
-    session = botocore.session.Session(profile=profile or reader.text("profile"))
-    for variable, key in (("config_file", "sharedConfigFiles"), ("credentials_file", "sharedCredentialsFiles")):
-        path = reader.one_file(key)
-        if path is not None:
-            session.set_config_variable(variable, path)
+    from lmconv_resource.aws.shared_files import SharedFilesSession
+
+    session = SharedFilesSession(
+        profile or reader.text("profile"), reader.files("sharedConfigFiles"), reader.files("sharedCredentialsFiles")
+    )
     try:
         region: str | None = session.get_config_variable("region")
     except BotoCoreError as cause:  # no such profile, or a config file that can't be read

@@ -208,14 +208,10 @@ class SettingsReader:
         path = self.text(key)
         return None if path is None else self.existing_file(self.name(key), path, self.remedy(key))
 
-    def one_file(self, key: str) -> str | None:
-        """Return a setting that is a list of one path."""
+    def files(self, key: str) -> tuple[str, ...]:
+        """Return a setting that is a list of paths of files that are there."""
         paths = self.texts(key, 'a list of paths (["~/.aws/config"])')
-        if len(paths) > 1:
-            raise self.refused(
-                f"{self.name(key)} names {len(paths)} files, and only one can be read", "Put them into one file"
-            )
-        return self.existing_file(self.name(key), paths[0], self.remedy(key)) if paths else None
+        return tuple(self.existing_file(self.name(key), path, self.remedy(key)) for path in paths)
 
     @staticmethod
     def existing_file(place: str, path: str, remedy: str) -> str:

@@ -56,12 +56,12 @@ SETTINGS = (
     Setting(
         "sharedConfigFiles",
         _HONOURED,
-        "one file, instead of the default one; more than one is refused: botocore reads one",
+        "instead of the default file; of several the last one wins, key by key",
     ),
     Setting(
         "sharedCredentialsFiles",
         _HONOURED,
-        "one file, instead of the default one and before the environment's keys; more than one is refused",
+        "instead of the default file and before the environment's keys; of several the last one wins, key by key",
     ),
     Setting(
         "allowedAccountIds",

@@ -30,8 +30,8 @@ from lmconv_resource.aws.settings import AssumedRole, Settings, check_account
 from lmconv_resource.errors import CredentialsError, SettingsError
 
 REGION = "eu-west-1"
-HOME, STACK, OTHER = "111111111111", "222222222222", "333333333333"
-"""The accounts of the environment, of the stack's settings and of a role."""
+HOME, STACK, OTHER, THIRD = (digit * 12 for digit in "1234")
+"""The accounts of the environment, of the stack's settings, of a role, and of other keys."""
 SUBJECT = "Connecting to AWS License Manager for license conversion tasks in eu-west-1: "
 ROLE = f"arn:aws:iam::{OTHER}:role/tracker"
 PROFILES = "[profile work]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n"
@@ -136,6 +136,37 @@ def test_a_config_file_of_the_stack_signs(accounts: AwsAccounts, tmp_path: Path)
     assert send(accounts, to_settings(accounts, sharedConfigFiles=[str(file)])).account == STACK
 
 
+@pytest.mark.parametrize(
+    ("config", "credentials", "signs"),
+    [
+        (["[default]\nregion = x\n"], ["[default]\n{home}", "[default]\n{stack}"], STACK),
+        (["[default]\n{home}", "[default]\n{stack}"], [], STACK),
+        (["[default]\n{home}", "[default]\nregion = x\n"], [], THIRD),
+        (["[default]\n{home}", "[default]\n{home}"], ["[default]\n{stack}"], STACK),
+        (["[default]\nrole_arn = {role}\nsource_profile = far\n", ""], ["", "[far]\n{stack}"], OTHER),
+        (["[default]\nsource_profile = far\n", "[default]\nrole_arn = {role}\n"], ["[far]\n{stack}"], OTHER),
+        ([], ["[default]\n{home}aws_session_token = old\n", "[default]\n{stack}"], STACK),
+    ],
+    ids=["credentials", "config", "where only", "both", "role", "role in halves", "token of other keys"],
+)
+def test_the_last_of_several_files_wins(
+    accounts: AwsAccounts, tmp_path: Path, config: list[str], credentials: list[str], signs: str
+) -> None:
+    """aws:sharedConfigFiles and aws:sharedCredentialsFiles are put together key by key, credentials over config."""
+    accounts.add_user(THIRD, "AKIAHOME")
+    keys = "aws_access_key_id = {}\naws_secret_access_key = sk\n".format
+
+    def write(kind: str, texts: list[str]) -> list[str]:
+        paths = [tmp_path / f"{kind}-{number}" for number in range(len(texts))]
+        for path, text in zip(paths, texts, strict=True):
+            path.write_text(text.format(home=keys("AKIAHOME"), stack=keys("AKIASTACK"), role=ROLE))
+        return [str(path) for path in paths]
+
+    files = {"sharedConfigFiles": write("config", config), "sharedCredentialsFiles": write("keys", credentials)}
+    given = {key: paths for key, paths in files.items() if paths}
+    assert send(accounts, to_settings(accounts, **given)).account == signs
+
+
 def test_a_config_file_without_credentials_leaves_them_to_the_environment(
     accounts: AwsAccounts, tmp_path: Path
 ) -> None:
@@ -155,6 +186,8 @@ def test_a_credentials_file_without_the_profile_is_refused(accounts: AwsAccounts
         f"{SUBJECT}the file of aws:sharedCredentialsFiles has no credentials of the profile default. Name another "
         "profile with `pulumi config set aws:profile NAME`, or another file."
     )
+    with pytest.raises(SettingsError, match="the files of aws:sharedCredentialsFiles have no credentials"):
+        send(accounts, to_settings(accounts, sharedCredentialsFiles=[str(file), str(file)]))
     assert accounts.requests == []
 
 

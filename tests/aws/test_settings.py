@@ -125,6 +125,10 @@ def test_the_stacks_config_file_has_the_region(tmp_path: Path, write_config: Cal
     write_config("[default]\nregion = eu-north-1\n")
     (tmp_path / "own").write_text("[default]\nregion = eu-south-2\n")
     assert find_region({"aws:sharedConfigFiles": [str(tmp_path / "own")]}.get) == "eu-south-2"
+    (tmp_path / "more").write_text("[default]\nregion = eu-central-2\n")
+    assert find_region({"aws:sharedConfigFiles": [str(tmp_path / name) for name in ("own", "more")]}.get) == (
+        "eu-central-2"
+    )
 
 
 @pytest.mark.parametrize("empty", ["", None])
@@ -236,8 +240,8 @@ def test_all_settings_are_read(tmp_path: Path, as_text: bool) -> None:
         ),
         endpoints=(("license-manager", "https://lm"), ("sts", "https://sts")),
         max_retries=3,
-        shared_config_file=str(file),
-        shared_credentials_file=str(file),
+        shared_config_files=(str(file),),
+        shared_credentials_files=(str(file),),
         allowed_account_ids=("111111111111", "222222222222"),
         forbidden_account_ids=("333333333333",),
         use_fips_endpoint=True,
@@ -523,10 +527,6 @@ def test_a_wrong_member_is_named_with_its_entry(name: str, value: Any, told: str
             {"accessKey": "ak", "secretKey": "sk", "assumeRoleWithWebIdentity": WEB},
             "aws:accessKey and aws:assumeRoleWithWebIdentity are both set, and only one can say who calls. Remove one "
             "of them with `pulumi config rm`.",
-        ),
-        (
-            {"sharedCredentialsFiles": ["/a", "/b"]},
-            "aws:sharedCredentialsFiles names 2 files, and only one can be read. Put them into one file.",
         ),
     ],
 )

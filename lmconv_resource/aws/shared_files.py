@@ -1,0 +1,64 @@
+"""A botocore session that reads the shared config and credentials of the files it is given, any number of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+from botocore.configloader import load_config, raw_config_parse
+from botocore.exceptions import ConfigNotFound
+from botocore.session import Session
+
+
+class SharedFilesSession(Session):
+    """A session on a stack's `sharedConfigFiles` and `sharedCredentialsFiles`, or on botocore's own where it has none.
+
+    Args:
+        profile: the profile to use; None leaves it to the environment.
+        config_files: paths, instead of `AWS_CONFIG_FILE` and the default one.
+        credentials_files: likewise, instead of `AWS_SHARED_CREDENTIALS_FILE` and the default one.
+    """
+
+    def __init__(self, profile: str | None, config_files: Iterable[str], credentials_files: Iterable[str]) -> None:
+        super().__init__(profile=profile)
+        self._files = {"config_file": tuple(config_files), "credentials_file": tuple(credentials_files)}
+        for name, paths in self._files.items():
+            if paths:  # what reads one file only reads the one that wins
+                self.set_config_variable(name, paths[-1])
+
+    @property
+    def has_many_files(self) -> bool:
+        """Whether there is more of one kind than botocore's own credential providers read."""
+        return any(len(paths) > 1 for paths in self._files.values())
+
+    @cached_property
+    def full_config(self) -> dict[str, Any]:
+        """All that stands in the files. The last one wins key by key, and credentials over config, as in pulumi-aws.
+
+        https://pkg.go.dev/github.com/aws/aws-sdk-go-v2/config#WithSharedConfigFiles is what pulumi-aws reads them with.
+        """
+        if not self.has_many_files:
+            return dict(super().full_config)
+        merged: dict[str, Any] = {"profiles": {}}
+        for name, parse in (("config_file", load_config), ("credentials_file", _load_credentials)):
+            for path in self._files[name] or (self.get_config_variable(name),):
+                with suppress(ConfigNotFound):  # the default one need not be there; the stack's have been looked for
+                    _merge(merged, parse(path))
+        return merged
+
+
+def _load_credentials(path: str) -> dict[str, Any]:
+    return {"profiles": raw_config_parse(path)}
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    if "aws_access_key_id" in more:  # a token belongs to the keys beside it
+        for key in ("aws_session_token", "aws_security_token"):
+            into.pop(key, None)
+    for key, value in more.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
