@@ -6,8 +6,13 @@ refused, never passed over in silence. `docs/settings.md` is written from this t
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+
+from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
+from lmconv_resource.text import to_shown
 
 
 class Treatment(Enum):
@@ -108,6 +113,33 @@ SETTINGS = (
         "the account is asked for where `allowedAccountIds`, `forbiddenAccountIds` or a start need it",
     ),
 )
+
+
+_ENGINES_OWN = ("version", "pluginDownloadURL")
+"""Keys that Pulumi's engine takes in every provider's namespace: they say which plugin it runs."""
+
+
+def check_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[str] = ()) -> None:
+    """Raise a SettingsError when one of a stack's settings is in the namespace and is none: it might say who or where.
+
+    Args:
+        names: full names, of other namespaces too.
+        prefix: the namespace.
+        more: keys that are settings beside those of the table.
+    """
+    known = [*(setting.key for setting in SETTINGS), *more]
+    for name in sorted(names):
+        key = name.removeprefix(prefix)
+        if key == name or key in known or key in _ENGINES_OWN or key.startswith("__"):
+            continue
+        close = difflib.get_close_matches(key.lower(), [one.lower() for one in known], n=1, cutoff=0.75)
+        meant = next((one for one in known if [one.lower()] == close), None)
+        raise SettingsError(
+            Subject(CONNECT_ACTION),
+            f"{to_shown(name)} is not a setting",
+            (f"Write {prefix}{meant}" if meant else "Write it as pulumi-aws does")
+            + f", or remove it with `pulumi config rm {to_shown(name)}`",
+        )
 
 
 def make_table() -> str:

@@ -6,11 +6,12 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.settings import ConfigGet, Settings, configured_region, environment_key, find_region
+from lmconv_resource.aws.settings_table import check_names
 from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
@@ -55,6 +56,8 @@ class Session:
         setting_prefix: str = "aws:",
     ) -> None:
         self.get_config = get_config
+        self.find_names: Callable[[], Iterable[str]] = tuple
+        """Returns the full names of all settings of the stack that are known."""
         self.engine = engine
         self.cancellation = Cancellation()
         self.starts = Starts()
@@ -145,6 +148,10 @@ class Session:
     def configured_region(self) -> str | None:
         """Return the region that the stack's settings name."""
         return configured_region(self.get_config, prefix=self.setting_prefix)
+
+    def check_setting_names(self) -> None:
+        """Raise a SettingsError when the stack has a setting in the namespace that is none."""
+        check_names(self.find_names(), prefix=self.setting_prefix)
 
     def to_settings(self, way: Way) -> Settings:
         """Return the stack's settings, with what a resource says itself on top of them."""

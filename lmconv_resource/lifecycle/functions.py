@@ -72,6 +72,7 @@ def list_tasks(
 
 def _connect(op: Operation, given: dict[str, object], table: Iterable[Property]) -> Aws:
     """Return AWS, once what was given has been checked."""
+    op.host.check_setting_names()
     region, profile = given["region"], given["profile"]
     resolved = op.host.resolve_region(cast("str | None", region), cast("str | None", profile))
     failures = validate({**given, "region": resolved}, table)

@@ -15,7 +15,8 @@ from lmconv_resource.errors import CREATE_ACTION, CancelledError, LicenseConvers
 from lmconv_resource.lifecycle.operation import Aws, Operation
 
 _PREFIX = "lmconv:"
-_MOST_AT_ONCE, _STOP_AFTER = "maxConcurrentConversions", "stopAfterFailures"
+LIMITS = _MOST_AT_ONCE, _STOP_AFTER = "maxConcurrentConversions", "stopAfterFailures"
+"""The settings' names."""
 
 
 @contextmanager

@@ -76,6 +76,9 @@ class Host(Protocol):
     def configured_region(self) -> str | None:
         """Return the region that the stack's settings name."""
 
+    def check_setting_names(self) -> None:
+        """Raise a SettingsError when the stack has a setting that nobody knows: it might say who calls, or where."""
+
     def to_settings(self, way: Way) -> Settings:
         """Return the stack's settings, with what a resource says itself on top of them. Nothing is sent.
 

@@ -51,6 +51,7 @@ def validate_place(op: Operation, olds: Properties | None, checked: Properties) 
         return []
     roles = () if find_unknown(checked, ["assume_role"]) else parse_roles(checked.get("assume_role"))
     try:
+        op.host.check_setting_names()
         settings = op.host.to_settings(Way(region, profile if isinstance(profile, str) else None, roles))
         is_new = not olds or any(olds.get(name) != checked.get(name) for name in ("region", "resource_arn"))
         return _validate_region(op, settings, arn) if is_new else []  # this has to load AWS's list of regions

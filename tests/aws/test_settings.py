@@ -27,7 +27,7 @@ from lmconv_resource.aws.settings import (
     find_region,
     parse_roles,
 )
-from lmconv_resource.aws.settings_table import SETTINGS, Treatment
+from lmconv_resource.aws.settings_table import SETTINGS, Treatment, check_names
 from lmconv_resource.errors import SettingsError
 
 REGION = "eu-west-1"
@@ -91,6 +91,28 @@ def test_the_settings_that_are_read_are_those_of_the_table() -> None:
     find_region(asked.add)
     of_concern = {setting.key for setting in SETTINGS if setting.treatment is not Treatment.OF_NO_CONCERN}
     assert {key.removeprefix("aws:") for key in asked} == of_concern
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("aws:asumeRoles", "Write aws:assumeRoles, or remove it"),
+        ("aws:allowedAccountID", "Write aws:allowedAccountIds, or remove it"),
+        ("aws:externalId", "Write it as pulumi-aws does, or remove it"),
+    ],
+)
+def test_a_setting_that_nobody_knows_is_refused(name: str, remedy: str) -> None:
+    """It might say who calls, or where: so it is not passed over, and what it might mean is named."""
+    with pytest.raises(SettingsError) as error:
+        check_names(["aws:region", name, "aws:zone"])
+    assert str(error.value) == f"{SUBJECT}'{name}' is not a setting. {remedy} with `pulumi config rm '{name}'`."
+
+
+def test_settings_that_are_known_or_not_ours_pass() -> None:
+    """Those of the table, the engine's own and other namespaces'."""
+    check_names([f"aws:{setting.key}" for setting in SETTINGS])
+    check_names(["aws:version", "aws:pluginDownloadURL", "project:asumeRoles", "aws-native:asumeRoles", "own:more"])
+    check_names(["own:more"], prefix="own:", more=["more"])
 
 
 # -- the region --------------------------------------------------------------------------------------------------------

@@ -433,6 +433,16 @@ def test_all_classes_of_providers_share_one_session() -> None:
     assert first.session.get_config("aws:region") == REGION
 
 
+@pytest.mark.parametrize(("project", "found"), [("project", ["aws:own"]), ("aws", ["project:own"])])
+def test_the_names_of_settings_are_found(monkeypatch: pytest.MonkeyPatch, project: str, found: list[str]) -> None:
+    """`Config` has no public way to them. A project that is itself called aws has settings of its own there."""
+    monkeypatch.setenv("PULUMI_PROJECT", project)
+    provider = LicenseConversionTaskProvider()
+    provider.configure(ConfigureRequest(Config({"aws:own": "x", "project:own": "x"}, project)))
+    assert provider.session is not None
+    assert sorted(provider.session.find_names()) == found
+
+
 def test_all_look_ups_of_a_program_share_one_session() -> None:
     """Clients, pace and threads are made once for a program, and are not those of the providers."""
     look_ups = process.look_ups()

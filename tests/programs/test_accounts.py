@@ -543,6 +543,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             f"entry 2 of aws:assumeRoles has 'durationSeconds', which is none of {ROLE_KEYS}", look_at("assumeRoles")
         ),
     ),
+    "a misspelt setting": (
+        {"allowedAccountId": ["999999999999"]},
+        refusal(
+            "'aws:allowedAccountId' is not a setting",
+            "Write aws:allowedAccountIds, or remove it with `pulumi config rm 'aws:allowedAccountId'`",
+        ),
+    ),
     "a misspelt member": (
         {"assumeRole": {"roleArn": ROLE, "polcyArns": []}},
         refusal(f"aws:assumeRole has 'polcyArns', which is none of {ROLE_KEYS}", look_at("assumeRole")),
@@ -634,7 +641,7 @@ def test_a_setting_that_cannot_be_honoured_is_shown_by_the_preview(local: World,
     assert local.accounts.requests == []
 
 
-@pytest.mark.parametrize("name", ["insecure", "no account", "no role"])
+@pytest.mark.parametrize("name", ["insecure", "no account", "no role", "a misspelt setting"])
 def test_a_look_up_refuses_settings_too(local: World, name: str) -> None:
     """A look-up refuses the same settings, by the same words."""
     config, told = REFUSED[name]
@@ -698,9 +705,11 @@ def test_the_refusals_on_each_engine(world: World) -> None:
     assert line.endswith(
         "region us-east-1 is not that of the instance, eu-west-1: leave region out, or correct one of them"
     )
-    world.configure(task(), insecure=True)
-    (line,) = world.stack.preview().errors("task")
-    assert line.endswith(REFUSED["insecure"][1])
+    for name in ("insecure", "a misspelt setting"):
+        setting, told = REFUSED[name]
+        world.configure(task(), **setting)
+        (line,) = world.stack.preview().errors("task")
+        assert line.endswith(told)
     assert world.accounts.requests == []
 
 

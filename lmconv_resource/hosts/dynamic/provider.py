@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,7 @@ import pulumi.runtime
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
+    Config,
     ConfigureRequest,
     CreateResult,
     DiffResult,
@@ -21,6 +23,7 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 from pulumi.runtime import rpc
+from pulumi.runtime.config import CONFIG, get_config_env
 
 from lmconv_resource.errors import CredentialsError, SettingsError
 from lmconv_resource.hosts.display import is_interactive
@@ -63,6 +66,7 @@ class LookUps:
 
     def __init__(self) -> None:
         self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follows_environment=True)
+        self.session.find_names = _find_program_settings
         self.threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lmconv-look-up")
 
 
@@ -74,8 +78,8 @@ class _Process:
         self._session: Session | None = None
         self._look_ups: LookUps | None = None
 
-    def session(self, get_config: ConfigGet) -> Session:
-        """Return the session of the providers, with the configuration that Pulumi handed over last.
+    def session(self, get_config: ConfigGet, names: Iterable[str] = ()) -> Session:
+        """Return the session of the providers, with the configuration, and its names, that Pulumi handed over last.
 
         Pulumi calls `configure` once for each class of providers, each time with the same configuration.
         """
@@ -83,6 +87,7 @@ class _Process:
             if self._session is None:
                 self._session = _start_session(get_config)
             self._session.get_config = get_config
+            self._session.find_names = lambda: names
             return self._session
 
     def look_ups(self) -> LookUps:
@@ -94,6 +99,26 @@ class _Process:
 
 
 process = _Process()
+
+
+def _find_provider_settings(config: Config) -> tuple[str, ...]:
+    """Return the names of all settings that a provider is handed.
+
+    `Config` has no public way to them (pulumi 3.260 to 3.272: `pulumi/dynamic/config.py`). Without them a misspelled
+    setting is passed over, as by every dynamic provider.
+    """
+    return _without_own_project(getattr(config, "_props", ()))
+
+
+def _find_program_settings() -> tuple[str, ...]:
+    """Return the names of all settings that a program is handed."""
+    return _without_own_project({**get_config_env(), **CONFIG.get()})
+
+
+def _without_own_project(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names, without those of a project that is itself called as AWS's settings are."""
+    project = os.environ.get("PULUMI_PROJECT") or pulumi.runtime.settings.get_project()
+    return tuple(name for name in names if name.partition(":")[0] != project)
 
 
 def _start_session(get_config: ConfigGet) -> Session:
@@ -121,7 +146,7 @@ class DynamicProvider(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         """Take the stack's configuration, and join this process's session."""
-        self.session = process.session(req.config.get)
+        self.session = process.session(req.config.get, _find_provider_settings(req.config))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
 from lmconv_resource.aws.settings import ConfigGet, Settings
-from lmconv_resource.aws.settings_table import SETTINGS
+from lmconv_resource.aws.settings_table import SETTINGS, check_names
 from lmconv_resource.errors import SettingsError
-from lmconv_resource.hosts.native import SETTING_PREFIX
+from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
 from lmconv_resource.hosts.native.properties import from_wire, has_unknown, to_secret
+from lmconv_resource.lifecycle.limits import LIMITS
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff
 from lmconv_resource.lifecycle.validation import optional, validate_region
 
@@ -34,7 +36,7 @@ def to_config_get(args: Struct) -> ConfigGet:
 def check(news: Struct) -> list[CheckFailure]:
     """Return what is wrong with the settings; nothing is asked of AWS.
 
-    Names that are no settings pass: a project that is itself called `lmconv` keeps its own configuration there.
+    Names that are no settings pass in a project that is itself called `lmconv`: it keeps its own configuration there.
     """
     if any(has_unknown(value) for value in news.fields.values()):
         return []
@@ -44,6 +46,8 @@ def check(news: Struct) -> list[CheckFailure]:
     if reason:
         return [CheckFailure("region", f"{SETTING_PREFIX}region {reason}")]
     try:
+        if os.environ.get("PULUMI_PROJECT") != PACKAGE:
+            check_names((f"{SETTING_PREFIX}{key}" for key in news.fields), prefix=SETTING_PREFIX, more=LIMITS)
         Settings.from_config(get, str(region or "us-east-1"), prefix=SETTING_PREFIX)
     except SettingsError as error:
         named = _NAMED_KEY.search(str(error))

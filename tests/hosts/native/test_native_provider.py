@@ -340,6 +340,12 @@ def test_settings_as_json_text_or_as_values(native: Plugin, aws: LicenseManagerB
         ({"assumeRoles": "[{}]"}, "assumeRoles", "entry 1 of lmconv:assumeRoles is not the ARN of a role"),
         ({"insecure": True}, "insecure", "lmconv:insecure is true"),
         ({"accessKey": "a"}, "accessKey", "only one is set"),
+        (
+            {"allowedAccountId": ["123456789012"]},
+            "allowedAccountIds",
+            "'lmconv:allowedAccountId' is not a setting. Write lmconv:allowedAccountIds, or",
+        ),
+        ({"instanceId": "i-1"}, "", "'lmconv:instanceId' is not a setting. Write it as pulumi-aws does, or"),
     ],
 )
 def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any], property_: str, reason: str) -> None:
@@ -350,10 +356,18 @@ def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any],
     assert "aws:" not in text.replace("arn:aws:", "")
 
 
-def test_settings_that_pass(native: Plugin) -> None:
-    """Unknown ones in a preview, and names of a project that is called lmconv itself."""
-    for settings in ({"region": UNKNOWN}, {"licenseConversionTaskId": "lct-1"}, {}):
-        assert native.check_config(**settings)[1] == []
+@pytest.mark.parametrize(
+    "settings", [{"region": UNKNOWN}, {"maxConcurrentConversions": "2", "stopAfterFailures": "1", "version": "1"}, {}]
+)
+def test_settings_that_pass(native: Plugin, settings: dict[str, Any]) -> None:
+    """Unknown ones in a preview, the limits, and what is the engine's own."""
+    assert native.check_config(**settings)[1] == []
+
+
+def test_a_project_of_the_same_name_has_settings_of_its_own(native: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand in the same namespace."""
+    monkeypatch.setenv("PULUMI_PROJECT", "lmconv")
+    assert native.check_config(licenseConversionTaskId="lct-1")[1] == []
 
 
 def test_credentials_are_secret_however_they_were_set(native: Plugin) -> None:
