@@ -66,6 +66,7 @@ class _Aws:
         self.lock = threading.RLock()
 
     generation = 0
+    were_accepted = False
 
     def client(self, service: str) -> Any:
         """Return a client; every service is the same here."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lmconv_resource.aws.error_mapping import from_botocore
+from lmconv_resource.aws.calls import Calls, ClientSource
 from lmconv_resource.aws.settings import Settings, check_account
-from lmconv_resource.errors import CONNECT_ACTION, ExpiredCredentialsError, LicenseConversionError, Subject
-
-if TYPE_CHECKING:
-    from lmconv_resource.aws.calls import ClientSource
-
+from lmconv_resource.errors import (
+    CONNECT_ACTION,
+    LicenseConversionError,
+    ServiceFaultError,
+    Subject,
+    ThrottledError,
+    TransientError,
+)
+from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.rate_limiter import RateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +28,13 @@ class CheckedClients:
     Args:
         settings: the connection's settings, which may allow or forbid accounts.
         source: where the clients come from.
+        cancellation: ends the retries of asking for the account, which serves more than one operation.
     """
 
-    def __init__(self, settings: Settings, source: ClientSource) -> None:
+    def __init__(self, settings: Settings, source: ClientSource, cancellation: Cancellation) -> None:
         self._settings = settings
         self.source = source
+        self._sts = Calls(source, "sts", settings, RateLimiter(), cancellation)
         self._lock = threading.Lock()
         self._account: str | None = None
         self._failure: LicenseConversionError | None = None
@@ -42,7 +49,7 @@ class CheckedClients:
         """
         if not self._is_checked:
             self._failure = None
-            check_account(self._settings, self.caller_account())
+            check_account(self._settings, self.caller_account(TransientError))
             self._is_checked = True
         return self.source.client(service)
 
@@ -50,6 +57,15 @@ class CheckedClients:
     def generation(self) -> int:
         """Counts how often the credentials were renewed."""
         return self.source.generation
+
+    @property
+    def were_accepted(self) -> bool:
+        """Whether AWS has taken credentials of these clients."""
+        return self.source.were_accepted
+
+    @were_accepted.setter
+    def were_accepted(self, value: bool) -> None:
+        self.source.were_accepted = value
 
     def renew(self, generation: int) -> None:
         """Forget all credentials that are in use, unless another has done so since `generation`."""
@@ -62,25 +78,28 @@ class CheckedClients:
         """Return what gives new credentials in place of expired ones; empty where that is not known."""
         return self.source.sign_in_hint()
 
-    def caller_account(self) -> str:
+    def caller_account(self, *retry: type[LicenseConversionError]) -> str:
         """Return the id of the account that the credentials belong to, asked of STS once.
 
+        Args:
+            retry: what is worth another try; by default all that STS itself answers, as a network without a way to it
+                is to cost one time-out.
+
         Raises:
-            LicenseConversionError: STS could not be asked, now or the last time: a network without a way to it costs
-                one time-out.
+            LicenseConversionError: STS could not be asked, now or the last time.
         """
+        subject = Subject(CONNECT_ACTION, region=self._settings.region)
         with self._lock:
             if self._failure is not None:
                 raise self._failure
             if self._account is None:
-                client = self.source.client("sts")
                 try:
-                    self._account = str(client.get_caller_identity()["Account"])
-                except Exception as cause:
-                    error = from_botocore(cause, Subject(CONNECT_ACTION, region=self._settings.region))
-                    if isinstance(error, ExpiredCredentialsError):
-                        error.remedy = self.sign_in_hint() or error.remedy
+                    self._account = self._sts.retry(
+                        lambda: str(self._sts.once(lambda client: client.get_caller_identity()["Account"], subject)),
+                        *(retry or (ThrottledError, ServiceFaultError)),
+                    )
+                except LicenseConversionError as error:
                     self._failure = error
-                    raise error from cause
+                    raise
                 log.debug("the credentials belong to account %s", self._account)
             return self._account

@@ -33,6 +33,9 @@ Answer = TypeVar("Answer")
 class ClientSource(Protocol):
     """Where a connection's clients come from: an `AwsSession`, or a test's own."""
 
+    were_accepted: bool
+    """Whether AWS has taken credentials of theirs."""
+
     @property
     def generation(self) -> int:
         """How often it was renewed."""
@@ -107,14 +110,16 @@ class Calls:
     def _send(self, send: Callable[[Any], Any], subject: Subject) -> Any:
         client = self._clients.client(self._service)
         try:
-            return send(client)
+            answer = send(client)
         except Exception as cause:
-            error = from_botocore(cause, subject)
+            error = from_botocore(cause, subject, were_accepted=self._clients.were_accepted)
             if isinstance(error, ThrottledError):
                 self.limiter.on_throttled()
             if isinstance(error, ExpiredCredentialsError):
                 error.remedy = self._clients.sign_in_hint() or error.remedy
             raise error from cause
+        self._clients.were_accepted = True
+        return answer
 
     def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:
         """Return what `call` returns, trying again for about half a minute where it fails with one of `on`.

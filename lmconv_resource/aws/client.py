@@ -45,7 +45,7 @@ class Connection:
         on_note: Callable[[str], None],
     ) -> None:
         self.settings = settings
-        self.clients = CheckedClients(settings, open_session(settings))
+        self.clients = CheckedClients(settings, open_session(settings), cancellation)
         self._limiters = {service: RateLimiter(policy) for service in ("license-manager", "ec2", "ssm")}
         # Its lists serve more than one operation, and so end with none of them.
         self.recent_tasks = RecentTasks(self.license_manager(cancellation).pages)

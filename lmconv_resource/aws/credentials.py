@@ -32,12 +32,14 @@ _PROFILE_HINTS = {
 class AwsSession:
     """All clients of one `Settings`, which share one cache of credentials. Threads may share it.
 
-    `generation` counts how often it was renewed; `lock` is held where botocore's session is used.
+    `generation` counts how often it was renewed, and `were_accepted` says whether AWS has taken credentials of it.
+    `lock` is held where botocore's session is used.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.generation = 0
+        self.were_accepted = False
         self.lock = threading.Lock()
         self._core: SettingsSession | None = None
         self._clients: dict[str, Any] = {}

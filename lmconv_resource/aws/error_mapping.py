@@ -63,6 +63,11 @@ FAULT_CODES = frozenset(
 )
 EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 CLOCK_CODES = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
+_EC2_EXPIRED_CODES = frozenset({"RequestExpired"})
+"""EC2 says the same of an expired token and of a wrong clock; a clock that was right before mostly still is.
+
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+"""
 _SIGNED_AT_ANOTHER_TIME = re.compile(r"[Ss]ignature (expired|not yet current)")
 """In the text of InvalidSignatureException; the same code stands for a wrong key too."""
 REFUSED_CREDENTIAL_CODES = frozenset(
@@ -76,18 +81,27 @@ REFUSED_CREDENTIAL_CODES = frozenset(
         "MissingAuthenticationTokenException",
         "AuthFailure",
         "OptInRequired",
+        "InvalidIdentityToken",
+        "IDPRejectedClaim",
     }
 )
 
 
-def from_botocore(cause: Exception, subject: Subject) -> LicenseConversionError:
-    """Return the error that stands for what botocore raised during a call."""
+def from_botocore(cause: Exception, subject: Subject, *, were_accepted: bool = False) -> LicenseConversionError:
+    """Return the error that stands for what botocore raised during a call.
+
+    Args:
+        cause: what was raised.
+        subject: what the call was about.
+        were_accepted: whether AWS has taken credentials of this connection before: those that it refuses then have
+            ended, as keys do that somebody has rotated.
+    """
     if isinstance(cause, botocore_errors.ClientError):
-        return _from_refusal(cause, subject)
+        return _from_refusal(cause, subject, were_accepted=were_accepted)
     text = without_credentials(to_plain_text(str(cause))).rstrip(".")
     if isinstance(cause, (botocore_errors.NoCredentialsError, botocore_errors.PartialCredentialsError)):
         return CredentialsError(subject, text, _SET_CREDENTIALS)
-    if isinstance(cause, _SIGN_IN_ERRORS):
+    if isinstance(cause, _SIGN_IN_ERRORS) or (were_accepted and isinstance(cause, _CREDENTIAL_ERRORS)):
         return ExpiredCredentialsError(subject, text, _SIGN_IN)
     if isinstance(cause, _CREDENTIAL_ERRORS):
         return CredentialsError(subject, text, _SET_CREDENTIALS)
@@ -140,7 +154,9 @@ _CREDENTIAL_ERRORS = (
 )
 
 
-def _from_refusal(cause: botocore_errors.ClientError, subject: Subject) -> LicenseConversionError:
+def _from_refusal(
+    cause: botocore_errors.ClientError, subject: Subject, *, were_accepted: bool
+) -> LicenseConversionError:
     answer: Any = cause.response
     detail = answer.get("Error") or {}
     code = to_plain_text(str(detail.get("Code") or "no error code"))
@@ -148,6 +164,8 @@ def _from_refusal(cause: botocore_errors.ClientError, subject: Subject) -> Licen
     status = (answer.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
     if code in THROTTLING_CODES or status == 429:
         return ThrottledError(subject, f"AWS asks to slow down ({code}: {reason})")
+    if code in _EC2_EXPIRED_CODES and were_accepted:
+        return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})", _SIGN_IN)
     if code in CLOCK_CODES or (code in REFUSED_CREDENTIAL_CODES and _SIGNED_AT_ANOTHER_TIME.search(reason)):
         first = reason.lstrip().partition("\n")[0].rstrip(".")
         return ClockSkewError(subject, f"AWS takes the request's time for wrong ({code}: {first})")
@@ -156,6 +174,8 @@ def _from_refusal(cause: botocore_errors.ClientError, subject: Subject) -> Licen
     if code in REFUSED_CREDENTIAL_CODES:
         # From its second paragraph on, AWS repeats the request as it was signed, session token included.
         reason = reason.lstrip().partition("\n")[0].rstrip(".")
+        if were_accepted:
+            return ExpiredCredentialsError(subject, f"AWS takes the credentials no more ({code}: {reason})", _SIGN_IN)
         return CredentialsError(subject, f"AWS refused the credentials ({code}: {reason})", _SET_CREDENTIALS)
     if code in ACCESS_CODES:
         if cause.operation_name != subject.action.rpartition(":")[2]:  # it was refused on the way to the credentials

@@ -25,6 +25,7 @@ from lmconv_resource.emulator import Emulator, licensemanager_backends, serve
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import Way
+from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.text import to_address
 
 ACCOUNT = "210987654321"
@@ -87,7 +88,7 @@ def test_a_connection_names_what_is_set(
 def test_the_account_is_said_where_it_was_asked_for(lines: Callable[[], list[str]], emulator: Emulator) -> None:
     """Whose the credentials are is in the log once, when STS has said it."""
     settings = to_settings(endpoints=endpoints(emulator.endpoint), allowedAccountIds='["123456789012"]')
-    clients = CheckedClients(settings, open_session(settings))
+    clients = CheckedClients(settings, open_session(settings), Cancellation())
     for _ in range(2):
         clients.client("license-manager")
 

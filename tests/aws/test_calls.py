@@ -6,13 +6,20 @@ from collections.abc import Callable
 
 import pytest
 from botocore import exceptions as botocore_errors
-from support.aws import GET, LIST, Pauses, TimelessAws, refuse, shared_client, to_settings
+from botocore.exceptions import ClientError, CredentialRetrievalError
+from support.aws import GET, LIST, REGION, Pauses, TimelessAws, refuse, shared_client, to_settings
 from support.clients import MadeClients
 from support.wire import Wire
 
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.errors import ServiceFaultError
+from lmconv_resource.errors import (
+    ClockSkewError,
+    CredentialsError,
+    ExpiredCredentialsError,
+    ServiceFaultError,
+    Subject,
+)
 from lmconv_resource.models import TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.rate_limiter import RateLimiter
@@ -69,6 +76,32 @@ def test_the_pauses_between_tries_grow() -> None:
         assert all(pause <= bound for pause, bound in zip(pauses.seconds, bounds, strict=True))
         longest = [max(pair) for pair in zip(longest, pauses.seconds, strict=True)]
     assert all(most > bound / 2 for most, bound in zip(longest, bounds, strict=True))
+
+
+REFUSED_KEYS: list[tuple[Exception, str]] = [
+    (ClientError({"Error": {"Code": code, "Message": "No."}}, GET), code)
+    for code in ("UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "RequestExpired")
+] + [(CredentialRetrievalError(provider="custom-process", error_msg="No."), "custom-process")]
+
+
+@pytest.mark.parametrize(("cause", "told"), REFUSED_KEYS, ids=[told for _, told in REFUSED_KEYS])
+def test_keys_that_were_good_once_are_read_again(aws: TimelessAws, cause: Exception, told: str) -> None:
+    """Keys that AWS has taken and takes no more were rotated; keys that it never took are wrong."""
+    calls, subject = aws.calls(), Subject(GET, TASK_ID, REGION)
+    tries: list[int] = []
+
+    def refuse_keys(_: object) -> None:
+        tries.append(1)
+        raise cause
+
+    with pytest.raises((CredentialsError, ClockSkewError), match=told) as first:
+        calls.once(refuse_keys, subject)
+    assert (len(tries), isinstance(first.value, ExpiredCredentialsError)) == (1, False)
+
+    calls.once(lambda _: {}, subject)
+    with pytest.raises(ExpiredCredentialsError, match=told):
+        calls.once(refuse_keys, subject)
+    assert len(tries) == 3
 
 
 def test_told_to_stop_no_try_follows(aws: TimelessAws) -> None:

@@ -16,10 +16,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, SSLError
+from support.aws import Pauses
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from support.clients import make_client
 from support.wire import ACCESS_KEY
 
+from lmconv_resource.aws.accounts import CheckedClients
+from lmconv_resource.aws.calls import ClientSource
 from lmconv_resource.aws.credentials import (
     AwsSession,
     open_session,
@@ -71,7 +74,7 @@ def to_settings(accounts: AwsAccounts | None = None, **config: Any) -> Settings:
     return Settings.from_config({f"aws:{name}": value for name, value in config.items()}.get, REGION)
 
 
-def list_tasks(session: AwsSession) -> Any:
+def list_tasks(session: ClientSource) -> Any:
     return session.client("license-manager").list_license_conversion_tasks()
 
 
@@ -592,6 +595,41 @@ def test_the_account_is_held_against_the_settings(
     with pytest.raises(SettingsError) as error:
         check_account(settings, account)
     assert str(error.value) == f"{SUBJECT}{told}"
+
+
+@pytest.fixture
+def checked(accounts: AwsAccounts, tmp_path: Path) -> CheckedClients:
+    """The clients of a stack that allows one account only, with the keys of a file."""
+    (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n")
+    settings = to_settings(accounts, sharedCredentialsFiles=[str(tmp_path / "keys")], allowedAccountIds=[STACK])
+    return CheckedClients(settings, open_session(settings), Pauses())
+
+
+def test_a_passing_fault_of_sts_refuses_nobody(accounts: AwsAccounts, checked: CheckedClients) -> None:
+    """Who restricts accounts waits for STS as for every other service."""
+    faults = iter([1, 1])
+
+    def fail(_: Request) -> None:
+        if next(faults, None):
+            accounts.break_next = True
+
+    accounts.on_request = fail
+    checked.client("license-manager").list_license_conversion_tasks()
+    asked = ["GetCallerIdentity"] * 3 + ["ListLicenseConversionTasks"]
+    assert [request.operation for request in accounts.requests] == asked
+
+
+def test_the_account_is_asked_for_with_credentials_that_were_rotated(
+    accounts: AwsAccounts, checked: CheckedClients, tmp_path: Path
+) -> None:
+    """Credentials that have expired before the account was asked for are read anew, once."""
+    list_tasks(checked.source)
+    accounts.remove("AKIASTACK")
+    accounts.add_user(STACK, "AKIANEXT")
+    (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIANEXT\naws_secret_access_key = sk\n")
+    checked.source.were_accepted = True
+    assert checked.caller_account() == STACK
+    assert [request.access_key for request in accounts.requests_of("GetCallerIdentity")] == ["AKIASTACK", "AKIANEXT"]
 
 
 # -- never a prompt ----------------------------------------------------------------------------------------------------

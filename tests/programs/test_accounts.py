@@ -852,6 +852,8 @@ class Rotation:
 
     world: World
     next_key: str | None
+    is_removed: bool = False
+    """Whether AWS does not even know the old key any more."""
     polls: int = 0
 
     def __post_init__(self) -> None:
@@ -863,7 +865,7 @@ class Rotation:
             return
         self.polls += 1
         if self.polls == 2:
-            self.world.accounts.expire("AKIASTACK")
+            (self.world.accounts.remove if self.is_removed else self.world.accounts.expire)("AKIASTACK")
             if self.next_key:
                 self.file.write_text(f"[default]\n{KEYS(self.next_key)}")
         if request.access_key == self.next_key:
@@ -872,10 +874,11 @@ class Rotation:
 
 
 @pytest.mark.proof
-def test_credentials_that_expire_in_a_wait_are_read_again(local: World) -> None:
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_credentials_that_expire_in_a_wait_are_read_again(local: World, is_removed: bool) -> None:
     """A credentials file that was rotated meanwhile carries the wait on, with one renewal."""
     local.accounts.add_user(STACK, "AKIANEXT")
-    rotation = Rotation(local, "AKIANEXT")
+    rotation = Rotation(local, "AKIANEXT", is_removed)
     row = conversion(STACK, wait_for_completion=True, poll_interval_seconds=1)
     local.configure(row, sharedCredentialsFiles=[str(rotation.file)])
     outcome = local.stack.up()
@@ -911,17 +914,23 @@ def test_a_role_of_expired_credentials_is_assumed_anew(local: World) -> None:
 
 
 @pytest.mark.proof
-def test_credentials_that_stay_expired_end_the_wait(world: World) -> None:
+@pytest.mark.parametrize(
+    ("is_removed", "told"),
+    [
+        (False, "the credentials have expired (ExpiredTokenException: The security token included in the request is e"),
+        (True, "AWS takes the credentials no more (UnrecognizedClientException: The security token included in the"),
+    ],
+)
+def test_credentials_that_stay_expired_end_the_wait(world: World, is_removed: bool, told: str) -> None:
     """After one renewal the wait ends, with what to do about credentials of that kind; the conversion goes on."""
-    rotation = Rotation(world, None)
+    rotation = Rotation(world, None, is_removed)
     row = conversion(STACK, wait_for_completion=True, poll_interval_seconds=1)
     world.configure(row, sharedCredentialsFiles=[str(rotation.file)])
     outcome = world.stack.up()
     assert not outcome.ok
     (line,) = outcome.errors("conversion")
     expected = (
-        r"Looking up license conversion task lct-\w+ in eu-west-1: the credentials have expired "
-        r"\(ExpiredTokenException: The security token included in the request is expired\)\. "
+        r"Looking up license conversion task lct-\w+ in eu-west-1: " + re.escape(told) + r"[a-z ]+\)\. "
         r"Put new keys into the profile default\."
     )
     assert re.fullmatch(expected, line)

@@ -47,6 +47,19 @@ class _Refusal(Exception):  # noqa: N818
         self.code, self.status = code, status
 
 
+_UNKNOWN_KEY = {
+    "license-manager": ("UnrecognizedClientException", "The security token included in the request is invalid.", 400),
+    "sts": ("InvalidClientTokenId", "The security token included in the request is invalid.", 403),
+    "ec2": ("AuthFailure", "AWS was not able to validate the provided access credentials", 401),
+}
+_EXPIRED_KEY = {
+    "license-manager": ("ExpiredTokenException", "The security token included in the request is expired", 400),
+    "sts": ("ExpiredToken", "The security token included in the request is expired", 403),
+    "ec2": ("RequestExpired", "Request has expired.", 400),
+}
+"""How each service refuses a key that it does not know, and one whose token has expired."""
+
+
 @dataclass
 class _Principal:
     account: str
@@ -74,6 +87,8 @@ class AwsAccounts:
     """Whether a conversion is done as soon as it is started."""
     on_request: Callable[[Request], None] = lambda _: None
     """Is called with each request before it is answered."""
+    break_next: bool = False
+    """Whether the next request meets a fault of AWS's own."""
     tunnel: ssl.SSLContext | None = None
     """Ends the TLS of what comes through the proxy."""
 
@@ -90,6 +105,10 @@ class AwsAccounts:
         """Let an access key be answered that its token has expired."""
         self._principals[access_key].is_expired = True
 
+    def remove(self, access_key: str) -> None:
+        """Forget an access key, as when somebody has rotated it."""
+        del self._principals[access_key]
+
     def add_task(self, account: str, region: str, task_id: str, **members: Any) -> None:
         """Add a license conversion task to an account."""
         task = {"LicenseConversionTaskId": task_id, "Status": "IN_PROGRESS", **members}
@@ -104,6 +123,9 @@ class AwsAccounts:
         self.on_request(request)
         with self._lock:
             self.requests.append(request)
+            if self.break_next:
+                self.break_next = False
+                raise _Refusal("InternalFailure", "Something broke.", 500)
             if request.operation != "AssumeRoleWithWebIdentity":
                 self._check_signature(request, token)
             operations = {
@@ -140,9 +162,9 @@ class AwsAccounts:
     def _check_signature(self, request: Request, token: str | None) -> None:
         principal = self._principals.get(request.access_key)
         if principal is None or principal.token != token:
-            raise _Refusal("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
+            raise _Refusal(*_UNKNOWN_KEY[request.service])
         if principal.is_expired:
-            raise _Refusal("ExpiredTokenException", "The security token included in the request is expired")
+            raise _Refusal(*_EXPIRED_KEY[request.service])
 
     def _get_caller_identity(self, request: Request) -> dict[str, Any]:
         principal = self._principals[request.access_key]

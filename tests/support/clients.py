@@ -27,6 +27,7 @@ class MadeClients:
 
     def __init__(self, settings: Settings, make: MakeClient = make_client) -> None:
         self.generation = 0
+        self.were_accepted = False
         self._settings, self._make = settings, make
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
