@@ -72,6 +72,9 @@ class _Aws:
         """Return a client; every service is the same here."""
         return _Client(self)
 
+    def find_credentials(self) -> None:
+        """There are none to look for."""
+
     def renew(self, generation: int) -> None:
         """There are no credentials to renew."""
 

@@ -53,6 +53,17 @@ class CheckedClients:
             self._is_checked = True
         return self.source.client(service)
 
+    def find_credentials(self) -> None:
+        """Look for the credentials, and refuse those that can't be used. Only STS is called, and only for the account.
+
+        Raises:
+            SettingsError: the settings can't be used, or do not allow the account of the credentials.
+            LicenseConversionError: they restrict accounts, and STS could not be asked for the caller's.
+        """
+        self.source.find_credentials()
+        if not self._is_checked:
+            check_account(self._settings, self.caller_account())
+
     @property
     def generation(self) -> int:
         """Counts how often the credentials were renewed."""

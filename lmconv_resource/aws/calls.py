@@ -43,6 +43,14 @@ class ClientSource(Protocol):
     def client(self, service: str) -> Any:
         """Return the client of a service, by boto3's name of it, the same each time."""
 
+    def find_credentials(self) -> None:
+        """Look for the credentials, which calls no service that they would be for.
+
+        Raises:
+            SettingsError: a profile, file or role that can't be used.
+            CredentialsError: they need a code of an MFA device.
+        """
+
     def renew(self, generation: int) -> None:
         """Forget all clients and their credentials, unless another has done so since `generation`."""
 

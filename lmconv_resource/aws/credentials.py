@@ -6,6 +6,8 @@ To be imported where AWS is called only: a stack whose tasks have all ended need
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
@@ -78,11 +80,27 @@ class AwsSession:
             self._core = SettingsSession(self.settings, _find_version())
         return self._core
 
+    def find_credentials(self) -> None:
+        """Look for the credentials, and refuse those that can't be used; `client` is then quicker.
+
+        Raises:
+            SettingsError: a profile, file or role that can't be used.
+            CredentialsError: they need a code of an MFA device.
+        """
+        with self.lock, self._plain_errors():
+            self.find_core().get_credentials()
+
     def _make_client(self, service: str) -> Any:
-        try:
+        with self._plain_errors():
             core = self.find_core()
             client = core.create_client(service)
             log_connection(service, client, core, core.source, self.settings.assumed_roles)
+            return client
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        try:
+            yield
         except LicenseConversionError:
             raise
         except BotoCoreError as cause:
@@ -91,7 +109,6 @@ class AwsSession:
         except ValueError as cause:
             # It repeats the endpoint, and a name and a password in it.
             raise _wrong_settings(without_endpoint_credentials(str(cause)), self.settings) from None
-        return client
 
 
 def open_session(settings: Settings) -> AwsSession:

@@ -29,7 +29,7 @@ from lmconv_resource.lifecycle.operation import (
     Updated,
     Way,
 )
-from lmconv_resource.lifecycle.place import default_region, validate_place
+from lmconv_resource.lifecycle.place import default_region, validate_caller, validate_place
 from lmconv_resource.lifecycle.state import TaskState
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.wait import Wait, to_wait_text
@@ -70,11 +70,21 @@ class Controller(ABC, Generic[InputsT, StateT]):
         except SettingsError as error:
             return Checked({}, (CheckFailure("region", str(error)),))
         checked = {**news, **defaults}
-        failures = self._validate(op, olds, checked) or validate_place(op, olds, checked)
+        failures = (
+            self._validate(checked)
+            or validate_place(op, olds, checked)
+            or validate_caller(op, olds, checked)
+            or self._validate_in_aws(op, olds, checked)
+        )
         return Checked(defaults, tuple(failures))
 
-    def _validate(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
+    def _validate(self, checked: Properties) -> list[CheckFailure]:
+        """Return what is wrong with the inputs themselves."""
         return validate(checked, self.properties)
+
+    def _validate_in_aws(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
+        """Return what AWS has against the inputs."""
+        return []
 
     @abstractmethod
     def diff(self, op: Operation, task_id: str, state: StateT, inputs: InputsT) -> Diff:

@@ -1,12 +1,14 @@
-"""What is wrong with the inputs of a LicenseConversion beyond each single one, and what to warn of."""
+"""What AWS has against the inputs of a LicenseConversion, and what to warn of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, find_unknown, validate_options
+from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, find_unknown
 from lmconv_resource.lifecycle.operation import Aws, CheckFailure, Operation, Properties
+from lmconv_resource.lifecycle.place import find_other_account
 from lmconv_resource.lifecycle.preflight import find_problems, to_failures
 from lmconv_resource.models import ConversionRequest, select_newest
 from lmconv_resource.usage_operations import find_unknown_warning, find_warning
@@ -17,19 +19,25 @@ _IDENTITY = ("resource_arn", "destination_license_context", "region")
 def find_failures(
     op: Operation, olds: Properties | None, checked: Properties, connect: Callable[[ConversionInputs], Aws]
 ) -> list[CheckFailure]:
-    """Return what is wrong with inputs whose single values are right, and warn of what AWS does not convert.
+    """Return what AWS has against inputs that are right in themselves, and warn of what it does not convert.
 
-    A preview has no other step in which it could ask AWS, so the preflight of what is not recorded yet is made here.
+    A preview has no other step in which it could ask AWS, so what is not recorded yet is held against it here: the
+    account of the credentials, and the preflight where that is asked for.
     """
-    failures = validate_options(checked)
-    if failures or find_unknown(checked, CONVERTED):
-        return failures
+    if find_unknown(checked, CONVERTED):
+        return []
     inputs, request = ConversionInputs.parse(checked), ConversionInputs.parse(checked).request
     if not (olds and ConversionInputs.parse(olds).request == request):
         for warning in _find_warnings(request):
             op.log(warning, "WARNING")
     is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _IDENTITY)  # type: ignore[union-attr]
-    if not inputs.preflight or is_recorded or find_unknown(checked, ("preflight", "region", "stop_and_restart")):
+    if is_recorded or find_unknown(checked, ("region", "profile", "assume_role")):
+        return []
+    with suppress(LicenseConversionError):  # the start asks again, and says that it could not
+        other = find_other_account(connect(inputs), request.resource_arn)
+        if other is not None:
+            return [CheckFailure("", str(other))]
+    if not inputs.preflight or find_unknown(checked, ("preflight", "stop_and_restart")):
         return []
     try:
         return _preflight(op, connect(inputs), inputs)

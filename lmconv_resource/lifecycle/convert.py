@@ -22,6 +22,7 @@ from lmconv_resource.lifecycle.inputs import (
     CONVERTED,
     ConversionInputs,
     Property,
+    validate_options,
 )
 from lmconv_resource.lifecycle.limits import check_failures, take_turn
 from lmconv_resource.lifecycle.operation import (
@@ -67,10 +68,11 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         """Return what a stack stores."""
         return state.to_properties()
 
-    def _validate(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
-        """Return what is wrong with the inputs, and warn of what AWS does not convert."""
-        failures = super()._validate(op, olds, checked)
-        return failures or find_failures(op, olds, checked, lambda inputs: self._connect(op, inputs))
+    def _validate(self, checked: Properties) -> list[CheckFailure]:
+        return super()._validate(checked) or validate_options(checked)
+
+    def _validate_in_aws(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
+        return find_failures(op, olds, checked, lambda inputs: self._connect(op, inputs))
 
     def diff(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> Diff:
         """Return what the program asks for, and what AWS says of a running task, that the state does not have.

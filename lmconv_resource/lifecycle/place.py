@@ -1,13 +1,22 @@
-"""Where a resource's AWS is: the region that it means, and what contradicts it."""
+"""Where a resource's AWS is and who calls it: the region that it means, and what contradicts it or is refused."""
 
 from __future__ import annotations
 
 from lmconv_resource.aws.roles import parse_roles
 from lmconv_resource.aws.settings import Settings
-from lmconv_resource.errors import SettingsError
+from lmconv_resource.errors import (
+    CREATE_ACTION,
+    CredentialsError,
+    SettingsError,
+    Subject,
+    TransientError,
+)
 from lmconv_resource.lifecycle.inputs import find_unknown
-from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Operation, Properties, Way
+from lmconv_resource.lifecycle.operation import UNKNOWN, Aws, CheckFailure, Operation, Properties, Way
 from lmconv_resource.models import InstanceArn
+
+_WAY = ("region", "resource_arn", "license_conversion_task_id", "profile", "assume_role")
+"""Inputs that say what AWS is asked of, and by whom."""
 
 
 def find_arn(properties: Properties) -> InstanceArn | None:
@@ -39,24 +48,71 @@ def default_region(op: Operation, olds: Properties | None, news: Properties) -> 
 
 
 def validate_place(op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
-    """Return what in the inputs and the stack's settings can't be honoured together."""
-    region, profile = checked.get("region"), checked.get("profile")
+    """Return what in the inputs and the stack's settings can't be honoured together. Nothing is sent."""
+    region = checked.get("region")
     if not isinstance(region, str):  # a preview does not know it yet
         return []
     arn = find_arn(checked)
     if arn is not None and arn.region != region:
         reason = f"region {region} is not that of the instance, {arn.region}: leave region out, or correct one of them"
         return [CheckFailure("region", reason)]
-    if profile is UNKNOWN:
+    if checked.get("profile") is UNKNOWN:
         return []
-    roles = () if find_unknown(checked, ["assume_role"]) else parse_roles(checked.get("assume_role"))
     try:
         op.host.check_setting_names()
-        settings = op.host.to_settings(Way(region, profile if isinstance(profile, str) else None, roles))
-        is_new = not olds or any(olds.get(name) != checked.get(name) for name in ("region", "resource_arn"))
-        return _validate_region(op, settings, arn) if is_new else []  # this has to load AWS's list of regions
+        settings = op.host.to_settings(_to_way(region, checked))
+        # This has to load AWS's list of regions.
+        return _validate_region(op, settings, arn) if _is_new_way(olds, checked) else []
     except SettingsError as error:
         return [CheckFailure("region" if "region" in error.reason else "", str(error))]
+
+
+def validate_caller(op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
+    """Return why the credentials can't be used for what is not recorded yet, or is reached another way from now on.
+
+    Sends nothing, except to STS where the stack allows or forbids accounts. What may pass is left to the update.
+    """
+    region = checked.get("region")
+    if not isinstance(region, str) or find_unknown(checked, ["profile", "assume_role"]):
+        return []
+    if not _is_new_way(olds, checked):
+        return []
+    try:
+        op.connect(_to_way(region, checked)).connection.clients.find_credentials()
+    except (SettingsError, CredentialsError) as error:
+        return [CheckFailure("", str(error))]
+    except TransientError:
+        return []
+    return []
+
+
+def find_other_account(aws: Aws, resource_arn: str) -> SettingsError | None:
+    """Return the error of credentials that belong to another account than the instance, None where they do not.
+
+    Raises:
+        LicenseConversionError: STS could not be asked.
+    """
+    arn = InstanceArn.parse(resource_arn)
+    account = aws.caller_account() if arn is not None else None
+    if arn is None or account == arn.account:
+        return None
+    return SettingsError(
+        Subject(CREATE_ACTION, None, aws.region, resource_arn),
+        f"the credentials belong to account {account}, the instance to {arn.account}",
+        "Use credentials of the instance's account: set `profile` or `assume_role`, or the stack's own",
+    )
+
+
+def _to_way(region: str, checked: Properties) -> Way:
+    """Return the way that checked inputs say. A role that a preview does not know yet is left out."""
+    profile = checked.get("profile")
+    roles = () if find_unknown(checked, ["assume_role"]) else parse_roles(checked.get("assume_role"))
+    return Way(region, profile if isinstance(profile, str) else None, roles)
+
+
+def _is_new_way(olds: Properties | None, checked: Properties) -> bool:
+    """Return whether AWS is about to be asked of something that is not recorded, or in another way than before."""
+    return not olds or any(olds.get(name) != checked.get(name) for name in _WAY)
 
 
 def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None) -> list[CheckFailure]:

@@ -36,20 +36,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import (
-    CREATE_ACTION,
     LicenseConversionError,
-    SettingsError,
-    Subject,
     ThrottledError,
     TransientError,
 )
 from lmconv_resource.lifecycle.decision import StartResult, adopt, adopt_done, check_failures, resolve
 from lmconv_resource.lifecycle.operation import Aws, Operation
+from lmconv_resource.lifecycle.place import find_other_account
 from lmconv_resource.lifecycle.starts import other_conversion
 from lmconv_resource.models import (
     ConversionRequest,
     ConversionTask,
-    InstanceArn,
     LicenseContext,
     TaskStatus,
     select_newest,
@@ -128,21 +125,14 @@ def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, terms: S
 
 def _check_account(op: Operation, aws: Aws, request: ConversionRequest) -> None:
     """Raise a SettingsError where the credentials belong to another account than the instance."""
-    arn = InstanceArn.parse(request.resource_arn)
-    if arn is None:
-        return
     try:
-        account = aws.caller_account()
+        other = find_other_account(aws, request.resource_arn)
     except LicenseConversionError as error:
         # Closed networks have no way to STS, and AWS itself checks too: this only says it better.
         op.log(f"Whose account the credentials belong to was not checked: {error.reason}.")
         return
-    if account != arn.account:
-        raise SettingsError(
-            Subject(CREATE_ACTION, None, aws.region, request.resource_arn),
-            f"the credentials belong to account {account}, the instance to {arn.account}",
-            "Use credentials of the instance's account: set `profile` or `assume_role`, or the stack's own",
-        )
+    if other is not None:
+        raise other
 
 
 def select_running(request: ConversionRequest, newest: ConversionTask | None) -> ConversionTask | None:

@@ -41,8 +41,8 @@ class TaskController(Controller[TaskInputs, TaskState]):
         """Return what a stack stores."""
         return state.to_properties()
 
-    def _validate(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
-        return validate_identity(checked) + super()._validate(op, olds, checked)
+    def _validate(self, checked: Properties) -> list[CheckFailure]:
+        return validate_identity(checked) + super()._validate(checked)
 
     def diff(self, op: Operation, task_id: str, state: TaskState, inputs: TaskInputs) -> Diff:
         """Return what the program asks for, and what AWS says of a running task, that the state does not have.

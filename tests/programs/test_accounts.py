@@ -713,6 +713,12 @@ def test_the_refusals_on_each_engine(world: World) -> None:
     assert world.accounts.requests == []
 
 
+def problems(outcome: Outcome, name: str) -> list[str]:
+    """Return the reasons of a resource's check failures."""
+    assert not outcome.ok
+    return [re.sub(r"^.*resource '[a-z]*' has a problem: ", "", line) for line in outcome.errors(name)]
+
+
 # -- whose account -----------------------------------------------------------------------------------------------------
 
 
@@ -732,18 +738,17 @@ def test_the_refusals_on_each_engine(world: World) -> None:
     ],
 )
 def test_credentials_of_an_account_that_is_not_allowed(world: World, config: dict[str, Any], told: str) -> None:
-    """Nothing but sts:GetCallerIdentity is sent, once a connection, and the line names both accounts."""
+    """The preview says so; only sts:GetCallerIdentity is sent, once a connection, and the line names both accounts."""
     line = f"{CONNECTING} in eu-west-1: {told}"
     world.add_tasks(HOME)
     # The real engine takes its time: there a resource and a look-up stand for all.
     is_local = isinstance(world.stack, LocalStack)
     for row in (conversion(HOME, preflight=True), task(), everything(HOME)[2])[: 3 if is_local else 1]:
-        world.accounts.requests.clear()
-        world.configure(row, **config)
-        outcome = world.stack.up()
-        assert not outcome.ok
-        assert outcome.errors(row["name"]) == [line]
-        assert [request.operation for request in world.accounts.requests] == ["GetCallerIdentity"]
+        for run in (world.stack.preview, world.stack.up):
+            world.accounts.requests.clear()
+            world.configure(row, **config)
+            assert problems(run(), row["name"]) == [line]
+            assert [request.operation for request in world.accounts.requests] == ["GetCallerIdentity"]
     world.accounts.requests.clear()
     for row in everything(HOME)[3 : None if is_local else 4]:
         world.configure(row, **config)
@@ -765,16 +770,16 @@ def test_the_account_of_a_role_is_what_counts(local: World) -> None:
 
 
 def test_a_start_needs_credentials_of_the_instances_account(world: World) -> None:
-    """The caller's account is compared with the ARN's before a start, and nothing is started."""
-    world.configure(conversion(OTHER))
-    outcome = world.stack.up()
-    assert not outcome.ok
-    assert outcome.errors("conversion") == [
+    """The caller's account is compared with the ARN's, in the preview too, and nothing is started."""
+    line = (
         f"Starting the license conversion of {arn_of(OTHER)} in eu-west-1: the credentials belong to account {HOME}, "
         f"the instance to {OTHER}. Use credentials of the instance's account: set `profile` or `assume_role`, or the "
         "stack's own."
-    ]
-    assert world.accounts.requests_of("CreateLicenseConversionTaskForResource") == []
+    )
+    world.configure(conversion(OTHER))
+    for run in (world.stack.preview, world.stack.up):
+        assert problems(run(), "conversion") == [line]
+    assert {request.operation for request in world.accounts.requests} == {"GetCallerIdentity"}
 
 
 def test_a_start_goes_on_where_sts_cannot_be_reached(world: World) -> None:
@@ -840,7 +845,8 @@ def test_a_profile_that_asks_for_a_code_ends_at_once(world: World) -> None:
     )
     for own, config in (({"profile": "mfa"}, {}), ({}, {"profile": "mfa"})):
         world.configure(conversion(HOME, **own), **config)
-        assert world.stack.up().errors("conversion") == [line]
+        for run in (world.stack.preview, world.stack.up):
+            assert problems(run(), "conversion") == [line]
     world.configure(everything(HOME, profile="mfa")[3])
     assert line in "\n".join(texts(world.stack.up()))
     assert world.accounts.requests == []

@@ -38,6 +38,9 @@ class MadeClients:
                 self._clients[service] = self._make(service, self._settings)
             return self._clients[service]
 
+    def find_credentials(self) -> None:
+        """There are none to look for."""
+
     def renew(self, generation: int) -> None:
         with self._lock:
             if generation == self.generation:
