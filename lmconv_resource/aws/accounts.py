@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any
 
 from lmconv_resource.aws.calls import Calls, ClientSource
@@ -20,6 +21,9 @@ from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.rate_limiter import RateLimiter
 
 log = logging.getLogger(__name__)
+
+_FAILURE_SECONDS = 60.0
+"""How long it counts that STS could not be asked: a network without a way to it costs a time-out for each asking."""
 
 
 class CheckedClients:
@@ -38,6 +42,7 @@ class CheckedClients:
         self._lock = threading.Lock()
         self._account: str | None = None
         self._failure: LicenseConversionError | None = None
+        self._failed_at = 0.0
         self._is_checked = not settings.restricts_accounts
 
     def client(self, service: str) -> Any:
@@ -97,11 +102,11 @@ class CheckedClients:
                 is to cost one time-out.
 
         Raises:
-            LicenseConversionError: STS could not be asked, now or the last time.
+            LicenseConversionError: STS could not be asked, now or within the last minute.
         """
         subject = Subject(CONNECT_ACTION, region=self._settings.region)
         with self._lock:
-            if self._failure is not None:
+            if self._failure is not None and time.monotonic() - self._failed_at < _FAILURE_SECONDS:
                 raise self._failure
             if self._account is None:
                 try:
@@ -110,7 +115,7 @@ class CheckedClients:
                         *(retry or (ThrottledError, ServiceFaultError)),
                     )
                 except LicenseConversionError as error:
-                    self._failure = error
+                    self._failure, self._failed_at = error, time.monotonic()
                     raise
                 log.debug("the credentials belong to account %s", self._account)
             return self._account

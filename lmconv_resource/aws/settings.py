@@ -113,7 +113,7 @@ class Settings:
             SettingsError: a setting has not the form that pulumi-aws gives it, or can't be honoured.
         """
         reader = SettingsReader(get, prefix)
-        access_key, secret_key, token = _read_keys(reader, region)
+        access_key, secret_key, token = _read_keys(reader)
         web_identity = read_web_identity(reader)
         stack_profile = reader.text("profile")
         if profile:
@@ -165,12 +165,11 @@ class Settings:
         )
 
 
-def _read_keys(reader: SettingsReader, region: str) -> tuple[str | None, str | None, str | None]:
+def _read_keys(reader: SettingsReader) -> tuple[str | None, str | None, str | None]:
     access_key, secret_key, token = (reader.text(key) for key in ("accessKey", "secretKey", "token"))
     # botocore would sign with the half it has, or fail on the other as if the answer could not be read.
     if (token or access_key or secret_key) and not (access_key and secret_key):
-        raise SettingsError(
-            Subject(CONNECT_ACTION, region=region),
+        raise reader.refused(
             f"of the stack's {reader.name('accessKey')} and {reader.name('secretKey')} only one is set, or "
             f"{reader.name('token')} without them",
             "Set both with `pulumi config set --secret`, or neither",

@@ -12,11 +12,14 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.lifecycle.inputs import find_unknown
-from lmconv_resource.lifecycle.operation import UNKNOWN, Aws, CheckFailure, Operation, Properties, Way
+from lmconv_resource.lifecycle.operation import UNKNOWN, Aws, CheckFailure, Operation, Properties, Unknown, Way
 from lmconv_resource.models import InstanceArn
 
 _WAY = ("region", "resource_arn", "license_conversion_task_id", "profile", "assume_role")
 """Inputs that say what AWS is asked of, and by whom."""
+
+_ANY_REGION = "us-east-1"
+"""Stands for one that a preview does not know yet, where only the other settings are looked at."""
 
 
 def find_arn(properties: Properties) -> InstanceArn | None:
@@ -25,15 +28,17 @@ def find_arn(properties: Properties) -> InstanceArn | None:
     return InstanceArn.parse(value) if isinstance(value, str) else None
 
 
-def default_region(op: Operation, olds: Properties | None, news: Properties) -> str | None:
+def default_region(op: Operation, olds: Properties | None, news: Properties) -> str | Unknown | None:
     """Return the region of a resource that names none.
 
-    The ARN's; the stack's; the recorded one, so that nobody's shell replaces a resource; then what the environment and
-    the shared config say.
+    The ARN's, which a preview may not know yet; the stack's; the recorded one, so that nobody's shell replaces a
+    resource; then what the environment and the shared config say.
 
     Raises:
         SettingsError: the shared config can't be read.
     """
+    if news.get("resource_arn") is UNKNOWN:
+        return UNKNOWN
     arn = find_arn(news)
     if arn is not None:
         return arn.region
@@ -49,20 +54,16 @@ def default_region(op: Operation, olds: Properties | None, news: Properties) -> 
 
 def validate_place(op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
     """Return what in the inputs and the stack's settings can't be honoured together. Nothing is sent."""
-    region = checked.get("region")
-    if not isinstance(region, str):  # a preview does not know it yet
-        return []
-    arn = find_arn(checked)
-    if arn is not None and arn.region != region:
+    region, arn = checked.get("region"), find_arn(checked)
+    if arn is not None and isinstance(region, str) and arn.region != region:
         reason = f"region {region} is not that of the instance, {arn.region}: leave region out, or correct one of them"
         return [CheckFailure("region", reason)]
-    if checked.get("profile") is UNKNOWN:
-        return []
     try:
         op.host.check_setting_names()
-        settings = op.host.to_settings(_to_way(region, checked))
+        is_known = isinstance(region, str)
+        settings = op.host.to_settings(_to_way(str(region) if is_known else _ANY_REGION, checked))
         # This has to load AWS's list of regions.
-        return _validate_region(op, settings, arn) if _is_new_way(olds, checked) else []
+        return _validate_region(op, settings, arn) if is_known and _is_new_way(olds, checked) else []
     except SettingsError as error:
         return [CheckFailure("region" if "region" in error.reason else "", str(error))]
 
@@ -118,8 +119,6 @@ def _is_new_way(olds: Properties | None, checked: Properties) -> bool:
 def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None) -> list[CheckFailure]:
     regions = op.host.regions()
     regions.check(settings)
-    if "license-manager" in settings.endpoint_urls:
-        return []
     partition = regions.find_partition(settings.region)
     if arn is not None and partition is not None and arn.partition != partition:
         reason = (
@@ -127,6 +126,6 @@ def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None)
             "give the ARN as AWS shows it"
         )
         return [CheckFailure("resource_arn", reason)]
-    if not regions.is_listed(settings.region):
+    if "license-manager" not in settings.endpoint_urls and not regions.is_listed(settings.region):
         op.log(f"{settings.region} is no region that this version of botocore knows: check it.", "WARNING")
     return []

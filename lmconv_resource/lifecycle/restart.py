@@ -23,7 +23,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, Instance, to_instance_id
-from lmconv_resource.errors import CancelledError, ConversionFailedError, LicenseConversionError, Subject, WaitError
+from lmconv_resource.errors import (
+    CancelledError,
+    ConversionFailedError,
+    LicenseConversionError,
+    SettingsError,
+    Subject,
+    WaitError,
+)
 from lmconv_resource.lifecycle.operation import Aws, Operation
 from lmconv_resource.lifecycle.stoppable import check_source, check_stoppable, warn_of_changes
 from lmconv_resource.models import ConversionRequest, TaskStatus, select_newest
@@ -146,6 +153,8 @@ class Restart:
         """Start the instance again after a failure, unless its conversion may be in progress; return what to raise."""
         is_untouched = self.instance is not None and not self.is_marked
         if is_untouched or not (self.is_wanted or self.is_marked):
+            return error
+        if self.instance is None and isinstance(error, SettingsError):  # with these credentials nobody is to be asked
             return error
         if self.op.cancellation.is_set or not self._has_ended(error):
             return self._noted(error)

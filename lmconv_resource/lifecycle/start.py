@@ -36,7 +36,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import (
+    CREATE_ACTION,
     LicenseConversionError,
+    ServiceFaultError,
     ThrottledError,
     TransientError,
 )
@@ -106,6 +108,7 @@ def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, terms: S
         running = select_running(request, newest)
         if running is not None:
             return adopt(op, running.task_id, "is already doing it")
+        _check_account(op, aws, request)  # before EC2: who is in another account is shown no instance
         instance = _get_instance(op, aws, request, is_needed=terms.needs_instance(request))
         present = instance.license_context if instance else LicenseContext()
         done = adopt_done(op, aws, request, tasks, present, correct_drift=terms.correct_drift)
@@ -116,7 +119,6 @@ def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, terms: S
         if newest is not None and newest.status is TaskStatus.FAILED:
             why = to_failure_reason(newest.status_message).rstrip(".")
             op.log(f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started.")
-        _check_account(op, aws, request)
         terms.prepare(resolved, instance)
         result = _start_once(op, aws, resolved, frozenset(task.task_id for task in tasks))
         starts.remember(request, result.task_id)
@@ -124,9 +126,15 @@ def start_or_adopt(op: Operation, aws: Aws, request: ConversionRequest, terms: S
 
 
 def _check_account(op: Operation, aws: Aws, request: ConversionRequest) -> None:
-    """Raise a SettingsError where the credentials belong to another account than the instance."""
+    """Raise a SettingsError where the credentials belong to another account than the instance.
+
+    Raises:
+        TransientError: STS answered, but with a fault of its own: nothing is started on a guess.
+    """
     try:
         other = find_other_account(aws, request.resource_arn)
+    except (ThrottledError, ServiceFaultError) as error:
+        raise error.about(action=CREATE_ACTION, resource_arn=request.resource_arn) from error.__cause__
     except LicenseConversionError as error:
         # Closed networks have no way to STS, and AWS itself checks too: this only says it better.
         op.log(f"Whose account the credentials belong to was not checked: {error.reason}.")

@@ -563,9 +563,8 @@ def test_half_of_a_key_is_refused(given: dict[str, str]) -> None:
     with pytest.raises(SettingsError) as error:
         to_settings(**given)
     assert str(error.value) == (
-        "Connecting to AWS License Manager for license conversion tasks in eu-west-1: of the stack's aws:accessKey and "
-        "aws:secretKey only one is set, or aws:token without them. Set both with `pulumi config set --secret`, or "
-        "neither."
+        f"{SUBJECT}of the stack's aws:accessKey and aws:secretKey only one is set, or aws:token without them. Set both "
+        "with `pulumi config set --secret`, or neither."
     )
 
 

@@ -49,7 +49,10 @@ for row in config.require_object("spec"):
         given["opts"] = pulumi.ResourceOptions(additional_secret_outputs=["verified_usage_operation"])
     given |= {n: pulumi.Output.secret(given[n]) for n in secret if n != "assume_role"}
     if unknown:  # what waits for another resource is known to no preview
-        before = lm.LicenseConversionTask(f"{name}-before", license_conversion_task_id="lct-later")
+        before = lm.LicenseConversionTask(f"{name}-before", license_conversion_task_id="lct-later", region="eu-west-1")
+    if unknown == "resource_arn":
+        given["resource_arn"] = before.resource_arn
+    elif unknown:
         arn = before.is_complete.apply(lambda _, arn=given["assume_role"]["role_arn"]: arn)
         given["assume_role"] = given["assume_role"] | {"role_arn": arn}
     if "assume_role" in secret:
@@ -519,9 +522,9 @@ def test_a_role_that_a_preview_cannot_know(world: World) -> None:
 # -- refusals ----------------------------------------------------------------------------------------------------------
 
 
-def refusal(reason: str, remedy: str, place: str = "") -> str:
+def refusal(reason: str, remedy: str) -> str:
     """Return the line of a check failure about the stack's settings."""
-    return f"has a problem: {CONNECTING}{place}: {reason}. {remedy}."
+    return f"has a problem: {CONNECTING}: {reason}. {remedy}."
 
 
 def look_at(key: str) -> str:
@@ -608,7 +611,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         refusal(
             "of the stack's aws:accessKey and aws:secretKey only one is set, or aws:token without them",
             "Set both with `pulumi config set --secret`, or neither",
-            " in eu-west-1",
         ),
     ),
     "two ways to say it": (
@@ -690,11 +692,12 @@ PROPERTIES: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_a_place_that_does_not_fit_is_shown_by_the_preview(local: World, name: str) -> None:
     """An ARN, a region, a profile or a role that does not fit is a line that names both sides."""
     row, name, told = PROPERTIES[name]
-    local.configure(row, endpoints=None)
-    outcome = local.stack.preview()
-    assert not outcome.ok
-    (line,) = outcome.errors(row["name"])
-    assert re.fullmatch(rf"\S+ resource '\w+': property {name} value {{.*}} has a problem: (.*)", line)[1] == told  # type: ignore[index]
+    for settings in ({"endpoints": None}, {}):  # with an endpoint of one's own too
+        local.configure(row, **settings)
+        outcome = local.stack.preview()
+        assert not outcome.ok
+        (line,) = outcome.errors(row["name"])
+        assert re.fullmatch(rf"\S+ resource '\w+': property {name} value {{.*}} has a problem: (.*)", line)[1] == told  # type: ignore[index]
     assert local.accounts.requests == []
 
 
@@ -780,6 +783,39 @@ def test_a_start_needs_credentials_of_the_instances_account(world: World) -> Non
     for run in (world.stack.preview, world.stack.up):
         assert problems(run(), "conversion") == [line]
     assert {request.operation for request in world.accounts.requests} == {"GetCallerIdentity"}
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(("faults", "is_started"), [(1, True), (9, False)])
+def test_a_start_does_not_guess_where_sts_has_a_fault(local: World, faults: int, is_started: bool) -> None:
+    """An STS that answers is asked again, and nothing is started before it has said whose the credentials are."""
+    left = iter(range(faults))
+
+    def fail(request: Request) -> None:
+        local.accounts.break_next = request.operation == "GetCallerIdentity" and next(left, None) is not None
+
+    local.accounts.on_request = fail
+    local.configure(conversion(HOME), maxRetries=1)
+    outcome = local.stack.up()
+    assert outcome.ok is is_started, outcome.said
+    assert len(local.accounts.requests_of("CreateLicenseConversionTaskForResource")) == is_started
+    if not is_started:
+        assert outcome.errors("conversion") == [
+            f"Starting the license conversion of {arn_of(HOME)} in eu-west-1: AWS had a fault of its own "
+            "(InternalFailure: Something broke). Run `pulumi up` again in a while."
+        ]
+
+
+def test_the_region_of_an_arn_that_no_preview_knows_is_unknown_too(world: World) -> None:
+    """Neither missing nor a shell's: the ARN says it in the update. Wrong settings are said already."""
+    world.patch.setenv("AWS_REGION", "us-east-1")
+    world.accounts.add_task(HOME, REGION, "lct-later", ResourceArn=arn_of(HOME), Status="SUCCEEDED")
+    world.configure(conversion(HOME, unknown="resource_arn"), insecure=True, region=None)
+    assert not world.stack.preview().ok
+    world.configure(conversion(HOME, unknown="resource_arn"), region=None)
+    assert world.stack.preview().ok
+    assert world.stack.up().ok
+    assert world.stack.resources()["conversion"]["outputs"]["region"] == REGION
 
 
 def test_a_start_goes_on_where_sts_cannot_be_reached(world: World) -> None:

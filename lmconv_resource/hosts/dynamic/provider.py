@@ -156,7 +156,8 @@ class DynamicProvider(ResourceProvider):
         wrong_timeouts = _validate_timeouts(news.get(TIMEOUTS))
         if wrong_timeouts:
             failures.append(CheckFailure("custom_timeouts", f"custom_timeouts {wrong_timeouts}"))
-        return CheckResult({**news, **checked.defaults}, failures)
+        defaults = {name: rpc.UNKNOWN if value is UNKNOWN else value for name, value in checked.defaults.items()}
+        return CheckResult({**news, **defaults}, failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Return what the program asks for that the record does not have."""
