@@ -75,8 +75,12 @@ class _Aws:
     def find_credentials(self) -> None:
         """There are none to look for."""
 
-    def renew(self, generation: int) -> None:
+    def accept(self) -> None:
+        """There are no credentials to accept."""
+
+    def renew(self, generation: int) -> bool:
         """There are no credentials to renew."""
+        return False
 
     def sign_in_hint(self) -> str:
         """Return nothing: nobody signs in."""

@@ -77,6 +77,8 @@ class LicenseConversionError(Exception):
     """The base of every error a user can act on. Its text is one line; `remedy` is by default the class's own."""
 
     remedy = ""
+    task: ConversionTask | None = None
+    """The one that was seen last, where a wait ended in this error."""
 
     def __init__(self, subject: Subject, reason: str, remedy: str | None = None) -> None:
         super().__init__(subject, reason, remedy)

@@ -13,6 +13,7 @@ from lmconv_resource.errors import (
     CONNECT_ACTION,
     LicenseConversionError,
     ServiceFaultError,
+    SettingsError,
     Subject,
     ThrottledError,
     TransientError,
@@ -41,6 +42,8 @@ class CheckedClients:
         self._sts = Calls(source, "sts", settings, RateLimiter(), cancellation)
         self._lock = threading.Lock()
         self._account: str | None = None
+        self._former: str | None = None
+        """The account of the credentials that were renewed: others are not to take their place unseen."""
         self._failure: LicenseConversionError | None = None
         self._failed_at = 0.0
         self._is_checked = not settings.restricts_accounts
@@ -54,9 +57,18 @@ class CheckedClients:
         """
         if not self._is_checked:
             self._failure = None
-            check_account(self._settings, self.caller_account(TransientError))
+            self._check_account(self.caller_account(TransientError))
             self._is_checked = True
         return self.source.client(service)
+
+    def _check_account(self, account: str) -> None:
+        check_account(self._settings, account)
+        if self._former not in (None, account):
+            raise SettingsError(
+                Subject(CONNECT_ACTION, region=self._settings.region),
+                f"the credentials that were read again belong to account {account}, and those before to {self._former}",
+                f"Use credentials of account {self._former}, then run `pulumi up` again",
+            )
 
     def find_credentials(self) -> None:
         """Look for the credentials, and refuse those that can't be used. Only STS is called, and only for the account.
@@ -67,7 +79,7 @@ class CheckedClients:
         """
         self.source.find_credentials()
         if not self._is_checked:
-            check_account(self._settings, self.caller_account())
+            self._check_account(self.caller_account())
 
     @property
     def generation(self) -> int:
@@ -79,16 +91,22 @@ class CheckedClients:
         """Whether AWS has taken credentials of these clients."""
         return self.source.were_accepted
 
-    @were_accepted.setter
-    def were_accepted(self, value: bool) -> None:
-        self.source.were_accepted = value
+    def accept(self) -> None:
+        """Note that AWS has taken the credentials."""
+        self.source.accept()
 
-    def renew(self, generation: int) -> None:
-        """Forget all credentials that are in use, unless another has done so since `generation`."""
-        self.source.renew(generation)
+    def renew(self, generation: int) -> bool:
+        """Forget all credentials that are in use, unless another has done so since `generation`.
+
+        Whose account they are of is asked again where it was known, before anything else is sent.
+        """
+        is_renewed = self.source.renew(generation)
         with self._lock:
-            self._account = self._failure = None
-        self._is_checked = not self._settings.restricts_accounts
+            if is_renewed:
+                self._former = self._account or self._former
+                self._account = self._failure = None
+                self._is_checked = self._former is None and not self._settings.restricts_accounts
+        return is_renewed
 
     def sign_in_hint(self) -> str:
         """Return what gives new credentials in place of expired ones; empty where that is not known."""

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import tenacity
+from botocore.exceptions import NoCredentialsError
 
 from lmconv_resource.aws.call_log import attempt
-from lmconv_resource.aws.error_mapping import from_botocore
+from lmconv_resource.aws.error_mapping import GENERAL_REMEDIES, from_botocore
 from lmconv_resource.errors import (
     ClockSkewError,
     ExpiredCredentialsError,
@@ -33,12 +34,16 @@ Answer = TypeVar("Answer")
 class ClientSource(Protocol):
     """Where a connection's clients come from: an `AwsSession`, or a test's own."""
 
-    were_accepted: bool
-    """Whether AWS has taken credentials of theirs."""
-
     @property
     def generation(self) -> int:
         """How often it was renewed."""
+
+    @property
+    def were_accepted(self) -> bool:
+        """Whether AWS has taken credentials of theirs."""
+
+    def accept(self) -> None:
+        """Note that AWS has taken the credentials."""
 
     def client(self, service: str) -> Any:
         """Return the client of a service, by boto3's name of it, the same each time."""
@@ -51,8 +56,12 @@ class ClientSource(Protocol):
             CredentialsError: they need a code of an MFA device.
         """
 
-    def renew(self, generation: int) -> None:
-        """Forget all clients and their credentials, unless another has done so since `generation`."""
+    def renew(self, generation: int) -> bool:
+        """Forget all clients and their credentials, unless another has done so since `generation`.
+
+        Returns:
+            Whether there is something else to try: not where those of a moment ago were refused too.
+        """
 
     def sign_in_hint(self) -> str:
         """Return what gives new credentials in place of expired ones; empty where that is not known."""
@@ -109,24 +118,29 @@ class Calls:
             answer = self._send(send, subject)
         except ExpiredCredentialsError as expired:
             # A rotated file, a renewed sign-in or a new token of a web identity may be there by now: once.
-            log.info("the credentials are read again: %s", expired)
-            self._clients.renew(generation)
+            if not self._clients.renew(generation):
+                raise
+            log.info("the credentials were read again: %s", expired)
             answer = self._send(send, subject)
         self.limiter.on_success()
         return answer
 
     def _send(self, send: Callable[[Any], Any], subject: Subject) -> Any:
-        client = self._clients.client(self._service)
+        try:
+            client = self._clients.client(self._service)
+        except ExpiredCredentialsError as expired:  # STS said so, which is asked first
+            raise ExpiredCredentialsError(subject, expired.reason, expired.remedy) from expired
         try:
             answer = send(client)
         except Exception as cause:
             error = from_botocore(cause, subject, were_accepted=self._clients.were_accepted)
             if isinstance(error, ThrottledError):
                 self.limiter.on_throttled()
-            if isinstance(error, ExpiredCredentialsError):
+            # With no credentials at all there is no kind of them.
+            if error.remedy in GENERAL_REMEDIES and not isinstance(cause, NoCredentialsError):
                 error.remedy = self._clients.sign_in_hint() or error.remedy
             raise error from cause
-        self._clients.were_accepted = True
+        self._clients.accept()
         return answer
 
     def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:

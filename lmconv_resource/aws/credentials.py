@@ -6,15 +6,24 @@ To be imported where AWS is called only: a stack whose tasks have all ended need
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import (
+    BotoCoreError,
+    CredentialRetrievalError,
+    LoginError,
+    MetadataRetrievalError,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from lmconv_resource.aws.botocore_session import SettingsSession
 from lmconv_resource.aws.call_log import log_connection
+from lmconv_resource.aws.error_mapping import from_botocore
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.text import without_credentials, without_endpoint_credentials
@@ -31,6 +40,13 @@ _PROFILE_HINTS = {
 """By the key of a profile that says where its credentials come from."""
 
 
+_SIGN_IN_ERRORS = (SSOError, LoginError, TokenRetrievalError, CredentialRetrievalError, MetadataRetrievalError)
+"""What botocore raises where the settings are right, and who is to give the credentials does not."""
+
+_RENEWAL_SECONDS = 10.0
+"""Credentials that were read anew and refused are not read again within this time, however many waits notice it."""
+
+
 class AwsSession:
     """All clients of one `Settings`, which share one cache of credentials. Threads may share it.
 
@@ -42,6 +58,7 @@ class AwsSession:
         self.settings = settings
         self.generation = 0
         self.were_accepted = False
+        self._renewed_at: float | None = None
         self.lock = threading.Lock()
         self._core: SettingsSession | None = None
         self._clients: dict[str, Any] = {}
@@ -59,16 +76,27 @@ class AwsSession:
                 self._clients[service] = self._make_client(service)
             return self._clients[service]
 
-    def renew(self, generation: int) -> None:
+    def accept(self) -> None:
+        """Note that AWS has taken the credentials."""
+        self.were_accepted, self._renewed_at = True, None
+
+    def renew(self, generation: int) -> bool:
         """Forget all credentials and clients, so that the next ones are made of what files and environment hold then.
 
         Args:
             generation: the one whose credentials have expired. Of many waits that notice it, one renews for all.
+
+        Returns:
+            Whether there is something else to try: not where those of a moment ago were refused too.
         """
         with self.lock:
             if generation == self.generation:
-                self._core, self._clients = None, {}
+                now = time.monotonic()
+                if self._renewed_at is not None and now - self._renewed_at < _RENEWAL_SECONDS:
+                    return False
+                self._core, self._clients, self._renewed_at = None, {}, now
                 self.generation += 1
+            return True
 
     def sign_in_hint(self) -> str:
         """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
@@ -103,6 +131,10 @@ class AwsSession:
             yield
         except LicenseConversionError:
             raise
+        except _SIGN_IN_ERRORS as cause:
+            error = from_botocore(cause, Subject(CONNECT_ACTION, region=self.settings.region))
+            error.remedy = _to_hint(self.find_core(), self.settings)
+            raise error from cause
         except BotoCoreError as cause:
             raise _wrong_settings(without_credentials(str(cause)), self.settings) from cause
         # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
@@ -123,7 +155,11 @@ def _wrong_settings(reason: str, settings: Settings) -> SettingsError:
 
 def sign_in_hint(session: AwsSession) -> str:
     """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
-    settings = session.settings
+    with session.lock:
+        return _to_hint(session.find_core(), session.settings)
+
+
+def _to_hint(core: SettingsSession, settings: Settings) -> str:
     if settings.access_key:
         keys = ", ".join(f"{settings.prefix}{key}" for key in ("accessKey", "secretKey", "token"))
         return f"Set new ones with `pulumi config set --secret` ({keys})"
@@ -131,16 +167,14 @@ def sign_in_hint(session: AwsSession) -> str:
         member = "webIdentityTokenFile" if settings.web_identity.token_file else "webIdentityToken"
         return f"Renew the token in {member} of {settings.prefix}assumeRoleWithWebIdentity"
     nothing = "Give credentials in any way that the AWS CLI knows"
-    with session.lock:
-        core = session.find_core()
-        try:
-            chain = core.profile_chain
-        except BotoCoreError:  # a config file that can't be read
-            return nothing
-        try:
-            method = None if core.source is None else core.source.method
-        except (BotoCoreError, LicenseConversionError):  # what there is can't be loaded: then the profile says more
-            method = "profile"
+    try:
+        chain = core.profile_chain
+    except BotoCoreError:  # a config file that can't be read
+        return nothing
+    try:
+        method = None if core.source is None else core.source.method
+    except (BotoCoreError, LicenseConversionError):  # what there is can't be loaded: then the profile says more
+        method = "profile"
     fixed = {
         None: nothing,
         "env": "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew",

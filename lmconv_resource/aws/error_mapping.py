@@ -130,6 +130,8 @@ _SET_CREDENTIALS = (
     "or by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 )
 _SIGN_IN = "Sign in again (`aws sso login`, or whatever gave you the credentials)"
+GENERAL_REMEDIES = (_SET_CREDENTIALS, _SIGN_IN)
+"""Who knows the kind of the credentials in use has a better one."""
 
 _SIGN_IN_ERRORS = (
     botocore_errors.SSOError,
@@ -178,6 +180,9 @@ def _from_refusal(
             return ExpiredCredentialsError(subject, f"AWS takes the credentials no more ({code}: {reason})", _SIGN_IN)
         return CredentialsError(subject, f"AWS refused the credentials ({code}: {reason})", _SET_CREDENTIALS)
     if code in ACCESS_CODES:
+        if cause.operation_name == "GetCallerIdentity":
+            remedy = "Allow sts:GetCallerIdentity, also in the policy of a VPC endpoint"
+            return CredentialsError(subject, f"{cause.operation_name} was refused ({code}: {reason})", remedy)
         if cause.operation_name != subject.action.rpartition(":")[2]:  # it was refused on the way to the credentials
             return CredentialsError(
                 subject,

@@ -228,5 +228,4 @@ def _is_other(wanted: object, recorded: object) -> bool:
 
 def seen_state(error: LicenseConversionError, fallback: ConversionTask) -> TaskState:
     """Return what is known of a task that an operation failed with: what was seen of it last, or `fallback`."""
-    task = getattr(error, "task", None)
-    return TaskState.of(task if isinstance(task, ConversionTask) else fallback)
+    return TaskState.of(error.task or fallback)

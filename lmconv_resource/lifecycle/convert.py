@@ -197,8 +197,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         except LicenseConversionError as error:
             if state.task.is_finished:  # the conversion is, and the instance is not started
                 return Updated(state, error)
-            seen = getattr(error, "task", None)
-            merged = state.task if seen is None else state.task.merged_with(TaskState.of(seen))
+            merged = state.task if error.task is None else state.task.merged_with(TaskState.of(error.task))
             return Updated(replace(state, task=merged), restart.after_failure(error))
         return Updated(replace(state, verified=verified or state.verified))
 

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import (
     CREATE_ACTION,
+    CredentialsError,
     LicenseConversionError,
     ServiceFaultError,
     ThrottledError,
@@ -129,14 +130,14 @@ def _check_account(op: Operation, aws: Aws, request: ConversionRequest) -> None:
     """Raise a SettingsError where the credentials belong to another account than the instance.
 
     Raises:
-        TransientError: STS answered, but with a fault of its own: nothing is started on a guess.
+        LicenseConversionError: STS refused to say it, or had a fault of its own: nothing is started on a guess.
     """
     try:
         other = find_other_account(aws, request.resource_arn)
-    except (ThrottledError, ServiceFaultError) as error:
+    except (ThrottledError, ServiceFaultError, CredentialsError) as error:
         raise error.about(action=CREATE_ACTION, resource_arn=request.resource_arn) from error.__cause__
     except LicenseConversionError as error:
-        # Closed networks have no way to STS, and AWS itself checks too: this only says it better.
+        # A closed network has no way to STS, or something else answers for it; and AWS itself checks too.
         op.log(f"Whose account the credentials belong to was not checked: {error.reason}.")
         return
     if other is not None:

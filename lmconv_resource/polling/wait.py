@@ -5,6 +5,7 @@ Nothing here waits, polls or locks: `dispatcher.Dispatcher` does, and records he
 
 from __future__ import annotations
 
+import copy
 import random
 import threading
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from lmconv_resource.errors import (
     UNREADABLE_REMEDY,
     WAIT_ACTION,
     ClockSkewError,
+    CredentialsError,
     LicenseConversionError,
     Subject,
     TaskNotFoundError,
@@ -24,6 +26,8 @@ from lmconv_resource.errors import (
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.text import to_duration_text, to_one_line
+
+_CONTINUES = f"the{WaitError.remedy.removeprefix('The')}"
 
 
 @dataclass(eq=False)
@@ -147,7 +151,7 @@ class Wait:
         elif isinstance(result, (TransientError, TaskNotFoundError)):
             self._record_fault(result, now, rng)
         else:
-            self.outcome = result
+            self.outcome = self._to_final_error(result)
 
     def _record_task(self, task: ConversionTask, now: float, rng: random.Random, is_crowded: bool) -> None:
         self.task, self.fault, self.faults, self.failing_since, self.is_answered = task, None, 0, None, True
@@ -191,6 +195,15 @@ class Wait:
         self.next_poll = min(now + pause, last)
 
     # -- the errors that it ends in ----------------------------------------------------------------------------------
+
+    def _to_final_error(self, error: BaseException) -> BaseException:
+        """Return an error that ends the wait, with the task that was seen last; others may have been told the same."""
+        if not isinstance(error, LicenseConversionError) or not self.is_answered:
+            return error
+        final = copy.copy(error).with_traceback(error.__traceback__)
+        final.__cause__ = error.__cause__
+        final.task = self.task
+        return final.adding(_CONTINUES) if isinstance(final, CredentialsError) else final
 
     def to_limit_error(self, now: float) -> BaseException:
         """Return what a wait ends in at its limit."""

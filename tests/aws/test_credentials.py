@@ -627,7 +627,7 @@ def test_the_account_is_asked_for_with_credentials_that_were_rotated(
     accounts.remove("AKIASTACK")
     accounts.add_user(STACK, "AKIANEXT")
     (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIANEXT\naws_secret_access_key = sk\n")
-    checked.source.were_accepted = True
+    checked.source.accept()
     assert checked.caller_account() == STACK
     assert [request.access_key for request in accounts.requests_of("GetCallerIdentity")] == ["AKIASTACK", "AKIANEXT"]
 
@@ -691,6 +691,35 @@ def test_a_session_is_renewed(accounts: AwsAccounts, tmp_path: Path) -> None:
     assert session.client("license-manager") is client
     list_tasks(session)
     assert [request.access_key for request in accounts.requests] == ["AKIASTACK", "AKIASTACK", "AKIANEXT"]
+
+
+def test_credentials_that_were_just_read_again_are_not_read_once_more(accounts: AwsAccounts, tmp_path: Path) -> None:
+    """Of fifty waits that AWS refuses again, one has read them; once AWS has taken some, the next end is another."""
+    session = open_session(to_settings(accounts))
+    assert session.renew(0)
+    assert session.renew(0)  # another has done it meanwhile
+    assert not session.renew(1)
+    session.accept()
+    assert session.renew(1)
+
+
+def test_credentials_of_another_account_do_not_take_the_place_of_those_before(
+    accounts: AwsAccounts, tmp_path: Path
+) -> None:
+    """Where the account is known, what is read anew has to belong to it: nothing is sent with the others."""
+    (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n")
+    settings = to_settings(accounts, sharedCredentialsFiles=[str(tmp_path / "keys")])
+    clients = CheckedClients(settings, open_session(settings), Pauses())
+    assert clients.caller_account() == STACK
+    accounts.add_user(OTHER, "AKIAOTHER")
+    (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = sk\n")
+    assert clients.renew(clients.generation)
+    with pytest.raises(SettingsError) as error:
+        clients.client("license-manager")
+    assert str(error.value) == (
+        f"{SUBJECT}the credentials that were read again belong to account {OTHER}, and those before to {STACK}. Use "
+        f"credentials of account {STACK}, then run `pulumi up` again."
+    )
 
 
 SSO = "sso_session = corp\nsso_account_id = 1\nsso_role_name = r\n"
@@ -784,6 +813,27 @@ def test_settings_that_make_no_client(
         f"{SUBJECT}{told}. Check the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL."
     )
     assert error.value.subject.region == REGION
+
+
+@pytest.mark.parametrize(
+    ("profile", "remedy"),
+    [
+        ("process", "Let the credential_process of the profile process give new ones."),
+        ("login", "Run `aws login --profile login`."),
+    ],
+)
+def test_what_gives_no_credentials_is_named(
+    accounts: AwsAccounts, write_config: Callable[[str], None], profile: str, remedy: str
+) -> None:
+    """A credential_process that fails, or nobody being signed in, is no fault of the stack's settings."""
+    write_config(
+        "[profile process]\ncredential_process = false\n[profile login]\nlogin_session = arn:aws:iam::1:user/me\n"
+    )
+    session = open_session(to_settings(accounts, profile=profile))
+    for find in (session.find_credentials, lambda: session.client("license-manager")):
+        with pytest.raises(CredentialsError) as error:
+            find()
+        assert str(error.value).endswith(f". {remedy}")
 
 
 def test_a_failure_to_make_a_client_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

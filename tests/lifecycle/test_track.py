@@ -396,7 +396,7 @@ def test_an_unknown_arn_passes_and_may_be_another(aws: LicenseManagerBackend) ->
     aws.calls.clear()
     task.inputs = {"resource_arn": UNKNOWN, "follow_newest": True}
 
-    assert task.preview().diff.replaces == ("resource_arn",)
+    assert task.preview().diff.replaces == ("resource_arn", "region")
     assert not aws.calls
 
 

@@ -932,6 +932,25 @@ def test_credentials_that_expire_in_a_wait_are_read_again(local: World, is_remov
 
 
 @pytest.mark.proof
+def test_nothing_is_started_with_keys_of_another_account_that_were_rotated_in(local: World) -> None:
+    """Whose account it is was compared with the keys of before: those that are read again are compared too."""
+    local.accounts.add_user(OTHER, "AKIANEXT")
+    rotation = Rotation(local, "AKIANEXT")
+
+    def expire(request: Request) -> None:
+        if request.operation == "CreateLicenseConversionTaskForResource" and request.access_key == "AKIASTACK":
+            local.accounts.expire("AKIASTACK")
+            rotation.file.write_text(f"[default]\n{KEYS('AKIANEXT')}")
+
+    local.accounts.on_request = expire
+    local.configure(conversion(STACK), sharedCredentialsFiles=[str(rotation.file)])
+    (line,) = local.stack.up().errors("conversion")
+    assert f"the credentials that were read again belong to account {OTHER}, and those before to {STACK}." in line
+    started = local.accounts.requests_of("CreateLicenseConversionTaskForResource")
+    assert [request.access_key for request in started] == ["AKIASTACK"]
+
+
+@pytest.mark.proof
 def test_a_role_of_expired_credentials_is_assumed_anew(local: World) -> None:
     """Where the source of a role was rotated, the role is assumed with what is there then."""
     local.accounts.add_user(STACK, "AKIANEXT")
@@ -959,8 +978,8 @@ def test_a_role_of_expired_credentials_is_assumed_anew(local: World) -> None:
 @pytest.mark.parametrize(
     ("is_removed", "told"),
     [
-        (False, "the credentials have expired (ExpiredTokenException: The security token included in the request is e"),
-        (True, "AWS takes the credentials no more (UnrecognizedClientException: The security token included in the"),
+        (False, "the credentials have expired (ExpiredToken: The security token included in the request is e"),
+        (True, "AWS takes the credentials no more (InvalidClientTokenId: The security token included in the"),
     ],
 )
 def test_credentials_that_stay_expired_end_the_wait(world: World, is_removed: bool, told: str) -> None:
@@ -973,10 +992,12 @@ def test_credentials_that_stay_expired_end_the_wait(world: World, is_removed: bo
     (line,) = outcome.errors("conversion")
     expected = (
         r"Looking up license conversion task lct-\w+ in eu-west-1: " + re.escape(told) + r"[a-z ]+\)\. "
-        r"Put new keys into the profile default\."
+        r"Put new keys into the profile default; the conversion continues in AWS, and the next `pulumi up` picks it "
+        r"up\."
     )
     assert re.fullmatch(expected, line)
-    assert rotation.polls == 3
+    assert rotation.polls == 2
+    assert world.accounts.requests[-1].operation == "GetCallerIdentity"  # before anything else
 
 
 @pytest.mark.proof
@@ -1004,6 +1025,17 @@ def test_a_refresh_tells_how_to_take_new_settings(world: World) -> None:
     (line,) = world.stack.refresh().errors("task")
     assert line.endswith(f"Put new keys into the profile default. {hint}")
     assert world.stack.destroy().ok
+
+
+def test_a_refresh_tells_how_to_take_another_profile_of_the_resource(local: World) -> None:
+    """What the record holds of the resource's own way is replaced by an update only."""
+    local.add_tasks(STACK)
+    local.write_profiles(f"[profile work]\n{KEYS('AKIASTACK')}")
+    local.configure(task(profile="work"))
+    assert local.stack.up().ok
+    local.write_profiles("")
+    (line,) = local.stack.refresh().errors("task")
+    assert line.endswith("takes those of now, and `pulumi up` another profile or assume_role of the resource.")
 
 
 # -- what stays secret -------------------------------------------------------------------------------------------------

@@ -41,11 +41,15 @@ class MadeClients:
     def find_credentials(self) -> None:
         """There are none to look for."""
 
-    def renew(self, generation: int) -> None:
+    def accept(self) -> None:
+        self.were_accepted = True
+
+    def renew(self, generation: int) -> bool:
         with self._lock:
             if generation == self.generation:
                 self.generation += 1
                 self._clients = {}
+            return True
 
     def sign_in_hint(self) -> str:
         return ""

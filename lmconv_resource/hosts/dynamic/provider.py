@@ -25,10 +25,10 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 from pulumi.runtime.config import CONFIG, get_config_env
 
-from lmconv_resource.errors import CredentialsError, SettingsError
 from lmconv_resource.hosts.display import is_interactive
 from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import Engine, send_log
+from lmconv_resource.hosts.last_settings import named_in_errors
 from lmconv_resource.hosts.session import Session, log
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import UNKNOWN
@@ -45,11 +45,6 @@ TIMEOUTS = "__timeouts"
 """`opts.custom_timeouts`, which Pulumi does not hand on to dynamic providers."""
 
 _PROVIDER = "__provider"
-
-_LAST_SETTINGS = (
-    "A refresh and a destroy use the settings of the last `pulumi up`: "
-    "`pulumi refresh --run-program` takes those of now"
-)
 
 _KEPT = ("profile", "assume_role")
 """Inputs that the record holds too: a refresh hands over the record only, and has to call AWS the same way."""
@@ -186,12 +181,8 @@ class DynamicProvider(ResourceProvider):
         properties = _to_properties(props)
         is_record = "is_complete" in props or "status" in props
         state = self.controller.parse_state(properties) if is_record else None
-        with self._joined().operation(props.get(URN)) as op:
-            try:
-                read = self.controller.read(op, id_, state, self.controller.parse_inputs(properties))
-            except (SettingsError, CredentialsError) as error:
-                error.remedy += f". {_LAST_SETTINGS}" if is_record else ""
-                raise
+        with self._joined().operation(props.get(URN)) as op, named_in_errors(properties if is_record else None):
+            read = self.controller.read(op, id_, state, self.controller.parse_inputs(properties))
         inputs = None if read.inputs is None else {**props, **read.inputs}
         return ReadResult(id_, self._to_outputs(read.state, props), inputs)
 
@@ -209,7 +200,7 @@ class DynamicProvider(ResourceProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
         state = self.controller.parse_state(_to_properties(_props))
-        with self._joined().operation(_props.get(URN)) as op:
+        with self._joined().operation(_props.get(URN)) as op, named_in_errors(_to_properties(_props)):
             self.controller.delete(op, _id, state)
 
     def _joined(self) -> Session:

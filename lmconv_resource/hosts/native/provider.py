@@ -16,6 +16,7 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from lmconv_resource.errors import LIST_ACTION, RequestRefusedError, Subject
+from lmconv_resource.hosts.last_settings import named_in_errors
 from lmconv_resource.hosts.native import config, properties
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.properties import Bag
@@ -148,7 +149,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             task_id = request.id
             if not is_recorded and task_id.startswith("arn:"):
                 task_id, inputs = self._find_newest(op, task_id, inputs)
-            read = controller.read(op, task_id, state, controller.parse_inputs(inputs))
+            with named_in_errors(inputs if is_recorded else None):
+                read = controller.read(op, task_id, state, controller.parse_inputs(inputs))
         outputs = controller.to_properties(read.state)
         secrets = record.secrets | given.secrets
         wanted = request.inputs

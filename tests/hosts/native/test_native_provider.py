@@ -226,6 +226,18 @@ def test_a_refresh_keeps_the_inputs(native: Plugin, aws: LicenseManagerBackend) 
     assert MessageToDict(read.properties) == outputs
 
 
+def test_a_refresh_tells_whose_settings_it_uses(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """Pulumi hands over those of the last update, as to dynamic providers; a `get` has none."""
+    add_done(aws)
+    inputs = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1"}
+    _, outputs = native.create(TASK, inputs)
+    native.configure(maxRetries="many")
+    for record, is_told in ((outputs, True), (None, False)):
+        with pytest.raises(grpc.RpcError) as raised:
+            native.read(TASK, "lct-1", record, inputs)
+        assert ("`pulumi refresh --run-program` takes those of now" in to_text(raised.value)) is is_told
+
+
 # -- secrets and unknowns ----------------------------------------------------------------------------------------------
 
 
