@@ -7,6 +7,8 @@ profile's own settings (FIPS, CA bundle, endpoints) stay in force whichever cred
 from __future__ import annotations
 
 import ipaddress
+import re
+import ssl
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -25,13 +27,18 @@ from botocore.credentials import (
 from botocore.utils import FileWebIdentityTokenLoader
 
 from lmconv_resource.aws.call_log import log_calls
+from lmconv_resource.aws.regions import Regions
 from lmconv_resource.aws.roles import AssumedRole, WebIdentity
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.aws.shared_files import SharedFilesSession
 from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, SettingsError, Subject
+from lmconv_resource.text import to_shown
 
 TIMEOUT_SECONDS = 10
 """For connecting and for reading. botocore's 60 s would outlast every deadline a user notices."""
+
+_WITH_PORT = re.compile(r"([^:]*|\[.*\]):([0-9]{1,5})")
+"""An entry of `no_proxy` with a port; an IPv6 address has more colons, and stands in brackets then."""
 
 _STATIC_KEYS = ("aws_access_key_id", "aws_secret_access_key")
 _CREDENTIAL_KEYS = (*_STATIC_KEYS, "role_arn", "sso_account_id", "sso_role_name", "login_session", "credential_process")
@@ -58,6 +65,8 @@ class SettingsSession(SharedFilesSession):
         for name, value in variables.items():
             if value is not None:
                 self.set_config_variable(name, value)
+        Regions(self).check(settings)
+        _check_ca_bundle(settings)
         self.set_default_client_config(_make_config(settings, version))
         self.register_component("credential_provider", self)
 
@@ -182,6 +191,20 @@ class SettingsSession(SharedFilesSession):
         return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role-with-web-identity")
 
 
+def _check_ca_bundle(settings: Settings) -> None:
+    """Raise a SettingsError when the stack's file holds no certificate, which botocore would say of each try."""
+    if settings.custom_ca_bundle:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(settings.custom_ca_bundle)
+        except (OSError, ssl.SSLError) as cause:
+            key = f"{settings.prefix}customCaBundle"
+            raise SettingsError(
+                Subject(CONNECT_ACTION, region=settings.region),
+                f"{key} names {to_shown(settings.custom_ca_bundle)}, which holds no certificates in PEM form",
+                f"Look at it with `pulumi config get {key}`",
+            ) from cause
+
+
 def _assumes_role(profile: Mapping[str, Any]) -> bool:
     return "role_arn" in profile and "web_identity_token_file" not in profile
 
@@ -211,16 +234,25 @@ def _find_proxies(settings: Settings) -> dict[str, str] | None:
 
 
 def _goes_past_proxies(url: str, no_proxy: str) -> bool:
-    """Return whether `no_proxy` holds the host of the URL: its name, its domain, its address or a network."""
-    host = urlsplit(url).hostname or ""
-    return any(_holds(entry.strip().lower(), host) for entry in no_proxy.split(","))
+    """Return whether `no_proxy` holds the host of the URL: its name, its domain, its address or a network.
+
+    An entry with a port (`HOST:8080`) is about that port only.
+    """
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return any(_holds(entry.strip().lower(), parts.hostname or "", port) for entry in no_proxy.split(","))
 
 
-def _holds(entry: str, host: str) -> bool:
+def _holds(entry: str, host: str, port: int | None) -> bool:
     if entry == "*":
         return True
+    name_and_port = _WITH_PORT.fullmatch(entry)
+    if name_and_port:
+        entry = name_and_port[1].strip("[]")
+        if int(name_and_port[2]) != port:
+            return False
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
     except ValueError:  # one of them is a name
-        name = entry.partition(":")[0].lstrip("*.")
+        name = entry.lstrip("*.")
         return bool(name) and (host == name or host.endswith(f".{name}"))

@@ -14,9 +14,11 @@ from typing import Any
 
 from botocore.exceptions import (
     BotoCoreError,
+    ConfigParseError,
     CredentialRetrievalError,
     LoginError,
     MetadataRetrievalError,
+    ProfileNotFound,
     SSOError,
     TokenRetrievalError,
 )
@@ -39,6 +41,8 @@ _PROFILE_HINTS = {
 }
 """By the key of a profile that says where its credentials come from."""
 
+
+_ANY_CREDENTIALS = "Give credentials in any way that the AWS CLI knows"
 
 _SIGN_IN_ERRORS = (SSOError, LoginError, TokenRetrievalError, CredentialRetrievalError, MetadataRetrievalError)
 """What botocore raises where the settings are right, and who is to give the credentials does not."""
@@ -136,11 +140,11 @@ class AwsSession:
             error.remedy = _to_hint(self.find_core(), self.settings)
             raise error from cause
         except BotoCoreError as cause:
-            raise _wrong_settings(without_credentials(str(cause)), self.settings) from cause
+            raise _wrong_settings(cause, without_credentials(str(cause)), self.settings) from cause
         # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
         except ValueError as cause:
             # It repeats the endpoint, and a name and a password in it.
-            raise _wrong_settings(without_endpoint_credentials(str(cause)), self.settings) from None
+            raise _wrong_settings(cause, without_endpoint_credentials(str(cause)), self.settings) from None
 
 
 def open_session(settings: Settings) -> AwsSession:
@@ -148,15 +152,27 @@ def open_session(settings: Settings) -> AwsSession:
     return AwsSession(settings)
 
 
-def _wrong_settings(reason: str, settings: Settings) -> SettingsError:
-    remedy = f"Check the stack's {settings.prefix} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
+def _wrong_settings(cause: Exception, reason: str, settings: Settings) -> SettingsError:
+    prefix = settings.prefix
+    if isinstance(cause, ProfileNotFound):
+        remedy = f"Check the resource's profile, {prefix}profile (`pulumi config`) and AWS_PROFILE"
+    elif isinstance(cause, ConfigParseError):
+        remedy = (
+            f"Correct the file, or name another in {prefix}sharedConfigFiles or {prefix}sharedCredentialsFiles "
+            "(`pulumi config`)"
+        )
+    else:
+        remedy = f"Check the stack's {prefix} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
     return SettingsError(Subject(CONNECT_ACTION, region=settings.region), reason.rstrip("."), remedy)
 
 
 def sign_in_hint(session: AwsSession) -> str:
     """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
     with session.lock:
-        return _to_hint(session.find_core(), session.settings)
+        try:
+            return _to_hint(session.find_core(), session.settings)
+        except (BotoCoreError, LicenseConversionError):  # a file that can't be read, by now
+            return _ANY_CREDENTIALS
 
 
 def _to_hint(core: SettingsSession, settings: Settings) -> str:
@@ -166,17 +182,13 @@ def _to_hint(core: SettingsSession, settings: Settings) -> str:
     if settings.web_identity is not None:
         member = "webIdentityTokenFile" if settings.web_identity.token_file else "webIdentityToken"
         return f"Renew the token in {member} of {settings.prefix}assumeRoleWithWebIdentity"
-    nothing = "Give credentials in any way that the AWS CLI knows"
-    try:
-        chain = core.profile_chain
-    except BotoCoreError:  # a config file that can't be read
-        return nothing
+    chain = core.profile_chain
     try:
         method = None if core.source is None else core.source.method
     except (BotoCoreError, LicenseConversionError):  # what there is can't be loaded: then the profile says more
         method = "profile"
     fixed = {
-        None: nothing,
+        None: _ANY_CREDENTIALS,
         "env": "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew",
         "iam-role": "Check the role of this EC2 instance",
         "container-role": "Check the role of this container",

@@ -103,6 +103,9 @@ def from_botocore(cause: Exception, subject: Subject, *, were_accepted: bool = F
         return CredentialsError(subject, text, _SET_CREDENTIALS)
     if isinstance(cause, _SIGN_IN_ERRORS) or (were_accepted and isinstance(cause, _CREDENTIAL_ERRORS)):
         return ExpiredCredentialsError(subject, text, _SIGN_IN)
+    # botocore's, with no class of its own, where whoever gives the credentials hands over some that have ended.
+    if isinstance(cause, RuntimeError) and "refreshed credentials are still expired" in text:
+        return ExpiredCredentialsError(subject, text, _SIGN_IN)
     if isinstance(cause, _CREDENTIAL_ERRORS):
         return CredentialsError(subject, text, _SET_CREDENTIALS)
     if isinstance(cause, botocore_errors.NoRegionError):

@@ -13,11 +13,18 @@ from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 
 
 class Regions:
-    """AWS's regions, loaded when they are first asked for."""
+    """AWS's regions, loaded when they are first asked for.
+
+    Args:
+        session: the botocore session whose loader finds them; by default one of its own.
+    """
+
+    def __init__(self, session: botocore.session.Session | None = None) -> None:
+        self._session = session
 
     @cached_property
     def _partitions(self) -> list[dict[str, Any]]:
-        loader = botocore.session.Session().get_component("data_loader")
+        loader = (self._session or botocore.session.Session()).get_component("data_loader")
         partitions: list[dict[str, Any]] = loader.load_data("partitions")["partitions"]
         return partitions
 
@@ -34,16 +41,12 @@ class Regions:
 
     def check(self, settings: Settings) -> None:
         """Raise a SettingsError when AWS has no such region; an endpoint of one's own may have regions of its own."""
-        regions = [settings.region]
-        if settings.sts_region and "sts" not in settings.endpoint_urls:
-            regions.append(settings.sts_region)
-        if "license-manager" in settings.endpoint_urls:
-            regions.remove(settings.region)
-        for region in regions:
-            if self.find_partition(region) is None:
-                raise SettingsError(
-                    Subject(CONNECT_ACTION),
-                    f"{region} is no region of AWS",
-                    f"Check `region`, {settings.prefix}region and {settings.prefix}stsRegion (`pulumi config`), and "
-                    "AWS_REGION",
-                )
+        prefix, endpoints = settings.prefix, settings.endpoint_urls
+        if "license-manager" not in endpoints and self.find_partition(settings.region) is None:
+            raise _no_region(settings.region, f"`region`, {prefix}region (`pulumi config`) and AWS_REGION")
+        if settings.sts_region and "sts" not in endpoints and self.find_partition(settings.sts_region) is None:
+            raise _no_region(settings.sts_region, f"{prefix}stsRegion (`pulumi config`)")
+
+
+def _no_region(region: str, places: str) -> SettingsError:
+    return SettingsError(Subject(CONNECT_ACTION), f"{region} is no region of AWS", f"Check {places}")

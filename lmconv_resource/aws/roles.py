@@ -176,9 +176,9 @@ def read_web_identity(reader: SettingsReader) -> WebIdentity | None:
     entry.check_keys(_WEB_IDENTITY_KEYS)
     token, token_file = entry.text("webIdentityToken", "a token", r"\S{4,}"), entry.text("webIdentityTokenFile")
     if (token is None) == (token_file is None):
-        raise reader.refused(
-            f"{entry.place} needs one of webIdentityToken and webIdentityTokenFile", reader.remedy(key)
-        )
+        both = "webIdentityToken and webIdentityTokenFile"
+        reason = f"needs one of {both}" if token is None else f"has both {both}: leave one of them out"
+        raise reader.refused(f"{entry.place} {reason}", reader.remedy(key))
     if token_file is not None:
         token_file = reader.existing_file(f"webIdentityTokenFile of {entry.place}", token_file, reader.remedy(key))
     return WebIdentity(

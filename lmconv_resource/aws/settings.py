@@ -13,8 +13,9 @@ import os
 import re
 from dataclasses import dataclass, field
 
+from lmconv_resource.aws.endpoint_services import ENDPOINT_SERVICES
 from lmconv_resource.aws.roles import AssumedRole, WebIdentity, parse_roles, read_stack_roles, read_web_identity
-from lmconv_resource.aws.settings_reader import ConfigGet, SettingsReader, is_url
+from lmconv_resource.aws.settings_reader import ConfigGet, Entry, SettingsReader, is_region, is_url
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.text import to_shown
 
@@ -150,7 +151,7 @@ class Settings:
             http_proxy=reader.url("httpProxy"),
             https_proxy=reader.url("httpsProxy"),
             no_proxy=reader.text("noProxy", 'a text ("HOST,DOMAIN")'),
-            sts_region=reader.text("stsRegion"),
+            sts_region=reader.text("stsRegion", "an AWS region (eu-west-1)", holds=is_region),
             ec2_metadata_service_endpoint=reader.url("ec2MetadataServiceEndpoint"),
             ec2_metadata_service_endpoint_mode=reader.text(
                 "ec2MetadataServiceEndpointMode", "IPv4 or IPv6", holds=lambda text: text.lower() in ("ipv4", "ipv6")
@@ -182,7 +183,7 @@ def _read_endpoints(reader: SettingsReader) -> tuple[tuple[str, str], ...]:
     urls: dict[str, str] = {}
     for entry in reader.entries("endpoints", form):
         for key in entry.members:
-            _check_service(key, entry.place, entry.remedy)
+            _check_service(key, entry)
             url = entry.text(key)
             if key in _SERVICES and url is not None:
                 if not is_url(url):
@@ -191,17 +192,14 @@ def _read_endpoints(reader: SettingsReader) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(urls.items()))
 
 
-def _check_service(key: str, place: str, remedy: str) -> None:
-    """Raise a SettingsError when a key reads like the name of a service that is called, but is another.
-
-    pulumi-aws knows hundreds of services, and more with each version, so that a list of them would soon refuse some.
-    """
+def _check_service(key: str, entry: Entry) -> None:
+    """Raise a SettingsError when a key names no service: it might be meant for one that is called."""
+    if key in ENDPOINT_SERVICES:
+        return
     plain = re.sub("[^a-z0-9]", "", key.lower())
-    meant = plain if plain in _SERVICES else "".join(difflib.get_close_matches(plain, ["licensemanager"], cutoff=0.85))
-    if meant and key not in _SERVICES:
-        raise SettingsError(
-            Subject(CONNECT_ACTION), f"{place} has {to_shown(key)}, which pulumi-aws writes {meant}", remedy
-        )
+    meant = "".join(difflib.get_close_matches(plain, _SERVICES, n=1, cutoff=0.75))
+    reason = f"which pulumi-aws writes {meant}" if meant else "which is no service of pulumi-aws"
+    raise SettingsError(Subject(CONNECT_ACTION), f"{entry.place} has {to_shown(key)}, {reason}", entry.remedy)
 
 
 def configured_region(get: ConfigGet, *, prefix: str = "aws:") -> str | None:

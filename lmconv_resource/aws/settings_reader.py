@@ -19,8 +19,14 @@ ConfigGet = Callable[[str], Any]
 _SHORTEST_ROLE_SECONDS, _LONGEST_ROLE_SECONDS = 15 * 60, 12 * 3600
 """What STS allows."""
 
+_REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,16})+-[0-9]{1,2}")
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 _ROLE_ARN = re.compile(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/\S+")
+
+
+def is_region(value: str) -> bool:
+    """Return whether a text has the form of an AWS region."""
+    return bool(_REGION.fullmatch(value))
 
 
 def is_url(value: str) -> bool:
@@ -42,7 +48,12 @@ class Entry:
 
     def wrong(self, key: str, form: str) -> SettingsError:
         """Return the error of a member that has another form than this one."""
-        return SettingsError(Subject(CONNECT_ACTION), f"{key} of {self.place} is not {form}", self.remedy)
+        value = self.members.get(key)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        # YAML and `pulumi config set --path` make numbers of texts.
+        quoted = ", but a number: write it in quotes" if is_number else ""
+        reason = f"{key} of {self.place} is not {form}{quoted}"
+        return SettingsError(Subject(CONNECT_ACTION), reason, self.remedy)
 
     def check_keys(self, known: tuple[str, ...]) -> None:
         """Raise a SettingsError when there is a member that is not known."""
@@ -96,22 +107,24 @@ class Entry:
 
     def duration_seconds(self, key: str) -> int | None:
         """Return a member that is a duration of a role's session, in seconds."""
-        value = self.text(key)
+        form = "a duration between 15m and 12h"
+        value = self.text(key, form)
         if value is None:
             return None
         seconds = parse_duration(value)
         if seconds is None or not _SHORTEST_ROLE_SECONDS <= seconds <= _LONGEST_ROLE_SECONDS:
-            raise self.wrong(key, "a duration between 15m and 12h")
+            raise self.wrong(key, form)
         return int(seconds)
 
     def policy(self, key: str) -> str | None:
         """Return a member that is an IAM policy as JSON text."""
-        value = self.text(key)
+        form = "a policy as JSON text"
+        value = self.text(key, form)
         try:
             if value is not None and not isinstance(json.loads(value), dict):
-                raise self.wrong(key, "a policy as JSON text")
+                raise self.wrong(key, form)
         except (ValueError, RecursionError):
-            raise self.wrong(key, "a policy as JSON text") from None
+            raise self.wrong(key, form) from None
         return value
 
 
@@ -191,7 +204,9 @@ class SettingsReader:
 
     def texts(self, key: str, form: str, *, holds: Callable[[str], bool] = bool) -> tuple[str, ...]:
         """Return a setting that is a list of texts for each of which `holds` is true."""
-        value = self.structured(key, form)
+        return self._to_texts(key, self.structured(key, form), form, holds)
+
+    def _to_texts(self, key: str, value: Any, form: str, holds: Callable[[str], bool]) -> tuple[str, ...]:
         if value is None:
             return ()
         if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) and holds(one) for one in value):
@@ -201,7 +216,11 @@ class SettingsReader:
     def account_ids(self, key: str) -> tuple[str, ...]:
         """Return a setting that is a list of account ids, sorted."""
         form = 'a list of account ids (["123456789012"])'
-        return tuple(sorted(self.texts(key, form, holds=lambda text: bool(_ACCOUNT_ID.fullmatch(text)))))
+        value = self.structured(key, form)
+        if isinstance(value, (list, tuple)):  # YAML and `pulumi config set --path` make numbers of them
+            whole = [int(one) if isinstance(one, float) and one.is_integer() else one for one in value]
+            value = [str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in whole]
+        return tuple(sorted(self._to_texts(key, value, form, lambda text: bool(_ACCOUNT_ID.fullmatch(text)))))
 
     def file(self, key: str) -> str | None:
         """Return a setting that is the path of a file that is there."""

@@ -65,7 +65,7 @@ def validate_place(op: Operation, olds: Properties | None, checked: Properties) 
         # This has to load AWS's list of regions.
         return _validate_region(op, settings, arn) if is_known and _is_new_way(olds, checked) else []
     except SettingsError as error:
-        return [CheckFailure("region" if "region" in error.reason else "", str(error))]
+        return [CheckFailure("", str(error))]
 
 
 def validate_caller(op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
@@ -118,7 +118,6 @@ def _is_new_way(olds: Properties | None, checked: Properties) -> bool:
 
 def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None) -> list[CheckFailure]:
     regions = op.host.regions()
-    regions.check(settings)
     partition = regions.find_partition(settings.region)
     if arn is not None and partition is not None and arn.partition != partition:
         reason = (
@@ -126,6 +125,7 @@ def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None)
             "give the ARN as AWS shows it"
         )
         return [CheckFailure("resource_arn", reason)]
-    if "license-manager" not in settings.endpoint_urls and not regions.is_listed(settings.region):
+    is_own = "license-manager" in settings.endpoint_urls
+    if partition is not None and not is_own and not regions.is_listed(settings.region):
         op.log(f"{settings.region} is no region that this version of botocore knows: check it.", "WARNING")
     return []

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from lmconv_resource.aws.roles import parse_roles
+from lmconv_resource.aws.settings_reader import is_region
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.models import TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
@@ -17,7 +18,6 @@ Rule = Callable[[object], "str | None"]
 
 LONGEST_POLL_SECONDS = 300
 
-_REGION_PATTERN = re.compile(r"[a-z]{2,8}(-[a-z]{2,16})+-[0-9]{1,2}")
 _ARN_PATTERN = re.compile(
     r"arn:aws[a-zA-Z-]*:[A-Za-z0-9][A-Za-z0-9_/.-]{0,62}:[A-Za-z0-9_/.-]{0,63}:[A-Za-z0-9_/.-]{0,63}"
     r":[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,1023}"
@@ -50,7 +50,7 @@ def validate_flag(value: object) -> str | None:
 
 def validate_region(value: object) -> str | None:
     """Return what is wrong with an AWS region, defaults filled in."""
-    if isinstance(value, str) and _REGION_PATTERN.fullmatch(value):
+    if isinstance(value, str) and is_region(value):
         return None
     if value is None:
         return "is not set: set it on the resource, or run `pulumi config set aws:region REGION`, or set AWS_REGION"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore import exceptions as botocore_errors
 from support.aws import REGION, TimelessAws, refuse, to_settings
+from support.certificates import write_certificate
 from support.clients import MadeClients, make_client
 from support.proofs import keep
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire, add_running
@@ -72,8 +73,7 @@ def test_a_connection_names_what_is_set(
     lines: Callable[[], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A profile, a role with its account, the environment's proxy and a CA bundle are named."""
-    bundle = tmp_path / "ca.pem"
-    bundle.touch()
+    bundle = write_certificate(tmp_path / "ca.pem", [])
     (tmp_path / "aws-credentials").write_text("[work]\naws_access_key_id = AKIAWORK\naws_secret_access_key = work\n")
     monkeypatch.setenv("HTTPS_PROXY", "http://user:pa/ss@proxy.example:3128/")
     settings = to_settings(profile="work", customCaBundle=str(bundle), assumeRoles=json.dumps([{"roleArn": ROLE}]))

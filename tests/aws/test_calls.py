@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 
 import pytest
 from botocore import exceptions as botocore_errors
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import ClientError, CredentialRetrievalError
 from support.aws import GET, LIST, REGION, Pauses, TimelessAws, refuse, shared_client, to_settings
 from support.clients import MadeClients
@@ -102,6 +104,15 @@ def test_keys_that_were_good_once_are_read_again(aws: TimelessAws, cause: Except
     with pytest.raises(ExpiredCredentialsError, match=told):
         calls.once(refuse_keys, subject)
     assert len(tries) == 3
+
+
+def test_credentials_that_have_ended_when_they_are_given(aws: TimelessAws) -> None:
+    """Botocore has no class for it, and whoever gives them is to be asked, not the answer."""
+    past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+    given = {"access_key": "a", "secret_key": "s", "token": "t", "expiry_time": past.isoformat()}
+    credentials = RefreshableCredentials("a", "s", "t", past, lambda: given, "custom-process")
+    with pytest.raises(ExpiredCredentialsError, match="the refreshed credentials are still expired"):
+        aws.calls().once(lambda _: credentials.get_frozen_credentials(), Subject(GET, TASK_ID, REGION))
 
 
 def test_told_to_stop_no_try_follows(aws: TimelessAws) -> None:

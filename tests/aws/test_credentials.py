@@ -469,7 +469,16 @@ def test_what_needs_no_proxy(
 
 
 @pytest.mark.parametrize(
-    ("no_proxy", "is_used"), [("test", False), (".test", False), ("*.test", False), ("ense-manager.test", True)]
+    ("no_proxy", "is_used"),
+    [
+        ("test", False),
+        (".test", False),
+        ("*.test", False),
+        ("ense-manager.test", True),
+        ("test:80", False),
+        ("license-manager.test:8080", True),
+        ("[::1]:80", True),
+    ],
 )
 def test_domains_that_need_no_proxy(proxy: AwsAccounts, no_proxy: str, is_used: bool) -> None:
     """An entry of aws:noProxy holds for a whole label of the host's name and what is under it."""
@@ -809,9 +818,10 @@ def test_settings_that_make_no_client(
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as error:
         make_client("license-manager", to_settings(**config))
-    assert str(error.value) == (
-        f"{SUBJECT}{told}. Check the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL."
-    )
+    places = "the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
+    if "profile" in told:
+        places = "the resource's profile, aws:profile (`pulumi config`) and AWS_PROFILE"
+    assert str(error.value) == f"{SUBJECT}{told}. Check {places}."
     assert error.value.subject.region == REGION
 
 
@@ -861,16 +871,34 @@ def test_regions_are_known_by_their_pattern() -> None:
 
 def test_a_region_that_is_none_is_refused() -> None:
     """The region, or that of STS, that AWS does not have is named; an endpoint of one's own has its own regions."""
-    for settings in (
-        Settings("mars-1"),
-        Settings(REGION, sts_region="mars-1"),
-        Settings("mars-1", sts_region="local", endpoints=(("sts", "http://127.0.0.1"),)),
+    for settings, places in (
+        (Settings("mars-1"), "`region`, aws:region (`pulumi config`) and AWS_REGION"),
+        (Settings(REGION, sts_region="mars-1"), "aws:stsRegion (`pulumi config`)"),
+        (
+            Settings("mars-1", sts_region="local", endpoints=(("sts", "http://127.0.0.1"),)),
+            "`region`, aws:region (`pulumi config`) and AWS_REGION",
+        ),
     ):
         with pytest.raises(SettingsError) as error:
-            Regions().check(settings)
+            open_session(settings).find_credentials()
         assert str(error.value) == (
             "Connecting to AWS License Manager for license conversion tasks: mars-1 is no region of AWS. Check "
-            "`region`, aws:region and aws:stsRegion (`pulumi config`), and AWS_REGION."
+            f"{places}."
         )
+
+
+def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
+    """It would be said of every call otherwise, after all its tries, and by no name."""
+    file = tmp_path / "ca.pem"
+    file.write_text("none\n")
+    with pytest.raises(SettingsError) as error:
+        open_session(to_settings(customCaBundle=str(file))).find_credentials()
+    assert "which holds no certificates in PEM form. Look at it with `pulumi config get aws:customCaBundle`." in str(
+        error.value
+    )
+
+
+def test_an_endpoint_of_ones_own_has_its_own_regions() -> None:
+    """Nothing is known of them."""
     Regions().check(Settings("mars-1", endpoints=(("license-manager", "http://127.0.0.1"),)))
     Regions().check(Settings(REGION, sts_region="us-east-1"))

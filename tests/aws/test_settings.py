@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmconv_resource.aws.endpoint_services import ENDPOINT_SERVICES
 from lmconv_resource.aws.settings import (
     AssumedRole,
     Settings,
@@ -51,6 +52,9 @@ def to_settings(region: str = REGION, **config: Any) -> Settings:
     return Settings.from_config({f"aws:{name}": value for name, value in config.items()}.get, region)
 
 
+NUMBER = ", but a number: write it in quotes"
+
+
 def refusal_of(**config: Any) -> str:
     """Return the line that a configuration ends in, without its subject."""
     with pytest.raises(SettingsError) as error:
@@ -77,6 +81,26 @@ def test_every_setting_of_pulumi_aws_is_in_the_table() -> None:
     keys = [setting.key for setting in SETTINGS]
     assert sorted(keys) == sorted({*read, "assumeRole"})
     assert {name for name in taken if name != "__init__"} == {_to_snake_case(key) for key in read}
+
+
+def test_every_service_of_pulumi_aws_may_have_an_endpoint() -> None:
+    """The installed version knows no other."""
+    spec = importlib.util.find_spec("pulumi_aws")
+    assert spec is not None
+    assert spec.origin is not None
+    text = (Path(spec.origin).parent / "config" / "outputs.py").read_text()
+    members = text.partition("class Endpoints(")[2].partition("@_builtins.property")[0]
+    known = {name.rstrip("_") for name in re.findall(r"\n +(\w+): Optional\[_builtins\.str\]", members)}
+    assert len(known) > 300
+    assert known <= ENDPOINT_SERVICES
+
+
+@pytest.mark.parametrize("value", [[111111111111], [111111111111.0], "[111111111111]"])
+def test_account_ids_may_be_numbers(value: Any) -> None:
+    """YAML and `pulumi config set --path` make numbers of them; one that has lost a leading zero is refused."""
+    assert to_settings(allowedAccountIds=value).allowed_account_ids == ("111111111111",)
+    with pytest.raises(SettingsError, match="is not a list of account ids"):
+        to_settings(allowedAccountIds=[11111111111])
 
 
 def _to_snake_case(key: str) -> str:
@@ -418,7 +442,7 @@ URL_FORM = "a URL (https://HOST)"
         ("userAgents", ["a\r\nHost: recognisable"], 'a list of products (["NAME/VERSION"])'),
         ("noProxy", ["recognisable"], 'a text ("HOST,DOMAIN")'),
         ("profile", {"recognisable": 1}, "a text"),
-        ("stsRegion", 7, "a text"),
+        ("stsRegion", 7, "an AWS region (eu-west-1)"),
         ("customCaBundle", ["recognisable"], "a text"),
     ],
 )
@@ -459,8 +483,12 @@ WEB_KEYS = "roleArn, webIdentityToken, webIdentityTokenFile, sessionName, durati
             )
             for duration in ("recognisable", "14m59s", "12h1s", "3600")
         ),
-        ("assumeRole", {"roleArn": ROLE, "duration": 3600}, "duration of {} is not a text"),
-        ("assumeRole", {"roleArn": ROLE, "policy": {"Id": 1}}, "policy of {} is not a text"),
+        (
+            "assumeRole",
+            {"roleArn": ROLE, "duration": 3600},
+            f"duration of {{}} is not a duration between 15m and 12h{NUMBER}",
+        ),
+        ("assumeRole", {"roleArn": ROLE, "policy": {"Id": 1}}, "policy of {} is not a policy as JSON text"),
         ("assumeRole", {"roleArn": ROLE, "policy": "recognisable"}, "policy of {} is not a policy as JSON text"),
         ("assumeRole", {"roleArn": ROLE, "policy": "[]"}, "policy of {} is not a policy as JSON text"),
         ("assumeRole", {"roleArn": ROLE, "policyArns": "recognisable"}, "policyArns of {} is not a list of texts"),
@@ -495,7 +523,7 @@ WEB_KEYS = "roleArn, webIdentityToken, webIdentityTokenFile, sessionName, durati
         (
             "assumeRoleWithWebIdentity",
             {**WEB, "webIdentityTokenFile": "/recognisable"},
-            "{} needs one of webIdentityToken and webIdentityTokenFile",
+            "{} has both webIdentityToken and webIdentityTokenFile: leave one of them out",
         ),
         (
             "assumeRoleWithWebIdentity",
@@ -509,6 +537,8 @@ WEB_KEYS = "roleArn, webIdentityToken, webIdentityTokenFile, sessionName, durati
         ),
         ("endpoints", [{"ec2": "lm.recognisable"}], "ec2 of entry 1 of {} is not a URL (https://HOST)"),
         ("endpoints", {"sts": ["recognisable"]}, "sts of {} is not a text"),
+        ("endpoints", [{"stss": "https://h"}], "entry 1 of {} has 'stss', which pulumi-aws writes sts"),
+        ("endpoints", [{"mainframe": "https://h"}], "entry 1 of {} has 'mainframe', which is no service of pulumi-aws"),
         (
             "endpoints",
             {"license-manager": "https://x"},
@@ -577,7 +607,7 @@ def test_half_of_a_key_is_refused(given: dict[str, str]) -> None:
             "assume_role has 'roleArn', which is none of role_arn, session_name, "
             "external_id, duration, policy, policy_arns, tags, transitive_tag_keys, source_identity",
         ),
-        ([{"role_arn": ROLE}, {"role_arn": 7}], "role_arn of entry 2 of assume_role is not a text"),
+        ([{"role_arn": ROLE}, {"role_arn": 7}], f"role_arn of entry 2 of assume_role is not a text{NUMBER}"),
         (
             [{"role_arn": ROLE, "duration": "1d"}],
             "duration of entry 1 of assume_role is not a duration between 15m and 12h",

@@ -621,11 +621,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         ),
     ),
     "no region of AWS": (
-        {"stsRegion": "mars-1", "endpoints": None},
-        refusal(
-            "mars-1 is no region of AWS",
-            "Check `region`, aws:region and aws:stsRegion (`pulumi config`), and AWS_REGION",
-        ),
+        {"stsRegion": "mars-east-1", "endpoints": None},
+        refusal("mars-east-1 is no region of AWS", "Check aws:stsRegion (`pulumi config`)"),
     ),
 }
 
@@ -643,7 +640,7 @@ def test_a_setting_that_cannot_be_honoured_is_shown_by_the_preview(local: World,
     assert local.accounts.requests == []
 
 
-@pytest.mark.parametrize("name", ["insecure", "no account", "no role", "a misspelt setting"])
+@pytest.mark.parametrize("name", ["insecure", "no account", "no role", "a misspelt setting", "no region of AWS"])
 def test_a_look_up_refuses_settings_too(local: World, name: str) -> None:
     """A look-up refuses the same settings, by the same words."""
     config, told = REFUSED[name]
