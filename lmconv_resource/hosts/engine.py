@@ -32,10 +32,12 @@ class Engine:
 
     Args:
         address: `host:port` of the engine's gRPC service.
+        to_shown: returns a message as the user may see it; by default as it is.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, to_shown: Callable[[str], str] = str) -> None:
         self._address = address
+        self._to_shown = to_shown
 
     @cached_property
     def _stub(self) -> Any:
@@ -53,7 +55,10 @@ class Engine:
 
     def _log(self, urn: str | None, message: str, severity: str, *, ephemeral: bool) -> None:
         request = engine_pb2.LogRequest(
-            severity=engine_pb2.LogSeverity.Value(severity), message=message, urn=urn or "", ephemeral=ephemeral
+            severity=engine_pb2.LogSeverity.Value(severity),
+            message=self._to_shown(message),
+            urn=urn or "",
+            ephemeral=ephemeral,
         )
         try:
             self._stub.Log(request, timeout=_CALL_SECONDS)

@@ -9,6 +9,7 @@ from lmconv_resource.aws.roles import parse_roles
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, LIST_PROPERTIES, Property, validate
 from lmconv_resource.lifecycle.operation import Aws, Operation, Way
+from lmconv_resource.lifecycle.place import find_wrong_partition
 from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus
 from lmconv_resource.text import to_rfc3339
 
@@ -58,7 +59,7 @@ def list_tasks(
     default = next((arn.region for arn in instances), None)
     way = {"region": region or default, "profile": profile, "assume_role": assume_role}
     aws = _connect(op, {**given, **way}, LIST_PROPERTIES)
-    _check_region(aws.region, instances)
+    _check_places(op, aws.region, instances)
     wanted = None if statuses is None else {TaskStatus(status) for status in statuses}
     only = next(iter(wanted)) if wanted and len(wanted) == 1 else None
     found = {  # by id: a task that moves while the pages are asked for can be on two of them
@@ -88,12 +89,15 @@ def _find_instances(resource_arns: Iterable[str] | None) -> list[InstanceArn]:
     return [arn for arn in parsed if arn is not None]
 
 
-def _check_region(region: str, instances: Iterable[InstanceArn]) -> None:
-    """Raise a SettingsError where an instance is in another region, which would show none of its tasks."""
-    other = next((arn.region for arn in instances if arn.region != region), None)
-    if other is not None:
-        reason = f"region {region} is not that of all resource_arns: one is in {other}"
-        raise SettingsError(Subject(CONNECT_ACTION), reason, "Ask for one region at a time")
+def _check_places(op: Operation, region: str, instances: Iterable[InstanceArn]) -> None:
+    """Raise a SettingsError where an instance is in another region, or nowhere, which would show none of its tasks."""
+    for arn in instances:
+        if arn.region != region:
+            reason = f"region {region} is not that of all resource_arns: one is in {arn.region}"
+            raise SettingsError(Subject(CONNECT_ACTION), reason, "Ask for one region at a time")
+        wrong = find_wrong_partition(arn, op.host.regions().find_partition(region))
+        if wrong:
+            raise SettingsError(Subject(CONNECT_ACTION), f"one of resource_arns {wrong}", "Give it as AWS shows it")
 
 
 def _to_rank(task: ConversionTask) -> tuple[str, str]:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmconv_resource.aws.roles import AssumedRole, parse_roles
-from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Properties
+from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Properties, has_unknown
 from lmconv_resource.lifecycle.validation import (
     LONGEST_POLL_SECONDS,
     MISSING_TASK_ID,
     Rule,
     list_of,
     optional,
-    validate_arn,
     validate_context,
     validate_duration,
     validate_flag,
@@ -211,7 +210,9 @@ GET_PROPERTIES = (Property("license_conversion_task_id", "string", validate_task
 """What looking up one task takes."""
 
 LIST_PROPERTIES = (
-    Property("resource_arns", "string[]", list_of(validate_arn, "a list of ARNs"), "Only tasks of these resources."),
+    Property(
+        "resource_arns", "string[]", list_of(validate_instance_arn, "a list of ARNs"), "Only tasks of these resources."
+    ),
     Property("statuses", "string[]", list_of(validate_status, "a list of statuses"), "Only tasks with one of these."),
     *WAY,
 )
@@ -220,15 +221,7 @@ LIST_PROPERTIES = (
 
 def find_unknown(properties: Properties, names: Iterable[str]) -> frozenset[str]:
     """Return which of these properties a preview can't know yet, wholly or in part."""
-    return frozenset(name for name in names if _has_unknown(properties.get(name)))
-
-
-def _has_unknown(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return any(_has_unknown(entry) for entry in value.values())
-    if isinstance(value, list):
-        return any(_has_unknown(entry) for entry in value)
-    return value is UNKNOWN
+    return frozenset(name for name in names if has_unknown(properties.get(name)))
 
 
 def validate(properties: Properties, table: Iterable[Property]) -> list[CheckFailure]:
@@ -236,8 +229,7 @@ def validate(properties: Properties, table: Iterable[Property]) -> list[CheckFai
     failures = []
     for entry in table:
         value = properties.get(entry.name)
-        is_passed = value is UNKNOWN or (entry.type == "assume_role" and _has_unknown(value))
-        reason = None if is_passed else entry.rule(value)
+        reason = None if value is UNKNOWN else entry.rule(value)
         if reason:
             failures.append(CheckFailure(entry.name, f"{entry.name} {reason}"))
     return failures

@@ -41,6 +41,15 @@ UNKNOWN = Unknown.UNKNOWN
 """Stands for a value that a preview can't know yet, at any depth of a property."""
 
 
+def has_unknown(value: object) -> bool:
+    """Return whether a preview can't know a value yet, wholly or in part."""
+    if isinstance(value, Mapping):
+        return any(has_unknown(entry) for entry in value.values())
+    if isinstance(value, list):
+        return any(has_unknown(entry) for entry in value)
+    return value is UNKNOWN
+
+
 @dataclass(frozen=True)
 class Way:
     """What a resource says of how to reach AWS, on top of the stack's settings."""

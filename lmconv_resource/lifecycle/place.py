@@ -116,15 +116,19 @@ def _is_new_way(olds: Properties | None, checked: Properties) -> bool:
     return not olds or any(olds.get(name) != checked.get(name) for name in _WAY)
 
 
+def find_wrong_partition(arn: InstanceArn, partition: str | None) -> str | None:
+    """Return what is wrong with the partition of an ARN whose region is in another, or in one that nobody knows."""
+    if partition in (None, arn.partition):
+        return None
+    return f"has the partition {arn.partition}, and its region {arn.region} is one of {partition}"
+
+
 def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None) -> list[CheckFailure]:
     regions = op.host.regions()
     partition = regions.find_partition(settings.region)
-    if arn is not None and partition is not None and arn.partition != partition:
-        reason = (
-            f"resource_arn has the partition {arn.partition}, and its region {arn.region} is one of {partition}: "
-            "give the ARN as AWS shows it"
-        )
-        return [CheckFailure("resource_arn", reason)]
+    reason = None if arn is None else find_wrong_partition(arn, partition)
+    if reason:
+        return [CheckFailure("resource_arn", f"resource_arn {reason}: give the ARN as AWS shows it")]
     is_own = "license-manager" in settings.endpoint_urls
     if partition is not None and not is_own and not regions.is_listed(settings.region):
         op.log(f"{settings.region} is no region that this version of botocore knows: check it.", "WARNING")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from lmconv_resource.aws.roles import parse_roles
 from lmconv_resource.aws.settings_reader import is_region
 from lmconv_resource.errors import SettingsError
-from lmconv_resource.lifecycle.operation import UNKNOWN
+from lmconv_resource.lifecycle.operation import UNKNOWN, has_unknown
 from lmconv_resource.models import TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
 from lmconv_resource.text import parse_duration, to_shown
 from lmconv_resource.usage_operations import find_problem
@@ -71,12 +71,27 @@ def validate_text(value: object) -> str | None:
 
 
 def validate_roles(value: object) -> str | None:
-    """Return what is wrong with a role, or a chain of roles, to assume."""
+    """Return what is wrong with a role, or a chain of roles, to assume, as far as a preview knows it."""
     try:
-        parse_roles(value)
+        parse_roles(_with_stand_ins(value))
     except SettingsError as error:
         return f"can't be used: {error.reason}"
     return None
+
+
+_ANY_ROLE = "arn:aws:iam::123456789012:role/unknown"
+
+
+def _with_stand_ins(value: object) -> object:
+    """Return roles in which nothing is unknown: a good ARN stands for one, and what may be left out is."""
+    if isinstance(value, (list, tuple)):
+        return [_with_stand_ins({"role_arn": _ANY_ROLE} if role is UNKNOWN else role) for role in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: (_ANY_ROLE if name == "role_arn" else None) if has_unknown(member) else member
+        for name, member in value.items()
+    }
 
 
 def validate_arn(value: object) -> str | None:

@@ -9,7 +9,13 @@ import pulumi
 from pulumi.runtime import rpc
 from pulumi.runtime.sync_await import _sync_await  # every SDK that Pulumi generates calls its plain functions by this
 
-from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTask
+from lmconv_resource.sdk.resources import (
+    INHERITED_PROVIDER,
+    LicenseConversion,
+    LicenseConversionTask,
+    find_inherited_provider,
+)
+from lmconv_resource.sdk.secret_inputs import find_outputs
 
 _OURS = (LicenseConversionTask, LicenseConversion)
 
@@ -20,7 +26,12 @@ def complete(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dict
     Raises:
         pulumi.RunError: an option can't be honoured, or the parent's settings are not known in a preview.
     """
-    _refuse_provider(opts)
+    _refuse_provider(args, opts)
+    for path, _ in find_outputs(args):
+        raise pulumi.RunError(
+            f"{path.replace('/', '.')} is an output, which a plain look-up can't wait for: use the form of the look-up "
+            "that ends in _output."
+        )
     if isinstance(opts, pulumi.InvokeOutputOptions) and opts.depends_on is not None:
         raise pulumi.RunError("A plain look-up waits for no resource: depends_on is for the form that ends in _output.")
     inherited = _inherit(args, opts)
@@ -45,7 +56,7 @@ def complete_output(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) 
     Raises:
         pulumi.RunError: an option can't be honoured.
     """
-    _refuse_provider(opts)
+    _refuse_provider(args, opts)
     given: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**{**args, **_inherit(args, opts)})
     created: pulumi.Output[Any] = pulumi.Output.from_input(cast(Any, _find_ids(given, opts)))
     return pulumi.Output.all(given, created).apply(lambda both: both[0])
@@ -72,10 +83,12 @@ async def _find_ids(given: pulumi.Output[Any], opts: pulumi.InvokeOptions | None
     return [id for id in ids if id is not None]
 
 
-def _refuse_provider(opts: pulumi.InvokeOptions | None) -> None:
-    """Raise where a provider is given, which could not be honoured."""
+def _refuse_provider(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> None:
+    """Raise where a provider is given, or handed on by a parent, which could not be honoured."""
     if opts and opts.provider:
         raise pulumi.RunError(
             "opts.provider does not reach a look-up. Pass region, profile or assume_role to it, or set the stack's "
             "aws: settings."
         )
+    if find_inherited_provider(opts) and args.get("profile") is None and args.get("assume_role") is None:
+        raise pulumi.RunError(f"A look-up: {INHERITED_PROVIDER.format('look-up')}")

@@ -4,17 +4,18 @@
 # each resource.
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 import pulumi.dynamic
 
-from lmconv_resource.hosts.dynamic.provider import TIMEOUTS, URN
+from lmconv_resource.hosts.dynamic.provider import SECRETS, TIMEOUTS, URN
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.sdk.args import AssumeRoleArgs, AssumeRoleArgsDict, LicenseContextArgs, LicenseContextArgsDict
 from lmconv_resource.sdk.outputs import LicenseContext, ProductCode
+from lmconv_resource.sdk.secret_inputs import find_secret_paths, to_secret_mark
 
 AssumeRole = pulumi.Input[
     AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]
@@ -74,9 +75,14 @@ class _TrackedTask(pulumi.dynamic.Resource):
         inputs: dict[str, Any],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
-        _refuse_providers(resource_name, opts)
+        _refuse_providers(resource_name, inputs, opts)
         # Each property costs the SDK several tasks: what is neither given nor an output is left out.
-        given = {**inputs, URN: _make_urn(self, resource_name, opts), TIMEOUTS: _to_timeouts(opts)}
+        given = {
+            **inputs,
+            URN: _make_urn(self, resource_name, opts),
+            TIMEOUTS: _to_timeouts(opts),
+            SECRETS: find_secret_paths(inputs),
+        }
         props = {
             **dict.fromkeys(type(self).__annotations__),
             **{name: value for name, value in given.items() if value is not None},
@@ -295,6 +301,11 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
                 "source_license_context": source_license_context,
                 "destination_license_context": destination_license_context,
             },
+            # EC2 says the destination's code again.
+            **dict.fromkeys(
+                ("verified_usage_operation", "verified_product_codes"),
+                to_secret_mark(source_license_context, destination_license_context),
+            ),
             "wait_for_completion": wait_for_completion,
             "ignore_failure": ignore_failure,
             "stop_and_restart": stop_and_restart,
@@ -312,14 +323,31 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
         super().__init__(LicenseConversionProvider(), resource_name, inputs, opts)
 
 
-def _refuse_providers(resource_name: str, opts: pulumi.ResourceOptions | None) -> None:
-    """Raise where a provider is given, which Pulumi would ignore for a dynamic resource without a word."""
+def _refuse_providers(resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:
+    """Raise where a provider is given, which Pulumi would ignore for a dynamic resource without a word.
+
+    So it would one that the parent hands on, unless the resource says itself who calls.
+    """
     given: Any = [opts.provider, opts.providers] if opts else []
     if any(given):
         raise pulumi.RunError(
             f"{resource_name}: opts.provider and opts.providers do not reach this resource. "
             "Pass region, profile or assume_role to it, or set the stack's aws: settings."
         )
+    if find_inherited_provider(opts) and inputs.get("profile") is None and inputs.get("assume_role") is None:
+        raise pulumi.RunError(f"{resource_name}: {INHERITED_PROVIDER.format('resource')}")
+
+
+INHERITED_PROVIDER = (
+    "the aws.Provider of its parent does not reach this {}. Pass profile or assume_role to it, or assume_role=[] where "
+    "the stack's aws: settings are meant."
+)
+
+
+def find_inherited_provider(opts: pulumi.ResourceOptions | pulumi.InvokeOptions | None) -> Any:
+    """Return the provider that the parent has for AWS's resources, None where it has none."""
+    parent = opts.parent if opts else None
+    return parent.get_provider("aws:index:any") if parent is not None else None
 
 
 def _make_urn(resource: pulumi.dynamic.Resource, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Input[str]:

@@ -204,7 +204,7 @@ def test_the_profile_is_the_stacks(aws: LicenseManagerBackend) -> None:
 
     assert str(caught.value) == (
         "Connecting to AWS License Manager for license conversion tasks in eu-west-1: The config profile (nobody) "
-        "could not be found. Check the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL."
+        "could not be found. Check the resource's profile, aws:profile (`pulumi config`) and AWS_PROFILE."
     )
 
 

@@ -95,7 +95,14 @@ def _is_ours(request: Any) -> bool:
 
 
 class _PlainTraceback:
-    """Stands in for the module `traceback`, and formats our own errors as one line."""
+    """Stands in for the module `traceback`, and formats our own errors as one line.
+
+    Args:
+        to_shown: returns a message as the user may see it.
+    """
+
+    def __init__(self, to_shown: Callable[[str], str]) -> None:
+        self._to_shown = to_shown
 
     def __getattr__(self, name: str) -> Any:
         return getattr(traceback, name)
@@ -103,7 +110,8 @@ class _PlainTraceback:
     def format_exc(self, *args: Any, **kwargs: Any) -> str:
         """Return the error that is being handled: its sentence if a user can act on it, else all there is."""
         error = sys.exc_info()[1]
-        return str(error) if isinstance(error, LicenseConversionError) else traceback.format_exc(*args, **kwargs)
+        is_ours = isinstance(error, LicenseConversionError)
+        return self._to_shown(str(error) if is_ours else traceback.format_exc(*args, **kwargs))
 
 
 def plugin_module() -> ModuleType | None:
@@ -112,11 +120,14 @@ def plugin_module() -> ModuleType | None:
     return main if hasattr(main, "DynamicResourceProviderServicer") else None
 
 
-def apply(on_cancel: Callable[[], None], module: ModuleType | None = None) -> list[str]:
+def apply(
+    on_cancel: Callable[[], None], module: ModuleType | None = None, to_shown: Callable[[str], str] = str
+) -> list[str]:
     """Patch the plugin process; to be called once.
 
     Args:
         on_cancel: called when the engine sends `Cancel`, from one of gRPC's threads.
+        to_shown: returns an error's text as the user may see it; by default as it is.
         module: the plugin's main module; by default that of this process.
 
     Returns:
@@ -131,7 +142,7 @@ def apply(on_cancel: Callable[[], None], module: ModuleType | None = None) -> li
         missing.append("Pulumi's plugin serves only four calls at a time: more waits hold up other resources.")
     if not _hear_cancel(servicer, on_cancel):
         missing.append("Pulumi's plugin does not pass ^C on: press it twice to end a wait.")
-    if not _show_errors_in_one_line(module):
+    if not _show_errors_in_one_line(module, to_shown):
         missing.append("Errors are shown with their traceback: read the last line.")
     return missing
 
@@ -158,10 +169,10 @@ def _hear_cancel(servicer: Any, on_cancel: Callable[[], None]) -> bool:
     return True
 
 
-def _show_errors_in_one_line(module: ModuleType) -> bool:
+def _show_errors_in_one_line(module: ModuleType, to_shown: Callable[[str], str]) -> bool:
     if getattr(module, "traceback", None) is not traceback:
         return False
-    module.traceback = _PlainTraceback()  # type: ignore[attr-defined]
+    module.traceback = _PlainTraceback(to_shown)  # type: ignore[attr-defined]
     return True
 
 

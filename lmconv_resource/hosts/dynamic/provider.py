@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +29,7 @@ from lmconv_resource.hosts.display import is_interactive
 from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import Engine, send_log
 from lmconv_resource.hosts.last_settings import named_in_errors
+from lmconv_resource.hosts.secret_texts import SecretTexts, find_leaves
 from lmconv_resource.hosts.session import Session, log
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import UNKNOWN
@@ -44,9 +45,12 @@ URN = "__urn"
 TIMEOUTS = "__timeouts"
 """`opts.custom_timeouts`, which Pulumi does not hand on to dynamic providers."""
 
+SECRETS = "__secrets"
+"""Where the inputs are secret: paths such as `assume_role/0/external_id`."""
+
 _PROVIDER = "__provider"
 
-_KEPT = ("profile", "assume_role")
+_KEPT = ("profile", "assume_role", SECRETS)
 """Inputs that the record holds too: a refresh hands over the record only, and has to call AWS the same way."""
 
 _LOOKUP_POLICY = PollingPolicy(fastest_gap_seconds=0.01)
@@ -70,6 +74,7 @@ class _Process:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.secret_texts = SecretTexts()
         self._session: Session | None = None
         self._look_ups: LookUps | None = None
 
@@ -120,9 +125,10 @@ def _start_session(get_config: ConfigGet) -> Session:
     """Return a new session; in Pulumi's plugin process with the engine, and with what the plugin lacks patched in."""
     if patches.plugin_module() is None or len(sys.argv) < 2:
         return Session(get_config)
-    session = Session(get_config, Engine(sys.argv[1]), report_seconds=5.0 if is_interactive() else None)
+    to_shown = process.secret_texts.mask
+    session = Session(get_config, Engine(sys.argv[1], to_shown), report_seconds=5.0 if is_interactive() else None)
     send_log(session.engine)  # type: ignore[arg-type]
-    for missing in patches.apply(lambda: session.cancellation.set("the update was cancelled")):
+    for missing in patches.apply(lambda: session.cancellation.set("the update was cancelled"), to_shown=to_shown):
         log.warning(missing)
     session.watch_engine(patches.end_process)
     return session
@@ -147,7 +153,13 @@ class DynamicProvider(ResourceProvider):
         """Fill in the defaults and say what is wrong with the inputs."""
         with self._joined().operation(news.get(URN)) as op:
             checked = self.controller.check(op, _to_properties(_olds), _to_properties(news))
-        failures = [CheckFailure(failure.property, failure.reason) for failure in checked.failures]
+        # The engine shows the value of a property that is named, secret or not.
+        secret = {path.partition("/")[0] for path in news.get(SECRETS) or ()}
+        mask = process.secret_texts.mask
+        failures = [
+            CheckFailure("" if failure.property in secret else failure.property, mask(failure.reason))
+            for failure in checked.failures
+        ]
         wrong_timeouts = _validate_timeouts(news.get(TIMEOUTS))
         if wrong_timeouts:
             failures.append(CheckFailure("custom_timeouts", f"custom_timeouts {wrong_timeouts}"))
@@ -219,8 +231,22 @@ def _has_moved(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
 
 
 def _to_properties(bag: Mapping[str, Any] | None) -> dict[str, object]:
-    """Return a property bag with each unknown value, at any depth, as `UNKNOWN`."""
-    return {name: _known(value) for name, value in (bag or {}).items() if name != _PROVIDER}
+    """Return a property bag with each unknown value, at any depth, as `UNKNOWN`; no message shows its secrets then."""
+    properties = {name: _known(value) for name, value in (bag or {}).items() if name != _PROVIDER}
+    process.secret_texts.hide(_find_secret_texts(properties))
+    return properties
+
+
+def _find_secret_texts(properties: Mapping[str, object]) -> Iterator[str]:
+    paths = properties.get(SECRETS)
+    for path in paths if isinstance(paths, list) else ():
+        value: Any = properties
+        for name in str(path).split("/"):
+            if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+                value = value[int(name)]
+            else:
+                value = value.get(name) if isinstance(value, Mapping) else None
+        yield from (leaf for leaf in find_leaves(value) if isinstance(leaf, str))
 
 
 def _known(value: Any) -> object:

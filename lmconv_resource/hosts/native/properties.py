@@ -8,13 +8,14 @@ Source: https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/plug
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
 
 from lmconv_resource.hosts.native.names import to_camel, to_snake
+from lmconv_resource.hosts.secret_texts import find_leaves
 from lmconv_resource.lifecycle.operation import UNKNOWN
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -62,7 +63,7 @@ def read(struct: Struct) -> Bag:
         values[to_snake(name)] = from_wire(value, hidden)
         if hidden:
             secrets.add(to_snake(name))
-            secret_texts.update(text for entry in hidden for text in _leaves(entry) if isinstance(text, str))
+            secret_texts.update(text for entry in hidden for text in find_leaves(entry) if isinstance(text, str))
     return Bag(values, frozenset(secrets), frozenset(secret_texts))
 
 
@@ -106,7 +107,7 @@ def from_wire(value: Value, hidden: list[object], *, keep_names: bool = False) -
 
 def has_unknown(value: Value) -> bool:
     """Return whether a preview can't know a value yet, wholly or in part."""
-    return UNKNOWN in _leaves(from_wire(value, []))
+    return UNKNOWN in find_leaves(from_wire(value, []))
 
 
 def _to_wire(value: Any) -> Value:
@@ -136,14 +137,3 @@ def to_secret(value: Value) -> Value:
     secret.struct_value.fields[_SIGNATURE].string_value = _SECRET
     secret.struct_value.fields["value"].CopyFrom(value)
     return secret
-
-
-def _leaves(value: object) -> Iterator[object]:
-    if isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _leaves(entry)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _leaves(entry)
-    else:
-        yield value

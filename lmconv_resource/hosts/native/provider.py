@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
@@ -84,7 +84,9 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def CheckConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what is wrong with the settings."""
-        failures = self._to_failures(config.check(request.news))
+        settings = properties.read(request.news)
+        self.wording.hide(settings.secret_texts)
+        failures = self._to_failures(config.check(request.news), {to_camel(name) for name in settings.secrets})
         return provider_pb2.CheckResponse(inputs=config.with_secrets(request.news), failures=failures)
 
     @plain_errors
@@ -110,7 +112,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = Struct()
         inputs.CopyFrom(request.news)
         inputs.MergeFrom(properties.write(checked.defaults))
-        return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures))
+        return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures, news.secrets))
 
     @plain_errors
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
@@ -200,9 +202,13 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         self.wording.hide(bag.secret_texts)
         return bag
 
-    def _to_failures(self, failures: Any) -> list[provider_pb2.CheckFailure]:
+    def _to_failures(self, failures: Any, secrets: Collection[str] = ()) -> list[provider_pb2.CheckFailure]:
+        # The engine shows the value of a property that is named, secret or not.
         return [
-            provider_pb2.CheckFailure(property=to_camel(failure.property), reason=self.wording.of(failure.reason))
+            provider_pb2.CheckFailure(
+                property="" if failure.property in secrets else to_camel(failure.property),
+                reason=self.wording.of(failure.reason),
+            )
             for failure in failures
         ]
 
@@ -233,7 +239,14 @@ def _resource(request: Any) -> Resource:
     return RESOURCES[request.type or request.urn.split("::")[2].rsplit("$", 1)[-1]]
 
 
+_CONTEXTS = ("source_license_context", "destination_license_context")
+
+
 def _write_outputs(outputs: Properties, secrets: frozenset[str]) -> Struct:
-    """Return outputs as a message; what is secret as an input is so as an output, and in what records the inputs."""
-    asked = {REQUEST} if secrets & {"resource_arn", "source_license_context", "destination_license_context"} else set()
-    return properties.write(outputs, secrets | asked)
+    """Return outputs as a message; what is secret as an input is so as an output, and in what says it again."""
+    again: set[str] = set()
+    if secrets.intersection(("resource_arn", *_CONTEXTS)):
+        again.add(REQUEST)
+    if secrets.intersection(_CONTEXTS):
+        again.update(("verified_usage_operation", "verified_product_codes"))
+    return properties.write(outputs, secrets | again)

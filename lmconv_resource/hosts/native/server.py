@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from lmconv_resource.hosts.engine import send_log
+from lmconv_resource.hosts.engine import Engine, send_log
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider
-from lmconv_resource.hosts.native.wording import WordedEngine, Wording
+from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.session import Session
 
 _MOST_CALLS = 4096
@@ -35,7 +35,7 @@ def make_session(address: str | None, wording: Wording, *, outlives_engine: bool
         wording: what the user's texts go through.
         outlives_engine: whether the process goes on when the engine is gone, for the next one to attach.
     """
-    engine = WordedEngine(address, wording) if address else None
+    engine = Engine(address, wording.of) if address else None
     session = Session(lambda _: None, engine, setting_prefix=SETTING_PREFIX)
     if engine:
         send_log(engine)

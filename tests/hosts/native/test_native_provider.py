@@ -241,6 +241,26 @@ def test_a_refresh_tells_whose_settings_it_uses(native: Plugin, aws: LicenseMana
 # -- secrets and unknowns ----------------------------------------------------------------------------------------------
 
 
+def test_a_check_failure_shows_no_secret(native: Plugin) -> None:
+    """The engine would show the value of a property that is named."""
+    role = {"roleArn": "arn:aws:iam::123456789012:role/r", "duration": "1s", "externalId": secret("keep-quiet")}
+    _, ((name, reason),) = native.check(TASK, {"licenseConversionTaskId": "lct-1", "assumeRole": [role]})
+    assert (name, "keep-quiet" in reason) == ("", False)
+    _, ((name, reason),) = native.check(TASK, {"licenseConversionTaskId": secret("no-such-id")})
+    assert name == ""
+    assert reason.startswith("licenseConversionTaskId '[secret]' is not the id")
+    _, failures = native.check_config(region=secret("somewhere"))
+    assert failures == [("", "lmconv:region '[secret]' is not an AWS region: give one such as eu-west-1")]
+
+
+def test_what_ec2_says_of_a_secret_context_is_secret(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """It is the destination's code again."""
+    aws.conversion_seconds = 0.0
+    context = {"usageOperation": secret("RunInstances:0002")}
+    _, outputs = native.create(CONVERSION, {**CONVERT, "destinationLicenseContext": context})
+    assert outputs["verifiedUsageOperation"][SIGNATURE] == SECRET
+
+
 def test_a_secret_input_is_a_secret_output(native: Plugin, aws: LicenseManagerBackend) -> None:
     """Of the same name, and in the record of what was asked for; and it stays one on a refresh."""
     aws.conversion_seconds = 0.0
@@ -261,7 +281,7 @@ def test_no_secret_is_in_an_error(native: Plugin, aws: LicenseManagerBackend) ->
     _, failures = native.check(CONVERSION, {**CONVERT, "resourceArn": secret("not-an-arn")})
     assert failures == [
         (
-            "resourceArn",
+            "",  # of a property that is named the engine shows the value
             "resourceArn '[secret]' is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
         )
     ]
