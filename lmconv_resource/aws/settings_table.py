@@ -77,7 +77,8 @@ SETTINGS = (
     Setting(
         "endpoints",
         _HONOURED,
-        "of the services that are called: `licensemanager`, `ec2`, `ssm`, `sts`, `sso`; others are not called",
+        "of the services that are called: `licensemanager`, `ec2`, `ssm`, `sts`, `sso`; others are not called, and a "
+        "name that is no service of pulumi-aws is refused",
     ),
     Setting("stsRegion", _HONOURED, "the region in which roles are assumed and the account is asked for"),
     Setting("useFipsEndpoint", _HONOURED, "`false` too, before the environment and the profile"),
