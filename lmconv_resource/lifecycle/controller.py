@@ -178,6 +178,8 @@ class Controller(ABC, Generic[InputsT, StateT]):
         failures = validate(place, GET_PROPERTIES)  # a read comes without a check
         if failures:
             raise SettingsError(Subject(CONNECT_ACTION, task_id), failures[0].reason, "Correct it in the program")
+        if state is None:
+            op.host.check_setting_names()
         try:
             aws = self._connect(op, inputs, task_id, region)
             # Of a record that shows an end, only AWS's present word counts.

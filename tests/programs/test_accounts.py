@@ -650,6 +650,16 @@ def test_a_look_up_refuses_settings_too(local: World, name: str) -> None:
     assert local.accounts.requests == []
 
 
+@pytest.mark.parametrize("name", ["insecure", "a misspelt setting"])
+def test_a_get_refuses_settings_too(local: World, name: str) -> None:
+    """What is read and not managed has no check, and is refused all the same."""
+    config, told = REFUSED[name]
+    local.configure(everything(HOME)[2], **config)
+    (line,) = local.stack.preview().errors("read")
+    assert line.partition(": ")[2] == told.partition(f"{CONNECTING}: ")[2]
+    assert local.accounts.requests == []
+
+
 ROLE_MEMBERS = ", ".join(FULL_ROLE)
 PROPERTIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "another region": (
