@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lmconv_resource.errors import CredentialsError, SettingsError, TaskNotFoundError
+from lmconv_resource.errors import CredentialsError, SettingsError
 from lmconv_resource.lifecycle.operation import Properties
 
 _LAST_SETTINGS = (
@@ -24,7 +24,7 @@ def named_in_errors(record: Properties | None) -> Iterator[None]:
     """
     try:
         yield
-    except (SettingsError, CredentialsError, TaskNotFoundError) as error:
+    except (SettingsError, CredentialsError) as error:
         if record is not None:
             own = any(record.get(name) for name in ("profile", "assume_role"))
             error.remedy += f". {_LAST_SETTINGS}{_OWN_WAY if own else ''}"
