@@ -41,12 +41,14 @@ class CheckedClients:
         self.source = source
         self._sts = Calls(source, "sts", settings, RateLimiter(), cancellation)
         self._lock = threading.Lock()
-        self._account: str | None = None
-        self._former: str | None = None
-        """The account of the credentials that were renewed: others are not to take their place unseen."""
+        self._known: tuple[int, str] | None = None
+        """The account, and the generation of credentials that it was asked for with."""
+        self._first: str | None = None
+        """The account of the first credentials: others are not to take their place unseen."""
+        self._checked = -1
+        """The generation whose account is known to be the right one."""
         self._failure: LicenseConversionError | None = None
         self._failed_at = 0.0
-        self._is_checked = not settings.restricts_accounts
 
     def client(self, service: str) -> Any:
         """Return the client of a service.
@@ -55,20 +57,12 @@ class CheckedClients:
             SettingsError: the settings can't be used, or do not allow the account of the credentials.
             LicenseConversionError: they restrict accounts, and STS could not be asked for the caller's.
         """
-        if not self._is_checked:
-            self._failure = None
-            self._check_account(self.caller_account(TransientError))
-            self._is_checked = True
-        return self.source.client(service)
-
-    def _check_account(self, account: str) -> None:
-        check_account(self._settings, account)
-        if self._former not in (None, account):
-            raise SettingsError(
-                Subject(CONNECT_ACTION, region=self._settings.region),
-                f"the credentials that were read again belong to account {account}, and those before to {self._former}",
-                f"Use credentials of account {self._former}, then run `pulumi up` again",
-            )
+        while True:
+            generation = self.source.generation
+            self._check_account(generation, TransientError)
+            client = self.source.client(service)
+            if self.source.generation == generation:  # otherwise it is of credentials that nobody has looked at
+                return client
 
     def find_credentials(self) -> None:
         """Look for the credentials, and refuse those that can't be used. Only STS is called, and only for the account.
@@ -78,8 +72,22 @@ class CheckedClients:
             LicenseConversionError: they restrict accounts, and STS could not be asked for the caller's.
         """
         self.source.find_credentials()
-        if not self._is_checked:
-            self._check_account(self.caller_account())
+        self._check_account(self.source.generation)
+
+    def _check_account(self, generation: int, *retry: type[LicenseConversionError]) -> None:
+        """Raise a SettingsError when the account is not allowed, or not that of the credentials that were renewed."""
+        is_needed = self._settings.restricts_accounts or self._first is not None
+        if not is_needed or self._checked == generation:
+            return
+        account = self.caller_account(*retry)
+        check_account(self._settings, account)
+        if account != self._first:
+            raise SettingsError(
+                Subject(CONNECT_ACTION, region=self._settings.region),
+                f"the credentials that were read again belong to account {account}, and those before to {self._first}",
+                f"Use credentials of account {self._first}, then run `pulumi up` again",
+            )
+        self._checked = generation
 
     @property
     def generation(self) -> int:
@@ -98,15 +106,9 @@ class CheckedClients:
     def renew(self, generation: int) -> bool:
         """Forget all credentials that are in use, unless another has done so since `generation`.
 
-        Whose account they are of is asked again where it was known, before anything else is sent.
+        Whose account those are that take their place is asked where it was known, before anything else is sent.
         """
-        is_renewed = self.source.renew(generation)
-        with self._lock:
-            if is_renewed:
-                self._former = self._account or self._former
-                self._account = self._failure = None
-                self._is_checked = self._former is None and not self._settings.restricts_accounts
-        return is_renewed
+        return self.source.renew(generation)
 
     def sign_in_hint(self) -> str:
         """Return what gives new credentials in place of expired ones; empty where that is not known."""
@@ -122,18 +124,25 @@ class CheckedClients:
         Raises:
             LicenseConversionError: STS could not be asked, now or within the last minute.
         """
-        subject = Subject(CONNECT_ACTION, region=self._settings.region)
         with self._lock:
-            if self._failure is not None and time.monotonic() - self._failed_at < _FAILURE_SECONDS:
-                raise self._failure
-            if self._account is None:
+            while self._known is None or self._known[0] != self.source.generation:
+                is_recent = time.monotonic() - self._failed_at < _FAILURE_SECONDS
+                if self._failure is not None and is_recent and not retry:
+                    raise self._failure
+                generation = self.source.generation
                 try:
-                    self._account = self._sts.retry(
-                        lambda: str(self._sts.once(lambda client: client.get_caller_identity()["Account"], subject)),
-                        *(retry or (ThrottledError, ServiceFaultError)),
-                    )
+                    account = self._ask_account(*(retry or (ThrottledError, ServiceFaultError)))
                 except LicenseConversionError as error:
                     self._failure, self._failed_at = error, time.monotonic()
                     raise
-                log.debug("the credentials belong to account %s", self._account)
-            return self._account
+                if self.source.generation == generation:  # otherwise they were renewed on the way
+                    self._known = generation, account
+                    self._first = self._first or account
+                    log.debug("the credentials belong to account %s", account)
+            return self._known[1]
+
+    def _ask_account(self, *retry: type[LicenseConversionError]) -> str:
+        subject = Subject(CONNECT_ACTION, region=self._settings.region)
+        return self._sts.retry(
+            lambda: str(self._sts.once(lambda client: client.get_caller_identity()["Account"], subject)), *retry
+        )

@@ -638,7 +638,19 @@ def test_the_account_is_asked_for_with_credentials_that_were_rotated(
     (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIANEXT\naws_secret_access_key = sk\n")
     checked.source.accept()
     assert checked.caller_account() == STACK
-    assert [request.access_key for request in accounts.requests_of("GetCallerIdentity")] == ["AKIASTACK", "AKIANEXT"]
+    asked = [request.access_key for request in accounts.requests_of("GetCallerIdentity")]
+    assert asked == ["AKIASTACK", "AKIANEXT", "AKIANEXT"]  # the last once more: somebody else may have renewed them
+
+
+def test_many_that_notice_the_end_ask_for_the_account_once(accounts: AwsAccounts, checked: CheckedClients) -> None:
+    """Of fifty waits whose credentials have ended, one renews them and one asks STS; the others go on with these."""
+    checked.client("license-manager")
+    generation = checked.generation
+    with ThreadPoolExecutor(20) as pool:
+        assert all(pool.map(lambda _: checked.renew(generation), range(50)))
+        clients = set(pool.map(lambda _: id(checked.client("license-manager")), range(50)))
+    assert (len(clients), checked.generation) == (1, generation + 1)
+    assert len(accounts.requests_of("GetCallerIdentity")) == 2
 
 
 # -- never a prompt ----------------------------------------------------------------------------------------------------
