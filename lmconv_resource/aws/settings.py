@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 
 from lmconv_resource.aws.endpoint_services import ENDPOINT_SERVICES
+from lmconv_resource.aws.loading import load
 from lmconv_resource.aws.roles import AssumedRole, WebIdentity, parse_roles, read_stack_roles, read_web_identity
 from lmconv_resource.aws.settings_reader import ConfigGet, Entry, SettingsReader, is_region, is_url
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
@@ -225,6 +226,7 @@ def find_region(
 
 
 def _find_shared_config_region(reader: SettingsReader, profile: str | None) -> str | None:
+    load()
     from botocore.exceptions import BotoCoreError
 
     from lmconv_resource.aws.shared_files import SharedFilesSession

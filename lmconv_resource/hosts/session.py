@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from lmconv_resource.aws.loading import load
 from lmconv_resource.aws.settings import ConfigGet, Settings, configured_region, environment_key, find_region
 from lmconv_resource.aws.settings_table import check_names
 from lmconv_resource.hosts.command import find_command, is_replaced_by
@@ -138,7 +139,8 @@ class Session:
 
     def regions(self) -> Regions:
         """Return AWS's regions."""
-        from lmconv_resource.aws.regions import Regions  # with botocore, which an unchanged stack does without
+        load()  # botocore, which an unchanged stack does without
+        from lmconv_resource.aws.regions import Regions
 
         with self._connecting:
             if self._regions is None:
@@ -170,6 +172,7 @@ class Session:
 
     def _all_connections(self) -> Connections:
         # The one place that keeps boto3 out of a process that does not call AWS.
+        load()
         from lmconv_resource.aws.client import Connections
         from lmconv_resource.aws.credentials import open_session
 
