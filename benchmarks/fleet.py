@@ -66,7 +66,6 @@ class _Aws:
         self.lock = threading.RLock()
 
     generation = 0
-    were_accepted = False
 
     def client(self, service: str) -> Any:
         """Return a client; every service is the same here."""
@@ -75,7 +74,11 @@ class _Aws:
     def find_credentials(self) -> None:
         """There are none to look for."""
 
-    def accept(self) -> None:
+    def were_accepted(self, service: str) -> bool:
+        """Return True: whatever is called takes them."""
+        return True
+
+    def accept(self, service: str) -> None:
         """There are no credentials to accept."""
 
     def renew(self, generation: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 import time
@@ -16,7 +17,6 @@ from lmconv_resource.errors import (
     SettingsError,
     Subject,
     ThrottledError,
-    TransientError,
 )
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.rate_limiter import RateLimiter
@@ -47,8 +47,8 @@ class CheckedClients:
         """The account of the first credentials: others are not to take their place unseen."""
         self._checked = -1
         """The generation whose account is known to be the right one."""
-        self._failure: LicenseConversionError | None = None
-        self._failed_at = 0.0
+        self._failures: dict[str, tuple[LicenseConversionError, float]] = {}
+        """What STS could not be asked for, and when, by purpose."""
 
     def client(self, service: str) -> Any:
         """Return the client of a service.
@@ -59,7 +59,7 @@ class CheckedClients:
         """
         while True:
             generation = self.source.generation
-            self._check_account(generation, TransientError)
+            self._check_account(generation, "call")
             client = self.source.client(service)
             if self.source.generation == generation:  # otherwise it is of credentials that nobody has looked at
                 return client
@@ -72,14 +72,14 @@ class CheckedClients:
             LicenseConversionError: they restrict accounts, and STS could not be asked for the caller's.
         """
         self.source.find_credentials()
-        self._check_account(self.source.generation)
+        self._check_account(self.source.generation, "check")
 
-    def _check_account(self, generation: int, *retry: type[LicenseConversionError]) -> None:
+    def _check_account(self, generation: int, purpose: str) -> None:
         """Raise a SettingsError when the account is not allowed, or not that of the credentials that were renewed."""
         is_needed = self._settings.restricts_accounts or self._first is not None
         if not is_needed or self._checked == generation:
             return
-        account = self.caller_account(*retry)
+        account = self.caller_account(purpose)
         check_account(self._settings, account)
         if account != self._first:
             raise SettingsError(
@@ -94,14 +94,13 @@ class CheckedClients:
         """Counts how often the credentials were renewed."""
         return self.source.generation
 
-    @property
-    def were_accepted(self) -> bool:
-        """Whether AWS has taken credentials of these clients."""
-        return self.source.were_accepted
+    def were_accepted(self, service: str) -> bool:
+        """Return whether a service has taken credentials of these clients."""
+        return self.source.were_accepted(service)
 
-    def accept(self) -> None:
-        """Note that AWS has taken the credentials."""
-        self.source.accept()
+    def accept(self, service: str) -> None:
+        """Note that a service has taken the credentials."""
+        self.source.accept(service)
 
     def renew(self, generation: int) -> bool:
         """Forget all credentials that are in use, unless another has done so since `generation`.
@@ -114,26 +113,33 @@ class CheckedClients:
         """Return what gives new credentials in place of expired ones; empty where that is not known."""
         return self.source.sign_in_hint()
 
-    def caller_account(self, *retry: type[LicenseConversionError]) -> str:
+    def caller_account(self, purpose: str = "start") -> str:
         """Return the id of the account that the credentials belong to, asked of STS once.
 
         Args:
-            retry: what is worth another try; by default all that STS itself answers, as a network without a way to it
-                is to cost one time-out.
+            purpose: `check`, `start` or `call`. What STS itself answers is tried again, except for a call, which its
+                caller does; a network without a way to STS is to cost one time-out.
 
         Raises:
-            LicenseConversionError: STS could not be asked, now or within the last minute.
+            LicenseConversionError: STS could not be asked, now or a short time ago.
         """
+        began = time.monotonic()
         with self._lock:
             while self._known is None or self._known[0] != self.source.generation:
-                is_recent = time.monotonic() - self._failed_at < _FAILURE_SECONDS
-                if self._failure is not None and is_recent and not retry:
-                    raise self._failure
+                failure, failed_at = self._failures.get(purpose, (None, 0.0))
+                # A call is tried again by who makes it: there only those share a failure that have waited for it.
+                counts_since = began if purpose == "call" else time.monotonic() - _FAILURE_SECONDS
+                if failure is not None and failed_at >= counts_since:
+                    raise copy.copy(failure)  # whoever gets it may add to it
                 generation = self.source.generation
                 try:
-                    account = self._ask_account(*(retry or (ThrottledError, ServiceFaultError)))
+                    account = (
+                        self._ask_account()
+                        if purpose == "call"
+                        else self._sts.retry(self._ask_account, ThrottledError, ServiceFaultError)
+                    )
                 except LicenseConversionError as error:
-                    self._failure, self._failed_at = error, time.monotonic()
+                    self._failures[purpose] = copy.copy(error), time.monotonic()
                     raise
                 if self.source.generation == generation:  # otherwise they were renewed on the way
                     self._known = generation, account
@@ -141,8 +147,6 @@ class CheckedClients:
                     log.debug("the credentials belong to account %s", account)
             return self._known[1]
 
-    def _ask_account(self, *retry: type[LicenseConversionError]) -> str:
+    def _ask_account(self) -> str:
         subject = Subject(CONNECT_ACTION, region=self._settings.region)
-        return self._sts.retry(
-            lambda: str(self._sts.once(lambda client: client.get_caller_identity()["Account"], subject)), *retry
-        )
+        return str(self._sts.once(lambda client: client.get_caller_identity()["Account"], subject))

@@ -38,12 +38,11 @@ class ClientSource(Protocol):
     def generation(self) -> int:
         """How often it was renewed."""
 
-    @property
-    def were_accepted(self) -> bool:
-        """Whether AWS has taken credentials of theirs."""
+    def were_accepted(self, service: str) -> bool:
+        """Return whether the service has taken credentials of theirs."""
 
-    def accept(self) -> None:
-        """Note that AWS has taken the credentials."""
+    def accept(self, service: str) -> None:
+        """Note that the service has taken the credentials."""
 
     def client(self, service: str) -> Any:
         """Return the client of a service, by boto3's name of it, the same each time."""
@@ -133,14 +132,14 @@ class Calls:
         try:
             answer = send(client)
         except Exception as cause:
-            error = from_botocore(cause, subject, were_accepted=self._clients.were_accepted)
+            error = from_botocore(cause, subject, were_accepted=self._clients.were_accepted(self._service))
             if isinstance(error, ThrottledError):
                 self.limiter.on_throttled()
             # With no credentials at all there is no kind of them.
             if error.remedy in GENERAL_REMEDIES and not isinstance(cause, NoCredentialsError):
                 error.remedy = self._clients.sign_in_hint() or error.remedy
             raise error from cause
-        self._clients.accept()
+        self._clients.accept(self._service)
         return answer
 
     def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:

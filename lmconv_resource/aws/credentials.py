@@ -27,7 +27,7 @@ from lmconv_resource.aws.botocore_session import SettingsSession
 from lmconv_resource.aws.call_log import log_connection
 from lmconv_resource.aws.error_mapping import from_botocore
 from lmconv_resource.aws.settings import Settings
-from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
+from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.text import without_credentials, without_endpoint_credentials
 
 _PROFILE_HINTS = {
@@ -54,14 +54,13 @@ _RENEWAL_SECONDS = 10.0
 class AwsSession:
     """All clients of one `Settings`, which share one cache of credentials. Threads may share it.
 
-    `generation` counts how often it was renewed, and `were_accepted` says whether AWS has taken credentials of it.
-    `lock` is held where botocore's session is used.
+    `generation` counts how often it was renewed; `lock` is held where botocore's session is used.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.generation = 0
-        self.were_accepted = False
+        self._accepted: set[str] = set()
         self._renewed_at: float | None = None
         self.lock = threading.Lock()
         self._core: SettingsSession | None = None
@@ -80,9 +79,13 @@ class AwsSession:
                 self._clients[service] = self._make_client(service)
             return self._clients[service]
 
-    def accept(self) -> None:
-        """Note that AWS has taken the credentials."""
-        self.were_accepted, self._renewed_at = True, None
+    def were_accepted(self, service: str) -> bool:
+        """Return whether a service has taken credentials of this session."""
+        return service in self._accepted
+
+    def accept(self, service: str) -> None:
+        """Note that a service has taken the credentials."""
+        self._accepted.add(service)
 
     def renew(self, generation: int) -> bool:
         """Forget all credentials and clients, so that the next ones are made of what files and environment hold then.
@@ -137,8 +140,11 @@ class AwsSession:
             raise
         except _SIGN_IN_ERRORS as cause:
             error = from_botocore(cause, Subject(CONNECT_ACTION, region=self.settings.region))
-            error.remedy = _to_hint(self.find_core(), self.settings)
+            error.remedy = _to_hint(self.find_core(), self.settings, is_found=False)
             raise error from cause
+        except OSError as cause:  # a credential_process that can't be run
+            remedy = _to_hint(self.find_core(), self.settings, is_found=False)
+            raise CredentialsError(Subject(CONNECT_ACTION, region=self.settings.region), str(cause), remedy) from cause
         except BotoCoreError as cause:
             raise _wrong_settings(cause, without_credentials(str(cause)), self.settings) from cause
         # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
@@ -175,7 +181,8 @@ def sign_in_hint(session: AwsSession) -> str:
             return _ANY_CREDENTIALS
 
 
-def _to_hint(core: SettingsSession, settings: Settings) -> str:
+def _to_hint(core: SettingsSession, settings: Settings, *, is_found: bool = True) -> str:
+    """Return the hint. Credentials that could not be found are not looked for again: the profile says what they are."""
     if settings.access_key:
         keys = ", ".join(f"{settings.prefix}{key}" for key in ("accessKey", "secretKey", "token"))
         return f"Set new ones with `pulumi config set --secret` ({keys})"
@@ -184,7 +191,7 @@ def _to_hint(core: SettingsSession, settings: Settings) -> str:
         return f"Renew the token in {member} of {settings.prefix}assumeRoleWithWebIdentity"
     chain = core.profile_chain
     try:
-        method = None if core.source is None else core.source.method
+        method = "profile" if not is_found else None if core.source is None else core.source.method
     except (BotoCoreError, LicenseConversionError):  # what there is can't be loaded: then the profile says more
         method = "profile"
     fixed = {

@@ -86,6 +86,11 @@ REFUSED_CREDENTIAL_CODES = frozenset(
     }
 )
 
+_ROTATED_CODES = frozenset(
+    {"UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "InvalidIdentityToken", "IDPRejectedClaim"}
+)
+"""How AWS refuses a key or a token that it has known before."""
+
 
 def from_botocore(cause: Exception, subject: Subject, *, were_accepted: bool = False) -> LicenseConversionError:
     """Return the error that stands for what botocore raised during a call.
@@ -93,8 +98,8 @@ def from_botocore(cause: Exception, subject: Subject, *, were_accepted: bool = F
     Args:
         cause: what was raised.
         subject: what the call was about.
-        were_accepted: whether AWS has taken credentials of this connection before: those that it refuses then have
-            ended, as keys do that somebody has rotated.
+        were_accepted: whether the service has taken credentials of this connection before: those that it refuses then
+            have ended, as keys do that somebody has rotated.
     """
     if isinstance(cause, botocore_errors.ClientError):
         return _from_refusal(cause, subject, were_accepted=were_accepted)
@@ -179,13 +184,13 @@ def _from_refusal(
     if code in REFUSED_CREDENTIAL_CODES:
         # From its second paragraph on, AWS repeats the request as it was signed, session token included.
         reason = reason.lstrip().partition("\n")[0].rstrip(".")
-        if were_accepted:
+        if were_accepted and code in _ROTATED_CODES:
             return ExpiredCredentialsError(subject, f"AWS takes the credentials no more ({code}: {reason})", _SIGN_IN)
         return CredentialsError(subject, f"AWS refused the credentials ({code}: {reason})", _SET_CREDENTIALS)
     if code in ACCESS_CODES:
         if cause.operation_name == "GetCallerIdentity":
             remedy = "Allow sts:GetCallerIdentity, also in the policy of a VPC endpoint"
-            return CredentialsError(subject, f"{cause.operation_name} was refused ({code}: {reason})", remedy)
+            return AccessDeniedError(subject, f"{cause.operation_name} was refused ({code}: {reason})", remedy)
         if cause.operation_name != subject.action.rpartition(":")[2]:  # it was refused on the way to the credentials
             return CredentialsError(
                 subject,

@@ -116,8 +116,9 @@ SETTINGS = (
 )
 
 
-_ENGINES_OWN = ("version", "pluginDownloadURL")
-"""Keys that Pulumi's engine takes in every provider's namespace: they say which plugin it runs."""
+_PASSED = ("version", "pluginDownloadURL", "skipGetEc2Platforms", "s3ForcePathStyle")
+"""Keys that Pulumi's engine takes in every provider's namespace, which say which plugin it runs, and two of an older
+pulumi-aws that say nothing of who or where."""
 
 
 def check_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[str] = ()) -> None:
@@ -131,7 +132,7 @@ def check_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[st
     known = [*(setting.key for setting in SETTINGS), *more]
     for name in sorted(names):
         key = name.removeprefix(prefix)
-        if key == name or key in known or key in _ENGINES_OWN or key.startswith("__"):
+        if key == name or key in known or key in _PASSED or key.startswith("__"):
             continue
         close = difflib.get_close_matches(key.lower(), [one.lower() for one in known], n=1, cutoff=0.75)
         meant = next((one for one in known if [one.lower()] == close), None)

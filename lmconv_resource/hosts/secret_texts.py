@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 
+from lmconv_resource.models import InstanceArn
+from lmconv_resource.text import to_shown
 from lmconv_resource.usage_operations import describe
 
 _SHORTEST = 4
@@ -21,20 +23,29 @@ class SecretTexts:
         self._hidden: tuple[str, ...] = ()
 
     def hide(self, texts: Iterable[str]) -> None:
-        """Show none of these from now on, nor what AWS calls them."""
+        """Show none of these from now on, in no form in which a message may have them."""
         found = {text for text in texts if len(text) >= _SHORTEST}
         if found.issubset(self._hidden):
             return
         with self._lock:
-            # With its meaning behind it, a code would still be known.
-            longer = {*self._hidden, *found, *(describe(text) for text in found)}
-            self._hidden = tuple(sorted(longer, key=len, reverse=True))
+            forms = {form for text in found for form in _find_forms(text) if len(form) >= _SHORTEST}
+            self._hidden = tuple(sorted({*self._hidden, *forms}, key=len, reverse=True))
 
     def mask(self, text: str) -> str:
         """Return a message without them."""
         for hidden in self._hidden:
             text = text.replace(hidden, SHOWN)
         return text
+
+
+def _find_forms(text: str) -> Iterator[str]:
+    """Yield a text, and what messages have of it: a code with its meaning, an ARN's parts, a value cut short."""
+    yield text
+    yield describe(text)
+    yield to_shown(text).strip("'\"…")
+    arn = InstanceArn.parse(text)
+    if arn is not None:
+        yield from (arn.instance_id, arn.account)
 
 
 def find_leaves(value: object) -> Iterator[object]:

@@ -34,7 +34,7 @@ def find_failures(
     if is_recorded or find_unknown(checked, ("region", "profile", "assume_role")):
         return []
     with suppress(LicenseConversionError):  # the start asks again, and says that it could not
-        other = find_other_account(connect(inputs), request.resource_arn)
+        other = find_other_account(connect(inputs), request.resource_arn, "check")
         if other is not None:
             return [CheckFailure("", str(other))]
     if not inputs.preflight or find_unknown(checked, ("preflight", "stop_and_restart")):

@@ -128,13 +128,13 @@ class Aws:
         """The connection's settings."""
         return self.connection.settings
 
-    def caller_account(self) -> str:
-        """Return the id of the account that the credentials belong to.
+    def caller_account(self, purpose: str) -> str:
+        """Return the id of the account that the credentials belong to, for a `check` or a `start`.
 
         Raises:
             LicenseConversionError: STS could not be asked.
         """
-        return self.connection.clients.caller_account()
+        return self.connection.clients.caller_account(purpose)
 
     @property
     def region(self) -> str:

@@ -6,7 +6,7 @@ from lmconv_resource.aws.roles import parse_roles
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import (
     CREATE_ACTION,
-    CredentialsError,
+    LicenseConversionError,
     SettingsError,
     Subject,
     TransientError,
@@ -80,21 +80,21 @@ def validate_caller(op: Operation, olds: Properties | None, checked: Properties)
         return []
     try:
         op.connect(_to_way(region, checked)).connection.clients.find_credentials()
-    except (SettingsError, CredentialsError) as error:
-        return [CheckFailure("", str(error))]
     except TransientError:
         return []
+    except LicenseConversionError as error:
+        return [CheckFailure("", str(error))]
     return []
 
 
-def find_other_account(aws: Aws, resource_arn: str) -> SettingsError | None:
+def find_other_account(aws: Aws, resource_arn: str, purpose: str = "start") -> SettingsError | None:
     """Return the error of credentials that belong to another account than the instance, None where they do not.
 
     Raises:
         LicenseConversionError: STS could not be asked.
     """
     arn = InstanceArn.parse(resource_arn)
-    account = aws.caller_account() if arn is not None else None
+    account = aws.caller_account(purpose) if arn is not None else None
     if arn is None or account == arn.account:
         return None
     return SettingsError(

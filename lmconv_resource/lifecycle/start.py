@@ -37,7 +37,8 @@ from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import (
     CREATE_ACTION,
-    CredentialsError,
+    AccessDeniedError,
+    ExpiredCredentialsError,
     LicenseConversionError,
     ServiceFaultError,
     ThrottledError,
@@ -134,10 +135,10 @@ def _check_account(op: Operation, aws: Aws, request: ConversionRequest) -> None:
     """
     try:
         other = find_other_account(aws, request.resource_arn)
-    except (ThrottledError, ServiceFaultError, CredentialsError) as error:
+    except (ThrottledError, ServiceFaultError, ExpiredCredentialsError, AccessDeniedError) as error:
         raise error.about(action=CREATE_ACTION, resource_arn=request.resource_arn) from error.__cause__
     except LicenseConversionError as error:
-        # A closed network has no way to STS, or something else answers for it; and AWS itself checks too.
+        # A closed network has no way to STS, and one's own License Manager no STS that knows its keys.
         op.log(f"Whose account the credentials belong to was not checked: {error.reason}.")
         return
     if other is not None:

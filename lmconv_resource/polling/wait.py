@@ -17,6 +17,7 @@ from lmconv_resource.errors import (
     ClockSkewError,
     CredentialsError,
     LicenseConversionError,
+    SettingsError,
     Subject,
     TaskNotFoundError,
     ThrottledError,
@@ -203,7 +204,7 @@ class Wait:
         final = copy.copy(error).with_traceback(error.__traceback__)
         final.__cause__ = error.__cause__
         final.task = self.task
-        return final.adding(_CONTINUES) if isinstance(final, CredentialsError) else final
+        return final.adding(_CONTINUES) if isinstance(final, (CredentialsError, SettingsError)) else final
 
     def to_limit_error(self, now: float) -> BaseException:
         """Return what a wait ends in at its limit."""

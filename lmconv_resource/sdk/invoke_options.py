@@ -26,7 +26,8 @@ def complete(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dict
     Raises:
         pulumi.RunError: an option can't be honoured, or the parent's settings are not known in a preview.
     """
-    _refuse_provider(args, opts)
+    inherited = _inherit(args, opts)
+    _refuse_provider({**args, **inherited}, opts)
     for path, _ in find_outputs(args):
         raise pulumi.RunError(
             f"{path.replace('/', '.')} is an output, which a plain look-up can't wait for: use the form of the look-up "
@@ -34,7 +35,6 @@ def complete(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dict
         )
     if isinstance(opts, pulumi.InvokeOutputOptions) and opts.depends_on is not None:
         raise pulumi.RunError("A plain look-up waits for no resource: depends_on is for the form that ends in _output.")
-    inherited = _inherit(args, opts)
     if not inherited:
         return dict(args)
     settings = pulumi.Output.all(**inherited)
@@ -56,8 +56,9 @@ def complete_output(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) 
     Raises:
         pulumi.RunError: an option can't be honoured.
     """
-    _refuse_provider(args, opts)
-    given: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**{**args, **_inherit(args, opts)})
+    complete_args = {**args, **_inherit(args, opts)}
+    _refuse_provider(complete_args, opts)
+    given: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**complete_args)
     created: pulumi.Output[Any] = pulumi.Output.from_input(cast(Any, _find_ids(given, opts)))
     return pulumi.Output.all(given, created).apply(lambda both: both[0])
 

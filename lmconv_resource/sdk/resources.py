@@ -15,12 +15,16 @@ from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.sdk.args import AssumeRoleArgs, AssumeRoleArgsDict, LicenseContextArgs, LicenseContextArgsDict
 from lmconv_resource.sdk.outputs import LicenseContext, ProductCode
-from lmconv_resource.sdk.secret_inputs import find_secret_paths, to_secret_mark
+from lmconv_resource.sdk.secret_inputs import find_secret_paths, to_secret_mark, without_mark
 
 AssumeRole = pulumi.Input[
     AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]
 ]
 """A role, or a chain of roles, each an object or a dict."""
+
+
+_VERIFIED = ("verified_usage_operation", "verified_product_codes")
+"""What EC2 says of the instance afterwards."""
 
 
 class _TrackedTask(pulumi.dynamic.Resource):
@@ -74,11 +78,13 @@ class _TrackedTask(pulumi.dynamic.Resource):
         resource_name: str,
         inputs: dict[str, Any],
         opts: pulumi.ResourceOptions | None,
+        marks: Mapping[str, pulumi.Input[Any]] | None = None,
     ) -> None:
         _refuse_providers(resource_name, inputs, opts)
         # Each property costs the SDK several tasks: what is neither given nor an output is left out.
         given = {
             **inputs,
+            **(marks or {}),
             URN: _make_urn(self, resource_name, opts),
             TIMEOUTS: _to_timeouts(opts),
             SECRETS: find_secret_paths(inputs),
@@ -301,11 +307,6 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
                 "source_license_context": source_license_context,
                 "destination_license_context": destination_license_context,
             },
-            # EC2 says the destination's code again.
-            **dict.fromkeys(
-                ("verified_usage_operation", "verified_product_codes"),
-                to_secret_mark(source_license_context, destination_license_context),
-            ),
             "wait_for_completion": wait_for_completion,
             "ignore_failure": ignore_failure,
             "stop_and_restart": stop_and_restart,
@@ -320,7 +321,12 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
         }
         from lmconv_resource.conversion_provider import LicenseConversionProvider  # with all that a start takes
 
-        super().__init__(LicenseConversionProvider(), resource_name, inputs, opts)
+        # EC2 says the destination's code again.
+        mark = to_secret_mark(source_license_context, destination_license_context)
+        super().__init__(LicenseConversionProvider(), resource_name, inputs, opts, dict.fromkeys(_VERIFIED, mark))
+        if mark is not None:
+            for name in _VERIFIED:
+                setattr(self, name, without_mark(getattr(self, name)))
 
 
 def _refuse_providers(resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,20 @@ def to_secret_mark(*inputs: Any) -> pulumi.Output[str | None] | None:
         return pulumi.Output.secret("") if any([await output.is_secret() for output in outputs]) else None
 
     return pulumi.Output.from_input(mark())
+
+
+def without_mark(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
+    """Return an output without the mark: None where the provider has left it, unknown while a preview has only that."""
+
+    async def find_value() -> Any:
+        value = await output.future(with_unknowns=False)
+        return None if value == "" else value
+
+    async def is_known() -> bool:
+        return await output.is_known() and not (pulumi.runtime.is_dry_run() and await output.future() == "")
+
+    value, known = asyncio.ensure_future(find_value()), asyncio.ensure_future(is_known())
+    return pulumi.Output(asyncio.ensure_future(output.resources()), value, known, output.is_secret())
 
 
 async def _select_secret(outputs: list[tuple[str, pulumi.Output[Any]]]) -> list[str] | None:

@@ -42,6 +42,7 @@ def to_role(given):
 for row in config.require_object("spec"):
     kind, name, given = row.pop("kind"), row.pop("name"), row
     secret, unknown = given.pop("secret", ()), given.pop("unknown", False)
+    is_shown = given.pop("is_shown", False)
     if kind == "conversion":
         given |= {n: {"usage_operation": f"RunInstances:{code}"} for n, code in zip(CONTEXTS, ("0800", "0002"))}
         given |= {n: lm.LicenseContextArgs(**given[n]) for n in CONTEXTS}
@@ -59,7 +60,9 @@ for row in config.require_object("spec"):
     if "assume_role" in given:
         given["assume_role"] = to_role(given["assume_role"])
     if kind == "conversion":
-        lm.LicenseConversion(name, **given)
+        made = lm.LicenseConversion(name, **given)
+        if is_shown:
+            pulumi.export("is-none", made.verified_usage_operation.apply(lambda operation: operation is None))
     elif kind == "task":
         lm.LicenseConversionTask(name, **given)
     elif kind == "get":
@@ -1114,6 +1117,16 @@ def test_a_secret_stays_secret_everywhere(world: World) -> None:
     world.configure({**row, "name": "in-clear"})
     assert world.stack.up().ok
     assert all(one in json.dumps(world.stack.resources()["in-clear"]) for one in hidden if one != "Windows")
+
+
+def test_what_ec2_has_not_said_is_none_in_secret_too(local: World) -> None:
+    """The mark that makes it a secret is no value: a preview knows none, and without EC2's word there is none."""
+    row = conversion(HOME, secret=["destination_license_context"], is_shown=True)
+    local.configure(row)
+    preview = local.stack.preview()
+    assert preview.ok
+    assert preview.outputs.get("is-none") is not True
+    assert local.stack.up().outputs == {"is-none": True}
 
 
 def test_what_an_older_version_recorded_in_clear_is_hidden_by_the_next_update(local: World) -> None:

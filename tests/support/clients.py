@@ -27,7 +27,7 @@ class MadeClients:
 
     def __init__(self, settings: Settings, make: MakeClient = make_client) -> None:
         self.generation = 0
-        self.were_accepted = False
+        self._accepted: set[str] = set()
         self._settings, self._make = settings, make
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -41,8 +41,11 @@ class MadeClients:
     def find_credentials(self) -> None:
         """There are none to look for."""
 
-    def accept(self) -> None:
-        self.were_accepted = True
+    def were_accepted(self, service: str) -> bool:
+        return service in self._accepted
+
+    def accept(self, service: str) -> None:
+        self._accepted.add(service)
 
     def renew(self, generation: int) -> bool:
         with self._lock:

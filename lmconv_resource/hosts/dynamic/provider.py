@@ -212,7 +212,7 @@ class DynamicProvider(ResourceProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
         state = self.controller.parse_state(_to_properties(_props))
-        with self._joined().operation(_props.get(URN)) as op, named_in_errors(_to_properties(_props)):
+        with self._joined().operation(_props.get(URN)) as op:
             self.controller.delete(op, _id, state)
 
     def _joined(self) -> Session:
