@@ -45,8 +45,10 @@ def without_mark(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
     async def is_known() -> bool:
         return await output.is_known() and not (pulumi.runtime.is_dry_run() and await output.future() == "")
 
-    value, known = asyncio.ensure_future(find_value()), asyncio.ensure_future(is_known())
-    return pulumi.Output(asyncio.ensure_future(output.resources()), value, known, output.is_secret())
+    parts = [asyncio.ensure_future(part) for part in (output.resources(), find_value(), is_known(), output.is_secret())]
+    for part in parts:  # of a resource that fails nobody asks for the others
+        part.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return pulumi.Output(*parts)
 
 
 async def _select_secret(outputs: list[tuple[str, pulumi.Output[Any]]]) -> list[str] | None:
