@@ -1215,7 +1215,9 @@ else:
 def run_with_provider(tmp_path: Path, how: str, **config: str) -> Outcome:
     """Return the preview of a program that gives an aws.Provider."""
     stack = LocalStack(tmp_path / "stack", WITH_PROVIDER)
-    stack.config = {"followed:how": how, "aws:region": REGION, **{f"followed:{key}": v for key, v in config.items()}}
+    nowhere = {"aws:endpoints": json.dumps({"licensemanager": "http://127.0.0.1:1"}), "aws:maxRetries": "0"}
+    own = {f"followed:{key}": value for key, value in {"how": how, **config}.items()}
+    stack.config = {"aws:region": REGION, **nowhere, **own}
     return stack.preview()
 
 
