@@ -16,7 +16,7 @@ from lmconv_resource.aws.settings_table import check_names
 from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
-from lmconv_resource.lifecycle.fleet import Fleet
+from lmconv_resource.lifecycle.in_process import Fleet
 from lmconv_resource.lifecycle.operation import Operation, Severity, Way
 from lmconv_resource.lifecycle.starts import StartPolicy, Starts
 from lmconv_resource.polling.cancellation import Cancellation

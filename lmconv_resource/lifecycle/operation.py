@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.roles import AssumedRole
     from lmconv_resource.aws.settings import ConfigGet, Settings
     from lmconv_resource.aws.ssm import Ssm
-    from lmconv_resource.lifecycle.fleet import Fleet
+    from lmconv_resource.lifecycle.in_process import Fleet
     from lmconv_resource.lifecycle.starts import StartPolicy, Starts
     from lmconv_resource.polling.poller import Poller
 

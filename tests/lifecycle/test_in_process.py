@@ -11,7 +11,7 @@ from support.job import BYOL, WINDOWS, Job
 from support.waiting import SOON, wait_until
 
 from lmconv_resource.errors import CancelledError, LicenseConversionError, SettingsError
-from lmconv_resource.lifecycle.fleet import Fleet
+from lmconv_resource.lifecycle.in_process import Fleet
 from lmconv_resource.polling.cancellation import Cancellation
 
 AT_ONCE, STOP_AFTER = "lmconv:maxConcurrentConversions", "lmconv:stopAfterFailures"
