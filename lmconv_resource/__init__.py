@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         get_license_conversion_tasks,
         get_license_conversion_tasks_output,
     )
+    from lmconv_resource.sdk.instances import read_instances
     from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult, LicenseContext, ProductCode
     from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTask
     from lmconv_resource.usage_operations import UsageOperation
@@ -41,6 +42,7 @@ __all__ = [
     "get_license_conversion_task_output",
     "get_license_conversion_tasks",
     "get_license_conversion_tasks_output",
+    "read_instances",
 ]
 
 _MODULES = {
@@ -60,6 +62,7 @@ _MODULES = {
     "get_license_conversion_task_output": "sdk.functions",
     "get_license_conversion_tasks": "sdk.functions",
     "get_license_conversion_tasks_output": "sdk.functions",
+    "read_instances": "sdk.instances",
 }
 
 if not TYPE_CHECKING:  # or a name that does not exist would be no mistake to a type checker

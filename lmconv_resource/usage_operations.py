@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lmconv_resource.models import LicenseContext
+from lmconv_resource.text import to_shown
 
 
 class UsageOperation(str, Enum):
@@ -144,6 +145,26 @@ def describe(code: str) -> str:
         return f"{code} ({UsageOperation(code).meaning})"
     except ValueError:
         return code
+
+
+def find_code(text: str) -> str:
+    """Return the usage operation that a person means, by its code, with or without `RunInstances:`, or by its name.
+
+    A code that AWS has not published is returned as it is.
+
+    Raises:
+        ValueError: it is neither; the error's text lists the names that are meant, or all.
+    """
+    words = text.lower().split()
+    for operation in UsageOperation:
+        code = operation.value.lower()
+        if "".join(words) in (code, code.partition(":")[2] or code) or words == operation.meaning.lower().split():
+            return operation.value
+    if _FORM.fullmatch(text):
+        return text
+    meant = [each for each in UsageOperation if set(words) <= set(each.meaning.lower().split())] or list(UsageOperation)
+    names = ", ".join(f"{each.meaning} ({each.value})" for each in meant)
+    raise ValueError(f"{to_shown(text)} is no usage operation: write one of {names}")
 
 
 def find_problem(code: str) -> str | None:

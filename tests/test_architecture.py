@@ -23,7 +23,7 @@ LAYERS = {  # bottom to top; each may import itself, those below it, and the pac
     "hosts": {"pulumi", "grpc", "google"},
     "provider": set(),
     "conversion_provider": set(),
-    "sdk": {"pulumi", "typing_extensions"},
+    "sdk": {"pulumi", "typing_extensions", "yaml"},
     "__init__": set(),
 }
 APART = ("emulator", "testing")
