@@ -128,16 +128,24 @@ class Controller(ABC, Generic[InputsT, StateT]):
         return tuple(sorted(inputs.unknown.intersection(("profile", "assume_role"))))
 
     def _await_or_get(
-        self, op: Operation, aws: Aws, inputs: InputsT, task_id: str, *, may_be_recent: bool = False
+        self,
+        op: Operation,
+        aws: Aws,
+        inputs: InputsT,
+        task_id: str,
+        *,
+        may_be_recent: bool = False,
+        is_known: bool = True,
     ) -> ConversionTask:
         """Return the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error.
 
-        Where it may be recent, what the diff has just seen is not asked for again.
+        Where it may be recent, what the diff has just seen is not asked for again. Of one that is not known there is
+        only the id that the program gives.
         """
         if not inputs.wait_for_completion:
             task = aws.get_recent_task(task_id) if may_be_recent else aws.license_manager.get_task(task_id)
         else:
-            task = self._await(op, aws, inputs, task_id)
+            task = self._await(op, aws, inputs, task_id, is_known=is_known)
             if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
                 reason = f"it FAILED: {to_failure_reason(task.status_message).rstrip('.')}"
                 subject = Subject(WAIT_ACTION, task.task_id, task.region)
@@ -148,7 +156,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         return task
 
-    def _await(self, op: Operation, aws: Aws, inputs: InputsT, task_id: str) -> ConversionTask:
+    def _await(self, op: Operation, aws: Aws, inputs: InputsT, task_id: str, *, is_known: bool) -> ConversionTask:
         def report(wait: Wait, now: float) -> None:
             op.log_status(to_wait_text(wait, now))
 
@@ -160,6 +168,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
             timeout_seconds=op.remaining_seconds(),
             poll_interval_seconds=inputs.poll_interval_seconds,
             report_seconds=op.host.report_seconds,
+            is_known=is_known,
             on_notice=op.log,
         )
 

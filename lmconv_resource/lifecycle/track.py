@@ -70,6 +70,7 @@ class TaskController(Controller[TaskInputs, TaskState]):
     def create(self, op: Operation, inputs: TaskInputs) -> Created[TaskState]:
         """Find the task, and with the wait option follow it to its end."""
         task_id = inputs.license_conversion_task_id
+        is_known = task_id is None
         aws = self._connect(op, inputs, task_id)
         if task_id is None:
             newest = self._find_newest(aws, inputs.resource_arn)
@@ -77,7 +78,7 @@ class TaskController(Controller[TaskInputs, TaskState]):
                 raise _no_conversion(inputs, aws)
             task_id = newest.task_id
         try:
-            return Created(task_id, TaskState.of(self._await_or_get(op, aws, inputs, task_id)))
+            return Created(task_id, TaskState.of(self._await_or_get(op, aws, inputs, task_id, is_known=is_known)))
         except WaitError as error:
             if error.task is None:
                 raise

@@ -87,12 +87,20 @@ class Dispatcher:
     # -- schedule ----------------------------------------------------------------------------------------------------
 
     def add(
-        self, task_id: str, region: str, *, timeout_seconds: float, poll_interval_seconds: float | None = None
+        self,
+        task_id: str,
+        region: str,
+        *,
+        timeout_seconds: float,
+        poll_interval_seconds: float | None = None,
+        is_known: bool = True,
     ) -> Wait:
         """Begin a wait; its first poll is due at once."""
         now = self._clock()
         deadline = now + timeout_seconds
-        wait = Wait(task_id, region, now, deadline, poll_interval_seconds, self._policy, next_poll=now)
+        wait = Wait(
+            task_id, region, now, deadline, poll_interval_seconds, self._policy, next_poll=now, is_known=is_known
+        )
         with self.changed:
             self._waits.add(wait)
             self.changed.notify()

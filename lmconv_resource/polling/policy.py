@@ -65,7 +65,10 @@ class PollingPolicy:
     """For how long a wait that AWS has never answered carries faults: a wrong region or no network is no hiccup."""
 
     hidden_seconds: float = 30.0
-    """For how long a task that was never seen may be unknown: AWS may hide one that has just started."""
+    """For how long a task that was started here, or seen before, may be unknown: AWS may hide one for a while."""
+
+    given_id_seconds: float = 8.0
+    """The same of an id that a program gives: as a rule a wrong one. The error is there within 10 s."""
 
     last_poll_seconds: float = 1.0
     """How long before the deadline the last poll begins: what a poll is taken to last at most, as a rule."""

@@ -74,6 +74,7 @@ class Poller:
         timeout_seconds: float = DEFAULT_DEADLINE_SECONDS,
         poll_interval_seconds: float | None = None,
         report_seconds: float | None = None,
+        is_known: bool = True,
         on_notice: Callable[[str], None] | None = None,
     ) -> ConversionTask:
         """Block until the task has ended, and return it as it was last seen, SUCCEEDED or FAILED.
@@ -86,6 +87,7 @@ class Poller:
             timeout_seconds: how long it may take.
             poll_interval_seconds: a constant interval in place of the policy's.
             report_seconds: in place of the policy's.
+            is_known: whether the task was started here or seen before; else AWS is to know its id within 10 s.
             on_notice: told, once each, what is odd about the task: it takes long, its status is an unknown one.
 
         Raises:
@@ -94,7 +96,11 @@ class Poller:
             LicenseConversionError: a poll failed in a way that another try can't cure.
         """
         wait = self._dispatcher.add(
-            task_id, region, timeout_seconds=timeout_seconds, poll_interval_seconds=poll_interval_seconds
+            task_id,
+            region,
+            timeout_seconds=timeout_seconds,
+            poll_interval_seconds=poll_interval_seconds,
+            is_known=is_known,
         )
         unsubscribe = cancellation.subscribe(wait.changed.set)
         try:

@@ -47,6 +47,8 @@ class Wait:
     next_poll: float = 0.0
     interval: float = 0.0
     """The longest pause that the policy allowed before the next poll; 0 where something else set the pause."""
+    is_known: bool = True
+    """Whether the task was started here or seen before; else its id is only what a program gives."""
     task: ConversionTask | None = None
     fault: LicenseConversionError | None = None
     faults: int = 0
@@ -184,7 +186,7 @@ class Wait:
     def _fault_budget(self) -> float:
         """For how long the present fault is carried, from `failing_since` on."""
         if self.task is None and isinstance(self.fault, TaskNotFoundError):
-            return self.policy.hidden_seconds
+            return self.policy.hidden_seconds if self.is_known else self.policy.given_id_seconds
         return self.policy.fault_budget_seconds if self.is_answered else self.policy.first_answer_seconds
 
     def _plan(self, now: float, pause: float) -> None:
@@ -270,7 +272,8 @@ def to_wait_text(wait: Wait, now: float) -> str:
     if wait.fault is not None:
         # AWS asking to slow down is no failure whose time is counted.
         since = "" if wait.failing_since is None else f"failing {to_duration_text(now - wait.failing_since)}: "
-        parts.insert(0, f"{since}{wait.fault.reason}")
+        is_hidden = task is None and isinstance(wait.fault, TaskNotFoundError)
+        parts.insert(0, "AWS does not know it yet" if is_hidden else f"{since}{wait.fault.reason}")
     elif queued_seconds >= _SHORT_QUEUE_SECONDS:
         parts.insert(0, f"queued {to_duration_text(queued_seconds)}")
     elif task and task.status_message:

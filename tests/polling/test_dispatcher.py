@@ -23,7 +23,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.dispatcher import Dispatcher
-from lmconv_resource.polling.wait import Wait
+from lmconv_resource.polling.wait import Wait, to_wait_text
 
 SUBJECT = Subject(task_id="lct-000", region=REGION)
 UNREACHABLE = EndpointUnreachableError(SUBJECT, "nobody answers")
@@ -543,15 +543,18 @@ def test_a_task_that_aws_hides_is_looked_for() -> None:
         assert isinstance(waits[0].outcome, ConversionTask)
 
 
-def test_a_task_that_nobody_knows_is_an_error_after_half_a_minute() -> None:
-    """The error is the one that says to check the id."""
+@pytest.mark.parametrize(("is_known", "least", "most"), [(True, 29, 30), (False, 5, 10)])
+def test_a_task_that_nobody_knows_is_an_error_in_time(is_known: bool, least: float, most: float) -> None:
+    """Half a minute for one that was started here, 10 s for an id of a program's; the error says to check the id."""
     service = Service(hidden={"lct-000"})
     dispatcher, (wait,) = begin(service, get_task=service.get_shown)
+    wait.is_known = is_known
 
     service.run(dispatcher, ended([wait]))
 
     assert isinstance(wait.outcome, TaskNotFoundError)
-    assert 29 <= service.now <= 30
+    assert least <= service.now <= most
+    assert to_wait_text(wait, service.now).startswith("AWS does not know it yet · not seen yet")
 
 
 def test_a_status_that_aws_does_not_publish_is_waited_for() -> None:
