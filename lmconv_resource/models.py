@@ -24,6 +24,9 @@ TASK_ID_PATTERN = re.compile(r"lct-[a-zA-Z0-9]+")
 TASK_ID_MAX_LENGTH = 50
 """AWS's limit, in characters."""
 
+PRODUCT_CODE_TYPE = "marketplace"
+"""The one type of product codes that AWS knows."""
+
 
 @dataclass(frozen=True)
 class InstanceArn:
@@ -103,7 +106,7 @@ class LicenseContext:
             usage_operation=given.get("usage_operation"),
             product_codes=tuple(
                 # A dict may leave out the one type that AWS knows; the call to start a conversion needs it.
-                ProductCode(code.get("product_code_id"), code.get("product_code_type") or "marketplace")
+                ProductCode(code.get("product_code_id"), code.get("product_code_type") or PRODUCT_CODE_TYPE)
                 for code in given.get("product_codes") or ()
             ),
         )
@@ -114,7 +117,7 @@ class LicenseContext:
 
     @property
     def _key(self) -> object:
-        codes = {(code.product_code_id, code.product_code_type or "marketplace") for code in self.product_codes}
+        codes = {(code.product_code_id, code.product_code_type or PRODUCT_CODE_TYPE) for code in self.product_codes}
         return self.usage_operation, frozenset(codes)
 
     @property

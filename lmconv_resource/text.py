@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from datetime import datetime, timezone
 
 # C0 and C1 control characters, without the line break and the tab, which can do no harm on a terminal; and the
@@ -87,3 +89,10 @@ def without_credentials(text: str) -> str:
 def without_endpoint_credentials(text: str) -> str:
     """Return `ValueError: Invalid endpoint: …` of botocore without a name and a password in the endpoint."""
     return _USER_IN_ENDPOINT.sub(": ", text)
+
+
+def find_close(name: str, known: Iterable[str]) -> str | None:
+    """Return which known name another one is likely to mean, in whatever case it is written; None if none is close."""
+    folded = {each.replace("_", "").lower(): each for each in known}
+    close = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=1, cutoff=0.75)
+    return folded[close[0]] if close else None

@@ -6,13 +6,12 @@ refused, never passed over in silence. `docs/settings.md` is written from this t
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
-from lmconv_resource.text import to_shown
+from lmconv_resource.text import find_close, to_shown
 
 
 class Treatment(Enum):
@@ -134,8 +133,7 @@ def check_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[st
         key = name.removeprefix(prefix)
         if key == name or key in known or key in _PASSED or key.startswith("__"):
             continue
-        close = difflib.get_close_matches(key.lower(), [one.lower() for one in known], n=1, cutoff=0.75)
-        meant = next((one for one in known if [one.lower()] == close), None)
+        meant = find_close(key, known)
         raise SettingsError(
             Subject(CONNECT_ACTION),
             f"{to_shown(name)} is not a setting",

@@ -62,7 +62,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         defaults: dict[str, object] = {
             entry.name: entry.default
             for entry in self.properties
-            if entry.default is not None and entry.name not in news
+            if entry.default is not None and news.get(entry.name) is None
         }
         try:
             if news.get("region") in (None, ""):  # what else is empty is no region, and a failure

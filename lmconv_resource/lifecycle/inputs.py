@@ -6,7 +6,7 @@ its description. Defaults, validation, diffs and the documentation come from the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from lmconv_resource.lifecycle.validation import (
     validate_text,
 )
 from lmconv_resource.models import ConversionRequest, LicenseContext
-from lmconv_resource.text import to_shown
+from lmconv_resource.text import find_close, to_shown
 
 
 @dataclass(frozen=True)
@@ -219,6 +219,39 @@ LIST_PROPERTIES = (
 """What listing tasks takes."""
 
 
+MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "license_context": ("usage_operation", "product_codes"),
+    "product_codes": ("product_code_id", "product_code_type"),
+}
+"""The members of nested values: of an input by its type, of a member by its name."""
+
+
+def find_misnamed_member(value: object, type: str, spell: Callable[[str], str] = str) -> str | None:
+    """Return what is wrong with the names of the members of a value, at any depth, in words that follow its name.
+
+    One that is misspelt would be left out of what AWS is asked to do.
+
+    Args:
+        value: the value.
+        type: its type, or the name of the member that it is.
+        spell: returns a name as the program writes it.
+    """
+    if isinstance(value, (list, tuple)):
+        return next((reason for entry in value if (reason := find_misnamed_member(entry, type, spell))), None)
+    names = {spell(name): name for name in MEMBERS.get(type, ())}
+    if not names or not isinstance(value, Mapping):
+        return None
+    for name, member in value.items():
+        if name not in names:
+            meant = find_close(str(name), names)
+            remedy = f"write {meant}" if meant else f"its members are {' and '.join(names)}"
+            return f"has the member {to_shown(name)}, which is not known: {remedy}"
+        reason = find_misnamed_member(member, names[name], spell)
+        if reason:
+            return reason
+    return None
+
+
 def find_unknown(properties: Properties, names: Iterable[str]) -> frozenset[str]:
     """Return which of these properties a preview can't know yet, wholly or in part."""
     return frozenset(name for name in names if has_unknown(properties.get(name)))
@@ -229,7 +262,7 @@ def validate(properties: Properties, table: Iterable[Property]) -> list[CheckFai
     failures = []
     for entry in table:
         value = properties.get(entry.name)
-        reason = None if value is UNKNOWN else entry.rule(value)
+        reason = None if value is UNKNOWN else find_misnamed_member(value, entry.type) or entry.rule(value)
         if reason:
             failures.append(CheckFailure(entry.name, f"{entry.name} {reason}"))
     return failures

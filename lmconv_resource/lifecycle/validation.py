@@ -9,7 +9,7 @@ from lmconv_resource.aws.roles import parse_roles
 from lmconv_resource.aws.settings_reader import is_region
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.lifecycle.operation import UNKNOWN, has_unknown
-from lmconv_resource.models import TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
+from lmconv_resource.models import PRODUCT_CODE_TYPE, TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
 from lmconv_resource.text import parse_duration, to_shown
 from lmconv_resource.usage_operations import find_problem
 
@@ -27,6 +27,9 @@ _EXAMPLE_ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc"
 _ARN_MAX_LENGTH = 2048
 _OPERATION_MAX_LENGTH = 50
 _CODE_PATTERN = re.compile("[A-Za-z0-9]{1,25}")
+
+_CONTEXT_FORM = 'a LicenseContextArgs, such as LicenseContextArgs(usage_operation="RunInstances:0002")'
+_CODE_FORM = 'a ProductCodeArgs, such as ProductCodeArgs(product_code_id="abc123")'
 
 MISSING_TASK_ID = "is missing: give the id that AWS License Manager shows for the conversion (lct-…)"
 
@@ -112,11 +115,11 @@ def validate_instance_arn(value: object) -> str | None:
 
 
 def validate_context(value: object) -> str | None:
-    """Return what is wrong with a license context."""
+    """Return what is wrong with a license context, the names of its members apart."""
     if value is None:
-        return 'is missing: give a LicenseContextArgs, such as LicenseContextArgs(usage_operation="RunInstances:0002")'
+        return f"is missing: give {_CONTEXT_FORM}"
     if not isinstance(value, Mapping):
-        return f"{to_shown(value)} is not a LicenseContextArgs"
+        return f"{to_shown(value)} is not {_CONTEXT_FORM}"
     operation, codes = value.get("usage_operation"), value.get("product_codes")
     if operation is UNKNOWN or codes is UNKNOWN:
         return None
@@ -131,15 +134,21 @@ def validate_context(value: object) -> str | None:
     if problem:
         return f"has the usage_operation {to_shown(operation)}, which is none: {problem}"
     if codes is not None and not isinstance(codes, list):
-        return f"has the product_codes {to_shown(codes)}: give a list of ProductCodeArgs"
+        return f"has the product_codes {to_shown(codes)}: give a list, each entry {_CODE_FORM}"
     return next((reason for code in codes or () if (reason := _validate_code(code))), None)
 
 
 def _validate_code(code: object) -> str | None:
-    code_id = code.get("product_code_id") if isinstance(code, Mapping) else None
-    if UNKNOWN in (code, code_id) or (isinstance(code_id, str) and _CODE_PATTERN.fullmatch(code_id)):
+    if code is UNKNOWN:
         return None
-    return f"has the product code {to_shown(code)}: give an id of at most 25 letters and digits"
+    if not isinstance(code, Mapping):
+        return f"has {to_shown(code)} among the product_codes, which is not {_CODE_FORM}"
+    code_id, code_type = code.get("product_code_id"), code.get("product_code_type")
+    if code_id is not UNKNOWN and not (isinstance(code_id, str) and _CODE_PATTERN.fullmatch(code_id)):
+        return f"has the product code {to_shown(code)}: give an id of at most 25 letters and digits"
+    if code_type not in (None, UNKNOWN, PRODUCT_CODE_TYPE):
+        return f"has the product_code_type {to_shown(code_type)}: give {PRODUCT_CODE_TYPE}, or leave it out"
+    return None
 
 
 def validate_duration(value: object) -> str | None:

@@ -109,7 +109,6 @@ def test_check_fills_in_the_defaults() -> None:
             {"resource_arn": "i-0123"},
             "resource_arn 'i-0123' is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
         ),
-        ({"source_license_context": BYOL}, f"source_license_context '{BYOL}' is not a LicenseContextArgs"),
         (
             {"source_license_context": {"usage_operation": ""}},
             "source_license_context has the usage_operation '': give a text of at most 50 characters, such as "
@@ -132,7 +131,8 @@ def test_check_fills_in_the_defaults() -> None:
         ),
         (
             {"destination_license_context": {"product_codes": "abc"}},
-            "destination_license_context has the product_codes 'abc': give a list of ProductCodeArgs",
+            "destination_license_context has the product_codes 'abc': give a list, each entry a ProductCodeArgs, such "
+            'as ProductCodeArgs(product_code_id="abc123")',
         ),
         ({"preflight": "yes"}, "preflight 'yes' is not a boolean: give True or False"),
     ],

@@ -14,6 +14,7 @@ from lmconv_resource.lifecycle.inputs import (
     TASK_PROPERTIES,
     ConversionInputs,
     TaskInputs,
+    find_misnamed_member,
     find_unknown,
     validate,
     validate_identity,
@@ -164,3 +165,31 @@ def test_any_value_passes_or_is_named(name: str, value: Any) -> None:
     assert failure.reason.startswith(f"{name} ")
     assert len(failure.reason.splitlines()) == 1
     assert failure.reason.encode()
+
+
+@pytest.mark.parametrize(
+    ("context", "reason"),
+    [
+        ({"usage_operation": BYOL, "product_codes": [{"product_code_id": "a"}, UNKNOWN]}, None),
+        (UNKNOWN, None),
+        ("RunInstances", None),  # a rule's matter
+        (
+            {"usage_operation": BYOL, "productCodes": []},
+            "has the member 'productCodes', which is not known: write product_codes",
+        ),
+        (
+            {"usage_operation": UNKNOWN, "Typo\x1b": 1},
+            r"has the member 'Typo\x1b', which is not known: its members are usage_operation and product_codes",
+        ),
+        (
+            {"product_codes": [{"product_code_id": "a"}, {"product_code_id": "a", "ProductCodeType": "x"}]},
+            "has the member 'ProductCodeType', which is not known: write product_code_type",
+        ),
+    ],
+)
+def test_a_misspelt_member_is_named(context: object, reason: str | None) -> None:
+    """At any depth, with the right name where one is close: without it, AWS would be asked for something else."""
+    assert find_misnamed_member(context, "license_context") == reason
+    failures = validate({"region": "eu-west-1", "source_license_context": context}, CONVERSION_PROPERTIES)
+    found = [failure.reason for failure in failures if failure.property == "source_license_context"]
+    assert reason is None or found == [f"source_license_context {reason}"]

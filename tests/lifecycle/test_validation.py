@@ -129,7 +129,8 @@ def test_an_arn_has_an_end() -> None:
         {"usage_operation": UNKNOWN},
         {"product_codes": UNKNOWN},
         {"product_codes": [UNKNOWN, {"product_code_id": UNKNOWN}, {"product_code_id": "abc"}]},
-        {"usage_operation": WINDOWS, "product_codes": [{"product_code_id": "a" * 25, "product_code_type": "x"}]},
+        {"usage_operation": WINDOWS, "product_codes": [{"product_code_id": "a" * 25}]},
+        {"product_codes": [{"product_code_id": "a", "product_code_type": "marketplace"}]},
     ],
 )
 def test_contexts(context: Any) -> None:
@@ -144,7 +145,10 @@ def test_contexts(context: Any) -> None:
             None,
             'is missing: give a LicenseContextArgs, such as LicenseContextArgs(usage_operation="RunInstances:0002")',
         ),
-        (BYOL, f"'{BYOL}' is not a LicenseContextArgs"),
+        (
+            BYOL,
+            f"'{BYOL}' is not a LicenseContextArgs, such as LicenseContextArgs(usage_operation=\"RunInstances:0002\")",
+        ),
         ({}, "has neither a usage_operation nor product_codes: give what AWS shows for the instance"),
         (
             {"product_codes": []},
@@ -158,12 +162,24 @@ def test_contexts(context: Any) -> None:
             {"usage_operation": "R" * 51},
             f"has the usage_operation '{'R' * 51}': give a text of at most 50 characters, such as RunInstances:0002",
         ),
-        ({"product_codes": "abc"}, "has the product_codes 'abc': give a list of ProductCodeArgs"),
+        (
+            {"product_codes": "abc"},
+            "has the product_codes 'abc': give a list, each entry a ProductCodeArgs, such as "
+            'ProductCodeArgs(product_code_id="abc123")',
+        ),
         (
             {"product_codes": [{"product_code_id": "a-b"}]},
             "has the product code {'product_code_id': 'a-b'}: give an id of at most 25 letters and digits",
         ),
-        ({"product_codes": ["abc"]}, "has the product code 'abc': give an id of at most 25 letters and digits"),
+        (
+            {"product_codes": ["abc"]},
+            "has 'abc' among the product_codes, which is not a ProductCodeArgs, such as "
+            'ProductCodeArgs(product_code_id="abc123")',
+        ),
+        (
+            {"product_codes": [{"product_code_id": "abc", "product_code_type": "x"}]},
+            "has the product_code_type 'x': give marketplace, or leave it out",
+        ),
     ],
 )
 def test_what_is_no_context(context: Any, reason: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
@@ -25,7 +25,7 @@ from lmconv_resource.hosts.native.responses import InitFailedError, plain_errors
 from lmconv_resource.hosts.native.schema import make_schema
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.operation import Created, Operation, Properties, Updated
+from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
 from lmconv_resource.lifecycle.state import REQUEST
 
 
@@ -107,6 +107,10 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Fill in the defaults and say what is wrong with the inputs."""
         resource, olds, news = _resource(request), self._read(request.olds), self._read(request.news)
+        misnamed = properties.find_misnamed(request.news, resource.controller.properties)
+        if misnamed:
+            failures = self._to_failures(misnamed, news.secrets, self.wording.mask)
+            return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         with self.session.operation(request.urn) as op:
             checked = resource.controller.check(op, olds.values, news.values)
         inputs = Struct()
@@ -202,12 +206,14 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         self.wording.hide(bag.secret_texts)
         return bag
 
-    def _to_failures(self, failures: Any, secrets: Collection[str] = ()) -> list[provider_pb2.CheckFailure]:
+    def _to_failures(
+        self, failures: Iterable[CheckFailure], secrets: Collection[str] = (), word: Callable[[str], str] | None = None
+    ) -> list[provider_pb2.CheckFailure]:
         # The engine shows the value of a property that is named, secret or not.
         return [
             provider_pb2.CheckFailure(
                 property="" if failure.property in secrets else to_camel(failure.property),
-                reason=self.wording.of(failure.reason),
+                reason=(word or self.wording.of)(failure.reason),
             )
             for failure in failures
         ]

@@ -26,18 +26,18 @@ _NAMES = sorted(
 
 _NAME = re.compile(rf"\b(?P<name>{'|'.join(_NAMES)})\b(?:(?P<sign>=| )(?P<flag>True|False)\b)?")
 _SETTING = re.compile(rf"(?<!arn:)\baws:(?=(?:{'|'.join(setting.key for setting in SETTINGS)})\b)")
-_CONTEXT_EXAMPLE = re.compile(r"a LicenseContextArgs, such as LicenseContextArgs\(usage_operation=(\"[^\"]*\")\)")
+_EXAMPLE = re.compile(r"such as (?:LicenseContext|ProductCode)Args\((\w+)=(\"[^\"]*\")\)")
 
 _PYTHON_TEXTS = {
     "a LicenseContextArgs": "a license context",
-    "a list of ProductCodeArgs": "a list of product codes",
+    "a ProductCodeArgs": "a product code",
     "give True or False": "give true or false",
 }
 
 
 def to_native_text(text: str) -> str:
     """Return a sentence with the names of properties and settings as the programs of this host write them."""
-    text = _CONTEXT_EXAMPLE.sub(r"a license context, such as {usage_operation: \1}", text)
+    text = _EXAMPLE.sub(r"such as {\1: \2}", text)
     for python, native in _PYTHON_TEXTS.items():
         text = text.replace(python, native)
     return _NAME.sub(_to_native_name, _SETTING.sub(SETTING_PREFIX, text))

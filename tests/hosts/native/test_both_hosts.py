@@ -183,6 +183,7 @@ def host(request: pytest.FixtureRequest, aws: LicenseManagerBackend) -> Iterator
     [
         (TASK, {"license_conversion_task_id": "lct-1"}, []),
         (CONVERSION, {**CONVERT}, []),
+        (CONVERSION, {**CONVERT, "wait_for_completion": None, "ignore_failure": None}, []),
         (
             TASK,
             {},
@@ -206,7 +207,8 @@ def test_check(host: Host, kind: str, inputs: dict[str, Any], failures: list[tup
     outcome = host.check(kind, inputs)
     assert outcome.failures == [(name, host.words(reason)) for name, reason in failures]
     if not failures:
-        assert {**outcome.inputs, **inputs} == outcome.inputs
+        given = {name: value for name, value in inputs.items() if value is not None}
+        assert {**outcome.inputs, **given} == outcome.inputs
         assert outcome.inputs["region"] == "eu-west-1"
         assert outcome.inputs["wait_for_completion"] is (kind == CONVERSION)
         assert outcome.inputs["ignore_failure"] is False

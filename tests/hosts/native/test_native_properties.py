@@ -77,7 +77,10 @@ def test_nothing_is_secret_that_is_not_named() -> None:
             "arn:aws:ec2:eu-west-1:1:instance/i-0 and aws:profile",
             "arn:aws:ec2:eu-west-1:1:instance/i-0 and lmconv:prof",
         ),
-        ("has the product_codes 1: give a list of ProductCodeArgs", "productCodes 1: give a list of product codes"),
+        (
+            'each entry a ProductCodeArgs, such as ProductCodeArgs(product_code_id="a")',
+            'each entry a product code, such as {productCodeId: "a"}',
+        ),
         ("my_resource_arn_x stays", "my_resource_arn_x stays"),
     ],
 )

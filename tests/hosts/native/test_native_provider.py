@@ -469,3 +469,24 @@ def test_200_calls_at_once_hold_up_nothing(native: Plugin, aws: LicenseManagerBa
 
 
 WAIT = {"waitForCompletion": True}
+
+
+# -- names that nobody knows -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "property", "reason"),
+    [
+        (
+            {"destinationLicenseContext": {"usageOperation": "RunInstances:0002", "product_codes": []}},
+            "destinationLicenseContext",
+            "destinationLicenseContext has the member 'product_codes', which is not known: write productCodes",
+        ),
+        ({"stop_and_restart": True}, "", "stop_and_restart is not known: write stopAndRestart"),
+        ({"status": "FAILED"}, "", "status is none of resourceArn, "),
+    ],
+)
+def test_a_name_that_is_none_is_refused(native: Plugin, changes: dict[str, Any], property: str, reason: str) -> None:
+    """A name in Python's spelling too: what is passed over would not be in the conversion that is started."""
+    _, ((named, text),) = native.check(CONVERSION, {**CONVERT, **changes})
+    assert (named, text[: len(reason)]) == (property, reason)
