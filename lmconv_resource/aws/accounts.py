@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import threading
-import time
 from typing import Any
 
 from lmconv_resource.aws.calls import Calls, ClientSource
@@ -39,8 +37,9 @@ class CheckedClients:
     def __init__(self, settings: Settings, source: ClientSource, cancellation: Cancellation) -> None:
         self._settings = settings
         self.source = source
-        self._sts = Calls(source, "sts", settings, RateLimiter(), cancellation)
-        self._lock = threading.Lock()
+        self._runtime = cancellation.runtime
+        self._sts = Calls(source, "sts", settings, RateLimiter(runtime=self._runtime), cancellation)
+        self._lock = self._runtime.lock()
         self._known: tuple[int, str] | None = None
         """The account, and the generation of credentials that it was asked for with."""
         self._first: str | None = None
@@ -123,12 +122,12 @@ class CheckedClients:
         Raises:
             LicenseConversionError: STS could not be asked, now or a short time ago.
         """
-        began = time.monotonic()
+        began = self._runtime.now()
         with self._lock:
             while self._known is None or self._known[0] != self.source.generation:
                 failure, failed_at = self._failures.get(purpose, (None, 0.0))
                 # A call is tried again by who makes it: there only those share a failure that have waited for it.
-                counts_since = began if purpose == "call" else time.monotonic() - _FAILURE_SECONDS
+                counts_since = began if purpose == "call" else self._runtime.now() - _FAILURE_SECONDS
                 if failure is not None and failed_at >= counts_since:
                     raise copy.copy(failure)  # whoever gets it may add to it
                 generation = self.source.generation
@@ -139,7 +138,7 @@ class CheckedClients:
                         else self._sts.retry(self._ask_account, ThrottledError, ServiceFaultError)
                     )
                 except LicenseConversionError as error:
-                    self._failures[purpose] = copy.copy(error), time.monotonic()
+                    self._failures[purpose] = copy.copy(error), self._runtime.now()
                     raise
                 if self.source.generation == generation:  # otherwise they were renewed on the way
                     self._known = generation, account

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,6 +21,8 @@ from lmconv_resource.errors import (
 )
 
 if TYPE_CHECKING:
+    import random
+
     from lmconv_resource.aws.settings import Settings
     from lmconv_resource.polling.cancellation import Cancellation
     from lmconv_resource.polling.rate_limiter import RateLimiter
@@ -69,9 +70,9 @@ class ClientSource(Protocol):
 _LONGEST_BACKOFF_SECONDS = 8.0
 
 
-def backoff_seconds(attempt: int) -> float:
+def backoff_seconds(attempt: int, rng: random.Random) -> float:
     """Return the pause after `attempt` failed tries: exponential, with full jitter, so that callers drift apart."""
-    return random.uniform(0, min(_LONGEST_BACKOFF_SECONDS, 0.5 * 2.0 ** (attempt - 1)))  # noqa: S311 -- jitter
+    return rng.uniform(0, min(_LONGEST_BACKOFF_SECONDS, 0.5 * 2.0 ** (attempt - 1)))
 
 
 class Calls:
@@ -152,7 +153,7 @@ class Calls:
             retry=tenacity.retry_if_exception_type(on or TransientError)
             & tenacity.retry_if_not_exception_type(ClockSkewError),
             stop=lambda state: state.attempt_number > self.settings.max_retries or self.cancellation.is_set,
-            wait=lambda state: backoff_seconds(state.attempt_number),
+            wait=lambda state: backoff_seconds(state.attempt_number, self.cancellation.runtime.rng),
             sleep=self._sleep,
             before=lambda state: attempt.set(state.attempt_number) and None,
             reraise=True,

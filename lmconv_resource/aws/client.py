@@ -5,7 +5,6 @@ boto3 is imported only when a client is made: a stack whose tasks have all ended
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from lmconv_resource.aws.accounts import CheckedClients
@@ -31,7 +30,7 @@ class Connection:
     Args:
         settings: the settings.
         open_session: returns what its clients come from.
-        cancellation: ends the calls of the poller, which serves more than one operation.
+        cancellation: ends the calls of the poller, which serves more than one operation; its runtime is used.
         policy: the rhythm of polls and the pace of calls.
         on_note: told, once each, what the user should know of the connection's polling.
     """
@@ -46,9 +45,10 @@ class Connection:
     ) -> None:
         self.settings = settings
         self.clients = CheckedClients(settings, open_session(settings), cancellation)
-        self._limiters = {service: RateLimiter(policy) for service in ("license-manager", "ec2", "ssm")}
+        runtime = cancellation.runtime
+        self._limiters = {service: RateLimiter(policy, runtime) for service in ("license-manager", "ec2", "ssm")}
         # Its lists serve more than one operation, and so end with none of them.
-        self.recent_tasks = RecentTasks(self.license_manager(cancellation).pages)
+        self.recent_tasks = RecentTasks(self.license_manager(cancellation).pages, runtime)
         unpaced = self.license_manager(cancellation).unpaced()
         self.poller = Poller(
             lambda task_id: unpaced.get_task(task_id, retry=False),
@@ -56,6 +56,7 @@ class Connection:
             acquire=lambda: self._limiters["license-manager"].acquire(cancellation),
             policy=policy,
             on_note=on_note,
+            runtime=runtime,
         )
 
     @property
@@ -84,7 +85,7 @@ class Connections:
     """The connections of one process, one for each settings. The first caller builds one and the others get the same.
 
     Args:
-        cancellation: ends all of their polling.
+        cancellation: ends all of their polling; its runtime is theirs.
         policy: the rhythm of polls and the pace of calls.
         on_note: told what the user should know of the connections' polling.
         open_session: returns what the clients of some settings come from.
@@ -102,7 +103,7 @@ class Connections:
         self._policy = policy or PollingPolicy()
         self._on_note = on_note
         self._open_session = open_session
-        self._lock = threading.Lock()
+        self._lock = cancellation.runtime.lock()
         self._connections: dict[tuple[Settings, str], Connection] = {}
 
     def count_waits(self) -> int:

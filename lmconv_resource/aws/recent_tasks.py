@@ -9,13 +9,12 @@ when its tasks are asked for, however slow the machine is.
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import AccessDeniedError, LicenseConversionError
 from lmconv_resource.models import ConversionTask
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +32,17 @@ class RecentTasks:
 
     Args:
         list_pages: returns the tasks in progress, a page at a time, by id.
-        clock: returns the present in seconds from any fixed point.
+        runtime: clock and lock.
     """
 
     def __init__(
         self,
         list_pages: Callable[[], Iterator[Mapping[str, ConversionTask]]],
-        clock: Callable[[], float] = time.monotonic,
+        runtime: Runtime = RUNTIME,
     ) -> None:
         self._list_pages = list_pages
-        self._clock = clock
-        self._lock = threading.Lock()
+        self._runtime = runtime
+        self._lock = runtime.lock()
         self._seen: dict[str, tuple[float, ConversionTask]] = {}
         self._asked: dict[str, float] = {}
         self._pages: Iterator[Mapping[str, ConversionTask]] | None = None
@@ -63,7 +62,7 @@ class RecentTasks:
                 self._list(task_id)
                 task = self._find_fresh(task_id)
         if task is None:
-            asked_at = self._clock()
+            asked_at = self._runtime.now()
             task = license_manager.get_task(task_id)
             with self._lock:
                 self._seen[task_id] = (asked_at, task)
@@ -74,10 +73,10 @@ class RecentTasks:
         return task if task and (task.is_complete or self._is_fresh(seen_at)) else None
 
     def _is_fresh(self, moment: float) -> bool:
-        return self._clock() - moment < FRESH_SECONDS
+        return self._runtime.now() - moment < FRESH_SECONDS
 
     def _wants_list(self, task_id: str) -> bool:
-        self._asked[task_id] = self._clock()
+        self._asked[task_id] = self._runtime.now()
         self._asked = {name: moment for name, moment in self._asked.items() if self._is_fresh(moment)}
         return self._may_list and len(self._asked) > FEW_TASKS and not self._is_fresh(self._listed_at)
 
@@ -89,13 +88,13 @@ class RecentTasks:
             self._may_list = False
         except LicenseConversionError as error:  # looking up says better what is wrong, if that fails too
             log.info("each task is looked up by itself for a while: %s", error)
-            self._pages, self._listed_at = None, self._clock()
+            self._pages, self._listed_at = None, self._runtime.now()
 
     def _read_until(self, task_id: str) -> None:
         """Read on in the list until it shows the task, or until all of it has been read lately."""
         begins = False
         while True:
-            asked_at = self._clock()
+            asked_at = self._runtime.now()
             if self._pages is None:
                 self._pages, self._begun_at, begins = self._list_pages(), asked_at, True
             page = next(self._pages, None)
@@ -106,6 +105,6 @@ class RecentTasks:
                 continue
             self._pages = None
             if begins or self._is_fresh(self._begun_at):
-                self._listed_at = self._clock()
+                self._listed_at = self._runtime.now()
                 return
             # Its first pages were read too long ago, and may have shown the task then: from the start.

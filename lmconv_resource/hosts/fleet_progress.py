@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 DISPLAY_SECONDS = 1.0
 """Between two lines where a person watches: 60 waits that end together are one."""
@@ -23,7 +23,7 @@ class FleetProgress:
         show: shows a line on the stack's row.
         count_running: returns how many tasks are being waited for at present.
         seconds: the least pause between two lines.
-        clock: returns the present in seconds from any fixed point.
+        runtime: clock and lock.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class FleetProgress:
         show: Callable[[str], None],
         count_running: Callable[[], int],
         seconds: float,
-        clock: Callable[[], float] = time.monotonic,
+        runtime: Runtime = RUNTIME,
     ) -> None:
         self._show = show
         self._count_running = count_running
         self._seconds = seconds
-        self._clock = clock
-        self._lock = threading.Lock()
+        self._now = runtime.now
+        self._lock = runtime.lock()
         self._begun = self._done = self._failed = 0
-        self._shown_at = clock()
+        self._shown_at = self._now()
         self._shown = ""
 
     @contextmanager
@@ -62,7 +62,7 @@ class FleetProgress:
         """Show how far the waits are, unless that was shown a moment ago or nothing has changed since."""
         running = self._count_running()
         with self._lock:
-            now = self._clock()
+            now = self._now()
             text = self._to_text(running)
             is_due = now - self._shown_at >= self._seconds and (text != self._shown or self._seconds >= LOG_SECONDS)
             if self._begun < 2 or not is_due:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -20,6 +18,7 @@ from lmconv_resource.lifecycle.in_process import Fleet
 from lmconv_resource.lifecycle.operation import Operation, Severity, Way
 from lmconv_resource.lifecycle.starts import StartPolicy, Starts
 from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection, Connections, OpenSession
@@ -42,6 +41,7 @@ class Session:
         follows_environment: whether a change of the environment that botocore reads is seen by the next operation.
         report_seconds: how often a wait is shown again while nothing changes; None for the policy's.
         setting_prefix: the namespace of the settings, for reading them and for the texts of errors.
+        runtime: clock, locks, threads and randomness of all that the session has.
     """
 
     def __init__(
@@ -55,14 +55,16 @@ class Session:
         follows_environment: bool = False,
         report_seconds: float | None = None,
         setting_prefix: str = "aws:",
+        runtime: Runtime = RUNTIME,
     ) -> None:
+        self.runtime = runtime
         self.get_config = get_config
         self.find_names: Callable[[], Iterable[str]] = tuple
         """Returns the full names of all settings of the stack that are known."""
         self.engine = engine
-        self.cancellation = Cancellation()
-        self.starts = Starts()
-        self.fleet = Fleet()
+        self.cancellation = Cancellation(runtime=runtime)
+        self.starts = Starts(runtime)
+        self.fleet = Fleet(runtime)
         self._arrivals = itertools.count()
         self.start_policy = start_policy or StartPolicy()
         self._policy = policy
@@ -72,9 +74,12 @@ class Session:
         self.setting_prefix = setting_prefix
         self._connections: Connections | None = None
         self._regions: Regions | None = None
-        self._connecting = threading.Lock()
+        self._connecting = runtime.lock()
         self._progress = FleetProgress(
-            self._show_progress, self._count_waits, LOG_SECONDS if report_seconds is None else DISPLAY_SECONDS
+            self._show_progress,
+            self._count_waits,
+            LOG_SECONDS if report_seconds is None else DISPLAY_SECONDS,
+            runtime,
         )
 
     @contextmanager
@@ -88,7 +93,7 @@ class Session:
             timeout_seconds: how long it may last; by default there is no deadline but a wait's own.
             waits: whether it is to be counted among those that wait for the end of a task.
         """
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        deadline = None if timeout_seconds is None else self.runtime.now() + timeout_seconds
         arrival = next(self._arrivals)
         counted = self._progress.count() if waits else nullcontext()
         with counted, Cancellation(self.cancellation, deadline) as cancellation:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from lmconv_resource.errors import CREATE_ACTION, LicenseConversionError, Subject
 from lmconv_resource.lifecycle.history import find_done, find_leading_to, find_repeated_failures
@@ -95,7 +94,7 @@ def check_failures(
     op: Operation, aws: Aws, request: ConversionRequest, tasks: Sequence[ConversionTask], *, retry_failed: bool
 ) -> None:
     """Raise an error when the last three tasks to the destination FAILED, unless somebody asks for one more."""
-    failures = find_repeated_failures(request.destination, tasks, datetime.now(timezone.utc))
+    failures = find_repeated_failures(request.destination, tasks, op.host.runtime.wall())
     if not failures or retry_failed:
         return
     is_forced = op.host.is_replaced_by_command(op.urn)

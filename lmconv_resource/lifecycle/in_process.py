@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 _REPORT_SECONDS = 30.0
 """Between two lines of one that waits for its turn: hundreds wait, and each turn that ends moves all of them on."""
@@ -18,8 +17,9 @@ _REPORT_SECONDS = 30.0
 class _Line:
     """Those that wait for their turn at one connection, by the order in which their operations began."""
 
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
+    def __init__(self, runtime: Runtime) -> None:
+        self.now = runtime.now
+        self.changed = runtime.condition()
         self.waiting: list[tuple[int, int]] = []
         self.numbers = itertools.count()
         self.running = 0
@@ -35,8 +35,9 @@ class Fleet:
     A `place` is whatever conversions share that are counted together: a connection.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, runtime: Runtime = RUNTIME) -> None:
+        self._runtime = runtime
+        self._lock = runtime.lock()
         self._lines: dict[object, _Line] = {}
         self._marked: dict[object, frozenset[str]] = {}
         self._failures = 0
@@ -68,7 +69,7 @@ class Fleet:
             False where it was cancelled: then the turn did not come.
         """
         with self._lock:
-            line = self._lines.setdefault(place, _Line())
+            line = self._lines.setdefault(place, _Line(self._runtime))
         if not _wait_for_turn(line, most, cancellation, report, arrival):
             yield False
             return
@@ -82,9 +83,12 @@ class Fleet:
     def find_marked(self, place: object, list_marked: Callable[[], Iterable[str]]) -> frozenset[str]:
         """Return the ids of the instances that are to be started again. One list serves a whole process."""
         with self._lock:
-            if place not in self._marked:
-                self._marked[place] = frozenset(list_marked())
-            return self._marked[place]
+            marked = self._marked.get(place)
+        if marked is None:  # asked without the lock, which all that take turns need
+            marked = frozenset(list_marked())
+            with self._lock:
+                marked = self._marked.setdefault(place, marked)
+        return marked
 
 
 def _wait_for_turn(
@@ -103,13 +107,13 @@ def _wait_for_turn(
                 if line.waiting[0] == ticket and line.running < most:
                     line.running += 1
                     return True
-                pause = reported + _REPORT_SECONDS - time.monotonic()
+                pause = reported + _REPORT_SECONDS - line.now()
                 if pause > 0:
                     line.changed.wait(cancellation.remaining(pause))
                     continue
                 text = f"{line.running} of {most} are under way, {line.waiting.index(ticket)} before it"
             report(f"waits for its turn: {text}")  # without the lock: a busy engine takes its time
-            reported = time.monotonic()
+            reported = line.now()
     finally:
         unsubscribe()
         with line.changed:

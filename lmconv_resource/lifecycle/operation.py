@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lmconv_resource.lifecycle.in_process import Fleet
     from lmconv_resource.lifecycle.starts import StartPolicy, Starts
     from lmconv_resource.polling.poller import Poller
+    from lmconv_resource.polling.runtime import Runtime
 
 Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 """Pulumi's names for how much a line matters."""
@@ -66,6 +67,8 @@ class Host(Protocol):
     start_policy: StartPolicy
     fleet: Fleet
     get_config: ConfigGet
+    runtime: Runtime
+    """The clock, the locks, the threads and the randomness of all that runs here."""
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
         """Leave a line in the diagnostics under the resource, or on the stack's row without one."""

@@ -18,7 +18,6 @@ While a conversion may be in progress nothing is started, and after a ^C or a de
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -222,7 +221,8 @@ class Restart:
         Raises:
             LicenseConversionError: cancelled, too late, or it goes elsewhere.
         """
-        policy, began = self.op.host.start_policy, time.monotonic()
+        policy, now = self.op.host.start_policy, self.op.host.runtime.now
+        began = now()
         pause, was_pending = policy.instance_poll_seconds, False
         while True:
             instance = self._look()
@@ -234,7 +234,7 @@ class Restart:
             if was_pending and instance.state == "stopped":
                 reason = (instance.answer.get("StateReason") or {}).get("Message") or "EC2 gives no reason"
                 raise self._gone(action, f"the instance has stopped again: {reason}")
-            waited = time.monotonic() - began
+            waited = now() - began
             if self.op.cancellation.is_set:
                 raise self._cancelled(action)
             self.op.log_status(f"{instance.instance_id} {instance.state} for {to_duration_text(waited)}")

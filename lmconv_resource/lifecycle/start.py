@@ -175,7 +175,8 @@ def _start_once(op: Operation, aws: Aws, request: ConversionRequest, known_ids: 
     """Call until an answer arrives. A call whose answer was lost may have started a task: look for that one first."""
     from lmconv_resource.aws.calls import backoff_seconds
 
-    pause_seconds = op.host.start_policy.backoff_seconds or backoff_seconds
+    rng = op.host.runtime.rng
+    pause_seconds = op.host.start_policy.backoff_seconds or (lambda attempt: backoff_seconds(attempt, rng))
     tries = aws.settings.max_retries + 1
     unanswered = False
     for attempt in range(1, tries + 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from lmconv_resource.errors import CREATE_ACTION, OtherConversionError, Subject
 from lmconv_resource.models import ConversionRequest, ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ class StartPolicy:
 class Starts:
     """The conversions that this process has begun. Safe to share between threads."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, runtime: Runtime = RUNTIME) -> None:
+        self._lock = runtime.lock()
         self._urns: set[str] = set()
-        self._locks: dict[str, threading.Lock] = {}
+        self._released = runtime.condition()
+        self._busy: set[str] = set()
+        """What somebody starts a conversion of at present; `_released` guards it."""
         self._last: dict[str, tuple[ConversionRequest, str]] = {}
 
     def add_urn(self, urn: str | None) -> None:
@@ -61,18 +64,26 @@ class Starts:
     @contextmanager
     def one_at_a_time(self, resource_arn: str, cancellation: Cancellation) -> Iterator[None]:
         """Return a context in which nobody else of this process starts a conversion of the resource."""
-        with self._lock:
-            lock = self._locks.setdefault(resource_arn, threading.Lock())
-        while not lock.acquire(timeout=0.2):
-            if cancellation.is_set:
-                break
-        else:
-            try:
-                yield
-            finally:
-                lock.release()
-            return
-        yield  # cancelled, and no task is created any more
+        unsubscribe = cancellation.subscribe(self._wake)
+        try:
+            with self._released:
+                while resource_arn in self._busy and not cancellation.is_set:
+                    self._released.wait(cancellation.remaining(DEFAULT_DEADLINE_SECONDS))
+                is_first = resource_arn not in self._busy  # else it was cancelled, and no task is created any more
+                self._busy.add(resource_arn)
+        finally:
+            unsubscribe()
+        try:
+            yield
+        finally:
+            if is_first:
+                with self._released:
+                    self._busy.discard(resource_arn)
+                    self._released.notify_all()
+
+    def _wake(self) -> None:
+        with self._released:
+            self._released.notify_all()
 
     def remember(self, request: ConversionRequest, task_id: str) -> None:
         """Remember the task that was started last for a resource."""

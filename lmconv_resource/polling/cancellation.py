@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -19,23 +19,23 @@ class Cancellation:
 
     Args:
         parent: what cancels this one too.
-        deadline: the moment, by `clock`, from which this one counts as set, without a reason.
-        clock: returns the present in seconds from any fixed point.
+        deadline: the moment, by the runtime's `now`, from which this one counts as set, without a reason.
+        runtime: the clock and the locks of all that works under it; by default the parent's.
     """
 
     def __init__(
         self,
         parent: Cancellation | None = None,
         deadline: float | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        runtime: Runtime | None = None,
     ) -> None:
+        self.runtime: Runtime = runtime or (parent.runtime if parent else RUNTIME)
         self._parent = parent
         self._deadline = deadline
-        self._clock = clock
         self._reason: str | None = None
-        self._event = threading.Event()
+        self._event = self.runtime.event()
         self._listeners: dict[object, Callable[[], None]] = {}
-        self._lock = threading.Lock()
+        self._lock = self.runtime.lock()
         self._unsubscribe = parent.subscribe(self._follow_parent) if parent else lambda: None
 
     def __enter__(self) -> Self:
@@ -61,12 +61,12 @@ class Cancellation:
     @property
     def is_expired(self) -> bool:
         """Whether the deadline, or the parent's, has passed."""
-        own = self._deadline is not None and self._clock() >= self._deadline
+        own = self._deadline is not None and self.runtime.now() >= self._deadline
         return own or bool(self._parent and self._parent.is_expired)
 
     def remaining(self, default: float) -> float:
         """Return the seconds until the deadline, or the parent's if that is earlier; `default` where there is none."""
-        seconds = [] if self._deadline is None else [max(0.0, self._deadline - self._clock())]
+        seconds = [] if self._deadline is None else [max(0.0, self._deadline - self.runtime.now())]
         if self._parent:
             parents = self._parent.remaining(float("inf"))
             seconds += [] if parents == float("inf") else [parents]

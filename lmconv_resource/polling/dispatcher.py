@@ -9,16 +9,14 @@ steps on.
 from __future__ import annotations
 
 import logging
-import random
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from lmconv_resource.errors import LicenseConversionError, TransientError
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.polling import clock as clocks
 from lmconv_resource.polling.policy import PollingPolicy
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.polling.wait import Wait
 
 log = logging.getLogger(__name__)
@@ -47,8 +45,7 @@ class Dispatcher:
         acquire: blocks until a call may start; `get_task` and the first page of `list_pages` do not wait again.
         policy: when, and how many together.
         on_note: told, once each, what the user should know of the polling itself.
-        clock: returns the present in seconds from any fixed point.
-        rng: the source of the jitter.
+        runtime: clock, locks and jitter.
     """
 
     def __init__(
@@ -59,23 +56,22 @@ class Dispatcher:
         acquire: Callable[[], None] = lambda: None,
         policy: PollingPolicy = PollingPolicy(),  # noqa: B008 -- frozen
         on_note: Callable[[str], None] | None = None,
-        clock: Callable[[], float] = clocks.now,
-        rng: random.Random | None = None,
+        runtime: Runtime = RUNTIME,
     ) -> None:
         self._get_task = get_task
         self._list_pages = list_pages
         self._acquire = acquire
         self._policy = policy
         self._on_note = on_note or log.warning
-        self._clock = clock
-        self._rng = rng or random.Random()  # noqa: S311 -- jitter, not cryptography
-        self._waits: set[Wait] = set()
+        self._runtime = runtime
+        # A dict for its order: that of a set of objects differs from run to run.
+        self._waits: dict[Wait, None] = {}
         self._queue: deque[Wait] = deque()
         self._pages = 1
         self._ended_pages = 1.0
         """How many pages the list of ended tasks is known to have before all that are looked for are found."""
         self._is_listing = False
-        self.changed = threading.Condition()
+        self.changed = runtime.condition()
         """Notified when `next_poll` may have changed; guards all that is here."""
 
     @property
@@ -96,20 +92,28 @@ class Dispatcher:
         is_known: bool = True,
     ) -> Wait:
         """Begin a wait; its first poll is due at once."""
-        now = self._clock()
+        now = self._runtime.now()
         deadline = now + timeout_seconds
         wait = Wait(
-            task_id, region, now, deadline, poll_interval_seconds, self._policy, next_poll=now, is_known=is_known
+            task_id,
+            region,
+            now,
+            deadline,
+            poll_interval_seconds,
+            self._policy,
+            next_poll=now,
+            changed=self._runtime.event(),
+            is_known=is_known,
         )
         with self.changed:
-            self._waits.add(wait)
+            self._waits[wait] = None
             self.changed.notify()
         return wait
 
     def remove(self, wait: Wait) -> None:
         """End a wait: it is not polled any more."""
         with self.changed:
-            self._waits.discard(wait)
+            self._waits.pop(wait, None)
             self.changed.notify()
 
     def next_poll(self) -> float | None:
@@ -128,7 +132,7 @@ class Dispatcher:
 
     def dispatch(self, run: Run) -> None:
         """Have every task polled that is due."""
-        now = self._clock()
+        now = self._runtime.now()
         with self.changed:
             due = [wait for wait in self._waits if wait.wants_poll and wait.next_poll <= now]
             for wait in due:
@@ -146,7 +150,7 @@ class Dispatcher:
             return  # a list took along what this was for
         self._acquire()
         with self.changed:
-            now = self._clock()
+            now = self._runtime.now()
             self._queue = deque(wait for wait in self._queue if not self._drop_if_over(wait, now))
             batch = self._choose_batch(now)
             alone = self._queue.popleft() if self._queue else None
@@ -223,7 +227,7 @@ class Dispatcher:
             self._acquire()
             for page in self._list_pages(TaskStatus.SUCCEEDED) if self._list_pages else ():
                 pages += 1
-                for task_id in page.keys() & waits.keys():
+                for task_id in [task_id for task_id in page if task_id in waits]:
                     if page[task_id].status is TaskStatus.SUCCEEDED:
                         self._record(waits.pop(task_id), page[task_id])
                         found += 1
@@ -258,7 +262,7 @@ class Dispatcher:
 
     def _poll_one(self, wait: Wait) -> None:
         with self.changed:
-            now = self._clock()
+            now = self._runtime.now()
             if self._drop_if_over(wait, now):
                 return
             wait.on_poll(now)
@@ -288,6 +292,6 @@ class Dispatcher:
     def _record(self, wait: Wait, result: ConversionTask | BaseException) -> None:
         with self.changed:
             is_crowded = len(self._waits) > self._policy.crowd
-            wait.record(result, self._clock(), self._rng, is_crowded=is_crowded)
+            wait.record(result, self._runtime.now(), self._runtime.rng, is_crowded=is_crowded)
             self.changed.notify()
         wait.changed.set()

@@ -9,16 +9,14 @@ callables.
 from __future__ import annotations
 
 import logging
-import random
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.polling import clock as clocks
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher, GetTask, ListPages, Run
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS, PollingPolicy
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.polling.wait import Wait, to_long_text, to_unknown_status_text
 
 log = logging.getLogger(__name__)
@@ -36,8 +34,7 @@ class Poller:
         acquire: blocks until a call may start; `get_task` and the first page of `list_pages` do not wait again.
         policy: when, how many together, how patient.
         on_note: told, once each, what the user should know of the polling itself.
-        clock: returns the present in seconds from any fixed point.
-        rng: the source of the jitter.
+        runtime: clock, threads and jitter.
     """
 
     def __init__(
@@ -48,16 +45,15 @@ class Poller:
         acquire: Callable[[], None] = lambda: None,
         policy: PollingPolicy = PollingPolicy(),  # noqa: B008 -- frozen
         on_note: Callable[[str], None] | None = None,
-        clock: Callable[[], float] = clocks.now,
-        rng: random.Random | None = None,
+        runtime: Runtime = RUNTIME,
     ) -> None:
         self._dispatcher = Dispatcher(
-            get_task, list_pages, acquire=acquire, policy=policy, on_note=on_note, clock=clock, rng=rng
+            get_task, list_pages, acquire=acquire, policy=policy, on_note=on_note, runtime=runtime
         )
         self._policy = policy
-        self._clock = clock
-        self._thread: threading.Thread | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._runtime = runtime
+        self._is_running = False
+        self._pool: Executor | None = None
 
     @property
     def waits(self) -> list[Wait]:
@@ -119,7 +115,7 @@ class Poller:
         reported_key, reported_at = None, wait.started
         while True:
             wait.changed.clear()
-            now = self._clock()
+            now = self._runtime.now()
             if isinstance(wait.outcome, ConversionTask):
                 report(wait, now)
                 return wait.outcome
@@ -148,12 +144,10 @@ class Poller:
         with self._dispatcher.changed:
             if self._pool is None:
                 # Outlives the thread: a poll that waits to start may serve waits that begin after all others ended.
-                self._pool = ThreadPoolExecutor(self._policy.poll_threads, thread_name_prefix="lmconv-poll")
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._pool.submit,), name="lmconv-poller", daemon=True
-                )
-                self._thread.start()
+                self._pool = self._runtime.pool(self._policy.poll_threads, "lmconv-poll")
+            if not self._is_running:
+                self._is_running, run = True, self._pool.submit
+                self._runtime.spawn(lambda: self._run(run), "lmconv-poller")
 
     def _run(self, run: Run) -> None:
         """Dispatch what is due until no wait is left."""
@@ -162,10 +156,10 @@ class Poller:
             while True:
                 with dispatcher.changed:
                     if not dispatcher.waits:
-                        self._thread = None
+                        self._is_running = False
                         return
                     due = dispatcher.next_poll()
-                    pause = None if due is None else due - self._clock()
+                    pause = None if due is None else due - self._runtime.now()
                     if pause is None or pause > 0:
                         dispatcher.changed.wait(pause)
                         continue
@@ -173,7 +167,7 @@ class Poller:
         except BaseException as bug:
             # This thread serves every wait: none may hang because of it, and each shows the bug.
             with dispatcher.changed:
-                self._thread = None
+                self._is_running = False
                 waits = dispatcher.waits
             dispatcher.record_all(waits, bug)
             raise

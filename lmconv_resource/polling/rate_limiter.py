@@ -6,13 +6,9 @@ call halves it, each successful one wins back a little.
 
 from __future__ import annotations
 
-import random
-import threading
-import time
-from collections.abc import Callable
-
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 
 class RateLimiter:
@@ -20,24 +16,18 @@ class RateLimiter:
 
     Args:
         policy: how fast.
-        clock: returns the present, in seconds, from any fixed point.
-        sleep: waits that many seconds.
-        rng: the source of the jitter.
+        runtime: clock, pauses, locks and jitter.
     """
 
     def __init__(
         self,
         policy: PollingPolicy = PollingPolicy(),  # noqa: B008 -- frozen
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
-        rng: random.Random | None = None,
+        runtime: Runtime = RUNTIME,
     ) -> None:
         self._policy = policy
-        self._clock = clock
-        self._sleep = sleep
-        self._rng = rng or random.Random()  # noqa: S311 -- jitter, not cryptography
-        self._lock = threading.Lock()
-        self._queue = threading.Lock()
+        self._runtime = runtime
+        self._lock = runtime.lock()
+        self._queue = runtime.lock()
         self._gap = policy.fastest_gap_seconds
         self._next = float("-inf")
         self._throttled_at = float("-inf")
@@ -52,10 +42,10 @@ class RateLimiter:
         # Only the head of the queue reads the clock. Moments handed out ahead would keep their old rate after a call
         # was throttled.
         with self._queue:
-            while (pause := self._next - self._clock()) > 0 and not (cancellation and cancellation.is_set):
-                self._sleep(min(pause, self._policy.longest_sleep_seconds))
+            while (pause := self._next - self._runtime.now()) > 0 and not (cancellation and cancellation.is_set):
+                self._runtime.sleep(min(pause, self._policy.longest_sleep_seconds))
             with self._lock:
-                self._next = self._clock() + self._gap
+                self._next = self._runtime.now() + self._gap
 
     def on_success(self) -> None:
         """Note that a call was successful: win back a little of the rate."""
@@ -66,9 +56,9 @@ class RateLimiter:
         """Note that a call was throttled: halve the rate and pause for a random part of the new gap (full jitter)."""
         policy = self._policy
         with self._lock:
-            now = self._clock()
+            now = self._runtime.now()
             # Calls that were already under way when the first was throttled say nothing new.
             if now - self._throttled_at >= self._gap:
                 self._gap = min(policy.slowest_gap_seconds, max(policy.first_slow_gap_seconds, self._gap * 2))
                 self._throttled_at = now
-            self._next = max(self._next, now + self._gap + self._rng.uniform(0, self._gap))
+            self._next = max(self._next, now + self._gap + self._runtime.rng.uniform(0, self._gap))

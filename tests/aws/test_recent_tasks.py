@@ -14,6 +14,7 @@ from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import TaskNotFoundError
 from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.polling.runtime import Runtime
 
 REGION = "eu-west-1"
 GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
@@ -55,7 +56,7 @@ def test_up_to_three_tasks_are_looked_up_one_by_one(
     aws: LicenseManagerBackend, license_manager: LicenseManager
 ) -> None:
     """A few tasks need only the right to look up."""
-    recent = RecentTasks(license_manager.pages, Clock())
+    recent = RecentTasks(license_manager.pages, Runtime(now=Clock()))
     for task_id in add(aws, 3):
         assert recent.get(task_id, license_manager).task_id == task_id
     assert aws.calls == {GET: 3}
@@ -63,7 +64,7 @@ def test_up_to_three_tasks_are_looked_up_one_by_one(
 
 def test_many_tasks_share_a_list(aws: LicenseManagerBackend, license_manager: LicenseManager) -> None:
     """A hundred tasks cost three look-ups and the list's pages; asked again at once, they cost nothing."""
-    recent, ids = RecentTasks(license_manager.pages, Clock()), add(aws, 100)
+    recent, ids = RecentTasks(license_manager.pages, Runtime(now=Clock())), add(aws, 100)
     for task_id in [*ids, *ids]:
         assert recent.get(task_id, license_manager).status is TaskStatus.IN_PROGRESS
     assert aws.calls[GET] == 3
@@ -73,7 +74,7 @@ def test_many_tasks_share_a_list(aws: LicenseManagerBackend, license_manager: Li
 def test_what_was_seen_counts_for_ten_seconds(aws: LicenseManagerBackend, license_manager: LicenseManager) -> None:
     """After that AWS is asked again, and so an end is seen."""
     clock = Clock()
-    recent, ids = RecentTasks(license_manager.pages, clock), add(aws, 10)
+    recent, ids = RecentTasks(license_manager.pages, Runtime(now=clock)), add(aws, 10)
     for task_id in ids:
         recent.get(task_id, license_manager)
     aws.finish_task(ids[5])
@@ -85,7 +86,7 @@ def test_what_was_seen_counts_for_ten_seconds(aws: LicenseManagerBackend, licens
 def test_a_page_is_asked_for_when_its_tasks_are(aws: LicenseManagerBackend, license_manager: LicenseManager) -> None:
     """On a machine so slow that the first pages are old when the last is needed, each page is asked for once."""
     clock = Clock()
-    recent, ids = RecentTasks(license_manager.pages, clock), add(aws, 500)
+    recent, ids = RecentTasks(license_manager.pages, Runtime(now=clock)), add(aws, 500)
     for task_id in ids:
         clock.now += 0.05
         assert recent.get(task_id, license_manager).status is TaskStatus.IN_PROGRESS
@@ -98,7 +99,7 @@ def test_a_list_whose_beginning_is_old_is_read_again(
 ) -> None:
     """Where the rest of a list does not show a task, it may be among what was read too long ago."""
     clock = Clock()
-    recent, ids = RecentTasks(license_manager.pages, clock), add(aws, 2 * aws.page_size)
+    recent, ids = RecentTasks(license_manager.pages, Runtime(now=clock)), add(aws, 2 * aws.page_size)
     for task_id in ids[:10]:
         recent.get(task_id, license_manager)
     assert aws.calls == {GET: 3, LIST: 1}
@@ -118,7 +119,7 @@ def test_a_list_that_takes_long_ends(aws: LicenseManagerBackend, license_manager
             clock.now += FRESH_SECONDS
             yield page
 
-    recent, ids = RecentTasks(pages, clock), add(aws, 4 * aws.page_size)
+    recent, ids = RecentTasks(pages, Runtime(now=clock)), add(aws, 4 * aws.page_size)
     for task_id in ids[:3]:
         recent.get(task_id, license_manager)
     aws.finish_task(ids[3])
@@ -129,7 +130,7 @@ def test_a_list_that_takes_long_ends(aws: LicenseManagerBackend, license_manager
 
 def test_an_end_is_confirmed_by_a_get(aws: LicenseManagerBackend, license_manager: LicenseManager) -> None:
     """What the list of running tasks does not show is looked up by itself: it has ended, or AWS does not know it."""
-    recent, ids = RecentTasks(license_manager.pages, Clock()), add(aws, 10)
+    recent, ids = RecentTasks(license_manager.pages, Runtime(now=Clock())), add(aws, 10)
     aws.finish_task(ids[7])
     for task_id in ids[:7]:
         recent.get(task_id, license_manager)
@@ -147,7 +148,7 @@ def test_without_a_list_each_is_looked_up(
 ) -> None:
     """Without the right to list, or with a list that fails, each task is looked up by itself."""
     aws.faults.add(Fault(ErrorAnswer(code), operation=LIST))
-    recent = RecentTasks(license_manager.pages, Clock())
+    recent = RecentTasks(license_manager.pages, Runtime(now=Clock()))
     for task_id in add(aws, 10):
         assert recent.get(task_id, license_manager).task_id == task_id
     assert aws.calls == {GET: 10, LIST: 1}

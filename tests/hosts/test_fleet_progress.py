@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
+from lmconv_resource.polling.runtime import Runtime
 
 
 class Fleet:
@@ -16,7 +17,7 @@ class Fleet:
         self.now = 0.0
         self.running = 0
         self.lines: list[str] = []
-        self.progress = FleetProgress(self.lines.append, lambda: self.running, seconds, lambda: self.now)
+        self.progress = FleetProgress(self.lines.append, lambda: self.running, seconds, Runtime(now=lambda: self.now))
 
     def run(self, error: Exception | None = None) -> None:
         """Begin an operation and end it at once."""

@@ -10,6 +10,7 @@ import weakref
 from support.waiting import SOON
 
 from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 
 def test_the_first_reason_stays() -> None:
@@ -79,9 +80,9 @@ def test_a_closed_child_leaves_nothing_behind() -> None:
 def test_a_deadline_sets_without_a_reason() -> None:
     """At its deadline it counts as set and expired; the earlier of its own and its parent's holds."""
     now = [100.0]
-    parent = Cancellation(deadline=130.0, clock=lambda: now[0])
-    early = Cancellation(parent, deadline=110.0, clock=lambda: now[0])
-    late = Cancellation(parent, deadline=1000.0, clock=lambda: now[0])
+    parent = Cancellation(deadline=130.0, runtime=Runtime(now=lambda: now[0]))
+    early = Cancellation(parent, deadline=110.0, runtime=Runtime(now=lambda: now[0]))
+    late = Cancellation(parent, deadline=1000.0, runtime=Runtime(now=lambda: now[0]))
     assert (early.remaining(5.0), late.remaining(5.0), Cancellation().remaining(5.0)) == (10.0, 30.0, 5.0)
     assert not early.is_set
 
@@ -102,5 +103,5 @@ def test_waiting_ends_early_when_it_is_set() -> None:
     threading.Timer(0.05, parent.set, ["now"]).start()
     began = time.monotonic()
     assert child.wait(120) is True
-    assert Cancellation(deadline=time.monotonic() + 0.05).wait(120) is True
+    assert Cancellation(deadline=RUNTIME.now() + 0.05).wait(120) is True
     assert time.monotonic() - began < SOON

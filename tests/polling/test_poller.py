@@ -16,10 +16,10 @@ from support.waiting import SOON
 
 from lmconv_resource.errors import EndpointUnreachableError, Subject, WaitError
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.polling import clock as clocks
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.polling.wait import Wait
 
 
@@ -153,7 +153,7 @@ def test_a_bug_in_the_schedule_is_raised_in_every_waiting_thread() -> None:
             raise ZeroDivisionError
         return 0.0
 
-    poller = Poller(Service(ends={"lct-000": 1e9}).get_task, None, clock=clock)
+    poller = Poller(Service(ends={"lct-000": 1e9}).get_task, None, runtime=Runtime(now=clock))
 
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
@@ -388,8 +388,8 @@ def test_a_wait_that_slept_beyond_its_deadline_asks_once_more(has_deadline: bool
     def clock() -> float:
         return time.monotonic() + asleep[0]
 
-    cancellation = Cancellation(deadline=clock() + 1000.0 if has_deadline else None, clock=clock)
-    task = Poller(service.get_task, None, clock=clock).wait_for_task(
+    cancellation = Cancellation(deadline=clock() + 1000.0 if has_deadline else None, runtime=Runtime(now=clock))
+    task = Poller(service.get_task, None, runtime=Runtime(now=clock)).wait_for_task(
         "lct-000",
         REGION,
         cancellation=cancellation,
@@ -404,7 +404,7 @@ def test_a_wait_that_slept_beyond_its_deadline_asks_once_more(has_deadline: bool
 
 def test_a_cancellation_that_expires_ends_the_wait() -> None:
     """The deadline of the operation ends its wait like the wait's own."""
-    cancellation = Cancellation(deadline=time.monotonic() + 0.1)
+    cancellation = Cancellation(deadline=RUNTIME.now() + 0.1)
     service = Service(ends={"lct-000": 1e9})
 
     with pytest.raises(WaitError, match="it did not end within"):
@@ -413,6 +413,6 @@ def test_a_cancellation_that_expires_ends_the_wait() -> None:
 
 def test_the_clock_goes_on() -> None:
     """The clock of waits is one that nobody sets, in seconds."""
-    first = clocks.now()
+    first = RUNTIME.now()
     time.sleep(0.01)
-    assert 0.01 <= clocks.now() - first < SOON
+    assert 0.01 <= RUNTIME.now() - first < SOON

@@ -13,6 +13,7 @@ from support.waiting import SOON
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
+from lmconv_resource.polling.runtime import Runtime
 
 
 class Clock:
@@ -64,7 +65,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def limiter(clock: Clock) -> RateLimiter:
-    return RateLimiter(clock=clock, sleep=clock.sleep, rng=seeded(1))
+    return RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(1)))
 
 
 def find_starts(limiter: RateLimiter, clock: Clock, count: int) -> list[float]:
@@ -109,7 +110,7 @@ def test_a_refusal_halves_the_rate(limiter: RateLimiter, clock: Clock) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_refusal_is_followed_by_a_pause(clock: Clock, seed: int) -> None:
     """After a refusal nobody calls for the new gap and a random part of it, then calls go on a gap apart."""
-    limiter = RateLimiter(clock=clock, sleep=clock.sleep, rng=seeded(seed))
+    limiter = RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(seed)))
     limiter.on_throttled()
     first, second, third = find_starts(limiter, clock, 3)
     assert 0.25 <= first <= 0.5
@@ -120,7 +121,7 @@ def test_pauses_differ_between_processes(clock: Clock) -> None:
     """The pause after a refusal is random, so that two processes don't come back together."""
     pauses = set()
     for seed in range(10):
-        limiter = RateLimiter(clock=clock, sleep=clock.sleep, rng=seeded(seed))
+        limiter = RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(seed)))
         limiter.on_throttled()
         pauses.add(round(find_starts(limiter, clock, 1)[0], 6))
     assert len(pauses) == 10
@@ -153,7 +154,7 @@ def test_refusals_at_once_count_once(limiter: RateLimiter, clock: Clock) -> None
 
 def test_a_call_that_waits_has_the_new_rate(clock: Clock) -> None:
     """A refusal that comes while a caller waits to start makes it wait longer."""
-    limiter = RateLimiter(clock=clock, sleep=clock.sleep, rng=seeded(1))
+    limiter = RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(1)))
     begin = clock()
     limiter.acquire()
     clock.plan(0.02, limiter.on_throttled)
@@ -165,7 +166,7 @@ def test_a_call_that_waits_has_the_new_rate(clock: Clock) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_few_calls_are_wasted_against_a_limit(clock: Clock, seed: int, latency: float) -> None:
     """Against 2 calls a second with a burst of 5, 300 calls get through with at most a tenth of all refused."""
-    limiter = RateLimiter(clock=clock, sleep=clock.sleep, rng=seeded(seed))
+    limiter = RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(seed)))
     bucket = Bucket(clock, rate=2, burst=5)
     begin, admitted, refused = clock(), 0, 0
     while admitted < 300:
@@ -183,7 +184,7 @@ def test_few_calls_are_wasted_against_a_limit(clock: Clock, seed: int, latency: 
 def test_threads_share_the_rate() -> None:
     """Calls that many threads make at once start one by one, each a gap after the one before."""
     clock = Clock()
-    limiter = RateLimiter(clock=clock, sleep=clock.sleep, rng=seeded(1))
+    limiter = RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(1)))
     starts: list[float] = []
 
     def call() -> None:

@@ -16,6 +16,7 @@ from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
+from lmconv_resource.polling.runtime import Runtime
 from support.clients import MadeClients, MakeClient, made_by, make_client
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -89,7 +90,7 @@ class TimelessAws:
         self.pauses = Pauses()
         self.clock = Clock()
         rng = random.Random(1)  # noqa: S311 -- jitter, not cryptography
-        self.limiter = RateLimiter(clock=self.clock, sleep=self.clock.sleep, rng=rng)
+        self.limiter = RateLimiter(runtime=Runtime(now=self.clock, sleep=self.clock.sleep, rng=rng))
         self._make_client = make_client
         self._cancellation = cancellation or self.pauses
 

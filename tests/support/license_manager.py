@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS, PollingPolicy
 from lmconv_resource.polling.poller import Poller, Report
+from lmconv_resource.polling.runtime import Runtime
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from support.clients import made_by
 
@@ -110,7 +110,7 @@ class HandPoller(Poller):
         asks = (lambda task_id: service.get_task(task_id, retry=False)), service.pages
         super().__init__(*asks)
         rng = random.Random(3)  # noqa: S311 -- the same in each run
-        self._by_hand = Dispatcher(*asks, on_note=lambda _: None, clock=clock, rng=rng)
+        self._by_hand = Dispatcher(*asks, on_note=lambda _: None, runtime=Runtime(now=clock, rng=rng))
         self._hand = clock
 
     def wait_for_task(
@@ -182,7 +182,7 @@ class FakeSession(Session):
     def operation(
         self, urn: str | None, timeout_seconds: float | None = None, *, waits: bool = False
     ) -> Iterator[Operation]:
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        deadline = None if timeout_seconds is None else self.runtime.now() + timeout_seconds
         with NoPauses(self.cancellation, deadline) as cancellation:
             yield Operation(self, urn, cancellation, timeout_seconds)
 

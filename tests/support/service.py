@@ -13,6 +13,7 @@ from lmconv_resource.errors import Subject, TaskNotFoundError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import PollingPolicy
+from lmconv_resource.polling.runtime import Runtime
 
 REGION = "eu-west-1"
 FEW = PollingPolicy().few_waits
@@ -79,7 +80,8 @@ class Service:
         """Return a dispatcher that asks this service, by this clock."""
         options = {"list_pages": self.list_pages if can_list else None, "get_task": self.get_task, **options}
         # The same jitter in each run.
-        return Dispatcher(**options, clock=lambda: self.now, rng=random.Random(7))  # noqa: S311
+        runtime = Runtime(now=lambda: self.now, rng=random.Random(7))  # noqa: S311
+        return Dispatcher(**options, runtime=runtime)
 
     def run(self, dispatcher: Dispatcher, until: Callable[[], bool] | float) -> None:
         """Turn the clock from poll to poll until `until` holds, or to a moment."""

@@ -22,6 +22,7 @@ from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS, PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
+from lmconv_resource.polling.runtime import Runtime
 from lmconv_resource.polling.wait import Wait
 
 REGION = "eu-west-1"
@@ -148,7 +149,7 @@ class _QueuedLimiter(RateLimiter):
     """The rate limiter, with its queue where the simulation sees it: a thread in a lock of its own would hang."""
 
     def __init__(self, simulation: Simulation, rng: random.Random) -> None:
-        super().__init__(POLICY, simulation.clock, simulation.sleep, rng)
+        super().__init__(POLICY, Runtime(now=simulation.clock, sleep=simulation.sleep, rng=rng))
         self._head = _Lock(simulation)
 
     def acquire(self, cancellation: Cancellation | None = None) -> None:
@@ -241,8 +242,7 @@ class Waits:
             acquire=self._limiter.acquire,
             policy=policy,
             on_note=lambda _: None,
-            clock=simulation.clock,
-            rng=rng,
+            runtime=Runtime(now=simulation.clock, rng=rng),
         )
         self.late: dict[str, float] = {}
         """How long after the task's end each wait knew of it, for those that ended in success."""
