@@ -1,4 +1,4 @@
-"""Pytest fixtures for programs that use `lmconv_resource`: `license_manager` and `local_engine`.
+"""Pytest fixtures for programs that use `lmconv_resource`: `license_manager`.
 
 pytest imports this module whenever it starts. It stands beside the package, because importing the package imports
 Pulumi; what a fixture needs is imported when a test asks for the fixture.
@@ -7,15 +7,13 @@ Pulumi; what a fixture needs is imported when a test asks for the fixture.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from lmconv_resource.emulator import LicenseManagerBackend
-    from lmconv_resource.testing import LocalEngine
 
 REGION = "us-east-1"
 """Where `license_manager` is."""
@@ -51,19 +49,3 @@ def license_manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerB
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "127.0.0.1", prepend=",")
         yield emulator.backend(REGION)
-
-
-@pytest.fixture
-def local_engine() -> Iterator[Callable[..., LocalEngine]]:
-    """Make engines: `local_engine("path/to/program", config={...}).up()`, with all arguments of `LocalEngine`.
-
-    They are closed at the end of the test.
-    """
-    from lmconv_resource.testing import LocalEngine
-
-    with ExitStack() as engines:
-
-        def make(*args: Any, **settings: Any) -> LocalEngine:
-            return engines.enter_context(LocalEngine(*args, **settings))
-
-        yield make

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from local_engine import LocalEngine, Message, Step, UpdateFailedError
+
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
-from lmconv_resource.testing import LocalEngine, Message, Step, UpdateFailedError
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "eu-west-1"
@@ -91,7 +92,7 @@ def make_place() -> Iterator[Place]:
             PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION="true",
             PULUMI_PYTHON_CMD=sys.executable,
             PULUMI_DEBUG_COMMANDS="true",  # without it the command has no --event-log
-            PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tools"), os.environ.get("PYTHONPATH")])),
             NO_PROXY="127.0.0.1,localhost",
             no_proxy="127.0.0.1,localhost",
         )
@@ -225,16 +226,10 @@ class LocalStack:
 
     def time_up(self) -> float:
         """Give the seconds of an `up` by the command, from start to end."""
-        command = [
-            sys.executable,
-            "-m",
-            "lmconv_resource.testing",
-            "up",
-            str(self._program),
-            "--state",
-            str(self._state),
-        ]
-        return _time(command, self._program)
+        command = (
+            "import sys; from local_engine import LocalEngine; LocalEngine(sys.argv[1], state_file=sys.argv[2]).up()"
+        )
+        return _time([sys.executable, "-c", command, str(self._program), str(self._state)], self._program)
 
     def interrupt(self) -> None:
         """Press ^C."""

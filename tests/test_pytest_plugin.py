@@ -8,72 +8,7 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-PROGRAM = """
-import pulumi
-from lmconv_resource import LicenseConversionTask
-
-task = LicenseConversionTask("task", license_conversion_task_id="lct-1", wait_for_completion=True)
-pulumi.export("status", task.status)
-pulumi.export("region", task.region)
-"""
 OPTIONS = ("-p", "lmconv_resource_pytest", "-p", "no:cacheprovider", "-W", "error")
-
-
-@pytest.fixture
-def program(pytester: pytest.Pytester) -> Path:
-    """A folder named `program` beside the user's tests."""
-    folder = pytester.mkdir("program")
-    (folder / "Pulumi.yaml").write_text("name: tracked\nruntime: python\n")
-    (folder / "__main__.py").write_text(PROGRAM)
-    return folder
-
-
-@pytest.mark.usefixtures("program")
-def test_a_users_test_is_short(pytester: pytest.Pytester) -> None:
-    """The two fixtures are all that a test of a program needs."""
-    pytester.makepyfile(
-        """
-        def test_my_program(license_manager, local_engine):
-            license_manager.add_task(
-                task_id="lct-1", source="RunInstances:0800", destination="RunInstances:0002", seconds=1
-            )
-            result = local_engine("program").up()
-            assert result.outputs == {"status": "SUCCEEDED", "region": license_manager.region_name}
-        """
-    )
-    pytester.runpytest_subprocess(*OPTIONS).assert_outcomes(passed=1)
-
-
-@pytest.mark.proof
-@pytest.mark.usefixtures("program")
-def test_engines_take_all_arguments_and_are_closed(pytester: pytest.Pytester) -> None:
-    """`local_engine` makes as many engines as a test wants, and leaves no plugin behind, not even a killed engine's."""
-    pytester.makepyfile(
-        """
-        import pytest
-        from lmconv_resource.testing import UpdateFailedError
-
-        engines = []
-
-        def test_it(license_manager, local_engine):
-            elsewhere = license_manager.in_region("eu-west-1")
-            elsewhere.add_task(
-                task_id="lct-1", source="RunInstances:0800", destination="RunInstances:0002", status="IN_PROGRESS"
-            )
-            on_message = lambda message: engine.kill() if "IN_PROGRESS" in message.text else None
-            engine = local_engine("program", config={"aws:region": "eu-west-1"}, on_message=on_message)
-            with pytest.raises(UpdateFailedError, match="killed"):
-                engine.up()
-            assert engine.plugin.poll() is None
-            engines.append(engine)
-            elsewhere.finish_task("lct-1")
-            assert local_engine("program", config={"aws:region": "eu-west-1"}).up().outputs["region"] == "eu-west-1"
-
-        def test_later():
-            assert engines[0].plugin.poll() is not None
-        """
-    )
-    pytester.runpytest_subprocess(*OPTIONS).assert_outcomes(passed=2)
 
 
 @pytest.mark.proof
@@ -118,7 +53,7 @@ def test_it_costs_nothing_where_no_test_asks(pytester: pytest.Pytester) -> None:
         import sys, threading
 
         def test_it(request):
-            assert not {"license_manager", "local_engine"} & set(request.fixturenames)
+            assert not {"license_manager"} & set(request.fixturenames)
             assert not {"lmconv_resource", "pulumi", "boto3", "botocore", "moto", "flask", "grpc"} & set(sys.modules)
             assert "lmconv_resource_pytest" in sys.modules
         """

@@ -98,7 +98,6 @@ def try_out(file: Path, version: str, folder: Path) -> None:
     run([*pip, f"lmconv-resource[testing] @ {file.as_uri()}"], folder)
     run([python, "-c", PROGRAM, version], folder)
     run([python, "-m", "lmconv_resource.emulator", "--help"], folder)
-    run([python, "-m", "lmconv_resource.testing", "--help"], folder)
     try_plugin(scripts / PLUGIN, folder)
 
 

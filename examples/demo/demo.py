@@ -1,13 +1,14 @@
 """Shows the project's own program at work, on a License Manager that runs here: `make demo`.
 
 Everything happens in a folder of its own under `.demo`, which is removed at the end, however it ends. The `pulumi`
-command is taken from PATH or installed into `.demo/pulumi`; where neither works, `LocalEngine` stands in for it.
+command is taken from PATH; where there is none, `LocalEngine` stands in for it. Nothing is downloaded.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -17,16 +18,27 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import processes
-import pulumi_command
+from typing import TYPE_CHECKING, Any
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
+sys.path.insert(0, str(PROJECT / "tools"))
+
+import processes  # noqa: E402 -- beside this file, which is no package
+
+if TYPE_CHECKING:
+    from local_engine import Message, Step
+
 SCENARIO = HERE / "scenario.json"
 
 STACK = "demo"
+
+
+MINIMUM_VERSION = (3, 260)
+"""The oldest `pulumi` that the demo uses, the floor of the SDK in pyproject.toml."""
+
+_VERSION_SECONDS = 15.0
+"""For `pulumi version`."""
 
 
 class DemoFailedError(Exception):
@@ -60,18 +72,17 @@ class Demo:
             InterruptedBySignalError: it was told to end.
         """
         copy_program(self.program)
-        found = pulumi_command.find(self.env, PROJECT / ".demo" / "pulumi", self._stopped.is_set)
+        version, problem = find_pulumi(self.env)
         self._go_on()
         # Late, so that moto is not waited for where the demo is stopped; and the task's seconds count from here.
         from lmconv_resource.emulator import serve
 
-        if found.path is None:
-            say(f"{found.note}: the same program runs on LocalEngine, which stands in for it.")
+        if problem:
+            say(f"{problem}: the same program runs on LocalEngine, which stands in for it.")
             with serve(SCENARIO) as emulator:
                 outputs = self._show_local_engine(emulator.endpoint)
         else:
-            say(f"Using {found.note}.")
-            self.env["PATH"] = os.pathsep.join([str(found.path.parent), self.env.get("PATH", os.defpath)])
+            say(f"Using pulumi {version} from PATH.")
             self._pulumi("stack", "init", STACK)
             self._pulumi("config", "set", "licenseConversionTaskId", self.task["id"])
             self._pulumi("config", "set", "aws:region", self.scenario["region"])
@@ -95,20 +106,16 @@ class Demo:
         return dict(outputs)
 
     def _show_local_engine(self, endpoint: str) -> dict[str, Any]:
-        from lmconv_resource.testing import LocalEngine
-
-        self.env["AWS_ENDPOINT_URL_LICENSE_MANAGER"] = endpoint
+        os.environ["AWS_ENDPOINT_URL_LICENSE_MANAGER"] = endpoint
         self._say_task(endpoint)
         self._local_engine("up")
         say("\nOnce more: the task has ended, so there is nothing to do.")
         before = self.state.read_bytes()
-        self._local_engine("up")
+        outputs = self._local_engine("up")
         if json.loads(before) != json.loads(self.state.read_bytes()):
             raise DemoFailedError("the second `up` changed something")
-        engine = LocalEngine(self.program, stack=STACK, state_file=self.state)
-        outputs = next(each.outputs for each in engine.resources if each.type == "pulumi:pulumi:Stack")
         self._local_engine("destroy")
-        return dict(outputs)
+        return outputs
 
     def _say_task(self, endpoint: str) -> None:
         say(f"A License Manager runs at {endpoint}. {self.task['id']} takes {self.task['seconds']} s there.")
@@ -116,11 +123,36 @@ class Demo:
     def _pulumi(self, *arguments: str) -> None:
         self._call(["pulumi", *arguments, *(() if arguments[:2] == ("stack", "init") else ("--stack", STACK))])
 
-    def _local_engine(self, operation: str) -> None:
-        config = {"licenseConversionTaskId": self.task["id"], "aws:region": self.scenario["region"]}
-        options = [word for name, value in config.items() for word in ("--config", f"{name}={value}")]
-        options += ["--state", str(self.state)]
-        self._call([sys.executable, "-m", "lmconv_resource.testing", operation, "--stack", STACK, *options])
+    def _local_engine(self, operation: str) -> dict[str, Any]:
+        """Run an operation on LocalEngine, show it, and return the stack's outputs."""
+        from local_engine import LocalEngine, UpdateFailedError
+
+        say(f"\nLocalEngine: {operation}")
+        engine = LocalEngine(
+            self.program,
+            stack=STACK,
+            config={"licenseConversionTaskId": self.task["id"], "aws:region": self.scenario["region"]},
+            state_file=self.state,
+            timeout=None,
+            on_message=show_message,
+            on_step=show_step,
+        )
+
+        def cancel() -> None:
+            self._stopped.wait()
+            engine.cancel()
+
+        threading.Thread(target=cancel, daemon=True).start()
+        try:
+            with engine:
+                result = getattr(engine, operation)()
+        except UpdateFailedError as error:
+            self._go_on()
+            raise DemoFailedError(str(error)) from error
+        self._go_on()
+        say("".join(f"    {name}: {value}\n" for name, value in sorted(result.outputs.items())))
+        say("    " + ", ".join(f"{count} {ENDED[op]}" for op, count in sorted(result.changes.items())))
+        return dict(result.outputs)
 
     def _call(self, command: Sequence[str]) -> None:
         """Show a command and run it."""
@@ -141,6 +173,45 @@ class Demo:
     def _go_on(self) -> None:
         if self._stopped.is_set():
             raise InterruptedBySignalError
+
+
+ENDED = {"create": "created", "same": "unchanged", "delete": "deleted", "read": "read", "update": "updated"}
+
+
+def show_message(message: Message) -> None:
+    """Print the first line of a message, under the resource it is about."""
+    say(f"    {to_title(message.urn)} {message.text.strip().splitlines()[0]}")
+
+
+def show_step(step: Step) -> None:
+    """Print how a step ended."""
+    if step.seconds is not None and step.op != "same":
+        say(f"    {to_title(step.urn)} {'**failed**' if step.failed else ENDED[step.op]} ({step.seconds:.1f} s)")
+
+
+def to_title(urn: str) -> str:
+    """Return the type and the name of a resource, without its package."""
+    type_, name = urn.split("::", 3)[2:]
+    return f"{type_.rsplit(':', 1)[-1]} {name}"
+
+
+def find_pulumi(env: Mapping[str, str]) -> tuple[str, str]:
+    """Return the version of the `pulumi` on PATH, or why it can't be used."""
+    command = shutil.which("pulumi", path=env.get("PATH", os.defpath))
+    if not command:
+        return "", "pulumi is not on PATH"
+    try:
+        done = subprocess.run(  # noqa: S603 -- the one that the demo's commands would start
+            [command, "version"], env=dict(env), capture_output=True, text=True, timeout=_VERSION_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "", f"the pulumi command on PATH does not work: {error}"
+    match = re.search(r"v?((\d+)\.(\d+)\.\d+\S*)", done.stdout)
+    if done.returncode or not match:
+        return "", f"the pulumi command on PATH does not work: `pulumi version` ended with status {done.returncode}"
+    if (int(match[2]), int(match[3])) < MINIMUM_VERSION:
+        return "", "the pulumi command on PATH is {}, older than {}.{}".format(match[1], *MINIMUM_VERSION)
+    return match[1], ""
 
 
 def make_environment(outside: Mapping[str, str], folder: Path) -> dict[str, str]:

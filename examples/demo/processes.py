@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,20 +17,13 @@ _GRACE_SECONDS = 8.0
 """For a process to end by itself after it was interrupted; Pulumi's engine takes up to 5 s."""
 
 
-def run(
-    command: Sequence[str],
-    env: Mapping[str, str],
-    folder: Path,
-    asked_to_stop: Callable[[], bool],
-    *,
-    stdout: int | None = None,
-) -> int | None:
+def run(command: Sequence[str], env: Mapping[str, str], folder: Path, asked_to_stop: Callable[[], bool]) -> int | None:
     """Run a command and give its exit status, None where it was stopped.
 
     It has no terminal to ask on, and is out of the terminal's reach: a ^C comes through `asked_to_stop`.
     """
     process = subprocess.Popen(  # noqa: S603 -- the demo's own commands
-        command, env=dict(env), cwd=folder, stdin=subprocess.DEVNULL, stdout=stdout, start_new_session=True
+        command, env=dict(env), cwd=folder, stdin=subprocess.DEVNULL, start_new_session=True
     )
     try:
         while process.poll() is None:
@@ -41,33 +33,6 @@ def run(
         return process.returncode
     finally:
         stop(process, _GRACE_SECONDS)
-
-
-def run_quietly(
-    command: Sequence[str],
-    env: Mapping[str, str],
-    seconds: float,
-    give_up: Callable[[], bool] = lambda: False,
-) -> tuple[int | None, str]:
-    """Run a command and give its exit status and all it wrote; a status of None where it took too long.
-
-    Raises:
-        OSError: it can't be started.
-    """
-    deadline = time.monotonic() + seconds
-    # A file: a pipe would stay open for as long as anything that the command left behind.
-    with tempfile.TemporaryFile(dir=env.get("TMPDIR")) as output:
-        process = subprocess.Popen(  # noqa: S603
-            command, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-        try:
-            while process.poll() is None and time.monotonic() < deadline and not give_up():
-                time.sleep(_LOOK_SECONDS)
-            status = process.poll()
-        finally:
-            stop(process, 0)
-        output.seek(0)
-        return status, output.read().decode(errors="replace")
 
 
 def stop(process: subprocess.Popen[bytes], grace_seconds: float) -> None:

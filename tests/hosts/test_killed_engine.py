@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_engine.plugin import DynamicPlugin
 from support.engine import OURS, OURS_STARTS, FakeEngine, serve_engine, start_plugin, to_urn
 from support.waiting import wait_until
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends, serve
-from lmconv_resource.testing.plugin import DynamicPlugin
 
 SECONDS = 5.0
 GET = "GetLicenseConversionTask"

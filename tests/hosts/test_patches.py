@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
+from local_engine import LocalEngine, Message, UpdateFailedError
 from support.engine import OURS, serve_engine, start_plugin, to_provider, to_urn
 from support.stacks import LocalStack
 from support.tasks import add_running
@@ -21,7 +22,6 @@ from support.waiting import SOON, wait_until
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.hosts.dynamic import patches
-from lmconv_resource.testing import LocalEngine, Message, UpdateFailedError
 
 REGION = "eu-west-1"
 

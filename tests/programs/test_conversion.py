@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import Any
 
 import boto3
 import pytest
+from local_engine import LocalEngine, UpdateFailedError
+from support.commands import start_local_up
 from support.lifecycle import ARN, BYOL, CREATE, GET, REGION, WINDOWS
 from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
 
@@ -26,7 +26,6 @@ from lmconv_resource.emulator import (
     serve,
 )
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.testing import LocalEngine, UpdateFailedError
 
 STARTING = f"Starting the license conversion of {ARN} in {REGION}: "
 
@@ -451,17 +450,9 @@ def test_of_two_stacks_at_once_one_starts_and_the_other_is_told(tmp_path: Path, 
     # Both look before the first of the two calls is carried out.
     aws.faults.add(Fault(SlowAnswer(2.0), operation=CREATE))
     stacks = [LocalStack(tmp_path / name, PROGRAM) for name in ("one", "two")]
-    settings = [f"{key}={value}" for key, value in {**configure(stacks[0]).config, "followed:wait": "false"}.items()]
-    options = [word for setting in settings for word in ("--config", setting)]
+    config = {**configure(stacks[0]).config, "followed:wait": "false"}
 
-    ups = [
-        subprocess.Popen(
-            [sys.executable, "-m", "lmconv_resource.testing", "up", *options, str(stack.folder)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for stack in stacks
-    ]
+    ups = [start_local_up(stack.folder, config, stack.state_file) for stack in stacks]
     said = [up.communicate(timeout=60)[0] for up in ups]
 
     assert sorted(up.returncode for up in ups) == [0, 1]

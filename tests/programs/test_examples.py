@@ -15,6 +15,7 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
+from local_engine import LocalEngine
 from pulumi import automation
 from pulumi.runtime import rpc
 from support.stacks import needs_pulumi
@@ -22,7 +23,6 @@ from support.stacks import needs_pulumi
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 from lmconv_resource.hosts.dynamic.provider import LookUps
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.testing import LocalEngine
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "examples"

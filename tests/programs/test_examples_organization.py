@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_engine import LocalEngine, UpdateFailedError
 from pulumi import automation
 from support.aws_accounts import AwsAccounts, serve_accounts
 from support.stacks import needs_pulumi
 from support.wire import ACCESS_KEY
-
-from lmconv_resource.testing import LocalEngine, UpdateFailedError
 
 PROGRAM = Path(__file__).parent.parent.parent / "examples" / "organization"
 MANAGEMENT, PROD, TEST = "111111111111", "222222222222", "012345678901"

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from local_engine import LocalEngine
 from support.stacks import LocalStack
 
 from lmconv_resource.emulator import ChangedAnswer, Fault, LicenseManagerBackend
-from lmconv_resource.testing import LocalEngine
 
 REGION = "eu-west-1"
 ROOT = Path(__file__).parents[2]

@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 
 import pytest
+from local_engine import LocalEngine
 
 from lmconv_resource import LicenseConversion, LicenseConversionTask
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.testing import LocalEngine
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

@@ -10,11 +10,11 @@ from typing import Any
 
 import pulumi
 import pytest
+from local_engine import LocalEngine, UpdateFailedError
 from pulumi.runtime import rpc
 from support.job import BYOL, WINDOWS, Job
 
 from lmconv_resource.emulator import LicenseManagerBackend
-from lmconv_resource.testing import LocalEngine, UpdateFailedError
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 REGION = {"aws:region": "eu-west-1"}

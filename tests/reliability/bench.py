@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import botocore
 import pytest
+from local_engine import LocalEngine
+from local_engine.deployment import Deployment
 from pulumi import automation
 from support.stacks import LocalStack, Outcome, RealStack, Stack
 
@@ -25,8 +27,6 @@ from lmconv_resource.emulator import (
     SlowAnswer,
     licensemanager_backends,
 )
-from lmconv_resource.testing import LocalEngine
-from lmconv_resource.testing.deployment import Deployment
 from reliability.cases import FAULTS, FRESH, TOLD_AS, WAITING, FaultRow
 
 ACCOUNT = "123456789012"

@@ -18,12 +18,12 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from local_engine.properties import from_struct
 from pulumi.runtime import rpc
 from support.license_manager import CONTROLS, GET, LIST, Answer, FakeSession, get_model, texts, to_body, to_refusal
 
 from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, WaitError
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.testing.properties import from_struct
 
 TASK_ID, REGION = "lct-0123456789abcdef0", "eu-west-1"
 TIMES = ("start_time", "license_conversion_time", "end_time")

@@ -17,6 +17,7 @@ from typing import Any
 import pulumi
 import pulumi.runtime
 import pytest
+from local_engine import UNKNOWN, LocalEngine
 from moto import mock_aws
 from pulumi.runtime import settings
 from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
@@ -42,7 +43,6 @@ from lmconv_resource.emulator import (
     serve,
 )
 from lmconv_resource.hosts.dynamic.provider import LookUps
-from lmconv_resource.testing import UNKNOWN, LocalEngine
 
 REGION = "eu-west-1"
 GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"

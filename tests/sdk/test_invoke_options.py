@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_engine import UNKNOWN, LocalEngine, OperationResult, UpdateFailedError
 from support.stacks import write_program
 from support.wire import add_running
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
-from lmconv_resource.testing import UNKNOWN, LocalEngine, OperationResult, UpdateFailedError
 
 ACCOUNT, ROLE = "123456789012", "arn:aws:iam::210987654321:role/reader"
 

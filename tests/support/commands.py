@@ -14,6 +14,22 @@ from typing import Any, Protocol
 
 from support.stacks import RealStack, write_program
 
+ROOT = Path(__file__).parents[2]
+
+
+_LOCAL_UP = f"""
+import json, signal, sys, threading
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tools")!r}]
+from local_engine import LocalEngine, UpdateFailedError
+_, folder, config, state_file = sys.argv
+with LocalEngine(folder, config=json.loads(config), state_file=state_file, timeout=None) as engine:
+    signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=engine.cancel).start())
+    try:
+        engine.up()
+    except UpdateFailedError as error:
+        sys.exit("\\n".join(each.urn + "\\nerror: " + each.text for each in error.errors))
+"""
+
 
 class Command(Protocol):
     """`up` as a process of its own, on a stack that outlives it."""
@@ -35,16 +51,15 @@ class Command(Protocol):
 
 
 class LocalUp:
-    """`python -m lmconv_resource.testing up`."""
+    """`up` on LocalEngine, in a process of its own."""
 
     def __init__(self, folder: Path, program: str, config: dict[str, str]) -> None:
         self.folder = write_program(folder / "program", program)
-        self._settings = [word for key, value in config.items() for word in ("--config", f"{key}={value}")]
+        self._config = config
         self._state = folder / "state.json"
 
     def start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "lmconv_resource.testing", "up", str(self.folder)]
-        return _start([*command, "--state", str(self._state), *self._settings], self.folder, {})
+        return start_local_up(self.folder, self._config, self._state)
 
     def recover(self) -> None:
         """Nothing is to be done here."""
@@ -57,6 +72,12 @@ class LocalUp:
 
     def clear_pending(self) -> None:
         return None
+
+
+def start_local_up(folder: Path, config: dict[str, str], state_file: Path) -> subprocess.Popen[str]:
+    """Begin `up` on LocalEngine in a process of its own; SIGINT cancels it, its errors are what it writes."""
+    command = [sys.executable, "-c", _LOCAL_UP, str(folder), json.dumps(config), str(state_file)]
+    return _start(command, folder, {})
 
 
 class RealUp:

@@ -11,9 +11,8 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
+from local_engine.plugin import DynamicPlugin
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
-
-from lmconv_resource.testing.plugin import DynamicPlugin
 
 
 class FakeEngine(engine_pb2_grpc.EngineServicer):

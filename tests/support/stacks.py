@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from local_engine import LocalEngine, OperationResult, UpdateFailedError
 from pulumi import automation
 from pulumi.automation import events
-
-from lmconv_resource.testing import LocalEngine, OperationResult, UpdateFailedError
 
 PROGRAM = """
 import pulumi

@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from local_engine import LocalEngine
 from support.proofs import keep
 
 from lmconv_resource.emulator import LicenseManagerBackend
-from lmconv_resource.testing import LocalEngine
 
 pytest_plugins = ["lmconv_resource_pytest"]
 

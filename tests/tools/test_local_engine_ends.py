@@ -15,14 +15,10 @@ from typing import Any
 
 import pytest
 from counters import PROVIDER, write_program
-from moto import mock_aws
+from local_engine import LocalEngine, UpdateFailedError
+from local_engine.plugin import DynamicPlugin
 from support.proofs import keep
 from support.waiting import SOON, wait_until
-
-from lmconv_resource.testing import LocalEngine, UpdateFailedError
-from lmconv_resource.testing.plugin import DynamicPlugin
-
-pytest_plugins = ["pytester"]
 
 Engines = Callable[..., LocalEngine]
 Write = Callable[[str], Path]
@@ -71,9 +67,11 @@ def fail(engine: LocalEngine, operation: str = "up") -> str:
     return error.text
 
 
-RUN = """
-import sys
-from lmconv_resource.testing import LocalEngine
+RUN = f"""
+import signal, sys
+sys.path.insert(0, {str(Path(__file__).parents[2] / "tools")!r})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever runs the tests ignores it
+from local_engine import LocalEngine
 _, folder, state, operation = sys.argv
 getattr(LocalEngine(folder, state_file=state), operation)()
 """
@@ -136,7 +134,7 @@ def test_no_plugin_is_started_after_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.proof
 def test_a_step_that_takes_too_long(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """The error says which steps were under way, with their last lines, and what waited; nothing else is recorded."""
+    """The error says which steps were under way, with their last lines; nothing else is recorded."""
     folder = write(
         """
         urn = pulumi.create_urn("first", "pulumi-python:dynamic/tests:Count")
@@ -149,10 +147,7 @@ def test_a_step_that_takes_too_long(write: Write, engines: Engines, tmp_path: Pa
     engine = engines(folder, state_file=state, timeout=8)
     title, *lines = fail(engine).splitlines()
     assert title == "it took longer than 8 s, LocalEngine's timeout, and was ended"
-    assert lines[0] == "Steps under way:"
-    assert lines[1].startswith("  create Count first, for ")
-    assert lines[1].endswith(" s: look")
-    assert lines[2:] == ["Waiting for an input or their turn: Count second"]
+    assert lines == ["  create urn:pulumi:dev::counters::pulumi-python:dynamic/tests:Count::first: look"]
     assert engine.plugin is not None
     assert engine.plugin.poll() == -signal.SIGKILL
     assert {each.name for each in engine.resources} == {"counters-dev", "done"}
@@ -167,19 +162,16 @@ def test_a_step_that_takes_too_long(write: Write, engines: Engines, tmp_path: Pa
 def test_a_call_that_takes_too_long(
     write: Write, engines: Engines, tmp_path: Path, operation: str, method: str
 ) -> None:
-    """Every operation has its timeout, and its error names the resource."""
+    """Every operation has its timeout."""
     folder, state = write('Count("a", config.get("value") or "1")'), tmp_path / "state.json"
     engines(folder, state_file=state).up()
     hang_in(folder, method)
     error = fail(engines(folder, config={"value": "2"}, state_file=state, timeout=1), operation)
-    if operation == "up":
-        assert error.splitlines()[1:] == ["Being checked and compared: Count a"]
-    else:
-        assert f"\nSteps under way:\n  {operation.replace('destroy', 'delete')} Count a, for " in error
+    assert error.startswith("it took longer than 1 s")
 
 
 def test_a_program_that_hangs(write: Write, engines: Engines) -> None:
-    """A program that is stuck in its own code is left behind, and the error shows where it is."""
+    """A program that is stuck in its own code is left behind."""
     folder = write(
         """
         import time
@@ -196,14 +188,8 @@ def test_a_program_that_hangs(write: Write, engines: Engines) -> None:
     before = Path.cwd(), list(sys.path), sys.argv
     engine = engines(folder, timeout=0.5)
     began = time.monotonic()
-    lines = fail(engine).splitlines()
+    assert fail(engine) == "it took longer than 0.5 s, LocalEngine's timeout, and was ended"
     assert time.monotonic() - began < SOON
-    assert lines[1:4] == [
-        "The program is at (most recent call last):",
-        f'  File "{folder}/__main__.py", line 12, in <module>',
-        '    wait(Path("go").absolute())',
-    ]
-    assert f'  File "{folder}/__main__.py", line 10, in wait' in lines
     assert (Path.cwd(), list(sys.path), sys.argv) == before
     (left,) = [each for each in threading.enumerate() if each.name == "local-engine"]
     (folder / "go").touch()
@@ -211,25 +197,6 @@ def test_a_program_that_hangs(write: Write, engines: Engines) -> None:
     assert not left.is_alive()
     assert engine.resources == []
     assert engine.plugin is None
-
-
-def test_a_program_that_waits_for_an_output(write: Write, engines: Engines) -> None:
-    """The error shows the program's tasks that wait, and the resources that wait for them."""
-    folder = write(
-        """
-        import asyncio
-
-        async def never():
-            await asyncio.sleep(600)
-
-        for number in range(25):
-            Count(f"c{number}", pulumi.Output.from_input(never()))
-        """
-    )
-    error = fail(engines(folder, timeout=1))
-    names = ", ".join(f"Count c{number}" for number in range(20))
-    assert f"\nWaiting for an input or their turn: {names} and 5 more\n" in error
-    assert f'File "{folder}/__main__.py", line 8, in never\n    await asyncio.sleep(600)' in error
 
 
 def test_a_program_that_hangs_can_be_killed(write: Write, engines: Engines) -> None:
@@ -264,89 +231,3 @@ def test_a_program_that_exits_well(write: Write, engines: Engines, code: str) ->
     engine.up()
     result = engines(folder, config={"early": True}).up()
     assert dict(result.changes) == {"create": 2}
-
-
-def test_inside_a_mock_it_says_what_to_use(write: Write, engines: Engines) -> None:
-    """Inside `mock_aws` a dynamic resource fails before any process is started; a program without one runs."""
-    folder = write('Count("a", "1") if config.get_bool("count") else pulumi.Stash("s", input=1)')
-    with mock_aws():
-        engine = engines(folder, config={"count": True})
-        assert fail(engine) == (
-            "moto's mock_aws is active, but it mocks AWS in this process only: a dynamic resource's provider runs in a "
-            "process of its own and would call AWS. Use lmconv_resource.emulator.serve() in place of mock_aws, and set "
-            "AWS_ENDPOINT_URL_LICENSE_MANAGER to its endpoint; the pytest fixture license_manager does both."
-        )
-        assert engine.plugin is None
-        assert engines(folder).up().changes["create"] == 2
-    assert engines(folder, config={"count": True}).up().changes["create"] == 2
-
-
-@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_LICENSE_MANAGER", "AWS_ENDPOINT_URL"])
-def test_inside_a_mock_an_endpoint_leads_elsewhere(
-    write: Write, engines: Engines, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """With an endpoint in the environment the provider does not call AWS, so there is nothing to say."""
-    monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with mock_aws():
-        assert engines(write('Count("a", "1")')).up().changes["create"] == 2
-
-
-@pytest.mark.parametrize(
-    ("endpoints", "refused"),
-    [
-        ([{"licensemanager": "http://127.0.0.1:1"}], False),
-        ({"licensemanager": "http://127.0.0.1:1"}, False),
-        ([{"ec2": "http://127.0.0.1:1"}], True),
-        ("not JSON", True),
-    ],
-)
-def test_inside_a_mock_the_stacks_endpoints_count(
-    write: Write, engines: Engines, endpoints: Any, refused: bool
-) -> None:
-    """An endpoint in the stack's `aws:endpoints` leads elsewhere too, if it is License Manager's."""
-    engine = engines(write('Count("a", "1")'), config={"aws:endpoints": endpoints})
-    with mock_aws():
-        if refused:
-            assert "mock_aws is active" in fail(engine)
-        else:
-            assert engine.up().changes["create"] == 2
-
-
-@pytest.mark.proof
-def test_an_error_stays_in_its_test(pytester: pytest.Pytester, write: Write) -> None:
-    """What a failed program leaves behind troubles no later test, though warnings are errors there."""
-    folder = write(
-        """
-        import asyncio, sys
-
-        async def never():
-            await asyncio.sleep(600)
-
-        how = config.require("how")
-        first = Count("first", pulumi.Output.from_input(never()) if how == "hang" else "1")
-        Count("second", first.shown)
-        if how == "exit":
-            sys.exit(1)
-        elif how == "fail":
-            raise ValueError("oops")
-        first.shown.apply(lambda shown: 1 / 0)
-        """
-    )
-    pytester.makepyfile(
-        f"""
-        import gc, pytest
-        from lmconv_resource.testing import LocalEngine, UpdateFailedError
-
-        WORDS = {{"exit": "exited", "fail": "oops", "apply": "ZeroDivisionError", "hang": "longer than 2 s"}}
-
-        @pytest.mark.parametrize("how", WORDS)
-        def test_it(how):
-            with LocalEngine({str(folder)!r}, config={{"how": how}}, timeout=2 if how == "hang" else 60) as engine:
-                with pytest.raises(UpdateFailedError, match=WORDS[how]):
-                    engine.up()
-
-        def test_later():
-            gc.collect()
-        """
-    )
-    pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=5)

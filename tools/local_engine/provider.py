@@ -26,6 +26,15 @@ class Diff:
     delete_before_replace: bool = False
 
 
+class InitFailedError(Exception):
+    """The resource is there, and is to be recorded, but isn't as it should be (Pulumi's `ErrorResourceInitFailed`)."""
+
+    def __init__(self, id_: str, outputs: PropertyMap, reasons: list[str]) -> None:
+        self.id, self.outputs, self.reasons = id_, outputs, reasons
+        noun = "error" if len(reasons) == 1 else "errors"
+        super().__init__(f"{len(reasons)} {noun} occurred:\n" + "".join(f"\t* {reason}\n" for reason in reasons))
+
+
 class Provider(Protocol):
     """Manages custom resources. Property bags may contain marked secrets, and unknown values in a preview."""
 

@@ -17,13 +17,10 @@ from typing import Any
 import pulumi
 import pytest
 from counters import PROJECT, PROVIDER, calls, write_program
+from local_engine import UNKNOWN, LocalEngine, Message, UpdateFailedError
+from local_engine.properties import make_secret
 from support.proofs import keep
 from support.waiting import wait_until
-
-from lmconv_resource import testing
-from lmconv_resource.testing import UNKNOWN, LocalEngine, Message, UpdateFailedError
-from lmconv_resource.testing.__main__ import main
-from lmconv_resource.testing.properties import make_secret
 
 
 @pytest.fixture
@@ -62,12 +59,6 @@ STEPS: list[tuple[dict[str, str], dict[str, int]]] = [
     ({"value": "2", "kind": "other"}, {"same": 2, "replace": 1}),
     ({"value": "2", "kind": "other", "alone": "1"}, {"same": 2, "delete": 1}),
 ]
-
-
-def test_exports() -> None:
-    """The public names are sorted and there."""
-    assert testing.__all__ == sorted(testing.__all__, key=lambda name: (not name.isupper(), name))
-    assert all(hasattr(testing, name) for name in testing.__all__)
 
 
 def test_lifecycle(write: Write, engines: Engines, tmp_path: Path) -> None:
@@ -227,6 +218,50 @@ def test_failed_create(write: Write, engines: Engines) -> None:
     assert error.urn.endswith("::failing")
     assert error.text.endswith("RuntimeError: the counter is broken\n")
     assert {each.name for each in engine.resources} == {"counters-dev", "waiting"}
+
+
+INIT_FAILED = """
+
+def halfway(method):
+    def call(self, *args):
+        answer = method(self, *args)
+        if not Path("broken").exists():
+            return answer
+        from google.protobuf.struct_pb2 import Struct
+        from pulumi.runtime.proto import provider_pb2 as pb, status_pb2
+        frame = sys._getframe()
+        while "context" not in frame.f_locals:
+            frame = frame.f_back
+        properties = Struct()
+        properties.update({key: value for key, value in answer.outs.items() if value is not None})
+        status = status_pb2.Status(code=2, message="halfway")
+        id_ = getattr(answer, "id", "id-1")
+        status.details.add().Pack(pb.ErrorResourceInitFailed(id=id_, properties=properties, reasons=["halfway"]))
+        frame.f_locals["context"].set_trailing_metadata([("grpc-status-details-bin", status.SerializeToString())])
+        raise RuntimeError("halfway")
+    return call
+
+
+Counter.create, Counter.update = halfway(Counter.create), halfway(Counter.update)
+"""
+
+
+def test_what_is_there_but_not_as_it_should_be_is_recorded(write: Write, engines: Engines, tmp_path: Path) -> None:
+    """After an error with `ErrorResourceInitFailed` the resource is in the state, and the next `up` updates it."""
+    folder, state = write('Count("a", "1")'), tmp_path / "state.json"
+    (folder / "counter.py").write_text(PROVIDER + INIT_FAILED)
+    (folder / "broken").touch()
+    for op in ("create", "update"):
+        with pytest.raises(UpdateFailedError) as caught:
+            engines(folder, state_file=state).up()
+        (error,) = caught.value.errors
+        assert error.text == "1 error occurred:\n\t* halfway\n"
+        recorded = caught.value.result.resource("a")
+        assert (recorded.id, recorded.outputs["shown"], recorded.init_errors) == ("id-1", "<1>", ["halfway"])
+        assert [name for name, *_ in calls(folder, "create", "update")] == [op]
+    (folder / "broken").unlink()
+    assert engines(folder, state_file=state).up().changes["update"] == 1
+    assert engines(folder, state_file=state).up().changes["same"] == 2
 
 
 def test_failed_update(write: Write, engines: Engines, tmp_path: Path) -> None:
@@ -500,47 +535,3 @@ def test_broken_plugin(write: Write, engines: Engines) -> None:
     with pytest.raises(UpdateFailedError, match="could not start the plugin") as caught:
         engines(folder).up()
     assert "no pickles" in [message.text for message in caught.value.result.messages]
-
-
-def test_command(write: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The command says what it is, shows each step, outputs and totals, and keeps state between runs."""
-    folder = write(LIFECYCLE)
-    arguments = [str(folder), "--state", str(tmp_path / "state.json"), "--stack", "prod"]
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        assert main(["preview", *arguments]) == 0
-        assert main(["up", *arguments]) == 0
-        shown = capfd.readouterr().out
-        assert main(["up", *arguments, "--config", "value=bad"]) == 1
-        failed = capfd.readouterr().out
-        assert main(["destroy", *arguments]) == 0
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    for line in (
-        "Local engine: this stands in for the pulumi command, which is not used here.",
-        "Previewing update (prod):",
-        "    shown: [unknown]",
-        " +  Count first creating",
-        '    shown: "<1>"',
-        "    + 3 created",
-    ):
-        assert line in shown.splitlines()
-    assert "has a problem: it is bad" in failed
-    assert "    - 3 deleted" in capfd.readouterr().out
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_command_interrupted(write: Write, tmp_path: Path) -> None:
-    """The first ^C waits for the running step, the second leaves, and takes the plugin along."""
-    folder = write('Count("first", "1", wait="waiting")')
-    command = [sys.executable, "-m", "lmconv_resource.testing", "up", str(folder), "--state", str(tmp_path / "state")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    assert process.stdout is not None
-    with process.stdout:
-        wait_until((folder / "waiting").exists)
-        process.send_signal(signal.SIGINT)
-        wait_until(lambda: process.stdout and "^C received" in process.stdout.readline())
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        assert "error: the engine was killed" in process.stdout.read()
-    assert process.wait(timeout=20) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -90,7 +89,7 @@ class EventLog:
         self.messages: list[Message] = []
         self.errors: list[Message] = []
         self.steps: list[Step] = []
-        self._running: dict[tuple[str, str], float] = {}
+        self._running: set[tuple[str, str]] = set()
         self._secrets = [secret for secret in secrets if secret]
         self._on_message = on_message
         self._on_step = on_step
@@ -117,20 +116,15 @@ class EventLog:
         """Record that a step began or ended."""
         with self._lock:
             if step.seconds is None:
-                self._running[step.op, step.urn] = time.monotonic()
+                self._running.add((step.op, step.urn))
             else:
-                self._running.pop((step.op, step.urn), None)
+                self._running.discard((step.op, step.urn))
                 self.steps.append(step)
             if self._on_step:
                 self._on_step(step)
 
-    def running(self) -> list[Step]:
-        """Return the steps under way, each with the seconds it has taken so far."""
+    def running(self) -> list[tuple[str, str, str | None]]:
+        """Return the steps under way: the operation, the URN, and the last message about the resource."""
         with self._lock:
-            now = time.monotonic()
-            return [Step(op, urn, now - began) for (op, urn), began in self._running.items()]
-
-    def last_line(self, urn: str) -> str | None:
-        """Return the text of the last message about a resource."""
-        with self._lock:
-            return next((each.text for each in reversed(self.messages) if each.urn == urn), None)
+            last = {each.urn: each.text for each in self.messages}
+            return [(op, urn, last.get(urn)) for op, urn in sorted(self._running)]

@@ -17,7 +17,7 @@ import pulumi
 
 from .events import EventLog, Step
 from .properties import UNKNOWN, PropertyMap, make_secret, to_plain
-from .provider import Diff, Provider, inputs_differ
+from .provider import Diff, InitFailedError, Provider, inputs_differ
 from .state import ResourceState, StackState
 
 STACK_TYPE = "pulumi:pulumi:Stack"
@@ -85,8 +85,6 @@ class Deployment:
         self.cancelled = False
         self.killed = False
         self.registered: set[str] = set()
-        self.planned: str | None = None
-        """The URN of the resource that is being checked and compared."""
         self._state = state
         self._events = events
         self._find_provider = find_provider
@@ -107,19 +105,25 @@ class Deployment:
             self._refuse_when_stopping()
             provider = self._find_provider(goal.type) if goal.custom else None
             self.registered.add(goal.urn)
-            self.planned = goal.urn
-            try:
-                plan = self._plan(goal, provider)
-            finally:
-                self.planned = None
+            plan = self._plan(goal, provider)
         if provider is None or plan.op == "same":
             self._events.step(Step(plan.op, goal.urn, seconds=0.0))
             # The engine stores the new inputs of an unchanged resource, and keeps its outputs.
             outputs = plan.old.outputs if provider and plan.old else {}
             return self._store(goal.to_state(plan.inputs, plan.old.id if plan.old else "", outputs), plan.op, plan.old)
         with self._step(plan.op, goal.urn):
-            new = self._apply(goal, plan, provider)
-            return self._store(new, plan.op, None if plan.op == "replace" else plan.old)
+            failed: InitFailedError | None = None
+            try:
+                new = self._apply(goal, plan, provider)
+            except InitFailedError as error:
+                failed = error
+                new = replace(goal.to_state(plan.inputs, error.id, error.outputs), init_errors=error.reasons)
+            if plan.old and plan.op == "replace" and not plan.delete_first and not self.preview:
+                self._mark_for_deletion(plan.old)
+            self._store(new, plan.op, None if plan.op == "replace" else plan.old)
+            if failed:
+                raise failed
+            return new
 
     def read(self, goal: Goal) -> ResourceState:
         """Look up a resource that the stack doesn't manage; also in a preview, when its id is known."""
@@ -172,7 +176,7 @@ class Deployment:
         inputs = self._check(goal, provider, old.inputs, news)
         diff = provider.diff(old, inputs, goal.ignore_changes)
         if not _has_changes(diff, old.inputs, inputs):
-            return _Plan("same", inputs, old)
+            return _Plan("update" if old.init_errors else "same", inputs, old)
         if not diff.replaces:
             return _Plan("update", inputs, old)
         delete_first = diff.delete_before_replace
@@ -207,8 +211,6 @@ class Deployment:
         id_, outputs = provider.create(goal.urn, plan.inputs)
         if not id_:
             raise RuntimeError(f"plugin for package {goal.type.split(':')[0]!r} returned empty resource.ID from create")
-        if old and plan.op == "replace" and not plan.delete_first:
-            self._mark_for_deletion(old)
         return goal.to_state(plan.inputs, id_, outputs)
 
     def _refresh(self, old: ResourceState) -> None:
@@ -222,7 +224,7 @@ class Deployment:
                 self._count("delete")
                 self._state.remove(old)
                 return
-            new = replace(old, id=id_, outputs=outputs, inputs=old.inputs if inputs is None else inputs)
+            new = replace(old, id=id_, outputs=outputs, inputs=old.inputs if inputs is None else inputs, init_errors=[])
             if old.external:
                 changed = inputs_differ(old.outputs, outputs)
             else:

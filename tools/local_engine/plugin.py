@@ -8,17 +8,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2 as pb
-from pulumi.runtime.proto import provider_pb2_grpc
+from pulumi.runtime.proto import provider_pb2_grpc, status_pb2
 
 from .properties import PropertyMap, from_struct, restore_secrets, to_plain, to_struct
-from .provider import Diff
+from .provider import Diff, InitFailedError
 from .state import ResourceState
 
 # Pulumi's own limit for a message; and nothing on loopback goes through a proxy.
@@ -81,21 +82,22 @@ class DynamicPlugin:
 
     def create(self, urn: str, inputs: PropertyMap) -> tuple[str, PropertyMap]:
         """Return the id and the outputs of the new resource."""
-        answer = self._stub.Create(pb.CreateRequest(**_naming(urn), properties=_wire(inputs)))
+        with _init_failure(inputs):
+            answer = self._stub.Create(pb.CreateRequest(**_naming(urn), properties=_wire(inputs)))
         return answer.id, restore_secrets(from_struct(answer.properties), inputs)
 
     def update(self, old: ResourceState, news: PropertyMap, ignore_changes: list[str]) -> PropertyMap:
         """Return the outputs of the changed resource."""
-        answer = self._stub.Update(
-            pb.UpdateRequest(
-                **_naming(old.urn),
-                id=old.id,
-                old_inputs=_wire(old.inputs),
-                olds=_wire(old.outputs),
-                news=_wire(news),
-                ignoreChanges=ignore_changes,
-            )
+        request = pb.UpdateRequest(
+            **_naming(old.urn),
+            id=old.id,
+            old_inputs=_wire(old.inputs),
+            olds=_wire(old.outputs),
+            news=_wire(news),
+            ignoreChanges=ignore_changes,
         )
+        with _init_failure(news):
+            answer = self._stub.Update(request)
         return restore_secrets(from_struct(answer.properties), news)
 
     def read(self, old: ResourceState) -> tuple[str, PropertyMap, PropertyMap | None]:
@@ -191,6 +193,22 @@ class DynamicPlugin:
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
         self._readers.append(reader)
+
+
+@contextmanager
+def _init_failure(marked: PropertyMap) -> Iterator[None]:
+    """Raise `InitFailedError` in place of a gRPC error that carries a resource's id and outputs."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        metadata: Any = error.trailing_metadata() or ()
+        status = status_pb2.Status.FromString(dict(metadata).get("grpc-status-details-bin", b""))
+        for detail in status.details:
+            failed = pb.ErrorResourceInitFailed()
+            if detail.Unpack(failed):
+                outputs = restore_secrets(from_struct(failed.properties), marked)
+                raise InitFailedError(failed.id, outputs, list(failed.reasons)) from error
+        raise
 
 
 def _wire(properties: PropertyMap) -> Any:

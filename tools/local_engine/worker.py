@@ -20,11 +20,6 @@ class Worker:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="local-engine", daemon=True)
 
-    @property
-    def ident(self) -> int | None:
-        """The thread's identifier."""
-        return self._thread.ident
-
     def start(self) -> None:
         """Begin."""
         self._thread.start()

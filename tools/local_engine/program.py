@@ -116,8 +116,6 @@ class ProgramRun:
     program: Program
     monitor: DeploymentMonitor
     engine: EngineService
-    declared: list[tuple[str, str]] = field(default_factory=list)
-    """Type and name of each resource, as soon as the program has declared it."""
     _loop: asyncio.AbstractEventLoop | None = None
     _task: asyncio.Task[None] | None = None
 
@@ -136,7 +134,7 @@ class ProgramRun:
         asyncio.set_event_loop(loop)
         try:
             self._configure(stack, preview, secret_keys)
-            self._task = loop.create_task(pulumi.runtime.run_in_stack(self._main))  # type: ignore[arg-type]
+            self._task = loop.create_task(pulumi.runtime.run_in_stack(self.program.main))  # type: ignore[arg-type]
             self._loop = loop
             loop.run_until_complete(self._task)
         finally:
@@ -155,17 +153,6 @@ class ProgramRun:
         if loop is not None and task is not None:
             with suppress(RuntimeError):  # it ended just now
                 loop.call_soon_threadsafe(task.cancel)
-
-    def tasks(self) -> list[asyncio.Task[Any]]:
-        """Return what the program has begun and not ended, while it runs."""
-        return [] if self._loop is None else list(asyncio.all_tasks(self._loop))
-
-    def _main(self) -> object:
-        pulumi.runtime.register_stack_transformation(self._note_declared)
-        return self.program.main()
-
-    def _note_declared(self, args: pulumi.ResourceTransformationArgs) -> None:
-        self.declared.append((args.type_, args.name))
 
     def _configure(self, stack: str, preview: bool, secret_keys: list[str]) -> None:
         settings.reset_options(project=self.program.project, stack=stack, preview=preview)

@@ -13,9 +13,7 @@ import pulumi
 import pulumi.runtime
 
 from .deployment import STACK_TYPE, Deployment, plain_outputs
-from .dump import describe_program, describe_steps, to_own_frames
 from .events import EventLog, Message, OperationResult, Step
-from .mocked import refuse_inside_mock
 from .monitor import DeploymentMonitor, EngineService
 from .plugin import DynamicPlugin
 from .program import Program, ProgramRun
@@ -189,16 +187,11 @@ class Operation:
         self.service.stop()
 
     def _describe_timeout(self) -> str:
-        lines = describe_steps(self.events, self._deployment.planned, self._program_run.declared)
-        if self._runs_program:
-            lines += describe_program(self._worker.ident, self._program_run.tasks(), self._setup.program.folder)
-        return "\n".join(
-            [f"it took longer than {self._setup.timeout:g} s, LocalEngine's timeout, and was ended", *lines]
-        )
+        running = [f"\n  {step} {urn}: {said or ''}" for step, urn, said in self.events.running()]
+        return f"it took longer than {self._setup.timeout:g} s, LocalEngine's timeout, and was ended{''.join(running)}"
 
     def _find_provider(self, type_: str) -> Provider:
         if type_.startswith("pulumi-python:dynamic"):
-            refuse_inside_mock(self._config)
             if self._name == "update":
                 self._setup.state.record_config(self._config)
             return self.plugin
@@ -211,5 +204,7 @@ class Operation:
 
 def _program_failure(error: BaseException, folder: Path) -> str:
     trace = traceback.TracebackException.from_exception(error)
-    trace.stack = to_own_frames(trace.stack, folder) or trace.stack
+    # From its first own frame on: those before are this engine's and Pulumi's.
+    own = [i for i, frame in enumerate(trace.stack) if Path(frame.filename).is_relative_to(folder)]
+    trace.stack = traceback.StackSummary.from_list(trace.stack[own[0] if own else 0 :])
     return "Program failed with an unhandled exception:\n" + "".join(trace.format()).rstrip()

@@ -1,4 +1,4 @@
-"""Run Pulumi programs without the `pulumi` command: for tests, and for a demo on machines that don't have it."""
+"""Run Pulumi programs without the `pulumi` command: for the tests and the demo, on machines that don't have it."""
 
 from .engine import LocalEngine
 from .events import Message, OperationResult, Step, UpdateFailedError

@@ -30,6 +30,9 @@ class ResourceState:
     delete: bool = False
     """Whether it has been replaced and waits for its deletion."""
 
+    init_errors: list[str] = field(default_factory=list)
+    """Why its create or update ended though it is there; the next `up` updates it, whatever its diff says."""
+
     @property
     def name(self) -> str:
         """The name the program gave it."""
