@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.proofs import keep
 
 pytest_plugins = ["pytester"]
 
@@ -18,7 +17,7 @@ PROJECT = Path(__file__).parents[2]
 TESTING = (PROJECT / "docs" / "testing.md").read_text(encoding="utf-8")
 PROGRAM = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
 
-ENGINE, FAULTS, LOCAL = re.findall(r"```python\n(.*?)```", TESTING, re.DOTALL)
+ENGINE, FAULTS = re.findall(r"```python\n(.*?)```", TESTING, re.DOTALL)
 
 
 def build(*more: str) -> subprocess.CompletedProcess[str]:
@@ -75,10 +74,9 @@ def program(pytester: pytest.Pytester) -> Path:
 
 
 @pytest.mark.usefixtures("program")
-@pytest.mark.parametrize("test", keep([FAULTS], [FAULTS, LOCAL]), ids=["faults", "local engine"])
-def test_the_tests_that_the_page_shows_pass(pytester: pytest.Pytester, test: str) -> None:
+def test_the_tests_that_the_page_shows_pass(pytester: pytest.Pytester) -> None:
     """What docs/testing.md shows is a test as it stands."""
-    pytester.makepyfile(test)
+    pytester.makepyfile(FAULTS)
     pytester.runpytest_subprocess("-p", "lmconv_resource_pytest", "-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
