@@ -65,7 +65,7 @@ class SettingsSession(SharedFilesSession):
         for name, value in variables.items():
             if value is not None:
                 self.set_config_variable(name, value)
-        Regions(self).check(settings)
+        Regions().check(settings)
         _check_ca_bundle(settings)
         self.set_default_client_config(_make_config(settings, version))
         self.register_component("credential_provider", self)

@@ -27,6 +27,7 @@ from lmconv_resource.aws.botocore_session import SettingsSession
 from lmconv_resource.aws.call_log import log_connection
 from lmconv_resource.aws.error_mapping import from_botocore
 from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.shared_files import to_parse_reason
 from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.text import without_credentials, without_endpoint_credentials
 
@@ -160,6 +161,8 @@ def open_session(settings: Settings) -> AwsSession:
 
 def _wrong_settings(cause: Exception, reason: str, settings: Settings) -> SettingsError:
     prefix = settings.prefix
+    if isinstance(cause, ConfigParseError):
+        reason = to_parse_reason(cause)
     if isinstance(cause, ProfileNotFound):
         remedy = f"Check the resource's profile, {prefix}profile (`pulumi config`) and AWS_PROFILE"
     elif isinstance(cause, ConfigParseError):

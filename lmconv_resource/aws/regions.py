@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cached_property
 from typing import Any
 
-import botocore.session
+from botocore.loaders import create_loader
 
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 
 
 class Regions:
-    """AWS's regions, loaded when they are first asked for.
-
-    Args:
-        session: the botocore session whose loader finds them; by default one of its own.
-    """
-
-    def __init__(self, session: botocore.session.Session | None = None) -> None:
-        self._session = session
+    """AWS's regions, loaded when they are first asked for. No profile and no file of the user's is read for them."""
 
     @cached_property
     def _partitions(self) -> list[dict[str, Any]]:
-        loader = (self._session or botocore.session.Session()).get_component("data_loader")
+        loader = create_loader(os.environ.get("AWS_DATA_PATH"))
         partitions: list[dict[str, Any]] = loader.load_data("partitions")["partitions"]
         return partitions
 

@@ -7,18 +7,16 @@ not imported here, except to look for a region in the shared config.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import re
 from dataclasses import dataclass, field
 
-from lmconv_resource.aws.endpoint_services import ENDPOINT_SERVICES
 from lmconv_resource.aws.loading import load
 from lmconv_resource.aws.roles import AssumedRole, WebIdentity, parse_roles, read_stack_roles, read_web_identity
 from lmconv_resource.aws.settings_reader import ConfigGet, Entry, SettingsReader, is_region, is_url
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
-from lmconv_resource.text import to_shown
+from lmconv_resource.text import find_close, to_shown
 
 __all__ = [
     "AssumedRole",
@@ -194,13 +192,13 @@ def _read_endpoints(reader: SettingsReader) -> tuple[tuple[str, str], ...]:
 
 
 def _check_service(key: str, entry: Entry) -> None:
-    """Raise a SettingsError when a key names no service: it might be meant for one that is called."""
-    if key in ENDPOINT_SERVICES:
+    """Raise a SettingsError when a key is like the name of a service that is called, and may be meant for it."""
+    if key in _SERVICES:
         return
-    plain = re.sub("[^a-z0-9]", "", key.lower())
-    meant = "".join(difflib.get_close_matches(plain, _SERVICES, n=1, cutoff=0.75))
-    reason = f"which pulumi-aws writes {meant}" if meant else "which is no service of pulumi-aws"
-    raise SettingsError(Subject(CONNECT_ACTION), f"{entry.place} has {to_shown(key)}, {reason}", entry.remedy)
+    meant = find_close(key.replace("-", ""), _SERVICES)
+    if meant:
+        reason = f"{entry.place} has {to_shown(key)}, which pulumi-aws writes {meant}"
+        raise SettingsError(Subject(CONNECT_ACTION), reason, entry.remedy)
 
 
 def configured_region(get: ConfigGet, *, prefix: str = "aws:") -> str | None:
@@ -227,9 +225,9 @@ def find_region(
 
 def _find_shared_config_region(reader: SettingsReader, profile: str | None) -> str | None:
     load()
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, ConfigParseError
 
-    from lmconv_resource.aws.shared_files import SharedFilesSession
+    from lmconv_resource.aws.shared_files import SharedFilesSession, to_parse_reason
 
     session = SharedFilesSession(
         profile or reader.text("profile"), reader.files("sharedConfigFiles"), reader.files("sharedCredentialsFiles")
@@ -239,7 +237,7 @@ def _find_shared_config_region(reader: SettingsReader, profile: str | None) -> s
     except BotoCoreError as cause:  # no such profile, or a config file that can't be read
         raise SettingsError(
             Subject(CONNECT_ACTION),
-            str(cause).rstrip("."),
+            to_parse_reason(cause) if isinstance(cause, ConfigParseError) else str(cause).rstrip("."),
             f"Check {reader.name('profile')} (`pulumi config`), AWS_PROFILE and the AWS config file",
         ) from cause
     return region

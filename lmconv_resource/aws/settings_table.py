@@ -77,7 +77,7 @@ SETTINGS = (
         "endpoints",
         _HONOURED,
         "of the services that are called: `licensemanager`, `ec2`, `ssm`, `sts`, `sso`; others are not called, and a "
-        "name that is no service of pulumi-aws is refused",
+        "name that is like one of these is refused",
     ),
     Setting("stsRegion", _HONOURED, "the region in which roles are assumed and the account is asked for"),
     Setting("useFipsEndpoint", _HONOURED, "`false` too, before the environment and the profile"),
@@ -120,26 +120,32 @@ _PASSED = ("version", "pluginDownloadURL", "skipGetEc2Platforms", "s3ForcePathSt
 pulumi-aws that say nothing of who or where."""
 
 
-def check_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[str] = ()) -> None:
-    """Raise a SettingsError when one of a stack's settings is in the namespace and is none: it might say who or where.
+def find_unknown_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[str] = ()) -> list[str]:
+    """Return which of a stack's settings are in the namespace and in no table: a newer pulumi-aws may know them.
 
     Args:
         names: full names, of other namespaces too.
         prefix: the namespace.
         more: keys that are settings beside those of the table.
+
+    Raises:
+        SettingsError: one is like a setting that is known, and may be meant to say who or where.
     """
     known = [*(setting.key for setting in SETTINGS), *more]
+    unknown = []
     for name in sorted(names):
         key = name.removeprefix(prefix)
         if key == name or key in known or key in _PASSED or key.startswith("__"):
             continue
         meant = find_close(key, known)
-        raise SettingsError(
-            Subject(CONNECT_ACTION),
-            f"{to_shown(name)} is not a setting",
-            (f"Write {prefix}{meant}" if meant else "Write it as pulumi-aws does")
-            + f", or remove it with `pulumi config rm {to_shown(name)}`",
-        )
+        if meant:
+            raise SettingsError(
+                Subject(CONNECT_ACTION),
+                f"{to_shown(name)} is not a setting",
+                f"Write {prefix}{meant}, or remove it with `pulumi config rm {to_shown(name)}`",
+            )
+        unknown.append(name)
+    return unknown
 
 
 def make_table() -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import configparser
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from botocore.configloader import load_config, raw_config_parse
-from botocore.exceptions import ConfigNotFound
+from botocore.exceptions import ConfigNotFound, ConfigParseError
 from botocore.session import Session
 
 
@@ -23,10 +25,20 @@ class SharedFilesSession(Session):
 
     def __init__(self, profile: str | None, config_files: Iterable[str], credentials_files: Iterable[str]) -> None:
         super().__init__(profile=profile)
+        self.get_component("config_store").set_config_provider("profile", self)
         self._files = {"config_file": tuple(config_files), "credentials_file": tuple(credentials_files)}
         for name, paths in self._files.items():
             if paths:  # what reads one file only reads the one that wins
                 self.set_config_variable(name, paths[-1])
+
+    def provide(self) -> str | None:
+        """Return the profile in use, for botocore. An empty one in the environment is none, as for the AWS CLI."""
+        names = (
+            self.instance_variables().get("profile"),
+            os.environ.get("AWS_DEFAULT_PROFILE"),
+            os.environ.get("AWS_PROFILE"),
+        )
+        return next((name for name in names if name), None)
 
     @property
     def has_many_files(self) -> bool:
@@ -47,6 +59,21 @@ class SharedFilesSession(Session):
                 with suppress(ConfigNotFound):  # the default one need not be there; the stack's have been looked for
                     _merge(merged, parse(path))
         return merged
+
+
+def to_parse_reason(cause: ConfigParseError) -> str:
+    """Return why a file can't be parsed, without what stands in it: that may be a secret."""
+    path, error = cause.kwargs.get("path"), cause.kwargs.get("error")
+    if isinstance(error, UnicodeDecodeError):
+        return f"{path} can't be read: it is not UTF-8 text"
+    lines = [line for line, _ in getattr(error, "errors", ())]
+    line = getattr(error, "lineno", None) or next(iter(lines), None)
+    why = {
+        configparser.MissingSectionHeaderError: "stands under no [section]",
+        configparser.DuplicateSectionError: "begins a section for the second time",
+        configparser.DuplicateOptionError: "sets a key for the second time",
+    }.get(type(error), "is not KEY = VALUE")
+    return f"{path} can't be read: " + (f"line {line} {why}" if line else "it is not in the form of AWS's files")
 
 
 def _load_credentials(path: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.loading import load
 from lmconv_resource.aws.settings import ConfigGet, Settings, configured_region, environment_key, find_region
-from lmconv_resource.aws.settings_table import check_names
+from lmconv_resource.aws.settings_table import find_unknown_names
 from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
@@ -19,6 +19,7 @@ from lmconv_resource.lifecycle.operation import Operation, Severity, Way
 from lmconv_resource.lifecycle.starts import StartPolicy, Starts
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
+from lmconv_resource.text import to_shown
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection, Connections, OpenSession
@@ -75,6 +76,7 @@ class Session:
         self._connections: Connections | None = None
         self._regions: Regions | None = None
         self._connecting = runtime.lock()
+        self._told: set[str] = set()
         self._progress = FleetProgress(
             self._show_progress,
             self._count_waits,
@@ -157,8 +159,17 @@ class Session:
         return configured_region(self.get_config, prefix=self.setting_prefix)
 
     def check_setting_names(self) -> None:
-        """Raise a SettingsError when the stack has a setting in the namespace that is none."""
-        check_names(self.find_names(), prefix=self.setting_prefix)
+        """Raise a SettingsError for a misspelt setting of the stack; say once which others are not known."""
+        self.tell_unknown_settings(find_unknown_names(self.find_names(), prefix=self.setting_prefix))
+
+    def tell_unknown_settings(self, names: Iterable[str]) -> None:
+        """Say once of each of these settings that it is not known here."""
+        for name in names:
+            with self._connecting:
+                is_told = name in self._told
+                self._told.add(name)
+            if not is_told:
+                self.log("INFO", None, f"{to_shown(name)} is not known to this version of lmconv-resource: no effect.")
 
     def to_settings(self, way: Way) -> Settings:
         """Return the stack's settings, with what a resource says itself on top of them."""

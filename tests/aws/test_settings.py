@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.lifecycle import RecordingEngine
 
-from lmconv_resource.aws.endpoint_services import ENDPOINT_SERVICES
+from lmconv_resource.aws.credentials import open_session
+from lmconv_resource.aws.regions import Regions
 from lmconv_resource.aws.settings import (
     AssumedRole,
     Settings,
@@ -28,8 +30,9 @@ from lmconv_resource.aws.settings import (
     find_region,
     parse_roles,
 )
-from lmconv_resource.aws.settings_table import SETTINGS, Treatment, check_names
+from lmconv_resource.aws.settings_table import SETTINGS, Treatment, find_unknown_names
 from lmconv_resource.errors import SettingsError
+from lmconv_resource.hosts.session import Session
 
 REGION = "eu-west-1"
 SUBJECT = "Connecting to AWS License Manager for license conversion tasks: "
@@ -41,7 +44,7 @@ def write_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[s
     """Return what fills the shared config file."""
 
     def write(text: str) -> None:
-        (tmp_path / "config").write_text(text)
+        (tmp_path / "config").write_text(text, errors="surrogateescape")
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
 
     return write
@@ -84,7 +87,7 @@ def test_every_setting_of_pulumi_aws_is_in_the_table() -> None:
 
 
 def test_every_service_of_pulumi_aws_may_have_an_endpoint() -> None:
-    """The installed version knows no other."""
+    """None of the installed version's is taken for a misspelt one of those that are called, and no newer one is."""
     spec = importlib.util.find_spec("pulumi_aws")
     assert spec is not None
     assert spec.origin is not None
@@ -92,7 +95,8 @@ def test_every_service_of_pulumi_aws_may_have_an_endpoint() -> None:
     members = text.partition("class Endpoints(")[2].partition("@_builtins.property")[0]
     known = {name.rstrip("_") for name in re.findall(r"\n +(\w+): Optional\[_builtins\.str\]", members)}
     assert len(known) > 300
-    assert known <= ENDPOINT_SERVICES
+    for name in (*known, "mainframe"):
+        to_settings(endpoints=[{name: "https://h"}])
 
 
 @pytest.mark.parametrize("value", [[111111111111], [111111111111.0], "[111111111111]"])
@@ -122,21 +126,31 @@ def test_the_settings_that_are_read_are_those_of_the_table() -> None:
     [
         ("aws:asumeRoles", "Write aws:assumeRoles, or remove it"),
         ("aws:allowedAccountID", "Write aws:allowedAccountIds, or remove it"),
-        ("aws:externalId", "Write it as pulumi-aws does, or remove it"),
     ],
 )
-def test_a_setting_that_nobody_knows_is_refused(name: str, remedy: str) -> None:
+def test_a_misspelt_setting_is_refused(name: str, remedy: str) -> None:
     """It might say who calls, or where: so it is not passed over, and what it might mean is named."""
     with pytest.raises(SettingsError) as error:
-        check_names(["aws:region", name, "aws:zone"])
+        find_unknown_names(["aws:region", name, "aws:zone"])
     assert str(error.value) == f"{SUBJECT}'{name}' is not a setting. {remedy} with `pulumi config rm '{name}'`."
 
 
 def test_settings_that_are_known_or_not_ours_pass() -> None:
     """Those of the table, the engine's own and other namespaces'."""
-    check_names([f"aws:{setting.key}" for setting in SETTINGS])
-    check_names(["aws:version", "aws:pluginDownloadURL", "project:asumeRoles", "aws-native:asumeRoles", "own:more"])
-    check_names(["own:more"], prefix="own:", more=["more"])
+    assert find_unknown_names([f"aws:{setting.key}" for setting in SETTINGS]) == []
+    theirs = ["aws:version", "aws:pluginDownloadURL", "project:asumeRoles", "aws-native:asumeRoles", "own:more"]
+    assert find_unknown_names([*theirs, "aws:computeOptimizerMode"]) == ["aws:computeOptimizerMode"]
+    assert find_unknown_names(["own:more"], prefix="own:", more=["more"]) == []
+
+
+def test_a_setting_that_is_not_known_is_said_once() -> None:
+    """A newer pulumi-aws may have it: the update goes on."""
+    engine = RecordingEngine()
+    session = Session(lambda _: None, engine)
+    session.find_names = lambda: ["aws:newestMode"]
+    for _ in range(2):
+        session.check_setting_names()
+    assert engine.said == [("INFO", "'aws:newestMode' is not known to this version of lmconv-resource: no effect.")]
 
 
 # -- the region --------------------------------------------------------------------------------------------------------
@@ -166,6 +180,16 @@ def test_the_region_is_found_least_surprising_first(
     assert find_region(config.get) == "eu-south-1"
 
 
+def test_an_empty_profile_of_the_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CI services set AWS_PROFILE to nothing; the AWS CLI takes that for unset."""
+    monkeypatch.setenv("AWS_PROFILE", "")
+    assert find_region(lambda _: None) is None
+    open_session(Settings(REGION)).find_credentials()
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert Regions().find_partition(REGION) == "aws"
+    open_session(to_settings(accessKey="ak", secretKey="sk", profile="default")).find_credentials()
+
+
 def test_the_stacks_config_file_has_the_region(tmp_path: Path, write_config: Callable[[str], None]) -> None:
     """The region of a profile is looked for in aws:sharedConfigFiles, where that is set."""
     write_config("[default]\nregion = eu-north-1\n")
@@ -188,9 +212,14 @@ def test_an_empty_region_is_none(monkeypatch: pytest.MonkeyPatch, empty: str | N
     ("config", "profile", "told"),
     [
         ("[default]\n", "nobody", "The config profile (nobody) could not be found"),
-        ("[default\nregion", None, "Unable to parse config file: {path}"),
+        ("[default\nregion", None, "{path} can't be read: line 1 stands under no [section]"),
+        ("[default]\nsecret-of-mine\n", None, "{path} can't be read: line 2 is not KEY = VALUE"),
+        ("[a]\nregion = x\nregion = y\n", None, "{path} can't be read: line 3 sets a key for the second time"),
+        ("[a]\n[a]\n", None, "{path} can't be read: line 2 begins a section for the second time"),
+        ("[a]\nregion = \udcff\n", None, "{path} can't be read: it is not UTF-8 text"),
+        ("[a]\ns3 =\n  region\n", None, "{path} can't be read: it is not in the form of AWS's files"),
     ],
-    ids=["unknown profile", "broken file"],
+    ids=["unknown profile", "no section", "no value", "key twice", "section twice", "no text", "no nested value"],
 )
 def test_a_shared_config_that_cannot_be_read(
     write_config: Callable[[str], None], config: str, profile: str | None, told: str
@@ -538,7 +567,6 @@ WEB_KEYS = "roleArn, webIdentityToken, webIdentityTokenFile, sessionName, durati
         ("endpoints", [{"ec2": "lm.recognisable"}], "ec2 of entry 1 of {} is not a URL (https://HOST)"),
         ("endpoints", {"sts": ["recognisable"]}, "sts of {} is not a text"),
         ("endpoints", [{"stss": "https://h"}], "entry 1 of {} has 'stss', which pulumi-aws writes sts"),
-        ("endpoints", [{"mainframe": "https://h"}], "entry 1 of {} has 'mainframe', which is no service of pulumi-aws"),
         (
             "endpoints",
             {"license-manager": "https://x"},

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
 from lmconv_resource.aws.settings import ConfigGet, Settings
-from lmconv_resource.aws.settings_table import SETTINGS, check_names
+from lmconv_resource.aws.settings_table import SETTINGS, find_unknown_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
 from lmconv_resource.hosts.native.properties import from_wire, has_unknown, to_secret
@@ -33,10 +34,14 @@ def to_config_get(args: Struct) -> ConfigGet:
     return values.get
 
 
-def check(news: Struct) -> list[CheckFailure]:
+def check(news: Struct, on_unknown: Callable[[list[str]], None]) -> list[CheckFailure]:
     """Return what is wrong with the settings; nothing is asked of AWS.
 
     Names that are no settings pass in a project that is itself called `lmconv`: it keeps its own configuration there.
+
+    Args:
+        news: the settings.
+        on_unknown: told which of them are not known, where they are no misspelt ones.
     """
     if any(has_unknown(value) for value in news.fields.values()):
         return []
@@ -47,7 +52,8 @@ def check(news: Struct) -> list[CheckFailure]:
         return [CheckFailure("region", f"{SETTING_PREFIX}region {reason}")]
     try:
         if os.environ.get("PULUMI_PROJECT") != PACKAGE:
-            check_names((f"{SETTING_PREFIX}{key}" for key in news.fields), prefix=SETTING_PREFIX, more=LIMITS)
+            names = (f"{SETTING_PREFIX}{key}" for key in news.fields)
+            on_unknown(find_unknown_names(names, prefix=SETTING_PREFIX, more=LIMITS))
         Settings.from_config(get, str(region or "us-east-1"), prefix=SETTING_PREFIX)
     except SettingsError as error:
         named = _NAMED_KEY.search(str(error))

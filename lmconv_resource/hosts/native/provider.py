@@ -86,7 +86,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         """Return what is wrong with the settings."""
         settings = properties.read(request.news)
         self.wording.hide(settings.secret_texts)
-        failures = self._to_failures(config.check(request.news), {to_camel(name) for name in settings.secrets})
+        found = config.check(request.news, self.session.tell_unknown_settings)
+        failures = self._to_failures(found, {to_camel(name) for name in settings.secrets})
         return provider_pb2.CheckResponse(inputs=config.with_secrets(request.news), failures=failures)
 
     @plain_errors

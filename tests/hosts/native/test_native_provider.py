@@ -377,7 +377,6 @@ def test_settings_as_json_text_or_as_values(native: Plugin, aws: LicenseManagerB
             "allowedAccountIds",
             "'lmconv:allowedAccountId' is not a setting. Write lmconv:allowedAccountIds, or",
         ),
-        ({"instanceId": "i-1"}, "", "'lmconv:instanceId' is not a setting. Write it as pulumi-aws does, or"),
     ],
 )
 def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any], property_: str, reason: str) -> None:
@@ -389,7 +388,13 @@ def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    "settings", [{"region": UNKNOWN}, {"maxConcurrentConversions": "2", "stopAfterFailures": "1", "version": "1"}, {}]
+    "settings",
+    [
+        {"region": UNKNOWN},
+        {"maxConcurrentConversions": "2", "stopAfterFailures": "1", "version": "1"},
+        {"instanceId": "i-1"},
+        {},
+    ],
 )
 def test_settings_that_pass(native: Plugin, settings: dict[str, Any]) -> None:
     """Unknown ones in a preview, the limits, and what is the engine's own."""
