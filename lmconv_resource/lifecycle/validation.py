@@ -179,3 +179,22 @@ def list_of(rule: Rule, form: str) -> Rule:
         return next((reason for entry in value if (reason := rule(entry))), None)
 
     return optional(validate)
+
+
+def validate_whole(least: int) -> Rule:
+    """Return a rule for a whole number of at least `least`."""
+
+    def validate(value: object) -> str | None:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and value >= least and value == int(value):  # type: ignore[operator, call-overload]
+            return None
+        return f"{to_shown(value)} is not a whole number of at least {least}"
+
+    return validate
+
+
+def validate_table(value: object) -> str | None:
+    """Return what is wrong with a table of instances, its rows aside."""
+    if isinstance(value, (list, tuple)):
+        return None
+    return f"{to_shown(value)} is not a list: give what read_instances returns, or a list of FleetInstanceArgs"

@@ -1,0 +1,268 @@
+"""The table of a fleet: its rows, parsed and validated as one, with a single failure for all that is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, ConversionInputs, Property, validate
+from lmconv_resource.lifecycle.operation import UNKNOWN, Properties, has_unknown
+from lmconv_resource.lifecycle.validation import (
+    optional,
+    validate_context,
+    validate_duration,
+    validate_flag,
+    validate_table,
+    validate_whole,
+)
+from lmconv_resource.models import InstanceArn
+from lmconv_resource.text import parse_duration, to_one_line, to_plain_text, to_shown
+from lmconv_resource.usage_operations import describe
+
+TABLE = "__table"
+"""The rows as they were asked for, in the record; the output `instances` has what became of them."""
+
+_OF_CONVERSION = {entry.name: entry for entry in CONVERSION_PROPERTIES}
+
+ROW_MEMBERS = (
+    "resource_arn",
+    "destination_license_context",
+    "source_license_context",
+    "name",
+    "profile",
+    "assume_role",
+    "retry_failed",
+)
+"""What a row may have, in the words of a LicenseConversion."""
+
+_FOR_EACH = ("stop_and_restart", "force_stop_after")
+"""Inputs of a LicenseConversion that a fleet has one of, for all its rows."""
+
+FLEET_PROPERTIES = (
+    Property(
+        "instances",
+        "fleet_instance[]",
+        validate_table,
+        "The instances, in the order in which they are begun: what `read_instances` returns, or a list of objects.",
+        required=True,
+    ),
+    Property(
+        "destination_license_context",
+        "license_context",
+        optional(validate_context),
+        "What those are to be licensed as that name no destination of their own.",
+    ),
+    Property(
+        "max_concurrent",
+        "integer",
+        validate_whole(1),
+        "How many instances of one account and region are under way at once, whatever the credentials: from before "
+        "the stop until they run again.",
+        default=20,
+    ),
+    Property(
+        "canaries",
+        "integer",
+        validate_whole(0),
+        "How many are begun first, alone; the others only if each of these has SUCCEEDED.",
+        default=0,
+    ),
+    Property(
+        "stop_after_failures",
+        "integer",
+        optional(validate_whole(1)),
+        "After how many that were begun and FAILED, or were refused by AWS, no further one is begun. What is under "
+        "way comes to its end. Default: all are begun.",
+    ),
+    Property(
+        "begin_within",
+        "string",
+        optional(validate_duration),
+        "How long after the start of the operation the last one may be begun, such as `4h`. Default: there is no end.",
+    ),
+    Property(
+        "fail_on_error",
+        "boolean",
+        optional(validate_flag),
+        "Whether the resource fails, once all is done that can be, when an instance is not converted. One that ran "
+        "before and does not run in the end makes it fail in any case.",
+        default=False,
+    ),
+    *(_OF_CONVERSION[name] for name in _FOR_EACH),
+)
+"""What a ConversionFleet takes."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One instance of a table. `conversion` is None where a preview does not know it all yet."""
+
+    number: int
+    name: str
+    asked: Properties
+    conversion: ConversionInputs | None = None
+
+    @property
+    def account_and_region(self) -> tuple[str, str]:
+        """What the rows share that are counted together."""
+        arn = InstanceArn.parse(str(self.asked.get("resource_arn")))
+        return (arn.account, arn.region) if arn else ("", "")
+
+    @property
+    def summary(self) -> str:
+        """The row in a line, for a diff: `i-0abc → RunInstances:0002`."""
+        context = self.asked.get("destination_license_context")
+        codes = [context.get("usage_operation")] if isinstance(context, Mapping) else []
+        codes += [code.get("product_code_id") for code in (context or {}).get("product_codes") or ()]  # type: ignore[attr-defined]
+        to = " ".join(describe(str(code)) for code in codes if code)
+        again = ", once more if it FAILED" if self.asked.get("retry_failed") is True else ""
+        return f"{str(self.asked.get('resource_arn')).rpartition('/')[2]} → {to}{again}"
+
+    def is_same(self, asked: Properties) -> bool:
+        """Return whether the same conversion was asked for, whoever calls AWS."""
+        return all(
+            _plain(self.asked.get(name)) == _plain(asked.get(name))
+            for name in ("resource_arn", "destination_license_context", "source_license_context")
+        )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items() if entry not in (None, [])}
+    return [_plain(entry) for entry in value] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class FleetInputs:
+    """What a ConversionFleet takes, checked.
+
+    Args:
+        rows: the rows that are known, in the table's order; None where a preview does not know the table.
+        max_concurrent: how many of one account and region at once.
+        canaries: how many alone at first.
+        stop_after_failures: after how many failures no more are begun, None for never.
+        begin_seconds: after how many seconds no more are begun, None for never.
+        fail_on_error: whether what is not converted is an error.
+    """
+
+    rows: tuple[Row, ...] | None = ()
+    max_concurrent: int = 20
+    canaries: int = 0
+    stop_after_failures: int | None = None
+    begin_seconds: float | None = None
+    fail_on_error: bool = False
+    wait_for_completion: bool = field(default=True, init=False)
+    """As other inputs have it, for the hosts: a fleet is always waited for."""
+
+    @classmethod
+    def parse(cls, properties: Properties) -> FleetInputs:
+        """Return the inputs of a program."""
+        known = {name: None if has_unknown(value) else value for name, value in properties.items()}
+        table = properties.get("instances")
+        begin_within = known.get("begin_within")
+        return cls(
+            tuple(_parse_rows(table, properties)) if isinstance(table, (list, tuple)) else None,
+            _whole(known.get("max_concurrent")) or 20,
+            _whole(known.get("canaries")) or 0,
+            _whole(known.get("stop_after_failures")),
+            parse_duration(begin_within) if isinstance(begin_within, str) else None,
+            bool(known.get("fail_on_error")),
+        )
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, (int, float)) else None
+
+
+def _parse_rows(table: list[object] | tuple[object, ...], properties: Properties) -> Iterator[Row]:
+    for number, entry in enumerate(table, 1):
+        asked = _to_asked(entry, properties)
+        if asked is None or has_unknown(asked):
+            yield Row(number, _to_name(asked or {}) or f"row {number}", asked or {})
+            continue
+        yield Row(number, _to_name(asked) or "", asked, ConversionInputs.parse(_to_conversion(asked, properties)))
+
+
+def _to_asked(entry: object, properties: Properties) -> dict[str, object] | None:
+    """Return a row with the fleet's destination where it has none; None for one that is no object."""
+    if not isinstance(entry, Mapping):
+        return None
+    asked = {name: value for name, value in entry.items() if value is not None}
+    fallback = properties.get("destination_license_context")
+    return asked if fallback is None else {"destination_license_context": fallback, **asked}
+
+
+def _to_conversion(asked: Properties, properties: Properties) -> dict[str, object]:
+    """Return what a LicenseConversion of a row would take."""
+    arn = InstanceArn.parse(str(asked.get("resource_arn")))
+    return {
+        **{entry.name: entry.default for entry in CONVERSION_PROPERTIES if entry.default is not None},
+        **{name: properties[name] for name in _FOR_EACH if properties.get(name) is not None},
+        **{name: value for name, value in asked.items() if name != "name"},
+        "region": arn.region if arn else None,
+    }
+
+
+def _to_name(asked: Properties) -> str | None:
+    """Return a row's name: its own, else the instance's id; None where it has neither, or none that is known."""
+    name, arn = asked.get("name"), asked.get("resource_arn")
+    if name is not None:
+        return name if isinstance(name, str) else None
+    return arn.rpartition("/")[2] if isinstance(arn, str) else None
+
+
+def find_problem(properties: Properties) -> str | None:
+    """Return all that is wrong with a fleet's inputs, a line for each row and each limit; None if nothing is.
+
+    It is one text that names no property: Pulumi would print the value of one that is named, the whole table, for each
+    failure.
+    """
+    lines = [failure.reason for failure in validate(properties, FLEET_PROPERTIES)]
+    if properties.get("force_stop_after") is not None and properties.get("stop_and_restart") in (None, False):
+        lines.append("force_stop_after needs stop_and_restart=True: nothing is stopped without it")
+    table = properties.get("instances")
+    if isinstance(table, (list, tuple)):
+        lines += _find_wrong_rows(table, properties)
+    if not lines:
+        return None
+    return lines[0] if len(lines) == 1 else "\n".join(["The fleet can't be used:", *(f"  {line}" for line in lines)])
+
+
+def _find_wrong_rows(table: list[object] | tuple[object, ...], properties: Properties) -> Iterator[str]:
+    names: dict[str, int] = {}
+    arns: dict[object, int] = {}
+    for number, entry in enumerate(table, 1):
+        if entry is UNKNOWN:
+            continue
+        asked = _to_asked(entry, properties)
+        if asked is None:
+            yield f"instances, row {number}: {to_shown(entry)} is not an object with a resource_arn"
+            continue
+        name = _to_name(asked)
+        where = f"instances, row {number}" + (f" ({to_one_line(to_plain_text(name))})" if name else "")
+        for reason in _find_wrong_members(asked, properties):
+            yield f"{where}: {reason}"
+        arn = asked.get("resource_arn")
+        for what, value, seen in (("resource_arn", arn, arns), ("name", name, names)):
+            if isinstance(value, str) and seen.setdefault(value, number) != number:
+                if what == "name" and asked.get("name") is None:
+                    continue  # the same instance, which has been said of its ARN
+                yield f"{where}: its {what} is that of row {seen[value]} too"
+
+
+def _find_wrong_members(asked: Properties, properties: Properties) -> Iterator[str]:
+    for member in asked:
+        if member not in ROW_MEMBERS:
+            close = difflib.get_close_matches(str(member), ROW_MEMBERS, n=1)
+            yield f"{to_shown(member)} is not a member: write {close[0] if close else ', '.join(ROW_MEMBERS)}"
+    name = asked.get("name")
+    if name is not None and name is not UNKNOWN and not (isinstance(name, str) and name.strip()):
+        yield f"name {to_shown(name)} is not a text: give a name, or leave it out for the instance's id"
+    table = [_OF_CONVERSION[member] for member in ROW_MEMBERS if member in _OF_CONVERSION]
+    conversion = _to_conversion(asked, properties)
+    for failure in validate(conversion, table):
+        if failure.property == "destination_license_context" and asked.get(failure.property) is None:
+            yield "it has no destination_license_context, and the fleet has none for all"
+        else:
+            yield failure.reason

@@ -1,0 +1,1 @@
+"""A fleet: its table, plan, schedule and report, and the whole of it."""
