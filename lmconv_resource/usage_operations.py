@@ -147,6 +147,11 @@ def describe(code: str) -> str:
         return code
 
 
+def to_name(code: str) -> str:
+    """Return AWS's name of a usage operation; the code where AWS publishes none."""
+    return UsageOperation(code).meaning if code in _KNOWN else code
+
+
 def find_code(text: str) -> str:
     """Return the usage operation that a person means, by its code, with or without `RunInstances:`, or by its name.
 

@@ -1,0 +1,61 @@
+"""What an `up` would do with a fleet, as a table that somebody can approve."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from lmconv_resource.text import to_one_line, to_plain_text
+from lmconv_resource.usage_operations import to_name
+
+
+class Action(Enum):
+    """What becomes of a row; the value is how the counts name it."""
+
+    RESTART = "to be stopped, converted and started again"
+    CONVERT = "to be converted as they are"
+    GO_ON = "to go on with"
+    DONE = "done already"
+    REFUSED = "can't be converted"
+    KEPT = "left as they are"
+    UNKNOWN = "not known yet"
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """A row of the plan: what it is licensed as and is to be (usage operations), and what becomes of it and why."""
+
+    number: int
+    name: str
+    source: str | None
+    destination: str | None
+    action: Action
+    text: str
+
+
+def to_plan_text(lines: Iterable[PlanLine]) -> str:
+    """Return the table: the counts first, then a line for each row, the widths of its columns those of their longest.
+
+    A row is at most as wide as its reason wants: a terminal wraps it, and nothing is cut.
+    """
+    rows = sorted(lines, key=lambda line: line.number)
+    counts = Counter(row.action for row in rows)
+    parts = ", ".join(f"{counts[action]} {action.value}" for action in Action if counts[action])
+    cells = [(f"{row.number}", _plain(row.name), _to_licenses(row), _plain(row.text)) for row in rows]
+    widths = [max((len(row[column]) for row in cells), default=0) for column in range(3)]
+    table = [
+        f"{number:>{widths[0]}}  {name:<{widths[1]}}  {licenses:<{widths[2]}}  {text}".rstrip()
+        for number, name, licenses, text in cells
+    ]
+    return "\n".join([f"{len(rows)} instance{'' if len(rows) == 1 else 's'}: {parts or 'nothing to do'}", *table])
+
+
+def _to_licenses(row: PlanLine) -> str:
+    known = [to_name(code) for code in (row.source, row.destination) if code]
+    return _plain(" → ".join(known)) if row.source else _plain(f"→ {known[0]}" if known else "")
+
+
+def _plain(text: str) -> str:
+    return to_plain_text(to_one_line(text))

@@ -1,0 +1,79 @@
+"""How far a fleet is, in the one row that Pulumi shows of its resource."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+DISPLAY_SECONDS = 1.0
+"""Between two lines where a person watches."""
+
+LOG_SECONDS = 30.0
+"""Between two lines where each one stays: in the log of a CI job."""
+
+_NARROW = 100
+"""Columns of a terminal below which Pulumi leaves a row some 14 characters."""
+
+
+class Progress:
+    """Counts rows and shows how far they are. Safe to share between threads.
+
+    Args:
+        total: how many rows there are.
+        show: shows a line on the resource's row.
+        moves: whether the display moves, so that no line of it stays.
+        columns: the width of the terminal, None where it is not known.
+        clock: returns the present in seconds from any fixed point.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        show: Callable[[str], None],
+        *,
+        moves: bool,
+        columns: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total = total
+        self._show = show
+        self._pause = DISPLAY_SECONDS if moves else LOG_SECONDS
+        self._is_narrow = columns is not None and columns < _NARROW
+        self._clock = clock
+        self._began = clock()
+        self._shown_at = self._began if not moves else float("-inf")
+        self._lock = threading.Lock()
+        self._done = self._failed = self._running = 0
+        self._last = ""
+
+    def begin(self, count: int = 1) -> None:
+        """Count rows that are under way from now on."""
+        with self._lock:
+            self._running += count
+
+    def end(self, *, done: bool, failed: bool, running: bool = True) -> None:
+        """Count a row that has come to its end: it is done, it has failed, or neither."""
+        with self._lock:
+            self._done += done
+            self._failed += failed
+            self._running -= running
+
+    def report(self, last: str = "", *, at_once: bool = False) -> None:
+        """Show how far they are, unless that was shown a moment ago; `last` has just happened: `web-3 stopping`."""
+        with self._lock:
+            now = self._clock()
+            self._last = last or self._last
+            if now - self._shown_at < self._pause and not at_once:
+                return
+            self._shown_at = now
+            text = self._to_text(int(now - self._began))
+        self._show(text)  # without the lock: a busy engine takes its time
+
+    def _to_text(self, seconds: int) -> str:
+        # What matters most first: the display cuts what it has no room for.
+        parts = [f"{self._done}/{self._total}" if self._is_narrow else f"{self._done} of {self._total} done"]
+        parts += [f"{self._failed} failed"] if self._failed else []
+        parts += [f"{self._running} running"] if self._running else []
+        parts += [f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"]
+        return ", ".join(parts) + (f" · {self._last}" if self._last else "")

@@ -1,0 +1,194 @@
+"""What became of a fleet's rows: the outcomes, what a stack stores of them, and the report in Markdown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Any
+
+from lmconv_resource.lifecycle.fleet.table import TABLE
+from lmconv_resource.lifecycle.operation import Properties
+from lmconv_resource.text import parse_rfc3339, to_duration_text, to_one_line
+from lmconv_resource.usage_operations import to_name
+
+
+class Outcome(str, Enum):
+    """What became of a row."""
+
+    SUCCEEDED = "SUCCEEDED"
+    """A conversion led to what is asked for, in this operation or before."""
+
+    ALREADY_DONE = "ALREADY_DONE"
+    """EC2 bills it as what is asked for, and no conversion led there."""
+
+    FAILED = "FAILED"
+    """Its conversion ended FAILED."""
+
+    REFUSED = "REFUSED"
+    """It can't be converted, by what was found beforehand or by AWS's word."""
+
+    NOT_BEGUN = "NOT_BEGUN"
+    """It was not its turn before no more were begun."""
+
+    IN_PROGRESS = "IN_PROGRESS"
+    """It was begun, and its end has not been seen; the next `pulumi up` goes on with it."""
+
+
+_GROUPS = {
+    "succeeded": (Outcome.SUCCEEDED, Outcome.ALREADY_DONE),
+    "failed": (Outcome.FAILED, Outcome.REFUSED),
+    "not_begun": (Outcome.NOT_BEGUN, Outcome.IN_PROGRESS),
+}
+"""The outputs that list names, and the outcomes that each lists."""
+
+
+class ByName(dict[str, Any]):
+    """An object whose members' names are the user's own, which no host may write in another way."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a row. Times are RFC 3339 in UTC: of this resource's work on it, or else of its task."""
+
+    number: int
+    resource_arn: str
+    outcome: Outcome
+    reason: str | None = None
+    license_conversion_task_id: str | None = None
+    source_usage_operation: str | None = None
+    destination_usage_operation: str | None = None
+    start_time: str | None = None
+    end_time: str | None = None
+    verified_usage_operation: str | None = None
+    instance_state: str | None = None
+
+    @classmethod
+    def parse(cls, properties: Mapping[str, Any]) -> Result:
+        """Return what a stack has stored."""
+        known = {each.name: properties.get(each.name) for each in fields(cls)}
+        outcome = Outcome(known.pop("outcome") or Outcome.NOT_BEGUN)
+        return cls(**{**known, "number": int(properties.get("number") or 0), "outcome": outcome})  # type: ignore[arg-type]
+
+    def to_properties(self) -> dict[str, object]:
+        """Return what a stack stores."""
+        return {**vars(self), "outcome": self.outcome.value}
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the license is what is asked for."""
+        return self.outcome in _GROUPS["succeeded"]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is not, and the next `pulumi up` begins nothing by itself."""
+        return self.outcome in _GROUPS["failed"]
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether this resource did something to the instance."""
+        return self.start_time is not None
+
+
+@dataclass(frozen=True)
+class FleetState:
+    """What a stack stores of a fleet.
+
+    Args:
+        results: what became of each row, by its name.
+        table: the rows as they were asked for, by name; they say, too, how AWS is reached.
+    """
+
+    results: Mapping[str, Result]
+    table: Mapping[str, Properties]
+
+    @classmethod
+    def parse(cls, properties: Properties) -> FleetState:
+        """Return what a stack has stored."""
+        instances: Any = properties.get("instances") or {}
+        asked: Any = properties.get(TABLE) or {}
+        # An input of the same name is a list: a record that is none has no results.
+        results = instances if isinstance(instances, Mapping) else {}
+        return cls(
+            {name: Result.parse(each) for name, each in results.items()},
+            dict(asked) if isinstance(asked, Mapping) else {},
+        )
+
+    def to_properties(self) -> dict[str, object]:
+        """Return what a stack stores; all of it in the table's order, as far as it has one."""
+        ordered = sorted(self.results.items(), key=lambda item: item[1].number)
+        return {
+            "instances": ByName((name, result.to_properties()) for name, result in ordered),
+            **{
+                group: [name for name, result in ordered if result.outcome in outcomes]
+                for group, outcomes in _GROUPS.items()
+            },
+            "report": to_report(dict(ordered)),
+            TABLE: ByName((name, self.table[name]) for name in self.table),
+        }
+
+
+FLEET_OUTPUTS = ("instances", *_GROUPS, "report")
+"""The names of a fleet's outputs."""
+
+
+def to_counts(results: Iterable[Result]) -> str:
+    """Return how many rows came to what: `12 instances: 8 SUCCEEDED, 2 FAILED, 2 REFUSED`."""
+    counts = Counter(result.outcome for result in results)
+    total = counts.total()
+    parts = ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome])
+    return f"{total} instance{'' if total == 1 else 's'}" + (f": {parts}" if parts else "")
+
+
+_NEXT_STEPS = {
+    Outcome.FAILED: "Fix the cause, then set `retry_failed` on its row: the next `pulumi up` converts it once more.",
+    Outcome.REFUSED: "Fix the cause: the next `pulumi up` looks at it again.",
+    Outcome.NOT_BEGUN: "The next `pulumi up` begins it.",
+    Outcome.IN_PROGRESS: "The next `pulumi up` goes on with it.",
+}
+
+_MARKS = {Outcome.SUCCEEDED: "done, ", Outcome.FAILED: "crit, ", Outcome.REFUSED: "crit, "}
+
+
+def to_report(results: Mapping[str, Result]) -> str:
+    """Return the report: a summary, a row for each instance, what to do about the rest, and when each ran."""
+    lines = ["# License conversions", "", f"{to_counts(results.values())}.", ""]
+    lines += ["| # | Instance | From | To | Outcome | Runs | Took |", "|--:|---|---|---|---|---|--:|"]
+    for name, each in results.items():
+        cells = (
+            str(each.number),
+            name,
+            to_name(each.source_usage_operation or ""),
+            to_name(each.destination_usage_operation or ""),
+            each.outcome.value,
+            each.instance_state or "",
+            _to_took(each),
+        )
+        lines.append(f"| {' | '.join(map(_to_cell, cells))} |")
+    for outcome, step in _NEXT_STEPS.items():
+        those = [(name, each) for name, each in results.items() if each.outcome is outcome]
+        if those:
+            lines += ["", f"## {outcome.value}", "", step, ""]
+            lines += [f"- **{_to_cell(name)}**: {to_one_line(each.reason or '')}" for name, each in those]
+    bars = [_to_bar(name, each) for name, each in results.items() if each.start_time]
+    if bars:
+        chart = ["gantt", "    dateFormat YYYY-MM-DDTHH:mm:ss", "    axisFormat %H:%M", *bars]
+        lines += ["", "## When each ran (UTC)", "", "```mermaid", *chart, "```"]
+    return "\n".join([*lines, ""])
+
+
+def _to_cell(text: str) -> str:
+    return to_one_line(text).replace("|", r"\|")
+
+
+def _to_took(result: Result) -> str:
+    if not (result.start_time and result.end_time):
+        return ""
+    return to_duration_text((parse_rfc3339(result.end_time) - parse_rfc3339(result.start_time)).total_seconds())
+
+
+def _to_bar(name: str, result: Result) -> str:
+    # Mermaid reads neither fractions of a second nor a zone, and a colon ends a name.
+    start, end = (result.start_time or "")[:19], (result.end_time or result.start_time or "")[:19]
+    return f"    {to_one_line(name).replace(':', ' ')} :{_MARKS.get(result.outcome, 'active, ')}{start}, {end}"
