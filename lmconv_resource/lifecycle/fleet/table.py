@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -17,7 +16,7 @@ from lmconv_resource.lifecycle.validation import (
     validate_whole,
 )
 from lmconv_resource.models import InstanceArn
-from lmconv_resource.text import parse_duration, to_one_line, to_plain_text, to_shown
+from lmconv_resource.text import find_close, parse_duration, to_one_line, to_plain_text, to_shown
 from lmconv_resource.usage_operations import describe
 
 TABLE = "__table"
@@ -254,8 +253,8 @@ def _find_wrong_rows(table: list[object] | tuple[object, ...], properties: Prope
 def _find_wrong_members(asked: Properties, properties: Properties) -> Iterator[str]:
     for member in asked:
         if member not in ROW_MEMBERS:
-            close = difflib.get_close_matches(str(member), ROW_MEMBERS, n=1)
-            yield f"{to_shown(member)} is not a member: write {close[0] if close else ', '.join(ROW_MEMBERS)}"
+            meant = find_close(str(member), ROW_MEMBERS) or ", ".join(ROW_MEMBERS)
+            yield f"{to_shown(member)} is not a member: write {meant}"
     name = asked.get("name")
     if name is not None and name is not UNKNOWN and not (isinstance(name, str) and name.strip()):
         yield f"name {to_shown(name)} is not a text: give a name, or leave it out for the instance's id"
