@@ -89,6 +89,10 @@ class _Aws:
         """Return nothing: nobody signs in."""
         return ""
 
+    def decode_denial(self, message: str) -> str | None:
+        """There is nothing to decode."""
+        return None
+
 
 class _Client:
     """A client of either service: one method for each operation that is called."""

@@ -112,6 +112,10 @@ class CheckedClients:
         """Return what gives new credentials in place of expired ones; empty where that is not known."""
         return self.source.sign_in_hint()
 
+    def decode_denial(self, message: str) -> str | None:
+        """Return what an encoded authorization message of AWS's says; None where it may not be decoded."""
+        return self.source.decode_denial(message)
+
     def caller_account(self, purpose: str = "start") -> str:
         """Return the id of the account that the credentials belong to, asked of STS once.
 

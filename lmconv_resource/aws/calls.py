@@ -66,6 +66,9 @@ class ClientSource(Protocol):
     def sign_in_hint(self) -> str:
         """Return what gives new credentials in place of expired ones; empty where that is not known."""
 
+    def decode_denial(self, message: str) -> str | None:
+        """Return what an encoded authorization message of AWS's says; None where it may not be decoded."""
+
 
 _LONGEST_BACKOFF_SECONDS = 8.0
 
@@ -133,7 +136,9 @@ class Calls:
         try:
             answer = send(client)
         except Exception as cause:
-            error = from_botocore(cause, subject, were_accepted=self._clients.were_accepted(self._service))
+            clients = self._clients
+            were_accepted = clients.were_accepted(self._service)
+            error = from_botocore(cause, subject, were_accepted=were_accepted, decode=clients.decode_denial)
             if isinstance(error, ThrottledError):
                 self.limiter.on_throttled()
             # With no credentials at all there is no kind of them.

@@ -5,6 +5,7 @@ To be imported where AWS is called only: a stack whose tasks have all ended need
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import (
     BotoCoreError,
+    ClientError,
     ConfigParseError,
     CredentialRetrievalError,
     LoginError,
@@ -30,6 +32,8 @@ from lmconv_resource.aws.settings import Settings
 from lmconv_resource.aws.shared_files import to_parse_reason
 from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.text import without_credentials, without_endpoint_credentials
+
+log = logging.getLogger(__name__)
 
 _PROFILE_HINTS = {
     "sso_session": "Run `aws sso login --profile {}`",
@@ -109,6 +113,15 @@ class AwsSession:
     def sign_in_hint(self) -> str:
         """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
         return sign_in_hint(self)
+
+    def decode_denial(self, message: str) -> str | None:
+        """Return what an encoded authorization message of AWS's says; None where it may not be decoded."""
+        try:
+            answer = self.client("sts").decode_authorization_message(EncodedMessage=message)
+        except (BotoCoreError, ClientError, LicenseConversionError) as error:
+            log.info("AWS's encoded reason can't be decoded: %s", type(error).__name__)
+            return None
+        return str(answer["DecodedMessage"])
 
     def find_core(self) -> SettingsSession:
         """Return botocore's session, made when it is first asked for. Hold `lock` while you use it."""

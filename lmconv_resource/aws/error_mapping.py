@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore import exceptions as botocore_errors
 
-from lmconv_resource.aws.remedies import find_remedy
+from lmconv_resource.aws.remedies import Decode, find_remedy, to_denial
 from lmconv_resource.errors import (
     CONNECT_ACTION,
     GET_ACTION,
@@ -92,7 +92,9 @@ _ROTATED_CODES = frozenset(
 """How AWS refuses a key or a token that it has known before."""
 
 
-def from_botocore(cause: Exception, subject: Subject, *, were_accepted: bool = False) -> LicenseConversionError:
+def from_botocore(
+    cause: Exception, subject: Subject, *, were_accepted: bool = False, decode: Decode = lambda _: None
+) -> LicenseConversionError:
     """Return the error that stands for what botocore raised during a call.
 
     Args:
@@ -100,9 +102,10 @@ def from_botocore(cause: Exception, subject: Subject, *, were_accepted: bool = F
         subject: what the call was about.
         were_accepted: whether the service has taken credentials of this connection before: those that it refuses then
             have ended, as keys do that somebody has rotated.
+        decode: decodes an authorization message of AWS's.
     """
     if isinstance(cause, botocore_errors.ClientError):
-        return _from_refusal(cause, subject, were_accepted=were_accepted)
+        return _from_refusal(cause, subject, were_accepted=were_accepted, decode=decode)
     text = without_credentials(to_plain_text(str(cause))).rstrip(".")
     if isinstance(cause, (botocore_errors.NoCredentialsError, botocore_errors.PartialCredentialsError)):
         return CredentialsError(subject, text, _SET_CREDENTIALS)
@@ -119,6 +122,9 @@ def from_botocore(cause: Exception, subject: Subject, *, were_accepted: bool = F
     if "Invalid header value" in text:  # Python's HTTP client shows the whole value, which is a token or a signature
         reason = "the credentials hold a character that can't be sent, such as a line break"
         return CredentialsError(subject, reason, _SET_CREDENTIALS)
+    # In the middle of it a proxy may be changing; at the beginning another try sees the same certificate.
+    if isinstance(cause, botocore_errors.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text and not were_accepted:
+        return SettingsError(subject, text, _CERTIFICATE_REMEDY)
     if isinstance(cause, _NETWORK_ERRORS):
         return EndpointUnreachableError(subject, text)
     if isinstance(cause, botocore_errors.BotoCoreError):
@@ -136,6 +142,10 @@ def _refused(subject: Subject, code: str, reason: str) -> RequestRefusedError:
 _SET_CREDENTIALS = (
     "Give credentials by `pulumi config set aws:profile NAME`, by AWS_PROFILE, "
     "or by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+)
+_CERTIFICATE_REMEDY = (
+    "Name the file of the certificate authority that vouches for it, your proxy's for one, with "
+    "`pulumi config set aws:customCaBundle FILE`"
 )
 _SIGN_IN = "Sign in again (`aws sso login`, or whatever gave you the credentials)"
 GENERAL_REMEDIES = (_SET_CREDENTIALS, _SIGN_IN)
@@ -165,7 +175,7 @@ _CREDENTIAL_ERRORS = (
 
 
 def _from_refusal(
-    cause: botocore_errors.ClientError, subject: Subject, *, were_accepted: bool
+    cause: botocore_errors.ClientError, subject: Subject, *, were_accepted: bool, decode: Decode
 ) -> LicenseConversionError:
     answer: Any = cause.response
     detail = answer.get("Error") or {}
@@ -197,7 +207,7 @@ def _from_refusal(
                 f"{cause.operation_name} was refused ({code}: {reason})",
                 "Allow it to the source credentials, in the role's trust policy too",
             )
-        remedy = f"Allow {subject.permission} in the IAM policy of the credentials in use"
+        reason, remedy = to_denial(reason, subject.permission, decode)
         return AccessDeniedError(subject, f"AWS denies access ({code}: {reason})", remedy)
     if code in FAULT_CODES or status >= 500:
         return ServiceFaultError(subject, f"AWS had a fault of its own ({code}: {reason})")

@@ -744,6 +744,15 @@ def test_credentials_of_another_account_do_not_take_the_place_of_those_before(
     )
 
 
+def test_an_encoded_denial_is_decoded_by_sts(accounts: AwsAccounts) -> None:
+    """With the credentials that were denied, where they may; it is no error of its own where they may not."""
+    accounts.decoded = {"blob": "why"}
+    session = open_session(to_settings(accounts))
+    assert session.decode_denial("blob") == "why"
+    accounts.expire(ACCESS_KEY)
+    assert session.decode_denial("blob") is None
+
+
 SSO = "sso_session = corp\nsso_account_id = 1\nsso_role_name = r\n"
 SSO_SESSION = "[sso-session corp]\nsso_start_url = https://sso.test\nsso_region = eu-west-1\n"
 

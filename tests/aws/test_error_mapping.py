@@ -146,6 +146,13 @@ def test_what_botocore_would_try_again_is(code: str) -> None:
             "SSL validation failed for https://lm self-signed certificate." + CHECK_NETWORK,
         ),
         (
+            botocore_errors.SSLError(endpoint_url="https://lm", error=OSError("[SSL: CERTIFICATE_VERIFY_FAILED] no")),
+            SettingsError,
+            "SSL validation failed for https://lm [SSL: CERTIFICATE_VERIFY_FAILED] no. Name the file of the "
+            "certificate authority that vouches for it, your proxy's for one, with `pulumi config set "
+            "aws:customCaBundle FILE`.",
+        ),
+        (
             botocore_errors.ProxyConnectionError(proxy_url="http://user:password@proxy"),
             EndpointUnreachableError,
             'Failed to connect to proxy URL: "http://proxy".' + CHECK_NETWORK,
@@ -190,3 +197,96 @@ def test_a_role_that_may_not_be_assumed() -> None:
         LOOKING_UP + "AssumeRole was refused (AccessDenied: User u may not sts:AssumeRole). Allow it to the source "
         "credentials, in the role's trust policy too."
     )
+
+
+# -- who can change a denial -------------------------------------------------------------------------------------------
+
+ACTION, CONFIGURATION = "license-manager:GetLicenseConversionTask", "arn:aws:license-manager:eu-west-1:1:lc:lic-1"
+DENIED = f"User: u is not authorized to perform: {ACTION} on resource: {CONFIGURATION} "
+DECODED = (
+    '{"explicitDeny": true, "context": {"principal": {"arn": "arn:aws:iam::1:user/u"}, "action": "ec2:StopInstances", '
+    '"resource": "arn:aws:ec2:eu-west-1:1:instance/i-1"}}'
+)
+ENCODED = "You are not authorized. Encoded authorization failure message: blob-of-1kB"
+BOUNDARY = "Ask who manages IAM in this account to allow {} in the permissions boundary of the credentials in use"
+ORGANIZATION = "Ask who manages your AWS organization to allow {} in its {} policy"
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("No.", f"Allow {ACTION} in the IAM policy of the credentials in use"),
+        (
+            f"{DENIED}because no identity-based policy allows the {ACTION} action",
+            f"Allow {ACTION} on {CONFIGURATION} in the IAM policy of the credentials in use",
+        ),
+        (
+            f"{DENIED}with an explicit deny in an identity-based policy",
+            f"Take the deny of {ACTION} on {CONFIGURATION} out of the IAM policy of the credentials in use",
+        ),
+        (
+            f"{DENIED}with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/p-1",
+            ORGANIZATION.format(f"{ACTION} on {CONFIGURATION}", "service control"),
+        ),
+        (
+            f"{DENIED}because no resource control policy allows it",
+            ORGANIZATION.format(f"{ACTION} on {CONFIGURATION}", "resource control"),
+        ),
+        (f"{DENIED}with an explicit deny in a permissions boundary", BOUNDARY.format(f"{ACTION} on {CONFIGURATION}")),
+        (f"{DENIED}because no permissions boundary allows it", BOUNDARY.format(f"{ACTION} on {CONFIGURATION}")),
+        (
+            "User: u is not authorized to perform: ssm:GetInventory because no session policy allows it",
+            "Allow ssm:GetInventory in the session policy: the `policy` or `policyArns` of the role",
+        ),
+        (
+            "Service role not found. Consult the guide.",
+            "License Manager was never used in this account: create its role AWSServiceRoleForAWSLicenseManagerRole "
+            "with `aws iam create-service-linked-role --aws-service-name license-manager.amazonaws.com`",
+        ),
+    ],
+)
+def test_a_denial_names_what_to_change(reason: str, remedy: str) -> None:
+    """Which policy, on which resource, and who can change it; or that it is none of a policy at all."""
+    for code in ("AccessDeniedException", "AuthorizationException"):
+        answer: Any = {"Error": {"Code": code, "Message": reason}}
+        error = from_botocore(ClientError(answer, GET), SUBJECT)
+        assert type(error) is AccessDeniedError
+        assert error.remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("decoded", "told", "remedy"),
+    [
+        (
+            DECODED,
+            "You are not authorized: arn:aws:iam::1:user/u is not authorized to perform: ec2:StopInstances on "
+            "resource: arn:aws:ec2:eu-west-1:1:instance/i-1 with an explicit deny",
+            "Take the deny of ec2:StopInstances on arn:aws:ec2:eu-west-1:1:instance/i-1 out of the policy",
+        ),
+        (
+            '"of another\nform"',
+            'You are not authorized: "of another form"',
+            "Allow ec2:StopInstances in the IAM policy",
+        ),
+        (
+            None,
+            "You are not authorized)",
+            "allow sts:DecodeAuthorizationMessage too; or make the call with the AWS CLI",
+        ),
+    ],
+)
+def test_an_encoded_denial_is_decoded_and_never_shown(decoded: str | None, told: str, remedy: str) -> None:
+    """Where STS may not decode it, the line has the command; the message itself, a kilobyte of it, is in none."""
+    answer: Any = {"Error": {"Code": "UnauthorizedOperation", "Message": ENCODED}}
+    subject = Subject("ec2:StopInstances", None, REGION, "arn")
+    asked: list[str] = []
+
+    def decode(message: str) -> str | None:
+        asked.append(message)
+        return decoded
+
+    line = str(from_botocore(ClientError(answer, "StopInstances"), subject, decode=decode))
+    assert told in line
+    assert remedy in line
+    assert asked == ["blob-of-1kB"]
+    assert "blob" not in line

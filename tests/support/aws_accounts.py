@@ -87,6 +87,8 @@ class AwsAccounts:
     """Whether a conversion is done as soon as it is started."""
     on_request: Callable[[Request], None] = lambda _: None
     """Is called with each request before it is answered."""
+    decoded: dict[str, str] = field(default_factory=dict)
+    """What encoded authorization messages say."""
     break_next: bool = False
     """Whether the next request meets a fault of AWS's own."""
     tunnel: ssl.SSLContext | None = None
@@ -131,6 +133,9 @@ class AwsAccounts:
             operations = {
                 "GetCallerIdentity": self._get_caller_identity,
                 "AssumeRole": self._assume_role,
+                "DecodeAuthorizationMessage": lambda request: {
+                    "DecodedMessage": self.decoded[request.parameters["EncodedMessage"]]
+                },
                 "AssumeRoleWithWebIdentity": self._assume_role_with_web_identity,
                 "GetLicenseConversionTask": self._get_task,
                 "ListLicenseConversionTasks": self._list_tasks,

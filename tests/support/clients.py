@@ -57,6 +57,9 @@ class MadeClients:
     def sign_in_hint(self) -> str:
         return ""
 
+    def decode_denial(self, message: str) -> str | None:
+        return None
+
 
 def made_by(make: MakeClient) -> Callable[[Settings], MadeClients]:
     """Give what a session takes as `open_session`."""

@@ -123,10 +123,15 @@ class HandPoller(Poller):
         timeout_seconds: float = DEFAULT_DEADLINE_SECONDS,
         poll_interval_seconds: float | None = None,
         report_seconds: float | None = None,
+        is_known: bool = True,
         on_notice: Callable[[str], None] | None = None,
     ) -> ConversionTask:
         wait = self._by_hand.add(
-            task_id, region, timeout_seconds=timeout_seconds, poll_interval_seconds=poll_interval_seconds
+            task_id,
+            region,
+            timeout_seconds=timeout_seconds,
+            poll_interval_seconds=poll_interval_seconds,
+            is_known=is_known,
         )
         try:
             while wait.outcome is None and self._hand.now < wait.deadline:
