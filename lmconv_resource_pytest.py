@@ -1,4 +1,4 @@
-"""Pytest fixtures for programs that use `lmconv_resource`: `license_manager`.
+"""Pytest fixtures for programs that use `lmconv_resource`: `license_manager` and `pulumi_stack`.
 
 pytest imports this module whenever it starts. It stands beside the package, because importing the package imports
 Pulumi; what a fixture needs is imported when a test asks for the fixture.
@@ -7,12 +7,18 @@ Pulumi; what a fixture needs is imported when a test asks for the fixture.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from pulumi import automation
+
     from lmconv_resource.emulator import LicenseManagerBackend
 
 REGION = "us-east-1"
@@ -49,3 +55,23 @@ def license_manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerB
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "127.0.0.1", prepend=",")
         yield emulator.backend(REGION)
+
+
+@pytest.fixture
+def pulumi_stack(tmp_path: Path) -> Iterator[Callable[..., automation.Stack]]:
+    """Make stacks on Pulumi's engine: `pulumi_stack("path/to/program", config={...}, timeout=60).up()`.
+
+    Each is a `pulumi.automation.Stack` with a state of its own, which is thrown away. A command that takes longer than
+    `timeout` seconds is ended, and the error has the last lines that it wrote. Needs the `pulumi` command on PATH.
+    """
+    from lmconv_resource.testing import make_stack
+
+    if shutil.which("pulumi") is None:
+        pytest.fail("pulumi_stack needs the pulumi command on PATH.", pytrace=False)
+    with ExitStack() as stacks:
+
+        def make(program: str | os.PathLike[str], **settings: Any) -> automation.Stack:
+            folder = Path(tempfile.mkdtemp(prefix="state-", dir=tmp_path))
+            return stacks.enter_context(make_stack(program, folder, **settings))
+
+        yield make

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from pulumi.automation import CommandError
+
+from lmconv_resource.testing import CommandTimeoutError, TimedPulumiCommand
 
 pytest_plugins = ["pytester"]
 
@@ -53,7 +57,7 @@ def test_it_costs_nothing_where_no_test_asks(pytester: pytest.Pytester) -> None:
         import sys, threading
 
         def test_it(request):
-            assert not {"license_manager"} & set(request.fixturenames)
+            assert not {"license_manager", "pulumi_stack"} & set(request.fixturenames)
             assert not {"lmconv_resource", "pulumi", "boto3", "botocore", "moto", "flask", "grpc"} & set(sys.modules)
             assert "lmconv_resource_pytest" in sys.modules
         """
@@ -68,6 +72,86 @@ def test_a_missing_extra_is_named(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess(*OPTIONS)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*license_manager needs `pip install 'lmconv-resource[[]testing]'`: *moto*"])
+
+
+MOCKS = """
+import time
+
+import pulumi
+import pytest
+from lmconv_resource import LicenseConversionTask, get_license_conversion_task, get_license_conversion_tasks_output
+from lmconv_resource.testing import ProviderMocks
+
+
+def run(declare):
+    seen = []
+    pulumi.runtime.test(lambda: pulumi.Output.from_input(declare()).apply(seen.append))()
+    return seen[0]
+
+
+def test_up(license_manager):
+    pulumi.runtime.set_mocks(ProviderMocks())
+    license_manager.add_task(task_id="lct-1", source="RunInstances:0800", destination="RunInstances:0002", seconds=1)
+    assert run(lambda: LicenseConversionTask.get("read", "lct-1").status) == "IN_PROGRESS"
+    waited = lambda: LicenseConversionTask("t", license_conversion_task_id="lct-1", wait_for_completion=True).status
+    assert run(waited) == "SUCCEEDED"
+    assert get_license_conversion_task("lct-1").status == "SUCCEEDED"
+    assert run(lambda: get_license_conversion_tasks_output().apply(len)) == 1
+    with pytest.raises(pulumi.RunError, match="lct-2"):
+        get_license_conversion_task("lct-2")
+    bucket = lambda: pulumi.CustomResource("aws:s3/bucket:Bucket", "b", {"size": 1}).id
+    assert run(bucket) == "b_id"
+    assert pulumi.runtime.invoke("aws:index:echo", {"word": "hi"}).value == {"word": "hi"}
+
+
+def test_what_is_wrong(license_manager):
+    pulumi.runtime.set_mocks(ProviderMocks())
+    began = time.monotonic()
+    with pytest.raises(Exception, match="Looking up license conversion task lct-2 in us-east-1: AWS does not know it"):
+        run(lambda: LicenseConversionTask("t", license_conversion_task_id="lct-2", wait_for_completion=True).status)
+    assert time.monotonic() - began < 20  # Pulumi's own patience with such an id is longer
+    with pytest.raises(ValueError, match="LicenseConversionTask 't': region: region 'narnia'"):
+        run(lambda: LicenseConversionTask("t", license_conversion_task_id="lct-2", region="narnia").status)
+    assert license_manager.calls["GetLicenseConversionTask"] > 1
+
+
+def test_preview(license_manager):
+    pulumi.runtime.set_mocks(ProviderMocks(), preview=True)
+    declared = lambda: LicenseConversionTask("t", license_conversion_task_id="lct-2").license_conversion_task_id
+    assert run(declared) == "lct-2"
+    assert not license_manager.calls
+"""
+
+
+def test_mocks_run_the_providers(pytester: pytest.Pytester) -> None:
+    """`ProviderMocks` check, wait, read and look up, fail as the engine does, and only check in a preview."""
+    pytester.makepyfile(MOCKS)
+    pytester.runpytest_subprocess(*OPTIONS[:-2]).assert_outcomes(passed=3)
+
+
+@pytest.fixture
+def fake_pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `pulumi` whose `up` never ends and whose `preview` fails."""
+    up = "echo one; echo two >&2; exec sleep 600"
+    script = f'case "$*" in version) echo v3.260.0;; *up) {up};; *) echo no >&2; exit 3; esac'
+    (tmp_path / "pulumi").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "pulumi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+
+@pytest.mark.usefixtures("fake_pulumi")
+def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    """The error has the last lines, what Pulumi writes is passed on as it comes, and a failure is Pulumi's own."""
+    command = TimedPulumiCommand(timeout=1)
+    heard: list[str] = []
+    with pytest.raises(CommandTimeoutError) as caught:
+        command.run(["up"], str(tmp_path), {}, heard.append, heard.append)
+    title, *lines = str(caught.value).splitlines()
+    assert title == "`pulumi up` took longer than 1 s and was ended. It wrote last:"
+    assert sorted(lines) == ["  one", "  two"]
+    assert sorted(heard) == ["one", "two"]
+    with pytest.raises(CommandError, match="no"):
+        command.run(["preview"], str(tmp_path), {})
 
 
 def test_pytest_finds_it_by_itself() -> None:

@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parents[2]
 TESTING = (PROJECT / "docs" / "testing.md").read_text(encoding="utf-8")
 PROGRAM = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
 
-ENGINE, FAULTS = re.findall(r"```python\n(.*?)```", TESTING, re.DOTALL)
+MOCKS, ENGINE, FAULTS = re.findall(r"```python\n(.*?)```", TESTING, re.DOTALL)
 
 
 def build(*more: str) -> subprocess.CompletedProcess[str]:
@@ -74,9 +74,10 @@ def program(pytester: pytest.Pytester) -> Path:
 
 
 @pytest.mark.usefixtures("program")
-def test_the_tests_that_the_page_shows_pass(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("test", [MOCKS, FAULTS], ids=["mocks", "faults"])
+def test_the_tests_that_the_page_shows_pass(pytester: pytest.Pytester, test: str) -> None:
     """What docs/testing.md shows is a test as it stands."""
-    pytester.makepyfile(FAULTS)
+    pytester.makepyfile(test)
     pytester.runpytest_subprocess("-p", "lmconv_resource_pytest", "-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
@@ -85,7 +86,5 @@ def test_the_tests_that_the_page_shows_pass(pytester: pytest.Pytester) -> None:
 def test_the_test_on_pulumis_engine_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """So is the one that runs the program on Pulumi's engine."""
     monkeypatch.setenv("PULUMI_HOME", str(pytester.path / "home"))
-    monkeypatch.setenv("PULUMI_SKIP_UPDATE_CHECK", "true")
-    monkeypatch.setenv("PULUMI_PYTHON_CMD", sys.executable)
     pytester.makepyfile(ENGINE)
     pytester.runpytest_subprocess("-p", "lmconv_resource_pytest", "-p", "no:cacheprovider").assert_outcomes(passed=1)
