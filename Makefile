@@ -18,7 +18,7 @@ OLDEST := .venv-oldest
 # Tests start a hundred processes: each would compile all that it imports where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo check test test-all test-oldest bench recording docs release clean
+.PHONY: help demo check tables test test-all test-oldest bench recording docs release clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -33,6 +33,9 @@ check: $(STAMPS)/dev ## Check format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(SOURCES)
 	@for program in $(PROGRAMS); do echo "$(BIN)/mypy $$program"; $(BIN)/mypy $$program || exit 1; done
+
+tables: $(STAMPS)/dev ## Write what is made of data: the documents' tables, the native provider's schema
+	PYTHONPATH=tests:tools $(BIN)/python -m tables --write
 
 test: check ## The same, and run the tests, all but the long proofs
 	$(BIN)/python $(PYTEST) -m "not proof"

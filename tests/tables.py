@@ -1,20 +1,26 @@
-"""Writes the tables of the documents from the data they stand for: `python tests/tables.py --write`."""
+"""Writes what is made of data, the documents' tables and schema.json: `make tables`."""
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from make_schema import Member, make_schema, read_members
 from reliability.cases import FAULTS, OPERATIONS, WORDS
 
+from lmconv_resource import LicenseConversion, LicenseConversionTask
 from lmconv_resource.aws.settings_table import make_table as make_settings
-from lmconv_resource.hosts.native.outputs import CONVERSION_OUTPUTS, TASK_OUTPUTS, Output
+from lmconv_resource.hosts.native import SCHEMA_PATH
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, TASK_PROPERTIES, Property
+from lmconv_resource.models import OUTPUTS
 
-DOCS = Path(__file__).parents[1] / "docs"
-COMMAND = "python tests/tables.py --write"
+PROJECT = Path(__file__).parents[1]
+DOCS = PROJECT / "docs"
+COMMAND = "make tables"
 
 TYPES = {
     "string": "str",
@@ -65,29 +71,33 @@ def make_inputs(properties: Iterable[Property]) -> str:
     lines = ["| input | type | default | |", "|---|---|---|---|"]
     for each in properties:
         default = "required" if each.required else "" if each.default is None else str(each.default)
-        replaces = (
-            " Another one replaces the resource." if each.replaces and "Another one" not in each.description else ""
-        )
+        replaces = " Another one replaces the resource." if each.always_replaces else ""
         cells = (f"`{each.name}`", TYPES[each.type], default, each.description + replaces)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def make_outputs(outputs: Iterable[Output]) -> str:
+def make_outputs(outputs: Mapping[str, Member]) -> str:
     """Return the outputs of a resource."""
-    types = {**TYPES, "license_context": "`LicenseContext`", "product_code[]": "list of `ProductCode`"}
-    rows = (f"| `{each.name}` | {types[each.type]} | {each.description} |" for each in outputs)
+    rows = (f"| `{name}` | {_to_shown_type(member.annotation)} | {member.text} |" for name, member in outputs.items())
     return "\n".join(["| output | type | |", "|---|---|---|", *rows])
+
+
+def _to_shown_type(annotation: ast.expr) -> str:
+    """Return what is inside of `pulumi.Output[…]`, in words."""
+    inside = ast.unparse(annotation).removeprefix("pulumi.Output[").removesuffix("]").replace(" | None", " or None")
+    inside = re.sub(r"list\[(\w+)\]", r"list of \1", inside)
+    return re.sub(r"\b(?!None)[A-Z]\w+", r"`\g<0>`", inside)
 
 
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("settings.md", "settings"): make_settings,
     ("reliability.md", "matrix"): make_matrix,
     ("inputs.md", "task"): lambda: make_inputs(TASK_PROPERTIES),
-    ("inputs.md", "task outputs"): lambda: make_outputs(TASK_OUTPUTS),
+    ("inputs.md", "task outputs"): lambda: make_outputs(read_members(LicenseConversionTask)),
     ("inputs.md", "conversion"): lambda: make_inputs(CONVERSION_PROPERTIES),
     ("inputs.md", "conversion outputs"): lambda: make_outputs(
-        each for each in CONVERSION_OUTPUTS if each.name not in {known.name for known in TASK_OUTPUTS}
+        {name: member for name, member in read_members(LicenseConversion).items() if name not in OUTPUTS}
     ),
 }
 """By document and the table's name in it, what makes the table."""
@@ -106,6 +116,7 @@ def find_outdated() -> dict[Path, str]:
     for (name, table), make in TABLES.items():
         path = DOCS / name
         wanted[path] = put_into(wanted.get(path) or path.read_text(encoding="utf-8"), table, make())
+    wanted[SCHEMA_PATH] = make_schema()
     return {path: text for path, text in wanted.items() if path.read_text(encoding="utf-8") != text}
 
 

@@ -6,7 +6,7 @@ import tables
 
 
 def test_the_documents_have_the_tables_of_today() -> None:
-    """Settings, inputs and the matrix of faults: `python tests/tables.py --write` writes them anew."""
+    """Settings, inputs, the matrix of faults and schema.json: `make tables` writes them anew."""
     assert [path.name for path in tables.find_outdated()] == []
 
 

@@ -55,6 +55,11 @@ class Property:
     replaces: bool = False
     required: bool = False
 
+    @property
+    def always_replaces(self) -> bool:
+        """Whether another value replaces the resource whatever its state: one that does not says when it does."""
+        return self.replaces and "Another one" not in self.description
+
 
 _REGION = Property(
     "region",

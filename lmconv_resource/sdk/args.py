@@ -57,7 +57,7 @@ class LicenseContextArgsDict(TypedDict):
     """What a resource is licensed as, before or after a conversion, as a dict."""
 
     usage_operation: NotRequired[pulumi.Input[str] | None]
-    """What EC2 bills the instance as, such as `UsageOperation.WINDOWS_BYOL` or any code of AWS's."""
+    """What EC2 bills the instance as: `RunInstances:0002`, or any other that AWS has; `UsageOperation` names them."""
 
     product_codes: NotRequired[ProductCodes | None]
     """Product codes of AWS Marketplace, for conversions that go by these."""
@@ -76,7 +76,8 @@ class LicenseContextArgs:
         """Name a license context.
 
         Args:
-            usage_operation: what EC2 bills the instance as, such as `UsageOperation.WINDOWS_BYOL` or any code of AWS's.
+            usage_operation: what EC2 bills the instance as: `RunInstances:0002`, or any other that AWS has;
+                `UsageOperation` names them.
             product_codes: product codes of AWS Marketplace, for conversions that go by these.
         """
         pulumi.set(self, "usage_operation", usage_operation)
@@ -147,7 +148,7 @@ class AssumeRoleArgs:
     """The session's name in AWS's logs. Default: `lmconv-resource`."""
 
     duration: pulumi.Input[str] | None
-    """How long the credentials last, such as `1h`, 15 minutes to 12 hours; renewed while a wait goes on."""
+    """How long the credentials last, such as `1h`, 15 minutes to 12 hours; renewed while a wait continues."""
 
     policy: pulumi.Input[str] | None
     """A session policy, as JSON, that narrows the role's rights."""

@@ -88,16 +88,16 @@ class GetLicenseConversionTaskResult:
     """When the conversion started: RFC 3339, UTC."""
 
     license_conversion_time: str | None
-    """When the license was converted: RFC 3339, UTC."""
+    """When the license was converted, which other steps can follow: RFC 3339, UTC."""
 
     end_time: str | None
-    """When the conversion ended: RFC 3339, UTC; None while it runs."""
+    """When the conversion ended: RFC 3339, UTC; not set while it runs."""
 
     is_complete: bool
-    """True once the conversion has ended, in success or in failure."""
+    """Whether the conversion has ended, in success or in failure."""
 
     duration_seconds: float | None
-    """Seconds from start to end by AWS's clock; None until it has ended."""
+    """Seconds from start to end by AWS's clock; not set until it has ended."""
 
     def __init__(self, outputs: Mapping[str, Any]) -> None:
         for name in OUTPUTS:

@@ -58,13 +58,13 @@ class _TrackedTask(pulumi.dynamic.Resource):
     """When the license was converted, which other steps can follow: RFC 3339, UTC."""
 
     end_time: pulumi.Output[str | None]
-    """When the conversion ended: RFC 3339, UTC; None while it runs."""
+    """When the conversion ended: RFC 3339, UTC; not set while it runs."""
 
     is_complete: pulumi.Output[bool]
-    """True once the conversion has ended, in success or in failure."""
+    """Whether the conversion has ended, in success or in failure."""
 
     duration_seconds: pulumi.Output[float | None]
-    """Seconds from start to end by AWS's clock; None until it has ended."""
+    """Seconds from start to end by AWS's clock; not set until it has ended."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -224,16 +224,16 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
     """
 
     adopted: pulumi.Output[bool]
-    """True if the conversion was found instead of started: in progress or done before this resource was created."""
+    """Whether the conversion was found instead of started: in progress or done before this resource was created."""
 
     license_conversion_task_id: pulumi.Output[str | None]  # type: ignore[assignment]
-    """The task's id, `lct-…`; None where EC2 bills the instance as wanted and AWS shows no task that led there."""
+    """The task's id, `lct-…`; not set where EC2 bills the instance as wanted and AWS shows no task that led there."""
 
     verified_usage_operation: pulumi.Output[str | None]
-    """What EC2 bills the instance as after the end; None without the right to ec2:DescribeInstances."""
+    """What EC2 bills the instance as after the end; not set without the right to ec2:DescribeInstances."""
 
     verified_product_codes: pulumi.Output[list[ProductCode] | None]
-    """The product codes that EC2 shows of the instance then; None without that right."""
+    """The product codes that EC2 shows of the instance then; not set without that right."""
 
     def __init__(
         self,

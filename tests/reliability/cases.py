@@ -1,6 +1,6 @@
 """The matrix as data: what becomes of each operation under each fault. tests/reliability/test_matrix.py runs it.
 
-`python tests/tables.py --write` puts it into docs/reliability.md.
+`make tables` puts it into docs/reliability.md.
 """
 
 from __future__ import annotations

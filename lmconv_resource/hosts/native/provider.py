@@ -7,7 +7,6 @@ and not `pulumi.provider.experimental`, which can't record a resource that faile
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -17,12 +16,11 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from lmconv_resource.errors import LIST_ACTION, RequestRefusedError, Subject
 from lmconv_resource.hosts.last_settings import named_in_errors
-from lmconv_resource.hosts.native import config, properties
+from lmconv_resource.hosts.native import SCHEMA_PATH, config, properties
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.properties import Bag
 from lmconv_resource.hosts.native.resources import FUNCTIONS, RESOURCES, Resource, find_newest_id
 from lmconv_resource.hosts.native.responses import InitFailedError, plain_errors, to_diff_response
-from lmconv_resource.hosts.native.schema import make_schema
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
@@ -71,7 +69,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def GetSchema(self, _: Any, _context: Any) -> Any:  # noqa: N802
         """Return the package's schema."""
-        return provider_pb2.GetSchemaResponse(schema=json.dumps(make_schema(plugin_version())))
+        return provider_pb2.GetSchemaResponse(schema=SCHEMA_PATH.read_text(encoding="utf-8"))
 
     @plain_errors
     def Cancel(self, _: Any, _context: Any) -> Any:  # noqa: N802

@@ -8,9 +8,9 @@ from lmconv_resource.aws.settings_table import SETTINGS, Setting, Treatment
 from lmconv_resource.hosts.native import PACKAGE
 from lmconv_resource.hosts.native.config import SECRET_KEYS
 
-ROLE_TYPE = f"{PACKAGE}:index:AssumeRole"
-_WEB_IDENTITY = f"{PACKAGE}:index:AssumeRoleWithWebIdentity"
-_ENDPOINT = f"{PACKAGE}:index:Endpoint"
+_ROLE = f"{PACKAGE}:index:ProviderAssumeRole"
+_WEB_IDENTITY = f"{PACKAGE}:index:ProviderAssumeRoleWithWebIdentity"
+_ENDPOINT = f"{PACKAGE}:index:ProviderEndpoint"
 
 _TEXT = {"type": "string"}
 _FLAG = {"type": "boolean"}
@@ -20,8 +20,8 @@ _PAIRS = {"type": "object", "additionalProperties": _TEXT}
 _ANY = {"$ref": "pulumi.json#/Any"}
 
 _TYPES: dict[str, dict[str, Any]] = {
-    "assumeRoles": {"type": "array", "items": {"$ref": f"#/types/{ROLE_TYPE}"}},
-    "assumeRole": {"$ref": f"#/types/{ROLE_TYPE}"},
+    "assumeRoles": {"type": "array", "items": {"$ref": f"#/types/{_ROLE}"}},
+    "assumeRole": {"$ref": f"#/types/{_ROLE}"},
     "assumeRoleWithWebIdentity": {"$ref": f"#/types/{_WEB_IDENTITY}"},
     "endpoints": {"type": "array", "items": {"$ref": f"#/types/{_ENDPOINT}"}},
     "maxRetries": _COUNT,
@@ -55,7 +55,7 @@ _SESSION = {
 }
 
 SETTING_TYPES: dict[str, dict[str, Any]] = {
-    ROLE_TYPE: {
+    _ROLE: {
         "type": "object",
         "description": "A role to assume before AWS is called.",
         "properties": {
@@ -105,4 +105,6 @@ def _make_setting(setting: Setting) -> dict[str, Any]:
     words = {Treatment.HONOURED: "", Treatment.REFUSED: "Refused: ", Treatment.OF_NO_CONCERN: "Has no effect: "}
     note = f"{words[setting.treatment]}{setting.note}."
     spec = {**_TYPES.get(setting.key, _TEXT), "description": note[0].upper() + note[1:]}
+    if setting.treatment is not Treatment.HONOURED or setting.key == "assumeRole":
+        spec["deprecationMessage"] = spec["description"]
     return {**spec, "secret": True} if setting.key in SECRET_KEYS else spec

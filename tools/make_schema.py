@@ -1,0 +1,294 @@
+"""Makes `schema.json`, the native provider's face: what Pulumi's languages know of the package.
+
+It is made from the tables of inputs and settings, the SDK's classes, which have each output and member with its type
+and its text, and the examples beside this file. Its form:
+https://github.com/pulumi/pulumi/blob/master/pkg/codegen/schema/pulumi.json.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from schema_settings import SETTING_TYPES, make_settings
+
+import lmconv_resource as sdk
+from lmconv_resource.hosts.native import PACKAGE
+from lmconv_resource.hosts.native.names import to_camel
+from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, GET_TOKEN, LIST_TOKEN, TASK_TOKEN
+from lmconv_resource.hosts.native.wording import to_native_text
+from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES, WAY, Property
+from lmconv_resource.models import PRODUCT_CODE_TYPE, TaskStatus
+
+HOME = "https://example.com/lmconv_resource"
+"""A placeholder, as the project is published nowhere: who hands the plugin out puts their own address here."""
+
+Spec = dict[str, Any]
+"""A part of the schema."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource: its token, the table of its inputs, and the SDK's class, which has its outputs and its text."""
+
+    token: str
+    inputs: Sequence[Property]
+    sdk: type
+
+
+RESOURCES = (
+    Resource(TASK_TOKEN, TASK_PROPERTIES, sdk.LicenseConversionTask),
+    Resource(CONVERSION_TOKEN, CONVERSION_PROPERTIES, sdk.LicenseConversion),
+)
+
+_PROVIDER_TEXT = """\
+How AWS is reached. Each setting is one of pulumi-aws's, under the same name; what is not set here is taken from the \
+environment and AWS's shared configuration. The stack's settings of pulumi-aws are not visible to this package."""
+
+_ENUMS: dict[str, list[tuple[str, str, str | None]]] = {
+    "UsageOperation": [(each.name, each.value, each.meaning) for each in sdk.UsageOperation],
+    "TaskStatus": [(each.name, each.value, None) for each in TaskStatus],
+    "ProductCodeType": [(PRODUCT_CODE_TYPE, PRODUCT_CODE_TYPE, "A product code of AWS Marketplace.")],
+}
+_ENUM_TEXTS = {
+    "UsageOperation": "What EC2 bills an instance as, as far as AWS publishes it.",
+    "TaskStatus": "The status of a license conversion task.",
+    "ProductCodeType": "The type of a product code.",
+}
+_ENUM_OF = {
+    "usage_operation": "UsageOperation",
+    "verified_usage_operation": "UsageOperation",
+    "status": "TaskStatus",
+    "statuses": "TaskStatus",
+    "product_code_type": "ProductCodeType",
+}
+"""By a property's name, the enum with the values that are known. AWS may have more, so it can be any text as well."""
+
+_PRIMITIVES = {"str": "string", "bool": "boolean", "int": "integer", "float": "number"}
+
+
+def make_schema() -> str:
+    """Return the text of `schema.json`."""
+    settings = make_settings()
+    schema = {
+        "name": PACKAGE,
+        "displayName": "AWS license conversions",
+        "version": metadata.version("lmconv-resource"),
+        "description": "Follows AWS License Manager's license type conversions to their end, so that the rest of a "
+        "stack can wait for them; finds them, and starts them once.",
+        "keywords": ["pulumi", "aws", "license-manager", "category/cloud", "kind/native"],
+        "homepage": HOME,
+        "license": "Apache-2.0",
+        "repository": HOME,
+        "logoUrl": f"{HOME}/logo.png",
+        "pluginDownloadURL": f"{HOME}/releases",
+        "publisher": "lmconv_resource",
+        "language": {
+            "nodejs": {"respectSchemaVersion": True},
+            "python": {"respectSchemaVersion": True, "pyproject": {"enabled": True}},
+            "go": {
+                "respectSchemaVersion": True,
+                "generateResourceContainerTypes": True,
+                "importBasePath": f"{HOME.partition('://')[2]}/sdk/go/{PACKAGE}",
+            },
+            "csharp": {"respectSchemaVersion": True},
+        },
+        "config": {"variables": settings},
+        "provider": {"description": _PROVIDER_TEXT, "inputProperties": settings},
+        "types": {**_make_types(), **SETTING_TYPES},
+        "resources": {each.token: _make_resource(each) for each in RESOURCES},
+        "functions": {GET_TOKEN: _make_get(), LIST_TOKEN: _make_list()},
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _make_resource(resource: Resource) -> Spec:
+    outputs = read_members(resource.sdk)
+    read_by = {to_camel(entry.name): _make_input(entry) for entry in WAY}
+    return {
+        "description": _make_text(resource.sdk),
+        "inputProperties": {to_camel(entry.name): _make_input(entry) for entry in resource.inputs},
+        "requiredInputs": [to_camel(entry.name) for entry in resource.inputs if entry.required],
+        # The generator for TypeScript makes those outputs of a resource that is read which are named here.
+        "stateInputs": {"type": "object", "properties": {**_make_object(outputs)["properties"], **read_by}},
+        **_make_object(outputs),
+    }
+
+
+def _make_text(of: type) -> str:
+    """Return what the SDK says of a class, and the examples for this host."""
+    more = (Path(__file__).parent / "schema" / f"{of.__name__}.md").read_text(encoding="utf-8")
+    examples, imported, rest = more.partition("## Import")
+    wrapped = re.sub(r"(?s)(### .+?)\s*(?=### |\Z)", r"{{% example %}}\n\1\n{{% /example %}}\n", examples)
+    shown = f"{{{{% examples %}}}}\n## Example Usage\n{wrapped}{{{{% /examples %}}}}"
+    return f"{_read_text(of)}\n\n{shown}\n\n{imported}{rest}"
+
+
+def _read_text(of: type) -> str:
+    """Return what the SDK says of a class, up to its example."""
+    return to_native_text((inspect.getdoc(of) or "").partition("\nExample:\n")[0].strip())
+
+
+def _make_input(entry: Property) -> Spec:
+    spec = {**_make_type(entry.name, entry.type), "description": to_native_text(entry.description)}
+    if entry.default is not None:
+        spec["default"] = entry.default
+    if entry.always_replaces:
+        spec["willReplaceOnChanges"] = True
+    return spec
+
+
+def _make_type(name: str, type_: str) -> Spec:
+    """Return the type of an input, as the tables name it."""
+    if type_.endswith("[]"):
+        return {"type": "array", "items": _make_type(name, type_.removesuffix("[]"))}
+    if type_ == "assume_role":  # a list, which is a chain; one role is a list of one
+        return {"type": "array", "items": _refer("AssumeRole")}
+    if type_ == "license_context":
+        return _refer("LicenseContext")
+    return _with_enum(name, {"type": type_})
+
+
+def _with_enum(name: str, spec: Spec) -> Spec:
+    return {"oneOf": [spec, _refer(_ENUM_OF[name])]} if name in _ENUM_OF else spec
+
+
+def _refer(name: str) -> Spec:
+    return {"$ref": f"#/types/{PACKAGE}:index:{name}"}
+
+
+def _make_types() -> Spec:
+    nested = {
+        "AssumeRole": (sdk.AssumeRoleArgs, sdk.AssumeRoleArgsDict),
+        "LicenseContext": (sdk.LicenseContextArgs, sdk.LicenseContextArgsDict),
+        "ProductCode": (sdk.ProductCodeArgs, sdk.ProductCodeArgsDict),
+    }
+    made = {
+        **{
+            name: {"description": _read_text(of), **_make_object(read_members(members))}
+            for name, (of, members) in nested.items()
+        },
+        "Task": {"description": "A license conversion task as it was looked up."} | _make_task(),
+        **{
+            name: {
+                "type": "string",
+                "description": _ENUM_TEXTS[name],
+                "enum": [
+                    {"name": _to_pascal(key), "value": value, **({"description": text} if text else {})}
+                    for key, value, text in values
+                ],
+            }
+            for name, values in _ENUMS.items()
+        },
+    }
+    return {f"{PACKAGE}:index:{name}": spec for name, spec in made.items()}
+
+
+def _to_pascal(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _make_task() -> Spec:
+    return _make_object(read_members(sdk.GetLicenseConversionTaskResult))
+
+
+def _make_get() -> Spec:
+    inputs = {
+        "id": {"type": "string", "description": "The task's id, `lct-…`."},
+        **{to_camel(entry.name): _make_input(entry) for entry in WAY},
+    }
+    return {
+        "description": "Look a task up by its id.",
+        "inputs": {"type": "object", "properties": inputs, "required": ["id"]},
+        "outputs": {"description": "The task."} | _make_task(),
+    }
+
+
+def _make_list() -> Spec:
+    tasks = {"type": "array", "items": _refer("Task"), "description": "The tasks, oldest first."}
+    return {
+        "description": "List the tasks of the account in the region, oldest first; an empty list is a result.",
+        "inputs": {
+            "type": "object",
+            "properties": {to_camel(entry.name): _make_input(entry) for entry in LIST_PROPERTIES},
+        },
+        "outputs": {"type": "object", "properties": {"tasks": tasks}, "required": ["tasks"]},
+    }
+
+
+# -- what the SDK's classes say ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Member:
+    """An attribute of one of the SDK's classes: its annotation and its text."""
+
+    annotation: ast.expr
+    text: str
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether it need not be given, or has not always a value."""
+        return "NotRequired" in ast.unparse(self.annotation) or any(
+            _is_none(node) for node in ast.walk(self.annotation)
+        )
+
+
+def read_members(of: type) -> dict[str, Member]:
+    """Return the attributes of a class and of its bases in the package, by name."""
+    found: dict[str, Member] = {}
+    for base in reversed(of.__mro__):
+        if base.__module__.startswith(sdk.__name__):
+            (parsed,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            found.update(_read_attributes(parsed))
+    return found
+
+
+def _read_attributes(parsed: ast.AST) -> Iterator[tuple[str, Member]]:
+    body = parsed.body if isinstance(parsed, ast.ClassDef) else []
+    for node, after in itertools.pairwise(body):
+        if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr):
+            yield ast.unparse(node.target), Member(node.annotation, ast.literal_eval(after.value))
+
+
+def _make_object(members: Mapping[str, Member]) -> Spec:
+    return {
+        "type": "object",
+        "properties": {
+            to_camel(name): {**_to_type(name, member.annotation), "description": to_native_text(member.text)}
+            for name, member in members.items()
+        },
+        "required": [to_camel(name) for name, member in members.items() if not member.is_optional],
+    }
+
+
+def _to_type(name: str, annotation: ast.expr) -> Spec:
+    """Return the schema's type for an annotation, without what makes it an input or an output."""
+    if isinstance(annotation, ast.BinOp):  # None is said otherwise, and a dict is another form of the class beside it
+        return _to_type(name, annotation.left)
+    if isinstance(annotation, ast.Subscript):
+        wrapper = ast.unparse(annotation.value).rpartition(".")[2]
+        if wrapper in ("Input", "Output", "NotRequired"):
+            return _to_type(name, annotation.slice)
+        if wrapper == "Mapping" and isinstance(annotation.slice, ast.Tuple):
+            return {"type": "object", "additionalProperties": _to_type(name, annotation.slice.elts[1])}
+        if wrapper in ("Sequence", "list"):
+            return {"type": "array", "items": _to_type(name, annotation.slice)}
+        raise TypeError(f"{name}: no type of the schema for {ast.unparse(annotation)}")
+    text = ast.unparse(annotation)
+    if text == "ProductCodes":
+        return {"type": "array", "items": _refer("ProductCode")}
+    return _with_enum(name, {"type": _PRIMITIVES[text]}) if text in _PRIMITIVES else _refer(text.removesuffix("Args"))
+
+
+def _is_none(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
