@@ -60,6 +60,10 @@ _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _JUST_NOW = datetime.max.replace(tzinfo=timezone.utc)
 
 
+UNREADABLE_STATUS = "(unreadable)"
+"""The status of a task whose entry in a list can't be read."""
+
+
 class AnswerError(ValueError):
     """An answer of AWS's that can't be read as a task. Its text says why."""
 
@@ -125,7 +129,7 @@ class LicenseContext:
         """Whether it says nothing: a program left it out, or AWS did."""
         return self.usage_operation is None and not self.product_codes
 
-    def is_met_by(self, present: LicenseContext) -> bool:
+    def is_satisfied_by(self, present: LicenseContext) -> bool:
         """Return whether a license is what this asks for. What this does not name may be anything: AWS fills codes in.
 
         An empty context asks for nothing that could be met.
@@ -187,6 +191,11 @@ class ConversionTask:
         return self.status in FINISHED_STATUSES
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether it may still be under way: a word that AWS does not publish counts so, unless an end time is shown."""
+        return not self.is_complete and (self.status is not None or self.end_time is None)
+
+    @property
     def duration_seconds(self) -> float | None:
         """Seconds from start to end by AWS's clock; None until the task has ended."""
         if not self.is_complete or self.start_time is None or self.end_time is None:
@@ -207,6 +216,11 @@ class ConversionTask:
             raise AnswerError("a member of the answer has not the type that AWS documents") from cause
         except OverflowError as cause:
             raise AnswerError("a time in the answer is in no year from 1 to 9999") from cause
+
+    @classmethod
+    def unreadable(cls, task_id: str, region: str, resource_arn: str | None) -> ConversionTask:
+        """Return what stands for a task whose entry in a list can't be read: it may still be under way."""
+        return cls(task_id, region, resource_arn, unknown_status=UNREADABLE_STATUS)
 
     @classmethod
     def _read(cls, answer: Mapping[str, Any], task_id: str, region: str) -> ConversionTask:
@@ -272,21 +286,21 @@ class ConversionRequest:
 
         A source that is the destination was read from a resource that is converted already, so any other will do.
         """
-        if not self.destination.is_met_by(task.destination_license_context):
+        if not self.destination.is_satisfied_by(task.destination_license_context):
             return False
-        return self.source.is_empty or self.is_noop or self.source.is_met_by(task.source_license_context)
+        return self.source.is_empty or self.is_noop or self.source.is_satisfied_by(task.source_license_context)
 
     def is_done(self, present: LicenseContext) -> bool:
         """Return whether a license is what this leads to. One that is its source too is not, unless both are one."""
-        starts_there = self.source.is_met_by(present) and self.destination.is_met_by(self.source)
-        return self.destination.is_met_by(present) and (self.is_noop or not starts_there)
+        starts_there = self.source.is_satisfied_by(present) and self.destination.is_satisfied_by(self.source)
+        return self.destination.is_satisfied_by(present) and (self.is_noop or not starts_there)
 
     def reverts(self, other: ConversionRequest) -> bool:
         """Return whether this undoes another conversion of the same resource."""
         return (
             self.resource_arn == other.resource_arn
-            and self.source.is_met_by(other.destination)
-            and self.destination.is_met_by(other.source)
+            and self.source.is_satisfied_by(other.destination)
+            and self.destination.is_satisfied_by(other.source)
         )
 
     @property

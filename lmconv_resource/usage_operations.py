@@ -172,6 +172,15 @@ def find_code(text: str) -> str:
     raise ValueError(f"{to_shown(text)} is no usage operation: write one of {names}")
 
 
+def describe_license(context: LicenseContext) -> str:
+    """Return a license as people read it: `Windows BYOL (RunInstances:0800)`, with its product codes."""
+    code = context.usage_operation
+    meaning = UsageOperation(code).meaning if code in _KNOWN else None
+    operation = f"{meaning} ({code})" if meaning else code or "no usage operation"
+    codes = ", ".join(each.product_code_id or "" for each in context.product_codes)
+    return f"{operation} with the product codes {codes}" if codes else operation
+
+
 def find_problem(code: str) -> str | None:
     """Return what is wrong with a usage operation, as text that follows its name; None for one that AWS may know."""
     if code in _KNOWN:
@@ -197,7 +206,7 @@ def find_unknown_warning(code: str | None) -> str | None:
     return f"{code} is no usage operation that is known here; it is passed on to AWS as it is.{hint}"
 
 
-def find_warning(source: LicenseContext, destination: LicenseContext) -> str | None:
+def find_unlisted_reason(source: LicenseContext, destination: LicenseContext) -> str | None:
     """Return what AWS's user guide has against a conversion, with what it lists from there; None if nothing.
 
     Nothing is said of a context without a usage operation, or with one that is not known here.

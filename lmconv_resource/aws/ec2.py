@@ -1,12 +1,16 @@
-"""The EC2 side: the instance that is converted, as far as the caller's rights reach."""
+"""The EC2 side: the instance that is converted, as far as the caller's rights reach.
+
+EC2's texts (names of groups, reasons) are spelled out here, so that none can act on a terminal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.errors import (
+    UNREADABLE_REMEDY,
     LicenseConversionError,
     RequestRefusedError,
     ServiceFaultError,
@@ -15,6 +19,7 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.models import InstanceArn, LicenseContext
+from lmconv_resource.text import to_one_line, to_plain_text
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.calls import Calls
@@ -29,9 +34,36 @@ SPOT_ACTION = "ec2:DescribeSpotInstanceRequests"
 ADDRESS_ACTION = "ec2:DescribeAddresses"
 IMAGE_ACTION = "ec2:DescribeImages"
 TYPE_ACTION = "ec2:DescribeInstanceTypes"
+TAGS_ACTION = "ec2:DescribeTags"
 
-_TAG_VALUE_LENGTH = 256
-"""EC2's limit, in characters."""
+_MAX_PAGES = 1000
+"""An answer of more pages has a token that leads in circles."""
+
+_MAX_FILTER_VALUES = 200
+"""EC2's limit of values in one filter."""
+
+_GROUP_TAG = "aws:autoscaling:groupName"
+
+
+def _to_line(text: object) -> str | None:
+    return to_one_line(to_plain_text(str(text))) if text else None
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag, and the id of the instance or network interface that has it."""
+
+    resource_id: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """What EC2 says of an instance type: its default vCPUs, and whether it has instance store volumes; None if not."""
+
+    vcpus: int | None = None
+    has_instance_store: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -56,14 +88,48 @@ class Instance:
         )
 
     @property
-    def tags(self) -> dict[str, str]:
-        """The instance's tags."""
-        return {tag["Key"]: tag.get("Value", "") for tag in self.answer.get("Tags") or ()}
+    def tags(self) -> list[Tag]:
+        """The instance's own tags."""
+        return [Tag(self.instance_id, tag["Key"], tag.get("Value", "")) for tag in self.answer.get("Tags") or ()]
+
+    @property
+    def group(self) -> str | None:
+        """The Auto Scaling group that the instance belongs to."""
+        return next((_to_line(tag.value) for tag in self.tags if tag.key == _GROUP_TAG), None)
 
     @property
     def tenancy(self) -> str:
         """`default`, `dedicated` or `host`."""
         return str((self.answer.get("Placement") or {}).get("Tenancy") or "default")
+
+    @property
+    def type_name(self) -> str:
+        """The instance type, such as `m5.large`; empty where EC2 does not say."""
+        return _to_line(self.answer.get("InstanceType")) or ""
+
+    @property
+    def interface_id(self) -> str | None:
+        """The id of the primary network interface."""
+        for interface in self.answer.get("NetworkInterfaces") or ():
+            if (interface.get("Attachment") or {}).get("DeviceIndex") == 0:
+                return interface.get("NetworkInterfaceId") or None
+        return None
+
+    @property
+    def state_reason(self) -> str | None:
+        """Why the instance is in its state, in EC2's words."""
+        reason = self.answer.get("StateReason") or {}
+        return _to_line(reason.get("Message") or reason.get("Code"))
+
+    @property
+    def transition_reason(self) -> str:
+        """What last changed the state, with the time: `User initiated (2026-11-28 10:00:00 GMT)`."""
+        return _to_line(self.answer.get("StateTransitionReason")) or ""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is terminated, or about to be."""
+        return self.state in ("terminated", "shutting-down")
 
 
 def to_instance_id(resource_arn: str) -> str | None:
@@ -90,28 +156,46 @@ class Ec2:
             LicenseConversionError: the call failed, for want of the right to it too.
         """
         instance_id = to_instance_id(resource_arn)
-        if instance_id is None:
-            return None
-        # A filter instead of an id: an unknown instance is then an empty answer and not one of several errors.
-        found = self._describe({"Name": "instance-id", "Values": [instance_id]}, resource_arn)
-        return found[0] if found else None
+        found = [] if instance_id is None else self.list_instances([instance_id], resource_arn)
+        return next((instance for instance in found if instance.instance_id == instance_id), None)
 
-    def list_tagged(self, key: str) -> list[Instance]:
-        """Return all instances of the account and region that have a tag of this name."""
-        return self._describe({"Name": "tag-key", "Values": [key]}, "instances")
+    def list_instances(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> list[Instance]:
+        """Return those of these instances, at most 200, that EC2 shows."""
+        # A filter instead of ids: an unknown instance is then an empty answer and not one of several errors.
+        query = {"Filters": [{"Name": "instance-id", "Values": list(instance_ids)}]}
+        return [
+            Instance(entry.get("InstanceId") or "", state, _to_line(entry.get("UsageOperation")), entry)
+            for page in self._pages("describe_instances", query, DESCRIBE_ACTION, resource_arn)
+            for reservation in page.get("Reservations") or ()
+            for entry in reservation.get("Instances") or ()
+            for state in [_to_line((entry.get("State") or {}).get("Name")) or "unknown"]
+        ]
 
-    def _describe(self, by: dict[str, Any], resource_arn: str) -> list[Instance]:
-        query: dict[str, Any] = {"Filters": [by]}
+    def list_tags(
+        self, keys: Sequence[str], resource_ids: Sequence[str] = (), resource_arn: str = "instances"
+    ) -> list[Tag]:
+        """Return the tags with these names, of these resources or of all in the account and region."""
+        chunks = [resource_ids[at : at + _MAX_FILTER_VALUES] for at in range(0, len(resource_ids), _MAX_FILTER_VALUES)]
         found = []
-        while True:
-            answer = self._ask(lambda ec2: ec2.describe_instances(**query), DESCRIBE_ACTION, resource_arn)
-            for reservation in answer.get("Reservations") or ():
-                for entry in reservation.get("Instances") or ():
-                    state = (entry.get("State") or {}).get("Name") or "unknown"
-                    found.append(Instance(entry.get("InstanceId") or "", state, entry.get("UsageOperation"), entry))
+        for chunk in chunks or [()]:
+            filters = [{"Name": "key", "Values": list(keys)}]
+            filters += [{"Name": "resource-id", "Values": list(chunk)}] if chunk else []
+            for page in self._pages("describe_tags", {"Filters": filters}, TAGS_ACTION, resource_arn):
+                found += [
+                    Tag(tag.get("ResourceId") or "", tag.get("Key") or "", tag.get("Value") or "")
+                    for tag in page.get("Tags") or ()
+                ]
+        return found
+
+    def _pages(self, method: str, query: dict[str, Any], action: str, resource_arn: str) -> Iterator[dict[str, Any]]:
+        for _ in range(_MAX_PAGES):
+            answer = self._ask(lambda ec2: getattr(ec2, method)(**query), action, resource_arn)
+            yield answer
             if not answer.get("NextToken"):
-                return found
+                return
             query["NextToken"] = answer["NextToken"]
+        subject = Subject(action, None, self._region, resource_arn)
+        raise TransientError(subject, f"the list has no end after {_MAX_PAGES} pages", UNREADABLE_REMEDY)
 
     def has_stop_protection(self, resource_arn: str) -> bool:
         """Return whether the instance's `disableApiStop` is set."""
@@ -145,27 +229,11 @@ class Ec2:
         images = answer.get("Images") or ()
         return any(image.get("ImageOwnerAlias") == "amazon" for image in images) if images else None
 
-    def get_vcpus(self, instance: Instance, resource_arn: str) -> int | None:
-        """Return how many virtual CPUs an instance has: as set at its launch, or else as its type has by default."""
-        options = instance.answer.get("CpuOptions") or {}
-        if options.get("CoreCount") and options.get("ThreadsPerCore"):
-            return int(options["CoreCount"]) * int(options["ThreadsPerCore"])
-        instance_type = instance.answer.get("InstanceType")
-        if not instance_type:
-            return None
-        answer = self._ask(
-            lambda ec2: ec2.describe_instance_types(InstanceTypes=[instance_type]), TYPE_ACTION, resource_arn
-        )
-        types = answer.get("InstanceTypes") or ()
-        return (types[0].get("VCpuInfo") or {}).get("DefaultVCpus") if types else None
-
-    def check_may_start(self, resource_arn: str) -> None:
-        """Raise the error of a start that is not allowed, without starting anything."""
-        try:
-            self._do(lambda ec2, ids: ec2.start_instances(InstanceIds=ids, DryRun=True), START_ACTION, resource_arn)
-        except RequestRefusedError as answer:
-            if answer.code != "DryRunOperation":  # which is EC2's yes
-                raise
+    def get_type(self, name: str, resource_arn: str) -> InstanceType:
+        """Return what EC2 says of an instance type; a type that it does not show says nothing."""
+        answer = self._ask(lambda ec2: ec2.describe_instance_types(InstanceTypes=[name]), TYPE_ACTION, resource_arn)
+        found = next(iter(answer.get("InstanceTypes") or ()), None) or {}
+        return InstanceType((found.get("VCpuInfo") or {}).get("DefaultVCpus"), found.get("InstanceStorageSupported"))
 
     def stop(self, resource_arn: str, *, force: bool = False) -> None:
         """Have the instance stopped; `force` does not wait for its operating system."""
@@ -175,14 +243,42 @@ class Ec2:
         """Have the instance started."""
         self._do(lambda ec2, ids: ec2.start_instances(InstanceIds=ids), START_ACTION, resource_arn)
 
-    def set_tag(self, resource_arn: str, key: str, value: str) -> None:
-        """Set a tag of the instance; a long value is cut."""
-        tag = {"Key": key, "Value": value[:_TAG_VALUE_LENGTH]}
-        self._do(lambda ec2, ids: ec2.create_tags(Resources=ids, Tags=[tag]), TAG_ACTION, resource_arn)
+    def set_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
+        """Set tags of the instance and of what belongs to it."""
+        self._tag("create_tags", TAG_ACTION, resource_arn, tags, resource_ids)
 
-    def delete_tag(self, resource_arn: str, key: str) -> None:
-        """Remove a tag of the instance."""
-        self._do(lambda ec2, ids: ec2.delete_tags(Resources=ids, Tags=[{"Key": key}]), UNTAG_ACTION, resource_arn)
+    def delete_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
+        """Remove tags that have just these values: those that another has written meanwhile stay."""
+        self._tag("delete_tags", UNTAG_ACTION, resource_arn, tags, resource_ids)
+
+    def check_may(self, action: str, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
+        """Raise the error of a start, a stop or a tag that is not allowed; nothing is done (EC2's DryRun)."""
+        try:
+            if action in (TAG_ACTION, UNTAG_ACTION):
+                method = "create_tags" if action == TAG_ACTION else "delete_tags"
+                self._tag(method, action, resource_arn, tags, resource_ids, DryRun=True)
+            else:
+                method = "start_instances" if action == START_ACTION else "stop_instances"
+                self._do(lambda ec2, ids: getattr(ec2, method)(InstanceIds=ids, DryRun=True), action, resource_arn)
+        except RequestRefusedError as answer:
+            if answer.code != "DryRunOperation":  # which is EC2's yes
+                raise
+
+    def _tag(
+        self,
+        method: str,
+        action: str,
+        resource_arn: str,
+        tags: Mapping[str, str],
+        resource_ids: Sequence[str],
+        **options: Any,
+    ) -> None:
+        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
+        self._do(
+            lambda ec2, _: getattr(ec2, method)(Resources=list(resource_ids), Tags=pairs, **options),
+            action,
+            resource_arn,
+        )
 
     def _do(self, send: Callable[[Any, list[str]], Any], action: str, resource_arn: str) -> None:
         ids = [to_instance_id(resource_arn) or ""]

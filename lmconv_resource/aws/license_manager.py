@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from lmconv_resource.errors import (
     GET_ACTION,
     LIST_ACTION,
     UNREADABLE_REMEDY,
+    CancelledError,
     LicenseConversionError,
     RequestRefusedError,
     Subject,
@@ -20,6 +22,8 @@ from lmconv_resource.models import AnswerError, ConversionRequest, ConversionTas
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.calls import Calls
+
+log = logging.getLogger(__name__)
 
 PAGE_SIZE = 100
 """Asked for in lists. AWS publishes no limit; its other lists end at 100."""
@@ -69,12 +73,16 @@ class LicenseManager:
             raise TransientError(subject, "what came back is no license conversion task", UNREADABLE_REMEDY)
         return self._read(answer, task_id)
 
-    def list_tasks(self, *, resource_arn: str | None = None, status: TaskStatus | None = None) -> list[ConversionTask]:
+    def list_tasks(
+        self, *, resource_arn: str | None = None, status: TaskStatus | None = None, keeps_unreadable: bool = False
+    ) -> list[ConversionTask]:
         """Return the account's tasks in the region, all pages of ListLicenseConversionTasks; an empty list is a result.
 
         Args:
             resource_arn: only the tasks of this resource.
             status: only the tasks with this status.
+            keeps_unreadable: an entry that can't be read is returned as a task of which nothing is known but its id,
+                where it would else be an error.
 
         Raises:
             LicenseConversionError: the list failed; faults that may pass have been tried again for about half a minute.
@@ -90,22 +98,43 @@ class LicenseManager:
                 )
             return answer
 
-        return [task for page in self._pages(subject, status, ask) for task in page.values()]
+        def read_entry(entry: Any, task_id: str) -> ConversionTask:
+            try:
+                return self._read(entry, task_id)
+            except TransientError as unreadable:
+                if not keeps_unreadable:
+                    raise
+                log.info("an entry of the list counts as unfinished: %s", unreadable)
+                return ConversionTask.unreadable(task_id, self._region, resource_arn)
+
+        return [task for page in self._pages(subject, status, ask, read_entry) for task in page.values()]
 
     def pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[dict[str, ConversionTask]]:
         """Return the tasks of the account and region with this status, a page at a time, by id.
 
         A page is tried again only where AWS asks to slow down: without that, a list of many pages would begin again at
-        its first.
+        its first. An entry that can't be read is left out: GetLicenseConversionTask tells more of that task alone.
 
         Raises:
             LicenseConversionError: the list failed; an `AccessDeniedError` where only looking up is allowed.
         """
         subject = Subject(LIST_ACTION, None, self._region)
-        return self._pages(subject, status, lambda send: self._calls.retry(send, ThrottledError))
+
+        def read_entry(entry: Any, task_id: str) -> ConversionTask | None:
+            try:
+                return self._read(entry, task_id)
+            except TransientError as unreadable:
+                log.info("an entry of the list is left out: %s", unreadable)
+                return None
+
+        return self._pages(subject, status, lambda send: self._calls.retry(send, ThrottledError), read_entry)
 
     def _pages(
-        self, subject: Subject, status: TaskStatus | None, ask: Callable[[Callable[[], Any]], Any]
+        self,
+        subject: Subject,
+        status: TaskStatus | None,
+        ask: Callable[[Callable[[], Any]], Any],
+        read_entry: Callable[[Any, str], ConversionTask | None],
     ) -> Iterator[dict[str, ConversionTask]]:
         filters = []
         if subject.resource_arn:
@@ -131,9 +160,10 @@ class LicenseManager:
             answer = ask(send)
             page = {}
             for entry in answer.get("LicenseConversionTasks") or ():
-                task_id = entry.get("LicenseConversionTaskId") if entry else None
+                task_id = entry.get("LicenseConversionTaskId") if isinstance(entry, dict) else None
                 if isinstance(task_id, str) and task_id:
-                    page[task_id] = self._read(entry, task_id)
+                    task = read_entry(entry, task_id)
+                    page |= {} if task is None else {task_id: task}
             yield page
             if not answer.get("NextToken"):
                 return
@@ -144,11 +174,12 @@ class LicenseManager:
         """Start a conversion by one CreateLicenseConversionTaskForResource, and return the new task's id.
 
         It is never tried again here: AWS has no client token, so only the list of the resource's tasks tells whether a
-        call whose answer is missing has started one (see `lifecycle.start`). A throttled call has started nothing.
+        call whose answer is missing has started one (see `lifecycle.job`). A throttled call has started nothing.
 
         Raises:
-            LicenseConversionError: it was cancelled before the call, or AWS refused, or could not be asked. A
-                `TransientError` other than `ThrottledError` may have started a task.
+            CancelledError: it was to end before the call; nothing was sent.
+            LicenseConversionError: AWS refused, or could not be asked. A `TransientError` other than `ThrottledError`
+                may have started a task.
         """
         subject = Subject(CREATE_ACTION, None, self._region, request.resource_arn)
         calls = self._calls
@@ -156,8 +187,8 @@ class LicenseManager:
         # Asked at the last moment, after a turn that can be seconds away: whoever runs `up` again must be the only one
         # who starts anything.
         if calls.cancellation.is_set:
-            remedy = "The next `pulumi up` looks for what was started, and goes on from there"
-            raise LicenseConversionError(subject, "it was cancelled before a conversion was started", remedy)
+            reason = calls.cancellation.reason or "its time was over"
+            raise CancelledError(subject, f"{reason} before a conversion was started")
         answer = calls.once(
             lambda client: client.create_license_conversion_task_for_resource(
                 ResourceArn=request.resource_arn,

@@ -11,7 +11,7 @@ from lmconv_resource.lifecycle.operation import Aws, CheckFailure, Operation, Pr
 from lmconv_resource.lifecycle.place import find_other_account
 from lmconv_resource.lifecycle.preflight import find_problems, to_failures
 from lmconv_resource.models import ConversionRequest, select_newest
-from lmconv_resource.usage_operations import find_unknown_warning, find_warning
+from lmconv_resource.usage_operations import find_unknown_warning, find_unlisted_reason
 
 _IDENTITY = ("resource_arn", "destination_license_context", "region")
 
@@ -28,7 +28,7 @@ def find_failures(
         return []
     inputs, request = ConversionInputs.parse(checked), ConversionInputs.parse(checked).request
     if not (olds and ConversionInputs.parse(olds).request == request):
-        for warning in _find_warnings(request):
+        for warning in _find_unlisted_reasons(request):
             op.log(warning, "WARNING")
     is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _IDENTITY)  # type: ignore[union-attr]
     if is_recorded or find_unknown(checked, ("region", "profile", "assume_role")):
@@ -46,10 +46,10 @@ def find_failures(
         return []
 
 
-def _find_warnings(request: ConversionRequest) -> list[str]:
+def _find_unlisted_reasons(request: ConversionRequest) -> list[str]:
     operations = dict.fromkeys((request.source.usage_operation, request.destination.usage_operation))
     unknown = [find_unknown_warning(operation) for operation in operations]
-    pair = None if request.source.is_empty or request.is_noop else find_warning(request.source, request.destination)
+    pair = None if request.source.is_empty or request.is_noop else find_unlisted_reason(request.source, request.destination)
     return [warning for warning in (*unknown, pair) if warning]
 
 

@@ -112,7 +112,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def _select_replacing(self, state: ConversionState, inputs: ConversionInputs) -> tuple[str, ...]:
         asked = state.request
-        is_same = inputs.destination_license_context.is_met_by(asked.destination)
+        is_same = inputs.destination_license_context.is_satisfied_by(asked.destination)
         recorded = {
             "resource_arn": asked.resource_arn or None,
             _SOURCE: asked.source,

@@ -10,7 +10,7 @@ from lmconv_resource.lifecycle.history import find_done, find_leading_to, find_r
 from lmconv_resource.lifecycle.operation import Aws, Operation
 from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import to_failure_reason
-from lmconv_resource.usage_operations import describe, find_warning
+from lmconv_resource.usage_operations import describe, find_unlisted_reason
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def resolve(
     subject = Subject(CREATE_ACTION, None, aws.region, request.resource_arn)
     if not present.is_empty and (request.source.is_empty or corrects):
         resolved = ConversionRequest(request.resource_arn, present, request.destination)
-        warning = find_warning(resolved.source, resolved.destination)
+        warning = find_unlisted_reason(resolved.source, resolved.destination)
         if warning:
             op.log(warning, "WARNING")
         return resolved

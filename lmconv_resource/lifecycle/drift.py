@@ -37,7 +37,7 @@ def report_drift(op: Operation, aws: Aws, recorded: ConversionState, refreshed: 
 
 def _find_later(aws: Aws, state: ConversionState, present: LicenseContext) -> ConversionTask | None:
     """Return the conversion that has led on to what the instance is billed as, unless it led back."""
-    if state.request.source.is_met_by(present):
+    if state.request.source.is_satisfied_by(present):
         return None
     try:
         tasks = aws.license_manager.list_tasks(resource_arn=state.request.resource_arn)

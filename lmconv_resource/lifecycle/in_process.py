@@ -1,121 +1,100 @@
-"""What one process knows of its many conversions: whose turn it is, how many FAILED, what is to be started again."""
+"""What one process knows of the conversions that it has begun, and of the marks that AWS shows."""
 
 from __future__ import annotations
 
-import bisect
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from lmconv_resource.aws.ec2 import Tag
 from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
-_REPORT_SECONDS = 30.0
-"""Between two lines of one that waits for its turn: hundreds wait, and each turn that ends moves all of them on."""
 
-
-class _Line:
-    """Those that wait for their turn at one connection, by the order in which their operations began."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self.now = runtime.now
-        self.changed = runtime.condition()
-        self.waiting: list[tuple[int, int]] = []
-        self.numbers = itertools.count()
-        self.running = 0
-
-    def wake(self) -> None:
-        with self.changed:
-            self.changed.notify_all()
-
-
-class Fleet:
-    """The conversions that this process has under way. Safe to share between threads.
-
-    A `place` is whatever conversions share that are counted together: a connection.
-    """
+class StartedHere:
+    """The conversions that this process has begun. Safe to share between threads."""
 
     def __init__(self, runtime: Runtime = RUNTIME) -> None:
-        self._runtime = runtime
         self._lock = runtime.lock()
-        self._lines: dict[object, _Line] = {}
-        self._marked: dict[object, frozenset[str]] = {}
-        self._failures = 0
+        self._urns: set[str] = set()
+        self._released = runtime.condition()
+        self._busy: set[str] = set()
+        """The instances that a job is about at present; `_released` guards it."""
+        self._tasks: dict[str, dict[str, None]] = {}
+        self._marks: dict[object, tuple[Tag, ...]] = {}
+        self._told: set[str] = set()
 
-    @property
-    def failures(self) -> int:
-        """How many conversions of this process ended FAILED."""
-        return self._failures
+    def add_urn(self, urn: str | None) -> None:
+        """Remember that the resource's conversion has been begun here."""
+        if urn:
+            with self._lock:
+                self._urns.add(urn)
 
-    def note_failure(self) -> None:
-        """Count a conversion that ended FAILED."""
-        with self._lock:
-            self._failures += 1
+    def has_urn(self, urn: str | None) -> bool:
+        """Return whether the resource's conversion has been begun here, so that what is deleted of it was replaced."""
+        return urn in self._urns
 
     @contextmanager
-    def turn(
-        self, place: object, most: int, cancellation: Cancellation, report: Callable[[str], None], arrival: int = 0
-    ) -> Iterator[bool]:
-        """Return a context in which no more conversions are under way than that, in the order of arrival.
-
-        Args:
-            place: what they share.
-            most: how many may be under way at once.
-            cancellation: ends the wait.
-            report: told how the wait goes.
-            arrival: who began earlier comes first; of those that began together, who asks first.
+    def one_at_a_time(self, resource_arn: str, cancellation: Cancellation) -> Iterator[bool]:
+        """Return a context in which no other job of this process is about the instance.
 
         Yields:
-            False where it was cancelled: then the turn did not come.
+            False where it was cancelled before that.
+        """
+        unsubscribe = cancellation.subscribe(self._wake)
+        try:
+            with self._released:
+                while resource_arn in self._busy and not cancellation.is_set:
+                    self._released.wait(cancellation.remaining(DEFAULT_DEADLINE_SECONDS))
+                is_first = resource_arn not in self._busy
+                self._busy.add(resource_arn)
+        finally:
+            unsubscribe()
+        try:
+            yield is_first
+        finally:
+            if is_first:
+                with self._released:
+                    self._busy.discard(resource_arn)
+                    self._released.notify_all()
+
+    def _wake(self) -> None:
+        with self._released:
+            self._released.notify_all()
+
+    def remember(self, resource_arn: str, task_id: str) -> None:
+        """Remember a task that was started here: AWS may show it nowhere for a while."""
+        with self._lock:
+            self._tasks.setdefault(resource_arn, {})[task_id] = None
+
+    def forget(self, resource_arn: str, task_id: str) -> None:
+        """Forget a task that has been seen to have ended."""
+        with self._lock:
+            self._tasks.get(resource_arn, {}).pop(task_id, None)
+
+    def tasks_of(self, resource_arn: str) -> tuple[str, ...]:
+        """Return the ids of the tasks that were started here for an instance and have not been seen to have ended."""
+        with self._lock:
+            return tuple(self._tasks.get(resource_arn, ()))
+
+    def marks(self, place: object, list_marks: Callable[[], Iterable[Tag]]) -> tuple[Tag, ...]:
+        """Return all tags of jobs in an account and region. One list serves a whole process.
+
+        Args:
+            place: what stands for the account and region.
+            list_marks: asks AWS for them; called without a lock, so that nobody waits for another's call.
         """
         with self._lock:
-            line = self._lines.setdefault(place, _Line(self._runtime))
-        if not _wait_for_turn(line, most, cancellation, report, arrival):
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            with line.changed:
-                line.running -= 1
-                line.changed.notify_all()
-
-    def find_marked(self, place: object, list_marked: Callable[[], Iterable[str]]) -> frozenset[str]:
-        """Return the ids of the instances that are to be started again. One list serves a whole process."""
-        with self._lock:
-            marked = self._marked.get(place)
-        if marked is None:  # asked without the lock, which all that take turns need
-            marked = frozenset(list_marked())
+            marks = self._marks.get(place)
+        if marks is None:
+            marks = tuple(list_marks())
             with self._lock:
-                marked = self._marked.setdefault(place, marked)
-        return marked
+                self._marks[place] = marks
+        return marks
 
-
-def _wait_for_turn(
-    line: _Line, most: int, cancellation: Cancellation, report: Callable[[str], None], arrival: int
-) -> bool:
-    reported = float("-inf")
-    unsubscribe = cancellation.subscribe(line.wake)
-    with line.changed:
-        ticket = (arrival, next(line.numbers))
-        bisect.insort(line.waiting, ticket)
-    try:
-        while True:
-            with line.changed:
-                if cancellation.is_set:
-                    return False
-                if line.waiting[0] == ticket and line.running < most:
-                    line.running += 1
-                    return True
-                pause = reported + _REPORT_SECONDS - line.now()
-                if pause > 0:
-                    line.changed.wait(cancellation.remaining(pause))
-                    continue
-                text = f"{line.running} of {most} are under way, {line.waiting.index(ticket)} before it"
-            report(f"waits for its turn: {text}")  # without the lock: a busy engine takes its time
-            reported = line.now()
-    finally:
-        unsubscribe()
-        with line.changed:
-            line.waiting.remove(ticket)
-            line.changed.notify_all()
+    def is_first_word(self, about: str) -> bool:
+        """Return whether this has not been said before in this process."""
+        with self._lock:
+            is_new = about not in self._told
+            self._told.add(about)
+            return is_new

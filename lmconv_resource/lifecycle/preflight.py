@@ -129,7 +129,7 @@ def _check_license(request: ConversionRequest, instance: Instance) -> Problem | 
         return Problem(
             f"the instance is billed as {describe(operation)}, not as {describe(declared.usage_operation)}", remedy
         )
-    if operation and not declared.is_empty and not declared.is_met_by(present):
+    if operation and not declared.is_empty and not declared.is_satisfied_by(present):
         shown = ", ".join(code.product_code_id or "" for code in present.product_codes) or "no product codes"
         return Problem(f"the instance has {shown}, not all that source_license_context names", remedy)
     return None

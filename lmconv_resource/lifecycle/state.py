@@ -186,4 +186,4 @@ class ConversionState:
     def has_drifted(self) -> bool:
         """Whether EC2 bills the instance as something else than what it was converted to."""
         is_done = self.task.status == TaskStatus.SUCCEEDED.value
-        return is_done and self.verified is not None and not self.request.destination.is_met_by(self.verified)
+        return is_done and self.verified is not None and not self.request.destination.is_satisfied_by(self.verified)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lmconv_resource.models import LicenseContext
-from lmconv_resource.usage_operations import UsageOperation, describe, find_warning
+from lmconv_resource.usage_operations import UsageOperation, describe, find_unlisted_reason
 
 
 @pytest.mark.parametrize("operation", UsageOperation)
@@ -56,5 +56,5 @@ def test_an_unknown_code_is_shown_as_it_is() -> None:
 )
 def test_what_aws_does_not_convert_is_said(source: str, destination: str, warning: str | None) -> None:
     """Known impossible pairs have a sentence each; the guide's pairs have none."""
-    said = find_warning(LicenseContext(source), LicenseContext(destination))
+    said = find_unlisted_reason(LicenseContext(source), LicenseContext(destination))
     assert said is None if warning is None else (said or "").startswith(warning)

@@ -11,7 +11,7 @@ from lmconv_resource.emulator import LicenseContext as EmulatedContext
 from lmconv_resource.emulator import ProductCode as EmulatedCode
 from lmconv_resource.emulator.eligibility import is_eligible
 from lmconv_resource.models import LicenseContext, ProductCode
-from lmconv_resource.usage_operations import ELIGIBLE_PAIRS, find_warning
+from lmconv_resource.usage_operations import ELIGIBLE_PAIRS, find_unlisted_reason
 
 CODES = (
     (),
@@ -42,26 +42,26 @@ def test_two_readings_of_the_guide_agree(source: UsageOperation) -> None:
             continue
         if old and (source, destination) == (UsageOperation.LINUX, UsageOperation.UBUNTU_PRO):
             continue
-        ours = find_warning(context(source.value, old), context(destination.value, new)) is None
+        ours = find_unlisted_reason(context(source.value, old), context(destination.value, new)) is None
         theirs = is_eligible(emulated(source.value, old), emulated(destination.value, new))
         assert ours == theirs, (source, destination, old, new)
 
 
 def test_a_warning_lists_what_there_is() -> None:
     """What can't be done is answered with what can, and with the reason where there is a known one."""
-    two_steps = find_warning(context("RunInstances:0102"), context("RunInstances:0800"))
+    two_steps = find_unlisted_reason(context("RunInstances:0102"), context("RunInstances:0800"))
     assert two_steps is not None
     assert two_steps.startswith("AWS converts Windows with SQL Server license included to Windows BYOL in two steps")
     assert two_steps.endswith(
         "The user guide lists, from RunInstances:0102 (Windows with SQL Server Enterprise): "
         "RunInstances:0002 (Windows)."
     )
-    back = find_warning(context("RunInstances:0g00"), context("RunInstances"))
+    back = find_unlisted_reason(context("RunInstances:0g00"), context("RunInstances"))
     assert back == (
         "AWS does not convert Ubuntu Pro back to Ubuntu LTS. "
         "The user guide lists, from RunInstances:0g00 (Ubuntu Pro): nothing."
     )
-    sap = find_warning(
+    sap = find_unlisted_reason(
         context("RunInstances:00g0", (usage_operations.RHEL_FOR_SAP_FROM_RED_HAT,)), context("RunInstances:0010")
     )
     assert sap is not None
@@ -70,8 +70,8 @@ def test_a_warning_lists_what_there_is() -> None:
 
 def test_nothing_is_said_of_what_is_not_known() -> None:
     """An unknown code has a warning of its own, and a context without one can't be judged."""
-    assert find_warning(context("RunInstances:zzzz"), context("RunInstances:0002")) is None
-    assert find_warning(LicenseContext(), context("RunInstances:0002")) is None
+    assert find_unlisted_reason(context("RunInstances:zzzz"), context("RunInstances:0002")) is None
+    assert find_unlisted_reason(LicenseContext(), context("RunInstances:0002")) is None
 
 
 def test_the_pairs_are_each_listed_once() -> None:

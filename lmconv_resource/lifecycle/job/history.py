@@ -14,6 +14,7 @@ from lmconv_resource.models import (
     select_newest,
     sort_newest_first,
 )
+from lmconv_resource.usage_operations import describe_license
 
 MOST_FAILURES = 3
 """So many FAILED tasks in a row to the same destination are not followed by another one unattended."""
@@ -23,10 +24,24 @@ FAILURES_WITHIN = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Done:
-    """The task that has done what is declared, and the last one that led on from there, if any did."""
+    """What has done what is declared.
 
-    task: ConversionTask
-    led_on_by: ConversionTask | None = None
+    Args:
+        task: the task that did; None where EC2 bills the resource so and AWS shows no task that led there.
+        continued_by: the last task that continued from its destination, if any did.
+    """
+
+    task: ConversionTask | None
+    continued_by: ConversionTask | None = None
+
+    def to_text(self, present: LicenseContext) -> str:
+        """Return it in a line."""
+        if self.task is None:
+            return f"EC2 bills it as {describe_license(present)}"
+        if self.continued_by is None:
+            return f"{self.task.task_id} has done it"
+        to = describe_license(self.continued_by.destination_license_context)
+        return f"{self.task.task_id} has done it, and {self.continued_by.task_id} later converted it on to {to}"
 
 
 def find_done(
@@ -49,7 +64,7 @@ def find_done(
             if not led_on:
                 return Done(task)
             now = present or led_on[-1].destination_license_context
-            if not task.source_license_context.is_met_by(now):
+            if not task.source_license_context.is_satisfied_by(now):
                 return Done(task, led_on[-1])
         later.insert(0, task)
     return None
@@ -60,7 +75,7 @@ def _is_chain(task: ConversionTask, later: Iterable[ConversionTask]) -> bool:
     license_then = task.destination_license_context
     for each in later:
         source = each.source_license_context
-        if not (source.is_empty or license_then.is_empty or source.is_met_by(license_then)):
+        if not (source.is_empty or license_then.is_empty or source.is_satisfied_by(license_then)):
             return False
         if each.status is TaskStatus.SUCCEEDED:
             license_then = each.destination_license_context
@@ -72,7 +87,7 @@ def find_leading_to(destination: LicenseContext, tasks: Iterable[ConversionTask]
     return select_newest(
         task
         for task in tasks
-        if task.status is TaskStatus.SUCCEEDED and destination.is_met_by(task.destination_license_context)
+        if task.status is TaskStatus.SUCCEEDED and destination.is_satisfied_by(task.destination_license_context)
     )
 
 
@@ -80,7 +95,7 @@ def find_repeated_failures(
     destination: LicenseContext, tasks: Iterable[ConversionTask], now: datetime
 ) -> tuple[ConversionTask, ...]:
     """Return the last three tasks to this license, newest first, if they all FAILED within 24 hours; else none."""
-    last = [task for task in sort_newest_first(tasks) if destination.is_met_by(task.destination_license_context)]
+    last = [task for task in sort_newest_first(tasks) if destination.is_satisfied_by(task.destination_license_context)]
     last = last[:MOST_FAILURES]
     recent = [
         task

@@ -1,0 +1,525 @@
+"""The loop that carries one conversion out: read, decide, act once, read anew. The only place that stops, starts, tags
+and creates.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from lmconv_resource.aws.ec2 import START_ACTION
+from lmconv_resource.errors import (
+    AccessDeniedError,
+    CancelledError,
+    CredentialsError,
+    LicenseConversionError,
+    RequestRefusedError,
+    SettingsError,
+    Subject,
+    TaskNotFoundError,
+    ThrottledError,
+    TransientError,
+    WaitError,
+)
+from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TASKS, Facts, Memory, Reader, Wish
+from lmconv_resource.lifecycle.job.history import Done
+from lmconv_resource.lifecycle.job.mark import REFUSED_TAG, RESTART_TAG, make_value
+from lmconv_resource.lifecycle.job.rules import READS_ONLY, Act, Step, decide
+from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.polling.wait import Wait, to_wait_text
+from lmconv_resource.text import to_duration_text
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.ec2 import Instance
+    from lmconv_resource.lifecycle.operation import Aws, Operation
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 1.0
+_INSTANCE_PAUSE = 10.0
+_FAULT_PAUSE = 30.0
+_CAPACITY_PAUSES = 5.0, 300.0
+_LAST_START_SECONDS = 60.0
+"""How long a start is tried for after the deadline, where no conversion was begun: no outage for a slow shutdown."""
+
+_RESTING = (TransientError, "Insufficient", "IncorrectInstanceState", "IncorrectState")
+"""Faults of a start that pass: EC2's own, and codes that begin so."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one conversion.
+
+    Args:
+        task_id: the task's id; None where no task led to what the instance is billed as.
+        is_adopted: whether the task was there already.
+        task: the task as it was seen last.
+        verified: what EC2 bills the instance as, None where it does not say.
+        done: what had done it already.
+        instance: the instance as it was seen last.
+    """
+
+    task_id: str | None
+    is_adopted: bool
+    task: ConversionTask | None
+    verified: LicenseContext | None
+    done: Done | None = None
+    instance: Instance | None = None
+
+
+class Job:
+    """One conversion with all around it.
+
+    Args:
+        op: the operation.
+        aws: where the instance is.
+        wish: what is asked for.
+        poll_interval_seconds: a constant interval of the wait, in place of the policy's.
+    """
+
+    def __init__(self, op: Operation, aws: Aws, wish: Wish, poll_interval_seconds: float | None = None) -> None:
+        self._op = op
+        self._aws = aws
+        self._wish = wish
+        self._arn = wish.request.resource_arn
+        self._poll_interval_seconds = poll_interval_seconds
+        now = op.host.runtime.now()
+        self._deadline = now + op.remaining_seconds()
+        self._reader = Reader(op, aws, wish, self._deadline)
+        self.facts = self._reader.begin(Memory(now, wish.held_id, wish.held_id is not None, now))
+
+    @property
+    def held_id(self) -> str | None:
+        """The task that the job follows: recorded, started or adopted."""
+        return self.facts.memory.held_id
+
+    @property
+    def task(self) -> ConversionTask | None:
+        """The task as it was seen last."""
+        return self.facts.held
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether the task was there before."""
+        return self.facts.memory.is_adopted
+
+    def plan(self) -> Step:
+        """Return what a run would do first, from facts that are read once; nothing is done.
+
+        Raises:
+            LicenseConversionError: AWS could not be asked.
+        """
+        self.facts = self._reader.read(self.facts, EVERYTHING)
+        step = decide(self.facts, self._wish)
+        if step.act is Act.CHECK:
+            self.facts = self._reader.read(self.facts, (CHECKS,))
+            step = decide(self.facts, self._wish)
+        return step
+
+    def run(self) -> Outcome:
+        """Carry the conversion out, to its end.
+
+        Raises:
+            LicenseConversionError: refused, failed, cancelled, or left as it is; `held_id` and `task` say what was begun.
+        """
+        with self._op.host.started_here.one_at_a_time(self._arn, self._op.cancellation) as is_mine:
+            if not is_mine:
+                raise self._left(self._to_cancelled())
+            stale, pause = EVERYTHING, _FIRST_PAUSE
+            while True:
+                try:
+                    self.facts = self._reader.read(self.facts, stale)
+                except LicenseConversionError as error:
+                    raise self._left(error) from error.__cause__
+                step = decide(self.facts, self._wish)
+                log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
+                if step.act not in READS_ONLY and stale != EVERYTHING and not self._is_everything_read(stale):
+                    stale = EVERYTHING
+                    continue
+                if step.act in (Act.DONE, Act.REFUSE, Act.LEAVE):
+                    return self._finish(step)
+                if self._is_over():
+                    self._try_last_start(step)
+                    raise self._left(self._to_cancelled())
+                self._show(step)
+                if step.act is Act.WAIT:
+                    self._op.cancellation.wait(pause)
+                    limit = _FAULT_PAUSE if "fault" in step.rule.text else _INSTANCE_PAUSE
+                    pause = min(limit, pause * 2)
+                    stale = frozenset({INSTANCE}) if self._wants_instance_only(step) else EVERYTHING
+                    continue
+                stale, pause = EVERYTHING, _FIRST_PAUSE
+                if step.act is Act.CHECK:
+                    stale = EVERYTHING | {CHECKS} if self.facts.problems is None else EVERYTHING
+                else:
+                    self._act(step)
+
+    @staticmethod
+    def _is_everything_read(stale: frozenset[str]) -> bool:
+        return stale >= EVERYTHING
+
+    @staticmethod
+    def _wants_instance_only(step: Step) -> bool:
+        return step.rule.name in ("await-stopped", "await-running", "await-stopping", "await-running-end", "await-stopped-end")
+
+    def _is_over(self) -> bool:
+        return self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline
+
+    def _show(self, step: Step) -> None:
+        if step.rule.severity:
+            self._op.log(f"{step.text}.", step.rule.severity)
+        elif step.text and step.act is not Act.FOLLOW:
+            self._op.log_status(step.text)
+
+    def _remember(self, **changes: Any) -> None:
+        self.facts = replace(self.facts, memory=replace(self.facts.memory, **changes))
+
+    # -- acts: each once, and what EC2 or License Manager said of it remembered ------------------------------------------
+
+    def _act(self, step: Step) -> None:
+        acts: dict[Act, Callable[[Step], None]] = {
+            Act.FOLLOW: self._follow,
+            Act.ADOPT: self._adopt,
+            Act.MARK: self._set_mark,
+            Act.STOP: self._stop,
+            Act.FORCE: self._force,
+            Act.CREATE: self._create,
+            Act.NOTE: self._note_refusal,
+            Act.START: self._start,
+            Act.UNMARK: self._unmark,
+        }
+        try:
+            acts[step.act](step)
+        except TransientError as error:  # the facts tell what has become of it
+            log.info("%s: %s", step.rule.name, error)
+            self._op.cancellation.wait(_FIRST_PAUSE)
+        except (CredentialsError, SettingsError, CancelledError) as error:
+            raise self._left(error) from error.__cause__
+
+    def _follow(self, _: Step) -> None:
+        def report(wait: Wait, now: float) -> None:
+            self._op.log_status(to_wait_text(wait, now))
+
+        remaining = max(0.0, self._deadline - self._op.host.runtime.now())
+        try:
+            task = self._aws.poller.wait_for_task(
+                self.held_id or "",
+                self._aws.region,
+                cancellation=self._op.cancellation,
+                report=report,
+                timeout_seconds=remaining,
+                poll_interval_seconds=self._poll_interval_seconds,
+                report_seconds=self._op.host.report_seconds,
+                on_notice=self._op.log,
+            )
+        except TaskNotFoundError as error:
+            log.info("%s", error)
+            return
+        except WaitError as error:
+            self._keep(error.task)
+            if self._is_over() or not (self._wish.stops or self.facts.memory.is_marked):
+                raise self._left(error) from error.__cause__
+            log.info("%s", error)  # with an instance down, faults are carried to the deadline
+            return
+        except LicenseConversionError as error:
+            self._keep(error.task)
+            raise self._left(error) from error.__cause__
+        self._keep(task)
+
+    def _keep(self, task: ConversionTask | None) -> None:
+        if task is not None:
+            others = tuple(each for each in self.facts.tasks if each.task_id != task.task_id)
+            self.facts = replace(self.facts, tasks=(*others, task))
+
+    def _adopt(self, step: Step) -> None:
+        task = step.task
+        if task is None:
+            return
+        is_own = self.facts.memory.create_tries > 0 and task.task_id not in self.facts.memory.known_ids
+        if not is_own:
+            self._op.log(f"{task.task_id} is already doing it and is adopted; no conversion is started.")
+        self._hold(task.task_id, is_adopted=not is_own)
+
+    def _hold(self, task_id: str, *, is_adopted: bool) -> None:
+        now = self._op.host.runtime.now()
+        self._remember(held_id=task_id, is_adopted=is_adopted, held_since=now, create_lost_at=None, in_progress_at=None)
+
+    def _set_mark(self, step: Step) -> None:
+        runtime, places = self._op.host.runtime, self.facts.places
+        until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
+        tag = {RESTART_TAG: make_value(self._wish.urn, places[0], runtime.wall(), until)}
+        try:
+            self._aws.ec2.set_tags(self._arn, tag, places)
+        except AccessDeniedError as denied:
+            if len(places) < 2:
+                raise self._left(denied) from denied
+            self._op.log(f"Only the instance is marked, which a program that manages its tags may undo. {denied}")
+            try:
+                self._aws.ec2.set_tags(self._arn, tag, places[:1])
+            except LicenseConversionError as error:
+                raise self._left(error) from error.__cause__
+        except RequestRefusedError as refusal:
+            raise self._left(refusal) from refusal
+        self._remember(marked_at=runtime.now(), marks_sent=self.facts.memory.marks_sent + 1)
+        self._op.cancellation.wait(_FIRST_PAUSE)
+
+    def _stop(self, _: Step) -> None:
+        now = self._op.host.runtime.now()
+        self._remember(stops=self.facts.memory.stops + 1, stopped_at=now)
+        try:
+            self._aws.ec2.stop(self._arn)
+        except (AccessDeniedError, RequestRefusedError) as refusal:
+            if not _is_passing(refusal):
+                self._remember(stop_refusal=refusal)
+        self._op.cancellation.wait(_FIRST_PAUSE)
+
+    def _force(self, _: Step) -> None:
+        self._remember(is_forced=True)
+        try:
+            self._aws.ec2.stop(self._arn, force=True)
+        except (AccessDeniedError, RequestRefusedError) as refusal:
+            self._op.log(f"It could not be stopped by force. {refusal}", "WARNING")
+
+    def _create(self, step: Step) -> None:
+        memory, runtime = self.facts.memory, self._op.host.runtime
+        if memory.create_tries == 0:
+            self._say_before_create(step)
+            self._remember(known_ids=frozenset(task.task_id for task in self.facts.tasks))
+        tries = memory.create_tries + 1
+        self._remember(create_tries=tries)
+        try:
+            task_id = self._aws.license_manager.create_task(step.request or self._wish.request)
+        except ThrottledError as throttled:  # this call has started nothing
+            self._remember(refusal=None, create_again_at=runtime.now() + self._backoff(tries))
+            log.info("%s", throttled)
+        except TransientError as lost:  # this call may have started a task
+            self._remember(create_lost_at=runtime.now())
+            if tries > self._aws.settings.max_retries and not (self._wish.stops or memory.is_marked):
+                self._remember(refusal=lost)
+        except CredentialsError:
+            raise
+        except LicenseConversionError as refusal:
+            self._on_refusal(refusal)
+        else:
+            self._op.host.started_here.remember(self._arn, task_id)
+            self._hold(task_id, is_adopted=False)
+
+    def _say_before_create(self, step: Step) -> None:
+        failed = [task for task in self.facts.tasks if task.status is TaskStatus.FAILED]
+        newest = max(failed, key=lambda task: (str(task.start_time or ""), task.task_id), default=None)
+        if newest is not None and step.request is not None:
+            self._op.log(f"The last conversion that FAILED is {newest.task_id}. A new one is started.")
+        for problem in self.facts.problems or ():
+            if problem.is_warning:
+                self._op.log(f"{problem}.", "WARNING")
+
+    def _on_refusal(self, refusal: LicenseConversionError) -> None:
+        now, reason = self._op.host.runtime.now(), refusal.reason.lower()
+        if "in progress" in reason or "in_progress" in reason:
+            self._remember(in_progress_at=now, refusal_in_progress=refusal)
+        elif "invalid state" in reason and self._is_stopped_lately(now):
+            self._remember(create_again_at=now + 5.0)
+        else:
+            self._remember(refusal=refusal)
+
+    def _is_stopped_lately(self, now: float) -> bool:
+        """Return whether License Manager may not know yet that the instance is stopped: for a minute."""
+        first = self.facts.memory.invalid_state_at
+        self._remember(invalid_state_at=now if first is None else first)
+        return first is None or now - first < 60.0
+
+    def _note_refusal(self, _: Step) -> None:
+        memory = self.facts.memory
+        code = str(getattr(memory.refusal, "code", "") or type(memory.refusal).__name__)
+        value = self.facts.refusals.and_one(code, self._op.host.runtime.wall()).to_value()
+        try:
+            self._aws.ec2.set_tags(self._arn, {REFUSED_TAG: value}, self.facts.places)
+        except LicenseConversionError as error:
+            log.info("the refusal is not noted: %s", error)
+        self._remember(is_refusal_noted=True)
+
+    def _start(self, _: Step) -> None:
+        memory, now = self.facts.memory, self._op.host.runtime.now()
+        first, longest = _CAPACITY_PAUSES
+        try:
+            self._aws.ec2.start(self._arn)
+        except LicenseConversionError as error:
+            if isinstance(error, (CredentialsError, SettingsError)):
+                raise
+            if not _is_passing(error):
+                self._remember(start_error=error)
+                return
+            pause = min(longest, first * 2.0 ** min(8, memory.start_tries))
+            self._remember(start_error=_to_passing(error), start_again_at=now + pause, start_tries=memory.start_tries + 1)
+            self._op.log_status(f"{self.facts.places[0]} can't be started yet: {error.reason}")
+            return
+        self._remember(
+            starts=memory.starts + 1,
+            first_start_at=memory.first_start_at or now,
+            start_again_at=now + 30.0,
+            start_error=None,
+            was_pending=False,
+        )
+        self._op.cancellation.wait(_FIRST_PAUSE)
+
+    def _unmark(self, _: Step) -> None:
+        held, places = self.facts.held, self.facts.places
+        values = {mark.value for mark in self.facts.marks if mark.is_owned_by(self._wish.urn)}
+        tags = [{RESTART_TAG: value} for value in sorted(values)]
+        if held is not None and held.status is TaskStatus.SUCCEEDED:
+            tags += [{REFUSED_TAG: tag.value} for tag in self.facts.tags if tag.key == REFUSED_TAG]
+        try:
+            for tag in tags:
+                self._aws.ec2.delete_tags(self._arn, tag, places)
+        except TransientError as error:
+            if self._deadline - self._op.host.runtime.now() > 0 and self.facts.memory.unmark_tries < 10:
+                self._remember(unmark_tries=self.facts.memory.unmark_tries + 1)
+                raise
+            self._warn_of_mark(error)
+        except LicenseConversionError as error:
+            self._warn_of_mark(error)
+        self._remember(is_released=True)
+        self._op.log_status(f"{places[0]} runs again")
+
+    def _warn_of_mark(self, error: LicenseConversionError) -> None:
+        places = " ".join(self.facts.places)
+        self._op.log(
+            f"{self.facts.places[0]} runs again, and its mark is still there: remove it with `aws ec2 delete-tags "
+            f"--resources {places} --tags Key={RESTART_TAG}`. {error}",
+            "WARNING",
+        )
+
+    def _backoff(self, tries: int) -> float:
+        return min(_FAULT_PAUSE, 2.0 ** min(tries - 1, 6)) * self._op.host.runtime.rng.uniform(0.5, 1.0)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _finish(self, step: Step) -> Outcome:
+        if step.act is not Act.DONE:
+            error = step.error or LicenseConversionError(Subject(START_ACTION), step.text)
+            for other in step.more:
+                self._op.log(str(other), "ERROR")
+            raise (self._left(error) if step.act is Act.LEAVE else error)
+        facts = self.facts
+        self._warn_of_copies()
+        done = None if facts.memory.held_id else step.done
+        task = facts.held if done is None else done.task
+        task_id = facts.memory.held_id or (task.task_id if task else None)
+        verified = None if facts.present.is_empty else facts.present
+        is_adopted = facts.memory.is_adopted or done is not None
+        if done is not None:
+            self._say_done(done)
+        self._warn_of_billing(task, verified, done)
+        self._warn_of_stopped(is_adopted)
+        for known in facts.tasks:
+            if not known.is_unfinished:
+                self._op.host.started_here.forget(self._arn, known.task_id)
+        return Outcome(task_id, is_adopted, task, verified, done, facts.instance)
+
+    def _say_done(self, done: Done) -> None:
+        if done.task is None:
+            text = done.to_text(self.facts.present)
+            self._op.log(f"{self._arn}: {text} already; no conversion is started.")
+            return
+        self._op.log(f"{done.to_text(self.facts.present)} and is adopted; no conversion is started.")
+        if done.continued_by is not None and self._wish.request.source.is_empty:
+            self._op.log(
+                "A later conversion continued from the declared destination. If no resource of this program did that, set "
+                "correct_drift=True to have it converted back.",
+                "WARNING",
+            )
+
+    def _warn_of_billing(self, task: ConversionTask | None, verified: LicenseContext | None, done: Done | None) -> None:
+        is_success = task is not None and task.status is TaskStatus.SUCCEEDED
+        if not is_success or verified is None or (done and done.continued_by):
+            return
+        if not self._wish.request.destination.is_satisfied_by(verified):
+            from lmconv_resource.usage_operations import describe_license
+
+            self._op.log(
+                f"EC2 bills {self._arn} still as {describe_license(verified)}, not as "
+                f"{describe_license(self._wish.request.destination)}; set correct_drift=True to have it converted again.",
+                "WARNING",
+            )
+
+    def _warn_of_stopped(self, is_adopted: bool) -> None:
+        instance = self.facts.instance
+        if not (self._wish.stops and is_adopted and instance and instance.state in ("stopped", "stopping")):
+            return
+        if not self.facts.marks or self.facts.memory.is_released:
+            self._op.log(
+                f"{instance.instance_id} is {instance.state} and has no mark that it is to be started again. If it ran "
+                f"before its conversion, start it with `aws ec2 start-instances --instance-ids {instance.instance_id}`.",
+                "WARNING",
+            )
+
+    def _warn_of_copies(self) -> None:
+        for mark in self.facts.marks:
+            if not mark.is_for(self.facts.places[0]):
+                self._op.log(
+                    f"{self.facts.places[0]} has a mark that was written for {mark.instance_id} and copied: it is "
+                    f"ignored. Remove the tag {RESTART_TAG}.",
+                    "WARNING",
+                )
+
+    def _to_cancelled(self) -> CancelledError:
+        cancellation, facts = self._op.cancellation, self.facts
+        seen = facts.memory.last_seen
+        state = f" while the instance was {seen.state}" if seen else ""
+        reason = cancellation.reason or f"its time was over ({to_duration_text(facts.now - facts.memory.began)})"
+        fault = facts.memory.last_fault
+        because = "" if cancellation.reason or fault is None else f"; the last fault: {fault}"
+        return CancelledError(Subject(self._action, None, self._aws.region, self._arn), f"{reason}{state}{because}")
+
+    @property
+    def _action(self) -> str:
+        from lmconv_resource.errors import CREATE_ACTION
+
+        return CREATE_ACTION if self._wish.converts else START_ACTION
+
+    def _left(self, error: LicenseConversionError) -> LicenseConversionError:
+        """Return an error that also says how the instance was left, as it was seen last; asks nobody."""
+        memory = self.facts.memory
+        seen = memory.last_seen
+        has_mark = (memory.is_marked or memory.marks_sent > 0) and not memory.is_released
+        if not has_mark or seen is None or "start-instances" in error.remedy:
+            return error
+        command = f"aws ec2 start-instances --instance-ids {seen.instance_id}"
+        return error.adding(
+            f"{seen.instance_id} was last seen {seen.state} and has the tag {RESTART_TAG}: the next `pulumi up` goes on "
+            f"and starts it again at the end, or start it with `{command}` once no conversion is in progress"
+        )
+
+    def _try_last_start(self, step: Step) -> None:
+        """Start the instance at the deadline, where no conversion was begun: a slow shutdown is no outage."""
+        memory = self.facts.memory
+        is_deadline = self._op.cancellation.reason is None
+        if not is_deadline or memory.held_id or memory.create_tries or not memory.is_marked or memory.is_released:
+            return
+        log.info("at the deadline, decided on %s", step.rule.name)
+        end_wish = replace(self._wish, converts=False)
+        until = self._op.host.runtime.now() + _LAST_START_SECONDS
+        while self._op.host.runtime.now() < until:
+            try:
+                self.facts = self._reader.read(self.facts, EVERYTHING)
+                last = decide(self.facts, end_wish)
+                if last.act in (Act.START, Act.UNMARK):
+                    self._act(last)
+                elif last.act is not Act.WAIT:
+                    return
+            except LicenseConversionError as error:
+                log.info("the start at the deadline: %s", error)
+                return
+            self._op.host.runtime.sleep(2.0)
+
+
+def _is_passing(error: LicenseConversionError) -> bool:
+    code = str(getattr(error, "code", ""))
+    return isinstance(error, TransientError) or code.startswith(("Insufficient", "IncorrectInstanceState", "IncorrectState"))
+
+
+def _to_passing(error: LicenseConversionError) -> LicenseConversionError:
+    return error if isinstance(error, TransientError) else TransientError(error.subject, error.reason, error.remedy)

@@ -1,0 +1,292 @@
+"""What is known of one conversion: what AWS shows now, and what the job has sent so far. Nothing is decided here.
+
+Nobody else asks EC2 or License Manager on the way to a decision.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from lmconv_resource.errors import (
+    AccessDeniedError,
+    ClockSkewError,
+    LicenseConversionError,
+    RequestRefusedError,
+    TaskNotFoundError,
+    TransientError,
+)
+from lmconv_resource.lifecycle.job.checks import Problem, find_other_account, run_checks
+from lmconv_resource.lifecycle.job.mark import TAGS, Mark, Refusals, read_marks
+from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.ec2 import Instance, Tag
+    from lmconv_resource.lifecycle.operation import Aws, Operation
+
+log = logging.getLogger(__name__)
+
+INSTANCE, TAGS_PART, TASKS, ACCOUNT, CHECKS = "instance", "tags", "tasks", "account", "checks"
+EVERYTHING = frozenset({INSTANCE, TAGS_PART, TASKS, ACCOUNT})
+"""What is read again before an act. The checks are made once, before the stop."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a program asks of one conversion.
+
+    Args:
+        request: what to convert; an empty source is what EC2 bills the instance as.
+        urn: whose it is, which its mark names.
+        converts: False only brings to its end what was begun: start the instance again, remove the mark.
+        held_id: the task that is recorded.
+        waits: whether its end is waited for.
+        stops: whether an instance that runs is stopped, and started again.
+        force_after_seconds: when a stop that is under way becomes one by force.
+        checks: whether AWS's prerequisites are checked first.
+        corrects_drift: whether EC2's word counts for more than the history of tasks.
+        retries_failed: whether one is started after three that FAILED or were refused.
+        ignores_failure: whether a FAILED task is a result, and no error.
+        allows_unlisted_pair: whether a pair that AWS's guide does not list is asked for.
+        allows_instance_store_loss: whether the stop may erase instance store volumes.
+    """
+
+    request: ConversionRequest
+    urn: str | None = None
+    converts: bool = True
+    held_id: str | None = None
+    waits: bool = True
+    stops: bool = False
+    force_after_seconds: float | None = None
+    checks: bool = False
+    corrects_drift: bool = False
+    retries_failed: bool = False
+    ignores_failure: bool = False
+    allows_unlisted_pair: bool = False
+    allows_instance_store_loss: bool = False
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a job has sent and been told; times are seconds of the operation's clock. State alone can't tell it."""
+
+    began: float
+    held_id: str | None = None
+    is_adopted: bool = False
+    held_since: float = 0.0
+    is_answered: bool = False
+    """Whether AWS has answered at all: a wrong region or no network is no fault that passes."""
+    failing_since: float | None = None
+    list_failing_since: float | None = None
+    last_seen: Instance | None = None
+    hidden_since: float | None = None
+    """Since when EC2 does not show the instance."""
+    known_ids: frozenset[str] = frozenset()
+    """The tasks that there were when a conversion was asked for."""
+    create_lost_at: float | None = None
+    create_tries: int = 0
+    create_again_at: float = 0.0
+    in_progress_at: float | None = None
+    """When AWS refused the conversion because one is in progress."""
+    invalid_state_at: float | None = None
+    refusal: LicenseConversionError | None = None
+    is_refusal_noted: bool = False
+    marked_at: float | None = None
+    marks_sent: int = 0
+    is_marked: bool = False
+    """Whether AWS has shown the mark of this job."""
+    is_released: bool = False
+    """Whether the mark was removed, or can't be."""
+    stops: int = 0
+    stopped_at: float = 0.0
+    is_forced: bool = False
+    stop_refusal: LicenseConversionError | None = None
+    starts: int = 0
+    first_start_at: float = 0.0
+    start_again_at: float = 0.0
+    start_error: LicenseConversionError | None = None
+    was_pending: bool = False
+    """Whether the instance was seen on its way up since the start."""
+    ended_at: float | None = None
+    """When the held task's end was seen first."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known at one moment; what has not been read yet is None."""
+
+    now: float
+    wall: datetime
+    memory: Memory
+    instance: Instance | None = None
+    instance_error: LicenseConversionError | None = None
+    tags: tuple[Tag, ...] = ()
+    tasks: tuple[ConversionTask, ...] = ()
+    list_error: LicenseConversionError | None = None
+    hidden_ids: tuple[str, ...] = ()
+    """Tasks that were started here and that AWS shows nowhere."""
+    account_error: LicenseConversionError | None = None
+    problems: tuple[Problem, ...] | None = None
+    region: str = ""
+    resource_arn: str = ""
+    deadline: float = 0.0
+    """When the job is over, in seconds of `now`."""
+    is_forced_by_command: bool | None = False
+    """Whether `--replace` asks for a new conversion; None where it can't be told."""
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """The marks on the instance and its network interface."""
+        return read_marks(self.tags, self.instance)
+
+    @property
+    def refusals(self) -> Refusals:
+        """How often AWS has refused the conversion lately."""
+        return Refusals.parse(self.tags, self.wall)
+
+    @property
+    def present(self) -> LicenseContext:
+        """What EC2 bills the instance as; an empty context where that is not known."""
+        return self.instance.license_context if self.instance else LicenseContext()
+
+    @property
+    def held(self) -> ConversionTask | None:
+        """The task that the job holds, where AWS shows it."""
+        return next((task for task in self.tasks if task.task_id == self.memory.held_id), None)
+
+    @property
+    def places(self) -> list[str]:
+        """The ids of what carries the mark."""
+        seen = self.instance or self.memory.last_seen
+        if seen is None:
+            return [self.resource_arn.rpartition("/")[2]]
+        return [seen.instance_id, *([seen.interface_id] if seen.interface_id else [])]
+
+
+class Reader:
+    """Reads the facts of one job.
+
+    Args:
+        op: the operation.
+        aws: where the instance is.
+        wish: what is asked for.
+        deadline: when the job is over, by the operation's clock.
+    """
+
+    def __init__(self, op: Operation, aws: Aws, wish: Wish, deadline: float) -> None:
+        self._op = op
+        self._aws = aws
+        self._wish = wish
+        self._arn = wish.request.resource_arn
+        self._deadline = deadline
+        self._is_told_of_tags = False
+        self._is_account_known = False
+
+    def begin(self, memory: Memory) -> Facts:
+        """Return what is known before anything is read."""
+        runtime = self._op.host.runtime
+        is_forced = self._op.host.is_replaced_by_command(self._wish.urn) if self._wish.converts else False
+        return Facts(
+            runtime.now(),
+            runtime.wall(),
+            memory,
+            region=self._aws.region,
+            resource_arn=self._arn,
+            deadline=self._deadline,
+            is_forced_by_command=is_forced,
+        )
+
+    def read(self, facts: Facts, parts: Iterable[str]) -> Facts:
+        """Return the facts with these parts read anew.
+
+        Raises:
+            LicenseConversionError: AWS could not be asked, in a way that does not pass.
+        """
+        runtime = self._op.host.runtime
+        if INSTANCE in parts:
+            facts = self._read_instance(facts)
+        if TAGS_PART in parts:
+            facts = self._read_tags(facts)
+        if TASKS in parts:
+            facts = self._read_tasks(facts)
+        if ACCOUNT in parts and not self._is_account_known and self._wish.converts and not facts.memory.held_id:
+            facts = replace(facts, account_error=find_other_account(self._op, self._aws, self._arn))
+            self._is_account_known = True
+        if CHECKS in parts and facts.instance is not None:
+            found = run_checks(self._op, self._aws, self._wish, facts.instance, facts.places)
+            facts = replace(facts, problems=tuple(found))
+        return self._note(replace(facts, now=runtime.now(), wall=runtime.wall()))
+
+    def _read_instance(self, facts: Facts) -> Facts:
+        try:
+            instance = self._aws.ec2.get_instance(self._arn)
+        except (TransientError, AccessDeniedError, RequestRefusedError) as error:
+            if isinstance(error, ClockSkewError):
+                raise
+            return replace(facts, instance=None, instance_error=error)
+        return replace(facts, instance=instance, instance_error=None)
+
+    def _read_tags(self, facts: Facts) -> Facts:
+        own = [tag for tag in facts.instance.tags if tag.key in TAGS] if facts.instance else []
+        try:
+            tags = self._aws.ec2.list_tags(TAGS, facts.places, self._arn)
+        except TransientError as error:
+            return replace(facts, instance_error=facts.instance_error or error)
+        except LicenseConversionError as error:  # the instance shows its own tags without that right
+            if not self._is_told_of_tags:
+                self._is_told_of_tags = True
+                log.info("only the instance's own tags are read: %s", error)
+            tags = []
+        return replace(facts, tags=tuple(dict.fromkeys((*tags, *own))))
+
+    def _read_tasks(self, facts: Facts) -> Facts:
+        manager, held_id = self._aws.license_manager, facts.memory.held_id
+        list_error: LicenseConversionError | None = None
+        tasks: list[ConversionTask] = []
+        try:
+            listed = manager.list_tasks(resource_arn=self._arn, keeps_unreadable=True)
+            tasks = [task for task in listed if task.resource_arn in (None, self._arn)]
+        except LicenseConversionError as error:
+            if held_id is None and not isinstance(error, TransientError):
+                raise
+            list_error = error
+        readable = {task.task_id for task in tasks if not task.is_unfinished or task.status is not None}
+        hidden = []
+        for task_id in dict.fromkeys((held_id, *self._op.host.started_here.tasks_of(self._arn))):
+            if task_id is None or task_id in readable:
+                continue
+            try:
+                task = manager.get_task(task_id)
+            except (TaskNotFoundError, TransientError) as error:
+                log.info("%s is not shown: %s", task_id, error)
+                hidden.append(task_id)
+                continue
+            tasks = [*(each for each in tasks if each.task_id != task_id), task]
+        return replace(facts, tasks=tuple(tasks), hidden_ids=tuple(hidden), list_error=list_error)
+
+    def _note(self, facts: Facts) -> Facts:
+        """Return the facts with what they say for later decisions remembered."""
+        memory, now, instance = facts.memory, facts.now, facts.instance
+        is_failing = isinstance(facts.instance_error or facts.list_error, TransientError)
+        owned = any(mark.is_owned_by(self._wish.urn) for mark in facts.marks)
+        foreign = any(not mark.is_owned_by(self._wish.urn) for mark in facts.marks)
+        held = facts.held
+        is_ended = held is not None and not held.is_unfinished
+        memory = replace(
+            memory,
+            is_answered=memory.is_answered or not is_failing,
+            failing_since=(memory.failing_since or now) if is_failing else None,
+            list_failing_since=(memory.list_failing_since or now) if facts.list_error else None,
+            last_seen=instance or memory.last_seen,
+            hidden_since=(memory.hidden_since or now) if instance is None and not facts.instance_error else None,
+            is_marked=owned or (memory.is_marked and not foreign),
+            was_pending=memory.starts > 0 and (memory.was_pending or (instance and instance.state) == "pending"),
+            ended_at=(now if memory.ended_at is None else memory.ended_at) if is_ended else None,
+        )
+        is_new = memory.create_tries > 0 and {task.task_id for task in facts.tasks} - memory.known_ids
+        if is_new or any(task.is_unfinished for task in facts.tasks):
+            memory = replace(memory, in_progress_at=None)
+        return replace(facts, memory=memory)

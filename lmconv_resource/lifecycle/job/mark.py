@@ -1,0 +1,148 @@
+"""The mark on an instance that was stopped for a conversion and is to be started again: whose, since and until when.
+
+It is a tag with the same value in two places, the instance and its primary network interface, and either one is a mark:
+a program that manages the instance's tags removes those it does not know, and hardly any manages the tags of the network
+interface that EC2 made. `Launch more like this` copies the instance's tags, so the value names the instance too.
+
+EC2's tags have no compare-and-set: the last writer owns, and each reads the mark again before it acts. A tag is deleted
+with its value only, which never takes away another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from lmconv_resource.aws.ec2 import Instance, Tag
+from lmconv_resource.text import parse_rfc3339, to_one_line, to_plain_text, to_rfc3339
+
+RESTART_TAG = "lmconv:restart"
+REFUSED_TAG = "lmconv:refused"
+"""How often AWS refused the conversion after a stop, since when, and why; removed after a success."""
+
+TAGS = (RESTART_TAG, REFUSED_TAG)
+
+GRACE = timedelta(minutes=10)
+"""How long after its `until` a mark still counts as young: clocks differ."""
+
+_DEFAULT_AGE = timedelta(hours=12)
+_URN_CHARS = 150
+_TRANSITION_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
+
+
+def _hash(urn: str | None) -> str:
+    return hashlib.sha256((urn or "unknown").encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark as it was read.
+
+    Args:
+        value: the tag's value.
+        places: the ids of the resources that have it with this value.
+        owner: the hash of the owner's URN; of marks in the form of earlier versions, the URN itself.
+        instance_id: the instance that it was written for; None in the form of earlier versions.
+        urn: the end of the owner's URN.
+        since: when it was written; None where nobody knows.
+        until: when the job is over at the latest.
+    """
+
+    value: str
+    places: tuple[str, ...]
+    owner: str
+    instance_id: str | None
+    urn: str
+    since: datetime | None
+    until: datetime | None
+
+    @classmethod
+    def parse(cls, value: str, places: tuple[str, ...], stopped_at: datetime | None) -> Mark:
+        """Return a mark from its tag's value. Earlier versions wrote the URN alone: `stopped_at` tells its age."""
+        parts = value.split(" ", 4)
+        try:
+            since, until = parse_rfc3339(parts[0]), parse_rfc3339(parts[1])
+            _, _, instance_id, owner, urn = parts
+            return cls(value, places, owner, instance_id, to_one_line(to_plain_text(urn)), since, until)
+        except (ValueError, IndexError):
+            until = stopped_at + _DEFAULT_AGE if stopped_at else None
+            urn = to_one_line(to_plain_text(value))[-_URN_CHARS:]
+            return cls(value, places, value, None, urn, stopped_at, until)
+
+    def is_owned_by(self, urn: str | None) -> bool:
+        """Return whether the resource with this URN wrote it."""
+        own = urn or "unknown"
+        return self.owner == (own[:256] if self.instance_id is None else _hash(own))
+
+    def is_young(self, now: datetime) -> bool:
+        """Return whether its job may still be going on; of one that nobody knows the age of, always."""
+        return self.until is None or now < self.until + GRACE
+
+    def is_for(self, instance_id: str) -> bool:
+        """Return whether it was written for this instance, and did not come along with a copy of another's tags."""
+        return self.instance_id in (None, instance_id)
+
+    @property
+    def age_text(self) -> str:
+        """Since when there is this mark."""
+        return f"since {to_rfc3339(self.since)}" if self.since else "for an unknown time"
+
+
+def make_value(urn: str | None, instance_id: str, since: datetime, until: datetime) -> str:
+    """Return the value of a mark, at most 256 characters."""
+    own = urn or "unknown"
+    times = f"{to_rfc3339(since.replace(microsecond=0))} {to_rfc3339(until.replace(microsecond=0))}"
+    return f"{times} {instance_id} {_hash(own)} {own[-_URN_CHARS:]}"
+
+
+def read_marks(tags: Iterable[Tag], instance: Instance | None = None) -> tuple[Mark, ...]:
+    """Return the marks among the tags of an instance and its network interface, one for each value."""
+    places: dict[str, list[str]] = {}
+    for tag in tags:
+        if tag.key == RESTART_TAG:
+            places.setdefault(tag.value, []).append(tag.resource_id)
+    stopped_at = to_stop_time(instance) if instance else None
+    return tuple(Mark.parse(value, tuple(ids), stopped_at) for value, ids in places.items())
+
+
+def to_stop_time(instance: Instance) -> datetime | None:
+    """Return when the state last changed by somebody's call, by EC2's word; None where it does not say."""
+    match = _TRANSITION_TIME.search(instance.transition_reason)
+    if match is None:
+        return None
+    return datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """How often AWS refused the conversion after a stop, since when, and the last code."""
+
+    count: int = 0
+    since: datetime | None = None
+    code: str = ""
+
+    @classmethod
+    def parse(cls, tags: Iterable[Tag], now: datetime) -> Refusals:
+        """Return what the tags say; what is older than a day counts no more."""
+        found = cls()
+        for tag in tags:
+            parts = tag.value.split(" ") if tag.key == REFUSED_TAG else []
+            try:
+                refusals = cls(int(parts[0]), parse_rfc3339(parts[1]), to_plain_text(" ".join(parts[2:])))
+            except (ValueError, IndexError):
+                continue
+            if refusals.since and now - refusals.since < timedelta(hours=24) and refusals.count > found.count:
+                found = refusals
+        return found
+
+    def and_one(self, code: str, now: datetime) -> Refusals:
+        """Return these and one more."""
+        return Refusals(self.count + 1, self.since or now, code or "refused")
+
+    def to_value(self) -> str:
+        """Return the tag's value."""
+        since = "" if self.since is None else to_rfc3339(self.since.replace(microsecond=0))
+        return f"{self.count} {since} {self.code}"[:256]
