@@ -192,7 +192,7 @@ class ConversionTask:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether it may still be under way: a word that AWS does not publish counts so, unless an end time is shown."""
+        """Whether it may be under way: a word that AWS does not publish counts so, unless an end time is shown."""
         return not self.is_complete and (self.status is not None or self.end_time is None)
 
     @property

@@ -12,7 +12,6 @@ from lmconv_resource.errors import (
     LIST_ACTION,
     UNREADABLE_REMEDY,
     CancelledError,
-    LicenseConversionError,
     RequestRefusedError,
     Subject,
     ThrottledError,
@@ -158,7 +157,7 @@ class LicenseManager:
 
         for _ in range(_MOST_PAGES):
             answer = ask(send)
-            page = {}
+            page: dict[str, ConversionTask] = {}
             for entry in answer.get("LicenseConversionTasks") or ():
                 task_id = entry.get("LicenseConversionTaskId") if isinstance(entry, dict) else None
                 if isinstance(task_id, str) and task_id:

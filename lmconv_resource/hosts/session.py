@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,9 +13,8 @@ from lmconv_resource.aws.settings_table import find_unknown_names
 from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
-from lmconv_resource.lifecycle.in_process import Fleet
+from lmconv_resource.lifecycle.in_process import StartedHere
 from lmconv_resource.lifecycle.operation import Operation, Severity, Way
-from lmconv_resource.lifecycle.starts import StartPolicy, Starts
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.text import to_shown
@@ -37,7 +35,6 @@ class Session:
         get_config: returns a value of the stack's configuration by its full key.
         engine: Pulumi's engine; without one, lines go to the log.
         policy: the rhythm of polls and the pace of calls.
-        start_policy: how patient a start is.
         open_session: returns what the clients of some settings come from; by default `aws.credentials.open_session`.
         follows_environment: whether a change of the environment that botocore reads is seen by the next operation.
         report_seconds: how often a wait is shown again while nothing changes; None for the policy's.
@@ -51,7 +48,6 @@ class Session:
         engine: Engine | None = None,
         *,
         policy: PollingPolicy | None = None,
-        start_policy: StartPolicy | None = None,
         open_session: OpenSession | None = None,
         follows_environment: bool = False,
         report_seconds: float | None = None,
@@ -64,10 +60,7 @@ class Session:
         """Returns the full names of all settings of the stack that are known."""
         self.engine = engine
         self.cancellation = Cancellation(runtime=runtime)
-        self.starts = Starts(runtime)
-        self.fleet = Fleet(runtime)
-        self._arrivals = itertools.count()
-        self.start_policy = start_policy or StartPolicy()
+        self.started_here = StartedHere(runtime)
         self._policy = policy
         self._open_session = open_session
         self._follows_environment = follows_environment
@@ -96,10 +89,9 @@ class Session:
             waits: whether it is to be counted among those that wait for the end of a task.
         """
         deadline = None if timeout_seconds is None else self.runtime.now() + timeout_seconds
-        arrival = next(self._arrivals)
         counted = self._progress.count() if waits else nullcontext()
         with counted, Cancellation(self.cancellation, deadline) as cancellation:
-            yield Operation(self, urn, cancellation, timeout_seconds, arrival)
+            yield Operation(self, urn, cancellation, timeout_seconds)
 
     def watch_engine(self, end_process: Callable[[], None]) -> None:
         """End every operation, and then the process, as soon as the engine is gone."""

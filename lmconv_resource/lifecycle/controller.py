@@ -103,7 +103,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         """Return the changed resource's state once it is as asked for."""
 
     @abstractmethod
-    def delete(self, op: Operation, task_id: str, state: StateT) -> None:
+    def delete(self, op: Operation, task_id: str, state: StateT, inputs: InputsT) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
 
     # -- steps that both resources take --------------------------------------------------------------------------------

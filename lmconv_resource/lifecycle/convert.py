@@ -1,30 +1,32 @@
-"""The lifecycle of a LicenseConversion, which starts a conversion and follows it to its end."""
+"""The lifecycle of a LicenseConversion, which starts a conversion and follows it to its end.
+
+What to do about an instance is decided in `job.rules` alone; here an operation of Pulumi's becomes a wish, and its outcome
+a record.
+"""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from lmconv_resource.errors import (
     WAIT_ACTION,
-    ConversionFailedError,
+    AccessDeniedError,
     LicenseConversionError,
     Subject,
-    TaskNotFoundError,
 )
-from lmconv_resource.lifecycle.controller import Controller, seen_state, select_replacing
-from lmconv_resource.lifecycle.conversion_checks import find_failures
-from lmconv_resource.lifecycle.decision import StartResult
+from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.drift import report_drift
 from lmconv_resource.lifecycle.inputs import (
     CONVERSION_PROPERTIES,
     CONVERTED,
     ConversionInputs,
     Property,
+    find_unknown,
     validate_options,
 )
-from lmconv_resource.lifecycle.limits import check_failures, take_turn
+from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, Wish, read_marks
 from lmconv_resource.lifecycle.operation import (
     Aws,
     CheckFailure,
@@ -35,26 +37,21 @@ from lmconv_resource.lifecycle.operation import (
     Refreshed,
     Updated,
 )
-from lmconv_resource.lifecycle.preflight import check_ready
-from lmconv_resource.lifecycle.restart import Restart, is_marked
-from lmconv_resource.lifecycle.start import Prepare, StartTerms, start_or_adopt
 from lmconv_resource.lifecycle.state import ConversionState, TaskState
-from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext
+from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import parse_duration, to_failure_reason
-
-if TYPE_CHECKING:
-    from lmconv_resource.aws.ec2 import Instance
+from lmconv_resource.usage_operations import find_unknown_warning
 
 log = logging.getLogger(__name__)
 
 _SOURCE = "source_license_context"
+_IDENTITY = ("resource_arn", "destination_license_context", "region")
 
 
 class ConversionController(Controller[ConversionInputs, ConversionState]):
     """Starts a license conversion, once, and tracks its task."""
 
     properties: ClassVar[tuple[Property, ...]] = CONVERSION_PROPERTIES
-    failed_remedy = "Fix the cause; the next `pulumi up` starts a new conversion"
 
     def parse_inputs(self, properties: Properties) -> ConversionInputs:
         """Return inputs that have been checked, as a value."""
@@ -72,14 +69,58 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         return super()._validate(checked) or validate_options(checked)
 
     def _validate_in_aws(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
-        return find_failures(op, olds, checked, lambda inputs: self._connect(op, inputs))
+        """Return what AWS has against the inputs; a preview has no other step in which it could ask.
+
+        What is recorded is not held against AWS again: its diff does that.
+        """
+        if find_unknown(checked, CONVERTED):
+            return []
+        inputs = ConversionInputs.parse(checked)
+        if not (olds and ConversionInputs.parse(olds).request == inputs.request):
+            operations = (
+                inputs.source_license_context.usage_operation,
+                inputs.destination_license_context.usage_operation,
+            )
+            for warning in filter(None, map(find_unknown_warning, dict.fromkeys(operations))):
+                op.log(warning, "WARNING")
+        is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _IDENTITY)  # type: ignore[union-attr]
+        names = ("region", "profile", "assume_role", "preflight", "stop_and_restart")
+        if is_recorded or op.is_preview is False or find_unknown(checked, names):
+            return []
+        return self._plan(op, inputs)
+
+    def _plan(self, op: Operation, inputs: ConversionInputs) -> list[CheckFailure]:
+        """Say in a line what an `up` will do, and return what nothing in the program can change before that."""
+        try:
+            job = Job(op, self._connect(op, inputs), to_wish(op, inputs))
+            step = job.plan()
+        except LicenseConversionError as error:  # the update asks again, and fails if it has to
+            op.log(f"What `pulumi up` will do is not known. {error}", "WARNING")
+            return []
+        if step.act not in (Act.REFUSE, Act.LEAVE):
+            op.log(job.to_plan_text(step))
+        problems = [problem for problem in job.facts.problems or () if step.act is not Act.DONE]
+        for problem in problems:
+            if problem.is_warning or problem.may_pass:
+                op.log(f"{problem}.", "WARNING")
+        lasting = [
+            CheckFailure("resource_arn", str(each)) for each in problems if not (each.is_warning or each.may_pass)
+        ]
+        if step.rule.name == "blocked" and problems:
+            return lasting
+        if step.act is Act.REFUSE and step.rule.name not in _PASSING:
+            return [CheckFailure("", str(step.error))]
+        if step.act in (Act.REFUSE, Act.LEAVE):
+            op.log(job.to_plan_text(step), "WARNING")
+        return lasting
 
     def diff(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> Diff:
         """Return what the program asks for, and what AWS says of a running task, that the state does not have.
 
         Another resource, another destination or another region replace the conversion by a new one; so do a FAILED one,
         unless it is ignored, and drift that is to be corrected. What the source is matters no more once the conversion
-        is under way or done. Asks AWS only of a task recorded as running, and whether an instance is to be started.
+        is under way or done. Asks AWS only of a task recorded as running, of drift that is to be corrected, and, once
+        for all of a process, which instances are to be started again.
         """
         asked = state.request
         replaces = self._select_replacing(state, inputs)
@@ -100,15 +141,64 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             op.log(f"{task_id} FAILED: {why}. A new conversion will be started.", "WARNING")
             return Diff(replaces=("status",))
         if inputs.correct_drift and state.has_drifted:
-            op.log("EC2 bills the instance otherwise by now: a new conversion will be started.", "WARNING")
-            return Diff(replaces=("verified_usage_operation",))
+            return self._diff_drift(op, task_id, state, inputs)
         if state.task.must_await(wait_for_completion=inputs.wait_for_completion, ignore_failure=inputs.ignore_failure):
             return Diff(changed=("wait_for_completion",))
-        arn = asked.resource_arn
-        if inputs.stop_and_restart and is_marked(op, self._connect(op, inputs, task_id, state.task.region), arn):
-            op.log("The instance is still to be started again, after an earlier `pulumi up` that was ended.")
+        if inputs.stop_and_restart and self._is_marked(op, task_id, state, inputs):
+            op.log(f"{asked.resource_arn} still has to be started: an earlier `pulumi up` was interrupted.")
             return Diff(changed=("stop_and_restart",))
         return Diff() if task is None else self._diff_running(op, task_id, state.task, task)
+
+    def _diff_drift(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> Diff:
+        """Return whether the drift that is recorded is there still, by EC2's present word."""
+        aws = self._connect(op, inputs, task_id, state.task.region)
+        instance = aws.ec2.get_instance(state.request.resource_arn)
+        if instance is None or instance.license_context.is_empty:
+            return Diff()
+        if state.request.destination.is_satisfied_by(instance.license_context):
+            return Diff(changed=("verified_usage_operation",))
+        op.log("EC2 now bills the instance as something else: a new conversion will be started.", "WARNING")
+        return Diff(replaces=("verified_usage_operation",))
+
+    def _is_marked(self, op: Operation, task_id: str | None, state: ConversionState, inputs: ConversionInputs) -> bool:
+        """Return whether the instance has this resource's mark, and warn of old marks that nobody takes care of."""
+        aws, started = self._connect(op, inputs, task_id, state.task.region), op.host.started_here
+        try:
+            tags = started.marks(aws.connection, lambda: aws.ec2.list_tags(TAGS))
+        except AccessDeniedError as denied:
+            log.info("marks are read from the instance alone: %s", denied)
+            try:
+                instance = aws.ec2.get_instance(state.request.resource_arn)
+            except LicenseConversionError as error:
+                op.log(f"Whether the instance is to be started again is not known. {error}", "WARNING")
+                return False
+            tags = tuple(instance.tags) if instance else ()
+        except LicenseConversionError as error:
+            op.log(f"Whether the instance is to be started again is not known. {error}", "WARNING")
+            return False
+        own_id = state.request.resource_arn.rpartition("/")[2]
+        now, is_own = op.host.runtime.wall(), False
+        for mark in read_marks(tags):
+            about = mark.instance_id or next((place for place in mark.places if place.startswith("i-")), "")
+            is_mine = mark.is_owned_by(op.urn)
+            is_own = is_own or (is_mine and about == own_id)
+            if not (is_mine or mark.is_young(now)) and started.is_first_word(f"{about} {mark.value}"):
+                op.host.log(
+                    "WARNING",
+                    None,
+                    f"{about} has the mark {RESTART_TAG} of {mark.urn} {mark.age_text}, and nobody seems to go on with it. If "
+                    f"it is stopped and no conversion is in progress, start it with `aws ec2 start-instances "
+                    f"--instance-ids {about}`, then remove the tag.",
+                )
+        return is_own and self._is_there(aws, state.request.resource_arn)
+
+    def _is_there(self, aws: Aws, resource_arn: str) -> bool:
+        """Return whether an instance that has a mark can be started still: EC2 shows a terminated one for a while."""
+        try:
+            instance = aws.ec2.get_instance(resource_arn)
+        except LicenseConversionError:
+            return True
+        return instance is None or not instance.is_gone
 
     def _select_replacing(self, state: ConversionState, inputs: ConversionInputs) -> tuple[str, ...]:
         asked = state.request
@@ -126,40 +216,35 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def create(self, op: Operation, inputs: ConversionInputs) -> Created[ConversionState]:
         """Start the conversion, unless it is under way or done already, and wait for its end if asked to."""
-        aws = self._connect(op, inputs)
-        op.host.starts.add_urn(op.urn)
-        request = inputs.request
-        with take_turn(op, aws, request.resource_arn):
-            restart = _make_restart(op, aws, inputs, request.resource_arn)
-            terms = StartTerms(
-                _make_preparation(op, aws, inputs, restart),
-                must_know_instance=inputs.preflight or inputs.stop_and_restart,
-                correct_drift=inputs.correct_drift,
-                retry_failed=inputs.retry_failed,
+        job = self._make_job(op, inputs, None, inputs.region)
+        op.host.started_here.add_urn(op.urn)
+        try:
+            outcome = job.run()
+        except Exception as cause:
+            if job.held_id is None:
+                raise
+            error = cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, job.held_id, inputs.region)
+            task = error.task or job.task or _to_started(job.held_id, job.facts.region, inputs.request)
+            return Created(job.held_id, ConversionState(TaskState.of(task), job.is_adopted, None, inputs.asked), error)
+        return Created(*self._to_record(op, outcome, inputs, job.facts.region))
+
+    def _to_record(
+        self, op: Operation, outcome: Outcome, inputs: ConversionInputs, region: str
+    ) -> tuple[str, ConversionState]:
+        request, task = inputs.request, outcome.task
+        if outcome.task_id is None:  # no task of AWS's stands for it
+            present = outcome.verified or LicenseContext()
+            text = "EC2 bills it as this already; AWS shows no task that led there"
+            arn = request.resource_arn
+            task = ConversionTask(
+                arn, region, arn, destination_license_context=present, status=TaskStatus.SUCCEEDED, status_message=text
             )
-            try:
-                start = start_or_adopt(op, aws, request, terms)
-            except LicenseConversionError as error:
-                raise restart.after_failure(error) from error.__cause__
-            started = ConversionTask(
-                start.task_id, aws.region, request.resource_arn, request.source, request.destination
-            )
-            seen = TaskState.of(started)
-            try:
-                task = start.present or self._follow_new(op, aws, inputs, start)
-                seen = TaskState.of(task) if start.present is None else TaskState.of_instance(task)
-                verified = self._end(aws, restart, seen)
-            except Exception as cause:  # noqa: BLE001 -- whatever ends a create, what it has started is recorded
-                failure = cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, started)
-                if not seen.is_finished:
-                    seen = seen_state(failure, started)
-                    failure = restart.after_failure(failure)
-                if isinstance(failure, ConversionFailedError):
-                    op.host.fleet.note_failure()
-                return Created(start.task_id, ConversionState(seen, start.adopted, None, inputs.asked), failure)
-            if seen.has_failed:
-                op.host.fleet.note_failure()
-        return Created(start.task_id, ConversionState(seen, start.adopted, verified, inputs.asked))
+            return arn, ConversionState(TaskState.of_instance(task), True, outcome.verified, inputs.asked)
+        task = task or _to_started(outcome.task_id, region, request)
+        if task.status is TaskStatus.FAILED:
+            op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
+        verified = outcome.verified if task.is_complete else None
+        return outcome.task_id, ConversionState(TaskState.of(task), outcome.is_adopted, verified, inputs.asked)
 
     def read(
         self, op: Operation, task_id: str, state: ConversionState | None, inputs: ConversionInputs
@@ -170,7 +255,14 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         else:
             found = self._refresh(op, task_id, state.task if state else None, inputs)
         aws = self._connect(op, inputs, task_id, found.region)
-        instance = self._get_instance(aws, found)
+        instance = None
+        arn = found.outputs.get("resource_arn")
+        if found.is_finished and isinstance(arn, str):
+            try:
+                instance = aws.ec2.get_instance(arn)
+            except LicenseConversionError as error:
+                # The conversion is what was asked for; this is a second opinion, for those who allow it.
+                log.info("what the instance is billed as is not known: %s", error)
         if state is None:
             verified = instance.license_context if instance else None
             return Refreshed(ConversionState(found, False, verified), {"region": found.region})
@@ -178,37 +270,48 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         if instance is not None and not instance.license_context.is_empty:
             refreshed = replace(refreshed, verified=instance.license_context)
             report_drift(op, aws, state, refreshed)
+        marks = read_marks(instance.tags) if instance and instance.state == "stopped" else ()
+        if instance is not None and any(mark.is_owned_by(op.urn) for mark in marks):
+            op.log(f"{instance.instance_id} is stopped and still has to be started: run `pulumi up`.", "WARNING")
         return Refreshed(refreshed)
 
     def update(
         self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs
     ) -> Updated[ConversionState]:
-        """Look the task up again, or follow it to its end; and start an instance that is still to be started."""
+        """Follow the task to its end, or look it up again; bring to its end what an interrupted `up` has begun."""
         is_settled = state.task.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure)
-        if is_settled and not inputs.stop_and_restart:
+        if is_settled and not (inputs.stop_and_restart or state.has_drifted):
             return Updated(state)
-        aws = self._connect(op, inputs, task_id, inputs.region or state.task.region)
-        restart = _make_restart(op, aws, inputs, state.request.resource_arn)
+        region = inputs.region or state.task.region
+        if not is_settled and not inputs.wait_for_completion:
+            aws = self._connect(op, inputs, task_id, region)
+            return Updated(replace(state, task=self._merge(op, state.task, aws.get_recent_task(task_id))))
+        job = self._make_job(
+            op, replace_request(inputs, state), None if is_settled else task_id, region, ends=is_settled
+        )
+        op.host.started_here.add_urn(op.urn)
         try:
-            if not is_settled:
-                task = self._await_or_get(op, aws, inputs, task_id, may_be_recent=True)
-                state = replace(state, task=self._merge(op, state.task, task))
-            verified = self._end(aws, restart, state.task)
+            outcome = job.run()
         except LicenseConversionError as error:
-            if state.task.is_finished:  # the conversion is, and the instance is not started
+            seen = error.task or job.task
+            if seen is None or is_settled:
                 return Updated(state, error)
-            merged = state.task if error.task is None else state.task.merged_with(TaskState.of(error.task))
-            return Updated(replace(state, task=merged), restart.after_failure(error))
-        return Updated(replace(state, verified=verified or state.verified))
+            return Updated(replace(state, task=self._merge(op, state.task, seen)), error)
+        if outcome.task is not None and not is_settled:
+            state = replace(state, task=self._merge(op, state.task, outcome.task))
+            if outcome.task.status is TaskStatus.FAILED:
+                op.log(f"{task_id} FAILED: {to_failure_reason(outcome.task.status_message)}", "WARNING")
+        return Updated(replace(state, verified=outcome.verified or state.verified))
 
-    def delete(self, op: Operation, task_id: str, state: ConversionState) -> None:
+    def delete(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> None:
         """Forget the conversion, with a warning: the license stays as it is, and AWS has no call to undo it.
 
-        The old half of a replacement is forgotten silently: there the new conversion is what counts.
+        An instance that this resource has stopped, and not started again, is started if nothing is in progress; else
+        a warning names it. The old half of a replacement is forgotten silently: there the new conversion is what counts.
         """
-        if op.host.starts.has_urn(op.urn):
+        if op.host.started_here.has_urn(op.urn):
             return
-        arn = state.task.outputs.get("resource_arn")
+        arn = state.request.resource_arn
         # What it is licensed as now is not asked, so nothing is said of it.
         if state.task.is_finished:
             text = f"{task_id} is only removed from the state: the license of {arn} is not changed by that."
@@ -216,65 +319,80 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             continues = f"{task_id} continues in AWS, which cannot cancel a license conversion"
             text = f"{continues}: it is only removed from the state."
         op.log(text, "WARNING")
+        self._end_job(op, task_id, state, inputs)
 
-    def _follow_new(self, op: Operation, aws: Aws, inputs: ConversionInputs, start: StartResult) -> ConversionTask:
-        """Follow a task that AWS, right after its start, may not show everywhere yet."""
-        policy = op.host.start_policy
-        is_patient = start.adopted or inputs.wait_for_completion  # a wait looks for a hidden task by itself
-        for number in range(0 if is_patient else policy.new_task_checks):
-            try:
-                return self._await_or_get(op, aws, inputs, start.task_id)
-            except TaskNotFoundError as error:
-                log.info("%s was just started: %s", start.task_id, error)
-                op.cancellation.wait(policy.new_task_seconds * 2**number)
-        return self._await_or_get(op, aws, inputs, start.task_id)
-
-    def _end(self, aws: Aws, restart: Restart, seen: TaskState) -> LicenseContext | None:
-        """Start the instance again where its conversion has ended, and return what EC2 bills it as."""
-        if not seen.is_finished:
-            return None
-        instance = self._get_instance(aws, seen)
-        restart.finish(instance)
-        return None if instance is None or instance.license_context.is_empty else instance.license_context
-
-    def _get_instance(self, aws: Aws, task: TaskState) -> Instance | None:
-        """Return the instance of a task that has ended; None where EC2 does not say, for want of the right too."""
-        arn = task.outputs.get("resource_arn")
-        if not task.is_finished or not isinstance(arn, str):
-            return None
+    def _end_job(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> None:
+        """Start the instance again where it has this resource's mark; never fails the delete."""
+        arn = state.request.resource_arn
+        if not (arn and state.has_stopped):
+            return
+        inputs = replace(replace_request(inputs, state), stop_and_restart=True)
         try:
-            return aws.ec2.get_instance(arn)
+            if self._is_marked(op, task_id, state, inputs):
+                held_id = None if state.task.is_finished else task_id
+                self._make_job(op, inputs, held_id, state.task.region, ends=True).run()
         except LicenseConversionError as error:
-            # The conversion is what was asked for; this is a second opinion, for those who allow it.
-            log.info("what the instance is billed as is not known: %s", error)
-            return None
+            instance_id = arn.rpartition("/")[2]
+            op.log(
+                f"{instance_id} may be stopped still. Once no conversion is in progress, start it with "
+                f"`aws ec2 start-instances --instance-ids {instance_id}`. {error}",
+                "WARNING",
+            )
+
+    def _make_job(
+        self, op: Operation, inputs: ConversionInputs, held_id: str | None, region: str | None, *, ends: bool = False
+    ) -> Job:
+        aws = self._connect(op, inputs, held_id, region)
+        return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), inputs.poll_interval_seconds)
 
 
-def _to_bug(cause: Exception, task: ConversionTask) -> LicenseConversionError:
+_PASSING = frozenset({"not-stopped", "never-shown", "refuse-other", "foreign-mark", "may-not-look"})
+"""Refusals that what precedes the conversion in the same program, or time, may end: a preview only warns of them."""
+
+
+def to_wish(op: Operation, inputs: ConversionInputs, held_id: str | None = None, *, ends: bool = False) -> Wish:
+    """Return what inputs ask of a job; `ends` only has it bring to its end what was begun."""
+    return Wish(
+        request=inputs.request,
+        urn=op.urn,
+        converts=not ends,
+        held_id=held_id,
+        waits=inputs.wait_for_completion,
+        stops=inputs.stop_and_restart,
+        force_after_seconds=parse_duration(inputs.force_stop_after) if inputs.force_stop_after else None,
+        checks=inputs.checks,
+        corrects_drift=inputs.correct_drift,
+        retries_failed=inputs.retry_failed,
+        ignores_failure=inputs.ignore_failure,
+        allows_unlisted_pair=inputs.allow_unlisted_pair,
+        allows_instance_store_loss=inputs.allow_instance_store_loss,
+    )
+
+
+def replace_request(inputs: ConversionInputs, state: ConversionState) -> ConversionInputs:
+    """Return inputs about what is recorded: a delete has no others, and an update changes nothing of it."""
+    asked = state.request
+    return replace(
+        inputs,
+        resource_arn=asked.resource_arn,
+        source_license_context=asked.source,
+        destination_license_context=asked.destination,
+    )
+
+
+def _to_started(task_id: str, region: str, request: ConversionRequest) -> ConversionTask:
+    """Return what is known of a task that was started and that AWS has not shown yet."""
+    return ConversionTask(task_id, region, request.resource_arn, request.source, request.destination)
+
+
+def _to_bug(cause: Exception, task_id: str, region: str | None) -> LicenseConversionError:
     """Return an error that nobody foresaw as a line; the log has where it comes from."""
     log.error("an error that is a bug", exc_info=cause)
     error = LicenseConversionError(
-        Subject(WAIT_ACTION, task.task_id, task.region),
+        Subject(WAIT_ACTION, task_id, region),
         f"{type(cause).__name__}: {cause}",
         "This is a bug of lmconv-resource: report it with what LMCONV_LOG=DEBUG shows. The task is not lost: the next "
         "`pulumi up` continues with it",
     )
     error.__cause__ = cause
     return error
-
-
-def _make_restart(op: Operation, aws: Aws, inputs: ConversionInputs, resource_arn: str) -> Restart:
-    force_after = parse_duration(inputs.force_stop_after) if inputs.force_stop_after else None
-    return Restart(op, aws, resource_arn, inputs.stop_and_restart, force_after)
-
-
-def _make_preparation(op: Operation, aws: Aws, inputs: ConversionInputs, restart: Restart) -> Prepare:
-    """Return what precedes a start: see that it may be begun, check the instance, stop it."""
-
-    def prepare(request: ConversionRequest, instance: Instance | None) -> None:
-        check_failures(op, aws, request.resource_arn)
-        if inputs.preflight:
-            check_ready(op, aws, request, instance, stops=inputs.stop_and_restart)
-        restart.stop(request, instance)
-
-    return prepare

@@ -200,8 +200,21 @@ CONVERSION_PROPERTIES = (
         "preflight",
         "boolean",
         optional(validate_flag),
-        "Whether what AWS asks of an instance is checked before anything is started, as far as the caller's rights "
-        "reach, and in previews where the inputs are known.",
+        "Whether what AWS asks of an instance is checked before anything is done, as far as the caller's rights reach, "
+        "and in previews where the inputs are known. Default: with `stop_and_restart`.",
+    ),
+    Property(
+        "allow_unlisted_pair",
+        "boolean",
+        optional(validate_flag),
+        "Whether a conversion between two licenses known here that AWS's user guide does not list is asked for.",
+        default=False,
+    ),
+    Property(
+        "allow_instance_store_loss",
+        "boolean",
+        optional(validate_flag),
+        "Whether an instance with instance store volumes may be stopped, which erases all data on them.",
         default=False,
     ),
     *_wait_properties(waits=True),
@@ -345,7 +358,9 @@ class ConversionInputs(Inputs):
     force_stop_after: str | None = None
     correct_drift: bool = False
     retry_failed: bool = False
-    preflight: bool = False
+    preflight: bool | None = None
+    allow_unlisted_pair: bool = False
+    allow_instance_store_loss: bool = False
     asked: Properties | None = None
     """The properties that say what is converted, as the program wrote them."""
 
@@ -353,7 +368,14 @@ class ConversionInputs(Inputs):
     def parse(cls, properties: Properties) -> ConversionInputs:
         """Return the inputs of a program, or of a stack's state of any version."""
         asked = {name: properties[name] for name in CONVERTED if properties.get(name) is not None}
+        if properties.get("stop_and_restart") is True:
+            asked["stop_and_restart"] = True
         return cls(**_parse(properties, CONVERSION_PROPERTIES), asked=asked)
+
+    @property
+    def checks(self) -> bool:
+        """Whether AWS's prerequisites are checked first."""
+        return self.stop_and_restart if self.preflight is None else self.preflight
 
     @property
     def request(self) -> ConversionRequest:
@@ -374,7 +396,7 @@ def _parse(properties: Properties, table: Iterable[Property]) -> dict[str, Any]:
             continue
         if entry.type == "license_context":
             value = LicenseContext.from_inputs(value if isinstance(value, Mapping) else None)
-        elif entry.type == "boolean":
+        elif entry.type == "boolean" and entry.name != "preflight":
             value = bool(value)
         values[entry.name] = value
     return values

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.roles import AssumedRole
     from lmconv_resource.aws.settings import ConfigGet, Settings
     from lmconv_resource.aws.ssm import Ssm
-    from lmconv_resource.lifecycle.in_process import Fleet
-    from lmconv_resource.lifecycle.starts import StartPolicy, Starts
+    from lmconv_resource.lifecycle.in_process import StartedHere
     from lmconv_resource.polling.poller import Poller
     from lmconv_resource.polling.runtime import Runtime
 
@@ -63,9 +62,7 @@ class Way:
 class Host(Protocol):
     """What carries the lifecycle's decisions to Pulumi, and has what outlasts one operation."""
 
-    starts: Starts
-    start_policy: StartPolicy
-    fleet: Fleet
+    started_here: StartedHere
     get_config: ConfigGet
     runtime: Runtime
     """The clock, the locks, the threads and the randomness of all that runs here."""
@@ -181,14 +178,14 @@ class Operation:
         urn: the resource's URN, None where the host does not know it.
         cancellation: set when the operation is to end; it has the deadline too.
         timeout_seconds: how long the operation may last, None for the default.
-        arrival: how many operations began before it.
+        is_preview: whether it belongs to a preview; None where the host is not told.
     """
 
     host: Host
     urn: str | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
     timeout_seconds: float | None = None
-    arrival: int = 0
+    is_preview: bool | None = None
 
     def log(self, message: str, severity: Severity = "INFO") -> None:
         """Leave a line in the diagnostics under the resource."""

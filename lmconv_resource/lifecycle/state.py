@@ -23,6 +23,8 @@ from lmconv_resource.text import parse_rfc3339, to_duration_text, to_one_line
 
 _FINISHED = frozenset(status.value for status in FINISHED_STATUSES)
 
+STOPS = "stop_and_restart"
+
 REQUEST = "__request"
 """What was asked for, in the state of a conversion. The outputs of the same names are AWS's words, which may differ."""
 
@@ -181,6 +183,11 @@ class ConversionState:
             LicenseContext.from_inputs(asked.get("source_license_context")),
             LicenseContext.from_inputs(asked.get("destination_license_context")),
         )
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether its conversion was to stop the instance, so that it may still have to be started."""
+        return bool((self.asked or {}).get(STOPS))
 
     @property
     def has_drifted(self) -> bool:

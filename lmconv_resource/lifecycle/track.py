@@ -100,7 +100,7 @@ class TaskController(Controller[TaskInputs, TaskState]):
         except WaitError as error:
             return Updated(state if error.task is None else state.merged_with(TaskState.of(error.task)), error)
 
-    def delete(self, op: Operation, task_id: str, state: TaskState) -> None:
+    def delete(self, op: Operation, task_id: str, state: TaskState, inputs: TaskInputs) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
 
     def _find_newest(self, aws: Aws, resource_arn: str | None) -> ConversionTask | None:

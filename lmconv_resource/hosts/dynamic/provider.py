@@ -211,9 +211,10 @@ class DynamicProvider(ResourceProvider):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
-        state = self.controller.parse_state(_to_properties(_props))
-        with self._joined().operation(_props.get(URN)) as op:
-            self.controller.delete(op, _id, state)
+        properties = _to_properties(_props)
+        state, inputs = self.controller.parse_state(properties), self.controller.parse_inputs(properties)
+        with self._joined().operation(_props.get(URN), _timeout(_props, "delete")) as op:
+            self.controller.delete(op, _id, state, inputs)
 
     def _joined(self) -> Session:
         return self.session or process.session(lambda _: None)

@@ -177,7 +177,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             updated = controller.update(op, request.id, state, inputs)
             # It may have replaced one whose record is still there, because its create failed halfway: that one is
             # replaced, and not given up.
-            self.session.starts.add_urn(request.urn)
+            self.session.started_here.add_urn(request.urn)
             outputs = self._to_outputs(resource, updated, news)
             self._raise_error(updated, request.id, outputs, request.news)
         return provider_pb2.UpdateResponse(properties=outputs)
@@ -187,7 +187,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
         controller, record = _resource(request).controller, self._read(request.properties)
         with self.session.operation(request.urn, request.timeout or None) as op:
-            controller.delete(op, request.id, controller.parse_state(record.values))
+            inputs = controller.parse_inputs({**record.values, **self._read(request.old_inputs).values})
+            controller.delete(op, request.id, controller.parse_state(record.values), inputs)
         return Empty()
 
     @plain_errors

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.ec2 import START_ACTION
 from lmconv_resource.errors import (
+    CREATE_ACTION,
     AccessDeniedError,
     CancelledError,
     CredentialsError,
@@ -24,19 +25,38 @@ from lmconv_resource.errors import (
     TransientError,
     WaitError,
 )
-from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TASKS, Facts, Memory, Reader, Wish
+from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, Memory, Reader, Wish
 from lmconv_resource.lifecycle.job.history import Done
 from lmconv_resource.lifecycle.job.mark import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.lifecycle.job.rules import READS_ONLY, Act, Step, decide
-from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.wait import Wait, to_wait_text
 from lmconv_resource.text import to_duration_text
+from lmconv_resource.usage_operations import describe_license
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.ec2 import Instance
+    from lmconv_resource.lifecycle.job.checks import Problem
     from lmconv_resource.lifecycle.operation import Aws, Operation
 
 log = logging.getLogger(__name__)
+
+_INSTANCE_ONLY = frozenset({INSTANCE})
+_ON_ITS_WAY = ("await-stopped", "await-running", "await-stopping", "await-running-end", "await-stopped-end")
+"""Rules that wait for a state of the instance, of which alone they read: a fleet would ask for everything each second."""
+
+_ENDING = (
+    "start",
+    "start-bounced",
+    "await-start",
+    "await-certainty",
+    "await-stopped-end",
+    "await-running-end",
+    "unmark",
+)
+"""Rules of a job that was begun by an earlier `up` and is brought to its end."""
+
+_STATE_TEXTS = {"running": " runs", "pending": " is starting"}
 
 _FIRST_PAUSE = 1.0
 _INSTANCE_PAUSE = 10.0
@@ -44,9 +64,6 @@ _FAULT_PAUSE = 30.0
 _CAPACITY_PAUSES = 5.0, 300.0
 _LAST_START_SECONDS = 60.0
 """How long a start is tried for after the deadline, where no conversion was begun: no outage for a slow shutdown."""
-
-_RESTING = (TransientError, "Insufficient", "IncorrectInstanceState", "IncorrectState")
-"""Faults of a start that pass: EC2's own, and codes that begin so."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +95,17 @@ class Job:
         aws: where the instance is.
         wish: what is asked for.
         poll_interval_seconds: a constant interval of the wait, in place of the policy's.
+        problems: what the checks have found, where they were just made.
     """
 
-    def __init__(self, op: Operation, aws: Aws, wish: Wish, poll_interval_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        op: Operation,
+        aws: Aws,
+        wish: Wish,
+        poll_interval_seconds: float | None = None,
+        problems: tuple[Problem, ...] | None = None,
+    ) -> None:
         self._op = op
         self._aws = aws
         self._wish = wish
@@ -89,7 +114,8 @@ class Job:
         now = op.host.runtime.now()
         self._deadline = now + op.remaining_seconds()
         self._reader = Reader(op, aws, wish, self._deadline)
-        self.facts = self._reader.begin(Memory(now, wish.held_id, wish.held_id is not None, now))
+        begun = self._reader.begin(Memory(now, wish.held_id, wish.held_id is not None, now))
+        self.facts = replace(begun, problems=problems)
 
     @property
     def held_id(self) -> str | None:
@@ -119,6 +145,25 @@ class Job:
             step = decide(self.facts, self._wish)
         return step
 
+    def to_plan_text(self, step: Step) -> str:
+        """Return a plan in one line: what will be done, that it is done already, or why it can't be."""
+        facts, seen = self.facts, self.facts.memory.last_seen
+        name = f"{facts.places[0]}{_STATE_TEXTS.get(seen.state, f' is {seen.state}') if seen else ''}"
+        source = (step.request or self._wish.request).source
+        pair = f"from {describe_license(source)} to {describe_license(self._wish.request.destination)}"
+        if step.act in (Act.REFUSE, Act.LEAVE):
+            errors = [each for each in (step.error, *step.more) if each]
+            return f"{facts.places[0]} can't be converted, because {'; '.join(each.reason for each in errors)}"
+        if step.act is Act.DONE:
+            return f"{facts.places[0]}: {step.text or 'nothing to do'}"
+        if step.act in (Act.FOLLOW, Act.ADOPT):
+            return f"{facts.places[0]}: {step.text}"
+        if step.rule.name in _ENDING:
+            return f"{name}: will be started again"
+        if self._wish.stops and seen and seen.state in ("running", "pending"):
+            return f"{name}: will be stopped, converted {pair}, and started again"
+        return f"{name}: will be converted {pair}"
+
     def run(self) -> Outcome:
         """Carry the conversion out, to its end.
 
@@ -136,7 +181,7 @@ class Job:
                     raise self._left(error) from error.__cause__
                 step = decide(self.facts, self._wish)
                 log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
-                if step.act not in READS_ONLY and stale != EVERYTHING and not self._is_everything_read(stale):
+                if step.act not in READS_ONLY and not stale >= EVERYTHING:
                     stale = EVERYTHING
                     continue
                 if step.act in (Act.DONE, Act.REFUSE, Act.LEAVE):
@@ -149,21 +194,13 @@ class Job:
                     self._op.cancellation.wait(pause)
                     limit = _FAULT_PAUSE if "fault" in step.rule.text else _INSTANCE_PAUSE
                     pause = min(limit, pause * 2)
-                    stale = frozenset({INSTANCE}) if self._wants_instance_only(step) else EVERYTHING
+                    stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | self.facts.unread
                     continue
                 stale, pause = EVERYTHING, _FIRST_PAUSE
                 if step.act is Act.CHECK:
-                    stale = EVERYTHING | {CHECKS} if self.facts.problems is None else EVERYTHING
+                    stale |= {CHECKS}
                 else:
                     self._act(step)
-
-    @staticmethod
-    def _is_everything_read(stale: frozenset[str]) -> bool:
-        return stale >= EVERYTHING
-
-    @staticmethod
-    def _wants_instance_only(step: Step) -> bool:
-        return step.rule.name in ("await-stopped", "await-running", "await-stopping", "await-running-end", "await-stopped-end")
 
     def _is_over(self) -> bool:
         return self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline
@@ -293,7 +330,7 @@ class Job:
         try:
             task_id = self._aws.license_manager.create_task(step.request or self._wish.request)
         except ThrottledError as throttled:  # this call has started nothing
-            self._remember(refusal=None, create_again_at=runtime.now() + self._backoff(tries))
+            self._remember(last_fault=throttled.reason, create_again_at=runtime.now() + self._backoff(tries))
             log.info("%s", throttled)
         except TransientError as lost:  # this call may have started a task
             self._remember(create_lost_at=runtime.now())
@@ -319,7 +356,7 @@ class Job:
     def _on_refusal(self, refusal: LicenseConversionError) -> None:
         now, reason = self._op.host.runtime.now(), refusal.reason.lower()
         if "in progress" in reason or "in_progress" in reason:
-            self._remember(in_progress_at=now, refusal_in_progress=refusal)
+            self._remember(in_progress_at=now, in_progress_refusal=refusal)
         elif "invalid state" in reason and self._is_stopped_lately(now):
             self._remember(create_again_at=now + 5.0)
         else:
@@ -353,7 +390,9 @@ class Job:
                 self._remember(start_error=error)
                 return
             pause = min(longest, first * 2.0 ** min(8, memory.start_tries))
-            self._remember(start_error=_to_passing(error), start_again_at=now + pause, start_tries=memory.start_tries + 1)
+            self._remember(
+                start_error=_to_passing(error), start_again_at=now + pause, start_tries=memory.start_tries + 1
+            )
             self._op.log_status(f"{self.facts.places[0]} can't be started yet: {error.reason}")
             return
         self._remember(
@@ -437,8 +476,6 @@ class Job:
         if not is_success or verified is None or (done and done.continued_by):
             return
         if not self._wish.request.destination.is_satisfied_by(verified):
-            from lmconv_resource.usage_operations import describe_license
-
             self._op.log(
                 f"EC2 bills {self._arn} still as {describe_license(verified)}, not as "
                 f"{describe_license(self._wish.request.destination)}; set correct_drift=True to have it converted again.",
@@ -476,8 +513,6 @@ class Job:
 
     @property
     def _action(self) -> str:
-        from lmconv_resource.errors import CREATE_ACTION
-
         return CREATE_ACTION if self._wish.converts else START_ACTION
 
     def _left(self, error: LicenseConversionError) -> LicenseConversionError:
@@ -518,7 +553,9 @@ class Job:
 
 def _is_passing(error: LicenseConversionError) -> bool:
     code = str(getattr(error, "code", ""))
-    return isinstance(error, TransientError) or code.startswith(("Insufficient", "IncorrectInstanceState", "IncorrectState"))
+    return isinstance(error, TransientError) or code.startswith(
+        ("Insufficient", "IncorrectInstanceState", "IncorrectState")
+    )
 
 
 def _to_passing(error: LicenseConversionError) -> LicenseConversionError:

@@ -68,9 +68,7 @@ class Problem:
         return f"{self.reason}. {self.remedy}"
 
 
-def run_checks(
-    op: Operation, aws: Aws, wish: Wish, instance: Instance, places: Sequence[str]
-) -> Iterator[Problem]:
+def run_checks(op: Operation, aws: Aws, wish: Wish, instance: Instance, places: Sequence[str]) -> Iterator[Problem]:
     """Return what stands in the way. What the caller may not ask is left out, with a line that says so.
 
     Args:
@@ -87,7 +85,12 @@ def run_checks(
     will_stop = wish.stops and instance.state in ("running", "pending")
     found: list[Problem | None] = []
     if will_stop:
-        found += [_check_group(instance), _check_root_device(instance), asked.check_instance_store(), asked.check_spot()]
+        found += [
+            _check_group(instance),
+            _check_root_device(instance),
+            asked.check_instance_store(),
+            asked.check_spot(),
+        ]
     if will_stop or wish.checks:
         found.append(asked.check_stop_protection())
     if will_stop:
@@ -250,7 +253,9 @@ class _Asked:
             return
         associations = [each.get("Association") or {} for each in answer.get("NetworkInterfaces") or ()]
         owners = {each.get("IpOwnerId") for each in associations if each.get("PublicIp") == address}
-        if owners != {"amazon"} and self._ask(lambda: self.aws.ec2.is_elastic(address, self._arn), "Elastic IP addresses"):
+        if owners != {"amazon"} and self._ask(
+            lambda: self.aws.ec2.is_elastic(address, self._arn), "Elastic IP addresses"
+        ):
             return
         self.op.log(
             f"The public address {address} of {self.instance.instance_id} is no Elastic IP address: the instance gets "
@@ -284,9 +289,7 @@ class _Asked:
         )
 
     def check_managed(self) -> Problem | None:
-        is_managed = self._ask(
-            lambda: self.aws.ssm.is_managed(self.instance.instance_id, self._arn), "Systems Manager"
-        )
+        is_managed = self._ask(lambda: self.aws.ssm.is_managed(self.instance.instance_id, self._arn), "Systems Manager")
         if is_managed is not False:
             return None
         return Problem(

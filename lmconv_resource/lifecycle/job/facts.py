@@ -92,6 +92,7 @@ class Memory:
     in_progress_at: float | None = None
     """When AWS refused the conversion because one is in progress."""
     invalid_state_at: float | None = None
+    in_progress_refusal: LicenseConversionError | None = None
     refusal: LicenseConversionError | None = None
     is_refusal_noted: bool = False
     marked_at: float | None = None
@@ -100,6 +101,7 @@ class Memory:
     """Whether AWS has shown the mark of this job."""
     is_released: bool = False
     """Whether the mark was removed, or can't be."""
+    unmark_tries: int = 0
     stops: int = 0
     stopped_at: float = 0.0
     is_forced: bool = False
@@ -107,9 +109,13 @@ class Memory:
     starts: int = 0
     first_start_at: float = 0.0
     start_again_at: float = 0.0
+    start_tries: int = 0
+    """How often a start failed in a way that passes, such as for want of capacity."""
     start_error: LicenseConversionError | None = None
     was_pending: bool = False
     """Whether the instance was seen on its way up since the start."""
+    last_fault: str | None = None
+    """The last fault that passed, or has not yet."""
     ended_at: float | None = None
     """When the held task's end was seen first."""
 
@@ -130,6 +136,10 @@ class Facts:
     """Tasks that were started here and that AWS shows nowhere."""
     account_error: LicenseConversionError | None = None
     problems: tuple[Problem, ...] | None = None
+    fault: LicenseConversionError | None = None
+    """Why the account, or the checks, could not be asked for."""
+    unread: frozenset[str] = frozenset()
+    """Which of these two that was."""
     region: str = ""
     resource_arn: str = ""
     deadline: float = 0.0
@@ -212,12 +222,18 @@ class Reader:
             facts = self._read_tags(facts)
         if TASKS in parts:
             facts = self._read_tasks(facts)
-        if ACCOUNT in parts and not self._is_account_known and self._wish.converts and not facts.memory.held_id:
-            facts = replace(facts, account_error=find_other_account(self._op, self._aws, self._arn))
-            self._is_account_known = True
-        if CHECKS in parts and facts.instance is not None:
-            found = run_checks(self._op, self._aws, self._wish, facts.instance, facts.places)
-            facts = replace(facts, problems=tuple(found))
+        facts = replace(facts, fault=None, unread=frozenset())
+        try:
+            part = ACCOUNT
+            if ACCOUNT in parts and not self._is_account_known and self._wish.converts and not facts.memory.held_id:
+                facts = replace(facts, account_error=find_other_account(self._op, self._aws, self._arn))
+                self._is_account_known = True
+            part = CHECKS
+            if CHECKS in parts and facts.instance is not None:
+                found = run_checks(self._op, self._aws, self._wish, facts.instance, facts.places)
+                facts = replace(facts, problems=tuple(found))
+        except TransientError as error:
+            facts = replace(facts, fault=error, unread=frozenset({part}))
         return self._note(replace(facts, now=runtime.now(), wall=runtime.wall()))
 
     def _read_instance(self, facts: Facts) -> Facts:
@@ -270,7 +286,8 @@ class Reader:
     def _note(self, facts: Facts) -> Facts:
         """Return the facts with what they say for later decisions remembered."""
         memory, now, instance = facts.memory, facts.now, facts.instance
-        is_failing = isinstance(facts.instance_error or facts.list_error, TransientError)
+        fault = facts.fault or facts.instance_error or facts.list_error
+        is_failing = isinstance(fault, TransientError)
         owned = any(mark.is_owned_by(self._wish.urn) for mark in facts.marks)
         foreign = any(not mark.is_owned_by(self._wish.urn) for mark in facts.marks)
         held = facts.held
@@ -280,6 +297,7 @@ class Reader:
             is_answered=memory.is_answered or not is_failing,
             failing_since=(memory.failing_since or now) if is_failing else None,
             list_failing_since=(memory.list_failing_since or now) if facts.list_error else None,
+            last_fault=fault.reason if is_failing and fault else memory.last_fault,
             last_seen=instance or memory.last_seen,
             hidden_since=(memory.hidden_since or now) if instance is None and not facts.instance_error else None,
             is_marked=owned or (memory.is_marked and not foreign),

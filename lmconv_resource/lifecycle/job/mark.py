@@ -68,9 +68,9 @@ class Mark:
             _, _, instance_id, owner, urn = parts
             return cls(value, places, owner, instance_id, to_one_line(to_plain_text(urn)), since, until)
         except (ValueError, IndexError):
-            until = stopped_at + _DEFAULT_AGE if stopped_at else None
+            ends = stopped_at + _DEFAULT_AGE if stopped_at else None
             urn = to_one_line(to_plain_text(value))[-_URN_CHARS:]
-            return cls(value, places, value, None, urn, stopped_at, until)
+            return cls(value, places, value, None, urn, stopped_at, ends)
 
     def is_owned_by(self, urn: str | None) -> bool:
         """Return whether the resource with this URN wrote it."""

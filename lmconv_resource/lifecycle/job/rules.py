@@ -28,7 +28,7 @@ from lmconv_resource.errors import (
 from lmconv_resource.lifecycle.job.checks import to_errors
 from lmconv_resource.lifecycle.job.facts import Facts, Wish
 from lmconv_resource.lifecycle.job.history import Done, find_done, find_leading_to, find_repeated_failures
-from lmconv_resource.lifecycle.job.mark import RESTART_TAG, Mark, to_stop_time
+from lmconv_resource.lifecycle.job.mark import RESTART_TAG, Mark
 from lmconv_resource.lifecycle.operation import Severity
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
 from lmconv_resource.text import to_failure_reason
@@ -186,10 +186,22 @@ RULES = (
     Rule("mark-running", "stops running -mine", Act.MARK, "marking {id}"),
     Rule("mark-pending", "stops pending -mine", Act.MARK, "marking {id}"),
     Rule("await-running", "stops pending", Act.WAIT, "{id} is starting"),
-    Rule("force", "stops stopping mine force-due", Act.FORCE, "{id} has not stopped in time and is stopped by force", severity="WARNING"),
+    Rule(
+        "force",
+        "stops stopping mine force-due",
+        Act.FORCE,
+        "{id} has not stopped in time and is stopped by force",
+        severity="WARNING",
+    ),
     Rule("await-stopped", "stops stopping", Act.WAIT, "{id} is stopping"),
     Rule("await-stopping", "stops running stop-waits", Act.WAIT, "stopping {id}"),
-    Rule("stop-again", "stops running stopped-once", Act.STOP, "{id} was started by somebody and is stopped once more", severity="WARNING"),
+    Rule(
+        "stop-again",
+        "stops running stopped-once",
+        Act.STOP,
+        "{id} was started by somebody and is stopped once more",
+        severity="WARNING",
+    ),
     Rule("stop", "stops running", Act.STOP, "stopping {id}"),
     Rule("await-create", "create-waits", Act.WAIT, "{fault}"),
     Rule("create", "stopped", Act.CREATE, "starting the conversion"),
@@ -385,7 +397,14 @@ class _Case:
         mine = (owned or (self.mark is None and memory.is_marked)) and not memory.is_released
         foreign = self.mark is not None and not owned
         left = timedelta(seconds=facts.deadline - facts.now)
-        is_short = owned and self.mark and (self.mark.until is None or self.mark.until < facts.wall + min(left, timedelta(hours=12)) - timedelta(minutes=10))
+        is_short = (
+            owned
+            and self.mark
+            and (
+                self.mark.until is None
+                or self.mark.until < facts.wall + min(left, timedelta(hours=12)) - timedelta(minutes=10)
+            )
+        )
         self._say(
             mine=mine,
             foreign=foreign,
@@ -408,13 +427,21 @@ class _Case:
         is_hidden = memory.held_id is not None and memory.held_id in facts.hidden_ids
         unfinished = [task for task in facts.tasks if task.is_unfinished]
         matching = [task for task in unfinished if wish.request.matches(task)]
-        others = [task for task in unfinished if task.task_id != memory.held_id and (memory.held_id or task not in matching)]
+        others = [
+            task for task in unfinished if task.task_id != memory.held_id and (memory.held_id or task not in matching)
+        ]
         self.matching = select_newest(matching)
         self.values |= {"held": memory.held_id or "", "matching": self.matching.task_id if self.matching else ""}
         held_for = self._since(memory.held_since) if memory.held_id else float("inf")
         list_fault = facts.list_error is not None and memory.held_id is None
-        instance_fault = isinstance(facts.instance_error, TransientError) and ("needed" in self.words or "mine" in self.words or memory.is_marked or memory.stops > 0 or wish.stops)
-        fault = (facts.list_error if list_fault else None) or (facts.instance_error if instance_fault else None)
+        instance_fault = isinstance(facts.instance_error, TransientError) and (
+            "needed" in self.words or "mine" in self.words or memory.is_marked or memory.stops > 0 or wish.stops
+        )
+        fault = (
+            facts.fault
+            or (facts.list_error if list_fault else None)
+            or (facts.instance_error if instance_fault else None)
+        )
         hidden_others = [task_id for task_id in facts.hidden_ids if task_id != memory.held_id]
         self._say(
             held=memory.held_id,
@@ -440,14 +467,25 @@ class _Case:
             self.errors["fault"] = (fault,)
             self.values["fault"] = fault.reason
         self.values.setdefault("fault", memory.refusal.reason if memory.refusal else "AWS asks to slow down")
-        self.errors["hidden"] = (TaskNotFoundError(Subject(task_id=memory.held_id, region=facts.region), "AWS does not know this task"),)
+        self.errors["hidden"] = (
+            TaskNotFoundError(Subject(task_id=memory.held_id, region=facts.region), "AWS does not know this task"),
+        )
         other = select_newest(others)
         if other is not None:
-            self.values |= {"other": other.task_id, "other_destination": describe_license(other.destination_license_context)}
+            self.values |= {
+                "other": other.task_id,
+                "other_destination": describe_license(other.destination_license_context),
+            }
             self.errors["other"] = (to_other_error(wish.request, other.task_id, facts.region),)
         self.doubt = self._find_doubt(hidden_others)
         self.values["doubt"] = self.doubt or ""
-        self._say(doubt=self.doubt, **{"doubt-young": self._since(memory.ended_at or memory.began) < _DOUBT_SECONDS})
+        self._say(
+            doubt=self.doubt,
+            **{
+                "doubt-young": self._since(max(memory.ended_at or memory.began, memory.in_progress_at or 0.0))
+                < _DOUBT_SECONDS
+            },
+        )
 
     def _is_patient(self, fault: LicenseConversionError) -> bool:
         """Return whether a fault is carried: to the deadline where an instance is down or a conversion begun."""
@@ -478,26 +516,36 @@ class _Case:
         if self.done is not None:
             self.values["done"] = self.done.to_text(present)
         succeeded = held is not None and held.status is TaskStatus.SUCCEEDED
-        is_new = bool(held and held.end_time and facts.wall - held.end_time < _BILLING_LATE) or not (held and held.end_time)
+        is_new = bool(held and held.end_time and facts.wall - held.end_time < _BILLING_LATE) or not (
+            held and held.end_time
+        )
         is_other = not present.is_empty and not wish.request.destination.is_satisfied_by(present)
         block = () if self.done or memory.held_id or not wish.converts else self._find_block()
         if held is not None and held.status is TaskStatus.FAILED:
             self.errors["failed"] = (to_failed_error(held),)
-        if memory.refusal is not None:
-            self.errors["refusal"] = (memory.refusal,)
+        is_said = "in-progress-said" in self.words and "lately" not in self.words
+        refusal = memory.refusal or (memory.in_progress_refusal if is_said else None)
+        if refusal is not None:
+            self.errors["refusal"] = (refusal,)
         if block:
             self.errors["block"] = block
         ended = memory.held_id is not None and held is not None and not held.is_unfinished
-        if "mine" in self.words and self.done and self.done.task is None and not self.doubt and self._since(memory.began) < 2 * _SHOWN_AGAIN_SECONDS:
+        if (
+            "mine" in self.words
+            and self.done
+            and self.done.task is None
+            and not self.doubt
+            and self._since(memory.began) < 2 * _SHOWN_AGAIN_SECONDS
+        ):
             self.doubt = "AWS lists no task that has led to the license of the instance yet"
             self.values["doubt"] = self.doubt
             self.words.add("doubt")
         self._say(
             done=self.done,
             blocked=block,
-            refused=memory.refusal,
+            refused=refusal,
             noted=memory.is_refusal_noted,
-            settled=ended or memory.refusal or block or self.done or not wish.converts,
+            settled=ended or refusal or block or self.done or not wish.converts,
             **{"billing-late": succeeded and is_other and is_new and self._since(memory.ended_at) < _BILLING_SECONDS},
         )
         self.values["present"] = describe_license(present) if not present.is_empty else "what EC2 does not say"
@@ -513,29 +561,61 @@ class _Case:
         if memory.stop_refusal is not None:
             return (memory.stop_refusal,)
         if memory.stops >= 2 and "running" in self.words and self._since(memory.stopped_at) >= _STOP_SECONDS:
-            return self._block("somebody has started it again twice", "Find out who or what starts it, then run `pulumi up` again", STOP_ACTION)
+            return self._block(
+                "somebody has started it again twice",
+                "Find out who or what starts it, then run `pulumi up` again",
+                STOP_ACTION,
+            )
         if request.source.is_empty or (wish.corrects_drift and not present.is_empty):
             if present.is_empty:
-                return () if facts.instance is None else self._block("EC2 does not show what it is billed as", "Check the ARN and the region, or give source_license_context")
+                return (
+                    ()
+                    if facts.instance is None
+                    else self._block(
+                        "EC2 does not show what it is billed as",
+                        "Check the ARN and the region, or give source_license_context",
+                    )
+                )
             self.request = ConversionRequest(request.resource_arn, present, request.destination)
         elif request.is_noop:
-            shown = f"EC2 bills it as {describe_license(present)}" if not present.is_empty else "EC2 does not say what it is"
-            return self._block(f"source_license_context is the same as the destination, and {shown}", "Leave source_license_context out, so that it is read from the instance")
+            shown = (
+                f"EC2 bills it as {describe_license(present)}"
+                if not present.is_empty
+                else "EC2 does not say what it is"
+            )
+            return self._block(
+                f"source_license_context is the same as the destination, and {shown}",
+                "Leave source_license_context out, so that it is read from the instance",
+            )
         elif (wish.stops or wish.checks) and operation and not request.source.is_satisfied_by(present):
-            return self._block(_find_source_problem(request, present), "Give what it is now in source_license_context, or leave that out")
+            return self._block(
+                _find_source_problem(request, present),
+                "Give what it is now in source_license_context, or leave that out",
+            )
         unlisted = None if wish.allows_unlisted_pair else find_unlisted_reason(self.request.source, request.destination)
         if unlisted:
-            return self._block(unlisted.rstrip("."), "Convert to one that is listed, or set allow_unlisted_pair=True to have AWS decide")
+            return self._block(
+                unlisted.rstrip("."),
+                "Convert to one that is listed, or set allow_unlisted_pair=True to have AWS decide",
+            )
         failures = find_repeated_failures(request.destination, facts.tasks, facts.wall)
         refusals = facts.refusals
         is_guarded = not wish.retries_failed and not facts.is_forced_by_command
         by_force = "" if facts.is_forced_by_command is None else f" or run `pulumi up --replace '{wish.urn}'`"
         remedy = f"Fix the cause, then set retry_failed=True{by_force} to start one"
         if is_guarded and failures:
-            reasons = ", ".join(f"{task.task_id}: {to_failure_reason(task.status_message).rstrip('.')}" for task in failures)
-            return self._block(f"the last {len(failures)} conversions FAILED within 24 hours, so that none is started unattended ({reasons})", remedy)
+            reasons = ", ".join(
+                f"{task.task_id}: {to_failure_reason(task.status_message).rstrip('.')}" for task in failures
+            )
+            return self._block(
+                f"the last {len(failures)} conversions FAILED within 24 hours, so that none is started unattended ({reasons})",
+                remedy,
+            )
         if is_guarded and refusals.count >= 3:
-            return self._block(f"AWS has refused the conversion {refusals.count} times within 24 hours after a stop ({refusals.code}), so that the instance is not stopped unattended", remedy)
+            return self._block(
+                f"AWS has refused the conversion {refusals.count} times within 24 hours after a stop ({refusals.code}), so that the instance is not stopped unattended",
+                remedy,
+            )
         return tuple(to_errors(facts.problems or (), facts.region or "", self.arn))
 
     def _block(self, reason: str, remedy: str, action: str = CREATE_ACTION) -> tuple[LicenseConversionError, ...]:
@@ -550,7 +630,10 @@ class _Case:
         reason = facts.instance.state_reason if facts.instance else None
         self._say(
             bounced=bounced,
-            unchecked=facts.problems is None and facts.instance and "mine" not in self.words and (will_stop or wish.checks),
+            unchecked=facts.problems is None
+            and facts.instance
+            and "mine" not in self.words
+            and (will_stop or wish.checks),
             **{
                 "started-twice": memory.starts >= 2,
                 "start-waits": facts.now < memory.start_again_at and not bounced,
@@ -558,7 +641,10 @@ class _Case:
                 "start-refused": memory.start_error is not None and not isinstance(memory.start_error, TransientError),
                 "stop-waits": memory.stops and self._since(memory.stopped_at) < _STOP_SECONDS,
                 "stopped-once": memory.stops,
-                "force-due": wish.force_after_seconds and memory.stops and not memory.is_forced and facts.now >= force_at,
+                "force-due": wish.force_after_seconds
+                and memory.stops
+                and not memory.is_forced
+                and facts.now >= force_at,
             },
         )
         if memory.start_error is not None:
@@ -592,7 +678,9 @@ def to_other_error(request: ConversionRequest, task_id: str, region: str | None)
     )
 
 
-def to_failed_error(task: ConversionTask, remedy: str = "Fix the cause; the next `pulumi up` starts a new conversion") -> ConversionFailedError:
+def to_failed_error(
+    task: ConversionTask, remedy: str = "Fix the cause; the next `pulumi up` starts a new conversion"
+) -> ConversionFailedError:
     """Return the error of a task that ended FAILED, with AWS's reason and, where AWS documents one, its remedy."""
     known = find_remedy(task.status_message or "")
     return ConversionFailedError(

@@ -1,0 +1,26 @@
+"""One conversion with all around it: stop, convert, start again.
+
+`facts` is what is read, `rules` what is decided from it, `act` the only place that stops, starts, tags and creates.
+What others may use is named here.
+"""
+
+from lmconv_resource.lifecycle.job.act import Job, Outcome
+from lmconv_resource.lifecycle.job.facts import Wish
+from lmconv_resource.lifecycle.job.mark import RESTART_TAG, TAGS, Mark, read_marks
+from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Act, Rule, Step, to_failed_error
+
+__all__ = [
+    "RESTART_TAG",
+    "RULES",
+    "TAGS",
+    "WORDS",
+    "Act",
+    "Job",
+    "Mark",
+    "Outcome",
+    "Rule",
+    "Step",
+    "Wish",
+    "read_marks",
+    "to_failed_error",
+]
