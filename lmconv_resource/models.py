@@ -218,6 +218,11 @@ class ConversionTask:
             raise AnswerError("a time in the answer is in no year from 1 to 9999") from cause
 
     @classmethod
+    def started(cls, task_id: str, region: str, request: ConversionRequest) -> ConversionTask:
+        """Return what is known of a task that was started just now and that AWS has not shown yet."""
+        return cls(task_id, region, request.resource_arn, request.source, request.destination)
+
+    @classmethod
     def unreadable(cls, task_id: str, region: str, resource_arn: str | None) -> ConversionTask:
         """Return what stands for a task whose entry in a list can't be read: it may still be under way."""
         return cls(task_id, region, resource_arn, unknown_status=UNREADABLE_STATUS)

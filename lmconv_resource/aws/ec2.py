@@ -60,10 +60,17 @@ class Tag:
 
 @dataclass(frozen=True)
 class InstanceType:
-    """What EC2 says of an instance type: its default vCPUs, and whether it has instance store volumes; None if not."""
+    """What EC2 says of an instance type, None where it does not say.
+
+    Args:
+        vcpus: how many it has by default.
+        has_instance_store: whether it has instance store volumes.
+        is_store_optional: whether it has them only where the launch asked for them.
+    """
 
     vcpus: int | None = None
     has_instance_store: bool | None = None
+    is_store_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,7 +240,11 @@ class Ec2:
         """Return what EC2 says of an instance type; a type that it does not show says nothing."""
         answer = self._ask(lambda ec2: ec2.describe_instance_types(InstanceTypes=[name]), TYPE_ACTION, resource_arn)
         found = next(iter(answer.get("InstanceTypes") or ()), None) or {}
-        return InstanceType((found.get("VCpuInfo") or {}).get("DefaultVCpus"), found.get("InstanceStorageSupported"))
+        has_store = found.get("InstanceStorageSupported")
+        # Types of earlier generations have such volumes only where the launch asked for them, which EC2 does not show.
+        nvme = (found.get("InstanceStorageInfo") or {}).get("NvmeSupport")
+        is_optional = bool(has_store) and nvme == "unsupported" and found.get("CurrentGeneration") is False
+        return InstanceType((found.get("VCpuInfo") or {}).get("DefaultVCpus"), has_store, is_optional)
 
     def stop(self, resource_arn: str, *, force: bool = False) -> None:
         """Have the instance stopped; `force` does not wait for its operating system."""

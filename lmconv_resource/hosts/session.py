@@ -79,7 +79,12 @@ class Session:
 
     @contextmanager
     def operation(
-        self, urn: str | None, timeout_seconds: float | None = None, *, waits: bool = False
+        self,
+        urn: str | None,
+        timeout_seconds: float | None = None,
+        *,
+        waits: bool = False,
+        is_preview: bool | None = None,
     ) -> Iterator[Operation]:
         """Return one call of the engine's: the one entrance, for all that is to end with the engine or at a deadline.
 
@@ -87,11 +92,12 @@ class Session:
             urn: the resource's URN, if it is known.
             timeout_seconds: how long it may last; by default there is no deadline but a wait's own.
             waits: whether it is to be counted among those that wait for the end of a task.
+            is_preview: whether it belongs to a preview; None where the host is not told.
         """
         deadline = None if timeout_seconds is None else self.runtime.now() + timeout_seconds
         counted = self._progress.count() if waits else nullcontext()
         with counted, Cancellation(self.cancellation, deadline) as cancellation:
-            yield Operation(self, urn, cancellation, timeout_seconds)
+            yield Operation(self, urn, cancellation, timeout_seconds, is_preview)
 
     def watch_engine(self, end_process: Callable[[], None]) -> None:
         """End every operation, and then the process, as soon as the engine is gone."""

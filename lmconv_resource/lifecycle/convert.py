@@ -1,7 +1,7 @@
 """The lifecycle of a LicenseConversion, which starts a conversion and follows it to its end.
 
-What to do about an instance is decided in `job.rules` alone; here an operation of Pulumi's becomes a wish, and its outcome
-a record.
+What to do about an instance is decided in `job.rules` alone; here an operation of Pulumi's becomes a wish, and its
+outcome a record.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 op.host.log(
                     "WARNING",
                     None,
-                    f"{about} has the mark {RESTART_TAG} of {mark.urn} {mark.age_text}, and nobody seems to go on with it. If "
-                    f"it is stopped and no conversion is in progress, start it with `aws ec2 start-instances "
+                    f"{about} has the mark {RESTART_TAG} of {mark.urn} {mark.age_text}, and nobody seems to go on with "
+                    f"it. If it is stopped and no conversion is in progress, start it with `aws ec2 start-instances "
                     f"--instance-ids {about}`, then remove the tag.",
                 )
         return is_own and self._is_there(aws, state.request.resource_arn)
@@ -223,8 +223,10 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         except Exception as cause:
             if job.held_id is None:
                 raise
-            error = cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, job.held_id, inputs.region)
-            task = error.task or job.task or _to_started(job.held_id, job.facts.region, inputs.request)
+            error = (
+                cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, job.held_id, job.facts.region)
+            )
+            task = error.task or job.task or ConversionTask.started(job.held_id, job.facts.region, inputs.request)
             return Created(job.held_id, ConversionState(TaskState.of(task), job.is_adopted, None, inputs.asked), error)
         return Created(*self._to_record(op, outcome, inputs, job.facts.region))
 
@@ -240,7 +242,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 arn, region, arn, destination_license_context=present, status=TaskStatus.SUCCEEDED, status_message=text
             )
             return arn, ConversionState(TaskState.of_instance(task), True, outcome.verified, inputs.asked)
-        task = task or _to_started(outcome.task_id, region, request)
+        task = task or ConversionTask.started(outcome.task_id, region, request)
         if task.status is TaskStatus.FAILED:
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         verified = outcome.verified if task.is_complete else None
@@ -284,8 +286,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return Updated(state)
         region = inputs.region or state.task.region
         if not is_settled and not inputs.wait_for_completion:
-            aws = self._connect(op, inputs, task_id, region)
-            return Updated(replace(state, task=self._merge(op, state.task, aws.get_recent_task(task_id))))
+            task = self._connect(op, inputs, task_id, region).get_recent_task(task_id)
+            if task.is_unfinished:  # what the diff has just seen is not asked for again
+                return Updated(replace(state, task=self._merge(op, state.task, task)))
         job = self._make_job(
             op, replace_request(inputs, state), None if is_settled else task_id, region, ends=is_settled
         )
@@ -307,7 +310,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         """Forget the conversion, with a warning: the license stays as it is, and AWS has no call to undo it.
 
         An instance that this resource has stopped, and not started again, is started if nothing is in progress; else
-        a warning names it. The old half of a replacement is forgotten silently: there the new conversion is what counts.
+        a warning names it. The old half of a replacement is forgotten silently: the new conversion is what counts there.
         """
         if op.host.started_here.has_urn(op.urn):
             return
@@ -378,11 +381,6 @@ def replace_request(inputs: ConversionInputs, state: ConversionState) -> Convers
         source_license_context=asked.source,
         destination_license_context=asked.destination,
     )
-
-
-def _to_started(task_id: str, region: str, request: ConversionRequest) -> ConversionTask:
-    """Return what is known of a task that was started and that AWS has not shown yet."""
-    return ConversionTask(task_id, region, request.resource_arn, request.source, request.destination)
 
 
 def _to_bug(cause: Exception, task_id: str, region: str | None) -> LicenseConversionError:

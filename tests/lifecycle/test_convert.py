@@ -91,7 +91,8 @@ def test_check_fills_in_the_defaults() -> None:
             "stop_and_restart": False,
             "correct_drift": False,
             "retry_failed": False,
-            "preflight": False,
+            "allow_unlisted_pair": False,
+            "allow_instance_store_loss": False,
             "region": REGION,
         },
         (),
@@ -153,13 +154,13 @@ def test_check_names_what_is_wrong(aws: LicenseManagerBackend, inputs: dict[str,
         ("RunInstances:0g00", "RunInstances", "AWS does not convert Ubuntu Pro back to Ubuntu LTS."),
     ],
 )
-def test_what_aws_does_not_convert_is_a_warning(source: str, destination: str, line: str) -> None:
-    """A pair that AWS's guide rules out is warned of, once, and AWS has the last word."""
+def test_what_aws_does_not_convert_is_refused(source: str, destination: str, line: str) -> None:
+    """A pair that AWS's guide rules out is refused, unless AWS is to have the last word."""
     conversion = convert(**contexts(source, destination))
 
-    (warning,) = conversion.up().lines("WARNING")
-    assert warning.startswith(line)
-    assert conversion.up().lines("WARNING") == []
+    assert line.rstrip(".") in str(conversion.up().error)
+    conversion.inputs["allow_unlisted_pair"] = True
+    assert conversion.up().step == "create"
 
 
 def test_an_unknown_code_passes() -> None:
@@ -182,7 +183,7 @@ def test_a_conversion_is_started_once_and_then_left_alone(aws: LicenseManagerBac
     first = conversion.up()
     calls = aws.calls.total()
 
-    assert first.shown[0].endswith(f" · {conversion.id}")
+    assert first.shown[-1].endswith(f" · {conversion.id}")
     assert (conversion.preview().step, conversion.up().step, aws.calls.total()) == ("same", "same", calls)
     assert set(conversion.outputs) == {
         *OUTPUTS,
@@ -239,9 +240,6 @@ def test_a_task_that_aws_never_shows_is_an_error(aws: LicenseManagerBackend) -> 
     aws.faults.add(Fault(ErrorAnswer("InvalidParameterValueException", "no"), operation=GET))
     conversion = convert()
 
-    assert isinstance(conversion.up().error, TaskNotFoundError)
-    assert aws.calls[CREATE] == 1
-    conversion.inputs["wait_for_completion"] = False
     assert isinstance(conversion.up().error, TaskNotFoundError)
     assert aws.calls[CREATE] == 1
     aws.faults.clear()
@@ -325,7 +323,8 @@ def test_a_bug_after_the_start_loses_no_task(
     """Whatever ends a create, the task that it has started is returned beside the error, which is one line."""
 
     def break_down(urn: str | None, message: str) -> None:
-        raise ValueError("a row that\nis no text")
+        if "lct-" in message:
+            raise ValueError("a row that\nis no text")
 
     controller = ConversionController()
     session = make_session()
@@ -371,10 +370,11 @@ def test_a_wait_that_is_broken_off_returns_the_task_that_was_seen(aws: LicenseMa
 
     class Cancelling(RecordingEngine):
         def log_status(self, urn: str | None, message: str) -> None:
-            session.cancellation.set("the update was cancelled")
+            if "lct-" in message:
+                session.cancellation.set("the update was cancelled")
 
     session.engine = Cancelling() if how == "cancelled" else None
-    with session.operation(None, 4.0 if how == "deadline" else None) as op:
+    with session.operation(None, 60.0 if how == "deadline" else None) as op:
         created = controller.create(op, inputs)
 
     assert isinstance(created.error, WaitError)
@@ -436,7 +436,7 @@ def test_ignore_failure_records_a_failed_conversion_and_tries_no_more(aws: Licen
         ({"resource_arn": f"{ARN}1"}, ("resource_arn",)),
         ({"resource_arn": ARN.replace(REGION, "us-east-1")}, ("resource_arn", "region")),
         (
-            {"resource_arn": f"{ARN}1", **contexts("RunInstances:0g00", WEB)},
+            {"resource_arn": f"{ARN}1", **contexts(WINDOWS, WEB)},
             ("resource_arn", "destination_license_context"),  # what it was before is history
         ),
     ],
@@ -453,7 +453,7 @@ def test_something_else_replaces_the_conversion(
     preview = conversion.preview()
 
     assert (preview.diff.replaces, preview.diff.changed) == (replaces, ())
-    assert aws.calls.total() == calls
+    assert aws.calls.total() - calls == ("region" not in replaces)  # the plan lists the instance's tasks
     if "region" not in replaces:
         assert (conversion.up().step, conversion.up().step) == ("replace", "same")
         assert aws.calls[CREATE] == 2
@@ -495,7 +495,8 @@ def test_contexts_that_are_exchanged_convert_back(aws: LicenseManagerBackend, in
     outcome = conversion.up()
 
     assert preview.diff.replaces == ("destination_license_context",)
-    assert preview.said == outcome.said == [("INFO", REVERSED)]
+    assert ("INFO", REVERSED) in preview.said
+    assert outcome.said == [("INFO", REVERSED)]
     assert conversion.outputs["verified_usage_operation"] == BYOL
     assert conversion.up().step == "same"
 
@@ -599,7 +600,7 @@ def test_aws_may_word_the_contexts_otherwise(aws: LicenseManagerBackend) -> None
     conversion.refresh()
     assert conversion.up().step == "same"
     conversion.inputs |= contexts(WINDOWS, BYOL)
-    assert conversion.preview().lines("INFO") == [REVERSED]
+    assert REVERSED in conversion.preview().lines("INFO")
     assert aws.calls[CREATE] == 1
 
 
@@ -681,10 +682,10 @@ def test_delete_of_the_old_half_of_a_replacement_says_nothing() -> None:
     assert engine.said == []
 
     with session.operation("urn") as op:
-        controller.delete(op, "lct-older", created.state)
+        controller.delete(op, "lct-older", created.state, controller.parse_inputs({}))
     assert engine.said == []
     with session.operation("another") as op:
-        controller.delete(op, "lct-older", created.state)
+        controller.delete(op, "lct-older", created.state, controller.parse_inputs({}))
     assert len(engine.said) == 1
 
 
@@ -708,6 +709,6 @@ def test_delete_asks_nobody(aws: LicenseManagerBackend) -> None:
     controller = ConversionController()
     for record in ({}, {"status": "SUCCEEDED", "resource_arn": ARN}):
         with make_session().operation(None) as op:
-            controller.delete(op, "lct-1", controller.parse_state(record))
+            controller.delete(op, "lct-1", controller.parse_state(record), controller.parse_inputs(record))
 
     assert not aws.calls

@@ -12,12 +12,12 @@ from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import Severity
-from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
 from lmconv_resource.polling.runtime import Runtime
 from support.clients import MadeClients, MakeClient, made_by, make_client
+from support.hurry import HURRIED
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 GET, LIST, CREATE = (
@@ -117,11 +117,9 @@ class TimelessAws:
 class NotingSession(Session):
     """A session that keeps the lines that stay in the diagnostics, each after its severity."""
 
-    def __init__(
-        self, *, start_policy: StartPolicy | None = None, make_client: MakeClient = shared_client, **config: Any
-    ) -> None:
+    def __init__(self, *, make_client: MakeClient = shared_client, **config: Any) -> None:
         values = {f"aws:{name}": value for name, value in config.items()}
-        super().__init__(values.get, policy=UNPACED, start_policy=start_policy, open_session=made_by(make_client))
+        super().__init__(values.get, policy=UNPACED, runtime=HURRIED, open_session=made_by(make_client))
         self.lines: list[str] = []
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:

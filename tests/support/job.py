@@ -17,10 +17,10 @@ from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Diff, Severity
-from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.lifecycle.state import ConversionState
 from lmconv_resource.polling.policy import PollingPolicy
 from support.clients import made_by
+from support.hurry import HURRIED
 from support.lifecycle import make_shared_client
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -31,20 +31,13 @@ TAG = "lmconv:restart"
 IMAGE = "ami-12c6146b"
 
 FAST = PollingPolicy(shortest_interval_seconds=0.02, least_lateness_seconds=0.03, answer_seconds=0.001)
-PATIENCE = StartPolicy(
-    settling_seconds=0.01,
-    new_task_seconds=0.01,
-    instance_poll_seconds=0.01,
-    longest_instance_poll_seconds=0.05,
-    backoff_seconds=lambda _: 0.01,
-)
 
 
 class Heard(Session):
     """A session that notes what the user is told."""
 
     def __init__(self, config: Mapping[str, Any], **settings: Any) -> None:
-        super().__init__(config.get, policy=FAST, start_policy=PATIENCE, **settings)
+        super().__init__(config.get, policy=FAST, runtime=HURRIED, **settings)
         self.lines: list[tuple[str, str]] = []
         self.row: list[str] = []
         self.is_replaced: bool | None = None
@@ -124,12 +117,12 @@ class Job:
         return given if source is None else {**given, "source_license_context": {"usage_operation": source}}
 
     def check(self, inputs: dict[str, object], olds: dict[str, object] | None = None) -> tuple[CheckFailure, ...]:
-        with self.session.operation(URN) as op:
+        with self.session.operation(URN, is_preview=True) as op:
             return self.controller.check(op, olds, inputs).failures
 
     def create(self, inputs: dict[str, object], *, timeout: float | None = None) -> Created[ConversionState]:
         """Check and create, as the engine does; the error is raised."""
-        with self.session.operation(URN, timeout) as op:
+        with self.session.operation(URN, timeout, is_preview=False) as op:
             defaults = self.controller.check(op, None, inputs).defaults
             created = self.controller.create(op, ConversionInputs.parse({**inputs, **defaults}))
         if created.error:
@@ -137,12 +130,12 @@ class Job:
         return created
 
     def diff(self, created: Created[ConversionState], inputs: dict[str, object]) -> Diff:
-        with self.session.operation(URN) as op:
+        with self.session.operation(URN, is_preview=False) as op:
             defaults = self.controller.check(op, inputs, inputs).defaults
             return self.controller.diff(op, created.id, created.state, ConversionInputs.parse({**inputs, **defaults}))
 
     def update(self, created: Created[ConversionState], inputs: dict[str, object]) -> Created[ConversionState]:
-        with self.session.operation(URN) as op:
+        with self.session.operation(URN, is_preview=False) as op:
             defaults = self.controller.check(op, inputs, inputs).defaults
             parsed = ConversionInputs.parse({**inputs, **defaults})
             updated = self.controller.update(op, created.id, created.state, parsed)

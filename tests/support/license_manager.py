@@ -19,7 +19,6 @@ from lmconv_resource.aws.client import Connection
 from lmconv_resource.aws.settings import Settings
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import Operation, Severity, Way
-from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher
@@ -28,6 +27,7 @@ from lmconv_resource.polling.poller import Poller, Report
 from lmconv_resource.polling.runtime import Runtime
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from support.clients import made_by
+from support.hurry import HURRIED
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What must reach no terminal."""
@@ -163,7 +163,7 @@ class FakeSession(Session):
         super().__init__(
             dict(config or {}).get,
             policy=policy,
-            start_policy=StartPolicy(settling_seconds=0, new_task_seconds=0, backoff_seconds=lambda _: 0),
+            runtime=HURRIED,
             open_session=made_by(self._make_client),
         )
         self.answer = answer

@@ -13,9 +13,9 @@ from lmconv_resource.hosts.engine import Engine
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import Checked, Diff
-from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.polling.policy import PollingPolicy
 from support.clients import made_by, make_client
+from support.hurry import HURRIED
 
 REGION = "eu-west-1"
 ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
@@ -35,8 +35,6 @@ QUICK = PollingPolicy(
     first_answer_seconds=0.1,
 )
 """The policy with all that makes a test wait taken out: a wait that has begun just now polls every 20 ms."""
-
-QUICK_START = StartPolicy(settling_seconds=0.01, new_task_seconds=0.01, backoff_seconds=lambda _: 0.01)
 
 
 @functools.cache
@@ -72,7 +70,7 @@ def make_session(config: Mapping[str, str] | None = None, engine: Engine | None 
     """Return a session of a stack that has set its region, inside moto's mock, quick where the real one is patient."""
     values = {"aws:region": REGION} if config is None else config
     open_session = made_by(parts.pop("make_client", make_shared_client))
-    ours = {"policy": QUICK, "start_policy": QUICK_START, "open_session": open_session}
+    ours = {"policy": QUICK, "runtime": HURRIED, "open_session": open_session}
     return Session(values.get, engine, **{**ours, **parts})
 
 
@@ -160,7 +158,7 @@ class OneResource:
         return Outcome(step, self._engine.said, self._engine.shown, diff or Diff(), error)
 
     def _run(self, session: Session, *, dry: bool, timeout_seconds: float | None = None) -> Outcome:
-        with session.operation(self.urn, timeout_seconds) as op:
+        with session.operation(self.urn, timeout_seconds, is_preview=dry) as op:
             checked = self.controller.check(op, self._recorded_inputs, self.inputs)
             assert not checked.failures, checked.failures
             inputs = self.controller.parse_inputs({**self.inputs, **checked.defaults})
@@ -187,7 +185,8 @@ class OneResource:
 
     def _delete(self, session: Session, task_id: str, outputs: Mapping[str, Any]) -> None:
         with session.operation(self.urn) as op:
-            self.controller.delete(op, task_id, self.controller.parse_state(outputs))
+            inputs = self.controller.parse_inputs(outputs)
+            self.controller.delete(op, task_id, self.controller.parse_state(outputs), inputs)
 
     def _record(self, task_id: str, state: Any) -> None:
         self.id, self.outputs = task_id, _without_none(self.controller.to_properties(state))

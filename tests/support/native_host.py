@@ -18,8 +18,8 @@ from lmconv_resource.hosts.native.provider import NativeProvider
 from lmconv_resource.hosts.native.server import serve
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.polling.policy import PollingPolicy
+from support.hurry import HURRIED
 
 TASK, CONVERSION = "lmconv:index:LicenseConversionTask", "lmconv:index:LicenseConversion"
 
@@ -28,8 +28,6 @@ SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75f
 
 FAST = PollingPolicy(least_lateness_seconds=0.45, shortest_interval_seconds=0.05, last_poll_seconds=0.1)
 """A poll each twentieth of a second."""
-
-HASTY = StartPolicy(settling_seconds=0.05, new_task_seconds=0.01, backoff_seconds=lambda _: 0.01)
 
 
 def secret(value: object) -> dict[str, object]:
@@ -167,7 +165,7 @@ def to_text(error: grpc.RpcError) -> str:
 @contextmanager
 def plugin(session: Session | None = None) -> Iterator[Plugin]:
     """Return the engine's end of a plugin that is served in this process, configured for eu-west-1."""
-    session = session or Session(lambda _: None, policy=FAST, start_policy=HASTY, setting_prefix=SETTING_PREFIX)
+    session = session or Session(lambda _: None, policy=FAST, runtime=HURRIED, setting_prefix=SETTING_PREFIX)
     server, port = serve(NativeProvider(session, Wording(), lambda _: session))
     try:
         driven = Plugin(port, session)

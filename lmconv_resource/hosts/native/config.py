@@ -15,7 +15,6 @@ from lmconv_resource.aws.settings_table import SETTINGS, find_unknown_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
 from lmconv_resource.hosts.native.properties import from_wire, has_unknown, to_secret
-from lmconv_resource.lifecycle.limits import LIMITS
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff
 from lmconv_resource.lifecycle.validation import optional, validate_region
 
@@ -53,7 +52,7 @@ def check(news: Struct, on_unknown: Callable[[list[str]], None]) -> list[CheckFa
     try:
         if os.environ.get("PULUMI_PROJECT") != PACKAGE:
             names = (f"{SETTING_PREFIX}{key}" for key in news.fields)
-            on_unknown(find_unknown_names(names, prefix=SETTING_PREFIX, more=LIMITS))
+            on_unknown(find_unknown_names(names, prefix=SETTING_PREFIX))
         Settings.from_config(get, str(region or "us-east-1"), prefix=SETTING_PREFIX)
     except SettingsError as error:
         named = _NAMED_KEY.search(str(error))

@@ -25,13 +25,13 @@ from lmconv_resource.errors import (
     TransientError,
     WaitError,
 )
-from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, Memory, Reader, Wish
+from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TASKS, Memory, Reader, Wish
 from lmconv_resource.lifecycle.job.history import Done
 from lmconv_resource.lifecycle.job.mark import REFUSED_TAG, RESTART_TAG, make_value
-from lmconv_resource.lifecycle.job.rules import READS_ONLY, Act, Step, decide
-from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Act, Step, decide
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, select_newest
 from lmconv_resource.polling.wait import Wait, to_wait_text
-from lmconv_resource.text import to_duration_text
+from lmconv_resource.text import to_duration_text, to_failure_reason
 from lmconv_resource.usage_operations import describe_license
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Job:
                     raise self._left(error) from error.__cause__
                 step = decide(self.facts, self._wish)
                 log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
-                if step.act not in READS_ONLY and not stale >= EVERYTHING:
+                if step.act in IRREVERSIBLE and not stale >= EVERYTHING:
                     stale = EVERYTHING
                     continue
                 if step.act in (Act.DONE, Act.REFUSE, Act.LEAVE):
@@ -201,6 +201,16 @@ class Job:
                     stale |= {CHECKS}
                 else:
                     self._act(step)
+                    stale = self._after(step.act)
+
+    def _after(self, act: Act) -> frozenset[str]:
+        """Return what has to be read after an act: an instance on its way is asked for alone, a new task followed."""
+        if act in (Act.STOP, Act.FORCE, Act.START):
+            return _INSTANCE_ONLY
+        if act in (Act.CREATE, Act.ADOPT) and self.facts.held is not None:
+            return frozenset() if self._wish.waits else frozenset({TASKS})
+        is_plain = act is Act.FOLLOW and not (self._wish.stops or self.facts.memory.is_marked)
+        return _INSTANCE_ONLY if is_plain and self.task is not None else EVERYTHING
 
     def _is_over(self) -> bool:
         return self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline
@@ -252,18 +262,14 @@ class Job:
                 report_seconds=self._op.host.report_seconds,
                 on_notice=self._op.log,
             )
-        except TaskNotFoundError as error:
-            log.info("%s", error)
-            return
-        except WaitError as error:
+        except LicenseConversionError as error:
             self._keep(error.task)
-            if self._is_over() or not (self._wish.stops or self.facts.memory.is_marked):
+            is_down = self._wish.stops or self.facts.memory.is_marked
+            is_fault = isinstance(error, (WaitError, TaskNotFoundError))
+            if self._is_over() or not (is_down and is_fault):
                 raise self._left(error) from error.__cause__
             log.info("%s", error)  # with an instance down, faults are carried to the deadline
             return
-        except LicenseConversionError as error:
-            self._keep(error.task)
-            raise self._left(error) from error.__cause__
         self._keep(task)
 
     def _keep(self, task: ConversionTask | None) -> None:
@@ -275,6 +281,7 @@ class Job:
         task = step.task
         if task is None:
             return
+        self._keep(task)
         is_own = self.facts.memory.create_tries > 0 and task.task_id not in self.facts.memory.known_ids
         if not is_own:
             self._op.log(f"{task.task_id} is already doing it and is adopted; no conversion is started.")
@@ -323,7 +330,7 @@ class Job:
     def _create(self, step: Step) -> None:
         memory, runtime = self.facts.memory, self._op.host.runtime
         if memory.create_tries == 0:
-            self._say_before_create(step)
+            self._say_before_create()
             self._remember(known_ids=frozenset(task.task_id for task in self.facts.tasks))
         tries = memory.create_tries + 1
         self._remember(create_tries=tries)
@@ -343,12 +350,14 @@ class Job:
         else:
             self._op.host.started_here.remember(self._arn, task_id)
             self._hold(task_id, is_adopted=False)
+            request = step.request or self._wish.request
+            self._keep(ConversionTask.started(task_id, self._aws.region, request))
 
-    def _say_before_create(self, step: Step) -> None:
-        failed = [task for task in self.facts.tasks if task.status is TaskStatus.FAILED]
-        newest = max(failed, key=lambda task: (str(task.start_time or ""), task.task_id), default=None)
-        if newest is not None and step.request is not None:
-            self._op.log(f"The last conversion that FAILED is {newest.task_id}. A new one is started.")
+    def _say_before_create(self) -> None:
+        newest = select_newest(self.facts.tasks)
+        if newest is not None and newest.status is TaskStatus.FAILED:
+            why = to_failure_reason(newest.status_message).rstrip(".")
+            self._op.log(f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started.")
         for problem in self.facts.problems or ():
             if problem.is_warning:
                 self._op.log(f"{problem}.", "WARNING")

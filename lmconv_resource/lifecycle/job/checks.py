@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, UNTAG_ACTION
+from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, UNTAG_ACTION, InstanceType
 from lmconv_resource.errors import (
     CREATE_ACTION,
     AccessDeniedError,
@@ -28,7 +28,7 @@ from lmconv_resource.lifecycle.job.mark import RESTART_TAG
 from lmconv_resource.usage_operations import SQL_SERVER_INCLUDED, UsageOperation, describe
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.ec2 import Instance, InstanceType
+    from lmconv_resource.aws.ec2 import Instance
     from lmconv_resource.lifecycle.job.facts import Wish
     from lmconv_resource.lifecycle.operation import Aws, Operation
 
@@ -184,9 +184,9 @@ class _Asked:
         if self.wish.allows_instance_store_loss or not name:
             return None
         allow = "set allow_instance_store_loss=True if what is on them may be lost"
-        has_store = None
+        found = InstanceType()
         try:
-            has_store = self._get_type(name).has_instance_store
+            found = self._get_type(name)
         except RequestRefusedError as refusal:  # of a type that EC2 does not know, the name has to do
             log.info("whether %s has instance store volumes is told by its name: %s", name, refusal)
         except AccessDeniedError as denied:
@@ -195,8 +195,15 @@ class _Asked:
                 f"{denied.remedy}, or {allow}",
                 action=STOP_ACTION,
             )
+        has_store = found.has_instance_store
         if has_store is False or (has_store is None and not _STORE_NAMES.match(name)):
             return None
+        if found.is_store_optional:
+            return Problem(
+                f"{name} can have instance store volumes, and EC2 does not show whether this one has: the stop erases them",
+                "Save what is on them",
+                is_warning=True,
+            )
         return Problem(
             f"{name} has instance store volumes, and the stop erases all data on them",
             f"Save the data and {allow}",

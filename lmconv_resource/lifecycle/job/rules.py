@@ -36,7 +36,7 @@ from lmconv_resource.usage_operations import describe_license, find_unlisted_rea
 
 
 class Act(Enum):
-    """What a step does. All but `WAIT`, `FOLLOW` and `CHECK` rest on facts that are read again right before."""
+    """What a step does."""
 
     WAIT = "wait, then read again"
     FOLLOW = "follow the task to its end"
@@ -54,7 +54,8 @@ class Act(Enum):
     LEAVE = "an error; the instance is left as it is, marked"
 
 
-READS_ONLY = frozenset({Act.WAIT, Act.FOLLOW, Act.CHECK})
+IRREVERSIBLE = frozenset({Act.MARK, Act.STOP, Act.FORCE, Act.CREATE, Act.NOTE, Act.START, Act.UNMARK})
+"""Acts right before which everything they rest on is read again."""
 
 
 @dataclass(frozen=True)
@@ -383,7 +384,10 @@ class _Case:
         if instance and instance.state in ("running", "pending", "stopping", "stopped"):
             self.words.add(instance.state)
         if is_denied and facts.instance_error is not None:
-            self.errors["denied"] = (facts.instance_error,)
+            error = facts.instance_error
+            can_do_without = self.wish.request.source.is_empty and not self.wish.stops
+            hint = "; or give source_license_context" if can_do_without else ""
+            self.errors["denied"] = (type(error)(error.subject, error.reason, f"{error.remedy}{hint}"),)
         if facts.account_error is not None:
             self.words.add("wrong-account")
             self.errors["account"] = (facts.account_error,)
@@ -674,7 +678,8 @@ def _find_source_problem(request: ConversionRequest, present: Any) -> str:
 def to_other_error(request: ConversionRequest, task_id: str, region: str | None) -> OtherConversionError:
     """Return the error about a conversion in progress that is not the one asked for."""
     return OtherConversionError(
-        Subject(CREATE_ACTION, None, region, request.resource_arn), f"another conversion, {task_id}, is in progress"
+        Subject(CREATE_ACTION, None, region, request.resource_arn),
+        f"license conversion task {task_id} is already converting it with other license contexts",
     )
 
 

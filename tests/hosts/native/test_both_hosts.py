@@ -14,7 +14,8 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 from support.both_hosts import ARN, BYOL, CONVERT, INCLUDED, TRACK, add, wired
-from support.native_host import CONVERSION, FAST, HASTY, TASK, Plugin, plugin, to_init_error, to_text
+from support.hurry import HURRIED
+from support.native_host import CONVERSION, FAST, TASK, Plugin, plugin, to_init_error, to_text
 
 from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.emulator import LicenseManagerBackend
@@ -60,7 +61,7 @@ class Dynamic:
     keeps_unfinished = False
 
     def __init__(self) -> None:
-        self._session = Session({"aws:region": "eu-west-1"}.get, policy=FAST, start_policy=HASTY)
+        self._session = Session({"aws:region": "eu-west-1"}.get, policy=FAST, runtime=HURRIED)
 
     def _provider(self, kind: str) -> DynamicProvider:
         provider = LicenseConversionTaskProvider() if kind == TASK else LicenseConversionProvider()

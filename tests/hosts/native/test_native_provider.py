@@ -26,7 +26,7 @@ from support.native_host import (
 from support.waiting import SOON
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, SlowAnswer
-from lmconv_resource.lifecycle.starts import Starts
+from lmconv_resource.lifecycle.in_process import StartedHere
 
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 CONVERT = {
@@ -168,7 +168,7 @@ def test_a_replaced_conversion_is_forgotten_silently(
     """Also where the create that replaces it failed halfway, and another process goes on from there."""
     aws.conversion_seconds = 0.0
     id_, outputs = native.create(CONVERSION, CONVERT)
-    native.session.starts = Starts()  # another process
+    native.session.started_here = StartedHere()  # another process
     native.delete(CONVERSION, id_, outputs)
     assert "is only removed from the state" in caplog.text
     caplog.clear()
