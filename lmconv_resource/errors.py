@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lmconv_resource.text import to_one_line
+from lmconv_resource.text import to_one_line, to_plain_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -88,7 +88,7 @@ class LicenseConversionError(Exception):
 
     def __str__(self) -> str:
         """Return the sentence."""
-        return to_one_line(f"{self.subject}: {self.reason}. {self.remedy}.")
+        return to_plain_text(to_one_line(f"{self.subject}: {self.reason}. {self.remedy}."))
 
     def adding(self, remedy: str) -> Self:
         """Add to what to do next, and return this error."""

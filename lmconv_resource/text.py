@@ -96,3 +96,9 @@ def find_close(name: str, known: Iterable[str]) -> str | None:
     folded = {each.replace("_", "").lower(): each for each in known}
     close = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=1, cutoff=0.75)
     return folded[close[0]] if close else None
+
+
+def to_known(name: str, known: Iterable[str]) -> str:
+    """Return what an error says of a name that is none of the known ones: the one that it is likely to mean, or all."""
+    meant = find_close(name, known)
+    return f"which is not known: write {meant}" if meant else f"which is none of {', '.join(known)}"

@@ -16,7 +16,7 @@ from lmconv_resource.errors import (
     Subject,
     TaskNotFoundError,
 )
-from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, Inputs, Property, validate
+from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, Inputs, Property, find_unknown, validate
 from lmconv_resource.lifecycle.operation import (
     Aws,
     Checked,
@@ -49,6 +49,19 @@ class Controller(ABC, Generic[InputsT, StateT]):
     def parse_inputs(self, properties: Properties) -> InputsT:
         """Return inputs that have been checked, as a value."""
 
+    def parse_certain(self, properties: Properties) -> InputsT:
+        """Return inputs for what can't be undone, which a host may ask for without a check.
+
+        Raises:
+            SettingsError: a check would refuse them, or a value is not known.
+        """
+        given = {**properties, **self._find_defaults(properties)}
+        unknown = sorted(find_unknown(given, (entry.name for entry in self.properties)))
+        failures = [f"{name} is not known" for name in unknown] or [each.reason for each in self._validate(given)]
+        if failures:
+            raise SettingsError(Subject(CONNECT_ACTION), failures[0], "Correct it in the program")
+        return self.parse_inputs(given)
+
     @abstractmethod
     def parse_state(self, properties: Properties) -> StateT:
         """Return what a stack has stored, of any version, as a value."""
@@ -59,11 +72,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
 
     def check(self, op: Operation, olds: Properties | None, news: Properties) -> Checked:
         """Return the values of what the program left out, and what is wrong with the inputs."""
-        defaults: dict[str, object] = {
-            entry.name: entry.default
-            for entry in self.properties
-            if entry.default is not None and news.get(entry.name) is None
-        }
+        defaults = self._find_defaults(news)
         try:
             if news.get("region") in (None, ""):  # what else is empty is no region, and a failure
                 defaults["region"] = default_region(op, olds, news)
@@ -77,6 +86,13 @@ class Controller(ABC, Generic[InputsT, StateT]):
             or self._validate_in_aws(op, olds, checked)
         )
         return Checked(defaults, tuple(failures))
+
+    def _find_defaults(self, given: Properties) -> dict[str, object]:
+        return {
+            entry.name: entry.default
+            for entry in self.properties
+            if entry.default is not None and given.get(entry.name) is None
+        }
 
     def _validate(self, checked: Properties) -> list[CheckFailure]:
         """Return what is wrong with the inputs themselves."""

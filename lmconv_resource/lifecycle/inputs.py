@@ -6,7 +6,7 @@ its description. Defaults, validation, diffs and the documentation come from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from lmconv_resource.lifecycle.validation import (
     validate_text,
 )
 from lmconv_resource.models import ConversionRequest, LicenseContext
-from lmconv_resource.text import find_close, to_shown
+from lmconv_resource.text import to_known, to_shown
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 """The members of nested values: of an input by its type, of a member by its name."""
 
 
-def find_misnamed_member(value: object, type: str, spell: Callable[[str], str] = str) -> str | None:
+def find_misnamed_member(value: object, type: str) -> str | None:
     """Return what is wrong with the names of the members of a value, at any depth, in words that follow its name.
 
     One that is misspelt would be left out of what AWS is asked to do.
@@ -252,19 +252,16 @@ def find_misnamed_member(value: object, type: str, spell: Callable[[str], str] =
     Args:
         value: the value.
         type: its type, or the name of the member that it is.
-        spell: returns a name as the program writes it.
     """
     if isinstance(value, (list, tuple)):
-        return next((reason for entry in value if (reason := find_misnamed_member(entry, type, spell))), None)
-    names = {spell(name): name for name in MEMBERS.get(type, ())}
-    if not names or not isinstance(value, Mapping):
+        return next((reason for entry in value if (reason := find_misnamed_member(entry, type))), None)
+    names = MEMBERS.get(type)
+    if names is None or not isinstance(value, Mapping):
         return None
     for name, member in value.items():
         if name not in names:
-            meant = find_close(str(name), names)
-            remedy = f"write {meant}" if meant else f"its members are {' and '.join(names)}"
-            return f"has the member {to_shown(name)}, which is not known: {remedy}"
-        reason = find_misnamed_member(member, names[name], spell)
+            return f"has the member {to_shown(name)}, {to_known(str(name), names)}"
+        reason = find_misnamed_member(member, name)
         if reason:
             return reason
     return None

@@ -179,7 +179,7 @@ def test_any_value_passes_or_is_named(name: str, value: Any) -> None:
         ),
         (
             {"usage_operation": UNKNOWN, "Typo\x1b": 1},
-            r"has the member 'Typo\x1b', which is not known: its members are usage_operation and product_codes",
+            r"has the member 'Typo\x1b', which is none of usage_operation, product_codes",
         ),
         (
             {"product_codes": [{"product_code_id": "a"}, {"product_code_id": "a", "ProductCodeType": "x"}]},

@@ -8,7 +8,7 @@ Source: https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/plug
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from lmconv_resource.hosts.native.names import to_camel, to_snake
 from lmconv_resource.hosts.secret_texts import find_leaves
-from lmconv_resource.lifecycle.inputs import Property, find_misnamed_member
-from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure
-from lmconv_resource.text import find_close, to_plain_text
+from lmconv_resource.lifecycle.operation import UNKNOWN
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The member of an object that says what the object stands for."""
@@ -107,21 +105,9 @@ def from_wire(value: Value, hidden: list[object], *, keep_names: bool = False) -
     return None if kind in (None, "null_value") else getattr(value, kind)
 
 
-def find_misnamed(struct: Struct, table: Iterable[Property]) -> list[CheckFailure]:
-    """Return the names of properties and of their members, as the program wrote them, that are none of the table's."""
-    types = {to_camel(entry.name): entry.type for entry in table}
-    failures = []
-    for name, value in struct.fields.items():
-        if name.startswith("__"):
-            continue
-        if name in types:
-            reason = find_misnamed_member(from_wire(value, [], keep_names=True), types[name], to_camel)
-        else:
-            meant = find_close(name, types)
-            reason = f"is not known: write {meant}" if meant else f"is none of {', '.join(types)}"
-        if reason:
-            failures.append(CheckFailure(name if name in types else "", f"{to_plain_text(name)} {reason}"))
-    return failures
+def read_plain(struct: Struct) -> dict[str, object]:
+    """Return the properties of a message under the names that they have there."""
+    return {name: from_wire(value, [], keep_names=True) for name, value in struct.fields.items()}
 
 
 def has_unknown(value: Value) -> bool:

@@ -16,11 +16,12 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from lmconv_resource.errors import LIST_ACTION, RequestRefusedError, Subject
 from lmconv_resource.hosts.last_settings import named_in_errors
-from lmconv_resource.hosts.native import SCHEMA_PATH, config, properties
+from lmconv_resource.hosts.native import SCHEMA_PATH, config, properties, shapes
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.properties import Bag
 from lmconv_resource.hosts.native.resources import FUNCTIONS, RESOURCES, Resource, find_newest_id
-from lmconv_resource.hosts.native.responses import InitFailedError, plain_errors, to_diff_response
+from lmconv_resource.hosts.native.responses import InitFailedError, MalformedError, plain_errors, to_diff_response
+from lmconv_resource.hosts.native.shapes import Spec
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
@@ -105,10 +106,15 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Check(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Fill in the defaults and say what is wrong with the inputs."""
-        resource, olds, news = _resource(request), self._read(request.olds), self._read(request.news)
-        misnamed = properties.find_misnamed(request.news, resource.controller.properties)
-        if misnamed:
-            failures = self._to_failures(misnamed, news.secrets, self.wording.mask)
+        resource, spec = _find_resource(request)
+        olds, news = self._read_inputs(spec, request.olds), self._read(request.news)
+        misnamed = list(shapes.find_misnamed(properties.read_plain(request.news), spec["inputProperties"]))
+        if misnamed:  # written in this host's names already
+            secrets = {to_camel(name) for name in news.secrets}
+            failures = [
+                provider_pb2.CheckFailure(property="" if name in secrets else name, reason=self.wording.mask(reason))
+                for name, reason in misnamed
+            ]
             return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         with self.session.operation(request.urn) as op:
             checked = resource.controller.check(op, olds.values, news.values)
@@ -120,8 +126,10 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what the program asks for that the record does not have."""
-        controller = _resource(request).controller
-        olds, news, old_inputs = (self._read(bag) for bag in (request.olds, request.news, request.old_inputs))
+        resource, spec = _find_resource(request)
+        controller = resource.controller
+        olds = self._read_record(spec, request.olds)
+        news, old_inputs = (self._read_inputs(spec, bag) for bag in (request.news, request.old_inputs))
         with self.session.operation(request.urn) as op:
             state, inputs = controller.parse_state(olds.values), controller.parse_inputs(news.values)
             diff = controller.diff(op, request.id, state, inputs)
@@ -130,11 +138,12 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Create(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Make the resource, and wait for it if asked to."""
-        resource, given = _resource(request), self._read(request.properties)
+        resource, spec = _find_resource(request)
+        given = self._read_inputs(spec, request.properties)
         if request.preview:
             preview = properties.write(resource.preview_create(given.values), given.secrets)
             return provider_pb2.CreateResponse(properties=preview)
-        inputs = resource.controller.parse_inputs(given.values)
+        inputs = resource.controller.parse_certain(given.values)
         waits = bool(inputs.wait_for_completion)
         with self.session.operation(request.urn, request.timeout or None, waits=waits) as op:
             created = resource.controller.create(op, inputs)
@@ -145,7 +154,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Read(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up: for a refresh, where there is a record; for an import or a `get`, where there is none."""
-        resource, record, given = _resource(request), self._read(request.properties), self._read(request.inputs)
+        resource, spec = _find_resource(request)
+        record, given = self._read_record(spec, request.properties), self._read_inputs(spec, request.inputs)
         controller = resource.controller
         is_recorded = "status" in record.values or "is_complete" in record.values
         state = controller.parse_state(record.values) if is_recorded else None
@@ -166,7 +176,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Update(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up again, or wait for its end, and record it."""
-        resource, olds, news = _resource(request), self._read(request.olds), self._read(request.news)
+        resource, spec = _find_resource(request)
+        olds, news = self._read_record(spec, request.olds), self._read_inputs(spec, request.news)
         if request.preview:
             preview = _write_outputs(resource.preview_update(olds.values), news.secrets)
             return provider_pb2.UpdateResponse(properties=preview)
@@ -185,7 +196,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Delete(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
-        controller, record = _resource(request).controller, self._read(request.properties)
+        resource, spec = _find_resource(request)
+        controller, record = resource.controller, self._read_record(spec, request.properties)
         with self.session.operation(request.urn, request.timeout or None) as op:
             inputs = controller.parse_inputs({**record.values, **self._read(request.old_inputs).values})
             controller.delete(op, request.id, controller.parse_state(record.values), inputs)
@@ -194,7 +206,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Invoke(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look tasks up, managing nothing."""
-        args = self._read(request.args)
+        args = self._read_arguments(request.tok, request.args)
         with self.session.operation(None) as op:
             found = FUNCTIONS[request.tok](op, args.values)
         return provider_pb2.InvokeResponse(**{"return": properties.write(found)})
@@ -206,14 +218,40 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         self.wording.hide(bag.secret_texts)
         return bag
 
+    def _read_inputs(self, spec: Spec, struct: Struct) -> Bag:
+        return self._read_as(spec["inputProperties"], struct, "The inputs", "Correct them in the program")
+
+    def _read_record(self, spec: Spec, struct: Struct) -> Bag:
+        asked = {"type": "object", "properties": spec["inputProperties"]}
+        known = {**spec["inputProperties"], **spec["properties"], REQUEST: asked}
+        return self._read_as(known, struct, "The resource's record", "Restore the stack's state from a backup")
+
+    def _read_arguments(self, token: str, struct: Struct) -> Bag:
+        inputs = shapes.find("functions", token)["inputs"]
+        known, given = inputs["properties"], properties.read_plain(struct)
+        bag = self._read_as(known, struct, token, "Correct it in the program")
+        missing = (f"{name} is missing" for name in inputs.get("required", ()) if given.get(name) is None)
+        unknown = (f"{name} is not known yet" for name, value in struct.fields.items() if properties.has_unknown(value))
+        reasons = *(reason for _, reason in shapes.find_misnamed(given, known)), *missing, *unknown
+        if reasons:
+            raise MalformedError(f"{token}: {reasons[0]}. Correct it in the program.")
+        return bag
+
+    def _read_as(self, known: Spec, struct: Struct, what: str, remedy: str) -> Bag:
+        bag = self._read(struct)
+        reason = shapes.find_misshapen(properties.read_plain(struct), known)
+        if reason:
+            raise MalformedError(f"{what}: {reason}. {remedy}.")
+        return bag
+
     def _to_failures(
-        self, failures: Iterable[CheckFailure], secrets: Collection[str] = (), word: Callable[[str], str] | None = None
+        self, failures: Iterable[CheckFailure], secrets: Collection[str] = ()
     ) -> list[provider_pb2.CheckFailure]:
         # The engine shows the value of a property that is named, secret or not.
         return [
             provider_pb2.CheckFailure(
                 property="" if failure.property in secrets else to_camel(failure.property),
-                reason=(word or self.wording.of)(failure.reason),
+                reason=self.wording.of(failure.reason),
             )
             for failure in failures
         ]
@@ -241,8 +279,11 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         return task_id, {**given, "resource_arn": resource_arn, "region": region}
 
 
-def _resource(request: Any) -> Resource:
-    return RESOURCES[request.type or request.urn.split("::")[2].rsplit("$", 1)[-1]]
+def _find_resource(request: Any) -> tuple[Resource, Spec]:
+    """Return the resource that a request is about, and what the schema says of it."""
+    token = request.type or request.urn.rpartition("::")[0].rpartition("::")[2].rpartition("$")[2]
+    spec = shapes.find("resources", token)
+    return RESOURCES[token], spec
 
 
 _CONTEXTS = ("source_license_context", "destination_license_context")

@@ -47,6 +47,10 @@ class InitFailedError(Exception):
         return _Status(code, self.reason, (("grpc-status-details-bin", status.SerializeToString()),))
 
 
+class MalformedError(Exception):
+    """A message of a form that Pulumi's engine does not send: one line that names it."""
+
+
 @dataclass(frozen=True)
 class _Status(grpc.Status):
     code: grpc.StatusCode
@@ -67,6 +71,8 @@ def plain_errors(method: Method) -> Method:
             return method(self, request, context)
         except LicenseConversionError as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, self.wording.of(str(error)))
+        except MalformedError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.wording.mask(str(error)))
         except InitFailedError as error:
             context.abort_with_status(error.to_status())
         except Exception:  # noqa: BLE001 -- nothing is lost: the engine is sent all of it

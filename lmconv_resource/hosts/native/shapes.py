@@ -1,0 +1,118 @@
+"""The form of what arrives, held against the schema: names and types, at every depth.
+
+The engine checks neither, and not every language does. What has another form is one sentence that names it, in the
+names of this host.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lmconv_resource.hosts.native import SCHEMA_PATH
+from lmconv_resource.hosts.native.responses import MalformedError
+from lmconv_resource.lifecycle.operation import UNKNOWN
+from lmconv_resource.text import to_known, to_plain_text, to_shown
+
+Spec = Mapping[str, Any]
+"""A part of the schema."""
+
+_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "string": (str, "a text"),
+    "boolean": (bool, "true or false"),
+    "number": ((int, float), "a number"),
+    "integer": ((int, float), "a whole number"),
+    "array": (list, "a list"),
+    "object": (Mapping, "an object"),
+}
+
+
+@functools.cache
+def read_schema() -> Spec:
+    """Return the schema of the package."""
+    schema: Spec = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+    return schema
+
+
+def find(section: str, token: str) -> Spec:
+    """Return what the schema says of a resource or a function.
+
+    Args:
+        section: `resources` or `functions`.
+        token: its token.
+
+    Raises:
+        MalformedError: there is none of that name.
+    """
+    known: Spec = read_schema()[section]
+    if token not in known:
+        raise MalformedError(f"The plugin was asked for {to_shown(token)}, {to_known(token, known)}.")
+    spec: Spec = known[token]
+    return spec
+
+
+def find_misnamed(values: Mapping[str, object], properties: Spec) -> Iterator[tuple[str, str]]:
+    """Yield each property that is not known, or has a member that is not, with what is wrong.
+
+    Args:
+        values: by name, as the program writes them.
+        properties: the schema's properties.
+    """
+    for name, value in values.items():
+        if name.startswith("__"):
+            continue
+        if name not in properties:
+            yield "", f"there is {to_shown(name)}, {to_known(name, properties)}"
+        elif reason := next(_find_misnamed_members(value, properties[name]), None):
+            yield name, f"{name} {reason}"
+
+
+def _find_misnamed_members(value: object, spec: Spec) -> Iterator[str]:
+    kind = _resolve(spec)
+    if isinstance(value, list):
+        for entry in value:
+            yield from _find_misnamed_members(entry, kind.get("items", {}))
+    elif isinstance(value, Mapping) and "properties" in kind:
+        members = kind["properties"]
+        for name, entry in value.items():
+            if name not in members:
+                yield f"has the member {to_shown(name)}, {to_known(name, members)}"
+            else:
+                yield from _find_misnamed_members(entry, members[name])
+
+
+def find_misshapen(values: Mapping[str, object], properties: Spec) -> str | None:
+    """Return what is wrong with the types of properties, those that are not known passed over; None if nothing is."""
+    for name, value in values.items():
+        if name in properties:
+            reason = _find_wrong_type(value, properties[name])
+            if reason:
+                return f"{to_plain_text(name)} {reason}"
+    return None
+
+
+def _find_wrong_type(value: object, spec: Spec) -> str | None:
+    kind = _resolve(spec)
+    if value is None or value is UNKNOWN or "type" not in kind:
+        return None
+    accepted, form = _TYPES[kind["type"]]
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind["type"] != "boolean"):
+        return f"{to_shown(value)} is not {form}"
+    if isinstance(value, list):
+        return next((reason for entry in value if (reason := _find_wrong_type(entry, kind["items"]))), None)
+    if isinstance(value, Mapping):
+        members = kind.get("properties") or dict.fromkeys(value, kind.get("additionalProperties", {}))
+        reason = find_misshapen(value, members)
+        return reason and f"has the member {reason}"
+    return None
+
+
+def _resolve(spec: Spec) -> Spec:
+    """Return a type without references; where it can be one of several, the first."""
+    if "oneOf" in spec:
+        return _resolve(spec["oneOf"][0])
+    reference = spec.get("$ref", "")
+    resolved: Spec = read_schema()["types"].get(reference.removeprefix("#/types/"), {}) if reference else spec
+    return resolved
