@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -82,10 +82,14 @@ def native(aws: LicenseManagerBackend) -> Iterator[Plugin]:
 def test_whatever_arrives_is_answered_or_refused_in_one_line(native: Plugin, data: st.DataObject) -> None:
     """No traceback, no control character, nothing that never ends."""
     stub, draw = native.stub, data.draw
+
+    def struct(strategy: st.SearchStrategy[dict[str, Any]]) -> Any:
+        return to_struct(draw(strategy))
+
     token = draw(TOKENS)
     of: dict[str, Any] = {"type": token, "urn": draw(st.sampled_from([f"urn:pulumi:a::b::{TASK}::c", "", "a::b"]))}
     changed = {"id": draw(TEXTS), "timeout": 1.0, **of}
-    for answer in (
+    answers: list[Callable[[], Any]] = [
         lambda: stub.Check(provider_pb2.CheckRequest(**of, olds=struct(INPUTS), news=struct(INPUTS))),
         lambda: stub.Diff(
             provider_pb2.DiffRequest(
@@ -111,11 +115,8 @@ def test_whatever_arrives_is_answered_or_refused_in_one_line(native: Plugin, dat
         ),
         lambda: stub.CheckConfig(provider_pb2.CheckRequest(news=struct(bags()))),
         lambda: stub.DiffConfig(provider_pb2.DiffRequest(old_inputs=struct(bags()), news=struct(bags()))),
-    ):
-
-        def struct(strategy: st.SearchStrategy[dict[str, Any]]) -> Any:
-            return to_struct(draw(strategy))
-
+    ]
+    for answer in answers:
         code = None
         try:
             said = [failure.reason for failure in getattr(answer(), "failures", ())]
