@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 # C0 and C1 control characters, without the line break and the tab, which can do no harm on a terminal; and the
 # characters that turn the direction of text, which can make a message read as something else; and halves of surrogate
 # pairs, which JSON can hold and no stack can store.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _USER_IN_URL = re.compile(r'//[^/"]*@')
 _USER_IN_ENDPOINT = re.compile(r": .*@", re.DOTALL)

@@ -1,0 +1,82 @@
+"""Play seeds: `python -m simulation --seeds 0-3000 -n 2`, from tests/."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter, defaultdict
+from concurrent.futures import ProcessPoolExecutor
+
+from simulation.checks import INVARIANTS, UNPREVENTABLE
+from simulation.history import Result, Switches, play
+
+sys.setrecursionlimit(3000)
+
+
+def _play_range(seeds: range, switches: Switches) -> list[Result]:
+    results = []
+    for seed in seeds:
+        result = play(seed, switches)
+        result.lines = []
+        results.append(result)
+    return results
+
+
+def main() -> int:
+    """Play the seeds that the command names, and print what they broke."""
+    parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
+    parser.add_argument("--seeds", default="0-300", help="from and, after a dash, to: 0-3000; or one, with its log")
+    parser.add_argument("-n", type=int, default=2, help="processes side by side")
+    parser.add_argument("--old-dynamic", action="store_true", help="the dynamic host records nothing of a failure")
+    parser.add_argument("--lines", type=int, default=0, help="show only the last lines of the log")
+    parser.add_argument("--first", type=int, default=3, help="seeds named for each invariant")
+    given = parser.parse_args()
+    switches = Switches(records_failures=not given.old_dynamic)
+    first, _, last = given.seeds.partition("-")
+    if not last:
+        return _show(play(int(first), switches), given.lines)
+    began = time.monotonic()
+    seeds = range(int(first), int(last))
+    chunks = [seeds[at : at + 50] for at in range(0, len(seeds), 50)]
+    results: list[Result] = []
+    with ProcessPoolExecutor(given.n) as pool:
+        for found in pool.map(_play_range, chunks, [switches] * len(chunks)):
+            results += found
+    _summarize(results, time.monotonic() - began, given.first)
+    return 1 if any(result.violations for result in results) else 0
+
+
+def _show(result: Result, lines: int) -> int:
+    print(result.title)
+    print(*result.lines[-lines:], sep="\n")
+    print(f"{result.steps} hand-overs, {result.calls} calls, {result.hours:.1f} h")
+    for violation in result.violations:
+        print(f"broken: {violation.invariant} ({INVARIANTS[violation.invariant]}): {violation.text}")
+    return 1 if result.violations else 0
+
+
+def _summarize(results: list[Result], seconds: float, first: int) -> None:
+    broken = [result for result in results if result.violations]
+    calls, steps = sum(result.calls for result in results), sum(result.steps for result in results)
+    speed = len(results) / seconds
+    print(f"{len(results)} histories in {seconds:.0f} s ({speed:.1f}/s), {calls} calls, {steps} hand-overs")
+    print(f"{len(broken)} broke an invariant")
+    seeds: dict[int, list[int]] = defaultdict(list)
+    examples: dict[int, str] = {}
+    for result in broken:
+        for invariant in sorted({violation.invariant for violation in result.violations}):
+            seeds[invariant].append(result.seed)
+            examples.setdefault(invariant, next(v.text for v in result.violations if v.invariant == invariant))
+    for invariant, found in sorted(seeds.items()):
+        print(f"{invariant:2} {len(found):6}  {INVARIANTS[invariant]}")
+        print(f"            {' '.join(map(str, found[:first]))}: {examples[invariant][:150]}")
+    forgiven: Counter[str] = Counter()
+    for result in results:
+        forgiven.update(dict.fromkeys(result.unpreventable, 1))
+    for name, count in sorted(forgiven.items()):
+        print(f"   {count:6}  {name}: {UNPREVENTABLE[name]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,312 @@
+"""Pulumi's part: what its engine asks of a provider in an `up`, a refresh and a destroy, and what it records."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmconv_resource.aws.regions import Regions
+from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.convert import ConversionController
+from lmconv_resource.lifecycle.operation import Operation, Severity
+from lmconv_resource.polling.policy import PollingPolicy
+from simulation.aws import REGION
+from simulation.clients import Caller, Source
+from simulation.kernel import Kernel, KilledError, Thread
+
+LONGEST_SECONDS = 12 * 3600.0
+
+
+@dataclass
+class Record:
+    """What a stack stores of a resource."""
+
+    id: str
+    inputs: dict[str, object]
+    outputs: Mapping[str, object]
+    has_failed: bool = False
+    """Whether its create or update ended in an error: the next `up` updates it, whatever its diff says."""
+
+
+@dataclass
+class Wish:
+    """A resource of a program."""
+
+    name: str
+    instance: str
+    inputs: dict[str, object]
+    depends_on: str | None = None
+    timeout: float | None = None
+
+
+@dataclass(eq=False)
+class Stack:
+    """A stack: its program, and what is stored of it."""
+
+    name: str
+    is_native: bool
+    program: dict[str, Wish]
+    records: dict[str, Record] = field(default_factory=dict)
+    replaced: list[tuple[str, Record]] = field(default_factory=list)
+    is_destroyed: bool = False
+    ups: int = 0
+
+    def urn(self, name: str) -> str:
+        """Return a resource's URN."""
+        kind = "lmconv:index:LicenseConversion" if self.is_native else "pulumi-python:dynamic/lmconv:LicenseConversion"
+        return f"urn:pulumi:{self.name}::fleet::{kind}::{name}"
+
+
+class SimulatedSession(Session):
+    """A session whose lines go to the history."""
+
+    regions_of_aws = Regions()
+
+    def __init__(self, kernel: Kernel, caller: Caller, source: Source, on_line: Callable[..., None]) -> None:
+        super().__init__(
+            {"aws:region": REGION}.get,
+            policy=PollingPolicy(),
+            open_session=lambda _: source,
+            runtime=kernel.runtime(caller.process),
+        )
+        self._kernel, self._on_line, self._caller = kernel, on_line, caller
+
+    def log(self, severity: Severity, urn: str | None, message: str) -> None:
+        if not self._caller.process.is_dead:
+            self._on_line(severity, urn, message)
+
+    def log_status(self, urn: str | None, message: str) -> None:
+        if not self._caller.process.is_dead:
+            self._on_line("status", urn, message)
+
+    def is_replaced_by_command(self, urn: str | None) -> bool | None:
+        return None
+
+    def regions(self) -> Regions:
+        return self.regions_of_aws
+
+
+class Run:
+    """One `pulumi` command on one stack.
+
+    Args:
+        kernel: runs it.
+        stack: the stack.
+        caller: the provider's process.
+        source: its clients.
+        on_line: told each line.
+        records_failures: whether the dynamic host records what is half done.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        stack: Stack,
+        caller: Caller,
+        source: Source,
+        on_line: Callable[[str, str | None, str], None],
+        *,
+        records_failures: bool = True,
+    ) -> None:
+        self.kernel, self.stack, self.caller = kernel, stack, caller
+        self.controller = ConversionController()
+        self.session = SimulatedSession(kernel, caller, source, on_line)
+        caller.cancel = lambda: self.session.cancellation.set("the update was cancelled")
+        self._on_line = on_line
+        self._records = stack.is_native or records_failures
+        self.errors: list[str] = []
+        self.bugs: list[BaseException] = []
+        self.done: dict[str, bool] = {}
+        """The resources whose turn has come, and whether they are good."""
+        self.acted: set[str] = set()
+        """Those that were created or updated."""
+        self.longest: list[tuple[str, float, float]] = []
+        self._left = 0
+        self._waiting: Thread | None = None
+
+    # -- the commands --------------------------------------------------------------------------------------------------
+
+    def up(self, *, refreshes: bool = False, previews: bool = False) -> None:
+        """Run `pulumi up`, or `pulumi preview`."""
+        if refreshes:
+            self.refresh()
+        started: list[str] = []
+        for name, wish in self.stack.program.items():
+            self._await(wish.depends_on)
+            if self._is_cancelled or (wish.depends_on and not self.done.get(wish.depends_on)):
+                break
+            if self.errors and not started:
+                break
+            step = self._plan(name, wish, previews=previews)
+            started.append(name)
+            if step is None or previews:
+                self.done[name] = step is not None or not self.errors
+                continue
+            self._left += 1
+            self.kernel.spawn(lambda name=name, step=step: self._carry_out(name, step), name)  # type: ignore[misc]
+        self._wait_while(lambda: self._left > 0)
+        if not self.errors and not self._is_cancelled and not previews:
+            self._delete_left_over()
+
+    def refresh(self) -> None:
+        """Run `pulumi refresh`."""
+        for name, record in list(self.stack.records.items()):
+
+            def read(op: Operation, record: Record = record) -> None:
+                state, inputs = self.controller.parse_state(record.outputs), self.controller.parse_inputs(record.inputs)
+                found = self.controller.read(op, record.id, state, inputs)
+                record.outputs = self.controller.to_properties(found.state)
+
+            self._call(name, read)
+
+    def destroy(self) -> None:
+        """Run `pulumi destroy`."""
+        for name in reversed(list(self.stack.records)):
+            if not self._is_cancelled and self._delete(name, self.stack.records[name]):
+                del self.stack.records[name]
+        self._delete_replaced()
+        self.stack.is_destroyed = not self.stack.records
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def _is_cancelled(self) -> bool:
+        return self.session.cancellation.is_set
+
+    def _await(self, name: str | None) -> None:
+        self._wait_while(lambda: name is not None and name not in self.done and self._left > 0)
+
+    def _wait_while(self, holds: Callable[[], bool]) -> None:
+        while holds():
+            self._waiting = self.kernel.current
+            self.kernel.block()
+
+    def _plan(self, name: str, wish: Wish, *, previews: bool) -> Callable[[], None] | None:
+        """Return the step that the engine takes, after its check and its diff; None after a failure."""
+        record = self.stack.records.get(name)
+        checked = self._call(name, lambda op: self.controller.check(op, record.inputs if record else None, wish.inputs))
+        if checked is None:
+            return None
+        for failure in checked.failures:
+            self._fail(name, failure.reason)
+        if checked.failures:
+            return None
+        inputs = {**wish.inputs, **checked.defaults}
+        if record is None:
+            return lambda: self._create(name, wish, inputs)
+        diff = self._call(
+            name,
+            lambda op: self.controller.diff(
+                op, record.id, self.controller.parse_state(record.outputs), self.controller.parse_inputs(inputs)
+            ),
+        )
+        if diff is None:
+            return None
+        if diff.replaces:
+            return lambda: self._replace(name, wish, inputs, record)
+        if diff.has_changes or record.has_failed:
+            return lambda: self._update(name, wish, inputs, record)
+        return lambda: None
+
+    def _carry_out(self, name: str, step: Callable[[], None]) -> None:
+        failed = len(self.errors)
+        try:
+            step()
+        finally:
+            self.done[name] = len(self.errors) == failed
+            self._left -= 1
+            if self._waiting is not None:
+                self.kernel.wake(self._waiting)
+                self._waiting = None
+
+    def _create(self, name: str, wish: Wish, inputs: dict[str, object]) -> None:
+        self.acted.add(name)
+        parsed = self.controller.parse_inputs(inputs)
+        created = self._call(name, lambda op: self.controller.create(op, parsed), wish.timeout, waits=True)
+        if created is None:
+            return
+        if created.error is not None:
+            self._fail(name, str(created.error))
+        if created.error is None or self._records:
+            outputs = self.controller.to_properties(created.state)
+            self.stack.records[name] = Record(created.id, inputs, outputs, created.error is not None)
+
+    def _replace(self, name: str, wish: Wish, inputs: dict[str, object], record: Record) -> None:
+        before = self.stack.records[name]
+        self._create(name, wish, inputs)
+        if self.stack.records[name] is not before:
+            self.stack.replaced.append((name, record))
+
+    def _update(self, name: str, wish: Wish, inputs: dict[str, object], record: Record) -> None:
+        self.acted.add(name)
+        state, parsed = self.controller.parse_state(record.outputs), self.controller.parse_inputs(inputs)
+        updated = self._call(
+            name, lambda op: self.controller.update(op, record.id, state, parsed), wish.timeout, waits=True
+        )
+        if updated is None:
+            return
+        if updated.error is not None:
+            self._fail(name, str(updated.error))
+        if updated.error is None or self._records:
+            outputs = self.controller.to_properties(updated.state)
+            self.stack.records[name] = Record(record.id, inputs, outputs, updated.error is not None)
+
+    def _delete_left_over(self) -> None:
+        for name in [name for name in self.stack.records if name not in self.stack.program]:
+            if self._delete(name, self.stack.records[name]):
+                del self.stack.records[name]
+        self._delete_replaced()
+
+    def _delete_replaced(self) -> None:
+        self.stack.replaced = [entry for entry in self.stack.replaced if not self._delete(*entry)]
+
+    def _delete(self, name: str, record: Record) -> bool:
+        def delete(op: Operation) -> bool:
+            state = self.controller.parse_state(record.outputs)
+            delete: Any = self.controller.delete
+            if "inputs" in inspect.signature(delete).parameters:
+                delete(op, record.id, state, self.controller.parse_inputs(record.inputs))
+            else:
+                delete(op, record.id, state)
+            return True
+
+        return bool(self._call(name, delete))
+
+    def _call(
+        self, name: str, ask: Callable[[Operation], Any], timeout: float | None = None, *, waits: bool = False
+    ) -> Any:
+        """Return what a provider answers; None after an error, which is kept."""
+        thread, urn, began = self.kernel.current, self.stack.urn(name), self.kernel.now
+        assert thread is not None, "only threads call"
+        before, thread.urn = thread.urn, urn
+        try:
+            with self.session.operation(urn, timeout, waits=waits) as op:
+                return ask(op)
+        except LicenseConversionError as error:
+            self._fail(name, str(error))
+        except KilledError:
+            raise
+        except Exception as bug:  # noqa: BLE001 -- an invariant
+            self.bugs.append(bug)
+            self._fail(name, f"bug: {type(bug).__name__}: {bug}")
+        finally:
+            thread.urn = before
+            seconds = self.kernel.now - began
+            self.longest.append((name, seconds, timeout or LONGEST_SECONDS))
+            if timeout is not None and seconds >= timeout:
+                self.caller.excuses.add("deadline")
+        return None
+
+    def _fail(self, name: str, text: str) -> None:
+        if not self.caller.process.is_dead:
+            self.errors.append(text)
+            self._on_line("ERROR", self.stack.urn(name), text)
+
+
+def copy_inputs(wish: Wish, **changes: object) -> Wish:
+    """Return a resource with other inputs."""
+    return dataclasses.replace(wish, inputs={**wish.inputs, **changes})

@@ -1,0 +1,456 @@
+"""One seed, one history: which instances, programs and faults there are, what happens, and whether it held."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from simulation.aws import BYOL, SQL_STANDARD, WINDOWS, Aws, Faults, Instance
+from simulation.checks import Checks, Violation
+from simulation.clients import Caller, Doom, Source
+from simulation.engine import Run, Stack, Wish
+from simulation.kernel import EndlessError, Kernel, Process, Thread
+
+_CODES = {BYOL: (WINDOWS, SQL_STANDARD), WINDOWS: (BYOL, SQL_STANDARD)}
+_ROUNDS = 4
+"""Calm `up`s at the end, at most."""
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What a history has beside its faults, for all of them or to try one thing.
+
+    Args:
+        records_failures: whether the dynamic host records what is half done.
+        log: whether lines are kept.
+    """
+
+    records_failures: bool = True
+    log: bool = False
+
+
+@dataclass
+class Result:
+    """What became of a history."""
+
+    seed: int
+    violations: list[Violation]
+    unpreventable: Counter[str]
+    steps: int
+    calls: int
+    hours: float
+    lines: list[str] = field(repr=False, default_factory=list)
+    title: str = ""
+
+
+class History:
+    """Plays one seed.
+
+    Args:
+        seed: the seed.
+        switches: what is on.
+    """
+
+    def __init__(self, seed: int, switches: Switches = Switches()) -> None:
+        self._seed, self._switches = seed, switches
+        self._rng = random.Random(f"{seed} history")
+        self._lines: list[str] = []
+        self._kernel = Kernel(seed)
+        self._aws = Aws(self._kernel, random.Random(f"{seed} aws"), self._draw_faults(), self._log)
+        self._checks = Checks(self._aws)
+        self._calls = 0
+        self._stacks: list[Stack] = []
+        self._open = 0
+        self._has_record = True
+        self._is_busy = False
+
+    def play(self) -> Result:
+        """Play it to its end."""
+        self._make_world()
+        title = self._to_title()
+        self._kernel.spawn(self._live, "history")
+        try:
+            self._kernel.run(lambda: self._open == 0 and self._is_over)
+        except EndlessError as endless:
+            self._checks.violate(6, f"it does not end: {endless}")
+        for bug in self._kernel.bugs:
+            self._checks.violate(0, f"{type(bug).__name__}: {bug}")
+        checks = self._checks
+        return Result(
+            self._seed,
+            checks.violations,
+            checks.unpreventable,
+            self._kernel.steps,
+            self._calls,
+            self._kernel.now / 3600,
+            self._lines,
+            title,
+        )
+
+    # -- what there is -------------------------------------------------------------------------------------------------
+
+    def _draw_faults(self) -> Faults:
+        rng = self._rng
+
+        def draw(share: float, least: float, most: float) -> float:
+            return least + (most - least) * rng.random() if rng.random() < share else 0.0
+
+        return Faults(
+            drop=draw(0.35, 0.01, 0.2),
+            throttle=draw(0.3, 0.02, 0.3),
+            fault=draw(0.25, 0.01, 0.15),
+            burst=draw(0.15, 0.005, 0.04),
+            broken_list=draw(0.15, 0.02, 0.2),
+            ec2_lag=draw(0.4, 0.5, 6.0),
+            task_lag=draw(0.4, 2.0, 60.0),
+            hidden_task=draw(0.2, 0.2, 0.8),
+            unknown_word=draw(0.15, 0.3, 1.0),
+            unreadable_row=draw(0.1, 1.0, 1.0),
+            failing=draw(0.25, 0.1, 0.5),
+            refusal=draw(0.12, 0.3, 1.0),
+            refused_as_failed=draw(0.5, 0.5, 1.0),
+            bill_late=draw(0.4, 3.0, 25.0),
+            bill_wrong=draw(0.08, 0.3, 1.0),
+            capacity=draw(0.15, 0.2, 0.6),
+            ghost=draw(0.12, 0.1, 0.4),
+            undone_stop=draw(0.08, 0.2, 1.0),
+            slow_stop=draw(0.08, 0.2, 1.0),
+            no_untag=rng.random() < 0.04,
+            no_interface_tags=rng.random() < 0.05,
+            no_list=rng.random() < 0.03,
+            nasty=rng.random() < 0.15,
+        )
+
+    def _make_world(self) -> None:
+        rng = self._rng
+        count = 6 if rng.random() < 1 / 6 else rng.choice((1, 1, 2, 3))
+        for _ in range(count):
+            instance = self._aws.launch(
+                "running" if rng.random() < 0.75 else "stopped",
+                rng.choice((BYOL, WINDOWS)),
+                type="m5d.large" if rng.random() < 0.06 else "m5.large",
+            )
+            instance.refuses = self._aws.chance(self._aws.faults.refusal)
+            instance.hates_starts = rng.random() < 0.02
+            instance.is_protected = rng.random() < 0.02
+            if rng.random() < 0.02:
+                instance.group = "asg\u202e" if self._aws.faults.nasty else "asg"
+            if rng.random() < 0.05:
+                instance.shown_from = self._kernel.now + 3 + 20 * rng.random()
+        for name in "ABC"[: rng.choice((1, 1, 1, 2, 2, 3))]:
+            self._stacks.append(self._draw_stack(name))
+
+    def _draw_stack(self, name: str) -> Stack:
+        rng = self._rng
+        stack = Stack(name, rng.random() < 0.5, {})
+        stops, corrects = rng.random() < 0.9, rng.random() < 0.1
+        preflights = rng.random() < 0.3
+        timeout = rng.choice((20, 40, 90)) * 60.0 if rng.random() < 0.12 else None
+        if rng.random() < 0.02:
+            timeout = 45.0
+        for instance in self._aws.instances.values():
+            if len(self._aws.instances) > 1 and rng.random() < 0.15:
+                continue
+            choices = _CODES[instance.billed.value]
+            steps = (
+                (choices[0], SQL_STANDARD) if rng.random() < 0.2 and choices[0] == WINDOWS else (rng.choice(choices),)
+            )
+            before = None
+            for number, code in enumerate(steps, 1):
+                wish = Wish(
+                    f"r{instance.id[3:4]}" + (f"-{number}" if len(steps) > 1 else ""),
+                    instance.id,
+                    self._draw_inputs(instance, code, stops=stops, corrects=corrects, preflights=preflights),
+                    before,
+                    timeout,
+                )
+                stack.program[wish.name] = wish
+                before = wish.name
+        return stack
+
+    def _draw_inputs(self, instance: Instance, code: str, **options: bool) -> dict[str, object]:
+        rng = self._rng
+        inputs: dict[str, object] = {
+            "resource_arn": instance.arn,
+            "destination_license_context": {"usage_operation": code},
+            "stop_and_restart": options["stops"],
+        }
+        if rng.random() < 0.2:
+            inputs["source_license_context"] = {"usage_operation": instance.billed.value}
+        if options["corrects"]:
+            inputs["correct_drift"] = True
+        if options["preflights"]:
+            inputs["preflight"] = True
+        if rng.random() < 0.1:
+            inputs["ignore_failure"] = True
+        if options["stops"] and rng.random() < 0.1:
+            inputs["force_stop_after"] = "8m"
+        return inputs
+
+    def _to_title(self) -> str:
+        faults = [
+            f"{each.name} {value:.2f}".replace(" True", "").rstrip("0").rstrip(".")
+            for each in fields(Faults)
+            if (value := getattr(self._aws.faults, each.name))
+        ]
+        stacks = [f"{stack.name} {'native' if stack.is_native else 'dynamic'}" for stack in self._stacks]
+        return f"seed {self._seed}: {', '.join(stacks)}; {', '.join(faults) or 'no faults'}"
+
+    # -- what happens --------------------------------------------------------------------------------------------------
+
+    _is_over = False
+
+    def _live(self) -> None:
+        """Let all stacks and somebody else live, then calm down, and check what is left."""
+        for stack in self._stacks:
+            self._spawn(lambda stack=stack: self._use(stack), stack.name)  # type: ignore[misc]
+        if self._rng.random() < 0.35:
+            self._spawn(self._meddle, "somebody")
+        me = self._kernel.current
+        self._waiting = me
+        while self._open:
+            self._kernel.block()
+        self._finish()
+        self._is_over = True
+
+    _waiting: Thread | None = None
+
+    def _spawn(self, run: Callable[[], None], name: str) -> None:
+        self._open += 1
+
+        def live() -> None:
+            try:
+                run()
+            finally:
+                self._open -= 1
+                if self._open == 0 and self._waiting is not None:
+                    self._kernel.wake(self._waiting)
+
+        self._kernel.spawn(live, name)
+
+    def _meddle(self) -> None:
+        rng = self._rng
+        for _ in range(rng.choice((1, 2, 4))):
+            self._kernel.pause(30.0 * 200.0 ** rng.random())
+            what = rng.choice(("stop", "start", "start", "untag", "untag", "convert", "convert", "terminate", "copy"))
+            if what in ("terminate", "copy") and rng.random() < 0.5:
+                what = "start"
+            self._aws.by_somebody(what, rng.choice(list(self._aws.instances.values())))
+
+    def _use(self, stack: Stack) -> None:
+        rng = self._rng
+        self._kernel.pause(rng.random() * (600.0 if len(self._stacks) > 1 else 5.0))
+        for number in range(rng.choice((1, 2, 2, 3, 4))):
+            if number:
+                pause = 13 * 3600.0 if rng.random() < 0.1 else 600.0 * rng.random()
+                self._kernel.pause(pause)
+                self._change_program(stack)
+            command = "up"
+            if number and rng.random() < 0.12:
+                command = "destroy"
+            elif rng.random() < 0.12:
+                command = "preview"
+            elif number and rng.random() < 0.15:
+                command = "refresh"
+            self._run(stack, command, self._draw_doom())
+            if stack.is_destroyed:
+                break
+
+    def _change_program(self, stack: Stack) -> None:
+        rng = self._rng
+        if rng.random() > 0.15 or not stack.program:
+            return
+        name = rng.choice(list(stack.program))
+        wish = stack.program[name]
+        self._log(f"  {stack.name}'s program changes at {name}")
+        if rng.random() < 0.4:
+            for other in [each.name for each in stack.program.values() if each.depends_on == name]:
+                del stack.program[other]
+            del stack.program[name]
+        else:
+            code = rng.choice((BYOL, WINDOWS, SQL_STANDARD))
+            inputs = {key: value for key, value in wish.inputs.items() if key != "source_license_context"}
+            stack.program[name] = replace(
+                wish, inputs={**inputs, "destination_license_context": {"usage_operation": code}}
+            )
+
+    def _draw_doom(self) -> Doom | None:
+        rng = self._rng
+        if rng.random() > 0.35:
+            return None
+        kind = rng.choice(("kill", "kill", "kill", "^C", "^C", "credentials"))
+        return Doom(kind, int(2.0 ** (1 + 6.5 * rng.random())), rng.random() < 0.5)
+
+    def _run(self, stack: Stack, command: str, doom: Doom | None = None) -> Run:
+        kernel, me = self._kernel, self._kernel.current
+        assert me is not None, "only threads run commands"
+        stack.ups += 1
+        name = f"{stack.name}#{stack.ups}"
+        process = Process(name, random.Random(f"{self._seed} {name}"))
+        caller = Caller(process, stack.name, doom, is_preview=command == "preview")
+
+        def on_line(severity: str, urn: str | None, text: str) -> None:
+            self._log(f"{name} {(urn or '').rpartition('::')[2]:8} {severity}: {text}")
+            self._checks.on_line(severity, text, caller)
+
+        source = Source(self._aws, self._checks, caller)
+        run = Run(kernel, stack, caller, source, on_line, records_failures=self._switches.records_failures)
+        commands: dict[str, Callable[[], None]] = {
+            "up": run.up,
+            "preview": lambda: run.up(previews=True),
+            "refresh": lambda: run.up(refreshes=True),
+            "destroy": run.destroy,
+        }
+        self._log(f"{name}          `pulumi {command}`")
+        touched = {each.id for each in self._aws.instances.values() if each.touched > kernel.now - 1800}
+        began, is_over = kernel.now, [False]
+
+        def work() -> None:
+            try:
+                commands[command]()
+            finally:
+                is_over[0] = True
+                kernel.wake(me)
+
+        kernel.spawn(work, name, process)
+        while not is_over[0]:
+            kernel.block()
+        was_killed = process.is_dead
+        kernel.pause(2.0)
+        waiting = [] if was_killed else kernel.end(process)
+        self._calls += caller.calls
+        if was_killed:
+            self._log(f"{name}          killed")
+        else:
+            self._log(f"{name}          {'red' if run.errors else 'green'} after {kernel.now - began:.0f} s")
+            self._judge(run, command, waiting, touched, began)
+        if command == "destroy" and not was_killed:
+            stack.is_destroyed = True
+        return run
+
+    # -- whether it held -----------------------------------------------------------------------------------------------
+
+    def _judge(self, run: Run, command: str, waiting: list[str], touched: set[str], began: float) -> None:
+        """Check a command that has ended."""
+        checks, caller, stack = self._checks, run.caller, run.stack
+        for bug in run.bugs:
+            checks.violate(0, f"{type(bug).__name__}: {bug}", None, caller)
+        if waiting:
+            checks.violate(6, f"{', '.join(waiting)} still waits", None, caller)
+        for name, seconds, limit in run.longest:
+            if seconds > limit + 900:
+                checks.violate(6, f"{name} took {seconds:.0f} s of {limit:.0f}", None, caller)
+        if run.errors:
+            if not self._find_excuse(run, touched, began):
+                checks.violate(7, f"red, and met only faults that pass: {run.errors[0]}", None, caller)
+            return
+        if command in ("preview", "destroy"):
+            return
+        for name in stack.program:
+            wish = stack.program[name]
+            instance = self._aws.instances[wish.instance]
+            if instance.is_gone or checks.is_said(instance) or instance.touched >= began:
+                continue
+            is_alone = not any(
+                other is not stack and any(each.instance == wish.instance for each in other.program.values())
+                for other in self._stacks
+            )
+            is_last = not any(each.depends_on == name for each in stack.program.values())
+            if not is_alone or not is_last:
+                continue
+            if instance.wanted not in (None, instance.state.value):
+                checks.violate(3, f"green, and {instance.id} is {instance.state.value}", instance, caller)
+            if name in run.acted and self._was_only_ours(instance) and not self._is_licensed(instance, wish):
+                text = f"green, and {instance.id} is billed as {instance.billed.value}"
+                checks.violate(3, text, instance, caller)
+
+    def _is_licensed(self, instance: Instance, wish: Wish) -> bool:
+        destination: Any = wish.inputs["destination_license_context"]
+        is_ignored = bool(wish.inputs.get("ignore_failure"))
+        return is_ignored or instance.billed.value == destination["usage_operation"] or self._was_warned(instance)
+
+    def _was_warned(self, instance: Instance) -> bool:
+        return any("WARNING" in line and instance.id in line for line in self._lines)
+
+    def _was_only_ours(self, instance: Instance) -> bool:
+        return not any(task.instance is instance and task.process is None for task in self._aws.tasks)
+
+    def _find_excuse(self, run: Run, touched: set[str], began: float) -> str | None:
+        """Return why a command may be red, None where it met only what passes."""
+        if run.caller.excuses:
+            return next(iter(run.caller.excuses))
+        for wish in run.stack.program.values():
+            instance = self._aws.instances[wish.instance]
+            if instance.id in touched or instance.touched >= began - 86400:
+                return "somebody else"
+            if instance.has_store or instance.is_protected or instance.group or instance.refuses or instance.is_gone:
+                return "can't be converted"
+            if instance.hates_starts or not wish.inputs["stop_and_restart"]:
+                return "can't be stopped and started"
+            if any(tag.by is not None for tag in instance.marks()):
+                return "a mark"
+            if any(task.instance is instance and task.status.value == "FAILED" for task in self._aws.tasks):
+                return "FAILED"
+            others = [other for other in self._stacks if other is not run.stack]
+            if any(each.instance == wish.instance for other in others for each in other.program.values()):
+                return "another stack"
+            source: Any = wish.inputs.get("source_license_context")
+            destination: Any = wish.inputs["destination_license_context"]
+            codes = {instance.billed.value, destination["usage_operation"]}
+            if source and source["usage_operation"] != instance.billed.value:
+                return "another source"
+            if codes == {BYOL, SQL_STANDARD} and instance.billed.value == SQL_STANDARD:
+                return "a pair that is not listed"
+            if self._aws.faults.no_list or self._aws.faults.ghost or self._aws.faults.undone_stop:
+                return "no way round"
+        return None
+
+    def _finish(self) -> None:
+        """Calm down, run `up` until nothing is left to do, and check what there is then."""
+        self._log("  all is calm")
+        self._aws.is_calm = True
+        self._kernel.pause(30 * 60.0)
+        has_records = all(stack.records or not stack.is_destroyed for stack in self._stacks)
+        for _ in range(_ROUNDS):
+            did = False
+            for stack in self._stacks:
+                if stack.is_destroyed and not stack.records:
+                    continue
+                before = dict(self._checks.changed_at)
+                self._run(stack, "destroy" if stack.is_destroyed else "up")
+                did = did or before != self._checks.changed_at
+                self._kernel.pause(120.0)
+            if not did:
+                break
+        self._checks.at_end(has_records)
+        self._check_records()
+
+    def _check_records(self) -> None:
+        """Check that what is recorded of an instance's license is what it is."""
+        for stack in self._stacks:
+            for name, record in stack.records.items():
+                wish = stack.program.get(name)
+                verified = record.outputs.get("verified_usage_operation")
+                if wish is None or verified is None or any(each.depends_on == name for each in stack.program.values()):
+                    continue
+                instance = self._aws.instances[wish.instance]
+                is_alone = all(
+                    other is stack or all(each.instance != wish.instance for each in other.program.values())
+                    for other in self._stacks
+                )
+                is_told = verified == instance.billed.value or self._was_warned(instance)
+                if is_alone and self._was_only_ours(instance) and not is_told:
+                    text = f"{verified} is recorded of {instance.id}, which is {instance.billed.value}"
+                    self._checks.violate(3, text, instance)
+
+    def _log(self, text: str) -> None:
+        now = self._kernel.now
+        self._lines.append(f"{int(now // 3600):3}:{int(now // 60 % 60):02}:{now % 60:04.1f}  {text}")
+
+
+def play(seed: int, switches: Switches = Switches()) -> Result:
+    """Play one seed, and return what became of it."""
+    return History(seed, switches).play()

@@ -1,0 +1,332 @@
+"""One thread at a time, in virtual time: who goes on is drawn from the seed, and the clock jumps when nobody can."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Any, cast
+
+import greenlet
+
+from lmconv_resource.polling.runtime import Runtime
+
+BEGIN = datetime(2026, 3, 2, 8, 0, tzinfo=timezone.utc)
+"""When every history begins, by the clock on the wall."""
+
+
+class KilledError(BaseException):
+    """Ends the threads of a process that was killed: nothing that they do from now on has an effect."""
+
+
+class EndlessError(Exception):
+    """A history has taken more hand-overs than any that ends."""
+
+
+@dataclass(eq=False)
+class Process:
+    """What is killed together. `rng` is its own randomness."""
+
+    name: str
+    rng: random.Random
+    is_dead: bool = False
+    threads: dict[Thread, None] = field(default_factory=dict)
+
+
+class Thread(greenlet.greenlet):
+    """One of the package's threads, on a greenlet."""
+
+    def __init__(self, kernel: Kernel, run: Callable[[], None], process: Process | None, name: str) -> None:
+        super().__init__(partial(kernel.run_thread, self, run), kernel.hub)
+        self.process, self.name = process, name
+        self.urn: str | None = getattr(kernel.current, "urn", None)
+        self.is_blocked = False
+        self.is_worker = False
+        self.was_woken = False
+        self.ticket = 0
+
+
+class Kernel:
+    """Runs threads.
+
+    Args:
+        seed: says who goes on.
+        limit: the most hand-overs.
+    """
+
+    def __init__(self, seed: int, limit: int = 20_000) -> None:
+        self._rng = random.Random(f"{seed} schedule")
+        self._limit = limit
+        self.hub = greenlet.getcurrent()
+        self._runnable: list[Thread] = []
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = 0
+        self.now = 0.0
+        self.steps = 0
+        self.current: Thread | None = None
+        self.bugs: list[BaseException] = []
+        """What ended a thread and was nobody's to handle."""
+
+    def wall(self) -> datetime:
+        """Return the present by the clock on the wall."""
+        return BEGIN + timedelta(seconds=self.now)
+
+    def spawn(self, run: Callable[[], None], name: str, process: Process | None = None) -> Thread:
+        """Start a thread, of the same process by default."""
+        if process is None and self.current is not None:
+            process = self.current.process
+        thread = Thread(self, run, process, name)
+        if process is not None:
+            process.threads[thread] = None
+        self._runnable.append(thread)
+        return thread
+
+    def run_thread(self, thread: Thread, run: Callable[[], None]) -> None:
+        """Run a thread to its end."""
+        try:
+            self._check_alive(thread)
+            run()
+        except KilledError:
+            pass
+        except BaseException as bug:  # noqa: BLE001 -- shown by the history
+            self.bugs.append(bug)
+        finally:
+            if thread.process is not None:
+                thread.process.threads.pop(thread, None)
+
+    def after(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call something when so many seconds have passed."""
+        self._numbers += 1
+        heapq.heappush(self._timers, (self.now + max(0.0, seconds), self._numbers, call))
+
+    def run(self, is_over: Callable[[], bool]) -> None:
+        """Go on until `is_over`.
+
+        Raises:
+            EndlessError: that takes too many hand-overs, or nobody can go on any more.
+        """
+        while not is_over():
+            if self._runnable:
+                self.steps += 1
+                if self.steps > self._limit:
+                    raise EndlessError(f"{self._limit} hand-overs")
+                number = self._rng.randrange(len(self._runnable)) if len(self._runnable) > 1 else 0
+                self.current = self._runnable.pop(number)
+                self.current.switch()
+                self.current = None
+            elif self._timers:
+                moment, _, call = heapq.heappop(self._timers)
+                self.now = max(self.now, moment)
+                call()
+            else:
+                raise EndlessError("nobody can go on")
+
+    def kill(self, process: Process) -> None:
+        """End a process at once; its threads end at their next hand-over."""
+        process.is_dead = True
+        for thread in process.threads:
+            self.wake(thread)
+
+    def end(self, process: Process) -> list[str]:
+        """End a process whose work is done, and return the names of threads that still waited for something."""
+        waiting = [thread.name for thread in process.threads if not thread.is_worker and thread is not self.current]
+        self.kill(process)
+        return waiting
+
+    # -- what threads wait by ------------------------------------------------------------------------------------------
+
+    def pause(self, seconds: float = 0.0) -> None:
+        """Let others go on, for at least so many seconds."""
+        if seconds <= 0 and self.current is not None:
+            self._runnable.append(self.current)
+            self._hand_over(self.current)
+        else:
+            self.block(seconds)
+
+    def block(self, timeout: float | None = None) -> bool:
+        """Wait until somebody wakes this thread, and return whether that came before the time-out."""
+        thread = self.current
+        assert thread is not None, "only threads wait"
+        thread.is_blocked, thread.was_woken = True, False
+        thread.ticket += 1
+        if timeout is not None:
+            self.after(timeout, partial(self._on_timeout, thread, thread.ticket))
+        self._hand_over(thread)
+        return thread.was_woken
+
+    def wake(self, thread: Thread) -> None:
+        """Let a thread that is blocked go on."""
+        if thread.is_blocked:
+            thread.is_blocked, thread.was_woken = False, True
+            self._runnable.append(thread)
+
+    def _on_timeout(self, thread: Thread, ticket: int) -> None:
+        if thread.is_blocked and thread.ticket == ticket:
+            thread.is_blocked = False
+            self._runnable.append(thread)
+
+    def _hand_over(self, thread: Thread) -> None:
+        self.hub.switch()
+        self._check_alive(thread)
+
+    @staticmethod
+    def _check_alive(thread: Thread) -> None:
+        if thread.process is not None and thread.process.is_dead:
+            raise KilledError
+
+    def runtime(self, process: Process) -> Runtime:
+        """Return what the package's code of a process runs on."""
+        return Runtime(
+            now=lambda: self.now,
+            wall=self.wall,
+            sleep=self.pause,
+            lock=cast(Any, partial(_Lock, self)),
+            condition=cast(Any, partial(_Condition, self)),
+            event=cast(Any, partial(_Event, self)),
+            spawn=self.spawn,
+            pool=cast(Any, partial(_Pool, self)),
+            rng=process.rng,
+        )
+
+
+class _Lock:
+    def __init__(self, kernel: Kernel, *, is_reentrant: bool = False) -> None:
+        self._kernel, self._is_reentrant = kernel, is_reentrant
+        self._owner: Thread | None = None
+        self._depth = 0
+        self._queue: deque[Thread] = deque()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1.0) -> bool:
+        me, limit = self._kernel.current, None if timeout < 0 else self._kernel.now + timeout
+        if me is None:  # outside the world, where nobody else runs
+            return True
+        while self._owner is not None and not (self._is_reentrant and self._owner is me):
+            left = None if limit is None else limit - self._kernel.now
+            if not blocking or (left is not None and left <= 0):
+                return False
+            self._queue.append(me)
+            self._kernel.block(left)
+            if me in self._queue:
+                self._queue.remove(me)
+        self._owner, self._depth = me, self._depth + 1
+        return True
+
+    def release(self) -> None:
+        self._depth -= 1
+        if self._depth <= 0:
+            self._owner, self._depth = None, 0
+            while self._queue:
+                thread = self._queue.popleft()
+                if thread.is_blocked:
+                    self._kernel.wake(thread)
+                    break
+
+    def release_all(self) -> int:
+        depth, self._depth = self._depth, 1
+        self.release()
+        return depth
+
+    def restore(self, depth: int) -> None:
+        self.acquire()
+        self._depth = depth
+
+    def locked(self) -> bool:
+        return self._owner is not None
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class _Condition:
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._lock = _Lock(kernel, is_reentrant=True)
+        self._waiting: deque[Thread] = deque()
+
+    def __enter__(self) -> bool:
+        return self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        me = self._kernel.current
+        assert me is not None, "only threads wait"
+        depth = self._lock.release_all()
+        self._waiting.append(me)
+        try:
+            return self._kernel.block(timeout)
+        finally:
+            if me in self._waiting:
+                self._waiting.remove(me)
+            self._lock.restore(depth)
+
+    def notify(self, n: int = 1) -> None:
+        for _ in range(min(n, len(self._waiting))):
+            self._kernel.wake(self._waiting.popleft())
+
+    def notify_all(self) -> None:
+        self.notify(len(self._waiting))
+
+
+class _Event:
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._is_set = False
+        self._waiting: list[Thread] = []
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        for thread in self._waiting:
+            self._kernel.wake(thread)
+        self._waiting.clear()
+
+    def clear(self) -> None:
+        self._is_set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        me = self._kernel.current
+        if not self._is_set and me is not None:
+            self._waiting.append(me)
+            self._kernel.block(timeout)
+            if me in self._waiting:
+                self._waiting.remove(me)
+        return self._is_set
+
+
+class _Pool:
+    def __init__(self, kernel: Kernel, threads: int, name: str) -> None:
+        self._kernel, self._threads, self._name = kernel, threads, name
+        self._tasks: deque[Callable[[], object]] = deque()
+        self._idle: list[Thread] = []
+        self._started = 0
+
+    def submit(self, run: Callable[..., object], *args: object) -> None:
+        self._tasks.append(partial(run, *args))
+        if self._idle:
+            self._kernel.wake(self._idle.pop())
+        elif self._started < self._threads:
+            self._started += 1
+            self._kernel.spawn(self._work, self._name).is_worker = True
+
+    def _work(self) -> None:
+        me = self._kernel.current
+        assert me is not None, "started as a thread"
+        while True:
+            while self._tasks:
+                try:
+                    self._tasks.popleft()()
+                except Exception as bug:  # noqa: BLE001 -- an executor keeps it for its future
+                    self._kernel.bugs.append(bug)
+            self._idle.append(me)
+            self._kernel.block()
