@@ -16,12 +16,14 @@ from datetime import datetime, timezone
 from typing import Any
 
 from botocore.exceptions import ClientError
+from lmconv_resource.lifecycle.starts import StartPolicy
 
 from benchmarks.figures import Figure, Group, to_ratio
+from lmconv_resource.aws.access.session import AccessSession
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.inputs import ConversionInputs
-from lmconv_resource.lifecycle.starts import StartPolicy
 from lmconv_resource.polling.policy import PollingPolicy
 
 SPEED = 60.0
@@ -65,33 +67,20 @@ class _Aws:
         self.calls: Counter[str] = Counter()
         self.lock = threading.RLock()
 
-    generation = 0
 
-    def client(self, service: str) -> Any:
+class _Session(AccessSession):
+    """A session whose clients are all the stand-in's."""
+
+    def __init__(self, settings: Settings, aws: _Aws) -> None:
+        super().__init__(settings)
+        self._aws = aws
+
+    def unchecked_client(self, service: str) -> Any:
         """Return a client; every service is the same here."""
-        return _Client(self)
+        return _Client(self._aws)
 
     def find_credentials(self) -> None:
         """There are none to look for."""
-
-    def were_accepted(self, service: str) -> bool:
-        """Return True: whatever is called takes them."""
-        return True
-
-    def accept(self, service: str) -> None:
-        """There are no credentials to accept."""
-
-    def renew(self, generation: int) -> bool:
-        """There are no credentials to renew."""
-        return False
-
-    def sign_in_hint(self) -> str:
-        """Return nothing: nobody signs in."""
-        return ""
-
-    def decode_denial(self, message: str) -> str | None:
-        """There is nothing to decode."""
-        return None
 
 
 class _Client:
@@ -222,7 +211,10 @@ def _run(aws: _Aws) -> float:
     """Convert all, and return the seconds that it took on the fast clock."""
     config = {"lmconv:maxConcurrentConversions": str(AT_ONCE)}
     session = Session(
-        config.get, policy=_quicken(PollingPolicy()), start_policy=_quicken(StartPolicy()), open_session=lambda _: aws
+        config.get,
+        policy=_quicken(PollingPolicy()),
+        start_policy=_quicken(StartPolicy()),
+        open_session=lambda settings: _Session(settings, aws),
     )
     controller, errors = ConversionController(), []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmconv_resource.aws.settings_table import SETTINGS, Setting, Treatment
+from lmconv_resource.aws.access.settings_table import SETTINGS, Setting, Treatment
 from lmconv_resource.hosts.native import PACKAGE
 from lmconv_resource.hosts.native.config import SECRET_KEYS
 

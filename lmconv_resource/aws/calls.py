@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import tenacity
-from botocore.exceptions import NoCredentialsError
 
-from lmconv_resource.aws.call_log import attempt
-from lmconv_resource.aws.error_mapping import GENERAL_REMEDIES, from_botocore
+from lmconv_resource.aws.access.call_log import attempt
 from lmconv_resource.errors import (
     ClockSkewError,
     ExpiredCredentialsError,
@@ -23,51 +21,13 @@ from lmconv_resource.errors import (
 if TYPE_CHECKING:
     import random
 
-    from lmconv_resource.aws.settings import Settings
+    from lmconv_resource.aws.access.session import AccessSession
     from lmconv_resource.polling.cancellation import Cancellation
     from lmconv_resource.polling.rate_limiter import RateLimiter
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
-
-
-class ClientSource(Protocol):
-    """Where a connection's clients come from: an `AwsSession`, or a test's own."""
-
-    @property
-    def generation(self) -> int:
-        """How often it was renewed."""
-
-    def were_accepted(self, service: str) -> bool:
-        """Return whether the service has taken credentials of theirs."""
-
-    def accept(self, service: str) -> None:
-        """Note that the service has taken the credentials."""
-
-    def client(self, service: str) -> Any:
-        """Return the client of a service, by boto3's name of it, the same each time."""
-
-    def find_credentials(self) -> None:
-        """Look for the credentials, which calls no service that they would be for.
-
-        Raises:
-            SettingsError: a profile, file or role that can't be used.
-            CredentialsError: they need a code of an MFA device.
-        """
-
-    def renew(self, generation: int) -> bool:
-        """Forget all clients and their credentials, unless another has done so since `generation`.
-
-        Returns:
-            Whether there is something else to try: not where those of a moment ago were refused too.
-        """
-
-    def sign_in_hint(self) -> str:
-        """Return what gives new credentials in place of expired ones; empty where that is not known."""
-
-    def decode_denial(self, message: str) -> str | None:
-        """Return what an encoded authorization message of AWS's says; None where it may not be decoded."""
 
 
 _LONGEST_BACKOFF_SECONDS = 8.0
@@ -82,24 +42,22 @@ class Calls:
     """How a service of one connection is called. Safe to share between threads.
 
     Args:
-        clients: where the service's client comes from.
+        session: where the service's client comes from.
         service: boto3's name of the service.
-        settings: the connection's settings.
         limiter: the pace that all callers of the service share.
         cancellation: ends pauses and retries.
     """
 
     def __init__(
         self,
-        clients: ClientSource,
+        session: AccessSession,
         service: str,
-        settings: Settings,
         limiter: RateLimiter,
         cancellation: Cancellation,
     ) -> None:
-        self._clients = clients
+        self._session = session
         self._service = service
-        self.settings = settings
+        self.settings = session.settings
         self.limiter = limiter
         self.cancellation = cancellation
 
@@ -116,12 +74,12 @@ class Calls:
         """
         if paced:
             self.limiter.acquire(self.cancellation)
-        generation = self._clients.generation
+        generation = self._session.generation
         try:
             answer = self._send(send, subject)
         except ExpiredCredentialsError as expired:
             # A rotated file, a renewed sign-in or a new token of a web identity may be there by now: once.
-            if not self._clients.renew(generation):
+            if not self._session.renew(generation):
                 raise
             log.info("the credentials were read again: %s", expired)
             answer = self._send(send, subject)
@@ -130,22 +88,17 @@ class Calls:
 
     def _send(self, send: Callable[[Any], Any], subject: Subject) -> Any:
         try:
-            client = self._clients.client(self._service)
+            client = self._session.client(self._service)
         except ExpiredCredentialsError as expired:  # STS said so, which is asked first
             raise ExpiredCredentialsError(subject, expired.reason, expired.remedy) from expired
         try:
             answer = send(client)
         except Exception as cause:
-            clients = self._clients
-            were_accepted = clients.were_accepted(self._service)
-            error = from_botocore(cause, subject, were_accepted=were_accepted, decode=clients.decode_denial)
+            error = self._session.explain(cause, subject, self._service)
             if isinstance(error, ThrottledError):
                 self.limiter.on_throttled()
-            # With no credentials at all there is no kind of them.
-            if error.remedy in GENERAL_REMEDIES and not isinstance(cause, NoCredentialsError):
-                error.remedy = self._clients.sign_in_hint() or error.remedy
             raise error from cause
-        self._clients.accept(self._service)
+        self._session.mark_working(self._service)
         return answer
 
     def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:

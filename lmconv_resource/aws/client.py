@@ -5,31 +5,35 @@ boto3 is imported only when a client is made: a stack whose tasks have all ended
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
-from lmconv_resource.aws.accounts import CheckedClients
-from lmconv_resource.aws.calls import Calls, ClientSource
-from lmconv_resource.aws.credentials import open_session
+from lmconv_resource.aws.access.botocore_session import SharedClients
+from lmconv_resource.aws.access.session import AccessSession
+from lmconv_resource.aws.access.settings import Settings
+from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.recent_tasks import RecentTasks
-from lmconv_resource.aws.settings import Settings
 from lmconv_resource.aws.ssm import Ssm
+from lmconv_resource.errors import EndpointUnreachableError, ServiceFaultError, ThrottledError
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.rate_limiter import RateLimiter
 
-OpenSession = Callable[[Settings], ClientSource]
-"""Returns the source of the clients with these settings."""
+OpenSession = Callable[[Settings], AccessSession]
+"""Returns a session with these settings."""
+
+_UNREACHABLE_SECONDS = 60.0
+"""How long it counts that STS can't be reached: a network without a way to it costs a time-out for each asking."""
 
 
 class Connection:
     """What all operations with the same settings share. Safe to share between threads; equal only to itself.
 
     Args:
-        settings: the settings.
-        open_session: returns what its clients come from.
+        session: what its clients come from.
         cancellation: ends the calls of the poller, which serves more than one operation; its runtime is used.
         policy: the rhythm of polls and the pace of calls.
         on_note: told, once each, what the user should know of the connection's polling.
@@ -37,16 +41,16 @@ class Connection:
 
     def __init__(
         self,
-        settings: Settings,
-        open_session: OpenSession,
+        session: AccessSession,
         cancellation: Cancellation,
         policy: PollingPolicy,
         on_note: Callable[[str], None],
     ) -> None:
-        self.settings = settings
-        self.clients = CheckedClients(settings, open_session(settings), cancellation)
+        self.session = session
+        self.settings = session.settings
+        self._unreachable: tuple[float, EndpointUnreachableError] | None = None
         runtime = cancellation.runtime
-        self._limiters = {service: RateLimiter(policy, runtime) for service in ("license-manager", "ec2", "ssm")}
+        self._limiters = {service: RateLimiter(policy, runtime) for service in ("license-manager", "ec2", "ssm", "sts")}
         # Its lists serve more than one operation, and so end with none of them.
         self.recent_tasks = RecentTasks(self.license_manager(cancellation).pages, runtime)
         unpaced = self.license_manager(cancellation).unpaced()
@@ -74,7 +78,22 @@ class Connection:
 
     def calls(self, service: str, cancellation: Cancellation) -> Calls:
         """Return how a service is called, until `cancellation`."""
-        return Calls(self.clients, service, self.settings, self._limiters[service], cancellation)
+        return Calls(self.session, service, self._limiters[service], cancellation)
+
+    def caller_account(self, cancellation: Cancellation) -> str:
+        """Return the id of the account that the credentials belong to; faults of STS's own are tried again.
+
+        Raises:
+            LicenseConversionError: STS could not be asked; that it can't be reached counts for a minute.
+        """
+        runtime = cancellation.runtime
+        if self._unreachable and runtime.now() - self._unreachable[0] < _UNREACHABLE_SECONDS:
+            raise copy.copy(self._unreachable[1])  # whoever gets it may add to it
+        try:
+            return self.calls("sts", cancellation).retry(self.session.account, ThrottledError, ServiceFaultError)
+        except EndpointUnreachableError as error:
+            self._unreachable = runtime.now(), copy.copy(error)
+            raise
 
     def ssm(self, cancellation: Cancellation) -> Ssm:
         """Return Systems Manager, whose pauses and retries end with `cancellation`."""
@@ -88,7 +107,7 @@ class Connections:
         cancellation: ends all of their polling; its runtime is theirs.
         policy: the rhythm of polls and the pace of calls.
         on_note: told what the user should know of the connections' polling.
-        open_session: returns what the clients of some settings come from.
+        open_session: returns the session of some settings; by default one of botocore's.
     """
 
     def __init__(
@@ -97,13 +116,14 @@ class Connections:
         *,
         policy: PollingPolicy | None = None,
         on_note: Callable[[str], None],
-        open_session: OpenSession = open_session,
+        open_session: OpenSession | None = None,
     ) -> None:
         self._cancellation = cancellation
         self._policy = policy or PollingPolicy()
         self._on_note = on_note
         self._open_session = open_session
         self._lock = cancellation.runtime.lock()
+        self._shared: dict[str, SharedClients] = {}
         self._connections: dict[tuple[Settings, str], Connection] = {}
 
     def count_waits(self) -> int:
@@ -117,7 +137,12 @@ class Connections:
         with self._lock:
             connection = self._connections.get(key)
             if connection is None:
-                connection = self._connections[key] = Connection(
-                    settings, self._open_session, self._cancellation, self._policy, self._on_note
-                )
+                session = self._open_session(settings) if self._open_session else self._make_session(*key)
+                connection = Connection(session, self._cancellation, self._policy, self._on_note)
+                self._connections[key] = connection
             return connection
+
+    def _make_session(self, settings: Settings, environment: str) -> AccessSession:
+        runtime = self._cancellation.runtime
+        shared = self._shared.setdefault(environment, SharedClients(runtime))
+        return AccessSession(settings, shared, runtime)

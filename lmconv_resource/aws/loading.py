@@ -10,7 +10,7 @@ import importlib
 import threading
 
 _LOCK = threading.Lock()
-_MODULES = ("client", "credentials", "regions", "shared_files")
+_MODULES = ("client", "access.session", "access.regions", "access.shared_files")
 
 
 def load() -> None:

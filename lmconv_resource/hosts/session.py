@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from lmconv_resource.aws.access.settings import ConfigGet, Settings, configured_region, environment_key, find_region
+from lmconv_resource.aws.access.settings_table import find_unknown_names
 from lmconv_resource.aws.loading import load
-from lmconv_resource.aws.settings import ConfigGet, Settings, configured_region, environment_key, find_region
-from lmconv_resource.aws.settings_table import find_unknown_names
 from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
@@ -20,8 +20,8 @@ from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.text import to_shown
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.access.regions import Regions
     from lmconv_resource.aws.client import Connection, Connections, OpenSession
-    from lmconv_resource.aws.regions import Regions
     from lmconv_resource.polling.policy import PollingPolicy
 
 log = logging.getLogger("lmconv_resource")
@@ -35,7 +35,7 @@ class Session:
         get_config: returns a value of the stack's configuration by its full key.
         engine: Pulumi's engine; without one, lines go to the log.
         policy: the rhythm of polls and the pace of calls.
-        open_session: returns what the clients of some settings come from; by default `aws.credentials.open_session`.
+        open_session: returns the session of some settings, which knows who calls; by default one of botocore's.
         follows_environment: whether a change of the environment that botocore reads is seen by the next operation.
         report_seconds: how often a wait is shown again while nothing changes; None for the policy's.
         setting_prefix: the namespace of the settings, for reading them and for the texts of errors.
@@ -145,7 +145,7 @@ class Session:
     def regions(self) -> Regions:
         """Return AWS's regions."""
         load()  # botocore, which an unchanged stack does without
-        from lmconv_resource.aws.regions import Regions
+        from lmconv_resource.aws.access.regions import Regions
 
         with self._connecting:
             if self._regions is None:
@@ -188,7 +188,6 @@ class Session:
         # The one place that keeps boto3 out of a process that does not call AWS.
         load()
         from lmconv_resource.aws.client import Connections
-        from lmconv_resource.aws.credentials import open_session
 
         with self._connecting:
             if self._connections is None:
@@ -196,6 +195,6 @@ class Session:
                     self.cancellation,
                     policy=self._policy,
                     on_note=lambda text: self.log("INFO", None, text),
-                    open_session=self._open_session or open_session,
+                    open_session=self._open_session,
                 )
             return self._connections

@@ -13,12 +13,12 @@ from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.access.regions import Regions
+    from lmconv_resource.aws.access.roles import AssumedRole
+    from lmconv_resource.aws.access.settings import ConfigGet, Settings
     from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Ec2
     from lmconv_resource.aws.license_manager import LicenseManager
-    from lmconv_resource.aws.regions import Regions
-    from lmconv_resource.aws.roles import AssumedRole
-    from lmconv_resource.aws.settings import ConfigGet, Settings
     from lmconv_resource.aws.ssm import Ssm
     from lmconv_resource.lifecycle.in_process import StartedHere
     from lmconv_resource.polling.poller import Poller
@@ -128,13 +128,13 @@ class Aws:
         """The connection's settings."""
         return self.connection.settings
 
-    def caller_account(self, purpose: str) -> str:
-        """Return the id of the account that the credentials belong to, for a `check` or a `start`.
+    def caller_account(self) -> str:
+        """Return the id of the account that the credentials belong to.
 
         Raises:
             LicenseConversionError: STS could not be asked.
         """
-        return self.connection.clients.caller_account(purpose)
+        return self.connection.caller_account(self.cancellation)
 
     @property
     def region(self) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lmconv_resource.aws.roles import parse_roles
-from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.access.roles import parse_roles
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.errors import (
     CREATE_ACTION,
     LicenseConversionError,
@@ -79,7 +79,7 @@ def validate_caller(op: Operation, olds: Properties | None, checked: Properties)
     if not _is_new_way(olds, checked):
         return []
     try:
-        op.connect(_to_way(region, checked)).connection.clients.find_credentials()
+        op.connect(_to_way(region, checked)).connection.session.find_credentials()
     except TransientError:
         return []
     except LicenseConversionError as error:
@@ -87,19 +87,19 @@ def validate_caller(op: Operation, olds: Properties | None, checked: Properties)
     return []
 
 
-def find_other_account(aws: Aws, resource_arn: str, purpose: str = "start") -> SettingsError | None:
+def find_other_account(aws: Aws, resource_arn: str) -> SettingsError | None:
     """Return the error of credentials that belong to another account than the instance, None where they do not.
 
     Raises:
         LicenseConversionError: STS could not be asked.
     """
     arn = InstanceArn.parse(resource_arn)
-    account = aws.caller_account(purpose) if arn is not None else None
+    account = aws.caller_account() if arn is not None else None
     if arn is None or account == arn.account:
         return None
     return SettingsError(
         Subject(CREATE_ACTION, None, aws.region, resource_arn),
-        f"the credentials belong to account {account}, the instance to {arn.account}",
+        f"the credentials belong to account {account} ({aws.connection.session.origin}), the instance to {arn.account}",
         "Use credentials of the instance's account: set `profile` or `assume_role`, or the stack's own",
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.clients import make_license_manager
 
-from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.errors import LicenseConversionError, TransientError
 
 TASK_ID = "lct-0123456789abcdef0"

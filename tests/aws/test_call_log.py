@@ -18,15 +18,13 @@ from support.clients import MadeClients, make_client
 from support.proofs import keep
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire, add_running
 
-from lmconv_resource.aws.accounts import CheckedClients
-from lmconv_resource.aws.credentials import open_session
-from lmconv_resource.aws.roles import AssumedRole, WebIdentity
-from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.access.roles import AssumedRole, WebIdentity
+from lmconv_resource.aws.access.session import AccessSession
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import Emulator, licensemanager_backends, serve
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import Way
-from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.text import to_address
 
 ACCOUNT = "210987654321"
@@ -59,7 +57,7 @@ def endpoints(url: str) -> str:
 
 def test_a_connection_says_how_it_is_made(lines: Callable[[], list[str]], emulator: Emulator) -> None:
     """Region, endpoint, profile, where the credentials come from, proxy and CA bundle: a line for each client."""
-    session = open_session(to_settings(endpoints=endpoints(emulator.endpoint)))
+    session = AccessSession(to_settings(endpoints=endpoints(emulator.endpoint)))
     for _ in range(3):
         session.client("license-manager")
 
@@ -77,7 +75,7 @@ def test_a_connection_names_what_is_set(
     (tmp_path / "aws-credentials").write_text("[work]\naws_access_key_id = AKIAWORK\naws_secret_access_key = work\n")
     monkeypatch.setenv("HTTPS_PROXY", "http://user:pa/ss@proxy.example:3128/")
     settings = to_settings(profile="work", customCaBundle=str(bundle), assumeRoles=json.dumps([{"roleArn": ROLE}]))
-    open_session(settings).client("ec2")
+    AccessSession(settings).client("ec2")
 
     assert lines() == [
         f"connected to ec2: region {REGION}, endpoint ec2.{REGION}.amazonaws.com, profile work, credentials from "
@@ -88,7 +86,7 @@ def test_a_connection_names_what_is_set(
 def test_the_account_is_said_where_it_was_asked_for(lines: Callable[[], list[str]], emulator: Emulator) -> None:
     """Whose the credentials are is in the log once, when STS has said it."""
     settings = to_settings(endpoints=endpoints(emulator.endpoint), allowedAccountIds='["123456789012"]')
-    clients = CheckedClients(settings, open_session(settings), Cancellation())
+    clients = AccessSession(settings)
     for _ in range(2):
         clients.client("license-manager")
 
@@ -193,7 +191,7 @@ def walk(config: dict[str, str]) -> None:
     for answer in answers:
         try:
             if answer is not None:
-                Wire(connection.clients.client("license-manager"), answer)
+                Wire(connection.session.client("license-manager"), answer)
             license_manager.get_task("lct-0000")
         except LicenseConversionError as error:
             logging.getLogger("lmconv_resource").error("%s", error)  # noqa: TRY400 -- as a host shows it

@@ -150,7 +150,6 @@ def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
     calls = Calls(
         MadeClients(aws.settings, lambda service, _: aws.client(service)),
         "license-manager",
-        aws.settings,
         Turns(),
         aws.pauses,
     )

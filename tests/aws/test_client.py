@@ -19,8 +19,8 @@ from support.aws import ACCOUNT, GET, REGION, UNPACED, to_settings
 from support.clients import MakeClient, made_by, make_client
 from support.waiting import SOON
 
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.client import Connection, Connections
-from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import licensemanager_backends
 from lmconv_resource.errors import SettingsError, TaskNotFoundError, ThrottledError
 from lmconv_resource.polling.cancellation import Cancellation

@@ -21,17 +21,13 @@ from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from support.clients import make_client
 from support.wire import ACCESS_KEY
 
-from lmconv_resource.aws.accounts import CheckedClients
-from lmconv_resource.aws.calls import Calls, ClientSource
-from lmconv_resource.aws.credentials import (
-    AwsSession,
-    open_session,
-    sign_in_hint,
-)
+from lmconv_resource.aws.access.botocore_session import SettingsSession, SharedClients
+from lmconv_resource.aws.access.regions import Regions
+from lmconv_resource.aws.access.session import AccessSession
+from lmconv_resource.aws.access.settings import AssumedRole, Settings
+from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.aws.regions import Regions
-from lmconv_resource.aws.settings import AssumedRole, Settings, check_account
-from lmconv_resource.errors import CredentialsError, SettingsError
+from lmconv_resource.errors import CredentialsError, SettingsError, Subject
 from lmconv_resource.polling.rate_limiter import RateLimiter
 
 REGION = "eu-west-1"
@@ -62,7 +58,7 @@ def write_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[s
     return write
 
 
-def caller_account(session: AwsSession) -> str:
+def caller_account(session: AccessSession) -> str:
     """Return the account that the session's credentials belong to, as STS says it."""
     account: str = session.client("sts").get_caller_identity()["Account"]
     return account
@@ -76,13 +72,13 @@ def to_settings(accounts: AwsAccounts | None = None, **config: Any) -> Settings:
     return Settings.from_config({f"aws:{name}": value for name, value in config.items()}.get, REGION)
 
 
-def list_tasks(session: ClientSource) -> Any:
+def list_tasks(session: AccessSession) -> Any:
     return session.client("license-manager").list_license_conversion_tasks()
 
 
 def send(accounts: AwsAccounts, settings: Settings) -> Request:
     """Let a client of these settings list tasks, and return the request as it came."""
-    list_tasks(open_session(settings))
+    list_tasks(AccessSession(settings))
     return accounts.requests_of("ListLicenseConversionTasks")[-1]
 
 
@@ -205,7 +201,8 @@ def test_the_metadata_service(
         monkeypatch.delenv(name)
     settings = to_settings(accounts, ec2MetadataServiceEndpoint=accounts.endpoint, skipMetadataApiCheck=skip)
     if account is None:
-        assert open_session(settings).client("license-manager")._request_signer._credentials is None
+        with pytest.raises(CredentialsError, match=r"Unable to locate credentials\. Give credentials by"):
+            AccessSession(settings).find_credentials()
         assert accounts.requests == []
     else:
         assert send(accounts, settings).account == account
@@ -214,7 +211,7 @@ def test_the_metadata_service(
 def test_the_metadata_services_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     """aws:ec2MetadataServiceEndpointMode reaches botocore's session, whatever the environment says."""
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv4")
-    core = open_session(to_settings(ec2MetadataServiceEndpointMode="IPv6")).find_core()
+    core = SettingsSession(to_settings(ec2MetadataServiceEndpointMode="IPv6"), SharedClients())
     assert core.get_config_variable("ec2_metadata_service_endpoint_mode") == "IPv6"
 
 
@@ -277,7 +274,7 @@ def test_a_chain_of_the_stack_and_a_resource(accounts: AwsAccounts) -> None:
 
 def test_clients_of_a_session_share_credentials(accounts: AwsAccounts) -> None:
     """License Manager and STS are called with one assumed role, assumed once, from many threads too."""
-    session = open_session(to_settings(accounts, assumeRoles=[FULL_ROLE]))
+    session = AccessSession(to_settings(accounts, assumeRoles=[FULL_ROLE]))
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: list_tasks(session), range(16)))
     assert caller_account(session) == OTHER
@@ -286,7 +283,7 @@ def test_clients_of_a_session_share_credentials(accounts: AwsAccounts) -> None:
 
 def test_a_roles_credentials_are_renewed(accounts: AwsAccounts) -> None:
     """Credentials near their end are renewed, so that a wait outlasts them."""
-    session = open_session(to_settings(accounts, assumeRoles=[{"roleArn": ROLE, "duration": "15m"}]))
+    session = AccessSession(to_settings(accounts, assumeRoles=[{"roleArn": ROLE, "duration": "15m"}]))
     list_tasks(session)
     list_tasks(session)
     first, second = (request.access_key for request in accounts.requests_of("ListLicenseConversionTasks"))
@@ -300,7 +297,7 @@ def test_a_role_needs_credentials(monkeypatch: pytest.MonkeyPatch, accounts: Aws
         make_client("license-manager", to_settings(accounts, assumeRoles=[{"roleArn": ROLE}]))
     assert str(error.value) == (
         f"{SUBJECT}no credentials were found to assume {ROLE} with. Give them by `pulumi config set aws:profile NAME`, "
-        "or in any way that the AWS CLI knows."
+        "or in any way the AWS CLI supports."
     )
 
 
@@ -317,7 +314,7 @@ def test_a_web_identity_calls(accounts: AwsAccounts, tmp_path: Path) -> None:
         "policy": "{}",
         "policyArns": ["arn:aws:iam::aws:policy/A"],
     }
-    session = open_session(to_settings(accounts, assumeRoleWithWebIdentity=json.dumps(value)))
+    session = AccessSession(to_settings(accounts, assumeRoleWithWebIdentity=json.dumps(value)))
     list_tasks(session)
     assert accounts.requests[-1].account == OTHER
     file.write_text("second")
@@ -349,7 +346,7 @@ def test_sts_is_called_in_its_region(accounts: AwsAccounts, write_config: Callab
     """aws:stsRegion holds for the roles of the stack, for those of a profile and for the account."""
     write_config(f"{PROFILES}[profile role]\nrole_arn = {ROLE}\nsource_profile = work\n")
     settings = to_settings(accounts, stsRegion="us-west-2", profile="role", assumeRoles=[{"roleArn": ROLE}])
-    session = open_session(settings)
+    session = AccessSession(settings)
     list_tasks(session)
     caller_account(session)
     regions = {request.operation: request.region for request in accounts.requests}
@@ -378,7 +375,7 @@ def test_a_profiles_own_settings_stay_when_a_role_is_assumed(
     assert len(accounts.requests_of("AssumeRole")) == 1
     ec2 = make_client("ec2", settings)
     assert ec2.meta.endpoint_url == "https://ec2-fips.eu-west-1.amazonaws.com"
-    assert open_session(settings).find_core().get_config_variable("ca_bundle") == "/of/the/profile.pem"
+    assert SettingsSession(settings, SharedClients()).get_config_variable("ca_bundle") == "/of/the/profile.pem"
 
 
 @pytest.mark.parametrize(
@@ -433,7 +430,7 @@ def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch, proxy: AwsAccounts) ->
         httpsProxy="http://user:password@127.0.0.1:2",
         assumeRoles=[{"roleArn": ROLE}],
     )
-    list_tasks(open_session(settings))
+    list_tasks(AccessSession(settings))
     assert [(request.host, request.by_proxy) for request in proxy.requests] == [
         ("sts.test", True),
         ("license-manager.test", True),
@@ -464,9 +461,9 @@ def test_what_needs_no_proxy(
 ) -> None:
     """aws:noProxy holds for the environment's proxy and the stack's, and wins over NO_PROXY."""
     monkeypatch.setenv("no_proxy", "example.test")
-    list_tasks(open_session(to_settings(accounts, httpProxy=proxy.endpoint, noProxy=no_proxy)))
+    list_tasks(AccessSession(to_settings(accounts, httpProxy=proxy.endpoint, noProxy=no_proxy)))
     monkeypatch.setenv("http_proxy", proxy.endpoint)
-    list_tasks(open_session(to_settings(accounts, noProxy=no_proxy)))
+    list_tasks(AccessSession(to_settings(accounts, noProxy=no_proxy)))
     assert [len(proxy.requests), len(accounts.requests)] == ([2, 0] if is_used else [0, 2])
 
 
@@ -492,7 +489,7 @@ def test_domains_that_need_no_proxy(proxy: AwsAccounts, no_proxy: str, is_used: 
 def test_the_environments_proxies_are_botocores(monkeypatch: pytest.MonkeyPatch, proxy: AwsAccounts) -> None:
     """Without settings, HTTP_PROXY and NO_PROXY work as botocore reads them."""
     monkeypatch.setenv("http_proxy", proxy.endpoint)
-    list_tasks(open_session(to_settings(endpoints=[NAMED])))
+    list_tasks(AccessSession(to_settings(endpoints=[NAMED])))
     assert [request.by_proxy for request in proxy.requests] == [True]
 
 
@@ -531,7 +528,7 @@ def test_a_ca_bundle_is_trusted(certificate: Path) -> None:
         settings = to_settings(accounts, customCaBundle=str(certificate), assumeRoles=[{"roleArn": ROLE}])
         assert send(accounts, settings).account == OTHER
         with pytest.raises(SSLError):
-            list_tasks(open_session(to_settings(accounts)))
+            list_tasks(AccessSession(to_settings(accounts)))
 
 
 def test_the_user_agents_are_appended(accounts: AwsAccounts) -> None:
@@ -582,41 +579,39 @@ def test_the_environment_is_left_alone(accounts: AwsAccounts, certificate: Path)
         ({"forbiddenAccountIds": [STACK]}, None),
         (
             {"allowedAccountIds": json.dumps([STACK, OTHER])},
-            f"the credentials belong to account {HOME}, and aws:allowedAccountIds allows {STACK}, {OTHER} only. Use "
-            "credentials of an allowed account, or change aws:allowedAccountIds.",
+            f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:allowedAccountIds allows "
+            f"{STACK}, {OTHER} only. Use credentials of an allowed account, or change aws:allowedAccountIds.",
         ),
         (
             {"forbiddenAccountIds": [HOME]},
-            f"the credentials belong to account {HOME}, and aws:forbiddenAccountIds forbids {HOME}. Use credentials of "
-            "another account, or change aws:forbiddenAccountIds.",
+            f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:forbiddenAccountIds forbids "
+            f"{HOME}. Use credentials of another account, or change aws:forbiddenAccountIds.",
         ),
     ],
 )
 def test_the_account_is_held_against_the_settings(
     accounts: AwsAccounts, config: dict[str, Any], told: str | None
 ) -> None:
-    """The caller's account is asked of STS, and a refusal names it and what the stack says."""
-    settings = to_settings(accounts, **config)
-    assert settings.restricts_accounts
-    account = caller_account(open_session(settings))
-    assert account == HOME
+    """The caller's account is asked of STS, and a refusal names it, where it comes from and what the stack says."""
+    session = AccessSession(to_settings(accounts, **config))
     if told is None:
-        check_account(settings, account)
+        assert caller_account(session) == session.account() == HOME
         return
     with pytest.raises(SettingsError) as error:
-        check_account(settings, account)
+        session.client("ec2")
     assert str(error.value) == f"{SUBJECT}{told}"
+    assert [request.operation for request in accounts.requests] == ["GetCallerIdentity"]
 
 
 @pytest.fixture
-def checked(accounts: AwsAccounts, tmp_path: Path) -> CheckedClients:
+def checked(accounts: AwsAccounts, tmp_path: Path) -> AccessSession:
     """The clients of a stack that allows one account only, with the keys of a file."""
     (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n")
     settings = to_settings(accounts, sharedCredentialsFiles=[str(tmp_path / "keys")], allowedAccountIds=[STACK])
-    return CheckedClients(settings, open_session(settings), Pauses())
+    return AccessSession(settings)
 
 
-def test_a_passing_fault_of_sts_refuses_nobody(accounts: AwsAccounts, checked: CheckedClients) -> None:
+def test_a_passing_fault_of_sts_refuses_nobody(accounts: AwsAccounts, checked: AccessSession) -> None:
     """Who restricts accounts waits for STS as for every other service."""
     faults = iter([1, 1])
 
@@ -625,27 +620,27 @@ def test_a_passing_fault_of_sts_refuses_nobody(accounts: AwsAccounts, checked: C
             accounts.break_next = True
 
     accounts.on_request = fail
-    calls = Calls(checked, "license-manager", to_settings(accounts), RateLimiter(), Pauses())
+    calls = Calls(checked, "license-manager", RateLimiter(), Pauses())
     LicenseManager(calls).list_tasks()
     asked = ["GetCallerIdentity"] * 3 + ["ListLicenseConversionTasks"]
     assert [request.operation for request in accounts.requests] == asked
 
 
 def test_the_account_is_asked_for_with_credentials_that_were_rotated(
-    accounts: AwsAccounts, checked: CheckedClients, tmp_path: Path
+    accounts: AwsAccounts, checked: AccessSession, tmp_path: Path
 ) -> None:
     """Credentials that have expired before the account was asked for are read anew, once."""
-    list_tasks(checked.source)
+    checked.unchecked_client("license-manager").list_license_conversion_tasks()
     accounts.remove("AKIASTACK")
     accounts.add_user(STACK, "AKIANEXT")
     (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIANEXT\naws_secret_access_key = sk\n")
-    checked.source.accept("sts")
-    assert checked.caller_account() == STACK
+    checked.mark_working("sts")
+    assert checked.account() == STACK
     asked = [request.access_key for request in accounts.requests_of("GetCallerIdentity")]
-    assert asked == ["AKIASTACK", "AKIANEXT", "AKIANEXT"]  # the last once more: somebody else may have renewed them
+    assert asked == ["AKIASTACK", "AKIANEXT"]
 
 
-def test_many_that_notice_the_end_ask_for_the_account_once(accounts: AwsAccounts, checked: CheckedClients) -> None:
+def test_many_that_notice_the_end_ask_for_the_account_once(accounts: AwsAccounts, checked: AccessSession) -> None:
     """Of fifty waits whose credentials have ended, one renews them and one asks STS; the others go on with these."""
     checked.client("license-manager")
     generation = checked.generation
@@ -702,7 +697,7 @@ def test_a_session_is_renewed(accounts: AwsAccounts, tmp_path: Path) -> None:
     accounts.add_user(OTHER, "AKIANEXT")
     text = "[default]\naws_access_key_id = {}\naws_secret_access_key = sk\n"
     file.write_text(text.format("AKIASTACK"))
-    session = open_session(to_settings(accounts, sharedCredentialsFiles=[str(file)]))
+    session = AccessSession(to_settings(accounts, sharedCredentialsFiles=[str(file)]))
     list_tasks(session)
     accounts.expire("AKIASTACK")
     file.write_text(text.format("AKIANEXT"))
@@ -719,7 +714,7 @@ def test_a_session_is_renewed(accounts: AwsAccounts, tmp_path: Path) -> None:
 
 def test_credentials_that_were_just_read_again_are_not_read_once_more(accounts: AwsAccounts) -> None:
     """Of fifty waits that AWS refuses again, one has read them."""
-    session = open_session(to_settings(accounts))
+    session = AccessSession(to_settings(accounts))
     assert session.renew(0)
     assert session.renew(0)  # another has done it meanwhile
     assert not session.renew(1)
@@ -731,15 +726,15 @@ def test_credentials_of_another_account_do_not_take_the_place_of_those_before(
     """Where the account is known, what is read anew has to belong to it: nothing is sent with the others."""
     (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n")
     settings = to_settings(accounts, sharedCredentialsFiles=[str(tmp_path / "keys")])
-    clients = CheckedClients(settings, open_session(settings), Pauses())
-    assert clients.caller_account() == STACK
+    clients = AccessSession(settings)
+    assert clients.account() == STACK
     accounts.add_user(OTHER, "AKIAOTHER")
     (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = sk\n")
     assert clients.renew(clients.generation)
     with pytest.raises(SettingsError) as error:
         clients.client("license-manager")
     assert str(error.value) == (
-        f"{SUBJECT}the credentials that were read again belong to account {OTHER}, and those before to {STACK}. Use "
+        f"{SUBJECT}the reloaded credentials belong to account {OTHER}, the earlier ones to {STACK}. Use "
         f"credentials of account {STACK}, then run `pulumi up` again."
     )
 
@@ -747,10 +742,16 @@ def test_credentials_of_another_account_do_not_take_the_place_of_those_before(
 def test_an_encoded_denial_is_decoded_by_sts(accounts: AwsAccounts) -> None:
     """With the credentials that were denied, where they may; it is no error of its own where they may not."""
     accounts.decoded = {"blob": "why"}
-    session = open_session(to_settings(accounts))
-    assert session.decode_denial("blob") == "why"
+    session = AccessSession(to_settings(accounts))
+    answer: Any = {"Error": {"Code": "UnauthorizedOperation", "Message": "Encoded authorization failure message: blob"}}
+    subject = Subject("ec2:StopInstances", None, REGION, "arn")
+
+    def explain() -> str:
+        return str(session.explain(ClientError(answer, "StopInstances"), subject, "ec2"))
+
+    assert "why" in explain()
     accounts.expire(ACCESS_KEY)
-    assert session.decode_denial("blob") is None
+    assert "allow sts:DecodeAuthorizationMessage too" in explain()
 
 
 SSO = "sso_session = corp\nsso_account_id = 1\nsso_role_name = r\n"
@@ -763,7 +764,7 @@ SSO_SESSION = "[sso-session corp]\nsso_start_url = https://sso.test\nsso_region 
         ("sso", "Run `aws sso login --profile sso`"),
         ("legacy", "Run `aws sso login --profile legacy`"),
         ("login", "Run `aws login --profile login`"),
-        ("process", "Let the credential_process of the profile process give new ones"),
+        ("process", "Have the credential_process of the profile process return new ones"),
         ("web", "Renew the token in web_identity_token_file of the profile web"),
         ("source", "Check the credential_source of the profile source"),
         ("role", "Run `aws sso login --profile sso`"),
@@ -783,7 +784,7 @@ def test_a_profile_has_its_own_way_to_new_credentials(
         f"[profile source]\nrole_arn = {ROLE}\ncredential_source = Environment\n"
         f"[profile keys]\naws_access_key_id = ak\naws_secret_access_key = sk\n"
     )
-    assert sign_in_hint(open_session(to_settings(profile=profile))) == hint
+    assert AccessSession(to_settings(profile=profile)).sign_in_hint() == hint
 
 
 def test_other_credentials_have_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -791,7 +792,7 @@ def test_other_credentials_have_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path
     file = tmp_path / "token"
     file.write_text("tok")
     hints = [
-        sign_in_hint(open_session(to_settings(**config)))
+        AccessSession(to_settings(**config)).sign_in_hint()
         for config in (
             {"accessKey": "ak", "secretKey": "sk"},
             {"assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityTokenFile": str(file)}},
@@ -799,15 +800,15 @@ def test_other_credentials_have_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path
         )
     ]
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    hints.append(sign_in_hint(open_session(to_settings())))
+    hints.append(AccessSession(to_settings()).sign_in_hint())
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(file))
     monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
-    hints.append(sign_in_hint(open_session(to_settings())))
+    hints.append(AccessSession(to_settings()).sign_in_hint())
     assert hints == [
         "Set new ones with `pulumi config set --secret` (aws:accessKey, aws:secretKey, aws:token)",
         "Renew the token in webIdentityTokenFile of aws:assumeRoleWithWebIdentity",
         "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew",
-        "Give credentials in any way that the AWS CLI knows",
+        "Give credentials in any way the AWS CLI supports",
         "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE",
     ]
 
@@ -815,7 +816,7 @@ def test_other_credentials_have_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_a_hint_never_fails(write_config: Callable[[str], None]) -> None:
     """A config file that can't be read is no reason to lose the error that the hint is for."""
     write_config("[default\nregion")
-    assert sign_in_hint(open_session(to_settings())) == "Give credentials in any way that the AWS CLI knows"
+    assert AccessSession(to_settings()).sign_in_hint() == "Give credentials in any way the AWS CLI supports"
 
 
 # -- what makes no client ----------------------------------------------------------------------------------------------
@@ -850,8 +851,8 @@ def test_settings_that_make_no_client(
 @pytest.mark.parametrize(
     ("profile", "remedy"),
     [
-        ("process", "Let the credential_process of the profile process give new ones."),
-        ("nothing", "Let the credential_process of the profile nothing give new ones."),
+        ("process", "Have the credential_process of the profile process return new ones."),
+        ("nothing", "Have the credential_process of the profile nothing return new ones."),
         ("login", "Run `aws login --profile login`."),
     ],
 )
@@ -863,7 +864,7 @@ def test_what_gives_no_credentials_is_named(
         "[profile process]\ncredential_process = false\n[profile login]\nlogin_session = arn:aws:iam::1:user/me\n"
         "[profile nothing]\ncredential_process = /no/such/command\n"
     )
-    session = open_session(to_settings(accounts, profile=profile))
+    session = AccessSession(to_settings(accounts, profile=profile))
     for find in (session.find_credentials, lambda: session.client("license-manager")):
         with pytest.raises(CredentialsError) as error:
             find()
@@ -872,7 +873,7 @@ def test_what_gives_no_credentials_is_named(
 
 def test_a_failure_to_make_a_client_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session whose client could not be made tries it afresh at the next call."""
-    session = open_session(to_settings())
+    session = AccessSession(to_settings())
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
     with pytest.raises(SettingsError):
         session.client("license-manager")
@@ -904,7 +905,7 @@ def test_a_region_that_is_none_is_refused() -> None:
         ),
     ):
         with pytest.raises(SettingsError) as error:
-            open_session(settings).find_credentials()
+            AccessSession(settings).find_credentials()
         assert str(error.value) == (
             "Connecting to AWS License Manager for license conversion tasks: mars-1 is no region of AWS. Check "
             f"{places}."
@@ -916,7 +917,7 @@ def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("none\n")
     with pytest.raises(SettingsError) as error:
-        open_session(to_settings(customCaBundle=str(file))).find_credentials()
+        AccessSession(to_settings(customCaBundle=str(file))).find_credentials()
     assert "which holds no certificates in PEM form. Look at it with `pulumi config get aws:customCaBundle`." in str(
         error.value
     )

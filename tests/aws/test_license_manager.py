@@ -22,7 +22,7 @@ from support.aws import ACCOUNT, CREATE, GET, LIST, REGION, TimelessAws, refuse,
 from support.clients import make_client
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
-from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import Fault, LicenseManagerBackend, RawAnswer, exceptions, licensemanager_backends
 from lmconv_resource.errors import (
     AccessDeniedError,

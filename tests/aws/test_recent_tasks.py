@@ -8,9 +8,9 @@ import pytest
 from moto import mock_aws
 from support.clients import make_license_manager
 
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.recent_tasks import FRESH_SECONDS, RecentTasks
-from lmconv_resource.aws.settings import Settings
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import TaskNotFoundError
 from lmconv_resource.models import ConversionTask, TaskStatus

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.lifecycle import RecordingEngine
 
-from lmconv_resource.aws.credentials import open_session
-from lmconv_resource.aws.regions import Regions
-from lmconv_resource.aws.settings import (
+from lmconv_resource.aws.access.regions import Regions
+from lmconv_resource.aws.access.session import AccessSession
+from lmconv_resource.aws.access.settings import (
     AssumedRole,
     Settings,
     WebIdentity,
@@ -30,7 +30,7 @@ from lmconv_resource.aws.settings import (
     find_region,
     parse_roles,
 )
-from lmconv_resource.aws.settings_table import SETTINGS, Treatment, find_unknown_names
+from lmconv_resource.aws.access.settings_table import SETTINGS, Treatment, find_unknown_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
 
@@ -180,14 +180,17 @@ def test_the_region_is_found_least_surprising_first(
     assert find_region(config.get) == "eu-south-1"
 
 
-def test_an_empty_profile_of_the_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_profile_of_the_environment_is_none(
+    monkeypatch: pytest.MonkeyPatch, write_config: Callable[[str], None]
+) -> None:
     """CI services set AWS_PROFILE to nothing; the AWS CLI takes that for unset."""
     monkeypatch.setenv("AWS_PROFILE", "")
     assert find_region(lambda _: None) is None
-    open_session(Settings(REGION)).find_credentials()
+    AccessSession(Settings(REGION)).find_credentials()
+    write_config("[profile work]\naws_access_key_id = ak\naws_secret_access_key = sk\n")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert Regions().find_partition(REGION) == "aws"
-    open_session(to_settings(accessKey="ak", secretKey="sk", profile="default")).find_credentials()
+    AccessSession(to_settings(profile="work")).find_credentials()
 
 
 def test_the_stacks_config_file_has_the_region(tmp_path: Path, write_config: Callable[[str], None]) -> None:
@@ -697,7 +700,7 @@ def test_any_setting_is_usable_or_one_line(name: str, value: Any, as_text: bool)
 
 def test_settings_need_no_botocore() -> None:
     """What reads settings brings no boto3 or botocore with it, which an unchanged stack does without."""
-    code = "import sys, lmconv_resource.aws.settings; print({'boto3', 'botocore'} & set(sys.modules))"
+    code = "import sys, lmconv_resource.aws.access.settings; print({'boto3', 'botocore'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "set()\n"
 

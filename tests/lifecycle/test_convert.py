@@ -24,7 +24,7 @@ from support.lifecycle import (
 from support.proofs import keep
 from support.wire import Wire
 
-from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import (
     ChangedAnswer,
     ErrorAnswer,

@@ -743,12 +743,12 @@ def problems(outcome: Outcome, name: str) -> list[str]:
     [
         (
             {"allowedAccountIds": [STACK, OTHER]},
-            f"the credentials belong to account {HOME}, and aws:allowedAccountIds allows {STACK}, {OTHER} only. Use "
+            f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:allowedAccountIds allows {STACK}, {OTHER} only. Use "
             "credentials of an allowed account, or change aws:allowedAccountIds.",
         ),
         (
             {"forbiddenAccountIds": [HOME]},
-            f"the credentials belong to account {HOME}, and aws:forbiddenAccountIds forbids {HOME}. Use credentials of "
+            f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:forbiddenAccountIds forbids {HOME}. Use credentials of "
             "another account, or change aws:forbiddenAccountIds.",
         ),
     ],
@@ -788,8 +788,8 @@ def test_the_account_of_a_role_is_what_counts(local: World) -> None:
 def test_a_start_needs_credentials_of_the_instances_account(world: World) -> None:
     """The caller's account is compared with the ARN's, in the preview too, and nothing is started."""
     line = (
-        f"Starting the license conversion of {arn_of(OTHER)} in eu-west-1: the credentials belong to account {HOME}, "
-        f"the instance to {OTHER}. Use credentials of the instance's account: set `profile` or `assume_role`, or the "
+        f"Starting the license conversion of {arn_of(OTHER)} in eu-west-1: the credentials belong to account {HOME} "
+        f"(AWS_ACCESS_KEY_ID), the instance to {OTHER}. Use credentials of the instance's account: set `profile` or `assume_role`, or the "
         "stack's own."
     )
     world.configure(conversion(OTHER))
@@ -837,10 +837,10 @@ def test_a_start_goes_on_where_sts_cannot_be_reached(world: World) -> None:
     world.configure(conversion(HOME), endpoints=endpoints)
     outcome = world.stack.up()
     assert outcome.ok, outcome.said
-    assert outcome.lines("conversion", "info") == [
+    assert (
         "Whose account the credentials belong to was not checked: Could not connect to the endpoint URL: "
         '"http://127.0.0.1:1/".'
-    ]
+    ) in outcome.lines("conversion", "info")
 
 
 # -- where -------------------------------------------------------------------------------------------------------------
@@ -958,7 +958,7 @@ def test_nothing_is_started_with_keys_of_another_account_that_were_rotated_in(lo
     local.accounts.on_request = expire
     local.configure(conversion(STACK), sharedCredentialsFiles=[str(rotation.file)])
     (line,) = local.stack.up().errors("conversion")
-    assert f"the credentials that were read again belong to account {OTHER}, and those before to {STACK}." in line
+    assert f"the reloaded credentials belong to account {OTHER}, the earlier ones to {STACK}." in line
     started = local.accounts.requests_of("CreateLicenseConversionTaskForResource")
     assert [request.access_key for request in started] == ["AKIASTACK"]
 

@@ -21,7 +21,7 @@ from support.clients import make_client
 from support.license_manager import CONTROLS, texts
 from support.stacks import ON_BOTH_ENGINES, LocalStack, Outcome, RealStack
 
-from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import (
     ChangedAnswer,
     ErrorAnswer,

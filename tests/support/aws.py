@@ -6,10 +6,10 @@ import functools
 import random
 from typing import Any
 
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.aws.settings import Settings
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import Severity
 from lmconv_resource.polling.cancellation import Cancellation
@@ -101,7 +101,7 @@ class TimelessAws:
     def calls(self, service: str = "license-manager") -> Calls:
         """Return how a service is called."""
         clients = MadeClients(self.settings, self._make_client)
-        return Calls(clients, service, self.settings, self.limiter, self._cancellation)
+        return Calls(clients, service, self.limiter, self._cancellation)
 
     @property
     def license_manager(self) -> LicenseManager:

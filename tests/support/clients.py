@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from lmconv_resource.aws.access.session import AccessSession
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.calls import Calls
-from lmconv_resource.aws.credentials import open_session
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.aws.settings import Settings
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
@@ -19,46 +19,30 @@ MakeClient = Callable[[str, Settings], Any]
 
 def make_client(service: str, settings: Settings) -> Any:
     """Return a client of a session of its own."""
-    return open_session(settings).client(service)
+    return AccessSession(settings).client(service)
 
 
-class MadeClients:
-    """Clients by a function of the service and the settings, each made once."""
+class MadeClients(AccessSession):
+    """A session whose clients come of a function of the service and the settings, each made once."""
 
     def __init__(self, settings: Settings, make: MakeClient = make_client) -> None:
-        self.generation = 0
-        self._accepted: set[str] = set()
-        self._settings, self._make = settings, make
-        self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        super().__init__(settings)
+        self._make = make
+        self._made: dict[tuple[int, str], Any] = {}
+        self._making = threading.Lock()
 
-    def client(self, service: str) -> Any:
-        with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._make(service, self._settings)
-            return self._clients[service]
+    def unchecked_client(self, service: str) -> Any:
+        with self._making:
+            key = self.generation, service
+            if key not in self._made:
+                self._made[key] = self._make(service, self.settings)
+            return self._made[key]
 
     def find_credentials(self) -> None:
         """There are none to look for."""
 
-    def were_accepted(self, service: str) -> bool:
-        return service in self._accepted
-
-    def accept(self, service: str) -> None:
-        self._accepted.add(service)
-
-    def renew(self, generation: int) -> bool:
-        with self._lock:
-            if generation == self.generation:
-                self.generation += 1
-                self._clients = {}
-            return True
-
     def sign_in_hint(self) -> str:
         return ""
-
-    def decode_denial(self, message: str) -> str | None:
-        return None
 
 
 def made_by(make: MakeClient) -> Callable[[Settings], MadeClients]:
@@ -76,7 +60,7 @@ def make_calls(
 ) -> Calls:
     """Give how a service is called, without a pace unless one is given."""
     pace = limiter or RateLimiter(PollingPolicy(fastest_gap_seconds=0.0))
-    return Calls(MadeClients(settings, make), service, settings, pace, cancellation or Cancellation())
+    return Calls(MadeClients(settings, make), service, pace, cancellation or Cancellation())
 
 
 def make_license_manager(settings: Settings, **given: Any) -> LicenseManager:

@@ -15,8 +15,8 @@ import botocore.session
 from botocore.exceptions import ClientError
 from botocore.parsers import create_parser
 
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.client import Connection
-from lmconv_resource.aws.settings import Settings
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import Operation, Severity, Way
 from lmconv_resource.models import ConversionTask

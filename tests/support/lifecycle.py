@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.engine import Engine
 from lmconv_resource.hosts.session import Session

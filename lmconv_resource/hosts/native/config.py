@@ -10,8 +10,8 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
-from lmconv_resource.aws.settings import ConfigGet, Settings
-from lmconv_resource.aws.settings_table import SETTINGS, find_unknown_names
+from lmconv_resource.aws.access.settings import ConfigGet, Settings
+from lmconv_resource.aws.access.settings_table import SETTINGS, find_unknown_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
 from lmconv_resource.hosts.native.properties import from_wire, has_unknown, to_secret

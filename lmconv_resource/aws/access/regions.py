@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.loaders import create_loader
 
-from lmconv_resource.aws.settings import Settings
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 
 

@@ -1,16 +1,18 @@
 """A botocore session that honours `Settings`, by botocore's own means and without touching the environment.
 
-One session makes all clients of a connection, those too that botocore itself makes to get at credentials. So a
-profile's own settings (FIPS, CA bundle, endpoints) stay in force whichever credentials the calls are signed with.
+A profile's own settings (FIPS, CA bundle, endpoints) stay in force whichever credentials the calls are signed with.
 """
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import cached_property
+from importlib import metadata
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -24,14 +26,16 @@ from botocore.credentials import (
     DeferredRefreshableCredentials,
     create_credential_resolver,
 )
+from botocore.loaders import create_loader
 from botocore.utils import FileWebIdentityTokenLoader
 
-from lmconv_resource.aws.call_log import log_calls
-from lmconv_resource.aws.regions import Regions
-from lmconv_resource.aws.roles import AssumedRole, WebIdentity
-from lmconv_resource.aws.settings import Settings
-from lmconv_resource.aws.shared_files import SharedFilesSession
+from lmconv_resource.aws.access.call_log import log_calls
+from lmconv_resource.aws.access.regions import Regions
+from lmconv_resource.aws.access.roles import AssumedRole, WebIdentity
+from lmconv_resource.aws.access.settings import Settings
+from lmconv_resource.aws.access.shared_files import SharedFilesSession
 from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, SettingsError, Subject
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.text import to_shown
 
 TIMEOUT_SECONDS = 10
@@ -45,15 +49,85 @@ _CREDENTIAL_KEYS = (*_STATIC_KEYS, "role_arn", "sso_account_id", "sso_role_name"
 """What makes a profile one that says who calls."""
 
 
+_signer: ContextVar[Any] = ContextVar("signer", default=None)
+"""The credentials that this thread's call is signed with, None for none."""
+
+
+class _Signer:
+    """What botocore takes for the credentials of a shared client: those of whoever calls at the moment."""
+
+    method = "shared"
+
+    def get_frozen_credentials(self) -> Any:
+        """Return the credentials of the call, renewed where they are near their end."""
+        credentials = _signer.get()
+        return None if credentials is None else credentials.get_frozen_credentials()
+
+    def get_deferred_property(self, name: str) -> Callable[[], Any]:
+        """Return what gives a property of the credentials."""
+        return lambda: getattr(self.get_frozen_credentials(), name, None)
+
+
+class SigningClient:
+    """A shared client whose calls are signed with these credentials."""
+
+    def __init__(self, client: Any, credentials: Any) -> None:
+        self._client = client
+        self._credentials = credentials
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._client, name)
+        return self._sign(member) if inspect.ismethod(member) else member
+
+    def _sign(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **members: Any) -> Any:
+            token = _signer.set(self._credentials)
+            try:
+                return method(*args, **members)
+            finally:
+                _signer.reset(token)
+
+        return call
+
+
+class SharedClients:
+    """What sessions in one environment share: botocore's data, and each client that differs in its credentials only.
+
+    A client of its own for each account would cost 30 MB of models and connections.
+    """
+
+    def __init__(self, runtime: Runtime = RUNTIME) -> None:
+        self._lock = runtime.lock()
+        """Held while a client is made, which calls nothing: at once, threads would load the same models twice."""
+        self._loaders: dict[str | None, Any] = {}
+        self._clients: dict[tuple[Settings, str], Any] = {}
+        self.regions = Regions()
+
+    def loader(self, data_path: str | None) -> Any:
+        """Return the loader of botocore's data, and of what the user has beside it."""
+        if data_path not in self._loaders:
+            self._loaders[data_path] = create_loader(data_path)
+        return self._loaders[data_path]
+
+    def client(self, settings: Settings, service: str, make: Callable[[], Any]) -> Any:
+        """Return the client of a service; the first caller makes it."""
+        key = settings.without_caller, service
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = make()
+            return self._clients[key]
+
+
 class SettingsSession(SharedFilesSession):
-    """A botocore session with the settings in force. Its credentials are looked for when the first client is made.
+    """A botocore session with the settings in force. Its credentials are looked for when they are first needed.
 
     Not thread-safe, as botocore's sessions are not.
     """
 
-    def __init__(self, settings: Settings, version: str) -> None:
+    def __init__(self, settings: Settings, shared: SharedClients) -> None:
         super().__init__(settings.profile, settings.shared_config_files, settings.shared_credentials_files)
         self.settings = settings
+        self._shared = shared
         variables = {
             "region": settings.region,
             "ca_bundle": settings.custom_ca_bundle,
@@ -65,13 +139,33 @@ class SettingsSession(SharedFilesSession):
         for name, value in variables.items():
             if value is not None:
                 self.set_config_variable(name, value)
-        Regions().check(settings)
+        shared.regions.check(settings)
         _check_ca_bundle(settings)
-        self.set_default_client_config(_make_config(settings, version))
+        self.set_default_client_config(_make_config(settings))
         self.register_component("credential_provider", self)
+        self.register_component("data_loader", shared.loader(self.get_config_variable("data_path")))
+
+    def load_credentials(self) -> _Signer:
+        """Return what stands for the credentials of each call, for botocore."""
+        return _Signer()
+
+    def make_signing_client(self, service: str) -> SigningClient:
+        """Return the client of a service that signs with this session's credentials."""
+        return SigningClient(self._find_client(service), self.credentials)
 
     def create_client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return a client with the settings' endpoint, region of STS and proxies; botocore makes its own here too."""
+        """Return a client for botocore itself, which assumes a profile's role with it, or asks SSO."""
+        names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+        if service_name == "sts" and not args and {*kwargs} <= {*names, "region_name"} and kwargs.get(names[0]):
+            keys: Any = [kwargs.get(name) for name in names]
+            return SigningClient(self._find_client("sts"), Credentials(*keys))
+        return self._make_client(service_name, *args, **kwargs)
+
+    def _find_client(self, service: str) -> Any:
+        return self._shared.client(self.settings, service, lambda: self._make_client(service))
+
+    def _make_client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return a new client with the settings' endpoint, region of STS and proxies."""
         if service_name == "sts" and self.settings.sts_region:
             kwargs["region_name"] = self.settings.sts_region
         if not kwargs.get("endpoint_url"):
@@ -100,8 +194,7 @@ class SettingsSession(SharedFilesSession):
         self._prefer_the_stacks_files()
         resolver = create_credential_resolver(self, region_name=settings.region)
         if self.has_many_files:  # of which botocore's own providers of keys read one each
-            name = self.get_config_variable("profile") or "default"
-            keys = ConfigProvider("", name, config_parser=lambda _: self.full_config)
+            keys = ConfigProvider("", self.profile_in_use, config_parser=lambda _: self.full_config)
             resolver.insert_before("shared-credentials-file", keys)
         if settings.skip_metadata_api_check:
             resolver.remove("iam-role")
@@ -110,25 +203,31 @@ class SettingsSession(SharedFilesSession):
             self._refuse_mfa()
         return found
 
-    def load_credentials(self) -> Any:
-        """Return what calls are signed with: the source, or the last role of the chain. botocore asks this once."""
+    @cached_property
+    def credentials(self) -> Any:
+        """What calls are signed with: the source, or the last role of the chain; None if there is nothing."""
         credentials = self.source
         for role in self.settings.assumed_roles:
             if credentials is None:
                 raise SettingsError(
                     Subject(CONNECT_ACTION, region=self.settings.region),
                     f"no credentials were found to assume {role.role_arn} with",
-                    f"Give them by `pulumi config set {self.settings.prefix}profile NAME`, or in any way that the AWS "
-                    "CLI knows",
+                    f"Give them by `pulumi config set {self.settings.prefix}profile NAME`, or in any way the AWS CLI "
+                    "supports",
                 )
             credentials = self._assume(role, credentials)
         return credentials
 
     @property
+    def profile_in_use(self) -> str:
+        """The name of the profile in use."""
+        return self.get_config_variable("profile") or "default"
+
+    @property
     def profile_chain(self) -> list[tuple[str, Mapping[str, Any]]]:
         """The profile in use with what stands in it, and after it those that its role is assumed with."""
         profiles = self.full_config["profiles"]
-        name: str | None = self.get_config_variable("profile") or "default"
+        name: str | None = self.profile_in_use
         chain: list[tuple[str, Mapping[str, Any]]] = []
         while name is not None and name in profiles and name not in [seen for seen, _ in chain]:
             content = profiles[name]
@@ -144,7 +243,7 @@ class SettingsSession(SharedFilesSession):
         settings = self.settings
         if settings.profile or not (settings.shared_config_files or settings.shared_credentials_files):
             return
-        name = self.get_config_variable("profile") or "default"
+        name = self.profile_in_use
         content = self.full_config["profiles"].get(name, {})
         if any(key in content for key in _CREDENTIAL_KEYS):
             self.set_config_variable("profile", name)
@@ -209,7 +308,7 @@ def _assumes_role(profile: Mapping[str, Any]) -> bool:
     return "role_arn" in profile and "web_identity_token_file" not in profile
 
 
-def _make_config(settings: Settings, version: str) -> Config:
+def _make_config(settings: Settings) -> Config:
     return Config(
         # One try a call: the callers do the retrying, because they know the pace and can be told to stop, and because
         # botocore does not count RateLimitExceededException as throttling.
@@ -217,9 +316,16 @@ def _make_config(settings: Settings, version: str) -> Config:
         connect_timeout=TIMEOUT_SECONDS,
         read_timeout=TIMEOUT_SECONDS,
         max_pool_connections=50,
-        user_agent_extra=" ".join((f"lmconv-resource/{version}", *settings.user_agents)),
+        user_agent_extra=" ".join((f"lmconv-resource/{_find_version()}", *settings.user_agents)),
         proxies=_find_proxies(settings),
     )
+
+
+def _find_version() -> str:
+    try:
+        return metadata.version("lmconv-resource")
+    except metadata.PackageNotFoundError:  # the folder was copied beside a program instead of being installed
+        return "unknown"
 
 
 def _find_proxies(settings: Settings) -> dict[str, str] | None:

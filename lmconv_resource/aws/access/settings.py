@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from lmconv_resource.aws.access.roles import AssumedRole, WebIdentity, parse_roles, read_stack_roles, read_web_identity
+from lmconv_resource.aws.access.settings_reader import ConfigGet, Entry, SettingsReader, is_region, is_url
 from lmconv_resource.aws.loading import load
-from lmconv_resource.aws.roles import AssumedRole, WebIdentity, parse_roles, read_stack_roles, read_web_identity
-from lmconv_resource.aws.settings_reader import ConfigGet, Entry, SettingsReader, is_region, is_url
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.text import find_close, to_shown
 
@@ -89,6 +89,21 @@ class Settings:
     def restricts_accounts(self) -> bool:
         """Whether the caller's account has to be known before anything else is asked."""
         return bool(self.allowed_account_ids or self.forbidden_account_ids)
+
+    @property
+    def without_caller(self) -> Settings:
+        """These settings without all that says who calls and how often: what makes one client differ from another."""
+        return replace(
+            self,
+            access_key=None,
+            secret_key=None,
+            token=None,
+            web_identity=None,
+            assumed_roles=(),
+            allowed_account_ids=(),
+            forbidden_account_ids=(),
+            max_retries=_DEFAULT_RETRIES,
+        )
 
     @classmethod
     def from_config(
@@ -227,7 +242,7 @@ def _find_shared_config_region(reader: SettingsReader, profile: str | None) -> s
     load()
     from botocore.exceptions import BotoCoreError, ConfigParseError
 
-    from lmconv_resource.aws.shared_files import SharedFilesSession, to_parse_reason
+    from lmconv_resource.aws.access.shared_files import SharedFilesSession, to_parse_reason
 
     session = SharedFilesSession(
         profile or reader.text("profile"), reader.files("sharedConfigFiles"), reader.files("sharedCredentialsFiles")
@@ -243,21 +258,21 @@ def _find_shared_config_region(reader: SettingsReader, profile: str | None) -> s
     return region
 
 
-def check_account(settings: Settings, account_id: str) -> None:
-    """Raise a SettingsError when the stack's settings do not allow credentials of this account."""
+def check_account(settings: Settings, account_id: str, origin: str) -> None:
+    """Raise a SettingsError when the stack's settings do not allow credentials of this account, and of this origin."""
     subject = Subject(CONNECT_ACTION, region=settings.region)
     allowed, forbidden = f"{settings.prefix}allowedAccountIds", f"{settings.prefix}forbiddenAccountIds"
     if settings.allowed_account_ids and account_id not in settings.allowed_account_ids:
         raise SettingsError(
             subject,
-            f"the credentials belong to account {account_id}, and {allowed} allows "
+            f"the credentials belong to account {account_id} ({origin}), and {allowed} allows "
             f"{', '.join(settings.allowed_account_ids)} only",
             f"Use credentials of an allowed account, or change {allowed}",
         )
     if account_id in settings.forbidden_account_ids:
         raise SettingsError(
             subject,
-            f"the credentials belong to account {account_id}, and {forbidden} forbids "
+            f"the credentials belong to account {account_id} ({origin}), and {forbidden} forbids "
             f"{', '.join(settings.forbidden_account_ids)}",
             f"Use credentials of another account, or change {forbidden}",
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmconv_resource.aws.settings_reader import Entry, SettingsReader
+from lmconv_resource.aws.access.settings_reader import Entry, SettingsReader
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 
 _SESSION_NAME = "lmconv-resource"

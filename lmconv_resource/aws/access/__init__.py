@@ -1,0 +1,1 @@
+"""Who calls AWS, and where: settings, roles, sessions, accounts and regions."""

@@ -1,0 +1,353 @@
+"""Who calls: the session of one `Settings`, with its credentials, whose they are, and clients that sign with them.
+
+To be imported where AWS is called only: a stack whose tasks have all ended needs no botocore.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConfigParseError,
+    CredentialRetrievalError,
+    LoginError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
+from lmconv_resource.aws.access.botocore_session import SettingsSession, SharedClients
+from lmconv_resource.aws.access.call_log import log_connection
+from lmconv_resource.aws.access.settings import Settings, check_account
+from lmconv_resource.aws.access.shared_files import to_parse_reason
+from lmconv_resource.aws.error_mapping import GENERAL_REMEDIES, from_botocore
+from lmconv_resource.errors import (
+    CONNECT_ACTION,
+    CredentialsError,
+    ExpiredCredentialsError,
+    LicenseConversionError,
+    SettingsError,
+    Subject,
+)
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
+from lmconv_resource.text import without_credentials, without_endpoint_credentials
+
+log = logging.getLogger(__name__)
+
+_PROFILE_HINTS = {
+    "sso_session": "Run `aws sso login --profile {}`",
+    "sso_start_url": "Run `aws sso login --profile {}`",
+    "login_session": "Run `aws login --profile {}`",
+    "web_identity_token_file": "Renew the token in web_identity_token_file of the profile {}",
+    "credential_source": "Check the credential_source of the profile {}",
+    "credential_process": "Have the credential_process of the profile {} return new ones",
+    "": "Put new keys into the profile {}",
+}
+"""By the key of a profile that says where its credentials come from."""
+
+_ANY_CREDENTIALS = "Give credentials in any way the AWS CLI supports"
+
+_METHODS = {
+    "env": ("AWS_ACCESS_KEY_ID", "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew"),
+    "iam-role": ("this EC2 instance's role", "Check the role of this EC2 instance"),
+    "container-role": ("this container's role", "Check the role of this container"),
+}
+"""By botocore's name for where credentials come from: what it is, and what gives new ones."""
+
+_SIGN_IN_ERRORS = (SSOError, LoginError, TokenRetrievalError, CredentialRetrievalError, MetadataRetrievalError)
+"""What botocore raises where the settings are right, and who is to give the credentials does not."""
+
+_RENEWAL_SECONDS = 10.0
+"""Credentials that were read anew and refused are not read again within this time, however many waits notice it."""
+
+
+class AccessSession:
+    """All clients of one `Settings`, which sign with the same credentials. Safe to share between threads.
+
+    Where the settings allow or forbid accounts, no client is handed out before the account is known to be allowed.
+
+    Args:
+        settings: the settings.
+        shared: what it shares with sessions of other credentials; by default nothing.
+        runtime: clock, locks and events.
+    """
+
+    def __init__(self, settings: Settings, shared: SharedClients | None = None, runtime: Runtime = RUNTIME) -> None:
+        self.settings = settings
+        self.generation = 0
+        """How often the credentials were read anew."""
+        self._shared = shared or SharedClients(runtime)
+        self._runtime = runtime
+        self._lock = runtime.lock()
+        """Guards botocore's session and what is found with it, which may call what gives the credentials."""
+        self._core: SettingsSession | None = None
+        self._clients: dict[str, Any] = {}
+        self._working: set[str] = set()
+        self._renewed_at: float | None = None
+        self._account = _Account(runtime)
+
+    # -- clients -------------------------------------------------------------------------------------------------------
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service (`license-manager`, `ec2`, `sts`, `ssm`). The first costs 50 to 100 ms of CPU.
+
+        Raises:
+            SettingsError: the settings can't be used, or do not allow the account of the credentials.
+            CredentialsError: the profile's role needs a code of an MFA device.
+            LicenseConversionError: the account has to be known, and STS could not be asked for it.
+        """
+        while True:
+            generation = self.generation
+            self._check_account(generation)
+            client = self.unchecked_client(service)
+            if self.generation == generation:  # otherwise it may sign with credentials whose account nobody has checked
+                return client
+
+    def find_credentials(self) -> None:
+        """Look for the credentials, and refuse those that can't be used. Only STS is called, and only for the account.
+
+        Raises:
+            SettingsError: the settings can't be used, or do not allow the account of the credentials.
+            CredentialsError: there are none, or they need a code of an MFA device.
+            LicenseConversionError: the account has to be known, and STS could not be asked for it.
+        """
+        with self._lock, self._explaining():
+            if self._find_core().credentials is None:
+                raise from_botocore(NoCredentialsError(), self._subject)
+        self._check_account(self.generation)
+
+    def mark_working(self, service: str) -> None:
+        """Note that a service has taken the credentials."""
+        self._working.add(service)
+
+    def renew(self, generation: int) -> bool:
+        """Forget all credentials, so that the next ones are made of what files and environment hold then.
+
+        Args:
+            generation: the one whose credentials have expired. Of many waits that notice it, one renews for all.
+
+        Returns:
+            Whether there is something else to try: not where those of a moment ago were refused too.
+        """
+        with self._lock:
+            if generation == self.generation:
+                now = self._runtime.now()
+                if self._renewed_at is not None and now - self._renewed_at < _RENEWAL_SECONDS:
+                    return False
+                self._core, self._clients, self._renewed_at = None, {}, now
+                self.generation += 1
+            return True
+
+    def unchecked_client(self, service: str) -> Any:
+        """Return the client of a service, whichever account its credentials belong to."""
+        with self._lock, self._explaining():
+            if service not in self._clients:
+                core = self._find_core()
+                client = self._clients[service] = core.make_signing_client(service)
+                log_connection(service, client, core, core.source, self.settings.assumed_roles)
+            return self._clients[service]
+
+    def _find_core(self) -> SettingsSession:
+        if self._core is None:
+            self._core = SettingsSession(self.settings, self._shared)
+        return self._core
+
+    # -- whose they are ------------------------------------------------------------------------------------------------
+
+    def account(self) -> str:
+        """Return the id of the account that the credentials belong to. STS is asked once, for all that want to know.
+
+        Raises:
+            LicenseConversionError: STS could not be asked.
+        """
+        return self._account.get(self)
+
+    def ask_account(self) -> tuple[int, str]:
+        """Return a generation of credentials and their account, by STS; expired ones are read anew, once."""
+        while True:
+            generation = self.generation
+            client = self.unchecked_client("sts")
+            try:
+                account = str(client.get_caller_identity()["Account"])
+            except Exception as cause:
+                error = self.explain(cause, self._subject, "sts")
+                if isinstance(error, ExpiredCredentialsError) and self.renew(generation):
+                    continue
+                raise error from cause
+            self.mark_working("sts")
+            return generation, account
+
+    def _check_account(self, generation: int) -> None:
+        """Raise a SettingsError when the account is not allowed, or not that of the credentials that were renewed."""
+        first = self._account.first
+        if not (self.settings.restricts_accounts or first) or self._account.checked == generation:
+            return
+        account = self.account()
+        check_account(self.settings, account, self.origin)
+        if first not in (None, account):
+            raise SettingsError(
+                self._subject,
+                f"the reloaded credentials belong to account {account}, the earlier ones to {first}",
+                f"Use credentials of account {first}, then run `pulumi up` again",
+            )
+        self._account.checked = generation
+
+    @property
+    def origin(self) -> str:
+        """What the credentials come from, in the user's words: a role, a profile, a setting or a variable."""
+        settings = self.settings
+        if settings.assumed_roles:
+            return f"the role {settings.assumed_roles[-1].role_arn}"
+        if settings.access_key:
+            return f"{settings.prefix}accessKey"
+        if settings.web_identity is not None:
+            return f"{settings.prefix}assumeRoleWithWebIdentity"
+        with self._lock, self._explaining():
+            core = self._find_core()
+            method = core.source.method if core.source else None
+            return _METHODS[method][0] if method in _METHODS else f"the profile {core.profile_in_use}"
+
+    # -- what went wrong -----------------------------------------------------------------------------------------------
+
+    def explain(self, cause: Exception, subject: Subject, service: str) -> LicenseConversionError:
+        """Return the error that stands for what a call raised, with a remedy for the kind of credentials in use."""
+        were_accepted = service in self._working
+        error = from_botocore(cause, subject, were_accepted=were_accepted, decode=self._decode_denial)
+        # With no credentials at all there is no kind of them.
+        if error.remedy in GENERAL_REMEDIES and not isinstance(cause, NoCredentialsError):
+            error.remedy = self.sign_in_hint() or error.remedy
+        return error
+
+    def sign_in_hint(self) -> str:
+        """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
+        with self._lock:
+            try:
+                return _to_hint(self._find_core(), self.settings)
+            except (BotoCoreError, LicenseConversionError):  # a file that can't be read, by now
+                return _ANY_CREDENTIALS
+
+    def _decode_denial(self, message: str) -> str | None:
+        """Return what an encoded authorization message of AWS's says; None where it may not be decoded."""
+        try:
+            answer = self.unchecked_client("sts").decode_authorization_message(EncodedMessage=message)
+        except (BotoCoreError, ClientError, LicenseConversionError) as error:
+            log.info("AWS's encoded reason can't be decoded: %s", type(error).__name__)
+            return None
+        return str(answer["DecodedMessage"])
+
+    @property
+    def _subject(self) -> Subject:
+        return Subject(CONNECT_ACTION, region=self.settings.region)
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Let what botocore raises of settings and credentials become our error. Hold the lock."""
+        try:
+            yield
+        except LicenseConversionError:
+            raise
+        except _SIGN_IN_ERRORS as cause:
+            error = from_botocore(cause, self._subject)
+            error.remedy = _to_hint(self._find_core(), self.settings, is_found=False)
+            raise error from cause
+        except OSError as cause:  # a credential_process that can't be run
+            remedy = _to_hint(self._find_core(), self.settings, is_found=False)
+            raise CredentialsError(self._subject, str(cause), remedy) from cause
+        except BotoCoreError as cause:
+            raise _wrong_settings(cause, without_credentials(str(cause)), self.settings) from cause
+        # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
+        except ValueError as cause:
+            # It repeats the endpoint, and a name and a password in it.
+            raise _wrong_settings(cause, without_endpoint_credentials(str(cause)), self.settings) from None
+
+
+class _Account:
+    """The account of a session's credentials. One thread asks STS, without a lock; the others wait for its answer."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.first: str | None = None
+        """That of the first credentials: others are not to take their place unseen."""
+        self.checked = -1
+        """The generation whose account is known to be the right one."""
+        self._runtime = runtime
+        self._lock = runtime.lock()
+        self._known: tuple[int, str] | None = None
+        self._asking: _Asking | None = None
+
+    def get(self, session: AccessSession) -> str:
+        """Return the account of the session's present credentials."""
+        while True:
+            generation = session.generation
+            with self._lock:
+                if self._known is not None and self._known[0] == generation:
+                    return self._known[1]
+                is_first = self._asking is None
+                asking = self._asking = self._asking or _Asking(self._runtime)
+            if not is_first:
+                asking.is_done.wait()
+                if asking.error is not None:
+                    raise copy.copy(asking.error)  # whoever gets it may add to it
+                continue
+            try:
+                self._known = session.ask_account()
+                self.first = self.first or self._known[1]
+                log.debug("the credentials belong to account %s", self._known[1])
+            except LicenseConversionError as error:
+                asking.error = copy.copy(error)
+                raise
+            finally:
+                with self._lock:
+                    self._asking = None
+                asking.is_done.set()
+
+
+class _Asking:
+    """One question to STS that is under way."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.is_done = runtime.event()
+        self.error: LicenseConversionError | None = None
+
+
+def _wrong_settings(cause: Exception, reason: str, settings: Settings) -> SettingsError:
+    prefix = settings.prefix
+    if isinstance(cause, ProfileNotFound):
+        remedy = f"Check the resource's profile, {prefix}profile (`pulumi config`) and AWS_PROFILE"
+    elif isinstance(cause, ConfigParseError):
+        reason = to_parse_reason(cause)
+        remedy = (
+            f"Correct the file, or name another in {prefix}sharedConfigFiles or {prefix}sharedCredentialsFiles "
+            "(`pulumi config`)"
+        )
+    else:
+        remedy = f"Check the stack's {prefix} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
+    return SettingsError(Subject(CONNECT_ACTION, region=settings.region), reason.rstrip("."), remedy)
+
+
+def _to_hint(core: SettingsSession, settings: Settings, *, is_found: bool = True) -> str:
+    """Return the hint. Credentials that could not be found are not looked for again: the profile says what they are."""
+    if settings.access_key:
+        keys = ", ".join(f"{settings.prefix}{key}" for key in ("accessKey", "secretKey", "token"))
+        return f"Set new ones with `pulumi config set --secret` ({keys})"
+    if settings.web_identity is not None:
+        member = "webIdentityTokenFile" if settings.web_identity.token_file else "webIdentityToken"
+        return f"Renew the token in {member} of {settings.prefix}assumeRoleWithWebIdentity"
+    chain = core.profile_chain
+    try:
+        method = "profile" if not is_found else None if core.source is None else core.source.method
+    except (BotoCoreError, LicenseConversionError):  # what there is can't be loaded: then the profile says more
+        method = "profile"
+    if method is None or method in _METHODS:
+        return _METHODS[method][1] if method else _ANY_CREDENTIALS
+    name, content = chain[-1] if chain else ("default", {})
+    if method == "assume-role-with-web-identity" and "web_identity_token_file" not in content:
+        return "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"
+    return _PROFILE_HINTS[next((key for key in _PROFILE_HINTS if key in content), "")].format(name)
