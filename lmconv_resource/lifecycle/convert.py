@@ -38,7 +38,7 @@ from lmconv_resource.lifecycle.operation import (
     Updated,
 )
 from lmconv_resource.lifecycle.state import ConversionState, TaskState
-from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import parse_duration, to_failure_reason
 from lmconv_resource.usage_operations import find_unknown_warning
 
@@ -310,7 +310,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         """Forget the conversion, with a warning: the license stays as it is, and AWS has no call to undo it.
 
         An instance that this resource has stopped, and not started again, is started if nothing is in progress; else
-        a warning names it. The old half of a replacement is forgotten silently: the new conversion is what counts there.
+        a warning names it. The old half of a replacement is forgotten silently: the new conversion counts.
         """
         if op.host.started_here.has_urn(op.urn):
             return

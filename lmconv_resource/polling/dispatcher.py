@@ -71,6 +71,7 @@ class Dispatcher:
         self._ended_pages = 1.0
         """How many pages the list of ended tasks is known to have before all that are looked for are found."""
         self._is_listing = False
+        self._list_again_at = float("-inf")
         self.changed = runtime.condition()
         """Notified when `next_poll` may have changed; guards all that is here."""
 
@@ -161,7 +162,7 @@ class Dispatcher:
 
     def _choose_batch(self, now: float) -> list[Wait]:
         """Return all the waits where a list costs no more calls than polling each that is due; else none."""
-        if self._is_listing or self._list_pages is None or len(self._waits) <= self._policy.few_waits:
+        if self._is_listing or not self._may_list() or len(self._waits) <= self._policy.few_waits:
             return []
         others = [wait for wait in self._waits if wait.wants_poll and not wait.is_too_late(now)]
         # What comes due soon would go along: together they need one list.
@@ -176,6 +177,9 @@ class Dispatcher:
         for wait in batch:
             wait.on_poll(now)
         return batch
+
+    def _may_list(self) -> bool:
+        return self._list_pages is not None and self._runtime.now() >= self._list_again_at
 
     # -- poll --------------------------------------------------------------------------------------------------------
 
@@ -193,8 +197,10 @@ class Dispatcher:
         try:
             seen = self._list_until_found({wait.task_id for wait in batch})
         except TransientError as fault:
-            self.record_all(batch, fault)
-            return
+            # One call's fault is not the other's: the same tasks by Get, and a list again a little later.
+            log.info("Each task is polled by itself for a while, because listing failed: %s", fault)
+            self._list_again_at = self._runtime.now() + self._policy.longest_interval_seconds
+            seen = {}
         except LicenseConversionError as refusal:
             # A Get needs only its own right, and says better what is wrong if that fails too.
             self._list_pages = None
@@ -210,7 +216,7 @@ class Dispatcher:
                 wait.changed.set()
             else:
                 self._record(wait, task)
-        if self._list_pages and len(missing) > max(self._policy.few_waits, self._ended_pages):
+        if self._may_list() and len(missing) > max(self._policy.few_waits, self._ended_pages):
             run(lambda: self._poll_ended(missing))
         for wait in missing:
             run(lambda wait=wait: self._poll_missing(wait))  # type: ignore[misc]

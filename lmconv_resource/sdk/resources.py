@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi.dynamic
 
-from lmconv_resource.hosts.dynamic.provider import SECRETS, TIMEOUTS, URN
+from lmconv_resource.hosts.dynamic.provider import DRY, SECRETS, TIMEOUTS, URN
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.sdk.args import AssumeRoleArgs, AssumeRoleArgsDict, LicenseContextArgs, LicenseContextArgsDict
@@ -88,6 +88,7 @@ class _TrackedTask(pulumi.dynamic.Resource):
             URN: _make_urn(self, resource_name, opts),
             TIMEOUTS: _to_timeouts(opts),
             SECRETS: find_secret_paths(inputs),
+            DRY: True if pulumi.runtime.is_dry_run() else None,
         }
         props = {
             **dict.fromkeys(type(self).__annotations__),

@@ -45,6 +45,9 @@ URN = "__urn"
 TIMEOUTS = "__timeouts"
 """`opts.custom_timeouts`, which Pulumi does not hand on to dynamic providers."""
 
+DRY = "__dry"
+"""Whether this is a preview, which Pulumi tells programs only. A check takes it out, so that no state holds it."""
+
 SECRETS = "__secrets"
 """Where the inputs are secret: paths such as `assume_role/0/external_id`."""
 
@@ -151,7 +154,9 @@ class DynamicProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""
-        with self._joined().operation(news.get(URN)) as op:
+        news = dict(news)
+        is_preview = news.pop(DRY, None) is True
+        with self._joined().operation(news.get(URN), is_preview=is_preview) as op:
             checked = self.controller.check(op, _to_properties(_olds), _to_properties(news))
         # The engine shows the value of a property that is named, secret or not.
         secret = {path.partition("/")[0] for path in news.get(SECRETS) or ()}

@@ -1,5 +1,6 @@
-"""The loop that carries one conversion out: read, decide, act once, read anew. The only place that stops, starts, tags
-and creates.
+"""The loop that carries one conversion out: read, decide, act once, read anew.
+
+Nothing else stops, starts or tags an instance, or starts a conversion.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 
 _INSTANCE_ONLY = frozenset({INSTANCE})
 _ON_ITS_WAY = ("await-stopped", "await-running", "await-stopping", "await-running-end", "await-stopped-end")
-"""Rules that wait for a state of the instance, of which alone they read: a fleet would ask for everything each second."""
+"""Rules that wait for a state of the instance and read that alone: a fleet would ask for everything each second."""
 
 _ENDING = (
     "start",
@@ -168,7 +169,7 @@ class Job:
         """Carry the conversion out, to its end.
 
         Raises:
-            LicenseConversionError: refused, failed, cancelled, or left as it is; `held_id` and `task` say what was begun.
+            LicenseConversionError: refused, failed, cancelled or left as it is; `held_id` is what was begun.
         """
         with self._op.host.started_here.one_at_a_time(self._arn, self._op.cancellation) as is_mine:
             if not is_mine:
@@ -224,7 +225,7 @@ class Job:
     def _remember(self, **changes: Any) -> None:
         self.facts = replace(self.facts, memory=replace(self.facts.memory, **changes))
 
-    # -- acts: each once, and what EC2 or License Manager said of it remembered ------------------------------------------
+    # -- acts: each once, and what AWS said of it remembered -----------------------------------------------------------
 
     def _act(self, step: Step) -> None:
         acts: dict[Act, Callable[[Step], None]] = {
@@ -475,8 +476,8 @@ class Job:
         self._op.log(f"{done.to_text(self.facts.present)} and is adopted; no conversion is started.")
         if done.continued_by is not None and self._wish.request.source.is_empty:
             self._op.log(
-                "A later conversion continued from the declared destination. If no resource of this program did that, set "
-                "correct_drift=True to have it converted back.",
+                "A later conversion continued from the declared destination. If no resource of this program did that, "
+                "set correct_drift=True to have it converted back.",
                 "WARNING",
             )
 
@@ -487,7 +488,8 @@ class Job:
         if not self._wish.request.destination.is_satisfied_by(verified):
             self._op.log(
                 f"EC2 bills {self._arn} still as {describe_license(verified)}, not as "
-                f"{describe_license(self._wish.request.destination)}; set correct_drift=True to have it converted again.",
+                f"{describe_license(self._wish.request.destination)}; set correct_drift=True to have it converted "
+                "again.",
                 "WARNING",
             )
 
@@ -498,7 +500,8 @@ class Job:
         if not self.facts.marks or self.facts.memory.is_released:
             self._op.log(
                 f"{instance.instance_id} is {instance.state} and has no mark that it is to be started again. If it ran "
-                f"before its conversion, start it with `aws ec2 start-instances --instance-ids {instance.instance_id}`.",
+                f"before its conversion, start it with `aws ec2 start-instances --instance-ids "
+                f"{instance.instance_id}`.",
                 "WARNING",
             )
 
@@ -533,8 +536,8 @@ class Job:
             return error
         command = f"aws ec2 start-instances --instance-ids {seen.instance_id}"
         return error.adding(
-            f"{seen.instance_id} was last seen {seen.state} and has the tag {RESTART_TAG}: the next `pulumi up` goes on "
-            f"and starts it again at the end, or start it with `{command}` once no conversion is in progress"
+            f"{seen.instance_id} was last seen {seen.state} and has the tag {RESTART_TAG}: the next `pulumi up` goes "
+            f"on and starts it again at the end, or start it with `{command}` once no conversion is in progress"
         )
 
     def _try_last_start(self, step: Step) -> None:

@@ -200,7 +200,7 @@ class _Asked:
             return None
         if found.is_store_optional:
             return Problem(
-                f"{name} can have instance store volumes, and EC2 does not show whether this one has: the stop erases them",
+                f"{name} can have instance store volumes, which the stop erases, and EC2 does not show whether it has",
                 "Save what is on them",
                 is_warning=True,
             )

@@ -1,8 +1,8 @@
 """The mark on an instance that was stopped for a conversion and is to be started again: whose, since and until when.
 
 It is a tag with the same value in two places, the instance and its primary network interface, and either one is a mark:
-a program that manages the instance's tags removes those it does not know, and hardly any manages the tags of the network
-interface that EC2 made. `Launch more like this` copies the instance's tags, so the value names the instance too.
+a program that manages the instance's tags removes those it does not know, and hardly any manages the tags of the
+network interface that EC2 made. `Launch more like this` copies the instance's tags, so the value names the instance.
 
 EC2's tags have no compare-and-set: the last writer owns, and each reads the mark again before it acts. A tag is deleted
 with its value only, which never takes away another's.

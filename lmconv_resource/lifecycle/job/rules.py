@@ -138,7 +138,7 @@ RULES = (
         "the instance is {state}",
         "Check the ARN and the region",
     ),
-    # -- the end of a job: its instance was stopped by it, and no conversion is wanted or possible any more -------------
+    # -- the end of a job, which has stopped its instance and has no conversion left to do -----------------------------
     Rule("await-certainty", "mine settled doubt doubt-young -gone", Act.WAIT, "not started yet: {doubt}"),
     Rule(
         "leave-in-doubt",
@@ -561,7 +561,7 @@ class _Case:
         if "gone" in self.words or facts.instance_error is not None:
             return ()
         present = facts.present
-        operation, declared = present.usage_operation, request.source.usage_operation
+        operation = present.usage_operation
         if memory.stop_refusal is not None:
             return (memory.stop_refusal,)
         if memory.stops >= 2 and "running" in self.words and self._since(memory.stopped_at) >= _STOP_SECONDS:
@@ -612,12 +612,14 @@ class _Case:
                 f"{task.task_id}: {to_failure_reason(task.status_message).rstrip('.')}" for task in failures
             )
             return self._block(
-                f"the last {len(failures)} conversions FAILED within 24 hours, so that none is started unattended ({reasons})",
+                f"the last {len(failures)} conversions FAILED within 24 hours, so that none is started unattended "
+                f"({reasons})",
                 remedy,
             )
         if is_guarded and refusals.count >= 3:
             return self._block(
-                f"AWS has refused the conversion {refusals.count} times within 24 hours after a stop ({refusals.code}), so that the instance is not stopped unattended",
+                f"AWS has refused the conversion {refusals.count} times within 24 hours after a stop "
+                f"({refusals.code}), so that the instance is not stopped unattended",
                 remedy,
             )
         return tuple(to_errors(facts.problems or (), facts.region or "", self.arn))
