@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.errors import (
     UNREADABLE_REMEDY,
-    LicenseConversionError,
     RequestRefusedError,
     ServiceFaultError,
     Subject,
@@ -149,7 +148,7 @@ class Ec2:
     """EC2 with one connection's settings. Safe to share between threads.
 
     What only reads is tried again where EC2 itself asks for it: a network without a way to EC2 holds up nobody for
-    long. What stops, starts or marks an instance can be done twice, and is tried again after any fault that may pass.
+    long. What stops, starts or marks an instance is one call: before another one the facts are read again.
     """
 
     def __init__(self, calls: Calls) -> None:
@@ -293,14 +292,12 @@ class Ec2:
 
     def _do(self, send: Callable[[Any, list[str]], Any], action: str, resource_arn: str) -> None:
         ids = [to_instance_id(resource_arn) or ""]
-        self._call(lambda ec2: send(ec2, ids), action, resource_arn, TransientError)
+        subject = Subject(action, None, self._region, resource_arn)
+        self._calls.once(lambda ec2: send(ec2, ids), subject)
 
     def _ask(self, send: Callable[[Any], Any], action: str, resource_arn: str) -> dict[str, Any]:
-        return self._call(send, action, resource_arn, ThrottledError, ServiceFaultError)
-
-    def _call(
-        self, send: Callable[[Any], Any], action: str, resource_arn: str, *retried: type[LicenseConversionError]
-    ) -> dict[str, Any]:
         subject = Subject(action, None, self._region, resource_arn)
-        answer: dict[str, Any] = self._calls.retry(lambda: self._calls.once(send, subject), *retried)
+        answer: dict[str, Any] = self._calls.retry(
+            lambda: self._calls.once(send, subject), ThrottledError, ServiceFaultError
+        )
         return answer

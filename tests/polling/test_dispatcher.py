@@ -248,19 +248,18 @@ def test_an_answer_without_a_status_is_a_fault() -> None:
     assert "the answer has no status" in str(wait.outcome)
 
 
-def test_a_list_that_fails_is_a_fault_of_all_and_passes() -> None:
-    """A fault of the list counts for each wait, shows on each row, and is forgotten by the next good answer."""
+def test_after_a_list_that_fails_each_is_polled_by_itself() -> None:
+    """A fault of the list is none of the tasks: they are asked for one by one, and by a list again a little later."""
     service = Service(list_faults=[UNREACHABLE, None])
     dispatcher, waits = begin(service, FEW + 1, seconds=1e9)
 
     dispatcher.dispatch(lambda call: call())
-    assert [wait.fault for wait in waits] == [UNREACHABLE] * len(waits)
-    assert service.calls == {"list": 1}
+    assert [wait.fault for wait in waits] == [None] * len(waits)
+    assert service.calls == {"list": 1, "get": len(waits)}
 
     service.now = 60.0
     dispatcher.dispatch(lambda call: call())
-    assert [wait.fault for wait in waits] == [None] * len(waits)
-    assert service.calls == {"list": 2}
+    assert service.calls["list"] == 2
 
 
 def test_while_a_list_is_under_way_nothing_is_polled_twice() -> None:

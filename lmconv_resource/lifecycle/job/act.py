@@ -297,19 +297,23 @@ class Job:
         until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
         tag = {RESTART_TAG: make_value(self._wish.urn, places[0], runtime.wall(), until)}
         try:
-            self._aws.ec2.set_tags(self._arn, tag, places)
-        except AccessDeniedError as denied:
-            if len(places) < 2:
-                raise self._left(denied) from denied
-            self._op.log(f"Only the instance is marked, which a program that manages its tags may undo. {denied}")
-            try:
-                self._aws.ec2.set_tags(self._arn, tag, places[:1])
-            except LicenseConversionError as error:
-                raise self._left(error) from error.__cause__
-        except RequestRefusedError as refusal:
+            self._on_places(self._aws.ec2.set_tags, tag)
+        except (AccessDeniedError, RequestRefusedError) as refusal:
             raise self._left(refusal) from refusal
         self._remember(marked_at=runtime.now(), marks_sent=self.facts.memory.marks_sent + 1)
         self._op.cancellation.wait(_FIRST_PAUSE)
+
+    def _on_places(self, send: Callable[[str, dict[str, str], list[str]], None], tag: dict[str, str]) -> None:
+        """Tag the instance and its network interface, or without the right to that the instance alone."""
+        places = self.facts.places
+        try:
+            send(self._arn, tag, places)
+        except AccessDeniedError as denied:
+            if len(places) < 2:
+                raise
+            self._op.log(f"Only the instance is tagged, which a program that manages its tags may undo. {denied}")
+            self._remember(is_instance_only=True)
+            send(self._arn, tag, self.facts.places)
 
     def _stop(self, _: Step) -> None:
         now = self._op.host.runtime.now()
@@ -383,7 +387,7 @@ class Job:
         code = str(getattr(memory.refusal, "code", "") or type(memory.refusal).__name__)
         value = self.facts.refusals.and_one(code, self._op.host.runtime.wall()).to_value()
         try:
-            self._aws.ec2.set_tags(self._arn, {REFUSED_TAG: value}, self.facts.places)
+            self._on_places(self._aws.ec2.set_tags, {REFUSED_TAG: value})
         except LicenseConversionError as error:
             log.info("the refusal is not noted: %s", error)
         self._remember(is_refusal_noted=True)
@@ -422,7 +426,7 @@ class Job:
             tags += [{REFUSED_TAG: tag.value} for tag in self.facts.tags if tag.key == REFUSED_TAG]
         try:
             for tag in tags:
-                self._aws.ec2.delete_tags(self._arn, tag, places)
+                self._on_places(self._aws.ec2.delete_tags, tag)
         except TransientError as error:
             if self._deadline - self._op.host.runtime.now() > 0 and self.facts.memory.unmark_tries < 10:
                 self._remember(unmark_tries=self.facts.memory.unmark_tries + 1)

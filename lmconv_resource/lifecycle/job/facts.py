@@ -97,6 +97,8 @@ class Memory:
     is_refusal_noted: bool = False
     marked_at: float | None = None
     marks_sent: int = 0
+    is_instance_only: bool = False
+    """Whether the network interface may not be tagged."""
     is_marked: bool = False
     """Whether AWS has shown the mark of this job."""
     is_released: bool = False
@@ -173,7 +175,8 @@ class Facts:
         seen = self.instance or self.memory.last_seen
         if seen is None:
             return [self.resource_arn.rpartition("/")[2]]
-        return [seen.instance_id, *([seen.interface_id] if seen.interface_id else [])]
+        interface_id = None if self.memory.is_instance_only else seen.interface_id
+        return [seen.instance_id, *([interface_id] if interface_id else [])]
 
 
 class Reader:
