@@ -13,7 +13,9 @@ from typing import Any
 
 from botocore import exceptions as botocore_errors
 
-from simulation.aws import ACCOUNT, NASTY, Aws, Instance, Shown, Tag, Task
+from lmconv_resource.aws.access.session import AccessSession
+from lmconv_resource.aws.access.settings import Settings
+from simulation.aws import ACCOUNT, NASTY, REGION, Aws, Instance, Shown, Tag, Task
 from simulation.checks import Checks
 from simulation.kernel import KilledError, Process
 
@@ -72,39 +74,33 @@ class Caller:
     bursts: dict[str, float] = field(default_factory=dict)
 
 
-class Source:
-    """Where a session's clients come from."""
+class Source(AccessSession):
+    """A session whose clients are the simulated world's."""
 
     def __init__(self, aws: Aws, checks: Checks, caller: Caller) -> None:
-        self._clients = {
+        super().__init__(Settings(REGION), runtime=aws.kernel.runtime(caller.process))
+        self._simulated = {
             "license-manager": LicenseManagerClient(aws, checks, caller),
             "ec2": Ec2Client(aws, checks, caller),
             "ssm": SsmClient(aws, checks, caller),
             "sts": StsClient(aws, checks, caller),
         }
-        self._accepted: dict[str, None] = {}
-        self.generation = 0
 
-    def client(self, service: str) -> Any:
-        return self._clients[service]
+    def unchecked_client(self, service: str) -> Any:
+        return self._simulated[service]
 
     def find_credentials(self) -> None:
         """There is nothing to look for."""
 
-    def were_accepted(self, service: str) -> bool:
-        return service in self._accepted
-
-    def accept(self, service: str) -> None:
-        self._accepted[service] = None
-
     def renew(self, generation: int) -> bool:
         return False
 
-    def decode_denial(self, text: str) -> str | None:
-        return None
-
     def sign_in_hint(self) -> str:
         return "Run `aws sso login`"
+
+    @property
+    def origin(self) -> str:
+        return "the simulation"
 
 
 class _Client:

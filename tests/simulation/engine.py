@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmconv_resource.aws.regions import Regions
+from lmconv_resource.aws.access.regions import Regions
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.convert import ConversionController
