@@ -43,6 +43,9 @@ class RecentTasks:
         self._list_pages = list_pages
         self._runtime = runtime
         self._lock = runtime.lock()
+        """Guards what was seen and asked for; AWS is never called under it."""
+        self._listing = runtime.lock()
+        """Held by who reads the list."""
         self._seen: dict[str, tuple[float, ConversionTask]] = {}
         self._asked: dict[str, float] = {}
         self._pages: Iterator[Mapping[str, ConversionTask]] | None = None
@@ -56,10 +59,16 @@ class RecentTasks:
         Raises:
             LicenseConversionError: as `LicenseManager.get_task`.
         """
-        with self._lock:  # held while listing: who asks meanwhile waits for that list instead of asking for another
+        with self._lock:
             task = self._find_fresh(task_id)
-            if task is None and self._wants_list(task_id):
+            wants_list = task is None and self._wants_list(task_id)
+        # One reads the list; who asks meanwhile looks its task up, so that no slow list holds anybody up.
+        if wants_list and self._listing.acquire(blocking=False):
+            try:
                 self._list(task_id)
+            finally:
+                self._listing.release()
+            with self._lock:
                 task = self._find_fresh(task_id)
         if task is None:
             asked_at = self._runtime.now()
@@ -99,7 +108,8 @@ class RecentTasks:
                 self._pages, self._begun_at, begins = self._list_pages(), asked_at, True
             page = next(self._pages, None)
             if page is not None:
-                self._seen |= {name: (asked_at, task) for name, task in page.items()}
+                with self._lock:
+                    self._seen |= {name: (asked_at, task) for name, task in page.items()}
                 if task_id in page:
                     return
                 continue

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from moto import mock_aws
 from support.clients import make_license_manager
+from support.waiting import SOON
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.license_manager import LicenseManager
@@ -152,3 +154,20 @@ def test_without_a_list_each_is_looked_up(
     for task_id in add(aws, 10):
         assert recent.get(task_id, license_manager).task_id == task_id
     assert aws.calls == {GET: 10, LIST: 1}
+
+
+def test_a_slow_list_holds_nobody_up(aws: LicenseManagerBackend, license_manager: LicenseManager) -> None:
+    """Who asks while another reads the list looks its task up by itself, instead of waiting for the list."""
+    meanwhile: list[str] = []
+
+    def pages() -> Iterator[Mapping[str, ConversionTask]]:
+        with ThreadPoolExecutor(1) as others:
+            meanwhile.append(others.submit(recent.get, ids[4], license_manager).result(SOON).task_id)
+        yield from license_manager.pages()
+
+    recent, ids = RecentTasks(pages, Runtime(now=Clock())), add(aws, 5)
+    for task_id in ids[:4]:
+        recent.get(task_id, license_manager)
+
+    assert meanwhile == [ids[4]]
+    assert aws.calls == {GET: 4, LIST: 1}
