@@ -243,8 +243,7 @@ StateT = TypeVar("StateT")
 class Created(Generic[StateT]):
     """What is to be recorded of a new resource.
 
-    With `error` the operation failed after there was something to record: a host that can store a resource that is not
-    complete yet stores `state`; any other raises the error.
+    With `error` the operation failed after there was something to record: the host stores `state` and shows the error.
     """
 
     id: str

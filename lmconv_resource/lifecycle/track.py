@@ -47,20 +47,23 @@ class TaskController(Controller[TaskInputs, TaskState]):
     def diff(self, op: Operation, task_id: str, state: TaskState, inputs: TaskInputs) -> Diff:
         """Return what the program asks for, and what AWS says of a running task, that the state does not have.
 
-        With `follow_newest` AWS is also asked for the resource's newest task.
+        With `follow_newest` AWS is also asked for the resource's newest task, and where one FAILED that was waited for:
+        the way out of that is another conversion.
         """
         replaces = select_replacing(self.properties, inputs, vars(inputs), state.outputs)
         unknown_way = self._find_unknown_way(inputs)
         if not replaces and unknown_way:
             return Diff(changed=unknown_way)
-        if not replaces and inputs.follow_newest and "follow_newest" not in inputs.unknown:
+        awaits = state.must_await(wait_for_completion=inputs.wait_for_completion, ignore_failure=inputs.ignore_failure)
+        follows = inputs.follow_newest and "follow_newest" not in inputs.unknown
+        if not replaces and inputs.resource_arn and (follows or (awaits and state.has_failed)):
             newest = self._find_newest(self._connect(op, inputs), inputs.resource_arn)
             if newest and newest.task_id != task_id and not _is_older(newest, state):
                 op.log(f"{newest.task_id} is newer than {task_id} and is followed from now on")
                 replaces = ("license_conversion_task_id",)
         if replaces:
             return Diff(replaces=replaces)
-        if state.must_await(wait_for_completion=inputs.wait_for_completion, ignore_failure=inputs.ignore_failure):
+        if awaits:
             return Diff(changed=("wait_for_completion",))
         if state.is_finished:
             return Diff()

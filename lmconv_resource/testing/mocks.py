@@ -11,6 +11,7 @@ import pulumi.runtime
 from pulumi.runtime import rpc
 
 from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle import functions
@@ -63,7 +64,10 @@ class ProviderMocks(pulumi.runtime.Mocks):
             raise ValueError(f"{args.typ} {args.name!r}: {reasons}")
         if pulumi.runtime.is_dry_run():
             return None, checked.inputs
-        created = provider.create(checked.inputs)
+        try:
+            created = provider.create(checked.inputs)
+        except InitFailedError as error:  # mocks keep no record
+            raise (error.__cause__ or error) from None
         return created.id, dict(created.outs or {})
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:

@@ -6,22 +6,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import grpc
 import pytest
+from google.protobuf.struct_pb2 import Struct
 from local_engine import LocalEngine, Message, UpdateFailedError
-from support.engine import OURS, serve_engine, start_plugin, to_provider, to_urn
-from support.stacks import LocalStack
+from local_engine.provider import InitFailedError as InitError
+from local_engine.state import ResourceState
+from support.engine import OURS, OURS_STARTS, serve_engine, start_plugin, to_provider, to_urn
+from support.stacks import RECORDED, LocalStack
 from support.tasks import add_running
 from support.waiting import SOON, wait_until
 
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.hosts.dynamic import patches
+from lmconv_resource.hosts.init_failed import InitFailedError
 
 REGION = "eu-west-1"
 
@@ -112,7 +115,7 @@ def waiting(tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[Callable[...
 
 
 def test_cancel_ends_every_wait_with_one_line(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
-    """Soon after `Cancel` thirty waits end, each with its own line and without a traceback."""
+    """Soon after `Cancel` thirty waits end, each with its own line and without a traceback, and all are recorded."""
     add_running(aws, 30)
     up = waiting(30)
     up.wait_until_shown()
@@ -125,10 +128,13 @@ def test_cancel_ends_every_wait_with_one_line(waiting: Callable[..., Waiting], a
     assert up.error is not None
     lines = sorted(error.text for error in up.error.errors if "LicenseConversionTask" in error.urn)
     assert len(lines) == 30
-    for n, line in enumerate(lines):
+    for n, text in enumerate(lines):
+        assert text.startswith(RECORDED)
+        line = text.strip().removeprefix(RECORDED)
         assert line.startswith(f"Waiting for license conversion task lct-{n:04} in eu-west-1: the update was cancelled")
         assert line.endswith("The conversion continues in AWS, and the next `pulumi up` picks it up.")
-        assert "\n" not in line.strip()
+        assert "\n" not in line
+    assert {each.id for each in up.engine.resources if each.custom} == set(aws.tasks)
 
 
 @pytest.mark.proof
@@ -287,13 +293,72 @@ def test_other_providers_keep_their_four_workers_and_hold_up_none_of_ours(
         made = [each.result(SOON)[1] for each in theirs]
         assert count_at_once([(each["began"], each["ended"]) for each in made]) == PULUMI_WORKERS
         plugin.cancel()
-        assert all("the update was cancelled" in find_error(each) for each in waits)
+        assert all("the update was cancelled" in str(each.exception(30)) for each in waits)
 
 
-def find_error(call: Future[Any]) -> str:
-    error = call.exception(30)
-    assert isinstance(error, grpc.RpcError)
-    return str(error)
+# -- a resource that failed halfway ------------------------------------------------------------------------------------
+
+STARTS = "CreateLicenseConversionTaskForResource"
+
+
+def test_what_failed_halfway_is_recorded(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """With its id and outputs, and `__provider` among them as Pulumi adds it to those of a success.
+
+    A record is what the other methods understand, and what the next update goes on from. A message of AWS's may be
+    long.
+    """
+
+    def to_inputs(number: int, **timeouts: str) -> dict[str, Any]:
+        return {
+            "resource_arn": f"arn:aws:ec2:{REGION}:123456789012:instance/i-{number}",
+            "source_license_context": {"usage_operation": "RunInstances:0800"},
+            "destination_license_context": {"usage_operation": "RunInstances:0002"},
+            "wait_for_completion": True,
+            "region": REGION,
+            "__provider": OURS_STARTS,
+            "__urn": to_urn(str(number)),
+            "__timeouts": timeouts,
+        }
+
+    with serve_engine() as engine, start_plugin(tmp_path, engine) as plugin, ThreadPoolExecutor() as pool:
+
+        def fail_create(number: int, text: str, **timeouts: str) -> tuple[dict[str, Any], ResourceState]:
+            inputs = to_inputs(number, **timeouts)
+            plugin.check(to_urn(str(number)), {}, inputs)  # the engine's first call, in which the process is patched
+            call = pool.submit(plugin.create, to_urn(str(number)), inputs)
+            if text == "the update was cancelled":
+                wait_until(lambda: str(number) in {str(t.resource_arn)[-1] for t in aws.tasks.values()}, "it began")
+                plugin.cancel()
+            error = call.exception(SOON)
+            assert isinstance(error, InitError), error
+            assert text in str(error)
+            assert len(error.reasons[0].splitlines()) == 1
+            assert (error.outputs["__provider"], error.outputs["__urn"]) == (OURS_STARTS, to_urn(str(number)))
+            state = ResourceState(to_urn(str(number)), "t", id=error.id, inputs=inputs, outputs=error.outputs)
+            return inputs, state
+
+        aws.conversion_seconds, aws.conversion_status, aws.conversion_message = 0.0, "FAILED", "no " * 9000
+        inputs, state = fail_create(0, "it FAILED: no no")
+        assert state.outputs["status"] == "FAILED"
+        assert plugin.diff(state, inputs, []).replaces == ("status",)
+
+        aws.conversion_seconds = 3600.0
+        inputs, state = fail_create(1, "it did not end within", create="1s", update="1s")
+        assert state.outputs["status"] == "IN_PROGRESS"
+        assert plugin.diff(state, inputs, []).changes
+        with pytest.raises(InitError, match="it did not end within") as again:
+            plugin.update(state, inputs, [])
+        assert (again.value.id, again.value.outputs) == (state.id, state.outputs)
+        aws.finish_task(state.id)
+        ended = plugin.update(state, inputs, [])
+        assert (ended["status"], ended["__provider"]) == ("SUCCEEDED", OURS_STARTS)
+        assert state.outputs.keys() <= ended.keys()
+        plugin.delete(state)
+
+        _, state = fail_create(2, "the update was cancelled")
+        assert state.id in aws.tasks
+        assert state.outputs["is_complete"] is False
+        assert len(aws.tasks) == aws.calls[STARTS] == 3
 
 
 # -- where a way is shut -----------------------------------------------------------------------------------------------
@@ -318,7 +383,8 @@ def test_all_ways_are_open_in_the_plugin_of_today(main: ModuleType) -> None:
 
 
 SHUT = [
-    "Pulumi's plugin serves only four calls at a time: more waits hold up other resources.",
+    "Pulumi's plugin serves only four calls at a time, and records nothing of a resource that fails: more waits hold "
+    "up other resources.",
     "Pulumi's plugin does not pass ^C on: press it twice to end a wait.",
     "Errors are shown with their traceback: read the last line.",
 ]
@@ -368,6 +434,7 @@ def test_only_our_errors_lose_their_traceback(main: ModuleType) -> None:
     assert format_while_handling(main, ours) == (
         "Connecting to AWS License Manager for license conversion tasks: no region is set. Set one."
     )
+    assert format_while_handling(main, InitFailedError("lct-1", Struct(), "it FAILED")) == "it FAILED"
     assert format_while_handling(main, KeyError("bug")).startswith("Traceback (most recent call last)")
     assert main.traceback.print_exc is sys.modules["traceback"].print_exc
 

@@ -12,9 +12,9 @@ from typing import Any
 import boto3
 import pytest
 from local_engine import LocalEngine, UpdateFailedError
-from support.commands import start_local_up
+from support.commands import start_local
 from support.lifecycle import ARN, BYOL, CREATE, GET, REGION, WINDOWS
-from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
+from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, RealStack, Stack
 
 from lmconv_resource.emulator import (
     DroppedConnection,
@@ -164,7 +164,7 @@ def test_what_is_there_already_is_adopted(stack: Stack, aws: LicenseManagerBacke
 
 
 def test_a_failure_is_an_error_and_the_next_up_tries_again(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """FAILED is AWS's message and nothing in the state; the next `up` says why the last one failed and starts anew."""
+    """FAILED is AWS's message and in the state; the next `up` says why the last one failed and replaces it."""
     aws.conversion_status, aws.conversion_message = "FAILED", "SSM inventory is missing."
 
     failed = stack.up()
@@ -174,7 +174,7 @@ def test_a_failure_is_an_error_and_the_next_up_tries_again(stack: Stack, aws: Li
 
     assert not failed.ok
     assert failed.errors("conversion") == [
-        f"Waiting for license conversion task {first} in {REGION}: it FAILED: SSM inventory is missing. "
+        f"{RECORDED}Waiting for license conversion task {first} in {REGION}: it FAILED: SSM inventory is missing. "
         "Fix the cause; the next `pulumi up` starts a new conversion."
     ]
     assert done.ok
@@ -452,7 +452,7 @@ def test_of_two_stacks_at_once_one_starts_and_the_other_is_told(tmp_path: Path, 
     stacks = [LocalStack(tmp_path / name, PROGRAM) for name in ("one", "two")]
     config = {**configure(stacks[0]).config, "followed:wait": "false"}
 
-    ups = [start_local_up(stack.folder, config, stack.state_file) for stack in stacks]
+    ups = [start_local("up", stack.folder, config, stack.state_file) for stack in stacks]
     said = [up.communicate(timeout=60)[0] for up in ups]
 
     assert sorted(up.returncode for up in ups) == [0, 1]

@@ -173,9 +173,26 @@ def test_an_interrupted_job_says_how_the_instance_is(job: Job, begin: Begin, gat
     assert engine.returncode != 0
     state = {"stop": "stopping", "wait": "stopped", "restart": "pending"}[step]
     assert f"was last seen {state} and has the tag {TAG}: the next `pulumi up` goes on" in said
+    assert list(command.records()) == ([] if step == "stop" else ["web-1"])
     gate.opened.set()
     command.recover()
     again = command.start()
     said, _ = again.communicate(timeout=60)
     assert again.returncode == 0, said
     assert (job.billed(arn), job.state(arn), job.tags(arn), len(job.backend.tasks)) == (WINDOWS, "running", {}, 1)
+
+
+@pytest.mark.parametrize("step", ["wait"], indirect=True)
+def test_an_interrupted_job_is_destroyed_with_a_word(job: Job, begin: Begin, gate: Gate, step: str) -> None:
+    """`destroy` knows of the conversion that is still in progress."""
+    command, engine = begin(job.launch(BYOL, running=True))
+    wait_until(gate.reached.is_set, f"it is at the step {step}", 60)
+    engine.send_signal(signal.SIGINT)
+    engine.communicate(timeout=30)
+
+    command.recover()
+    said, _ = command.start("destroy").communicate(timeout=60)
+
+    (task_id,) = job.backend.tasks
+    assert f"{task_id} continues in AWS" in said
+    assert command.records() == {}

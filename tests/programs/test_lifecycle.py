@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
+from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, RealStack, Stack
 
 from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, licensemanager_backends
 
@@ -115,7 +115,7 @@ def test_the_wait_option_blocks_until_the_end(stack: Stack, aws: LicenseManagerB
 def test_a_failed_task_under_wait_is_one_line_and_blocks_what_depends_on_it(
     stack: Stack, aws: LicenseManagerBackend
 ) -> None:
-    """FAILED is an error with AWS's message; nothing is recorded, and the dependent is not made."""
+    """FAILED is an error with AWS's message; the task is recorded, and the dependent is not made."""
     task_id = add(aws, seconds=0, status="FAILED", message="SSM inventory is missing.")
     stack.config |= {"followed:taskId": task_id, "followed:wait": "true"}
 
@@ -123,11 +123,12 @@ def test_a_failed_task_under_wait_is_one_line_and_blocks_what_depends_on_it(
 
     assert not outcome.ok
     assert outcome.errors("task") == [
-        f"Waiting for license conversion task {task_id} in eu-west-1: it FAILED: SSM inventory is missing. "
+        f"{RECORDED}Waiting for license conversion task {task_id} in eu-west-1: it FAILED: SSM inventory is missing. "
         "Fix the cause and start a new conversion, or set ignore_failure=True to record this one as it is."
     ]
-    assert "task" not in stack.resources()
-    assert "converted" not in stack.resources()
+    resources = stack.resources()
+    assert resources["task"]["outputs"]["status"] == "FAILED"
+    assert "converted" not in resources
 
 
 @pytest.mark.proof
@@ -344,9 +345,11 @@ def test_bad_inputs_are_refused_by_name(stack: Stack, aws: LicenseManagerBackend
 def test_the_deadline_is_one_line_and_the_next_up_goes_on(stack: Stack, aws: LicenseManagerBackend) -> None:
     """When `custom_timeouts` is over the wait ends with what to do, and a later `up` finishes the job."""
     task_id = add(aws, status="IN_PROGRESS")
-    stack.config |= {"followed:taskId": task_id, "followed:wait": "true", "followed:timeout": "1s"}
+    stack.config |= {"followed:taskId": task_id, "followed:wait": "true", "followed:timeout": "3s"}
 
     late = stack.up()
+    recorded = stack.resources()["task"]
+    del stack.config["followed:timeout"]
     aws.finish_task(task_id)
     done = stack.up()
 
@@ -354,11 +357,13 @@ def test_the_deadline_is_one_line_and_the_next_up_goes_on(stack: Stack, aws: Lic
     (error,) = late.errors("task")
     within = re.search(r"within (\d+s)", error)  # a slow machine takes a second to import boto3
     assert error == (
-        f"Waiting for license conversion task {task_id} in eu-west-1: it did not end within {within and within[1]} "
-        "(last seen IN_PROGRESS). The conversion continues in AWS, and the next `pulumi up` picks it up; "
-        "custom_timeouts sets how long to wait."
+        f"{RECORDED}Waiting for license conversion task {task_id} in eu-west-1: it did not end within "
+        f"{within and within[1]} (last seen IN_PROGRESS). The conversion continues in AWS, and the next `pulumi up` "
+        "picks it up; custom_timeouts sets how long to wait."
     )
+    assert (recorded["id"], recorded["outputs"]["status"]) == (task_id, "IN_PROGRESS")
     assert done.ok
+    assert done.changes["update"] == 1
     assert done.outputs["status"] == "SUCCEEDED"
 
 

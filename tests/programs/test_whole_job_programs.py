@@ -147,7 +147,7 @@ def test_replace_starts_one_after_three_failures(job: Job, tmp_path: Path) -> No
     job.backend.set_license(arn.rpartition("/")[2], BYOL)
     for _ in range(3):
         job.add_task(arn, BYOL, WINDOWS, "FAILED")
-    process = command.start("--replace", urn)
+    process = command.start("up", "--replace", urn)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert job.starts == 2

@@ -159,7 +159,7 @@ def test_the_plugin_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBac
 
 @pytest.mark.proof
 def test_one_interrupt_ends_every_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
-    """After ^C each wait says its line, nothing is pending, and `up` goes on."""
+    """After ^C each wait says its line, every task is recorded, nothing is pending, and `up` goes on."""
     command, engine = begin()
     wait_for_looks(aws)
 
@@ -170,6 +170,7 @@ def test_one_interrupt_ends_every_wait(begin: Begin, aws: LicenseManagerBackend)
     for n in range(COUNT):
         assert f"Waiting for license conversion task lct-{n:04} in {REGION}: the update was cancelled after" in said
     assert command.pending() == []
+    assert len(command.records()) == COUNT
     assert_silent(aws, command.folder)
     assert_second_up_is_right(aws, command)
 

@@ -1,4 +1,4 @@
-"""`up` as a process of its own, on a stack that outlives it: the local engine's command, and Pulumi's."""
+"""An operation as a process of its own, on a stack that outlives it: the local engine's, and Pulumi's command."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from support.stacks import RealStack, write_program
 ROOT = Path(__file__).parents[2]
 
 
-_LOCAL_UP = f"""
+_LOCAL = f"""
 import json, signal, sys, threading
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tools")!r}]
 from local_engine import LocalEngine, UpdateFailedError
-_, folder, config, state_file = sys.argv
+_, operation, folder, config, state_file = sys.argv
 with LocalEngine(folder, config=json.loads(config), state_file=state_file, timeout=None) as engine:
     signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=engine.cancel).start())
     try:
-        engine.up()
+        print(*(each.text for each in getattr(engine, operation)().messages if not each.ephemeral), sep="\\n")
     except UpdateFailedError as error:
         sys.exit("\\n".join(each.urn + "\\nerror: " + each.text for each in error.errors))
 """
 
 
 class Command(Protocol):
-    """`up` as a process of its own, on a stack that outlives it."""
+    """`up`, or another operation, as a process of its own, on a stack that outlives it."""
 
     folder: Path
 
-    def start(self) -> subprocess.Popen[str]: ...
+    def start(self, operation: str = "up") -> subprocess.Popen[str]: ...
     def recover(self) -> None:
         """Do what a user does after a killed engine."""
 
@@ -51,15 +51,15 @@ class Command(Protocol):
 
 
 class LocalUp:
-    """`up` on LocalEngine, in a process of its own."""
+    """LocalEngine, in a process of its own."""
 
     def __init__(self, folder: Path, program: str, config: dict[str, str]) -> None:
         self.folder = write_program(folder / "program", program)
         self._config = config
         self._state = folder / "state.json"
 
-    def start(self) -> subprocess.Popen[str]:
-        return start_local_up(self.folder, self._config, self._state)
+    def start(self, operation: str = "up") -> subprocess.Popen[str]:
+        return start_local(operation, self.folder, self._config, self._state)
 
     def recover(self) -> None:
         """Nothing is to be done here."""
@@ -74,14 +74,14 @@ class LocalUp:
         return None
 
 
-def start_local_up(folder: Path, config: dict[str, str], state_file: Path) -> subprocess.Popen[str]:
-    """Begin `up` on LocalEngine in a process of its own; SIGINT cancels it, its errors are what it writes."""
-    command = [sys.executable, "-c", _LOCAL_UP, str(folder), json.dumps(config), str(state_file)]
+def start_local(operation: str, folder: Path, config: dict[str, str], state_file: Path) -> subprocess.Popen[str]:
+    """Begin an operation on LocalEngine in a process of its own; SIGINT cancels it; it writes its errors or lines."""
+    command = [sys.executable, "-c", _LOCAL, operation, str(folder), json.dumps(config), str(state_file)]
     return _start(command, folder, {})
 
 
 class RealUp:
-    """`pulumi up`."""
+    """`pulumi`."""
 
     def __init__(self, folder: Path, program: str, config: dict[str, str]) -> None:
         self._stack = RealStack(folder, program)
@@ -89,9 +89,9 @@ class RealUp:
         self._stack.config |= config
         self._stack.configure()
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", self._stack.stack.name]
-        return _start([*command, *arguments], self.folder, self._stack.environment)
+    def start(self, operation: str = "up", *arguments: str) -> subprocess.Popen[str]:
+        command = ["pulumi", operation, *arguments, "--yes", "--skip-preview", "--non-interactive"]
+        return _start([*command, "--stack", self._stack.stack.name], self.folder, self._stack.environment)
 
     def recover(self) -> None:
         """Take the killed engine's lock away."""

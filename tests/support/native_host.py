@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -47,7 +47,6 @@ class InitError:
 
     id: str
     properties: dict[str, Any]
-    inputs: dict[str, Any]
     reasons: list[str]
 
 
@@ -147,14 +146,15 @@ def urn(kind: str, name: str = "resource") -> str:
     return f"urn:pulumi:dev::project::{kind}::{name}"
 
 
-def to_init_error(error: grpc.RpcError) -> InitError | None:
+def to_init_error(error: grpc.RpcError | grpc.Status) -> InitError | None:
     """Return what a failed call recorded, as the engine finds it; None where it recorded nothing."""
-    metadata: dict[str, Any] = dict(cast("Any", error.trailing_metadata()))
+    sent: Any = error.trailing_metadata() if isinstance(error, grpc.RpcError) else error.trailing_metadata
+    metadata: dict[str, Any] = dict(sent)
     if "grpc-status-details-bin" not in metadata:
         return None
     detail = provider_pb2.ErrorResourceInitFailed()
     assert status_pb2.Status.FromString(metadata["grpc-status-details-bin"]).details[0].Unpack(detail)
-    return InitError(detail.id, MessageToDict(detail.properties), MessageToDict(detail.inputs), list(detail.reasons))
+    return InitError(detail.id, MessageToDict(detail.properties), list(detail.reasons))
 
 
 def to_text(error: grpc.RpcError) -> str:

@@ -59,6 +59,10 @@ if config.get("get"):
 """
 
 
+RECORDED = "1 error occurred:\n\t* "
+"""How Pulumi begins the error of a resource that is recorded nevertheless."""
+
+
 @dataclass
 class Outcome:
     """What an operation did, in the words that both engines share."""
@@ -131,7 +135,7 @@ class LocalStack:
             ok,
             dict(result.changes),
             result.outputs,
-            [(_name(m.urn), m.severity, m.text) for m in kept if not m.ephemeral],
+            [(_name(m.urn), m.severity, m.text.strip()) for m in kept if not m.ephemeral],
             [(_name(m.urn), m.text) for m in kept if m.ephemeral],
         )
 

@@ -247,21 +247,26 @@ Counter.create, Counter.update = halfway(Counter.create), halfway(Counter.update
 
 
 def test_what_is_there_but_not_as_it_should_be_is_recorded(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """After an error with `ErrorResourceInitFailed` the resource is in the state, and the next `up` updates it."""
-    folder, state = write('Count("a", "1")'), tmp_path / "state.json"
+    """After an error with `ErrorResourceInitFailed` the resource is in the state, and the next `up` updates it.
+
+    An update that failed so keeps the inputs from before it.
+    """
+    folder, state = write('Count("a", config.get("value"))'), tmp_path / "state.json"
     (folder / "counter.py").write_text(PROVIDER + INIT_FAILED)
     (folder / "broken").touch()
-    for op in ("create", "update"):
+    for op, value in (("create", "1"), ("update", "2")):
         with pytest.raises(UpdateFailedError) as caught:
-            engines(folder, state_file=state).up()
+            engines(folder, config={"value": value}, state_file=state).up()
         (error,) = caught.value.errors
         assert error.text == "1 error occurred:\n\t* halfway\n"
         recorded = caught.value.result.resource("a")
-        assert (recorded.id, recorded.outputs["shown"], recorded.init_errors) == ("id-1", "<1>", ["halfway"])
+        assert (recorded.id, recorded.outputs["shown"], recorded.init_errors) == ("id-1", f"<{value}>", ["halfway"])
+        assert recorded.inputs["value"] == "1"
+        assert dict(caught.value.result.changes) == {"create" if op == "create" else "same": 1}  # the stack itself
         assert [name for name, *_ in calls(folder, "create", "update")] == [op]
     (folder / "broken").unlink()
-    assert engines(folder, state_file=state).up().changes["update"] == 1
-    assert engines(folder, state_file=state).up().changes["same"] == 2
+    for op, count in (("update", 1), ("same", 2)):
+        assert engines(folder, config={"value": "2"}, state_file=state).up().changes[op] == count
 
 
 def test_failed_update(write: Write, engines: Engines, tmp_path: Path) -> None:

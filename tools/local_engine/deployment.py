@@ -112,15 +112,18 @@ class Deployment:
             outputs = plan.old.outputs if provider and plan.old else {}
             return self._store(goal.to_state(plan.inputs, plan.old.id if plan.old else "", outputs), plan.op, plan.old)
         with self._step(plan.op, goal.urn):
+            old = None if plan.op == "replace" else plan.old
             failed: InitFailedError | None = None
             try:
                 new = self._apply(goal, plan, provider)
             except InitFailedError as error:
                 failed = error
-                new = replace(goal.to_state(plan.inputs, error.id, error.outputs), init_errors=error.reasons)
+                # The engine keeps the id and the inputs from before an update that failed.
+                id_, inputs = (old.id, old.inputs) if old else (error.id, plan.inputs)
+                new = replace(goal.to_state(inputs, id_, error.outputs), init_errors=error.reasons)
             if plan.old and plan.op == "replace" and not plan.delete_first and not self.preview:
                 self._mark_for_deletion(plan.old)
-            self._store(new, plan.op, None if plan.op == "replace" else plan.old)
+            self._store(new, plan.op, old)
             if failed:
                 raise failed
             return new
@@ -266,7 +269,8 @@ class Deployment:
             raise _ReportedError  # an engine that is gone writes nothing
         if not self.preview:
             self._state.put(new, old)
-        self._count(op)
+        if not new.init_errors:
+            self._count(op)
         return new
 
     def _mark_for_deletion(self, old: ResourceState) -> None:

@@ -22,10 +22,12 @@ from .properties import PropertyMap, from_struct, restore_secrets, to_plain, to_
 from .provider import Diff, InitFailedError
 from .state import ResourceState
 
-# Pulumi's own limit for a message; and nothing on loopback goes through a proxy.
+# Pulumi's own limit for a message, and Go's for what an error carries; and nothing on loopback goes through a proxy.
 GRPC_OPTIONS = [
     ("grpc.max_receive_message_length", 400 << 20),
     ("grpc.max_send_message_length", 400 << 20),
+    ("grpc.max_metadata_size", 16 << 20),
+    ("grpc.absolute_max_metadata_size", 16 << 20),
     ("grpc.enable_http_proxy", 0),
 ]
 

@@ -2,13 +2,15 @@
 
 The process is `pulumi/dynamic/__main__.py` of the Pulumi SDK
 (https://github.com/pulumi/pulumi/blob/master/sdk/python/lib/pulumi/dynamic/__main__.py). It serves four calls at a
-time, drops `Cancel`, and shows every error with its traceback; it offers no setting for any of these. `apply` changes
-all three, for this package's resources:
+time, drops `Cancel`, shows every error with its traceback, and has no way to record a resource that failed halfway; it
+offers no setting for any of these. `apply` changes all four, for this package's resources:
 
 - their calls get a thread each, and `Cancel` is heard, by way of `experimental_thread_pool`, an attribute by which a
   gRPC servicer's method names the pool that serves it
   (https://github.com/grpc/grpc/blob/master/src/python/grpcio/grpc/_server.py, `_select_thread_pool_for_behavior`);
 - calls of other packages' dynamic providers go on to a pool of four threads, as Pulumi serves them;
+- an `InitFailedError` ends its call with the status that has the resource's record, by way of the context that each of
+  our calls is handed, whose `abort` the plugin calls while it handles the error;
 - an error of ours is shown as its own sentence, by way of the name `traceback` in the plugin's main module.
 
 Where one of these ways is shut, the plain behaviour stays: `apply` says which, and the caller tells the user once.
@@ -32,6 +34,7 @@ from types import ModuleType
 from typing import Any
 
 from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.hosts.init_failed import InitFailedError
 
 _MOST_CALLS = 4096
 """Served at the same time. Threads are started as they are needed; this only bounds a runaway."""
@@ -64,9 +67,28 @@ class _CallPool(ThreadPoolExecutor):
             return arg
 
         def serve(request: Any, context: Any) -> Any:
-            return arg(request, context) if _is_ours(request) else self._others.submit(arg, request, context).result()
+            if _is_ours(request):
+                return arg(request, _RecordingContext(context))
+            return self._others.submit(arg, request, context).result()
 
         return serve
+
+
+class _RecordingContext:
+    """gRPC's context of a call, which ends a call that failed halfway with what there is to record."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def abort(self, code: Any, details: str) -> None:
+        """End the call with an error, by the one that is being handled."""
+        error = sys.exc_info()[1]
+        if isinstance(error, InitFailedError):
+            self._context.abort_with_status(error.to_status())
+        self._context.abort(code, details)
 
 
 class _CancelPool(ThreadPoolExecutor):
@@ -110,7 +132,7 @@ class _PlainTraceback:
     def format_exc(self, *args: Any, **kwargs: Any) -> str:
         """Return the error that is being handled: its sentence if a user can act on it, else all there is."""
         error = sys.exc_info()[1]
-        is_ours = isinstance(error, LicenseConversionError)
+        is_ours = isinstance(error, (LicenseConversionError, InitFailedError))
         return self._to_shown(str(error) if is_ours else traceback.format_exc(*args, **kwargs))
 
 
@@ -139,7 +161,10 @@ def apply(
     servicer = module.DynamicResourceProviderServicer
     missing = []
     if not _serve_calls(servicer):
-        missing.append("Pulumi's plugin serves only four calls at a time: more waits hold up other resources.")
+        missing.append(
+            "Pulumi's plugin serves only four calls at a time, and records nothing of a resource that fails: more "
+            "waits hold up other resources."
+        )
     if not _hear_cancel(servicer, on_cancel):
         missing.append("Pulumi's plugin does not pass ^C on: press it twice to end a wait.")
     if not _show_errors_in_one_line(module, to_shown):

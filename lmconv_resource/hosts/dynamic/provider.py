@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
@@ -28,11 +29,12 @@ from pulumi.runtime.config import CONFIG, get_config_env
 from lmconv_resource.hosts.display import is_interactive
 from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import Engine, send_log
+from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.last_settings import named_in_errors
 from lmconv_resource.hosts.secret_texts import SecretTexts, find_leaves
 from lmconv_resource.hosts.session import Session, log
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.operation import UNKNOWN
+from lmconv_resource.lifecycle.operation import UNKNOWN, Created, Updated
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.text import parse_duration, to_one_line, to_plain_text, to_shown
 
@@ -181,14 +183,14 @@ class DynamicProvider(ResourceProvider):
         return DiffResult(changes=changes, replaces=list(diff.replaces) or None)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make the resource, and wait for it if asked to. A create that fails records nothing."""
+        """Make the resource, and wait for it if asked to."""
         inputs = self.controller.parse_inputs(_to_properties(props))
         waits = bool(inputs.wait_for_completion)
         with self._joined().operation(props.get(URN), _timeout(props, "create"), waits=waits) as op:
             created = self.controller.create(op, inputs)
-            if created.error:
-                raise created.error
-        return CreateResult(created.id, self._to_outputs(created.state, props))
+            outputs = self._to_outputs(created.state, props)
+            _raise_error(created, created.id, outputs, props.get(_PROVIDER))
+        return CreateResult(created.id, outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Look the task up for a refresh, where `props` is the record, or for a `get`, where it is the inputs.
@@ -204,15 +206,18 @@ class DynamicProvider(ResourceProvider):
         return ReadResult(id_, self._to_outputs(read.state, props), inputs)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Look the task up again, or wait for its end, and record it. One that fails keeps the record."""
+        """Look the task up again, or wait for its end, and record it."""
         state = self.controller.parse_state(_to_properties(_olds))
         inputs = self.controller.parse_inputs(_to_properties(_news))
         waits = bool(inputs.wait_for_completion)
         with self._joined().operation(_news.get(URN), _timeout(_news, "update"), waits=waits) as op:
             updated = self.controller.update(op, _id, state, inputs)
-            if updated.error:
-                raise updated.error
-        return UpdateResult(self._to_outputs(updated.state, _news))
+            # It may have replaced one whose record is still there, because its create failed halfway: that one is
+            # replaced, and not given up.
+            self._joined().started_here.add_urn(_news.get(URN))
+            outputs = self._to_outputs(updated.state, _news)
+            _raise_error(updated, _id, outputs, _news.get(_PROVIDER))
+        return UpdateResult(outputs)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
@@ -227,6 +232,16 @@ class DynamicProvider(ResourceProvider):
     def _to_outputs(self, state: Any, props: Mapping[str, Any]) -> dict[str, Any]:
         kept = {name: props[name] for name in _KEPT if props.get(name) is not None}
         return {**self.controller.to_properties(state), **kept, URN: props.get(URN)}
+
+
+def _raise_error(result: Created[Any] | Updated[Any], id_: str, outputs: dict[str, Any], provider: str | None) -> None:
+    """Raise the error with which an operation ended that has something to record.
+
+    What is recorded is written as Pulumi's plugin writes what a method returns: it adds `__provider` itself to that.
+    """
+    if result.error:
+        properties = asyncio.run(rpc.serialize_properties({**outputs, _PROVIDER: provider}, {}))
+        raise InitFailedError(id_, properties, process.secret_texts.mask(str(result.error))) from result.error
 
 
 def _has_moved(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:

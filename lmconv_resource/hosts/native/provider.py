@@ -15,12 +15,13 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from lmconv_resource.errors import LIST_ACTION, RequestRefusedError, Subject
+from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.last_settings import named_in_errors
 from lmconv_resource.hosts.native import SCHEMA_PATH, config, properties, shapes
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.properties import Bag
 from lmconv_resource.hosts.native.resources import FUNCTIONS, RESOURCES, Resource, find_newest_id
-from lmconv_resource.hosts.native.responses import InitFailedError, MalformedError, plain_errors, to_diff_response
+from lmconv_resource.hosts.native.responses import MalformedError, plain_errors, to_diff_response
 from lmconv_resource.hosts.native.shapes import Spec
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.session import Session
@@ -148,7 +149,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn, request.timeout or None, waits=waits) as op:
             created = resource.controller.create(op, inputs)
             outputs = self._to_outputs(resource, created, given)
-            self._raise_error(created, created.id, outputs, request.properties)
+            self._raise_error(created, created.id, outputs)
         return provider_pb2.CreateResponse(id=created.id, properties=outputs)
 
     @plain_errors
@@ -190,7 +191,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             # replaced, and not given up.
             self.session.started_here.add_urn(request.urn)
             outputs = self._to_outputs(resource, updated, news)
-            self._raise_error(updated, request.id, outputs, request.news)
+            self._raise_error(updated, request.id, outputs)
         return provider_pb2.UpdateResponse(properties=outputs)
 
     @plain_errors
@@ -259,10 +260,10 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     def _to_outputs(self, resource: Resource, result: Created[Any] | Updated[Any], given: Bag) -> Struct:
         return _write_outputs(resource.controller.to_properties(result.state), given.secrets)
 
-    def _raise_error(self, result: Created[Any] | Updated[Any], id: str, outputs: Struct, inputs: Struct) -> None:
+    def _raise_error(self, result: Created[Any] | Updated[Any], id: str, outputs: Struct) -> None:
         """Raise the error with which an operation ended that has something to record."""
         if result.error:
-            raise InitFailedError(id, outputs, inputs, self.wording.of(str(result.error))) from result.error
+            raise InitFailedError(id, outputs, self.wording.of(str(result.error))) from result.error
 
     def _find_newest(self, op: Operation, resource_arn: str, given: Properties) -> tuple[str, dict[str, object]]:
         """Return the newest task of a resource that is imported by its ARN, and the inputs that name it so."""

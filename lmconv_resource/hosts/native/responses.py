@@ -5,57 +5,21 @@ from __future__ import annotations
 import functools
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
-from google.protobuf.struct_pb2 import Struct
-from pulumi.runtime.proto import provider_pb2, status_pb2
+from pulumi.runtime.proto import provider_pb2
 
 from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.lifecycle.operation import Diff, Properties
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class InitFailedError(Exception):
-    """There is a resource, which is recorded, but it is not what was asked for.
-
-    Pulumi's own way to say so is a detail of the call's status; the next update goes on from what was recorded.
-
-    Args:
-        id: the resource's id.
-        properties: its outputs.
-        inputs: its inputs.
-        reason: what went wrong.
-    """
-
-    def __init__(self, id: str, properties: Struct, inputs: Struct, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self._detail = provider_pb2.ErrorResourceInitFailed(
-            id=id, properties=properties, inputs=inputs, reasons=[reason]
-        )
-
-    def to_status(self) -> grpc.Status:
-        """Return the status that gRPC ends the call with."""
-        code = grpc.StatusCode.FAILED_PRECONDITION
-        # Its type is the protobuf of google.rpc.Status, which Pulumi's SDK brings.
-        status = status_pb2.Status(code=code.value[0], message=self.reason)
-        status.details.add().Pack(self._detail)
-        return _Status(code, self.reason, (("grpc-status-details-bin", status.SerializeToString()),))
-
-
 class MalformedError(Exception):
     """A message of a form that Pulumi's engine does not send: one line that names it."""
-
-
-@dataclass(frozen=True)
-class _Status(grpc.Status):
-    code: grpc.StatusCode
-    details: str
-    trailing_metadata: tuple[tuple[str, bytes], ...]
 
 
 def plain_errors(method: Method) -> Method:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
+from pulumi.dynamic import CreateResult, ReadResult
 from support.both_hosts import ARN, BYOL, CONVERT, INCLUDED, TRACK, add, wired
 from support.hurry import HURRIED
 from support.native_host import CONVERSION, FAST, TASK, Plugin, plugin, to_init_error, to_text
@@ -21,6 +22,7 @@ from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider
+from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.native.properties import read
 from lmconv_resource.hosts.native.wording import to_native_text
 from lmconv_resource.hosts.session import Session
@@ -43,9 +45,6 @@ class Outcome:
 class Host(Protocol):
     """A host as its engine uses it."""
 
-    keeps_unfinished: bool
-    """Whether a create that failed halfway is recorded."""
-
     def words(self, text: str) -> str: ...
     def check(self, kind: str, news: dict[str, Any]) -> Outcome: ...
     def diff(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome: ...
@@ -57,8 +56,6 @@ class Host(Protocol):
 
 class Dynamic:
     """Pulumi's Python dynamic providers."""
-
-    keeps_unfinished = False
 
     def __init__(self) -> None:
         self._session = Session({"aws:region": "eu-west-1"}.get, policy=FAST, runtime=HURRIED)
@@ -80,25 +77,24 @@ class Dynamic:
         return Outcome(changes=result.changes, replaces=list(result.replaces or ()))
 
     def create(self, kind: str, inputs: dict[str, Any]) -> Outcome:
-        try:
-            result = self._provider(kind).create(inputs)
-        except LicenseConversionError as error:
-            return Outcome(error=str(error))
-        return Outcome(result.id, result.outs or {})
+        return self._ask(lambda: self._provider(kind).create(inputs))
 
     def read(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
-        try:
-            result = self._provider(kind).read(id, dict(record))
-        except LicenseConversionError as error:
-            return Outcome(error=str(error))
-        return Outcome(result.id, result.outs or {})
+        return self._ask(lambda: self._provider(kind).read(id, dict(record)))
 
     def update(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome:
+        return self._ask(lambda: CreateResult(id, self._provider(kind).update(id, dict(olds), news).outs))
+
+    def _ask(self, call: Callable[[], CreateResult | ReadResult]) -> Outcome:
         try:
-            result = self._provider(kind).update(id, dict(olds), news)
+            result = call()
         except LicenseConversionError as error:
             return Outcome(error=str(error))
-        return Outcome(id, result.outs or {})
+        except InitFailedError as error:
+            recorded = to_init_error(error.to_status())
+            assert recorded is not None
+            return Outcome(recorded.id, recorded.properties, error=str(error))
+        return Outcome(result.id, result.outs or {})
 
     def delete(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
         self._provider(kind).delete(id, dict(record))
@@ -113,8 +109,6 @@ def unwired(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 class Native:
     """The plugin of our own."""
-
-    keeps_unfinished = True
 
     def __init__(self, driven: Plugin) -> None:
         self._plugin = driven
@@ -268,16 +262,30 @@ def test_create_tracks_a_task(host: Host, aws: LicenseManagerBackend) -> None:
 
 @pytest.mark.parametrize("kind", [TASK, CONVERSION])
 def test_create_of_one_that_fails(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
-    """An error in both hosts, which only the native one records."""
+    """An error that is recorded, with the id; the record is what the next `up` goes on from."""
     aws.conversion_seconds, aws.conversion_status, aws.conversion_message = 0.0, "FAILED", "not managed"
     add(aws, "FAILED", message="not managed")
     inputs = CONVERT if kind == CONVERSION else {**TRACK, "wait_for_completion": True}
     outcome = host.create(kind, inputs)
+    assert outcome.id in aws.tasks
     assert outcome.error is not None
     assert "it FAILED: not managed" in outcome.error
-    assert bool(outcome.id) is host.keeps_unfinished
-    assert outcome.outputs.get("status") == ("FAILED" if host.keeps_unfinished else None)
+    assert outcome.outputs["status"] == "FAILED"
+    diff = host.diff(kind, outcome.id, outcome.outputs, inputs)
+    assert (diff.changes, diff.replaces) == (True, ["status"] if kind == CONVERSION else [])
     assert aws.calls["CreateLicenseConversionTaskForResource"] == (1 if kind == CONVERSION else 0)
+
+
+def test_a_newer_conversion_replaces_one_that_failed(host: Host, aws: LicenseManagerBackend) -> None:
+    """Also without `follow_newest`: a record that FAILED while it was waited for is left by another conversion only."""
+    add(aws, "FAILED")
+    inputs = {"resource_arn": ARN, "region": "eu-west-1", "wait_for_completion": True}
+    failed = host.create(TASK, inputs)
+    assert failed.id == "lct-1"
+    assert host.diff(TASK, "lct-1", failed.outputs, inputs).replaces == []
+    add(aws, task_id="lct-2")
+    assert host.diff(TASK, "lct-1", failed.outputs, inputs).replaces == ["license_conversion_task_id"]
+    assert host.create(TASK, inputs).outputs["status"] == "SUCCEEDED"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,6 @@ def test_a_create_whose_time_is_up_records_what_it_started(native: Plugin, aws: 
     assert recorded.id == task.task_id
     assert recorded.properties["status"] == "IN_PROGRESS"
     assert recorded.properties["licenseConversionTaskId"] == task.task_id
-    assert recorded.inputs == CONVERT
     assert recorded.reasons == [to_text(error)]
     assert "did not end within" in to_text(error)
     assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
@@ -158,7 +157,7 @@ def test_an_update_whose_time_is_up_records_what_it_saw(native: Plugin, aws: Lic
         native.update(TASK, "lct-1", outputs, inputs, timeout=0.4)
     recorded = to_init_error(raised.value)
     assert recorded is not None
-    assert (recorded.id, recorded.inputs) == ("lct-1", inputs)
+    assert recorded.id == "lct-1"
     assert "customTimeouts sets how long to wait" in recorded.reasons[0]
 
 
