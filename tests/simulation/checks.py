@@ -191,10 +191,12 @@ class Checks:
         outage = self._outages.pop(instance.id, None)
         if outage is None or outage.is_converted or instance.touched > self._aws.kernel.now - 86400:
             return
+        if self._aws.kernel.now >= caller.deadlines.get(urn or "", float("inf")) - 5.0:
+            outage.excuses.add("deadline")
         refused = any(each is instance for _, each, _ in self._aws.refused)
         kind = "interrupted" if outage.excuses else "refused" if refused else ""
         self._excused[instance.id, kind] += 1
-        if self._excused[instance.id, kind] > {"interrupted": 2, "refused": 3, "": 0}[kind]:
+        if self._excused[instance.id, kind] > {"interrupted": 9, "refused": 3, "": 0}[kind]:
             self.violate(
                 8, f"{instance.id} was stopped and is started, {kind or 'without a conversion'}", instance, caller
             )

@@ -15,7 +15,7 @@ from botocore import exceptions as botocore_errors
 
 from lmconv_resource.aws.access.session import AccessSession
 from lmconv_resource.aws.access.settings import Settings
-from simulation.aws import ACCOUNT, NASTY, REGION, Aws, Instance, Shown, Tag, Task
+from simulation.aws import ACCOUNT, NASTY, Aws, Instance, Shown, Tag, Task
 from simulation.checks import Checks
 from simulation.kernel import KilledError, Process
 
@@ -57,6 +57,8 @@ class Caller:
     cancel: Callable[[], None] = lambda: None
     calls: int = 0
     is_preview: bool = False
+    deadlines: dict[str, float] = field(default_factory=dict)
+    """When the operations of its resources are over, by URN."""
     lost_credentials_at: float | None = None
     excuses: set[str] = field(default_factory=set)
     """Why this process may be red: what it met that is no fault that passes."""
@@ -75,19 +77,22 @@ class Caller:
 
 
 class Source(AccessSession):
-    """A session whose clients are the simulated world's."""
+    """Where a session's clients come from: their calls lead to the world, and their credentials are nobody's to renew.
 
-    def __init__(self, aws: Aws, checks: Checks, caller: Caller) -> None:
-        super().__init__(Settings(REGION), runtime=aws.kernel.runtime(caller.process))
-        self._simulated = {
-            "license-manager": LicenseManagerClient(aws, checks, caller),
-            "ec2": Ec2Client(aws, checks, caller),
-            "ssm": SsmClient(aws, checks, caller),
-            "sts": StsClient(aws, checks, caller),
-        }
+    Args:
+        settings: the settings of the connection.
+        aws: the world.
+        checks: what has to hold there.
+        caller: whose clients they are.
+    """
+
+    def __init__(self, settings: Settings, aws: Aws, checks: Checks, caller: Caller) -> None:
+        super().__init__(settings, runtime=aws.kernel.runtime(caller.process))
+        kinds = {"license-manager": LicenseManagerClient, "ec2": Ec2Client, "ssm": SsmClient, "sts": StsClient}
+        self._made = {service: make(aws, checks, caller) for service, make in kinds.items()}
 
     def unchecked_client(self, service: str) -> Any:
-        return self._simulated[service]
+        return self._made[service]
 
     def find_credentials(self) -> None:
         """There is nothing to look for."""
@@ -169,7 +174,7 @@ class _Client:
                 return refusal(name, "RequestLimitExceeded", "Request limit exceeded.", 503)
             if aws.chance(faults.burst):
                 caller.bursts[name] = now + 60 + 120 * aws.rng.random()
-        if is_list and aws.chance(faults.broken_list):
+        if is_list and name not in caller.bursts and aws.chance(faults.broken_list):
             caller.bursts[name] = now + 400
         if is_list and caller.bursts.get(name, -1.0) > now:
             return refusal(name, "ServerInternalException", "internal", 500)

@@ -6,16 +6,16 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from lmconv_resource.aws.access.regions import Regions
+from lmconv_resource.aws.client import OpenSession
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.operation import Operation, Severity
 from lmconv_resource.polling.policy import PollingPolicy
 from simulation.aws import REGION
-from simulation.clients import Caller, Source
+from simulation.clients import Caller
 from simulation.kernel import Kernel, KilledError, Thread
 
 LONGEST_SECONDS = 12 * 3600.0
@@ -64,13 +64,14 @@ class Stack:
 class SimulatedSession(Session):
     """A session whose lines go to the history."""
 
-    regions_of_aws = Regions()
+    _regions_of_aws: ClassVar[list[Any]] = []
+    """AWS's regions, which take a while to load."""
 
-    def __init__(self, kernel: Kernel, caller: Caller, source: Source, on_line: Callable[..., None]) -> None:
+    def __init__(self, kernel: Kernel, caller: Caller, open_session: OpenSession, on_line: Callable[..., None]) -> None:
         super().__init__(
             {"aws:region": REGION}.get,
             policy=PollingPolicy(),
-            open_session=lambda _: source,
+            open_session=open_session,
             runtime=kernel.runtime(caller.process),
         )
         self._kernel, self._on_line, self._caller = kernel, on_line, caller
@@ -86,8 +87,10 @@ class SimulatedSession(Session):
     def is_replaced_by_command(self, urn: str | None) -> bool | None:
         return None
 
-    def regions(self) -> Regions:
-        return self.regions_of_aws
+    def regions(self) -> Any:
+        if not self._regions_of_aws:
+            self._regions_of_aws.append(super().regions())
+        return self._regions_of_aws[0]
 
 
 class Run:
@@ -97,7 +100,7 @@ class Run:
         kernel: runs it.
         stack: the stack.
         caller: the provider's process.
-        source: its clients.
+        open_session: returns where its clients come from.
         on_line: told each line.
         records_failures: whether the dynamic host records what is half done.
     """
@@ -107,14 +110,14 @@ class Run:
         kernel: Kernel,
         stack: Stack,
         caller: Caller,
-        source: Source,
+        open_session: OpenSession,
         on_line: Callable[[str, str | None, str], None],
         *,
         records_failures: bool = True,
     ) -> None:
         self.kernel, self.stack, self.caller = kernel, stack, caller
         self.controller = ConversionController()
-        self.session = SimulatedSession(kernel, caller, source, on_line)
+        self.session = SimulatedSession(kernel, caller, open_session, on_line)
         caller.cancel = lambda: self.session.cancellation.set("the update was cancelled")
         self._on_line = on_line
         self._records = stack.is_native or records_failures
@@ -125,6 +128,8 @@ class Run:
         self.acted: set[str] = set()
         """Those that were created or updated."""
         self.longest: list[tuple[str, float, float]] = []
+        has_preview = "is_preview" in inspect.signature(self.session.operation).parameters
+        self._options: dict[str, Any] = {"is_preview": caller.is_preview} if has_preview else {}
         self._left = 0
         self._waiting: Thread | None = None
 
@@ -284,7 +289,9 @@ class Run:
         assert thread is not None, "only threads call"
         before, thread.urn = thread.urn, urn
         try:
-            with self.session.operation(urn, timeout, waits=waits) as op:
+            if timeout is not None:
+                self.caller.deadlines[urn] = began + timeout
+            with self.session.operation(urn, timeout, waits=waits, **self._options) as op:
                 return ask(op)
         except LicenseConversionError as error:
             self._fail(name, str(error))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from lmconv_resource.aws.access.settings import Settings
 from simulation.aws import BYOL, SQL_STANDARD, WINDOWS, Aws, Faults, Instance
 from simulation.checks import Checks, Violation
 from simulation.clients import Caller, Doom, Source
@@ -296,8 +297,10 @@ class History:
             self._log(f"{name} {(urn or '').rpartition('::')[2]:8} {severity}: {text}")
             self._checks.on_line(severity, text, caller)
 
-        source = Source(self._aws, self._checks, caller)
-        run = Run(kernel, stack, caller, source, on_line, records_failures=self._switches.records_failures)
+        def open_session(settings: Settings) -> Source:
+            return Source(settings, self._aws, self._checks, caller)
+
+        run = Run(kernel, stack, caller, open_session, on_line, records_failures=self._switches.records_failures)
         commands: dict[str, Callable[[], None]] = {
             "up": run.up,
             "preview": lambda: run.up(previews=True),
