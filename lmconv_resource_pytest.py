@@ -35,7 +35,7 @@ def license_manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerB
     try:
         from lmconv_resource.emulator import serve
     except ModuleNotFoundError as missing:
-        pytest.fail(f"license_manager needs `pip install 'lmconv-resource[testing]'`: {missing}", pytrace=False)
+        pytest.fail(f"license_manager: {missing}", pytrace=False)
     for name in [name for name in os.environ if name.upper().startswith("AWS_")]:
         monkeypatch.delenv(name)
     with serve() as emulator:

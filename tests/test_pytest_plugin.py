@@ -71,7 +71,7 @@ def test_a_missing_extra_is_named(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(license_manager): pass")
     result = pytester.runpytest_subprocess(*OPTIONS)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*license_manager needs `pip install 'lmconv-resource[[]testing]'`: *moto*"])
+    result.stdout.fnmatch_lines(["license_manager: *needs `pip install 'lmconv-resource[[]emulator]'`*"])
 
 
 MOCKS = """

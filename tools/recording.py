@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import itertools
-import json
 import os
 import pty
 import re
@@ -110,13 +109,11 @@ def run_program(folder: Path) -> list[tuple[float, bytes]]:
     (program / "Pulumi.yaml").write_text("name: licenses\nruntime: {name: python, options: {virtualenv: .venv}}\n")
     (program / "__main__.py").write_text(find_program())
     (program / ".venv").symlink_to(sys.prefix, target_is_directory=True)
-    scenario = json.loads(demo.SCENARIO.read_text(encoding="utf-8"))
-    scenario["tasks"][0]["seconds"] = TASK_SECONDS
-    (folder / "scenario.json").write_text(json.dumps(scenario))
     env = {**demo.make_environment(os.environ, folder), "TERM": "xterm-256color", "PYTHONPATH": str(PROJECT)}
-    for command in ("stack init dev", f"config set aws:region {scenario['region']}"):
+    for command in ("stack init dev", f"config set aws:region {demo.REGION}"):
         subprocess.run(["pulumi", *command.split()], env=env, cwd=program, check=True, capture_output=True)  # noqa: S603, S607
-    with serve(folder / "scenario.json") as emulator:
+    with serve() as emulator:
+        emulator.backend(demo.REGION).add_task(**demo.TASK, seconds=TASK_SECONDS)
         return list(run_in_terminal(COMMAND, {**env, **emulator.environment}, program))
 
 

@@ -29,9 +29,19 @@ import processes  # noqa: E402 -- beside this file, which is no package
 if TYPE_CHECKING:
     from local_engine import Message, Step
 
-SCENARIO = HERE / "scenario.json"
 
 STACK = "demo"
+REGION = "eu-west-1"
+SECONDS = 10
+"""What the conversion takes."""
+
+TASK: dict[str, Any] = {
+    "task_id": "lct-0123456789abcdef0",
+    "resource_arn": f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0",
+    "source": "RunInstances:0800",
+    "destination": "RunInstances:0002",
+    "message": "The usage operation was updated",
+}
 
 
 MINIMUM_VERSION = (3, 260)
@@ -56,8 +66,6 @@ class Demo:
         self.folder = folder
         self.program = folder / "program"
         self.state = folder / "state.json"
-        self.scenario = json.loads(SCENARIO.read_text(encoding="utf-8"))
-        self.task = self.scenario["tasks"][0]
         self.env = make_environment(os.environ, folder)
         # For the emulator in this process too: moto's boto3 fails at an AWS_PROFILE that the empty settings don't have.
         os.environ.clear()
@@ -68,7 +76,7 @@ class Demo:
         """Run the demo.
 
         Raises:
-            DemoFailedError: a command failed, or the outputs are not the scenario's.
+            DemoFailedError: a command failed, or the outputs are not the task's.
             InterruptedBySignalError: it was told to end.
         """
         copy_program(self.program)
@@ -79,23 +87,24 @@ class Demo:
 
         if problem:
             say(f"{problem}: the same program runs on LocalEngine, which stands in for it.")
-            with serve(SCENARIO) as emulator:
-                outputs = self._show_local_engine(emulator.endpoint)
+            show = self._show_local_engine
         else:
             say(f"Using pulumi {version} from PATH.")
             self._pulumi("stack", "init", STACK)
-            self._pulumi("config", "set", "licenseConversionTaskId", self.task["id"])
-            self._pulumi("config", "set", "aws:region", self.scenario["region"])
-            with serve(SCENARIO) as emulator:
-                outputs = self._show_pulumi(emulator.endpoint)
-        check(outputs, self.task, self.scenario["region"])
+            self._pulumi("config", "set", "licenseConversionTaskId", TASK["task_id"])
+            self._pulumi("config", "set", "aws:region", REGION)
+            show = self._show_pulumi
+        with serve() as emulator:
+            emulator.backend(REGION).add_task(**TASK, seconds=SECONDS)
+            say(f"A License Manager runs at {emulator.endpoint}. {TASK['task_id']} takes {SECONDS} s there.")
+            outputs = show(emulator.endpoint)
+        check(outputs)
         say(
             f"The demo went well: {outputs['note']['from']} became {outputs['note']['to']}. No AWS account was touched."
         )
 
     def _show_pulumi(self, endpoint: str) -> dict[str, Any]:
         self.env["AWS_ENDPOINT_URL_LICENSE_MANAGER"] = endpoint
-        self._say_task(endpoint)
         self._pulumi("up", "--yes", "--skip-preview", "--parallel", "100", "--suppress-outputs")
         say("\nOnce more: the task has ended, so there is nothing to do.")
         self._pulumi("up", "--yes", "--skip-preview", "--parallel", "100", "--suppress-outputs", "--expect-no-changes")
@@ -107,7 +116,6 @@ class Demo:
 
     def _show_local_engine(self, endpoint: str) -> dict[str, Any]:
         os.environ["AWS_ENDPOINT_URL_LICENSE_MANAGER"] = endpoint
-        self._say_task(endpoint)
         self._local_engine("up")
         say("\nOnce more: the task has ended, so there is nothing to do.")
         before = self.state.read_bytes()
@@ -116,9 +124,6 @@ class Demo:
             raise DemoFailedError("the second `up` changed something")
         self._local_engine("destroy")
         return outputs
-
-    def _say_task(self, endpoint: str) -> None:
-        say(f"A License Manager runs at {endpoint}. {self.task['id']} takes {self.task['seconds']} s there.")
 
     def _pulumi(self, *arguments: str) -> None:
         self._call(["pulumi", *arguments, *(() if arguments[:2] == ("stack", "init") else ("--stack", STACK))])
@@ -131,7 +136,7 @@ class Demo:
         engine = LocalEngine(
             self.program,
             stack=STACK,
-            config={"licenseConversionTaskId": self.task["id"], "aws:region": self.scenario["region"]},
+            config={"licenseConversionTaskId": TASK["task_id"], "aws:region": REGION},
             state_file=self.state,
             timeout=None,
             on_message=show_message,
@@ -248,22 +253,22 @@ def copy_program(folder: Path) -> None:
     (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
 
 
-def check(outputs: Mapping[str, Any], task: Mapping[str, Any], region: str) -> None:
-    """Compare the program's outputs with the scenario.
+def check(outputs: Mapping[str, Any]) -> None:
+    """Compare the program's outputs with the task.
 
     Raises:
         DemoFailedError: they differ.
     """
     expected = {
-        "license_conversion_task_id": task["id"],
-        "region": region,
-        "resource_arn": task["resource_arn"],
-        "status": task["status"],
-        "status_message": task["message"],
+        "license_conversion_task_id": TASK["task_id"],
+        "region": REGION,
+        "resource_arn": TASK["resource_arn"],
+        "status": "SUCCEEDED",
+        "status_message": TASK["message"],
         "is_complete": True,
-        "duration_seconds": task["seconds"],
-        "source_license_context": {"product_codes": [], **task["source"]},
-        "destination_license_context": {"product_codes": [], **task["destination"]},
+        "duration_seconds": SECONDS,
+        "source_license_context": {"product_codes": [], "usage_operation": TASK["source"]},
+        "destination_license_context": {"product_codes": [], "usage_operation": TASK["destination"]},
     }
     for name, value in expected.items():
         if outputs.get(name) != value:

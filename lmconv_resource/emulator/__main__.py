@@ -1,40 +1,56 @@
-"""Serve the emulator until it is told to end: `python -m lmconv_resource.emulator --port 0 --scenario FILE`."""
+"""Serve the emulator until it is told to end: `python -m lmconv_resource.emulator --instances 12 --fail 2`."""
 
 import argparse
 import signal
 import sys
 import threading
 
-from . import ScenarioError, serve
+from . import Emulator, make_world, serve
 
 
 def main() -> int:
-    """Print the endpoint as the one line on stdout, serve until SIGINT or SIGTERM, and return the exit code."""
+    """Print the endpoint as the one line on stdout, serve until SIGINT or SIGTERM, and return the exit code.
+
+    What a person needs to know is printed to stderr.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m lmconv_resource.emulator",
-        description="An AWS License Manager for tests and demos. Prints its endpoint, and serves until interrupted.",
+        description="An AWS with a License Manager and a few instances to try programs on. Prints its endpoint, and "
+        "serves until interrupted.",
     )
+    parser.add_argument("--instances", default=6, type=int, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument("--fail", default=1, type=int, metavar="N", help="how many conversions fail (default: 1)")
+    parser.add_argument("--seconds", default=10.0, type=float, help="what a conversion takes (default: %(default)g)")
+    parser.add_argument("--region", default="us-east-1", help="where the instances are (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", default=0, type=int, help="the port to listen on (default: one that is free)")
-    parser.add_argument("--scenario", metavar="FILE", help="a JSON file with the tasks and faults to begin with")
     arguments = parser.parse_args()
 
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
     try:
-        with serve(arguments.scenario, arguments.host, arguments.port) as emulator:
+        with serve(arguments.host, arguments.port) as emulator:
             print(emulator.endpoint, flush=True)
             # moto prints a hint when it meets a host name it does not know, and stdout is for programs to read.
             sys.stdout = sys.stderr
+            emulator.backend(arguments.region).conversion_seconds = arguments.seconds
+            _introduce(emulator, arguments.region, arguments.instances, arguments.fail)
             end.wait()
-    except ScenarioError as error:
-        print(error, file=sys.stderr)
-        return 2
     except (OSError, OverflowError) as error:
         print(f"cannot listen on {arguments.host}:{arguments.port}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _introduce(emulator: Emulator, region: str, instances: int, failing: int) -> None:
+    """Make the world, and print what is in it and how to get there."""
+    print(f"{instances} Windows BYOL instances (RunInstances:0800), {failing} of which can't be converted:")
+    for each in make_world(emulator, region, instances, failing):
+        print(f"  {each.arn}  {each.name}  {each.state}{'  fails' if each.fails else ''}")
+    print("\nFor programs and the AWS CLI in another terminal:\n")
+    print(f"export AWS_ENDPOINT_URL={emulator.endpoint} AWS_REGION={region}")
+    print("export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator", flush=True)
 
 
 if __name__ == "__main__":

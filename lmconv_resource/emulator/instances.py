@@ -7,9 +7,10 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .eligibility import is_eligible
+from lmconv_resource import models as ours
+from lmconv_resource.usage_operations import ELIGIBLE_PAIRS
+
 from .exceptions import InvalidParameterValueException
-from .texts import AwsText
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +34,9 @@ def find_convertible(
     """Return moto's EC2 instance of this ARN, or None when it is no instance that moto has.
 
     An instance that moto does not know can be converted nonetheless, so that a test needs no EC2; except `strict`.
-    AWS documents the words about a wrong state and about stop protection, the others are this emulator's.
+    AWS documents the words about a wrong state and about stop protection
+    (https://docs.aws.amazon.com/license-manager/latest/userguide/conversion-troubleshooting.html), the others are this
+    emulator's.
 
     Raises:
         InvalidParameterValueException: a request of this account and region cannot convert the instance.
@@ -47,19 +50,31 @@ def find_convertible(
     if (instance.owner_id, instance.region_name) != (account_id, region):
         raise InvalidParameterValueException(f"{resource_arn} is not in the account {account_id} and in {region}.")
     if instance.state != "stopped":
-        raise InvalidParameterValueException(AwsText.INVALID_STATE.about(instance.id))
+        raise InvalidParameterValueException(
+            f"ResourceId - {instance.id} is in an invalid state for changing license type"
+        )
     if instance.disable_api_stop:
-        raise InvalidParameterValueException(AwsText.STOP_FAILED.about(instance.id))
+        raise InvalidParameterValueException(
+            f"EC2 instance {instance.id} failed to stop. Ensure that you have permissions for EC2 StopInstances."
+        )
     billed = get_usage_operation(instance)
     if billed is not None and source.usage_operation not in (None, billed):
         raise InvalidParameterValueException(
             f"SourceLicenseContext: {source.usage_operation} is not the usage operation of {instance.id}, {billed}."
         )
-    if not is_eligible(source, destination):
+    if not _is_listed(source, destination):
         raise InvalidParameterValueException(
             f"A license type conversion from {source} to {destination} is not supported."
         )
     return instance
+
+
+def _is_listed(source: LicenseContext, destination: LicenseContext) -> bool:
+    """Return whether AWS's guide lists this conversion. Of a context without a usage operation it cannot be said."""
+    if None in (source.usage_operation, destination.usage_operation):
+        return True
+    old, new = (ours.LicenseContext.from_answer(each.to_wire()) for each in (source, destination))
+    return any(pair.allows(old, new) for pair in ELIGIBLE_PAIRS)
 
 
 def find_instance(resource_arn: str) -> Instance | None:

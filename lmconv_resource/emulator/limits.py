@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LIMIT_CODES = ("RateLimitExceededException", "ThrottlingException")
-"""The codes that AWS may refuse a call with for there being too many."""
-
 
 @dataclass(frozen=True)
 class RateLimit:
@@ -19,16 +16,8 @@ class RateLimit:
     rate_per_second: float
     burst: int = 1
     """So many calls may be made at once after a pause."""
-    code: str = LIMIT_CODES[0]
-    """What the others are refused with."""
-
-    def __post_init__(self) -> None:
-        if self.rate_per_second <= 0:
-            raise ValueError("rate_per_second: it is not above 0")
-        if self.burst < 1:
-            raise ValueError("burst: it is below 1")
-        if self.code not in LIMIT_CODES:
-            raise ValueError(f"code: it is not one of {', '.join(LIMIT_CODES)}")
+    code: str = "RateLimitExceededException"
+    """What the others are refused with; ThrottlingException is AWS's other code for it."""
 
 
 class TokenBucket:

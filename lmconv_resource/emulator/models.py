@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -15,26 +14,13 @@ from .exceptions import InvalidParameterValueException, ValidationException
 from .faults import Faults
 from .instances import find_convertible, find_instance, follow, get_usage_operation, set_license
 from .listing import make_token, read_filters, read_token
-from .task import FAILED, IN_PROGRESS, SUCCEEDED, ConversionTask, Course, LicenseContext, ProductCode
+from .task import FAILED, IN_PROGRESS, SUCCEEDED, ConversionTask, Course, LicenseContext
 from .validation import find_value_problem, quote
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable
     from datetime import datetime
-
-    from .effects import Effect
-
-__all__ = [
-    "FAILED",
-    "IN_PROGRESS",
-    "SUCCEEDED",
-    "ConversionTask",
-    "Course",
-    "LicenseContext",
-    "LicenseManagerBackend",
-    "ProductCode",
-    "licensemanager_backends",
-]
 
 
 class LicenseManagerBackend(BaseBackend):
@@ -62,14 +48,14 @@ class LicenseManagerBackend(BaseBackend):
     strict: bool
     """Whether only instances that moto's EC2 has can be converted, as in AWS. False unless a test sets it."""
 
+    failing: dict[str, str]
+    """The ids of instances whose conversion ends FAILED, and the StatusMessage of each."""
+
     without_ssm_agent: set[str]
     """The ids of instances that Systems Manager does not manage; it manages all others of this account and region."""
 
     tasks: dict[str, ConversionTask]
     """All tasks by their id, oldest first."""
-
-    calls: Counter[str]
-    """How often each operation was called, by its name in AWS, refused calls included."""
 
     faults: Faults
     """What goes wrong with calls: nothing, until a test adds faults or a rate limit."""
@@ -82,9 +68,9 @@ class LicenseManagerBackend(BaseBackend):
         self.conversion_status = SUCCEEDED
         self.conversion_message = None
         self.strict = False
+        self.failing = {}
         self.without_ssm_agent = set()
         self.tasks = {}
-        self.calls = Counter()
         self.faults = Faults(self._now)
         self._lock = RLock()
 
@@ -167,18 +153,14 @@ class LicenseManagerBackend(BaseBackend):
         return self.clock()  # asked anew each time, as a test may set another one
 
     @property
+    def calls(self) -> Counter[str]:
+        """How often each operation was called, by its name in AWS, refused calls included."""
+        return self.faults.calls
+
+    @property
     def refused(self) -> Counter[str]:
         """How often the rate limit refused each operation."""
         return self.faults.refused
-
-    def admit(self, operation: str) -> tuple[Effect, ...]:
-        """Count a call, and return what goes wrong with it. Every call comes through here first, with no lock held.
-
-        An error raised here is the call's answer.
-        """
-        with self._lock:
-            self.calls[operation] += 1
-        return self.faults.decide(operation)
 
     def get_license_conversion_task(self, task_id: str) -> dict[str, Any]:
         """Look at one task, and return its members in AWS's words.
@@ -236,10 +218,12 @@ class LicenseManagerBackend(BaseBackend):
                 guide does not list the conversion. Or moto does not have it, and the backend is strict.
 
         """
+        failure = self.failing.get(resource_arn.rpartition("/")[2])
+        status = self.conversion_status if failure is None else FAILED
         course = Course(
-            status=self.conversion_status,
-            message=self.conversion_message,
-            seconds=None if self.conversion_status == IN_PROGRESS else self.conversion_seconds,
+            status=status,
+            message=failure or self.conversion_message,
+            seconds=None if status == IN_PROGRESS else self.conversion_seconds,
         )
         old, new = LicenseContext.from_wire(source), LicenseContext.from_wire(destination)
         on_success = None

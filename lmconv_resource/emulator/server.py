@@ -7,19 +7,20 @@ import socket
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moto.core.base_backend import BackendDict
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
-from .control import Control
+from .managed_instances import add_instance_information
 from .models import LicenseManagerBackend, licensemanager_backends
-from .scenario import Scenario, current_account, load_scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Emulator:
 
     def backend(self, region: str) -> LicenseManagerBackend:
         """Return License Manager's side in a region, for the account that all callers are taken for."""
-        return licensemanager_backends[current_account()][region]
+        return licensemanager_backends[os.environ.get("MOTO_ACCOUNT_ID", DEFAULT_ACCOUNT_ID)][region]
 
 
 @contextmanager
-def serve(scenario: Scenario | str | Path | None = None, host: str = "127.0.0.1", port: int = 0) -> Iterator[Emulator]:
+def serve(host: str = "127.0.0.1", port: int = 0) -> Iterator[Emulator]:
     """Serve moto, with License Manager in it, from a thread of this process, and give its endpoint.
 
     One endpoint serves all of moto's services, each request by the service it is signed for: EC2, whose instances are
@@ -50,24 +51,18 @@ def serve(scenario: Scenario | str | Path | None = None, host: str = "127.0.0.1"
     moto's state in this process is reset, as at the end of `mock_aws`; so is every connection. One at a time.
 
     Args:
-        scenario: what to begin with, or the file to read it from. Its seconds count from now.
         host: the address to listen on.
         port: the port, or 0 for one that is free.
 
     Raises:
-        ScenarioError: the file is not a scenario.
         OSError: the address cannot be listened on.
 
     """
-    if isinstance(scenario, (str, Path)):
-        scenario = load_scenario(scenario)
     # Made here, as werkzeug ends the whole process when it cannot listen.
     with socket.create_server((host, port), backlog=128) as listener:
         server = _Server(listener)
-    with server, _account(scenario.account_id if scenario else None):
+    with server:
         try:
-            if scenario is not None:
-                scenario.play()
             server.start()
             yield Emulator(endpoint=f"http://{host}:{server.server_address[1]}")
         finally:
@@ -75,19 +70,14 @@ def serve(scenario: Scenario | str | Path | None = None, host: str = "127.0.0.1"
             BackendDict.reset()
 
 
-@contextmanager
-def _account(account_id: str | None) -> Iterator[None]:
-    """Make moto take every caller for this account, when one is given."""
-    name = "MOTO_ACCOUNT_ID"
-    before = os.environ.get(name)
-    if account_id is not None:
-        os.environ[name] = account_id
-    try:
-        yield
-    finally:
-        if account_id is not None:
-            os.environ.pop(name)
-            os.environ.update({} if before is None else {name: before})
+class _Application(DomainDispatcherApplication):
+    """All of moto, and the call that moto's Systems Manager lacks."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("HTTP_X_AMZ_TARGET") == "AmazonSSM.DescribeInstanceInformation":
+            add_instance_information()
+        answer: Iterable[bytes] = super().__call__(environ, start_response)
+        return answer
 
 
 class _Handler(MotoRequestHandler):
@@ -103,8 +93,7 @@ class _Server(ThreadedWSGIServer):
         self._connections_lock = threading.Lock()
         self._thread: threading.Thread | None = None
         host, port = listener.getsockname()[:2]
-        app = Control(DomainDispatcherApplication(create_backend_app))
-        super().__init__(host, port, app, _Handler, fd=listener.fileno())
+        super().__init__(host, port, _Application(create_backend_app), _Handler, fd=listener.fileno())
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._connections_lock:

@@ -134,20 +134,6 @@ class ConversionTask(ManagedState):
         self.finish(value)
 
     @property
-    def status_message(self) -> str | None:
-        """The message given for the task, from its end on."""
-        with self._lock:
-            self._settle()
-            return self._message
-
-    @property
-    def license_conversion_time(self) -> datetime | None:
-        """When the resource's usage operation was changed; None unless the task succeeded. In UTC."""
-        with self._lock:
-            self._settle()
-            return self._license_conversion_time
-
-    @property
     def end_time(self) -> datetime | None:
         """When the task ended; None while it is IN_PROGRESS. In UTC."""
         with self._lock:

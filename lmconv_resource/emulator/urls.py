@@ -1,6 +1,6 @@
 """Where the emulated License Manager listens: one POST to `/`, as in all of AWS's JSON services."""
 
-from .responses import LicenseManagerResponse
+from .laboratory import LaboratoryResponse as LicenseManagerResponse  # in moto it would be that of .responses
 
 url_bases = [
     r"https?://license-manager(?:-fips)?\.(.+)\.amazonaws\.com(?:\.cn)?",

@@ -23,7 +23,7 @@ from support.clients import make_client
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
 from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.emulator import Fault, LicenseManagerBackend, RawAnswer, exceptions, licensemanager_backends
+from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, RawAnswer, licensemanager_backends
 from lmconv_resource.errors import (
     AccessDeniedError,
     ClockSkewError,
@@ -150,57 +150,51 @@ def test_a_call_takes_its_turn(aws: TimelessAws) -> None:
 
 EMULATED: list[Any] = [
     (
-        exceptions.InvalidParameterValueException("The task was not found."),
+        ("InvalidParameterValueException", "The task was not found."),
         TaskNotFoundError,
         "AWS does not know it there (InvalidParameterValueException: The task was not found)." + CHECK_ID,
     ),
     (
-        exceptions.AuthorizationException("No permission."),
+        ("AuthorizationException", "No permission."),
         AccessDeniedError,
         "AWS denies access (AuthorizationException: No permission). Allow license-manager:GetLicenseConversionTask in "
         "the IAM policy of the credentials in use.",
     ),
     (
-        exceptions.AccessDeniedException("Denied."),
+        ("AccessDeniedException", "Denied."),
         AccessDeniedError,
         "AWS denies access (AccessDeniedException: Denied). Allow license-manager:GetLicenseConversionTask in the IAM "
         "policy of the credentials in use.",
     ),
     (
-        exceptions.RateLimitExceededException("Too many requests."),
+        ("RateLimitExceededException", "Too many requests."),
         ThrottledError,
         "AWS asks to slow down (RateLimitExceededException: Too many requests)." + SLOWER,
     ),
     (
-        exceptions.ServerInternalException("It broke."),
+        ("ServerInternalException", "It broke."),
         ServiceFaultError,
         "AWS had a fault of its own (ServerInternalException: It broke)." + IN_A_WHILE,
     ),
 ]
 
 
-@pytest.mark.parametrize(("answer", "cls", "told"), EMULATED, ids=[row[0].code for row in EMULATED])
+@pytest.mark.parametrize(("answer", "cls", "told"), EMULATED, ids=[row[0][0] for row in EMULATED])
 def test_each_error_of_the_call(
     aws: TimelessAws,
     backend: LicenseManagerBackend,
-    answer: exceptions.LicenseManagerException,
+    answer: tuple[str, str],
     cls: type[LicenseConversionError],
     told: str,
 ) -> None:
     """Each of the five errors that AWS lists is the user's line; two are tried again first, the others end at once."""
-    asked = []
-
-    def admit(operation: str) -> Any:
-        asked.append(operation)
-        raise answer
-
-    backend.admit = admit  # type: ignore[method-assign]
+    backend.faults.add(Fault(ErrorAnswer(*answer), operation=GET))
     with pytest.raises(LicenseConversionError) as error:
         aws.license_manager.get_task(TASK_ID)
     assert type(error.value) is cls
     assert str(error.value) == LOOKING_UP + told
     assert isinstance(error.value.__cause__, ClientError)
-    assert asked == [GET] * (3 if issubclass(cls, TransientError) else 1)
+    assert backend.calls[GET] == (3 if issubclass(cls, TransientError) else 1)
 
 
 WIRED: list[Any] = [

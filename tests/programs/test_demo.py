@@ -49,10 +49,10 @@ def make_env(checkout: Path, *path: Path) -> dict[str, str]:
 
 def shorten(checkout: Path) -> None:
     """Let the demo's task end after 2 s."""
-    scenario = checkout / "examples" / "demo" / "scenario.json"
-    text = scenario.read_text()
-    assert '"seconds": 10' in text
-    scenario.write_text(text.replace('"seconds": 10', '"seconds": 2'))
+    script = checkout / "examples" / "demo" / "demo.py"
+    text = script.read_text()
+    assert "SECONDS = 10\n" in text
+    script.write_text(text.replace("SECONDS = 10\n", "SECONDS = 2\n"))
 
 
 def start(checkout: Path, env: dict[str, str]) -> subprocess.Popen[str]:
@@ -162,11 +162,6 @@ def test_nothing_of_the_users_settings_reaches_the_commands(tmp_path: Path) -> N
     assert env["AWS_CONFIG_FILE"] == env["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
 
 
-def test_outputs_that_are_not_the_scenarios_fail_the_demo(tmp_path: Path) -> None:
-    task = {"id": TASK_ID, "resource_arn": "arn", "status": "SUCCEEDED", "message": "", "seconds": 10}
+def test_outputs_that_are_not_the_tasks_fail_the_demo() -> None:
     with pytest.raises(demo.DemoFailedError, match="the output region is 'us-east-1', not 'eu-west-1'"):
-        demo.check(
-            {"license_conversion_task_id": TASK_ID, "region": "us-east-1"},
-            {**task, "source": {}, "destination": {}},
-            "eu-west-1",
-        )
+        demo.check({"license_conversion_task_id": TASK_ID, "region": "us-east-1"})

@@ -33,9 +33,7 @@ ELSEWHERE = {
     "make test": "whoever reads this is running it",
     "pulumi cancel --yes": "test_two_commands_clean_up_after_a_killed_pulumi",
     "pulumi refresh --yes --clear-pending-creates": "test_two_commands_clean_up_after_a_killed_pulumi",
-    "python -m lmconv_resource.emulator --port 5000 --scenario lmconv_resource/emulator/example-scenario.json": (
-        "test_the_emulator_is_a_command"
-    ),
+    "python -m lmconv_resource.emulator --port 5000 --instances 12 --fail 2": "test_the_emulator_is_a_command",
     "git clone URL ../lmconv_resource": "the reader's own URL; the copy of the checkout is there",
     "aws sso login --profile licenses": "needs a portal and a person",
     "aws ec2 describe-instances --filters Name=tag-key,Values=lmconv:restart"

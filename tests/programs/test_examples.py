@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +29,7 @@ FLEET, AUDIT = EXAMPLES / "convert-fleet", EXAMPLES / "audit"
 PROGRAMS = [PROJECT, EXAMPLES / "track", EXAMPLES / "wait-then-start", FLEET, AUDIT, EXAMPLES / "organization"]
 DONE, RUNNING, FAILED = "lct-0000000000000000a", "lct-0000000000000000b", "lct-0000000000000000c"
 INSTANCE_ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
-CONTEXTS = {"source": {"usage_operation": "RunInstances:0800"}, "destination": {"usage_operation": "RunInstances:0002"}}
+CONTEXTS = {"source": "RunInstances:0800", "destination": "RunInstances:0002"}
 
 Emulate = Callable[..., AbstractContextManager[None]]
 
@@ -43,18 +42,16 @@ def _new_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def emulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Emulate:
-    """Serves a License Manager with tasks given by id: what their scenario has beyond the common."""
+def emulate(monkeypatch: pytest.MonkeyPatch) -> Emulate:
+    """Serves a License Manager with tasks given by id: what each has beyond the common."""
 
     @contextmanager
     def emulate(**tasks: dict[str, Any]) -> Iterator[None]:
-        scenario = {
-            "region": "eu-west-1",
-            "tasks": [{"id": i, "resource_arn": INSTANCE_ARN, **CONTEXTS, **more} for i, more in tasks.items()],
-        }
-        file = tmp_path / "scenario.json"
-        file.write_text(json.dumps(scenario))
-        with serve(file) as emulator:
+        with serve() as emulator:
+            for task_id, more in tasks.items():
+                emulator.backend("eu-west-1").add_task(
+                    **{"task_id": task_id, "resource_arn": INSTANCE_ARN, **CONTEXTS, **more}
+                )
             monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
             yield
 

@@ -93,15 +93,40 @@ def test_stop_protection(ec2: EC2Client) -> None:
     assert state_of(ec2, instance_id) == "stopped"
 
 
-def test_tags(ec2: EC2Client) -> None:
-    """Tags of an instance can be set, found by and taken away."""
-    instance_id, tag = launch(ec2), {"Key": "lmconv:restart", "Value": "urn:pulumi:dev::project::type::name"}
-    ec2.create_tags(Resources=[instance_id], Tags=[{"Key": tag["Key"], "Value": tag["Value"]}])
-    assert describe(ec2, instance_id)["Tags"] == [tag]
-    found = ec2.describe_instances(Filters=[{"Name": "tag-key", "Values": [tag["Key"]]}])["Reservations"]
-    assert [each["InstanceId"] for reservation in found for each in reservation["Instances"]] == [instance_id]
-    ec2.delete_tags(Resources=[instance_id], Tags=[{"Key": tag["Key"]}])
-    assert not describe(ec2, instance_id).get("Tags")
+def test_tags_of_an_instance_and_its_interface(ec2: EC2Client) -> None:
+    """One call tags both, DescribeTags finds both, and a tag goes only with the value that it has."""
+    instance_id = launch(ec2)
+    (interface,) = describe(ec2, instance_id)["NetworkInterfaces"]
+    assert interface["Attachment"]["DeviceIndex"] == 0
+    both = sorted([instance_id, interface["NetworkInterfaceId"]])
+    filters: Any = [{"Name": "resource-id", "Values": both}, {"Name": "key", "Values": ["lmconv:restart"]}]
+
+    def find() -> list[str]:
+        return sorted(tag["ResourceId"] for tag in ec2.describe_tags(Filters=filters)["Tags"])
+
+    ec2.create_tags(Resources=both, Tags=[{"Key": "lmconv:restart", "Value": "mine"}])
+    assert find() == both
+    ec2.delete_tags(Resources=both, Tags=[{"Key": "lmconv:restart", "Value": "another's"}])
+    assert find() == both
+    ec2.delete_tags(Resources=both, Tags=[{"Key": "lmconv:restart", "Value": "mine"}])
+    assert find() == []
+
+
+def test_dry_runs_change_nothing(ec2: EC2Client) -> None:
+    """What the job asks for beforehand is answered with DryRunOperation."""
+    instance_id = launch(ec2)
+    tags: Any = {"Resources": [instance_id], "Tags": [{"Key": "a", "Value": "b"}]}
+    for call, arguments in (
+        (ec2.stop_instances, {"InstanceIds": [instance_id]}),
+        (ec2.start_instances, {"InstanceIds": [instance_id]}),
+        (ec2.create_tags, tags),
+        (ec2.delete_tags, tags),
+    ):
+        with pytest.raises(ClientError) as caught:
+            call(DryRun=True, **arguments)
+        assert caught.value.response["Error"]["Code"] == "DryRunOperation"
+    assert state_of(ec2, instance_id) == "running"
+    assert ec2.describe_tags()["Tags"] == []
 
 
 def list_managed(**arguments: Any) -> dict[str, tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -21,24 +20,13 @@ from moto.server import ThreadedMotoServer
 from support.proofs import keep
 
 from lmconv_resource import emulator as package
-from lmconv_resource.emulator import ScenarioError, licensemanager_backends, serve
+from lmconv_resource.emulator import licensemanager_backends, make_world, serve
 
 if TYPE_CHECKING:
     from mypy_boto3_license_manager import LicenseManagerClient
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
-SCENARIO = {
-    "account_id": "111122223333",
-    "tasks": [
-        {
-            "id": "lct-1",
-            "resource_arn": ARN,
-            "source": {"usage_operation": "RunInstances:0800"},
-            "destination": {"usage_operation": "RunInstances:0002"},
-        }
-    ],
-}
 COMMAND = [sys.executable, "-W", "error", "-m", "lmconv_resource.emulator"]
 
 
@@ -47,13 +35,6 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-
-
-@pytest.fixture
-def scenario(tmp_path: Path) -> Path:
-    file = tmp_path / "scenario.json"
-    file.write_text(json.dumps(SCENARIO))
-    return file
 
 
 def connect(endpoint: str) -> LicenseManagerClient:
@@ -77,11 +58,11 @@ def test_serve_answers_on_its_endpoint() -> None:
         assert status_of(connect(emulator.endpoint), add()) == "SUCCEEDED"
 
 
-def test_a_backend_is_that_of_the_callers_account(scenario: Path) -> None:
-    """A test reaches the tasks of a region without knowing the account, which a scenario may set."""
-    with serve(scenario) as emulator:
+def test_a_backend_is_that_of_the_callers_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test reaches the tasks of a region without knowing the account, which moto may be told."""
+    monkeypatch.setenv("MOTO_ACCOUNT_ID", "111122223333")
+    with serve() as emulator:
         backend = emulator.backend(REGION)
-        assert list(backend.tasks) == ["lct-1"]
         assert backend is licensemanager_backends["111122223333"][REGION]
         assert backend.in_region("eu-west-1") is emulator.backend("eu-west-1")
         task = emulator.backend("cn-north-1").add_task(source="RunInstances:0800", destination="RunInstances:0002")
@@ -112,24 +93,6 @@ def test_serve_ends_with_its_block() -> None:
     with pytest.raises(EndpointConnectionError):
         status_of(client, task_id)
     assert not licensemanager_backends[ACCOUNT][REGION].tasks
-
-
-def test_serve_plays_a_scenario(scenario: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every client is in the scenario's account, and the account before it is back afterwards."""
-    monkeypatch.setenv("MOTO_ACCOUNT_ID", "444455556666")
-    with serve(scenario) as emulator:
-        assert status_of(connect(emulator.endpoint), "lct-1") == "SUCCEEDED"
-    assert os.environ["MOTO_ACCOUNT_ID"] == "444455556666"
-    monkeypatch.delenv("MOTO_ACCOUNT_ID")
-    with serve(scenario):
-        pass
-    assert "MOTO_ACCOUNT_ID" not in os.environ
-
-
-def test_serve_refuses_a_wrong_scenario(tmp_path: Path) -> None:
-    """With a scenario that cannot be read nothing is served."""
-    with pytest.raises(ScenarioError), serve(tmp_path / "missing.json"):
-        pass
 
 
 def test_moto_serves_it_too() -> None:
@@ -191,35 +154,78 @@ def test_a_mock_forgets_all_at_its_end() -> None:
         assert after.clock() > 0
 
 
+def test_the_world_is_one_to_play_with() -> None:
+    """Its instances are Windows BYOL, some stopped, the same each time; those that fail say so; others are refused."""
+    worlds = []
+    for _ in range(2):
+        with serve() as emulator:
+            world = make_world(emulator, "eu-west-1", 3, 1)
+            worlds.append(world)
+            session = boto3.Session("a", "b", region_name="eu-west-1")
+            config = Config(retries={"total_max_attempts": 1})
+            client: LicenseManagerClient = session.client(
+                "license-manager", endpoint_url=emulator.endpoint, config=config
+            )
+            context: Any = {"SourceLicenseContext": {"UsageOperation": "RunInstances:0800"}}
+            context["DestinationLicenseContext"] = {"UsageOperation": "RunInstances:0002"}
+            emulator.backend("eu-west-1").conversion_seconds = 0
+            create = client.create_license_conversion_task_for_resource
+            task_id = create(ResourceArn=world[2].arn, **context)["LicenseConversionTaskId"]
+            task = client.get_license_conversion_task(LicenseConversionTaskId=task_id)
+            assert (task["Status"], task["StatusMessage"].startswith("The emulator")) == ("FAILED", True)
+            with pytest.raises(ClientError, match="invalid state"):
+                create(ResourceArn=world[0].arn, **context)
+            with pytest.raises(ClientError, match="was not found"):
+                create(ResourceArn=ARN, **context)
+            images = session.client("ec2", endpoint_url=emulator.endpoint).describe_images(Owners=["self"])["Images"]
+            assert [image["Name"] for image in images] == ["windows-byol"]
+    assert worlds[0] == worlds[1]
+    assert [(each.name, each.state, each.fails) for each in worlds[0]] == [
+        ("web-1", "running", False),
+        ("web-2", "running", False),
+        ("web-3", "stopped", True),
+    ]
+    assert all(each.arn.startswith("arn:aws:ec2:eu-west-1:123456789012:instance/i-") for each in worlds[0])
+
+
 @pytest.mark.parametrize("number", keep([signal.SIGINT], [signal.SIGINT, signal.SIGTERM]))
-def test_the_command_serves_until_a_signal(scenario: Path, number: signal.Signals) -> None:
-    """The command's one line is the endpoint; a signal ends it with exit code 0 and no more words."""
-    command = [*COMMAND, "--port", "0", "--scenario", str(scenario)]
+def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
+    """Its one line on stdout is the endpoint, what a person needs is on stderr, and a signal ends it with status 0."""
+    command = [*COMMAND, "--instances", "2", "--fail", "1", "--region", "eu-west-1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            client = connect(process.stdout.readline().strip())
-            assert status_of(client, "lct-1") == "SUCCEEDED"
+            assert process.stderr is not None
+            endpoint = process.stdout.readline().strip()
+            shown = [process.stderr.readline() for _ in range(8)]
+            assert shown[0] == "2 Windows BYOL instances (RunInstances:0800), 1 of which can't be converted:\n"
+            assert [line.split(":instance/")[1].split()[1:] for line in shown[1:3]] == [
+                ["web-1", "running"],
+                ["web-2", "running", "fails"],
+            ]
+            assert shown[6] == f"export AWS_ENDPOINT_URL={endpoint} AWS_REGION=eu-west-1\n"
             with pytest.raises(ClientError):
-                status_of(client, "lct-2")
+                status_of(connect(endpoint), "lct-2")
             process.send_signal(number)
             assert process.communicate(timeout=20) == ("", "")
             assert process.returncode == 0
         finally:
             process.kill()
-            client.close()
 
 
-def run(*arguments: str) -> Any:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60)
+def run(*arguments: str, **environment: str) -> Any:
+    environment = {**os.environ, **environment}
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60, env=environment
+    )
 
 
-def test_the_command_refuses_a_wrong_scenario(tmp_path: Path) -> None:
-    """A wrong scenario ends the command with exit code 2 and one line on stderr."""
-    file = tmp_path / "scenario.json"
-    file.write_text('{"tasks": 1}')
-    done = run("--scenario", str(file))
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{file}: tasks: 1 is not a list\n")
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    """Without moto the command says in one line what to install."""
+    (tmp_path / "moto.py").write_text("raise ModuleNotFoundError(\"No module named 'moto'\", name='moto')")
+    done = run(PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "needs `pip install 'lmconv-resource[emulator]'` (No module named 'moto')" in done.stderr
 
 
 def test_the_command_says_that_it_cannot_listen() -> None:

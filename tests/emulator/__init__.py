@@ -1,0 +1,1 @@
+"""The emulator, through boto3 and on the wire."""
