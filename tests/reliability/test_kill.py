@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -160,8 +161,16 @@ def test_the_plugin_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBac
 @pytest.mark.proof
 def test_one_interrupt_ends_every_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
     """After ^C each wait says its line, every task is recorded, nothing is pending, and `up` goes on."""
+    looks: Counter[str] = Counter()
+    look = aws.get_license_conversion_task
+
+    def count_and_look(task_id: str) -> dict[str, Any]:
+        looks[task_id] += 1
+        return look(task_id)
+
+    aws.get_license_conversion_task = count_and_look  # type: ignore[method-assign]
     command, engine = begin()
-    wait_for_looks(aws)
+    wait_until(lambda: sum(count > 1 for count in looks.values()) == COUNT, "each task has been seen", 60)
 
     engine.send_signal(signal.SIGINT)
     said, _ = engine.communicate(timeout=SOON)
