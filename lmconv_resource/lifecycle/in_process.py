@@ -23,6 +23,8 @@ class StartedHere:
         self._tasks: dict[str, dict[str, None]] = {}
         self._marks: dict[object, tuple[Tag, ...]] = {}
         self._told: set[str] = set()
+        self.removed_values: set[str] = set()
+        """Of marks that were removed here: EC2 shows them for a while."""
 
     def add_urn(self, urn: str | None) -> None:
         """Remember that the resource's conversion has been begun here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -33,11 +33,13 @@ INVARIANTS = {
 UNPREVENTABLE = {
     "two marked at once": "EC2's tags have no compare-and-set",
     "listed late": "a conversion of somebody's that AWS had not listed at the job's last read",
+    "stopped as it was marked": "somebody stops it between the job's last read and its mark",
     "no record": "a `destroy` where Pulumi has no record calls nobody",
 }
 
 _BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _YOUNG_SECONDS = 12 * 3600.0
+_WINDOW_SECONDS = 60.0
 _FRESH_CALLS = 5
 """Of the resource's own calls: what was read further back is stale when it acts."""
 _CHANGES = re.compile(r"stopped|start|marked|its mark|lmconv:restart|runs again|terminated")
@@ -75,7 +77,7 @@ class Checks:
         self.violations: list[Violation] = []
         self.unpreventable: Counter[str] = Counter()
         self._outages: dict[str, Outage] = {}
-        self._excused: Counter[tuple[str, str]] = Counter()
+        self._excused: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.said_at: dict[str, float] = {}
         """When a line has last told how an instance is."""
         self.changed_at: dict[str, float] = {}
@@ -100,7 +102,10 @@ class Checks:
         self._before_act("start", caller, urn, instance)
         self._check_unfinished("started", caller, urn, instance)
         if instance.state.value == "stopped" and instance.wanted == "stopped":
-            self.violate(2, f"{instance.id} was stopped before, and is started", instance, caller)
+            if any(0 <= tag.written - instance.touched < _WINDOW_SECONDS for tag in instance.marks()):
+                self._forgive("stopped as it was marked")
+            else:
+                self.violate(2, f"{instance.id} was stopped before, and is started", instance, caller)
 
     def before_stop(self, caller: Caller, urn: str | None, instance: Instance) -> None:
         """Check a stop."""
@@ -195,8 +200,10 @@ class Checks:
             outage.excuses.add("deadline")
         refused = any(each is instance for _, each, _ in self._aws.refused)
         kind = "interrupted" if outage.excuses else "refused" if refused else ""
-        self._excused[instance.id, kind] += 1
-        if self._excused[instance.id, kind] > {"interrupted": 9, "refused": 3, "": 0}[kind]:
+        moments = self._excused[instance.id, kind]
+        moments.append(self._aws.kernel.now)
+        within_a_day = [moment for moment in moments if self._aws.kernel.now - moment < 86400]
+        if len(within_a_day) > {"interrupted": 9, "refused": 3, "": 0}[kind]:
             self.violate(
                 8, f"{instance.id} was stopped and is started, {kind or 'without a conversion'}", instance, caller
             )

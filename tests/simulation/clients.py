@@ -119,7 +119,7 @@ class _Client:
         caller.calls_of[self._urn] += 1
         kernel.pause(0.03 + aws.rng.random() ** 3 * 0.6)
         self._befall(name, is_after=False)
-        lost = self._find_fault(name, is_list)
+        lost = self._find_fault(name, about, is_list)
         if lost is not None and lost != "after":
             raise lost
         self._log(f"{name} {about}".rstrip())
@@ -161,7 +161,7 @@ class _Client:
         if caller.lost_credentials_at is not None and not is_after:
             raise refusal(name, "ExpiredTokenException", "The security token included in the request is expired", 403)
 
-    def _find_fault(self, name: str, is_list: bool) -> Any:
+    def _find_fault(self, name: str, about: str, is_list: bool) -> Any:
         """Return the error that the call meets, `after` where its answer is lost, None where all is well."""
         aws, caller, now = self._aws, self._caller, self._aws.kernel.now
         faults = aws.faults
@@ -177,6 +177,8 @@ class _Client:
         if is_list and name not in caller.bursts and aws.chance(faults.broken_list):
             caller.bursts[name] = now + 400
         if is_list and caller.bursts.get(name, -1.0) > now:
+            if not any(task.process is caller.process and task.instance.id in about for task in aws.tasks):
+                caller.excuses.add("whether there is a task can't be told")
             return refusal(name, "ServerInternalException", "internal", 500)
         if caller.streaks.get(name, 0) >= _STREAK:
             caller.streaks[name] = 0

@@ -63,6 +63,7 @@ _FIRST_PAUSE = 1.0
 _INSTANCE_PAUSE = 10.0
 _FAULT_PAUSE = 30.0
 _CAPACITY_PAUSES = 5.0, 300.0
+_NOTE_TRIES = 9
 _LAST_START_SECONDS = 60.0
 """How long a start is tried for after the deadline, where no conversion was begun: no outage for a slow shutdown."""
 
@@ -182,7 +183,7 @@ class Job:
                     raise self._left(error) from error.__cause__
                 step = decide(self.facts, self._wish)
                 log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
-                if step.act in IRREVERSIBLE and not stale >= EVERYTHING:
+                if step.act in IRREVERSIBLE and stale != EVERYTHING:
                     stale = EVERYTHING
                     continue
                 if step.act in (Act.DONE, Act.REFUSE, Act.LEAVE):
@@ -199,7 +200,7 @@ class Job:
                     continue
                 stale, pause = EVERYTHING, _FIRST_PAUSE
                 if step.act is Act.CHECK:
-                    stale |= {CHECKS}
+                    stale = frozenset({CHECKS})
                 else:
                     self._act(step)
                     stale = self._after(step.act)
@@ -316,10 +317,10 @@ class Job:
             send(self._arn, tag, self.facts.places)
 
     def _stop(self, _: Step) -> None:
-        now = self._op.host.runtime.now()
-        self._remember(stops=self.facts.memory.stops + 1, stopped_at=now)
+        memory, now = self.facts.memory, self._op.host.runtime.now()
         try:
             self._aws.ec2.stop(self._arn)
+            self._remember(stops=memory.stops + 1, stopped_at=now)
         except (AccessDeniedError, RequestRefusedError) as refusal:
             if not _is_passing(refusal):
                 self._remember(stop_refusal=refusal)
@@ -388,6 +389,9 @@ class Job:
         value = self.facts.refusals.and_one(code, self._op.host.runtime.wall()).to_value()
         try:
             self._on_places(self._aws.ec2.set_tags, {REFUSED_TAG: value})
+        except TransientError:
+            self._remember(note_tries=memory.note_tries + 1, is_refusal_noted=memory.note_tries >= _NOTE_TRIES)
+            raise
         except LicenseConversionError as error:
             log.info("the refusal is not noted: %s", error)
         self._remember(is_refusal_noted=True)
@@ -418,8 +422,8 @@ class Job:
         )
         self._op.cancellation.wait(_FIRST_PAUSE)
 
-    def _unmark(self, _: Step) -> None:
-        held, places = self.facts.held, self.facts.places
+    def _unmark(self, step: Step) -> None:
+        held = self.facts.held
         values = {mark.value for mark in self.facts.marks if mark.is_owned_by(self._wish.urn)}
         tags = [{RESTART_TAG: value} for value in sorted(values)]
         if held is not None and held.status is TaskStatus.SUCCEEDED:
@@ -427,6 +431,7 @@ class Job:
         try:
             for tag in tags:
                 self._on_places(self._aws.ec2.delete_tags, tag)
+                self._op.host.started_here.removed_values.update(tag.values())
         except TransientError as error:
             if self._deadline - self._op.host.runtime.now() > 0 and self.facts.memory.unmark_tries < 10:
                 self._remember(unmark_tries=self.facts.memory.unmark_tries + 1)
@@ -435,7 +440,7 @@ class Job:
         except LicenseConversionError as error:
             self._warn_of_mark(error)
         self._remember(is_released=True)
-        self._op.log_status(f"{places[0]} runs again")
+        self._op.log_status(step.text)
 
     def _warn_of_mark(self, error: LicenseConversionError) -> None:
         places = " ".join(self.facts.places)

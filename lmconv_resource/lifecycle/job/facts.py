@@ -95,6 +95,7 @@ class Memory:
     in_progress_refusal: LicenseConversionError | None = None
     refusal: LicenseConversionError | None = None
     is_refusal_noted: bool = False
+    note_tries: int = 0
     marked_at: float | None = None
     marks_sent: int = 0
     is_instance_only: bool = False
@@ -105,6 +106,7 @@ class Memory:
     """Whether the mark was removed, or can't be."""
     unmark_tries: int = 0
     stops: int = 0
+    """How many stops EC2 has accepted."""
     stopped_at: float = 0.0
     is_forced: bool = False
     stop_refusal: LicenseConversionError | None = None
@@ -259,7 +261,8 @@ class Reader:
                 self._is_told_of_tags = True
                 log.info("only the instance's own tags are read: %s", error)
             tags = []
-        return replace(facts, tags=tuple(dict.fromkeys((*tags, *own))))
+        removed = self._op.host.started_here.removed_values
+        return replace(facts, tags=tuple(tag for tag in dict.fromkeys((*tags, *own)) if tag.value not in removed))
 
     def _read_tasks(self, facts: Facts) -> Facts:
         manager, held_id = self._aws.license_manager, facts.memory.held_id
