@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from make_schema import Member, make_schema, read_members
+from make_sdk import make_init
+from make_sdk import make_outputs as make_attributes
 from reliability.cases import FAULTS, OPERATIONS, WORDS
 
 from lmconv_resource import LicenseConversion, LicenseConversionTask
@@ -20,6 +22,7 @@ from lmconv_resource.models import OUTPUTS
 
 PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
+RESOURCES = PROJECT / "lmconv_resource" / "sdk" / "resources.py"
 COMMAND = "make tables"
 
 TYPES = {
@@ -68,11 +71,9 @@ def make_matrix() -> str:
 
 def make_inputs(properties: Iterable[Property]) -> str:
     """Return the inputs of a resource."""
-    lines = ["| input | type | default | |", "|---|---|---|---|"]
+    lines = ["| input | type | required | |", "|---|---|---|---|"]
     for each in properties:
-        default = "required" if each.required else "" if each.default is None else str(each.default)
-        replaces = " Another one replaces the resource." if each.always_replaces else ""
-        cells = (f"`{each.name}`", TYPES[each.type], default, each.description + replaces)
+        cells = (f"`{each.name}`", TYPES[each.type], "yes" if each.required else "", each.text)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -103,11 +104,25 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
 """By document and the table's name in it, what makes the table."""
 
 
+SDK: dict[str, Callable[[], str]] = {
+    "outputs of a task": make_attributes,
+    "constructor of a task": lambda: make_init(
+        "Declare that the stack tracks a task, named by its id or as the newest of a resource.", TASK_PROPERTIES
+    ),
+    "constructor of a conversion": lambda: make_init("Declare that a resource is converted.", CONVERSION_PROPERTIES),
+}
+"""By its name in sdk/resources.py, what makes a part of it."""
+
+
 def put_into(document: str, name: str, table: str) -> str:
     """Return a document with a table in its place, between two comments."""
     begin, end = f"<!-- table {name}: tests/tables.py writes it -->", f"<!-- end of table {name} -->"
-    head, _, rest = document.partition(begin)
-    return f"{head}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}"
+    return _put(document, begin, f"\n\n{table}\n\n", end)
+
+
+def _put(text: str, begin: str, made: str, end: str) -> str:
+    head, _, rest = text.partition(begin)
+    return f"{head}{begin}{made}{end}{rest.partition(end)[2]}"
 
 
 def find_outdated() -> dict[Path, str]:
@@ -117,6 +132,10 @@ def find_outdated() -> dict[Path, str]:
         path = DOCS / name
         wanted[path] = put_into(wanted.get(path) or path.read_text(encoding="utf-8"), table, make())
     wanted[SCHEMA_PATH] = make_schema()
+    wanted[RESOURCES] = RESOURCES.read_text(encoding="utf-8")
+    for name, make in SDK.items():
+        begin, end = f"    # -- {name}: `make tables` writes it --\n", f"# -- end of {name} --"
+        wanted[RESOURCES] = _put(wanted[RESOURCES], begin, make(), end)
     return {path: text for path, text in wanted.items() if path.read_text(encoding="utf-8") != text}
 
 

@@ -60,12 +60,19 @@ class Property:
         """Whether another value replaces the resource whatever its state: one that does not says when it does."""
         return self.replaces and "Another one" not in self.description
 
+    @property
+    def text(self) -> str:
+        """The description, with the default and whether another value replaces the resource."""
+        default = "" if self.default is None else f" Default {self.default}."
+        return self.description + (" Another one replaces the resource." if self.always_replaces else "") + default
+
 
 _REGION = Property(
     "region",
     "string",
     validate_region,
-    "The task's AWS region. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.",
+    "The task's AWS region. Default: that of an ARN, which is the only one that fits it; else `aws:region` of the stack, "
+    "AWS_REGION, the shared AWS config.",
     replaces=True,
 )
 
@@ -121,21 +128,24 @@ TASK_PROPERTIES = (
         "license_conversion_task_id",
         "string",
         optional(validate_task_id),
-        "The task's id, `lct-` and letters and digits. Exactly one of this and `resource_arn` is given.",
+        "The task's id, `lct-` and letters and digits, at most 50 characters in all. Exactly one of this and "
+        "`resource_arn` is given.",
         replaces=True,
     ),
     Property(
         "resource_arn",
         "string",
         optional(validate_instance_arn),
-        "The ARN of what is converted, an EC2 instance: its newest task is found, once, and tracked from then on.",
+        "The ARN of what is converted, an EC2 instance: its newest task is found, once, and tracked from then on, "
+        "whatever newer tasks there are.",
         replaces=True,
     ),
     Property(
         "follow_newest",
         "boolean",
         optional(validate_flag),
-        "Whether the tracked task is replaced when the resource has a newer one. Asks AWS at every `up`.",
+        "Whether the tracked task is replaced when the resource has a newer one, which a preview shows. Asks AWS at every "
+        "`up`.",
     ),
     *_wait_properties(waits=False),
 )
@@ -162,7 +172,7 @@ CONVERSION_PROPERTIES = (
         "destination_license_context",
         "license_context",
         validate_context,
-        "What it is to be licensed as.",
+        "What it is to be licensed as. Product codes count where some are named: AWS may fill them in.",
         replaces=True,
         required=True,
     ),
@@ -171,7 +181,9 @@ CONVERSION_PROPERTIES = (
         "boolean",
         optional(validate_flag),
         "Whether an instance that runs is stopped before its conversion and started again after it, in success and in "
-        "failure. One that was stopped stays stopped.",
+        "failure; one that was stopped stays stopped. Before it stops, the instance gets the tag `lmconv:restart`, by "
+        "which the next `up` goes on after one that was interrupted. Needs ec2:DescribeInstances, "
+        "ec2:DescribeInstanceAttribute, ec2:StopInstances, ec2:StartInstances, ec2:CreateTags and ec2:DeleteTags.",
         default=False,
     ),
     Property(
@@ -185,8 +197,8 @@ CONVERSION_PROPERTIES = (
         "correct_drift",
         "boolean",
         optional(validate_flag),
-        "Whether the resource is replaced by a new conversion when EC2 bills the instance as something else than the "
-        "destination, which a refresh sees.",
+        "Whether the resource is replaced by a new conversion when a refresh has seen that EC2 bills the instance as "
+        "something else than the destination; without it, a refresh only warns. Not for the first of two steps.",
         default=False,
     ),
     Property(

@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import pulumi
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import NotRequired, TypedDict, dataclass_transform
+
+from lmconv_resource.models import PRODUCT_CODE_TYPE
+from lmconv_resource.text import to_known
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Class = TypeVar("Class")
+
+
+def naming_close(function: Function) -> Function:
+    """Return a function whose error for an argument that it does not take names the one that is likely meant."""
+    parameters = inspect.signature(function).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return function
+    names = [name for name in parameters if name not in ("self", "__self__")]
+
+    @functools.wraps(function)
+    def call(*args: Any, **given: Any) -> Any:
+        for name in given:
+            if name not in parameters:
+                called = function.__qualname__.removesuffix(".__init__")
+                raise TypeError(f"{called}() was given {name}, {to_known(name, names)}")
+        return function(*args, **given)
+
+    return cast(Function, call)
+
+
+@dataclass_transform(kw_only_default=True)
+def _input(of: type[Class]) -> type[Class]:
+    """Return a class of inputs, whose `__init__` takes the members that its attributes name."""
+    made = pulumi.input_type(of)
+    init: Any = vars(made)["__init__"]
+    init.__qualname__ = f"{of.__qualname__}.__init__"
+    setattr(made, "__init__", naming_close(init))  # noqa: B010 -- mypy lets nobody assign it
+    return made
 
 
 class ProductCodeArgsDict(TypedDict):
@@ -18,35 +55,21 @@ class ProductCodeArgsDict(TypedDict):
     """AWS knows one so far, `marketplace`, which is the default."""
 
 
-@pulumi.input_type
+@_input
 class ProductCodeArgs:
-    """A product code of a license context."""
+    """A product code of a license context.
 
-    def __init__(
-        self, *, product_code_id: pulumi.Input[str], product_code_type: pulumi.Input[str] = "marketplace"
-    ) -> None:
-        """Name a product code.
+    Example:
+        ```python
+        ProductCodeArgs(product_code_id="6cd5fxzrad0cu2j23p692xytz")
+        ```
+    """
 
-        Args:
-            product_code_id: letters and digits, at most 25.
-            product_code_type: AWS knows one so far, `marketplace`.
-        """
-        pulumi.set(self, "product_code_id", product_code_id)
-        pulumi.set(self, "product_code_type", product_code_type)
+    product_code_id: pulumi.Input[str]
+    """Letters and digits, at most 25."""
 
-    @property
-    @pulumi.getter
-    def product_code_id(self) -> pulumi.Input[str]:
-        """The product code's id."""
-        value: pulumi.Input[str] = pulumi.get(self, "product_code_id")
-        return value
-
-    @property
-    @pulumi.getter
-    def product_code_type(self) -> pulumi.Input[str]:
-        """The product code's type."""
-        value: pulumi.Input[str] = pulumi.get(self, "product_code_type")
-        return value
+    product_code_type: pulumi.Input[str] = PRODUCT_CODE_TYPE
+    """AWS knows one so far, `marketplace`, which is the default."""
 
 
 ProductCodes = pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs | ProductCodeArgsDict]]]
@@ -63,40 +86,26 @@ class LicenseContextArgsDict(TypedDict):
     """Product codes of AWS Marketplace, for conversions that go by these."""
 
 
-@pulumi.input_type
+@_input
 class LicenseContextArgs:
-    """What a resource is licensed as, before or after a conversion."""
+    """What a resource is licensed as, before or after a conversion.
 
-    def __init__(
-        self,
-        *,
-        usage_operation: pulumi.Input[str] | None = None,
-        product_codes: ProductCodes | None = None,
-    ) -> None:
-        """Name a license context.
+    Example:
+        ```python
+        LicenseContextArgs(usage_operation=UsageOperation.WINDOWS_BYOL)
+        ```
+    """
 
-        Args:
-            usage_operation: what EC2 bills the instance as: `RunInstances:0002`, or any other that AWS has;
-                `UsageOperation` names them.
-            product_codes: product codes of AWS Marketplace, for conversions that go by these.
-        """
-        pulumi.set(self, "usage_operation", usage_operation)
-        pulumi.set(self, "product_codes", product_codes)
+    usage_operation: pulumi.Input[str] | None = None
+    """What EC2 bills the instance as: `RunInstances:0002`, or any other that AWS has; `UsageOperation` names them."""
 
-    @property
-    @pulumi.getter
-    def usage_operation(self) -> pulumi.Input[str] | None:
-        """What EC2 bills the instance as."""
-        value: pulumi.Input[str] | None = pulumi.get(self, "usage_operation")
-        return value
+    product_codes: ProductCodes | None = None
+    """Product codes of AWS Marketplace, for conversions that go by these."""
 
-    @property
-    @pulumi.getter
-    def product_codes(self) -> pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs]]] | None:
-        """Product codes of AWS Marketplace."""
-        # Pulumi reads this annotation when it serializes, and can't read one with a dict's type in it.
-        value: pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs]]] | None = pulumi.get(self, "product_codes")
-        return value
+
+_Codes = pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs]]]
+# Pulumi reads the types of members when it serializes, and can't read one with a dict's type in it.
+vars(LicenseContextArgs)["product_codes"].fget.__annotations__["return"] = _Codes
 
 
 class AssumeRoleArgsDict(TypedDict):
@@ -130,68 +139,42 @@ class AssumeRoleArgsDict(TypedDict):
     """Who assumes the role, for AWS's logs."""
 
 
-@pulumi.input_type
+@_input
 class AssumeRoleArgs:
     """A role to assume before AWS is called, on top of the stack's settings. A list of these is a chain.
 
     The members are those of sts:AssumeRole
     (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
+
+    Example:
+        ```python
+        AssumeRoleArgs(role_arn="arn:aws:iam::123456789012:role/Converter", external_id="stack-1")
+        ```
     """
 
     role_arn: pulumi.Input[str]
     """The role's ARN."""
 
-    external_id: pulumi.Input[str] | None
+    external_id: pulumi.Input[str] | None = None
     """What the role's trust policy may ask for."""
 
-    session_name: pulumi.Input[str] | None
+    session_name: pulumi.Input[str] | None = None
     """The session's name in AWS's logs. Default: `lmconv-resource`."""
 
-    duration: pulumi.Input[str] | None
+    duration: pulumi.Input[str] | None = None
     """How long the credentials last, such as `1h`, 15 minutes to 12 hours; renewed while a wait continues."""
 
-    policy: pulumi.Input[str] | None
+    policy: pulumi.Input[str] | None = None
     """A session policy, as JSON, that narrows the role's rights."""
 
-    policy_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None
+    policy_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None
     """ARNs of managed policies that narrow the role's rights."""
 
-    tags: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None
+    tags: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None
     """Tags of the session."""
 
-    transitive_tag_keys: pulumi.Input[Sequence[pulumi.Input[str]]] | None
+    transitive_tag_keys: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None
     """The tags that stay along a chain of roles."""
 
-    source_identity: pulumi.Input[str] | None
+    source_identity: pulumi.Input[str] | None = None
     """Who assumes the role, for AWS's logs."""
-
-    def __init__(
-        self,
-        *,
-        role_arn: pulumi.Input[str],
-        external_id: pulumi.Input[str] | None = None,
-        session_name: pulumi.Input[str] | None = None,
-        duration: pulumi.Input[str] | None = None,
-        policy: pulumi.Input[str] | None = None,
-        policy_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
-        tags: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None,
-        transitive_tag_keys: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
-        source_identity: pulumi.Input[str] | None = None,
-    ) -> None:
-        """Name a role; every member is described at the attribute of its name.
-
-        Args:
-            role_arn: the role's ARN.
-            external_id: what the role's trust policy may ask for.
-            session_name: the session's name in AWS's logs. Default: `lmconv-resource`.
-            duration: how long the credentials last, such as `1h`, 15 minutes to 12 hours.
-            policy: a session policy, as JSON.
-            policy_arns: ARNs of managed policies that narrow the role's rights.
-            tags: tags of the session.
-            transitive_tag_keys: the tags that stay along a chain of roles.
-            source_identity: who assumes the role.
-        """
-        given = {**vars()}
-        for name in type(self).__annotations__:
-            if given[name] is not None:
-                pulumi.set(self, name, given[name])

@@ -22,7 +22,7 @@ from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import process
 from lmconv_resource.lifecycle import functions
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.sdk.args import AssumeRoleArgs
+from lmconv_resource.sdk.args import AssumeRoleArgs, naming_close
 from lmconv_resource.sdk.invoke_options import complete, complete_output
 from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult
 
@@ -37,6 +37,7 @@ _GET_TOKEN = "lmconv:index:getLicenseConversionTask"  # noqa: S105 -- Pulumi's w
 _LIST_TOKEN = "lmconv:index:getLicenseConversionTasks"  # noqa: S105
 
 
+@naming_close
 def get_license_conversion_task(
     id: str,
     *,
@@ -63,6 +64,7 @@ def get_license_conversion_task(
     return _to_result(_look_up(lambda op: functions.get_task(op, id, **way)))
 
 
+@naming_close
 def get_license_conversion_task_output(
     id: pulumi.Input[str],
     *,
@@ -80,6 +82,7 @@ def get_license_conversion_task_output(
     return given.apply(lambda known: _aside(get_license_conversion_task, **known))
 
 
+@naming_close
 def get_license_conversion_tasks(
     *,
     resource_arns: Sequence[str] | None = None,
@@ -110,6 +113,7 @@ def get_license_conversion_tasks(
     return [_to_result(task) for task in tasks]
 
 
+@naming_close
 def get_license_conversion_tasks_output(
     *,
     resource_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,

@@ -4,16 +4,23 @@
 # each resource.
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pulumi
 import pulumi.dynamic
 
 from lmconv_resource.hosts.dynamic.provider import DRY, SECRETS, TIMEOUTS, URN
+from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, CONVERTED, TASK_PROPERTIES, Property
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from lmconv_resource.sdk.args import AssumeRoleArgs, AssumeRoleArgsDict, LicenseContextArgs, LicenseContextArgsDict
+from lmconv_resource.sdk.args import (
+    AssumeRoleArgs,
+    AssumeRoleArgsDict,
+    LicenseContextArgs,
+    LicenseContextArgsDict,
+    naming_close,
+)
 from lmconv_resource.sdk.outputs import LicenseContext, ProductCode
 from lmconv_resource.sdk.secret_inputs import find_secret_paths, to_secret_mark, without_mark
 
@@ -30,6 +37,7 @@ _VERIFIED = ("verified_usage_operation", "verified_product_codes")
 class _TrackedTask(pulumi.dynamic.Resource):
     """The outputs that both resources have: a license conversion task as AWS shows it."""
 
+    # -- outputs of a task: `make tables` writes it --
     license_conversion_task_id: pulumi.Output[str]
     """The task's id, `lct-…`."""
 
@@ -66,11 +74,15 @@ class _TrackedTask(pulumi.dynamic.Resource):
     duration_seconds: pulumi.Output[float | None]
     """Seconds from start to end by AWS's clock; not set until it has ended."""
 
+    # -- end of outputs of a task --
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # Pulumi finds the types of outputs in a class's own annotations only, not in its bases'.
         bases = [base for base in reversed(cls.__mro__) if issubclass(base, _TrackedTask)]
         cls.__annotations__ = {name: kind for base in bases for name, kind in inspect.get_annotations(base).items()}
+        if "__init__" in vars(cls):
+            setattr(cls, "__init__", naming_close(vars(cls)["__init__"]))  # noqa: B010 -- mypy lets nobody assign it
 
     def __init__(
         self,
@@ -106,6 +118,7 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
     Source: https://docs.aws.amazon.com/license-manager/latest/APIReference/API_GetLicenseConversionTask.html
     """
 
+    # -- constructor of a task: `make tables` writes it --
     def __init__(
         self,
         resource_name: str,
@@ -126,37 +139,28 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
         Args:
             resource_name: the resource's name in the stack.
             license_conversion_task_id: the task's id, `lct-` and letters and digits, at most 50 characters in all.
-                Another id replaces the resource. Exactly one of this and `resource_arn` is given.
+                Exactly one of this and `resource_arn` is given. Another one replaces the resource.
             resource_arn: the ARN of what is converted, an EC2 instance: its newest task is found, once, and tracked
-                from then on, whatever newer tasks there are. Another ARN replaces the resource.
-            follow_newest: True replaces the tracked task when the resource has a newer one, which a preview shows. Asks
-                AWS at every `up`. Default False.
-            wait_for_completion: True blocks the resource, and all that depends on it, until the task has ended; a task
-                that ended FAILED is then an error. Default False: record what AWS says now.
-            ignore_failure: True records a FAILED task, with a warning, where waiting for it would be an error. Default
-                False.
-            region: the task's AWS region. Default: the ARN's if there is one, `aws:region` of the stack, AWS_REGION,
-                the shared AWS config. Another region replaces the resource.
+                from then on, whatever newer tasks there are. Another one replaces the resource.
+            follow_newest: whether the tracked task is replaced when the resource has a newer one, which a preview
+                shows. Asks AWS at every `up`.
+            wait_for_completion: whether the resource, and all that depends on it, blocks until the task has ended; a
+                task that ended FAILED is then an error. Default False.
+            ignore_failure: whether a FAILED task is recorded, with a warning, where waiting for it would be an error.
+                Default False.
+            region: the task's AWS region. Default: that of an ARN, which is the only one that fits it; else
+                `aws:region` of the stack, AWS_REGION, the shared AWS config. Another one replaces the resource.
             profile: the profile of the shared AWS config to call as, instead of the stack's. Another one replaces
                 nothing.
-            assume_role: a role to assume, an AssumeRoleArgs, or a list that is a chain of roles, after those of the
-                stack. Another one replaces nothing.
-            poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
+            assume_role: a role to assume, or a list of roles each of which is assumed with the credentials of the one
+                before it, after those of the stack. Another one replaces nothing.
+            poll_interval_seconds: a constant pause between two checks while waiting, 1 to 300. Default: 2.6 s at first,
                 growing to 30 s.
             opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that
                 a transform sets never arrives: Pulumi does not tell a dynamic resource of it.
         """
-        inputs = {
-            "license_conversion_task_id": license_conversion_task_id,
-            "resource_arn": resource_arn,
-            "follow_newest": follow_newest,
-            "wait_for_completion": wait_for_completion,
-            "ignore_failure": ignore_failure,
-            "region": region,
-            "profile": profile,
-            "assume_role": assume_role,
-            "poll_interval_seconds": poll_interval_seconds,
-        }
+        # -- end of constructor of a task --
+        inputs = _select(vars(), TASK_PROPERTIES)
         super().__init__(LicenseConversionTaskProvider(), resource_name, inputs, opts)
 
     @classmethod
@@ -236,20 +240,23 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
     verified_product_codes: pulumi.Output[list[ProductCode] | None]
     """The product codes that EC2 shows of the instance then; not set without that right."""
 
+    # -- constructor of a conversion: `make tables` writes it --
     def __init__(
         self,
         resource_name: str,
         *,
         resource_arn: pulumi.Input[str],
-        destination_license_context: pulumi.Input[LicenseContextArgs | LicenseContextArgsDict],
         source_license_context: pulumi.Input[LicenseContextArgs | LicenseContextArgsDict] | None = None,
+        destination_license_context: pulumi.Input[LicenseContextArgs | LicenseContextArgsDict],
         stop_and_restart: pulumi.Input[bool] | None = None,
         force_stop_after: pulumi.Input[str] | None = None,
         correct_drift: pulumi.Input[bool] | None = None,
         retry_failed: pulumi.Input[bool] | None = None,
+        preflight: pulumi.Input[bool] | None = None,
+        allow_unlisted_pair: pulumi.Input[bool] | None = None,
+        allow_instance_store_loss: pulumi.Input[bool] | None = None,
         wait_for_completion: pulumi.Input[bool] | None = None,
         ignore_failure: pulumi.Input[bool] | None = None,
-        preflight: pulumi.Input[bool] | None = None,
         region: pulumi.Input[str] | None = None,
         profile: pulumi.Input[str] | None = None,
         assume_role: AssumeRole | None = None,
@@ -261,65 +268,48 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
         Args:
             resource_name: the resource's name in the stack.
             resource_arn: the ARN of what is converted, an EC2 instance: a stopped one, or any one with
-                `stop_and_restart`. Another ARN replaces the resource.
-            destination_license_context: what it is to be licensed as. Another one replaces the resource. Product codes
-                count where some are named: AWS may fill them in.
+                `stop_and_restart`. Another one replaces the resource.
             source_license_context: what it is licensed as before. Default: what EC2 bills it as when the conversion
-                starts, for which ec2:DescribeInstances is needed. Another one changes nothing once the conversion is
-                under way or done.
-            stop_and_restart: True stops an instance that runs before its conversion and starts it again after it, in
-                success and in failure; one that was stopped stays stopped. Before it stops, the instance gets the tag
-                `lmconv:restart`, by which the next `up` goes on after one that was ended. Needs
+                starts (ec2:DescribeInstances). Another one is no change of a conversion that has succeeded.
+            destination_license_context: what it is to be licensed as. Product codes count where some are named: AWS may
+                fill them in. Another one replaces the resource.
+            stop_and_restart: whether an instance that runs is stopped before its conversion and started again after it,
+                in success and in failure; one that was stopped stays stopped. Before it stops, the instance gets the
+                tag `lmconv:restart`, by which the next `up` goes on after one that was interrupted. Needs
                 ec2:DescribeInstances, ec2:DescribeInstanceAttribute, ec2:StopInstances, ec2:StartInstances,
                 ec2:CreateTags and ec2:DeleteTags. Default False.
             force_stop_after: how long the operating system may take to shut down before the instance is stopped by
                 force, such as `8m`. Default: for as long as `custom_timeouts` allows.
-            correct_drift: True replaces the resource by a new conversion when a refresh has seen that EC2 bills the
-                instance as something else than the destination. Not for the first of two steps. Default False: a
-                refresh only warns.
-            retry_failed: True starts a conversion although the last three to the same destination FAILED within 24
-                hours. Default False: that is an error.
-            wait_for_completion: False goes on as soon as the conversion has started. Default True: block the resource,
-                and all that depends on it, until the conversion has ended; FAILED is then an error, and the next `up`
-                starts a new conversion.
-            ignore_failure: True records a FAILED conversion, with a warning, and does not try again. Default False.
-            preflight: True checks, as far as the caller's rights reach, that the instance exists, is stopped (only
-                where nothing here stops it), has no stop protection, is licensed as `source_license_context` says,
-                keeps AWS's rules on Dedicated Hosts, has 4 vCPUs for SQL Server, is from no image of Amazon's for BYOL,
-                and is managed by Systems Manager; before anything is started, and in previews where the inputs are
-                known. Default False.
-            region: the AWS region. Default, and the only one that fits: the ARN's.
+            correct_drift: whether the resource is replaced by a new conversion when a refresh has seen that EC2 bills
+                the instance as something else than the destination; without it, a refresh only warns. Not for the first
+                of two steps. Default False.
+            retry_failed: whether a conversion is started although the last three to the same destination FAILED within
+                24 hours. Default False.
+            preflight: whether what AWS asks of an instance is checked before anything is done, as far as the caller's
+                rights reach, and in previews where the inputs are known. Default: with `stop_and_restart`.
+            allow_unlisted_pair: whether a conversion between two licenses known here that AWS's user guide does not
+                list is asked for. Default False.
+            allow_instance_store_loss: whether an instance with instance store volumes may be stopped, which erases all
+                data on them. Default False.
+            wait_for_completion: whether the resource, and all that depends on it, blocks until the task has ended; a
+                task that ended FAILED is then an error. Default True.
+            ignore_failure: whether a FAILED task is recorded, with a warning, where waiting for it would be an error.
+                Default False.
+            region: the task's AWS region. Default: that of an ARN, which is the only one that fits it; else
+                `aws:region` of the stack, AWS_REGION, the shared AWS config. Another one replaces the resource.
             profile: the profile of the shared AWS config to call as, instead of the stack's. Another one replaces
                 nothing.
-            assume_role: a role to assume, an AssumeRoleArgs, or a list that is a chain of roles, after those of the
-                stack. Another one replaces nothing.
-            poll_interval_seconds: 1 to 300, a constant pause between two looks while waiting. Default: 2.6 s at first,
+            assume_role: a role to assume, or a list of roles each of which is assumed with the credentials of the one
+                before it, after those of the stack. Another one replaces nothing.
+            poll_interval_seconds: a constant pause between two checks while waiting, 1 to 300. Default: 2.6 s at first,
                 growing to 30 s.
             opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that
                 a transform sets never arrives: Pulumi does not tell a dynamic resource of it.
         """
-        inputs = {
-            "resource_arn": resource_arn,
-            "source_license_context": source_license_context,
-            "destination_license_context": destination_license_context,
-            # What was asked for is recorded under this name too, and is a secret there where it is one here.
-            REQUEST: {
-                "resource_arn": resource_arn,
-                "source_license_context": source_license_context,
-                "destination_license_context": destination_license_context,
-            },
-            "wait_for_completion": wait_for_completion,
-            "ignore_failure": ignore_failure,
-            "stop_and_restart": stop_and_restart,
-            "force_stop_after": force_stop_after,
-            "correct_drift": correct_drift,
-            "retry_failed": retry_failed,
-            "preflight": preflight,
-            "region": region,
-            "profile": profile,
-            "assume_role": assume_role,
-            "poll_interval_seconds": poll_interval_seconds,
-        }
+        # -- end of constructor of a conversion --
+        inputs = _select(vars(), CONVERSION_PROPERTIES)
+        # What was asked for is recorded under this name too, and is a secret there where it is one here.
+        inputs[REQUEST] = {name: inputs[name] for name in CONVERTED}
         from lmconv_resource.conversion_provider import LicenseConversionProvider  # with all that a start takes
 
         # EC2 says the destination's code again.
@@ -328,6 +318,10 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
         if mark is not None:
             for name in _VERIFIED:
                 setattr(self, name, without_mark(getattr(self, name)))
+
+
+def _select(given: Mapping[str, Any], table: Iterable[Property]) -> dict[str, Any]:
+    return {entry.name: given[entry.name] for entry in table}
 
 
 def _refuse_providers(resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:

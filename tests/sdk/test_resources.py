@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import pulumi
+import pytest
+from make_schema import read_members
 
 from lmconv_resource import (
+    AssumeRoleArgs,
+    AssumeRoleArgsDict,
     LicenseContext,
     LicenseContextArgs,
+    LicenseContextArgsDict,
     LicenseConversion,
     LicenseConversionTask,
     ProductCodeArgs,
+    ProductCodeArgsDict,
     UsageOperation,
+    get_license_conversion_tasks,
 )
 from lmconv_resource.models import OUTPUTS
 
@@ -35,6 +44,50 @@ def test_args_are_values() -> None:
 
     assert (context.usage_operation, context.product_codes) == ("RunInstances:0002", [code])
     assert (code.product_code_id, code.product_code_type) == ("abc", "marketplace")
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (
+            lambda: LicenseConversionTask("task", licenseConversionTaskId="lct-1"),  # type: ignore[call-arg]
+            "LicenseConversionTask() was given licenseConversionTaskId, which is not known: write "
+            "license_conversion_task_id",
+        ),
+        (
+            lambda: ProductCodeArgs(product_code="abc"),  # type: ignore[call-arg]
+            "ProductCodeArgs() was given product_code, which is not known: write product_code_id",
+        ),
+        (
+            lambda: get_license_conversion_tasks(status=["FAILED"]),  # type: ignore[call-arg]
+            "get_license_conversion_tasks() was given status, which is not known: write statuses",
+        ),
+    ],
+)
+def test_an_argument_that_is_none_is_refused_with_the_right_one(make: Callable[[], object], reason: str) -> None:
+    """Whatever takes arguments."""
+    with pytest.raises(TypeError) as raised:
+        make()
+    assert str(raised.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("of", "form"),
+    [
+        (AssumeRoleArgs, AssumeRoleArgsDict),
+        (LicenseContextArgs, LicenseContextArgsDict),
+        (ProductCodeArgs, ProductCodeArgsDict),
+    ],
+)
+def test_a_dict_has_the_members_of_its_class(of: type, form: type) -> None:
+    """In the same words: an editor shows either."""
+    members, entries = read_members(of), read_members(form)
+    assert {name: member.text for name, member in members.items()} == {
+        name: entry.text for name, entry in entries.items()
+    }
+    assert [name for name, entry in entries.items() if not entry.is_optional] == [
+        name for name in members if inspect.signature(of).parameters[name].default is inspect.Parameter.empty
+    ]
 
 
 def test_a_subclass_keeps_the_outputs() -> None:

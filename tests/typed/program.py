@@ -50,6 +50,7 @@ with_objects = LicenseConversion(
         product_codes=[ProductCodeArgs(product_code_id="abc"), {"product_code_id": "def"}],
     ),
     preflight=False,
+    allow_unlisted_pair=True,
     assume_role=[
         AssumeRoleArgs(role_arn="arn:aws:iam::123456789012:role/a"),
         {"role_arn": "arn:aws:iam::123456789012:role/b"},

@@ -6,7 +6,6 @@ names of this host.
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,11 +28,8 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
 }
 
 
-@functools.cache
-def read_schema() -> Spec:
-    """Return the schema of the package."""
-    schema: Spec = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
-    return schema
+SCHEMA: Spec = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+"""The schema of the package."""
 
 
 def find(section: str, token: str) -> Spec:
@@ -46,7 +42,7 @@ def find(section: str, token: str) -> Spec:
     Raises:
         MalformedError: there is none of that name.
     """
-    known: Spec = read_schema()[section]
+    known: Spec = SCHEMA[section]
     if token not in known:
         raise MalformedError(f"The plugin was asked for {to_shown(token)}, {to_known(token, known)}.")
     spec: Spec = known[token]
@@ -114,5 +110,5 @@ def _resolve(spec: Spec) -> Spec:
     if "oneOf" in spec:
         return _resolve(spec["oneOf"][0])
     reference = spec.get("$ref", "")
-    resolved: Spec = read_schema()["types"].get(reference.removeprefix("#/types/"), {}) if reference else spec
+    resolved: Spec = SCHEMA["types"].get(reference.removeprefix("#/types/"), {}) if reference else spec
     return resolved

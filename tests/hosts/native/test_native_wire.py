@@ -14,7 +14,7 @@ from support.both_hosts import ARN
 from support.native_host import CONVERSION, TASK, UNKNOWN, Plugin, plugin, secret, to_struct, to_text
 
 from lmconv_resource.emulator import LicenseManagerBackend
-from lmconv_resource.hosts.native.shapes import read_schema
+from lmconv_resource.hosts.native.shapes import SCHEMA
 from lmconv_resource.text import to_plain_text
 
 GET, LIST = "lmconv:index:getLicenseConversionTask", "lmconv:index:getLicenseConversionTasks"
@@ -37,8 +37,8 @@ NAMES = sorted(
         "",
         "__request",
         "product_codes",
-        *read_schema()["config"]["variables"],
-        *(name for spec in read_schema()["types"].values() for name in spec.get("properties", ())),
+        *SCHEMA["config"]["variables"],
+        *(name for spec in SCHEMA["types"].values() for name in spec.get("properties", ())),
         *(name for bag in GOOD.values() for name in bag),
     }
 )

@@ -1,0 +1,71 @@
+"""Makes the part of `sdk/resources.py` that the table of inputs says: each constructor's signature, and its help.
+
+Editors show a signature and the `Args:` of its docstring where they are written out, and less where both would be
+those of a `TypedDict` by `Unpack`: of the class then `**inputs: **ConversionArgs`, and no argument.
+"""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterable
+
+from make_schema import read_members
+
+from lmconv_resource import GetLicenseConversionTaskResult
+from lmconv_resource.lifecycle.inputs import Property
+
+_TYPES = {
+    "string": "pulumi.Input[str]",
+    "boolean": "pulumi.Input[bool]",
+    "number": "pulumi.Input[float]",
+    "license_context": "pulumi.Input[LicenseContextArgs | LicenseContextArgsDict]",
+    "assume_role": "AssumeRole",
+}
+_OPTS = (
+    "Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that a "
+    "transform sets never arrives: Pulumi does not tell a dynamic resource of it."
+)
+
+
+def make_init(summary: str, inputs: Iterable[Property]) -> str:
+    """Return the head of a resource's constructor."""
+    given = list(inputs)
+    arguments = {"resource_name": "The resource's name in the stack.", **{each.name: each.text for each in given}}
+    lines = [
+        "def __init__(",
+        "    self,",
+        "    resource_name: str,",
+        "    *,",
+        *(f"    {each.name}: {_TYPES[each.type]}{'' if each.required else ' | None = None'}," for each in given),
+        "    opts: pulumi.ResourceOptions | None = None,",
+        ") -> None:",
+        f'    """{summary}',
+        "",
+        "    Args:",
+        *(line for name, text in {**arguments, "opts": _OPTS}.items() for line in _wrap(name, text)),
+        '    """',
+    ]
+    return textwrap.indent("\n".join(lines), "    ") + "\n        "
+
+
+def _wrap(name: str, text: str) -> list[str]:
+    starts = text if text[1:2].isupper() or name == "opts" else text[0].lower() + text[1:]
+    # Four columns less, as a class indents all of it.
+    return textwrap.wrap(
+        f"{name}: {starts}", 116, initial_indent=" " * 8, subsequent_indent=" " * 12, break_on_hyphens=False
+    )
+
+
+def make_outputs() -> str:
+    """Return the attributes of a resource that shows a task: what looking it up returns, each as an output."""
+    members = read_members(GetLicenseConversionTaskResult)
+    lines = (
+        f'    {name}: pulumi.Output[{ast.unparse(member.annotation)}]\n    """{_to_literal(member.text)}"""'
+        for name, member in members.items()
+    )
+    return "\n\n".join(lines) + "\n\n    "
+
+
+def _to_literal(text: str) -> str:
+    return text.replace("\\", "\\\\")
