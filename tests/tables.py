@@ -18,6 +18,8 @@ from lmconv_resource import LicenseConversion, LicenseConversionTask
 from lmconv_resource.aws.access.settings_table import make_table as make_settings
 from lmconv_resource.hosts.native import SCHEMA_PATH
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, TASK_PROPERTIES, Property
+from lmconv_resource.lifecycle.job import RULES
+from lmconv_resource.lifecycle.job import WORDS as WORD_TEXTS
 from lmconv_resource.models import OUTPUTS
 
 PROJECT = Path(__file__).parents[1]
@@ -69,6 +71,15 @@ def make_matrix() -> str:
     return "\n".join(lines)
 
 
+def make_rules() -> str:
+    """Return what is done about a conversion in which situation, in the order in which it is decided."""
+    rows = ["| | when | then |", "|---|---|---|"]
+    for number, rule in enumerate(RULES, 1):
+        words = [f"not: {WORD_TEXTS[word[1:]]}" if word[0] == "-" else WORD_TEXTS[word] for word in rule.when.split()]
+        rows.append(f"| {number} | {'; '.join(words) or 'anything else'} | {rule.then.value} |")
+    return "\n".join(rows)
+
+
 def make_inputs(properties: Iterable[Property]) -> str:
     """Return the inputs of a resource."""
     lines = ["| input | type | required | |", "|---|---|---|---|"]
@@ -94,6 +105,7 @@ def _to_shown_type(annotation: ast.expr) -> str:
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("settings.md", "settings"): make_settings,
     ("reliability.md", "matrix"): make_matrix,
+    ("starting.md", "rules"): make_rules,
     ("inputs.md", "task"): lambda: make_inputs(TASK_PROPERTIES),
     ("inputs.md", "task outputs"): lambda: make_outputs(read_members(LicenseConversionTask)),
     ("inputs.md", "conversion"): lambda: make_inputs(CONVERSION_PROPERTIES),

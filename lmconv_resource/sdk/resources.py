@@ -198,29 +198,10 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
 class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion"):
     """Starts a license conversion in AWS License Manager, once, and tracks its task. Its Pulumi id is the task's id.
 
-    AWS's call to start a conversion has no client token, so a killed `up` could start one twice. What keeps it from
-    happening is this rule, asked before the call and again when an answer to it never arrived:
-
-    | what AWS shows of the resource                                 | then                                        |
-    |----------------------------------------------------------------|---------------------------------------------|
-    | its newest task is IN_PROGRESS with the same contexts          | adopt it                                    |
-    | its newest task is IN_PROGRESS with other contexts             | an error that names that task               |
-    | EC2 bills it as the destination                                | done: adopt the newest task that led there  |
-    | EC2 bills it as the destination, and no task led there         | done: the id is the resource's ARN          |
-    | the newest task that SUCCEEDED has the same contexts           | adopt it: the work is done                  |
-    | the same, and EC2 bills it otherwise                           | adopt it, with a warning                    |
-    | the same, and EC2 bills it otherwise, with correct_drift       | start, from what EC2 bills it as            |
-    | an earlier task did it, and later ones led on from there       | adopt it: the work is done                  |
-    | an earlier task did it, and a later one led back               | start                                       |
-    | the last three tasks to the destination FAILED within 24 hours | an error with their reasons                 |
-    | the same, with retry_failed                                    | start                                       |
-    | the newest task FAILED, with any contexts                      | start, after saying why it failed           |
-    | the newest task SUCCEEDED with other contexts                  | start                                       |
-    | there is none                                                  | start                                       |
-
-    The same contexts are the destination, and the source where the program declares one: left out, it is what EC2
-    bills the instance as. Product codes count where the program names some. A later `up` compares its program with the
-    record: a success of the same resource to the same destination is no change, whatever the source reads as by then.
+    What is licensed as declared already, or is being converted to it, is adopted and not converted again: AWS's call
+    has no client token, so a killed `up` could else start a conversion twice. docs/starting.md has every case. The
+    source is compared where the program declares one, else it is what EC2 bills the instance as; product codes count
+    where the program names some. For a later `up` a success of the same resource to the same destination is no change.
 
     Destroying one undoes nothing: AWS has no such call, and the license stays as it is. Declare one with the contexts
     exchanged to convert back.
