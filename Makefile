@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/.installed
 SOURCES := lmconv_resource tests tools examples/demo $(patsubst %/__main__.py,%,$(wildcard benchmarks/__main__.py))
 # Each is a program of its own, named __main__, so mypy takes them one by one.
-PROGRAMS := __main__.py plugin/__main__.py $(wildcard examples/*/__main__.py)
+PROGRAMS := __main__.py plugin/__main__.py $(wildcard examples/*/__main__.py templates/*/__main__.py)
 # --no-compile: pulumi-aws alone has 3000 modules, of which a few are ever imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # Twice the cores: many tests wait for a process or a clock.

@@ -235,6 +235,7 @@ def make_environment(outside: Mapping[str, str], folder: Path) -> dict[str, str]
         "PULUMI_BACKEND_URL": folder.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": "demo",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # Pulumi asks pip what is installed
         # pulumi-aws may be in the virtual environment, for the examples; this program has no use for its plugin.
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "AWS_ACCESS_KEY_ID": "demo",

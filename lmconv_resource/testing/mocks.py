@@ -11,8 +11,8 @@ import pulumi.runtime
 from pulumi.runtime import rpc
 
 from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider
+from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle import functions
 from lmconv_resource.lifecycle.operation import Operation

@@ -42,7 +42,7 @@ ELSEWHERE = {
 """Commands that are not run as part of their page, each with who runs it or why nobody can."""
 
 ANSWERS = {
-    "pulumi new ../lmconv_resource": (
+    "pulumi new ../lmconv_resource/templates/track": (
         f"--yes --name conversion --stack dev --config aws:region=eu-west-1 --config licenseConversionTaskId={TASK_ID}"
     ),
     "pulumi new ../lmconv_resource/examples/track --generate-only": "--yes",
@@ -50,6 +50,9 @@ ANSWERS = {
     "pulumi import": "--yes --skip-preview",
 }
 """What a person answers when a command asks, by how the command begins."""
+
+INSTALLING = ("docs/installing.md", "docs/native.md", "docs/start.md")
+"""Pages whose commands install packages."""
 
 needs_pulumi = pytest.mark.skipif(shutil.which("pulumi") is None, reason="pulumi is not on PATH")
 
@@ -180,8 +183,9 @@ def run_blocks(world: World, blocks: list[list[str]], folder: Path) -> str:
 @pytest.mark.proof
 @pytest.mark.timeout(900)
 def test_installing(world: World) -> None:
-    """uv, a new project from the root and one from an example, and the root program on AWS."""
+    """uv, a new project from the template and one from an example, and the root program on AWS."""
     uv, new, fleet, root = find_blocks("docs/installing.md")
+    assert new in find_blocks("docs/start.md")
 
     world.run([*uv, "pulumi stack init uv", "pulumi config set aws:region eu-west-1", "pulumi up"], world.program)
     world.run(new, world.folder)
@@ -220,7 +224,7 @@ def test_native(world: World) -> None:
 
 @needs_pulumi
 @pytest.mark.proof
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("docs/installing.md", "docs/native.md")])
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in INSTALLING])
 def test_pages_whose_commands_need_no_installation(request: pytest.FixtureRequest, page: str) -> None:
     """All other pages: their commands are run in a stack of the README's program."""
     blocks = [[command for command in block if command not in ELSEWHERE] for block in find_blocks(page)]

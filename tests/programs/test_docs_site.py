@@ -46,6 +46,20 @@ def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
+def test_the_search_works_without_a_server_and_without_the_internet(tmp_path: Path) -> None:
+    """The index is a script, which a page that was opened as a file may load, and no script is from elsewhere."""
+    assert build("--site-dir", str(tmp_path)).returncode == 0
+
+    index = (tmp_path / "search" / "search_index.js").read_text(encoding="utf-8")
+    assert index.startswith("var __index = ")
+    for page in ("index.html", "api/resources.html"):
+        scripts = re.findall(r'<script src="([^"]+)"', (tmp_path / page).read_text(encoding="utf-8"))
+        assert [name for name in scripts if "://" in name] == []
+        shim = next(name for name in scripts if name.endswith("js/iframe-worker.js"))
+        assert (tmp_path / page).parent.joinpath(shim).resolve() == tmp_path / "js" / "iframe-worker.js"
+
+
+@pytest.mark.proof
 def test_a_broken_link_is_an_error(tmp_path: Path) -> None:
     """The site is not made where a page links to one that is not there."""
     shutil.copytree(PROJECT / "docs", tmp_path / "docs")

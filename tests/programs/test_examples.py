@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -330,3 +331,21 @@ def test_audit_of_an_account_without_conversions_is_empty(emulate: Emulate) -> N
 def test_audit_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path) -> None:
     with emulate(**AUDITED), real_stack(AUDIT, tmp_path) as stack:
         check_audit(plain(stack.up().outputs))
+
+
+@pytest.mark.parametrize(
+    "folder",
+    sorted(file.parent for name in ("examples", "templates") for file in PROJECT.glob(f"{name}/*/Pulumi.yaml")),
+    ids=lambda folder: folder.name,
+)
+def test_pulumi_new_asks_for_what_the_program_needs(folder: Path) -> None:
+    """What has no default is asked for, and nothing that the program does not read."""
+    project = yaml.safe_load((folder / "Pulumi.yaml").read_text())
+    declared = project.get("config", {})
+    defaults = {name for name, each in declared.items() if "default" in each}
+    texts = "".join(file.read_text() for file in [*folder.glob("*.py"), *folder.glob("*.ts"), folder / "Pulumi.yaml"])
+    read = set(re.findall(r"\.(?:get|require)\w*(?:<\w+>)?\(\"(\w+)\"|\$\{(\w+)\}", texts))
+    known = {name for names in read for name in names if name}
+    asked = {name for name in project["template"]["config"] if ":" not in name}
+    assert asked <= known
+    assert (set(declared) or set(re.findall(r"\.require\w*\(\"(\w+)\"", texts))) - defaults <= asked
