@@ -16,6 +16,7 @@ LAYERS = {  # bottom to top; each may import itself, those below it, and the pac
     "text": set(),
     "models": set(),
     "usage_operations": set(),
+    "history": set(),
     "errors": {"typing_extensions"},
     "polling": {"typing_extensions"},
     "aws": {"boto3", "botocore", "tenacity", "mypy_boto3_ec2", "mypy_boto3_license_manager", "mypy_boto3_sts"},
@@ -28,6 +29,9 @@ LAYERS = {  # bottom to top; each may import itself, those below it, and the pac
 }
 APART = ("emulator", "testing")
 """Stand apart: nothing imports them."""
+
+FACES = ("lifecycle.job",)
+"""Packages of which others import what their `__init__` names, and nothing below it."""
 
 MOST_IMPORTS_INSIDE_FUNCTIONS = 8
 STATEFUL = ("hosts/dynamic/provider.py", "aws/loading.py")
@@ -84,6 +88,19 @@ def _standard_library() -> frozenset[str]:
     import sys
 
     return sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_package_with_a_face_is_entered_there(face: str) -> None:
+    """What stands inside of such a package can change without a word to anybody."""
+    entered = {
+        f"{name_of(path)} imports {imported}"
+        for path, tree in TREES.items()
+        if not name_of(path).startswith(f"{NAME}.{face}")
+        for imported, _ in find_imports(tree, NAMES)
+        if imported.startswith(f"{NAME}.{face}.") and imported in NAMES
+    }
+    assert entered == set()
 
 
 def test_there_is_no_circle() -> None:

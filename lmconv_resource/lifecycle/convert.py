@@ -130,6 +130,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return Diff(replaces=replaces)
         if unknown_way := self._find_unknown_way(inputs):
             return Diff(changed=unknown_way)
+        if state.task.is_begun:
+            op.log(f"{asked.resource_arn} was prepared by an earlier `pulumi up` that was interrupted: it goes on.")
+            return Diff(replaces=("status",))
         # Looked up where a wait would do it again, too: a FAILED one has to be replaced, which no update can.
         task = None
         seen = state.task
@@ -221,8 +224,13 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         try:
             outcome = job.run()
         except Exception as cause:
-            if job.held_id is None:
+            if job.held_id is None and not (job.is_marked and isinstance(cause, LicenseConversionError)):
                 raise
+            if job.held_id is None:  # so that a destroy finds the instance that was stopped
+                begun = ConversionTask(inputs.resource_arn or "", job.facts.region, inputs.resource_arn)
+                return Created(
+                    begun.task_id, ConversionState(TaskState.of_instance(begun), False, None, inputs.asked), cause
+                )
             error = (
                 cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, job.held_id, job.facts.region)
             )
@@ -252,6 +260,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         self, op: Operation, task_id: str, state: ConversionState | None, inputs: ConversionInputs
     ) -> Refreshed[ConversionState]:
         """Look the task up again, and EC2's view of the instance, with a warning where the two differ."""
+        if state is not None and state.task.is_begun:
+            return Refreshed(state)
         if state is not None and state.task.is_of_instance:
             found = state.task
         else:
@@ -316,7 +326,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return
         arn = state.request.resource_arn
         # What it is licensed as now is not asked, so nothing is said of it.
-        if state.task.is_finished:
+        if state.task.is_begun:
+            text = f"No conversion of {arn} was started."
+        elif state.task.is_finished:
             text = f"{task_id} is only removed from the state: the license of {arn} is not changed by that."
         else:
             continues = f"{task_id} continues in AWS, which cannot cancel a license conversion"
@@ -332,7 +344,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         inputs = replace(replace_request(inputs, state), stop_and_restart=True)
         try:
             if self._is_marked(op, task_id, state, inputs):
-                held_id = None if state.task.is_finished else task_id
+                held_id = None if state.task.is_finished or state.task.is_begun else task_id
                 self._make_job(op, inputs, held_id, state.task.region, ends=True).run()
         except LicenseConversionError as error:
             instance_id = arn.rpartition("/")[2]

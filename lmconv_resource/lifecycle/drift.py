@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.lifecycle.job.history import find_leading_to
+from lmconv_resource.history import find_leading_to
 from lmconv_resource.lifecycle.operation import Aws, Operation
 from lmconv_resource.lifecycle.state import ConversionState
 from lmconv_resource.models import ConversionTask, LicenseContext

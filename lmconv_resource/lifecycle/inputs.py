@@ -71,7 +71,7 @@ _REGION = Property(
     "region",
     "string",
     validate_region,
-    "The task's AWS region. Default: that of an ARN, which is the only one that fits it; else `aws:region` of the stack, "
+    "The task's AWS region. Default: that of an ARN, which no other one fits; else `aws:region` of the stack, "
     "AWS_REGION, the shared AWS config.",
     replaces=True,
 )
@@ -144,8 +144,8 @@ TASK_PROPERTIES = (
         "follow_newest",
         "boolean",
         optional(validate_flag),
-        "Whether the tracked task is replaced when the resource has a newer one, which a preview shows. Asks AWS at every "
-        "`up`.",
+        "Whether the tracked task is replaced when the resource has a newer one, which a preview shows. Asks AWS at "
+        "each `up`.",
     ),
     *_wait_properties(waits=False),
 )

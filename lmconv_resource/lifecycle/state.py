@@ -50,6 +50,11 @@ class TaskState:
         """Whether no task of AWS's stands for this, so that none can be looked up."""
         return self.outputs.get("license_conversion_task_id") is None and self.is_finished
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether a conversion was begun and no task started: its instance was stopped, and the `up` ended."""
+        return self.outputs.get("license_conversion_task_id") is None and self.status is None
+
     @classmethod
     def parse(cls, properties: Properties) -> TaskState:
         """Return what a stack has stored."""

@@ -4,9 +4,9 @@
 What others may use is named here.
 """
 
+from lmconv_resource.aws.marks import RESTART_TAG, TAGS, Mark, read_marks
 from lmconv_resource.lifecycle.job.act import Job, Outcome
-from lmconv_resource.lifecycle.job.facts import Wish
-from lmconv_resource.lifecycle.job.mark import RESTART_TAG, TAGS, Mark, read_marks
+from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Act, Rule, Step, to_failed_error
 
 __all__ = [

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.ec2 import START_ACTION
+from lmconv_resource.aws.marks import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.errors import (
     CREATE_ACTION,
     AccessDeniedError,
@@ -26,9 +27,9 @@ from lmconv_resource.errors import (
     TransientError,
     WaitError,
 )
-from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TASKS, Memory, Reader, Wish
-from lmconv_resource.lifecycle.job.history import Done
-from lmconv_resource.lifecycle.job.mark import REFUSED_TAG, RESTART_TAG, make_value
+from lmconv_resource.history import Done
+from lmconv_resource.lifecycle.job.checks import Wish
+from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TASKS, Memory, Reader
 from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Act, Step, decide
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, select_newest
 from lmconv_resource.polling.wait import Wait, to_wait_text
@@ -128,6 +129,12 @@ class Job:
     def task(self) -> ConversionTask | None:
         """The task as it was seen last."""
         return self.facts.held
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the instance is marked, so that somebody has to start it."""
+        memory = self.facts.memory
+        return (memory.is_marked or memory.marks_sent > 0) and not memory.is_released
 
     @property
     def is_adopted(self) -> bool:
@@ -538,10 +545,8 @@ class Job:
 
     def _left(self, error: LicenseConversionError) -> LicenseConversionError:
         """Return an error that also says how the instance was left, as it was seen last; asks nobody."""
-        memory = self.facts.memory
-        seen = memory.last_seen
-        has_mark = (memory.is_marked or memory.marks_sent > 0) and not memory.is_released
-        if not has_mark or seen is None or "start-instances" in error.remedy:
+        seen = self.facts.memory.last_seen
+        if not self.is_marked or seen is None or "start-instances" in error.remedy:
             return error
         command = f"aws ec2 start-instances --instance-ids {seen.instance_id}"
         return error.adding(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, UNTAG_ACTION, InstanceType
+from lmconv_resource.aws.marks import RESTART_TAG
 from lmconv_resource.errors import (
     CREATE_ACTION,
     AccessDeniedError,
@@ -24,12 +25,11 @@ from lmconv_resource.errors import (
     ThrottledError,
 )
 from lmconv_resource.lifecycle import place
-from lmconv_resource.lifecycle.job.mark import RESTART_TAG
+from lmconv_resource.models import ConversionRequest
 from lmconv_resource.usage_operations import SQL_SERVER_INCLUDED, UsageOperation, describe
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.ec2 import Instance
-    from lmconv_resource.lifecycle.job.facts import Wish
     from lmconv_resource.lifecycle.operation import Aws, Operation
 
 Answer = TypeVar("Answer")
@@ -43,6 +43,41 @@ _STORE_NAMES = re.compile(r"(?:[a-z]+\d+[a-z]*d[a-z]*|(?:d|h|hs|i|im|is)\d[a-z]*
 
 _NOT_ON_HOSTS = frozenset({*SQL_SERVER_INCLUDED, UsageOperation.RHEL, UsageOperation.RHEL_HA, UsageOperation.SUSE})
 """Licenses that AWS includes, and that no instance on a Dedicated Host can have."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a program asks of one conversion.
+
+    Args:
+        request: what to convert; an empty source is what EC2 bills the instance as.
+        urn: whose it is, which its mark names.
+        converts: False only brings to its end what was begun: start the instance again, remove the mark.
+        held_id: the task that is recorded.
+        waits: whether its end is waited for.
+        stops: whether an instance that runs is stopped, and started again.
+        force_after_seconds: when a stop that is under way becomes one by force.
+        checks: whether AWS's prerequisites are checked first.
+        corrects_drift: whether EC2's word counts for more than the history of tasks.
+        retries_failed: whether one is started after three that FAILED or were refused.
+        ignores_failure: whether a FAILED task is a result, and no error.
+        allows_unlisted_pair: whether a pair that AWS's guide does not list is asked for.
+        allows_instance_store_loss: whether the stop may erase instance store volumes.
+    """
+
+    request: ConversionRequest
+    urn: str | None = None
+    converts: bool = True
+    held_id: str | None = None
+    waits: bool = True
+    stops: bool = False
+    force_after_seconds: float | None = None
+    checks: bool = False
+    corrects_drift: bool = False
+    retries_failed: bool = False
+    ignores_failure: bool = False
+    allows_unlisted_pair: bool = False
+    allows_instance_store_loss: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from lmconv_resource.aws.marks import TAGS, Mark, Refusals, read_marks
 from lmconv_resource.errors import (
     AccessDeniedError,
     ClockSkewError,
@@ -19,9 +20,8 @@ from lmconv_resource.errors import (
     TaskNotFoundError,
     TransientError,
 )
-from lmconv_resource.lifecycle.job.checks import Problem, find_other_account, run_checks
-from lmconv_resource.lifecycle.job.mark import TAGS, Mark, Refusals, read_marks
-from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext
+from lmconv_resource.lifecycle.job.checks import Problem, Wish, find_other_account, run_checks
+from lmconv_resource.models import ConversionTask, LicenseContext
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.ec2 import Instance, Tag
@@ -32,41 +32,6 @@ log = logging.getLogger(__name__)
 INSTANCE, TAGS_PART, TASKS, ACCOUNT, CHECKS = "instance", "tags", "tasks", "account", "checks"
 EVERYTHING = frozenset({INSTANCE, TAGS_PART, TASKS, ACCOUNT})
 """What is read again before an act. The checks are made once, before the stop."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a program asks of one conversion.
-
-    Args:
-        request: what to convert; an empty source is what EC2 bills the instance as.
-        urn: whose it is, which its mark names.
-        converts: False only brings to its end what was begun: start the instance again, remove the mark.
-        held_id: the task that is recorded.
-        waits: whether its end is waited for.
-        stops: whether an instance that runs is stopped, and started again.
-        force_after_seconds: when a stop that is under way becomes one by force.
-        checks: whether AWS's prerequisites are checked first.
-        corrects_drift: whether EC2's word counts for more than the history of tasks.
-        retries_failed: whether one is started after three that FAILED or were refused.
-        ignores_failure: whether a FAILED task is a result, and no error.
-        allows_unlisted_pair: whether a pair that AWS's guide does not list is asked for.
-        allows_instance_store_loss: whether the stop may erase instance store volumes.
-    """
-
-    request: ConversionRequest
-    urn: str | None = None
-    converts: bool = True
-    held_id: str | None = None
-    waits: bool = True
-    stops: bool = False
-    force_after_seconds: float | None = None
-    checks: bool = False
-    corrects_drift: bool = False
-    retries_failed: bool = False
-    ignores_failure: bool = False
-    allows_unlisted_pair: bool = False
-    allows_instance_store_loss: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
+from lmconv_resource.aws.marks import RESTART_TAG, Mark
 from lmconv_resource.aws.remedies import find_remedy
 from lmconv_resource.errors import (
     CREATE_ACTION,
@@ -25,10 +26,9 @@ from lmconv_resource.errors import (
     ThrottledError,
     TransientError,
 )
-from lmconv_resource.lifecycle.job.checks import to_errors
-from lmconv_resource.lifecycle.job.facts import Facts, Wish
-from lmconv_resource.lifecycle.job.history import Done, find_done, find_leading_to, find_repeated_failures
-from lmconv_resource.lifecycle.job.mark import RESTART_TAG, Mark
+from lmconv_resource.history import Done, find_done, find_leading_to, find_repeated_failures
+from lmconv_resource.lifecycle.job.checks import Wish, to_errors
+from lmconv_resource.lifecycle.job.facts import Facts
 from lmconv_resource.lifecycle.operation import Severity
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
 from lmconv_resource.text import to_failure_reason
