@@ -224,13 +224,14 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         try:
             outcome = job.run()
         except Exception as cause:
-            if job.held_id is None and not (job.is_marked and isinstance(cause, LicenseConversionError)):
-                raise
-            if job.held_id is None:  # so that a destroy finds the instance that was stopped
+            if job.held_id is None and job.is_marked and isinstance(cause, LicenseConversionError):
+                # Recorded so that a destroy finds the instance that was stopped.
                 begun = ConversionTask(inputs.resource_arn or "", job.facts.region, inputs.resource_arn)
                 return Created(
                     begun.task_id, ConversionState(TaskState.of_instance(begun), False, None, inputs.asked), cause
                 )
+            if job.held_id is None:
+                raise
             error = (
                 cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, job.held_id, job.facts.region)
             )
