@@ -104,6 +104,9 @@ class LicenseConversionError(Exception):
 class SettingsError(LicenseConversionError):
     """A region, profile, endpoint or role can't be used."""
 
+    key = ""
+    """The setting that it is about, without its namespace; empty where it is about none or several."""
+
 
 class CredentialsError(LicenseConversionError):
     """AWS credentials are missing, expired or refused."""

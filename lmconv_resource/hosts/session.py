@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from lmconv_resource.aws.access.settings import ConfigGet, Settings, configured_region, environment_key, find_region
-from lmconv_resource.aws.access.settings_table import find_unknown_names
+from lmconv_resource.aws.access.settings import ConfigGet, Settings, environment_key, find_region, find_unknown_names
 from lmconv_resource.aws.loading import load
 from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
@@ -133,9 +132,9 @@ class Session:
         connections = self._connections
         return connections.count_waits() if connections else 0
 
-    def resolve_region(self, region: str | None, profile: str | None = None) -> str | None:
-        """Return the region to use where a resource names this one, or none."""
-        return find_region(self.get_config, region, profile, prefix=self.setting_prefix)
+    def resolve_region(self, region: str | None, profile: str | None = None, recorded: str | None = None) -> str | None:
+        """Return the region to use where a resource names this one, or none, and its record has that one."""
+        return find_region(self.get_config, region, profile, recorded=recorded, prefix=self.setting_prefix)
 
     def is_replaced_by_command(self, urn: str | None) -> bool | None:
         """Return whether the user's command has this resource replaced; None where it can't be told."""
@@ -151,10 +150,6 @@ class Session:
             if self._regions is None:
                 self._regions = Regions()
             return self._regions
-
-    def configured_region(self) -> str | None:
-        """Return the region that the stack's settings name."""
-        return configured_region(self.get_config, prefix=self.setting_prefix)
 
     def check_setting_names(self) -> None:
         """Raise a SettingsError for a misspelt setting of the stack; say once which others are not known."""

@@ -13,8 +13,8 @@ from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.access.kinds import AssumedRole
     from lmconv_resource.aws.access.regions import Regions
-    from lmconv_resource.aws.access.roles import AssumedRole
     from lmconv_resource.aws.access.settings import ConfigGet, Settings
     from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Ec2
@@ -82,9 +82,6 @@ class Host(Protocol):
     def regions(self) -> Regions:
         """Return AWS's regions."""
 
-    def configured_region(self) -> str | None:
-        """Return the region that the stack's settings name."""
-
     def check_setting_names(self) -> None:
         """Raise a SettingsError when the stack has a setting that nobody knows: it might say who calls, or where."""
 
@@ -95,8 +92,8 @@ class Host(Protocol):
             SettingsError: a setting can't be used.
         """
 
-    def resolve_region(self, region: str | None, profile: str | None = None) -> str | None:
-        """Return the region to use where a resource names this one, or none.
+    def resolve_region(self, region: str | None, profile: str | None = None, recorded: str | None = None) -> str | None:
+        """Return the region to use where a resource names this one, or none, and its record has that one.
 
         Raises:
             SettingsError: the settings that would say it can't be read.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmconv_resource.aws.access.roles import parse_roles
+from lmconv_resource.aws.access.kinds import parse_roles
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.errors import (
     CREATE_ACTION,
@@ -31,8 +31,7 @@ def find_arn(properties: Properties) -> InstanceArn | None:
 def default_region(op: Operation, olds: Properties | None, news: Properties) -> str | Unknown | None:
     """Return the region of a resource that names none.
 
-    The ARN's, which a preview may not know yet; the stack's; the recorded one, so that nobody's shell replaces a
-    resource; then what the environment and the shared config say.
+    It is the ARN's, which a preview may not know yet, else what `settings.find_region` finds.
 
     Raises:
         SettingsError: the shared config can't be read.
@@ -40,16 +39,12 @@ def default_region(op: Operation, olds: Properties | None, news: Properties) -> 
     if news.get("resource_arn") is UNKNOWN:
         return UNKNOWN
     arn = find_arn(news)
-    if arn is not None:
-        return arn.region
-    configured = op.host.configured_region()
-    if configured:
-        return configured
-    recorded = (olds or {}).get("region")
-    if isinstance(recorded, str) and recorded:
-        return recorded
-    profile = news.get("profile")
-    return op.host.resolve_region(None, profile if isinstance(profile, str) else None)
+    recorded, profile = (olds or {}).get("region"), news.get("profile")
+    return op.host.resolve_region(
+        arn.region if arn else None,
+        profile if isinstance(profile, str) else None,
+        recorded if isinstance(recorded, str) else None,
+    )
 
 
 def validate_place(op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:

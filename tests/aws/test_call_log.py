@@ -18,7 +18,7 @@ from support.clients import MadeClients, make_client
 from support.proofs import keep
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire, add_running
 
-from lmconv_resource.aws.access.roles import AssumedRole, WebIdentity
+from lmconv_resource.aws.access.kinds import AssumedRole, WebIdentity
 from lmconv_resource.aws.access.session import AccessSession
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import Emulator, licensemanager_backends, serve

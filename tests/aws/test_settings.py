@@ -19,18 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.lifecycle import RecordingEngine
 
+from lmconv_resource.aws.access.kinds import AssumedRole, WebIdentity, parse_roles
 from lmconv_resource.aws.access.regions import Regions
 from lmconv_resource.aws.access.session import AccessSession
 from lmconv_resource.aws.access.settings import (
-    AssumedRole,
+    SETTINGS,
     Settings,
-    WebIdentity,
-    configured_region,
+    Treatment,
     environment_key,
     find_region,
-    parse_roles,
+    find_unknown_names,
 )
-from lmconv_resource.aws.access.settings_table import SETTINGS, Treatment, find_unknown_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
 
@@ -117,7 +116,7 @@ def test_the_settings_that_are_read_are_those_of_the_table() -> None:
     asked: set[str] = set()
     Settings.from_config(asked.add, REGION)
     find_region(asked.add)
-    of_concern = {setting.key for setting in SETTINGS if setting.treatment is not Treatment.OF_NO_CONCERN}
+    of_concern = {setting.key for setting in SETTINGS if setting.treatment is not Treatment.NO_EFFECT}
     assert {key.removeprefix("aws:") for key in asked} == of_concern
 
 
@@ -165,9 +164,9 @@ def test_the_region_is_found_least_surprising_first(
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
     config = {"aws:region": "sa-east-1", "aws:profile": "work"}
     assert find_region(config.get, "ap-east-1") == "ap-east-1"
-    assert find_region(config.get) == configured_region(config.get) == "sa-east-1"
+    assert find_region(config.get) == "sa-east-1"
     del config["aws:region"]
-    assert configured_region(config.get) is None
+    assert find_region(config.get, recorded="ap-south-1") == "ap-south-1"
     assert find_region(config.get) == "us-east-1"
     monkeypatch.delenv("AWS_REGION")
     assert find_region(config.get) == "us-east-2"
@@ -306,7 +305,7 @@ def test_all_settings_are_read(tmp_path: Path, as_text: bool) -> None:
             AssumedRole(
                 ROLE,
                 "me",
-                "ext",
+                external_id="ext",
                 duration_seconds=5400,
                 policy="{}",
                 policy_arns=("arn:aws:iam::aws:policy/A",),
@@ -378,26 +377,12 @@ def test_a_resource_has_its_own_on_top() -> None:
 
 
 def test_a_resources_roles_are_read() -> None:
-    """A resource gives no role, one, or a chain, with its members in the spelling of its host."""
-    members = {
-        "role_arn": ROLE,
-        "external_id": "ext",
-        "session_name": "me",
-        "duration": "1h",
-        "policy": "{}",
-        "policy_arns": ["arn:aws:iam::aws:policy/A"],
-        "tags": {"a": "1"},
-        "transitive_tag_keys": ["a"],
-        "source_identity": "alice",
-    }
-    role = AssumedRole(ROLE, "me", "ext", 3600, "{}", ("arn:aws:iam::aws:policy/A",), (("a", "1"),), ("a",), "alice")
-    assert AssumedRole.from_inputs(members) == role
+    """A resource gives no role, one, or a chain, with its members in the spelling of Python."""
+    members = {"role_arn": ROLE, "external_id": "ext", "session_name": "me", "duration": "1h", "tags": {"a": "1"}}
+    role = AssumedRole(ROLE, "me", 3600, external_id="ext", tags=(("a", "1"),))
     assert parse_roles(None) == parse_roles([]) == ()
     assert parse_roles(members) == (role,)
     assert parse_roles([members, {"role_arn": f"{ROLE}2"}]) == (role, AssumedRole(f"{ROLE}2"))
-    assert parse_roles({"roleArn": ROLE, "externalId": "ext"}, camel_case=True) == (
-        AssumedRole(ROLE, external_id="ext"),
-    )
 
 
 def test_the_environment_has_a_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -484,8 +469,8 @@ def test_a_malformed_setting_is_named_and_not_shown(name: str, value: Any, form:
 
 
 WEB = {"roleArn": ROLE, "webIdentityToken": "recognisable"}
-ROLE_KEYS = "roleArn, sessionName, externalId, duration, policy, policyArns, tags, transitiveTagKeys, sourceIdentity"
-WEB_KEYS = "roleArn, webIdentityToken, webIdentityTokenFile, sessionName, duration, policy, policyArns"
+ROLE_KEYS = "roleArn, sessionName, duration, policy, policyArns, externalId, tags, transitiveTagKeys, sourceIdentity"
+WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken, webIdentityTokenFile"
 
 
 @pytest.mark.parametrize(
@@ -568,7 +553,7 @@ WEB_KEYS = "roleArn, webIdentityToken, webIdentityTokenFile, sessionName, durati
             "roleArn of {} is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)",
         ),
         ("endpoints", [{"ec2": "lm.recognisable"}], "ec2 of entry 1 of {} is not a URL (https://HOST)"),
-        ("endpoints", {"sts": ["recognisable"]}, "sts of {} is not a text"),
+        ("endpoints", {"sts": ["recognisable"]}, "sts of {} is not a URL (https://HOST)"),
         ("endpoints", [{"stss": "https://h"}], "entry 1 of {} has 'stss', which pulumi-aws writes sts"),
         (
             "endpoints",
@@ -608,8 +593,8 @@ def test_a_wrong_member_is_named_with_its_entry(name: str, value: Any, told: str
         ),
         (
             {"accessKey": "ak", "secretKey": "sk", "assumeRoleWithWebIdentity": WEB},
-            "aws:accessKey and aws:assumeRoleWithWebIdentity are both set, and only one can say who calls. Remove one "
-            "of them with `pulumi config rm`.",
+            "aws:accessKey and aws:assumeRoleWithWebIdentity are both set, and only one can supply the credentials. "
+            "Remove one of them with `pulumi config rm`.",
         ),
     ],
 )
@@ -636,9 +621,12 @@ def test_half_of_a_key_is_refused(given: dict[str, str]) -> None:
         (
             {"role_arn": ROLE, "roleArn": ROLE},
             "assume_role has 'roleArn', which is none of role_arn, session_name, "
-            "external_id, duration, policy, policy_arns, tags, transitive_tag_keys, source_identity",
+            "duration, policy, policy_arns, external_id, tags, transitive_tag_keys, source_identity",
         ),
-        ([{"role_arn": ROLE}, {"role_arn": 7}], f"role_arn of entry 2 of assume_role is not a text{NUMBER}"),
+        (
+            [{"role_arn": ROLE}, {"role_arn": 7}],
+            f"role_arn of entry 2 of assume_role is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME){NUMBER}",
+        ),
         (
             [{"role_arn": ROLE, "duration": "1d"}],
             "duration of entry 1 of assume_role is not a duration between 15m and 12h",
@@ -681,9 +669,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
     max_leaves=6,
 )
-OF_CONCERN = [
-    s.key for s in SETTINGS if s.treatment is not Treatment.OF_NO_CONCERN and s.key not in ("region", "token")
-]
+OF_CONCERN = [s.key for s in SETTINGS if s.treatment is not Treatment.NO_EFFECT and s.key not in ("region", "token")]
 
 
 @given(st.sampled_from(OF_CONCERN), JSON, st.booleans())

@@ -532,7 +532,7 @@ def look_at(key: str) -> str:
     return f"Look at it with `pulumi config get aws:{key}`"
 
 
-ROLE_KEYS = "roleArn, sessionName, externalId, duration, policy, policyArns, tags, transitiveTagKeys, sourceIdentity"
+ROLE_KEYS = "roleArn, sessionName, duration, policy, policyArns, externalId, tags, transitiveTagKeys, sourceIdentity"
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "insecure": (
         {"insecure": True},
@@ -561,8 +561,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown member of a web identity": (
         {"assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityToken": "token", "tags": {}}},
         refusal(
-            "aws:assumeRoleWithWebIdentity has 'tags', which is none of roleArn, webIdentityToken, "
-            "webIdentityTokenFile, sessionName, duration, policy, policyArns",
+            "aws:assumeRoleWithWebIdentity has 'tags', which is none of roleArn, sessionName, "
+            "duration, policy, policyArns, webIdentityToken, webIdentityTokenFile",
             look_at("assumeRoleWithWebIdentity"),
         ),
     ),
@@ -743,13 +743,13 @@ def problems(outcome: Outcome, name: str) -> list[str]:
     [
         (
             {"allowedAccountIds": [STACK, OTHER]},
-            f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:allowedAccountIds allows {STACK}, {OTHER} only. Use "
-            "credentials of an allowed account, or change aws:allowedAccountIds.",
+            f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:allowedAccountIds allows "
+            f"{STACK}, {OTHER} only. Use credentials of an allowed account, or change aws:allowedAccountIds.",
         ),
         (
             {"forbiddenAccountIds": [HOME]},
-            f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:forbiddenAccountIds forbids {HOME}. Use credentials of "
-            "another account, or change aws:forbiddenAccountIds.",
+            f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:forbiddenAccountIds forbids "
+            f"{HOME}. Use credentials of another account, or change aws:forbiddenAccountIds.",
         ),
     ],
 )
@@ -789,8 +789,8 @@ def test_a_start_needs_credentials_of_the_instances_account(world: World) -> Non
     """The caller's account is compared with the ARN's, in the preview too, and nothing is started."""
     line = (
         f"Starting the license conversion of {arn_of(OTHER)} in eu-west-1: the credentials belong to account {HOME} "
-        f"(AWS_ACCESS_KEY_ID), the instance to {OTHER}. Use credentials of the instance's account: set `profile` or `assume_role`, or the "
-        "stack's own."
+        f"(AWS_ACCESS_KEY_ID), the instance to {OTHER}. Use credentials of the instance's account: set `profile` or "
+        "`assume_role`, or the stack's own."
     )
     world.configure(conversion(OTHER))
     for run in (world.stack.preview, world.stack.up):

@@ -30,8 +30,8 @@ from botocore.loaders import create_loader
 from botocore.utils import FileWebIdentityTokenLoader
 
 from lmconv_resource.aws.access.call_log import log_calls
+from lmconv_resource.aws.access.kinds import AssumedRole, WebIdentity
 from lmconv_resource.aws.access.regions import Regions
-from lmconv_resource.aws.access.roles import AssumedRole, WebIdentity
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.access.shared_files import SharedFilesSession
 from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, SettingsError, Subject

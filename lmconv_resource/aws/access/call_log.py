@@ -20,7 +20,7 @@ from lmconv_resource.text import to_address, to_plain_text
 if TYPE_CHECKING:
     from botocore.session import Session
 
-    from lmconv_resource.aws.access.roles import AssumedRole
+    from lmconv_resource.aws.access.kinds import AssumedRole
 
 log = logging.getLogger(__name__)
 

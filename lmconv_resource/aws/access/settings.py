@@ -1,8 +1,10 @@
-"""What a stack, a resource and the environment say about how to reach AWS, read into one value.
+"""What a stack, a resource and the environment say about who calls AWS, and where: one table of pulumi-aws's settings.
 
-Least surprising first: the resource's own region, the stack's pulumi-aws settings (`aws:region`, `aws:profile`, …),
-`AWS_REGION`, then all that botocore reads by itself. `settings_table` says what becomes of each setting. botocore is
-not imported here, except to look for a region in the shared config.
+A setting that says who (credentials, roles, accounts) or where (region, endpoint, proxy, certificates) is honoured or
+refused, never passed over in silence. `docs/settings.md` and the schema are written from these rows.
+
+Least surprising first: what the resource says itself, the stack's settings, `AWS_REGION`, then all that botocore reads.
+botocore is not imported here, except to look for a region in the shared config.
 """
 
 from __future__ import annotations
@@ -10,36 +12,63 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, field, fields, replace
+from enum import Enum
+from typing import Any
 
-from lmconv_resource.aws.access.roles import AssumedRole, WebIdentity, parse_roles, read_stack_roles, read_web_identity
-from lmconv_resource.aws.access.settings_reader import ConfigGet, Entry, SettingsReader, is_region, is_url
+from lmconv_resource.aws.access import kinds
+from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place, WebIdentity
 from lmconv_resource.aws.loading import load
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.text import find_close, to_shown
 
-__all__ = [
-    "AssumedRole",
-    "ConfigGet",
-    "Settings",
-    "WebIdentity",
-    "check_account",
-    "configured_region",
-    "environment_key",
-    "find_region",
-    "parse_roles",
-]
+ConfigGet = Callable[[str], Any]
+"""Gives a value of the stack's configuration by its full key, None where it is not set."""
 
-_SERVICES = {"licensemanager": "license-manager", "ec2": "ec2", "ssm": "ssm", "sts": "sts", "sso": "sso"}
-"""pulumi-aws's names of the services that are called, and boto3's. SSO is called for the credentials of a profile."""
+
+class Treatment(Enum):
+    """What becomes of a setting; the value is the documentation's word."""
+
+    HONOURED = "honoured"
+    REFUSED = "refused"
+    NO_EFFECT = "of no concern"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key in pulumi-aws's namespace, what it holds and what becomes of it, and how or why."""
+
+    key: str
+    kind: Kind
+    note: str
+    treatment: Treatment = Treatment.HONOURED
+    is_secret: bool = False
+    """Whether it is a secret however it was set."""
+
+    def read(self, get: ConfigGet, prefix: str) -> Any:
+        """Return the setting's value, None where it is not set or empty.
+
+        Raises:
+            SettingsError: it has another form.
+        """
+        name = f"{prefix}{self.key}"
+        return self.kind.of(get(name), Place(name, f"Look at it with `pulumi config get {name}`", self.key))
+
+
+def _setting(key: str, kind: Kind, note: str, *, default: Any = None, is_secret: bool = False) -> Any:
+    # A URL can hold a password.
+    is_shown = not is_secret and kind is not kinds.PROXY and kind is not kinds.ENDPOINTS
+    default = kind.default if default is None else default
+    return field(default=default, repr=is_shown, metadata={"setting": Setting(key, kind, note, is_secret=is_secret)})
+
 
 _DEFAULT_RETRIES = 7
 """After the first try: with the backoff of `calls` about 16 s of patience on average, 30 s at the most."""
 
-_ENVIRONMENT = re.compile(
-    r"AWS_.*|BOTO.*|(HTTP|HTTPS|ALL|NO)_PROXY|REQUESTS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|HOME|USERPROFILE", re.IGNORECASE
-)
-"""The names of the environment variables that botocore reads, and those that say where its files are."""
+
+def _members(kind: type[AssumedRole]) -> str:
+    return ", ".join(f"`{member.key}`" for member in kinds.members_of(kind))
 
 
 @dataclass(frozen=True)
@@ -49,34 +78,102 @@ class Settings:
     A value of None leaves the matter to botocore, which asks the environment and the profile.
     """
 
-    region: str
-    profile: str | None = None
-    access_key: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
-    web_identity: WebIdentity | None = None
-    assumed_roles: tuple[AssumedRole, ...] = ()
+    region: str = _setting(
+        "region", kinds.TEXT, "before `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile's region", default=MISSING
+    )
+    profile: str | None = _setting(
+        "profile",
+        kinds.TEXT,
+        "its credentials, and its own settings (FIPS, CA bundle, endpoints) also where `accessKey`, "
+        "`assumeRoleWithWebIdentity` or a role takes the place of its credentials",
+    )
+    access_key: str | None = _setting(
+        "accessKey",
+        kinds.TEXT,
+        "with `secretKey`, before a profile's and the environment's credentials",
+        is_secret=True,
+    )
+    secret_key: str | None = _setting(
+        "secretKey", kinds.TEXT, "with `accessKey`; one without the other is refused", is_secret=True
+    )
+    token: str | None = _setting(
+        "token", kinds.TEXT, "the session token that belongs to `accessKey` and `secretKey`", is_secret=True
+    )
+    assumed_roles: tuple[AssumedRole, ...] = _setting(
+        "assumeRoles", kinds.ROLES, f"one after the other; members {_members(AssumedRole)}"
+    )
     """Each is assumed with the credentials of the one before it."""
-    endpoints: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Endpoint URLs by boto3's name of the service."""
-    max_retries: int = _DEFAULT_RETRIES
-    shared_config_files: tuple[str, ...] = ()
-    """Instead of the default one. The last one wins, key by key."""
-    shared_credentials_files: tuple[str, ...] = ()
-    allowed_account_ids: tuple[str, ...] = ()
-    """Empty: every account is allowed."""
-    forbidden_account_ids: tuple[str, ...] = ()
-    use_fips_endpoint: bool | None = None
-    use_dualstack_endpoint: bool | None = None
-    custom_ca_bundle: str | None = None
-    http_proxy: str | None = field(default=None, repr=False)
-    https_proxy: str | None = field(default=None, repr=False)
-    no_proxy: str | None = None
-    sts_region: str | None = None
-    ec2_metadata_service_endpoint: str | None = None
-    ec2_metadata_service_endpoint_mode: str | None = None
-    skip_metadata_api_check: bool = False
-    user_agents: tuple[str, ...] = ()
+    web_identity: WebIdentity | None = _setting(  # noqa: RUF009 -- a field
+        "assumeRoleWithWebIdentity",
+        kinds.WEB_IDENTITY,
+        "members `roleArn`, one of `webIdentityToken` and `webIdentityTokenFile` (read anew each time the credentials "
+        "are renewed), `sessionName`, `duration`, `policy`, `policyArns`; refused beside `accessKey`",
+    )
+    shared_config_files: tuple[str, ...] = _setting(
+        "sharedConfigFiles",
+        kinds.FILES,
+        "instead of the default file; of several the last one wins, key by key",
+    )
+    shared_credentials_files: tuple[str, ...] = _setting(
+        "sharedCredentialsFiles",
+        kinds.FILES,
+        "instead of the default file and before the environment's keys; of several the last one wins, key by key",
+    )
+    allowed_account_ids: tuple[str, ...] = _setting(
+        "allowedAccountIds",
+        kinds.ACCOUNTS,
+        "`sts:GetCallerIdentity` is asked before anything else; credentials of another account are refused",
+    )
+    forbidden_account_ids: tuple[str, ...] = _setting(
+        "forbiddenAccountIds", kinds.ACCOUNTS, "likewise; credentials of these accounts are refused"
+    )
+    endpoints: tuple[tuple[str, str], ...] = _setting(
+        "endpoints",
+        kinds.ENDPOINTS,
+        f"of the services that are called: {', '.join(f'`{name}`' for name in kinds.SERVICES)}; others are not called, "
+        "and a name that is like one of these is refused",
+    )
+    """URLs by boto3's name of the service."""
+    sts_region: str | None = _setting(
+        "stsRegion", kinds.REGION, "the region in which roles are assumed and the account is asked for"
+    )
+    use_fips_endpoint: bool | None = _setting(
+        "useFipsEndpoint", kinds.FLAG, "`false` too, before the environment and the profile"
+    )
+    use_dualstack_endpoint: bool | None = _setting(
+        "useDualstackEndpoint", kinds.FLAG, "`false` too, before the environment and the profile"
+    )
+    custom_ca_bundle: str | None = _setting(
+        "customCaBundle", kinds.FILE, "a file, before `AWS_CA_BUNDLE` and the profile's `ca_bundle`"
+    )
+    http_proxy: str | None = _setting(
+        "httpProxy", kinds.PROXY, "for endpoints that begin with `http:`, before `HTTP_PROXY`"
+    )
+    https_proxy: str | None = _setting(
+        "httpsProxy", kinds.PROXY, "for endpoints that begin with `https:`, before `HTTPS_PROXY`"
+    )
+    no_proxy: str | None = _setting(
+        "noProxy", kinds.NO_PROXY, "host names, domains, addresses and networks with commas between, before `NO_PROXY`"
+    )
+    ec2_metadata_service_endpoint: str | None = _setting(
+        "ec2MetadataServiceEndpoint", kinds.URL, "where the credentials of an EC2 instance come from"
+    )
+    ec2_metadata_service_endpoint_mode: str | None = _setting(
+        "ec2MetadataServiceEndpointMode", kinds.IP_MODE, "`IPv4` or `IPv6`"
+    )
+    skip_metadata_api_check: bool = _setting(
+        "skipMetadataApiCheck",
+        kinds.FLAG,
+        "`true`: credentials of an EC2 instance are not looked for",
+        default=False,
+    )
+    user_agents: tuple[str, ...] = _setting("userAgents", kinds.PRODUCTS, "appended to the User-Agent of all calls")
+    max_retries: int = _setting(
+        "maxRetries",
+        kinds.COUNT,
+        "how often a call is tried again after a fault that may pass; 7 by default",
+        default=_DEFAULT_RETRIES,
+    )
     prefix: str = "aws:"
     """The namespace that the settings were read from, for the texts of errors."""
 
@@ -93,17 +190,10 @@ class Settings:
     @property
     def without_caller(self) -> Settings:
         """These settings without all that says who calls and how often: what makes one client differ from another."""
-        return replace(
-            self,
-            access_key=None,
-            secret_key=None,
-            token=None,
-            web_identity=None,
-            assumed_roles=(),
-            allowed_account_ids=(),
-            forbidden_account_ids=(),
-            max_retries=_DEFAULT_RETRIES,
-        )
+        mine = ("access_key", "secret_key", "token", "web_identity", "assumed_roles", "max_retries")
+        accounts = ("allowed_account_ids", "forbidden_account_ids")
+        unset: dict[str, Any] = {each.name: each.default for each in fields(self) if each.name in (*mine, *accounts)}
+        return replace(self, **unset)
 
     @classmethod
     def from_config(
@@ -127,158 +217,194 @@ class Settings:
         Raises:
             SettingsError: a setting has not the form that pulumi-aws gives it, or can't be honoured.
         """
-        reader = SettingsReader(get, prefix)
-        access_key, secret_key, token = _read_keys(reader)
-        web_identity = read_web_identity(reader)
-        stack_profile = reader.text("profile")
+        read = {name: row.read(get, prefix) for name, row in _FIELDS.items() if name != "region"}
+        given = {name: value for name, value in read.items() if value is not None}
+        single = _ASSUME_ROLE.read(get, prefix)
+        _check_together(given, single, prefix, is_insecure=_INSECURE.read(get, prefix), has_own_profile=bool(profile))
         if profile:
-            stack_profile, access_key, secret_key, token, web_identity = profile, None, None, None, None
-        elif access_key and web_identity:
-            raise reader.refused(
-                f"{reader.name('accessKey')} and {reader.name('assumeRoleWithWebIdentity')} are both set, and only one "
-                "can say who calls",
-                "Remove one of them with `pulumi config rm`",
-            )
-        if reader.flag("insecure"):
-            raise reader.refused(
-                f"{reader.name('insecure')} is true, and TLS certificates are always verified here",
-                f"Remove it, and name your own certificates with `pulumi config set {reader.name('customCaBundle')} "
-                "FILE`",
-            )
-        return cls(
-            region=region,
-            profile=stack_profile,
-            access_key=access_key,
-            secret_key=secret_key,
-            token=token,
-            web_identity=web_identity,
-            assumed_roles=(*read_stack_roles(reader), *assume_roles),
-            endpoints=_read_endpoints(reader),
-            max_retries=reader.count("maxRetries", _DEFAULT_RETRIES),
-            shared_config_files=reader.files("sharedConfigFiles"),
-            shared_credentials_files=reader.files("sharedCredentialsFiles"),
-            allowed_account_ids=reader.account_ids("allowedAccountIds"),
-            forbidden_account_ids=reader.account_ids("forbiddenAccountIds"),
-            use_fips_endpoint=reader.flag("useFipsEndpoint"),
-            use_dualstack_endpoint=reader.flag("useDualstackEndpoint"),
-            custom_ca_bundle=reader.file("customCaBundle"),
-            http_proxy=reader.url("httpProxy"),
-            https_proxy=reader.url("httpsProxy"),
-            no_proxy=reader.text("noProxy", 'a text ("HOST,DOMAIN")'),
-            sts_region=reader.text("stsRegion", "an AWS region (eu-west-1)", holds=is_region),
-            ec2_metadata_service_endpoint=reader.url("ec2MetadataServiceEndpoint"),
-            ec2_metadata_service_endpoint_mode=reader.text(
-                "ec2MetadataServiceEndpointMode", "IPv4 or IPv6", holds=lambda text: text.lower() in ("ipv4", "ipv6")
-            ),
-            skip_metadata_api_check=bool(reader.flag("skipMetadataApiCheck")),
-            user_agents=reader.texts(
-                "userAgents",
-                'a list of products (["NAME/VERSION"])',
-                holds=lambda text: bool(text) and text.isascii() and text.isprintable(),
-            ),
-            prefix=prefix,
-        )
+            for name in ("access_key", "secret_key", "token", "web_identity"):
+                given.pop(name, None)
+            given["profile"] = profile
+        given["assumed_roles"] = (*(given.get("assumed_roles") or single or ()), *assume_roles)
+        return cls(region=region, prefix=prefix, **given)
 
 
-def _read_keys(reader: SettingsReader) -> tuple[str | None, str | None, str | None]:
-    access_key, secret_key, token = (reader.text(key) for key in ("accessKey", "secretKey", "token"))
+_FIELDS: dict[str, Setting] = {
+    each.name: each.metadata["setting"] for each in fields(Settings) if "setting" in each.metadata
+}
+_ASSUME_ROLE = Setting("assumeRole", kinds.ROLES, "pulumi-aws 6's name for `assumeRoles`; both together are refused")
+_INSECURE = Setting(
+    "insecure",
+    kinds.FLAG,
+    "`true`: TLS certificates are always verified; `customCaBundle` names your own",
+    Treatment.REFUSED,
+)
+_NO_TAGS = "a license conversion task has no tags"
+_OWN_PACE = "calls are tried again at a pace that all resources share"
+_NO_EFFECT = (
+    ("defaultTags", kinds.ANY, _NO_TAGS),
+    ("ignoreTags", kinds.ANY, _NO_TAGS),
+    ("tagPolicyCompliance", kinds.TEXT, _NO_TAGS),
+    ("retryMode", kinds.TEXT, _OWN_PACE),
+    ("tokenBucketRateLimiterCapacity", kinds.COUNT, _OWN_PACE),
+    ("s3UsEast1RegionalEndpoint", kinds.TEXT, "S3 is not called"),
+    ("s3UsePathStyle", kinds.FLAG, "S3 is not called"),
+    ("skipCredentialsValidation", kinds.FLAG, "credentials are checked by the first call that needs them"),
+    (
+        "skipRegionValidation",
+        kinds.FLAG,
+        "a region is held against the patterns of AWS's partitions only, which new regions fit",
+    ),
+    (
+        "skipRequestingAccountId",
+        kinds.FLAG,
+        "the account is asked for where `allowedAccountIds`, `forbiddenAccountIds` or a start need it",
+    ),
+)
+_HONOURED = tuple(_FIELDS.values())
+_AFTER_ROLES = _HONOURED.index(_FIELDS["assumed_roles"]) + 1
+
+SETTINGS: tuple[Setting, ...] = (
+    *_HONOURED[:_AFTER_ROLES],
+    _ASSUME_ROLE,
+    *_HONOURED[_AFTER_ROLES:],
+    _INSECURE,
+    *(Setting(key, kind, note, Treatment.NO_EFFECT) for key, kind, note in _NO_EFFECT),
+)
+"""Every setting of pulumi-aws, and what becomes of it here."""
+
+_IGNORED = ("version", "pluginDownloadURL", "skipGetEc2Platforms", "s3ForcePathStyle")
+"""Keys that Pulumi's engine takes in every provider's namespace, which say which plugin it runs, and two of an older
+pulumi-aws that say nothing of who or where."""
+
+
+def _check_together(
+    given: dict[str, Any], single: object, prefix: str, *, is_insecure: bool | None, has_own_profile: bool
+) -> None:
+    """Raise a SettingsError where settings that are well-formed can't be honoured, or not together."""
+
+    def refuse(key: str, reason: str, remedy: str) -> SettingsError:
+        return Place(key, remedy, key).error(reason)
+
+    has_key, has_secret, has_token = (name in given for name in ("access_key", "secret_key", "token"))
     # botocore would sign with the half it has, or fail on the other as if the answer could not be read.
-    if (token or access_key or secret_key) and not (access_key and secret_key):
-        raise reader.refused(
-            f"of the stack's {reader.name('accessKey')} and {reader.name('secretKey')} only one is set, or "
-            f"{reader.name('token')} without them",
+    if has_key != has_secret or (has_token and not has_key):
+        raise refuse(
+            "accessKey",
+            f"of the stack's {prefix}accessKey and {prefix}secretKey only one is set, or {prefix}token without them",
             "Set both with `pulumi config set --secret`, or neither",
         )
-    return access_key, secret_key, token
+    if has_key and "web_identity" in given and not has_own_profile:
+        raise refuse(
+            "accessKey",
+            f"{prefix}accessKey and {prefix}assumeRoleWithWebIdentity are both set, and only one can supply the "
+            "credentials",
+            "Remove one of them with `pulumi config rm`",
+        )
+    if given.get("assumed_roles") and single:
+        raise refuse(
+            "assumeRoles",
+            f"{prefix}assumeRoles and {prefix}assumeRole are both set, and they are two names of one setting",
+            f"Keep the roles in {prefix}assumeRoles only",
+        )
+    if is_insecure:
+        raise refuse(
+            "insecure",
+            f"{prefix}insecure is true, and TLS certificates are always verified here",
+            f"Remove it, and name your own certificates with `pulumi config set {prefix}customCaBundle FILE`",
+        )
 
 
-def _read_endpoints(reader: SettingsReader) -> tuple[tuple[str, str], ...]:
-    form = 'a list of services and URLs ([{"licensemanager": "https://HOST"}])'
-    urls: dict[str, str] = {}
-    for entry in reader.entries("endpoints", form):
-        for key in entry.members:
-            _check_service(key, entry)
-            url = entry.text(key)
-            if key in _SERVICES and url is not None:
-                if not is_url(url):
-                    raise entry.wrong(key, "a URL (https://HOST)")
-                urls[_SERVICES[key]] = url
-    return tuple(sorted(urls.items()))
+def find_unknown_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[str] = ()) -> list[str]:
+    """Return which of a stack's settings are in the namespace and in no table: a newer pulumi-aws may know them.
 
+    Args:
+        names: full names, of other namespaces too.
+        prefix: the namespace.
+        more: keys that are settings beside those of the table.
 
-def _check_service(key: str, entry: Entry) -> None:
-    """Raise a SettingsError when a key is like the name of a service that is called, and may be meant for it."""
-    if key in _SERVICES:
-        return
-    meant = find_close(key.replace("-", ""), _SERVICES)
-    if meant:
-        reason = f"{entry.place} has {to_shown(key)}, which pulumi-aws writes {meant}"
-        raise SettingsError(Subject(CONNECT_ACTION), reason, entry.remedy)
-
-
-def configured_region(get: ConfigGet, *, prefix: str = "aws:") -> str | None:
-    """Return the region that the stack's settings name, and no shell: None where they name none."""
-    return SettingsReader(get, prefix).text("region")
+    Raises:
+        SettingsError: one is like a setting that is known, and may be meant to say who or where.
+    """
+    known = [*(setting.key for setting in SETTINGS), *more]
+    unknown = []
+    for name in sorted(names):
+        key = name.removeprefix(prefix)
+        if key == name or key in known or key in _IGNORED or key.startswith("__"):
+            continue
+        meant = find_close(key, known)
+        if meant:
+            remedy = f"Write {prefix}{meant}, or remove it with `pulumi config rm {to_shown(name)}`"
+            raise Place(name, remedy, meant).error(f"{to_shown(name)} is not a setting")
+        unknown.append(name)
+    return unknown
 
 
 def find_region(
-    get: ConfigGet, region: str | None = None, profile: str | None = None, *, prefix: str = "aws:"
+    get: ConfigGet,
+    region: str | None = None,
+    profile: str | None = None,
+    *,
+    recorded: str | None = None,
+    prefix: str = "aws:",
 ) -> str | None:
-    """Return the region to use: the resource's own, the stack's, the environment's or the profile's; else None.
+    """Return the region to use: the resource's own, the stack's, the recorded one, the environment's or the profile's.
+
+    The recorded one comes before the environment's, so that nobody's shell replaces a resource. None where none is set.
 
     Raises:
         SettingsError: the shared config has to be asked, and there is no such profile or it can't be read.
     """
-    found = (
+    return (
         region
-        or configured_region(get, prefix=prefix)
+        or _FIELDS["region"].read(get, prefix)
+        or recorded
         or os.environ.get("AWS_REGION")
         or os.environ.get("AWS_DEFAULT_REGION")
+        or _find_shared_config_region(get, profile, prefix)
     )
-    return found or _find_shared_config_region(SettingsReader(get, prefix), profile)
 
 
-def _find_shared_config_region(reader: SettingsReader, profile: str | None) -> str | None:
+def _find_shared_config_region(get: ConfigGet, profile: str | None, prefix: str) -> str | None:
     load()
-    from botocore.exceptions import BotoCoreError, ConfigParseError
+    from lmconv_resource.aws.access.shared_files import find_region_of_profile
 
-    from lmconv_resource.aws.access.shared_files import SharedFilesSession, to_parse_reason
-
-    session = SharedFilesSession(
-        profile or reader.text("profile"), reader.files("sharedConfigFiles"), reader.files("sharedCredentialsFiles")
+    stack_profile, *files = (
+        _FIELDS[name].read(get, prefix) or () for name in ("profile", "shared_config_files", "shared_credentials_files")
     )
-    try:
-        region: str | None = session.get_config_variable("region")
-    except BotoCoreError as cause:  # no such profile, or a config file that can't be read
-        raise SettingsError(
-            Subject(CONNECT_ACTION),
-            to_parse_reason(cause) if isinstance(cause, ConfigParseError) else str(cause).rstrip("."),
-            f"Check {reader.name('profile')} (`pulumi config`), AWS_PROFILE and the AWS config file",
-        ) from cause
-    return region
+    remedy = f"Check {prefix}profile (`pulumi config`), AWS_PROFILE and the AWS config file"
+    return find_region_of_profile(profile or stack_profile or None, *files, remedy=remedy)
 
 
 def check_account(settings: Settings, account_id: str, origin: str) -> None:
     """Raise a SettingsError when the stack's settings do not allow credentials of this account, and of this origin."""
-    subject = Subject(CONNECT_ACTION, region=settings.region)
-    allowed, forbidden = f"{settings.prefix}allowedAccountIds", f"{settings.prefix}forbiddenAccountIds"
-    if settings.allowed_account_ids and account_id not in settings.allowed_account_ids:
-        raise SettingsError(
-            subject,
-            f"the credentials belong to account {account_id} ({origin}), and {allowed} allows "
-            f"{', '.join(settings.allowed_account_ids)} only",
-            f"Use credentials of an allowed account, or change {allowed}",
-        )
-    if account_id in settings.forbidden_account_ids:
-        raise SettingsError(
-            subject,
-            f"the credentials belong to account {account_id} ({origin}), and {forbidden} forbids "
-            f"{', '.join(settings.forbidden_account_ids)}",
-            f"Use credentials of another account, or change {forbidden}",
-        )
+    prefix, allowed, forbidden = settings.prefix, settings.allowed_account_ids, settings.forbidden_account_ids
+    if allowed and account_id not in allowed:
+        what, kind, key = f"allows {', '.join(allowed)} only", "an allowed", "allowedAccountIds"
+    elif account_id in forbidden:
+        what, kind, key = f"forbids {', '.join(forbidden)}", "another", "forbiddenAccountIds"
+    else:
+        return
+    raise SettingsError(
+        Subject(CONNECT_ACTION, region=settings.region),
+        f"the credentials belong to account {account_id} ({origin}), and {prefix}{key} {what}",
+        f"Use credentials of {kind} account, or change {prefix}{key}",
+    )
+
+
+_ENVIRONMENT = re.compile(
+    r"AWS_.*|BOTO.*|(HTTP|HTTPS|ALL|NO)_PROXY|REQUESTS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|HOME|USERPROFILE", re.IGNORECASE
+)
+"""The names of the environment variables that botocore reads, and those that say where its files are."""
 
 
 def environment_key() -> str:
     """Return a fingerprint of the environment variables that botocore reads: another where one of them has changed."""
     found = sorted((name, value) for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name))
     return hashlib.sha256(repr(found).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def make_table() -> str:
+    """Return the table in Markdown."""
+    rows = [f"| `aws:{setting.key}` | {setting.treatment.value} | {setting.note} |" for setting in SETTINGS]
+    return "\n".join(["| setting | is | how, or why |", "|---|---|---|", *rows])

@@ -10,8 +10,10 @@ from functools import cached_property
 from typing import Any
 
 from botocore.configloader import load_config, raw_config_parse
-from botocore.exceptions import ConfigNotFound, ConfigParseError
+from botocore.exceptions import BotoCoreError, ConfigNotFound, ConfigParseError
 from botocore.session import Session
+
+from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 
 
 class SharedFilesSession(Session):
@@ -89,3 +91,19 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = value
+
+
+def find_region_of_profile(
+    profile: str | None, config_files: Iterable[str], credentials_files: Iterable[str], *, remedy: str
+) -> str | None:
+    """Return the region of a profile in these files, or in the default ones; None where it has none.
+
+    Raises:
+        SettingsError: there is no such profile, or a file can't be read.
+    """
+    try:
+        region: str | None = SharedFilesSession(profile, config_files, credentials_files).get_config_variable("region")
+    except BotoCoreError as cause:
+        reason = to_parse_reason(cause) if isinstance(cause, ConfigParseError) else str(cause).rstrip(".")
+        raise SettingsError(Subject(CONNECT_ACTION), reason, remedy) from cause
+    return region

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
-from lmconv_resource.aws.access.settings import ConfigGet, Settings
-from lmconv_resource.aws.access.settings_table import SETTINGS, find_unknown_names
+from lmconv_resource.aws.access.settings import SETTINGS, ConfigGet, Settings, find_unknown_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
 from lmconv_resource.hosts.native.properties import from_wire, has_unknown, to_secret
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff
 from lmconv_resource.lifecycle.validation import optional, validate_region
 
-SECRET_KEYS = ("accessKey", "secretKey", "token")
+_SECRET_KEYS = tuple(setting.key for setting in SETTINGS if setting.is_secret)
 """Settings that are kept as ciphertext, however they were set."""
-
-_NAMED_KEY = re.compile(rf"\b{SETTING_PREFIX}({'|'.join(setting.key for setting in SETTINGS)})\b")
 
 
 def to_config_get(args: Struct) -> ConfigGet:
@@ -55,8 +51,7 @@ def check(news: Struct, on_unknown: Callable[[list[str]], None]) -> list[CheckFa
             on_unknown(find_unknown_names(names, prefix=SETTING_PREFIX))
         Settings.from_config(get, str(region or "us-east-1"), prefix=SETTING_PREFIX)
     except SettingsError as error:
-        named = _NAMED_KEY.search(str(error))
-        return [CheckFailure(named[1] if named else "", str(error))]
+        return [CheckFailure(error.key, str(error))]
     return []
 
 
@@ -64,7 +59,7 @@ def with_secrets(news: Struct) -> Struct:
     """Return the provider's inputs with those that are always secret marked so."""
     inputs = Struct()
     inputs.CopyFrom(news)
-    for key in SECRET_KEYS:
+    for key in _SECRET_KEYS:
         if key in inputs.fields:
             inputs.fields[key].CopyFrom(to_secret(inputs.fields[key]))
     return inputs
