@@ -15,7 +15,7 @@ from make_sdk import make_outputs as make_attributes
 from reliability.cases import FAULTS, OPERATIONS, WORDS
 
 from lmconv_resource import LicenseConversion, LicenseConversionTask
-from lmconv_resource.aws.access.settings import make_table as make_settings
+from lmconv_resource.aws.access import make_table as make_settings
 from lmconv_resource.hosts.native import SCHEMA_PATH
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, TASK_PROPERTIES, Property
 from lmconv_resource.lifecycle.job import RULES

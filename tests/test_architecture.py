@@ -34,7 +34,7 @@ FACES = ("lifecycle.job",)
 """Packages of which others import what their `__init__` names, and nothing below it."""
 
 MOST_IMPORTS_INSIDE_FUNCTIONS = 8
-STATEFUL = ("hosts/dynamic/provider.py", "aws/loading.py")
+STATEFUL = ("hosts/dynamic/provider.py", "aws/access/loading.py")
 """What one process has one of: its session, and its imports."""
 
 MUTATING = {"add", "append", "clear", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
@@ -101,6 +101,28 @@ def test_a_package_with_a_face_is_entered_there(face: str) -> None:
         if imported.startswith(f"{NAME}.{face}.") and imported in NAMES
     }
     assert entered == set()
+
+
+FACES = ("aws/access",)
+"""Folders of which others use what their `__init__` names, and nothing else."""
+
+
+@pytest.mark.parametrize("folder", FACES)
+def test_a_folder_with_a_face_is_used_by_it(folder: str) -> None:
+    """Nobody outside the folder imports what is in it past its face, nor a name that the face does not have."""
+    face = f"{NAME}.{folder.replace('/', '.')}"
+    (names,) = (
+        ast.literal_eval(node.value)
+        for node in TREES[PACKAGE / folder / "__init__.py"].body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    assert len(names) <= 16
+    for path, tree in TREES.items():
+        if not name_of(path).startswith(face):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ImportFrom) and str(node.module).startswith(face):
+                    assert node.module == face, f"{path.name} imports {node.module}"
+                    assert {alias.name for alias in node.names} <= set(names), path.name
 
 
 def test_there_is_no_circle() -> None:

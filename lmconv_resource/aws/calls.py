@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import tenacity
 
-from lmconv_resource.aws.access.call_log import attempt
+from lmconv_resource.aws.access import attempt
 from lmconv_resource.errors import (
     ClockSkewError,
     ExpiredCredentialsError,
@@ -21,7 +21,7 @@ from lmconv_resource.errors import (
 if TYPE_CHECKING:
     import random
 
-    from lmconv_resource.aws.access.session import AccessSession
+    from lmconv_resource.aws.access import AccessSession
     from lmconv_resource.polling.cancellation import Cancellation
     from lmconv_resource.polling.rate_limiter import RateLimiter
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-from lmconv_resource.aws.access.botocore_session import SharedClients
-from lmconv_resource.aws.access.session import AccessSession
-from lmconv_resource.aws.access.settings import Settings
+from lmconv_resource.aws.access import AccessSession, Settings, SharedClients
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from lmconv_resource.aws.access.settings import ConfigGet, Settings, environment_key, find_region, find_unknown_names
-from lmconv_resource.aws.loading import load
+from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, find_region, find_unknown_names, load
 from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
@@ -19,7 +18,7 @@ from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.text import to_shown
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.access.regions import Regions
+    from lmconv_resource.aws.access import Regions
     from lmconv_resource.aws.client import Connection, Connections, OpenSession
     from lmconv_resource.polling.policy import PollingPolicy
 
@@ -144,7 +143,7 @@ class Session:
     def regions(self) -> Regions:
         """Return AWS's regions."""
         load()  # botocore, which an unchanged stack does without
-        from lmconv_resource.aws.access.regions import Regions
+        from lmconv_resource.aws.access import Regions
 
         with self._connecting:
             if self._regions is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
-from lmconv_resource.aws.access.kinds import parse_roles
+from lmconv_resource.aws.access import parse_roles
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, LIST_PROPERTIES, Property, validate
 from lmconv_resource.lifecycle.operation import Aws, Operation, Way

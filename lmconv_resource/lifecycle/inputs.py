@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmconv_resource.aws.access.kinds import AssumedRole, parse_roles
+from lmconv_resource.aws.access import AssumedRole, parse_roles
 from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Properties, has_unknown
 from lmconv_resource.lifecycle.validation import (
     LONGEST_POLL_SECONDS,

@@ -13,9 +13,7 @@ from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.access.kinds import AssumedRole
-    from lmconv_resource.aws.access.regions import Regions
-    from lmconv_resource.aws.access.settings import ConfigGet, Settings
+    from lmconv_resource.aws.access import AssumedRole, ConfigGet, Regions, Settings
     from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Ec2
     from lmconv_resource.aws.license_manager import LicenseManager

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from lmconv_resource.aws.access.kinds import parse_roles
-from lmconv_resource.aws.access.settings import Settings
+from lmconv_resource.aws.access import Settings, parse_roles
 from lmconv_resource.errors import (
     CREATE_ACTION,
     LicenseConversionError,

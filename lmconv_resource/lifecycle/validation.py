@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from lmconv_resource.aws.access.kinds import is_region, parse_roles
+from lmconv_resource.aws.access import is_region, parse_roles
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.lifecycle.operation import UNKNOWN, has_unknown
 from lmconv_resource.models import PRODUCT_CODE_TYPE, TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus

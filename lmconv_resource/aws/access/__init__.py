@@ -1,1 +1,59 @@
-"""Who calls AWS, and where: settings, roles, sessions, accounts and regions."""
+"""Who calls AWS, and where: settings, roles, sessions, accounts and regions. What others may use of it is named here.
+
+It knows neither License Manager nor Pulumi's SDK: any dynamic provider could take it along. The first names need no
+botocore; `load` has it imported, and the last four bring it with them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from lmconv_resource.aws.access.kinds import AssumedRole, is_region, parse_roles
+from lmconv_resource.aws.access.loading import load
+from lmconv_resource.aws.access.settings import (
+    SETTINGS,
+    ConfigGet,
+    Settings,
+    environment_key,
+    find_region,
+    find_unknown_names,
+    make_table,
+)
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.access.botocore_session import SharedClients
+    from lmconv_resource.aws.access.call_log import attempt
+    from lmconv_resource.aws.access.regions import Regions
+    from lmconv_resource.aws.access.session import AccessSession
+
+__all__ = [
+    "SETTINGS",
+    "AccessSession",
+    "AssumedRole",
+    "ConfigGet",
+    "Regions",
+    "Settings",
+    "SharedClients",
+    "attempt",
+    "environment_key",
+    "find_region",
+    "find_unknown_names",
+    "is_region",
+    "load",
+    "make_table",
+    "parse_roles",
+]
+
+_WITH_BOTOCORE = {
+    "AccessSession": "session",
+    "Regions": "regions",
+    "SharedClients": "botocore_session",
+    "attempt": "call_log",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_BOTOCORE:
+        return getattr(importlib.import_module(f"{__name__}.{_WITH_BOTOCORE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

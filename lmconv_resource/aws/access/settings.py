@@ -19,7 +19,7 @@ from typing import Any
 
 from lmconv_resource.aws.access import kinds
 from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place, WebIdentity
-from lmconv_resource.aws.loading import load
+from lmconv_resource.aws.access.loading import load
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.text import find_close, to_shown
 

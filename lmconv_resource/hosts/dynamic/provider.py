@@ -39,7 +39,7 @@ from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.text import parse_duration, to_one_line, to_plain_text, to_shown
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.access.settings import ConfigGet
+    from lmconv_resource.aws.access import ConfigGet
 
 URN = "__urn"
 """The resource's own URN, for lines on its row. Names that begin with `__` are shown in no diff."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
-from lmconv_resource.aws.access.settings import SETTINGS, ConfigGet, Settings, find_unknown_names
+from lmconv_resource.aws.access import SETTINGS, ConfigGet, Settings, find_unknown_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
 from lmconv_resource.hosts.native.properties import from_wire, has_unknown, to_secret

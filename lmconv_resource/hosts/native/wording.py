@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 
-from lmconv_resource.aws.access.kinds import AssumedRole
-from lmconv_resource.aws.access.settings import SETTINGS
+from lmconv_resource.aws.access import SETTINGS, AssumedRole
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.secret_texts import SecretTexts

@@ -10,11 +10,11 @@ import importlib
 import threading
 
 _LOCK = threading.Lock()
-_MODULES = ("client", "access.session", "access.regions", "access.shared_files")
+_MODULES = ("session", "regions", "shared_files")
 
 
 def load() -> None:
     """Import the modules that import botocore. To be called before any of them is imported where threads run."""
     with _LOCK:
         for name in _MODULES:
-            importlib.import_module(f"lmconv_resource.aws.{name}")
+            importlib.import_module(f"{__package__}.{name}")
