@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,10 @@ hypothesis.settings.register_profile("many", deadline=None, database=None, max_e
 
 # Each test has sessions of its own, and reading the model of EC2 for each takes longer than most tests do.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+# A shell starts what runs in the background (`make test &`, cron) with SIGINT ignored, which all processes that tests
+# start would inherit: they send it to show what ^C does.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # fixtures of a wider scope run before the one below
 

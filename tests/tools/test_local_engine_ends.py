@@ -68,9 +68,8 @@ def fail(engine: LocalEngine, operation: str = "up") -> str:
 
 
 RUN = f"""
-import signal, sys
+import sys
 sys.path.insert(0, {str(Path(__file__).parents[2] / "tools")!r})
-signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever runs the tests ignores it
 from local_engine import LocalEngine
 _, folder, state, operation = sys.argv
 getattr(LocalEngine(folder, state_file=state), operation)()
