@@ -207,8 +207,8 @@ class ConversionTask:
         """Read an answer of GetLicenseConversionTask, or one entry of ListLicenseConversionTasks.
 
         Raises:
-            AnswerError: the answer is about another task than the one asked for, a member has not the documented
-                type, or a time in it lies outside the years 1 to 9999 in UTC.
+            AnswerError: the answer is about another task than the one asked for, it has no status or no ARN, a member
+                has not the documented type, or a time in it lies outside the years 1 to 9999 in UTC.
         """
         try:
             return cls._read(answer, task_id, region)
@@ -235,7 +235,7 @@ class ConversionTask:
         status = answer.get("Status")
         is_known = status in {known.value for known in TaskStatus}
         times = [_to_utc(answer.get(name)) for name in ("StartTime", "LicenseConversionTime", "EndTime")]
-        return cls(
+        task = cls(
             task_id=task_id,
             region=region,
             resource_arn=_plain(answer.get("ResourceArn")),
@@ -249,6 +249,12 @@ class ConversionTask:
             license_conversion_time=times[1],
             end_time=times[2],
         )
+        missing = [
+            word for word, is_there in (("status", task.status_text), ("ARN", task.resource_arn)) if not is_there
+        ]
+        if missing:
+            raise AnswerError(f"the answer has no {' and no '.join(missing)}")
+        return task
 
     def to_outputs(self) -> dict[str, Any]:
         """Return the task as a stack stores it: one entry for each output of the resource."""

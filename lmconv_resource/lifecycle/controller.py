@@ -228,7 +228,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         found = TaskState.of(task)
         if state.is_reopened_by(found):
             op.log(
-                f"{task.task_id} is recorded as {state.status} and AWS now says {found.status or 'nothing'} of it. "
+                f"{task.task_id} is recorded as {state.status} and AWS now says {found.status} of it. "
                 "The record is kept; look at the task in the AWS console.",
                 "WARNING",
             )

@@ -11,8 +11,6 @@ import threading
 from dataclasses import dataclass, field
 
 from lmconv_resource.errors import (
-    GET_ACTION,
-    UNREADABLE_REMEDY,
     WAIT_ACTION,
     ClockSkewError,
     CredentialsError,
@@ -140,9 +138,6 @@ class Wait:
         self.dispatched = self.in_flight = False
 
     def _record(self, result: ConversionTask | BaseException, now: float, rng: random.Random, is_crowded: bool) -> None:
-        if isinstance(result, ConversionTask) and result.status_text is None:
-            subject = Subject(GET_ACTION, self.task_id, self.region)
-            result = TransientError(subject, "the answer has no status", UNREADABLE_REMEDY)
         if isinstance(result, ConversionTask):
             self._record_task(result, now, rng, is_crowded)
         elif isinstance(result, ThrottledError):

@@ -69,16 +69,16 @@ class GetLicenseConversionTaskResult:
     region: str
     """The AWS region that the task was looked up in."""
 
-    resource_arn: str | None
+    resource_arn: str
     """The ARN of the resource that is converted, an EC2 instance."""
 
-    source_license_context: LicenseContext | None
+    source_license_context: LicenseContext
     """What the resource was licensed as before."""
 
-    destination_license_context: LicenseContext | None
+    destination_license_context: LicenseContext
     """What the resource is to be licensed as."""
 
-    status: str | None
+    status: str
     """`IN_PROGRESS`, `SUCCEEDED` or `FAILED`."""
 
     status_message: str | None
@@ -105,10 +105,9 @@ class GetLicenseConversionTaskResult:
             pulumi.set(self, name, _to_context(value) if name.endswith("_context") else value)
 
 
-def _to_context(outputs: Mapping[str, Any] | None) -> LicenseContext | None:
-    if outputs is None:
-        return None
+def _to_context(outputs: Mapping[str, Any] | None) -> LicenseContext:
     # The mocks of a unit test may leave out what they like, as AWS may.
+    outputs = outputs or {}
     names = ("product_code_id", "product_code_type")
     codes = [ProductCode(**{name: code.get(name) for name in names}) for code in outputs.get("product_codes") or ()]
     return LicenseContext(usage_operation=outputs.get("usage_operation"), product_codes=codes)

@@ -44,16 +44,16 @@ class _TrackedTask(pulumi.dynamic.Resource):
     region: pulumi.Output[str]
     """The AWS region that the task was looked up in."""
 
-    resource_arn: pulumi.Output[str | None]
+    resource_arn: pulumi.Output[str]
     """The ARN of the resource that is converted, an EC2 instance."""
 
-    source_license_context: pulumi.Output[LicenseContext | None]
+    source_license_context: pulumi.Output[LicenseContext]
     """What the resource was licensed as before."""
 
-    destination_license_context: pulumi.Output[LicenseContext | None]
+    destination_license_context: pulumi.Output[LicenseContext]
     """What the resource is to be licensed as."""
 
-    status: pulumi.Output[str | None]
+    status: pulumi.Output[str]
     """`IN_PROGRESS`, `SUCCEEDED` or `FAILED`."""
 
     status_message: pulumi.Output[str | None]
@@ -143,13 +143,13 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
             resource_arn: the ARN of what is converted, an EC2 instance: its newest task is found, once, and tracked
                 from then on, whatever newer tasks there are. Another one replaces the resource.
             follow_newest: whether the tracked task is replaced when the resource has a newer one, which a preview
-                shows. Asks AWS at every `up`.
+                shows. Asks AWS at each `up`.
             wait_for_completion: whether the resource, and all that depends on it, blocks until the task has ended; a
                 task that ended FAILED is then an error. Default False.
             ignore_failure: whether a FAILED task is recorded, with a warning, where waiting for it would be an error.
                 Default False.
-            region: the task's AWS region. Default: that of an ARN, which is the only one that fits it; else
-                `aws:region` of the stack, AWS_REGION, the shared AWS config. Another one replaces the resource.
+            region: the task's AWS region. Default: that of an ARN, which no other one fits; else `aws:region` of the
+                stack, AWS_REGION, the shared AWS config. Another one replaces the resource.
             profile: the profile of the shared AWS config to call as, instead of the stack's. Another one replaces
                 nothing.
             assume_role: a role to assume, or a list of roles each of which is assumed with the credentials of the one
@@ -276,8 +276,8 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
                 task that ended FAILED is then an error. Default True.
             ignore_failure: whether a FAILED task is recorded, with a warning, where waiting for it would be an error.
                 Default False.
-            region: the task's AWS region. Default: that of an ARN, which is the only one that fits it; else
-                `aws:region` of the stack, AWS_REGION, the shared AWS config. Another one replaces the resource.
+            region: the task's AWS region. Default: that of an ARN, which no other one fits; else `aws:region` of the
+                stack, AWS_REGION, the shared AWS config. Another one replaces the resource.
             profile: the profile of the shared AWS config to call as, instead of the stack's. Another one replaces
                 nothing.
             assume_role: a role to assume, or a list of roles each of which is assumed with the credentials of the one

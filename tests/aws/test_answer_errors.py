@@ -23,7 +23,7 @@ class Client:
         self._answer = answer
 
     def get_license_conversion_task(self, **_: Any) -> dict[str, Any]:
-        return {"LicenseConversionTaskId": TASK_ID, **self._answer}
+        return {"LicenseConversionTaskId": TASK_ID, "Status": "FAILED", "ResourceArn": "arn", **self._answer}
 
 
 def get(answer: dict[str, Any]) -> LicenseConversionError:

@@ -108,7 +108,7 @@ def test_each_try_of_a_call_is_a_line(lines: Callable[[], list[str]]) -> None:
         client,
         (500, refuse("ServerInternalException")),
         botocore_errors.ProxyConnectionError(proxy_url="http://user:secret@proxy", error="no"),
-        (200, {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS"}),
+        (200, {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS", "ResourceArn": "arn"}),
     )
     aws.license_manager.get_task("lct-1")
 

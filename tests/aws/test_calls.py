@@ -27,7 +27,7 @@ from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.rate_limiter import RateLimiter
 
 TASK_ID = "lct-0123456789abcdef0"
-RUNNING = {"LicenseConversionTaskId": TASK_ID, "Status": "IN_PROGRESS"}
+RUNNING = {"LicenseConversionTaskId": TASK_ID, "Status": "IN_PROGRESS", "ResourceArn": "arn"}
 
 
 @pytest.fixture

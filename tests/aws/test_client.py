@@ -35,7 +35,7 @@ class FakeClient:
     """A client of any service, which answers with what is asked of it here."""
 
     def get_license_conversion_task(self, **_: str) -> dict[str, str]:
-        return {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS"}
+        return {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS", "ResourceArn": "arn"}
 
     def describe_instances(self, **_: object) -> dict[str, object]:
         return {}

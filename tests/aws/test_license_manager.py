@@ -42,7 +42,7 @@ from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseCon
 TASK_ID = "lct-0123456789abcdef0"
 ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
 TOKEN = "token/recognisable+and=secret"
-RUNNING = {"LicenseConversionTaskId": TASK_ID, "Status": "IN_PROGRESS"}
+RUNNING = {"LicenseConversionTaskId": TASK_ID, "Status": "IN_PROGRESS", "ResourceArn": "arn"}
 EMPTY: dict[str, Any] = {"LicenseConversionTasks": []}
 
 LOOKING_UP = f"Looking up license conversion task {TASK_ID} in {REGION}: "
@@ -131,10 +131,9 @@ def test_a_task_is_found(aws: TimelessAws, backend: LicenseManagerBackend) -> No
 
 
 def test_a_sparse_answer_is_a_task(aws: TimelessAws) -> None:
-    """An answer with no more than the id or the status is a task; what AWS left out is None."""
-    Wire(aws.client(), (200, {"LicenseConversionTaskId": TASK_ID}), (200, {"Status": "FAILED"}))
-    assert aws.license_manager.get_task(TASK_ID) == ConversionTask(TASK_ID, REGION)
-    assert aws.license_manager.get_task(TASK_ID) == ConversionTask(TASK_ID, REGION, status=TaskStatus.FAILED)
+    """An answer with no more than the status and the ARN is a task; what AWS left out is None."""
+    Wire(aws.client(), (200, {"Status": "FAILED", "ResourceArn": "arn"}))
+    assert aws.license_manager.get_task(TASK_ID) == ConversionTask(TASK_ID, REGION, "arn", status=TaskStatus.FAILED)
 
 
 def test_a_call_takes_its_turn(aws: TimelessAws) -> None:

@@ -236,18 +236,6 @@ def test_each_wait_keeps_its_own_deadline() -> None:
     assert isinstance(long.outcome, ConversionTask)
 
 
-def test_an_answer_without_a_status_is_a_fault() -> None:
-    """A status that AWS leaves out ends no wait and is not taken for progress."""
-    service = Service(ends={"lct-000": 10.0})
-    dispatcher = service.make_dispatcher(get_task=lambda task_id: ConversionTask(task_id, REGION))
-    wait = dispatcher.add("lct-000", REGION, timeout_seconds=1000.0)
-
-    service.run(dispatcher, ended([wait]))
-
-    assert isinstance(wait.outcome, WaitError)
-    assert "the answer has no status" in str(wait.outcome)
-
-
 def test_after_a_list_that_fails_each_is_polled_by_itself() -> None:
     """A fault of the list is none of the tasks: they are asked for one by one, and by a list again a little later."""
     service = Service(list_faults=[UNREACHABLE, None])

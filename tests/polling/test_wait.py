@@ -142,15 +142,9 @@ def test_throttling_is_no_fault() -> None:
     assert (wait.next_poll, wait.faults, wait.failing_since, wait.fault) == (1234.0, 0, None, THROTTLED)
 
 
-def test_an_answer_without_a_status_is_a_fault_and_a_refusal_is_the_end() -> None:
-    """What can't be read is asked again; what another try can't mend ends the wait as it is."""
+def test_a_refusal_is_the_end() -> None:
+    """What another try can't mend ends the wait as it is."""
     wait = make()
-    wait.record(ConversionTask("lct-1", REGION), 1001.0, RNG)
-    assert wait.fault is not None
-    assert not isinstance(wait.fault, EndpointUnreachableError)
-    assert str(wait.fault).startswith("Looking up license conversion task lct-1 in eu-west-1: the answer has no status")
-    assert (wait.task, wait.outcome) == (None, None)
-
     bug = ZeroDivisionError()
     wait.record(bug, 1002.0, RNG)
     assert wait.outcome is bug

@@ -97,7 +97,6 @@ _HARMLESS = "-    | goes on     | goes on  | goes on      | - | goes on     | go
 _LATER = "-       | goes on     | carried  | goes on      | - | goes on     | goes on  | goes on     | carried  | -"
 _BELIEVED = "-    | as answered | as answered | as answered | - | as answered | goes on | as answered | as answered | -"
 _FORGOTTEN = "-   | error       | carried  | error        | - | error       | kept     | error       | carried  | -"
-_NO_STATUS = "-   | as answered | carried  | as answered  | - | as answered | kept     | as answered | carried  | -"
 _BACKWARDS = "-   | as answered | goes on  | as answered  | - | as answered | kept     | as answered | goes on  | -"
 _SHIFTED = (
     "-     | as answered | as answered | as answered | - | as answered | as answered | as answered | as answered | -"
@@ -119,6 +118,10 @@ _NO_TASK = (
 _UNREADABLE = (
     "the answer can't be read ({}). Check that the endpoint is AWS License Manager and no proxy answers for it, then "
     "run `pulumi up` again."
+)
+_NOTHING_OF_IT = (
+    "the answer has no {}. Check that the endpoint is AWS License Manager and no proxy answers for it, then run "
+    "`pulumi up` again."
 )
 _CLOSED = (
     'Connection was closed before we received a valid response from endpoint URL: "<ENDPOINT>/". Check the network, '
@@ -264,11 +267,10 @@ FAULTS = (
         passes=True,
     ),
     _row(
-        "missing members: all but the id and the status",
+        "missing members: all but the id, the status and the ARN",
         _BELIEVED,
         ChangedAnswer(
             without=(
-                "ResourceArn",
                 "SourceLicenseContext",
                 "DestinationLicenseContext",
                 "StatusMessage",
@@ -283,7 +285,6 @@ FAULTS = (
         }
         | dict.fromkeys(
             (
-                "resource_arn",
                 "status_message",
                 "start_time",
                 "license_conversion_time",
@@ -294,21 +295,23 @@ FAULTS = (
     ),
     _row(
         "missing status",
-        _NO_STATUS,
+        _GIVES_UP,
         ChangedAnswer(without=("Status",)),
-        warning="<ID> is recorded as SUCCEEDED and AWS now says nothing of it. The record is kept; look at the task in "
-        "the AWS console.",
-        shown={"status": None, "is_complete": False, "duration_seconds": None},
+        line=_NOTHING_OF_IT.format("status"),
+        passes=True,
+    ),
+    _row(
+        "missing ARN",
+        _GIVES_UP,
+        ChangedAnswer(without=("ResourceArn",)),
+        line=_NOTHING_OF_IT.format("ARN"),
         passes=True,
     ),
     _row(
         "null members",
         _BELIEVED,
-        ChangedAnswer(
-            members=dict.fromkeys(("ResourceArn", "SourceLicenseContext", "StatusMessage", "LicenseConversionTime"))
-        ),
-        shown={"source_license_context": _EMPTY_CONTEXT}
-        | dict.fromkeys(("resource_arn", "status_message", "license_conversion_time")),
+        ChangedAnswer(members=dict.fromkeys(("SourceLicenseContext", "StatusMessage", "LicenseConversionTime"))),
+        shown={"source_license_context": _EMPTY_CONTEXT} | dict.fromkeys(("status_message", "license_conversion_time")),
     ),
     _row(
         "a time that is none",

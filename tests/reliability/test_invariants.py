@@ -45,7 +45,7 @@ def reach(session: FakeSession) -> Aws:
 def test_a_finished_record_takes_what_is_new_and_keeps_what_is_missing() -> None:
     """A refresh of an ended task takes another message over, and completes it from the record."""
     record = make_record(SUCCEEDED)
-    answer = {"LicenseConversionTaskId": TASK_ID, "Status": "SUCCEEDED", "StatusMessage": "archived"}
+    answer = {"Status": "SUCCEEDED", "ResourceArn": ARN, "StatusMessage": "archived"}
     read = make_session(lambda *_: to_body(answer)).provider().read(TASK_ID, record)
     assert read.outs == {**record, "status_message": "archived"}
     old = TaskState.parse({"status": "SUCCEEDED", "resource_arn": "old"})
@@ -224,7 +224,7 @@ def test_a_stopped_look_does_not_wait_for_its_turn() -> None:
 )
 def test_only_a_newer_task_is_followed(started: int | None, recorded: str | None, follows: bool) -> None:
     """A task is not left for one that started before it; where a start is unknown, AWS's newest is."""
-    other = {"LicenseConversionTaskId": "lct-2", "Status": "IN_PROGRESS", **({"StartTime": started} if started else {})}
+    other = {"LicenseConversionTaskId": "lct-2", "Status": "IN_PROGRESS", "ResourceArn": ARN, "StartTime": started}
     record = {"license_conversion_task_id": TASK_ID, "resource_arn": ARN, "region": REGION, "status": "SUCCEEDED"}
     diff = (
         make_session(lambda *_: to_body({"LicenseConversionTasks": [other]}))

@@ -268,7 +268,7 @@ class Story(RuleBasedStateMachine):
         if fault == "no status":
             del shown["Status"]
         if fault == "bare":
-            shown = {"LicenseConversionTaskId": key[1], "Status": shown["Status"]}
+            shown = {name: shown[name] for name in ("LicenseConversionTaskId", "Status", "ResourceArn")}
         if fault == "other task":
             shown["LicenseConversionTaskId"] = "lct-other"
         self.told[key].add(shown.get("Status"))

@@ -11,7 +11,12 @@ from lmconv_resource.errors import ConversionFailedError, LicenseConversionError
 
 TASK_ID, REGION, URN = "lct-1", "eu-west-1", "urn:pulumi:dev::p::t::task"
 INPUTS = {"license_conversion_task_id": TASK_ID, "region": REGION, "__urn": URN}
-RUNNING = {"LicenseConversionTaskId": TASK_ID, "Status": "IN_PROGRESS", "StartTime": 1_800_000_000}
+RUNNING = {
+    "LicenseConversionTaskId": TASK_ID,
+    "Status": "IN_PROGRESS",
+    "ResourceArn": "arn",
+    "StartTime": 1_800_000_000,
+}
 SUCCEEDED = {**RUNNING, "Status": "SUCCEEDED", "StatusMessage": "all went\nwell", "EndTime": 1_800_000_090}
 FAILED = {**SUCCEEDED, "Status": "FAILED", "StatusMessage": "SSM\ninventory is missing."}
 RECORD = {**INPUTS, "status": "IN_PROGRESS", "is_complete": False, "start_time": "2027-01-15T08:00:00Z"}
@@ -54,18 +59,6 @@ SCENES: list[Any] = [
                 "WARNING",
                 "lct-1 is recorded as SUCCEEDED and AWS now says IN_PROGRESS of it. The record is kept; look at the "
                 "task in the AWS console.",
-            )
-        ],
-    ),
-    (
-        "read",
-        ENDED,
-        {"LicenseConversionTaskId": TASK_ID},
-        [
-            (
-                "WARNING",
-                "lct-1 is recorded as SUCCEEDED and AWS now says nothing of it. The record is kept; look at the task "
-                "in the AWS console.",
             )
         ],
     ),
@@ -159,6 +152,7 @@ def test_a_malformed_id_to_read_is_one_line() -> None:
     [
         ({"SourceLicenseContext": "x", **RUNNING}, "the answer can't be read (AttributeError: "),
         ({"StatusMessage": 5, **RUNNING}, "a member of the answer has not the type that AWS documents"),
+        ({**RUNNING, "Status": None, "ResourceArn": None}, "the answer has no status and no ARN"),
         ({"StatusMessage": "x"}, "what came back is no license conversion task"),
         ({**RUNNING, "LicenseConversionTaskId": "lct-2"}, "the answer is about another task, lct-2"),
         ({**RUNNING, "StartTime": -62135596801}, "answer"),

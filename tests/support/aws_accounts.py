@@ -113,7 +113,7 @@ class AwsAccounts:
 
     def add_task(self, account: str, region: str, task_id: str, **members: Any) -> None:
         """Add a license conversion task to an account."""
-        task = {"LicenseConversionTaskId": task_id, "Status": "IN_PROGRESS", **members}
+        task = {"LicenseConversionTaskId": task_id, "Status": "IN_PROGRESS", "ResourceArn": "arn", **members}
         self.tasks.setdefault((account, region), {})[task_id] = task
 
     def requests_of(self, operation: str) -> list[Request]:
