@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from lmconv_resource.sdk.args import (
         AssumeRoleArgs,
         AssumeRoleArgsDict,
+        FleetInstanceArgs,
+        FleetInstanceArgsDict,
         LicenseContextArgs,
         LicenseContextArgsDict,
         ProductCodeArgs,
@@ -21,13 +23,22 @@ if TYPE_CHECKING:
         get_license_conversion_tasks_output,
     )
     from lmconv_resource.sdk.instances import read_instances
-    from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult, LicenseContext, ProductCode
-    from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTask
+    from lmconv_resource.sdk.outputs import (
+        FleetInstanceOutcome,
+        GetLicenseConversionTaskResult,
+        LicenseContext,
+        ProductCode,
+    )
+    from lmconv_resource.sdk.resources import ConversionFleet, LicenseConversion, LicenseConversionTask
     from lmconv_resource.usage_operations import UsageOperation
 
 __all__ = [
     "AssumeRoleArgs",
     "AssumeRoleArgsDict",
+    "ConversionFleet",
+    "FleetInstanceArgs",
+    "FleetInstanceArgsDict",
+    "FleetInstanceOutcome",
     "GetLicenseConversionTaskResult",
     "LicenseContext",
     "LicenseContextArgs",
@@ -48,6 +59,10 @@ __all__ = [
 _MODULES = {
     "AssumeRoleArgs": "sdk.args",
     "AssumeRoleArgsDict": "sdk.args",
+    "ConversionFleet": "sdk.resources",
+    "FleetInstanceArgs": "sdk.args",
+    "FleetInstanceArgsDict": "sdk.args",
+    "FleetInstanceOutcome": "sdk.outputs",
     "GetLicenseConversionTaskResult": "sdk.outputs",
     "LicenseContext": "sdk.outputs",
     "LicenseContextArgs": "sdk.args",

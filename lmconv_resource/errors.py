@@ -38,6 +38,7 @@ LIST_ACTION = "ListLicenseConversionTasks"
 CREATE_ACTION = "CreateLicenseConversionTaskForResource"
 CONNECT_ACTION = "Connecting to AWS License Manager for"
 WAIT_ACTION = "Waiting for"
+FLEET_ACTION = "Converting the licenses of"
 
 _ON_TASKS = {GET_ACTION: "Looking up", LIST_ACTION: "Listing"}
 _ON_RESOURCE = {
@@ -61,6 +62,8 @@ class Subject:
 
     def __str__(self) -> str:
         """Return what was being done: an action on a task, or one on a resource."""
+        if self.action == FLEET_ACTION:
+            return f"{self.action} {self.resource_arn}"
         if self.resource_arn is not None and self.action not in (CONNECT_ACTION, WAIT_ACTION):
             return f"{_ON_RESOURCE.get(self.action, 'Looking at')} {self.resource_arn} in {self.region}"
         task = f"license conversion task {self.task_id}" if self.task_id else "license conversion tasks"

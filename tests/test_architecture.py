@@ -24,13 +24,14 @@ LAYERS = {  # bottom to top; each may import itself, those below it, and the pac
     "hosts": {"pulumi", "grpc", "google"},
     "provider": set(),
     "conversion_provider": set(),
+    "fleet_provider": set(),
     "sdk": {"pulumi", "typing_extensions", "yaml"},
     "__init__": set(),
 }
 APART = ("emulator", "testing")
 """Stand apart: nothing imports them."""
 
-FACES = ("lifecycle.job",)
+FACES = ("lifecycle.job", "lifecycle.fleet")
 """Packages of which others import what their `__init__` names, and nothing below it."""
 
 MOST_IMPORTS_INSIDE_FUNCTIONS = 8

@@ -24,8 +24,10 @@ from schema_settings import SETTING_TYPES, make_settings
 import lmconv_resource as sdk
 from lmconv_resource.hosts.native import PACKAGE
 from lmconv_resource.hosts.native.names import to_camel
-from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, GET_TOKEN, LIST_TOKEN, TASK_TOKEN
+from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, FLEET_TOKEN, GET_TOKEN, LIST_TOKEN, TASK_TOKEN
 from lmconv_resource.hosts.native.wording import to_native_text
+from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
+from lmconv_resource.lifecycle.fleet.report import Outcome
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES, WAY, Property
 from lmconv_resource.models import PRODUCT_CODE_TYPE, TaskStatus
 
@@ -48,6 +50,7 @@ class Resource:
 RESOURCES = (
     Resource(TASK_TOKEN, TASK_PROPERTIES, sdk.LicenseConversionTask),
     Resource(CONVERSION_TOKEN, CONVERSION_PROPERTIES, sdk.LicenseConversion),
+    Resource(FLEET_TOKEN, FLEET_PROPERTIES, sdk.ConversionFleet),
 )
 
 _PROVIDER_TEXT = """\
@@ -57,16 +60,21 @@ environment and AWS's shared configuration. The stack's settings of pulumi-aws a
 _ENUMS: dict[str, list[tuple[str, str, str | None]]] = {
     "UsageOperation": [(each.name, each.value, each.meaning) for each in sdk.UsageOperation],
     "TaskStatus": [(each.name, each.value, None) for each in TaskStatus],
+    "FleetOutcome": [(each.name, each.value, None) for each in Outcome],
     "ProductCodeType": [(PRODUCT_CODE_TYPE, PRODUCT_CODE_TYPE, "A product code of AWS Marketplace.")],
 }
 _ENUM_TEXTS = {
     "UsageOperation": "What EC2 bills an instance as, as far as AWS publishes it.",
     "TaskStatus": "The status of a license conversion task.",
+    "FleetOutcome": "What became of an instance of a fleet.",
     "ProductCodeType": "The type of a product code.",
 }
 _ENUM_OF = {
     "usage_operation": "UsageOperation",
     "verified_usage_operation": "UsageOperation",
+    "source_usage_operation": "UsageOperation",
+    "destination_usage_operation": "UsageOperation",
+    "outcome": "FleetOutcome",
     "status": "TaskStatus",
     "statuses": "TaskStatus",
     "product_code_type": "ProductCodeType",
@@ -153,8 +161,8 @@ def _make_type(name: str, type_: str) -> Spec:
         return {"type": "array", "items": _make_type(name, type_.removesuffix("[]"))}
     if type_ == "assume_role":  # a list, which is a chain; one role is a list of one
         return {"type": "array", "items": _refer("AssumeRole")}
-    if type_ == "license_context":
-        return _refer("LicenseContext")
+    if type_ in ("license_context", "fleet_instance"):
+        return _refer(_to_pascal(type_))
     return _with_enum(name, {"type": type_})
 
 
@@ -171,6 +179,8 @@ def _make_types() -> Spec:
         "AssumeRole": (sdk.AssumeRoleArgs, sdk.AssumeRoleArgsDict),
         "LicenseContext": (sdk.LicenseContextArgs, sdk.LicenseContextArgsDict),
         "ProductCode": (sdk.ProductCodeArgs, sdk.ProductCodeArgsDict),
+        "FleetInstance": (sdk.FleetInstanceArgs, sdk.FleetInstanceArgsDict),
+        "FleetInstanceOutcome": (sdk.FleetInstanceOutcome, sdk.FleetInstanceOutcome),
     }
     made = {
         **{
@@ -279,7 +289,7 @@ def _to_type(name: str, annotation: ast.expr) -> Spec:
         wrapper = ast.unparse(annotation.value).rpartition(".")[2]
         if wrapper in ("Input", "Output", "NotRequired"):
             return _to_type(name, annotation.slice)
-        if wrapper == "Mapping" and isinstance(annotation.slice, ast.Tuple):
+        if wrapper in ("Mapping", "dict") and isinstance(annotation.slice, ast.Tuple):
             return {"type": "object", "additionalProperties": _to_type(name, annotation.slice.elts[1])}
         if wrapper in ("Sequence", "list"):
             return {"type": "array", "items": _to_type(name, annotation.slice)}

@@ -245,13 +245,13 @@ class Ec2:
         is_optional = bool(has_store) and nvme == "unsupported" and found.get("CurrentGeneration") is False
         return InstanceType((found.get("VCpuInfo") or {}).get("DefaultVCpus"), has_store, is_optional)
 
-    def stop(self, resource_arn: str, *, force: bool = False) -> None:
-        """Have the instance stopped; `force` does not wait for its operating system."""
-        self._do(lambda ec2, ids: ec2.stop_instances(InstanceIds=ids, Force=force), STOP_ACTION, resource_arn)
+    def stop(self, *resource_arns: str, force: bool = False) -> None:
+        """Have instances stopped, all of them or none; `force` does not wait for their operating system."""
+        self._do(lambda ec2, ids: ec2.stop_instances(InstanceIds=ids, Force=force), STOP_ACTION, *resource_arns)
 
-    def start(self, resource_arn: str) -> None:
-        """Have the instance started."""
-        self._do(lambda ec2, ids: ec2.start_instances(InstanceIds=ids), START_ACTION, resource_arn)
+    def start(self, *resource_arns: str) -> None:
+        """Have instances started, all of them or none."""
+        self._do(lambda ec2, ids: ec2.start_instances(InstanceIds=ids), START_ACTION, *resource_arns)
 
     def set_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
         """Set tags of the instance and of what belongs to it."""
@@ -261,15 +261,18 @@ class Ec2:
         """Remove tags that have just these values: those that another has written meanwhile stay."""
         self._tag("delete_tags", UNTAG_ACTION, resource_arn, tags, resource_ids)
 
-    def check_may(self, action: str, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
-        """Raise the error of a start, a stop or a tag that is not allowed; nothing is done (EC2's DryRun)."""
+    def check_may(
+        self, action: str, resource_arn: str | Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
+    ) -> None:
+        """Raise the error of starts, stops or tags that are not allowed; nothing is done (EC2's DryRun)."""
+        arns = [resource_arn] if isinstance(resource_arn, str) else resource_arn
         try:
             if action in (TAG_ACTION, UNTAG_ACTION):
                 method = "create_tags" if action == TAG_ACTION else "delete_tags"
-                self._tag(method, action, resource_arn, tags, resource_ids, DryRun=True)
+                self._tag(method, action, arns[0], tags, resource_ids, DryRun=True)
             else:
                 method = "start_instances" if action == START_ACTION else "stop_instances"
-                self._do(lambda ec2, ids: getattr(ec2, method)(InstanceIds=ids, DryRun=True), action, resource_arn)
+                self._do(lambda ec2, ids: getattr(ec2, method)(InstanceIds=ids, DryRun=True), action, *arns)
         except RequestRefusedError as answer:
             if answer.code != "DryRunOperation":  # which is EC2's yes
                 raise
@@ -290,9 +293,9 @@ class Ec2:
             resource_arn,
         )
 
-    def _do(self, send: Callable[[Any, list[str]], Any], action: str, resource_arn: str) -> None:
-        ids = [to_instance_id(resource_arn) or ""]
-        subject = Subject(action, None, self._region, resource_arn)
+    def _do(self, send: Callable[[Any, list[str]], Any], action: str, *resource_arns: str) -> None:
+        ids = [to_instance_id(arn) or "" for arn in resource_arns]
+        subject = Subject(action, None, self._region, resource_arns[0])
         self._calls.once(lambda ec2: send(ec2, ids), subject)
 
     def _ask(self, send: Callable[[Any], Any], action: str, resource_arn: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.errors import (
@@ -73,12 +73,16 @@ class LicenseManager:
         return self._read(answer, task_id)
 
     def list_tasks(
-        self, *, resource_arn: str | None = None, status: TaskStatus | None = None, keeps_unreadable: bool = False
+        self,
+        *,
+        resource_arn: str | Sequence[str] | None = None,
+        status: TaskStatus | None = None,
+        keeps_unreadable: bool = False,
     ) -> list[ConversionTask]:
         """Return the account's tasks in the region, all pages of ListLicenseConversionTasks; an empty list is a result.
 
         Args:
-            resource_arn: only the tasks of this resource.
+            resource_arn: only the tasks of this resource, or of these.
             status: only the tasks with this status.
             keeps_unreadable: an entry that can't be read is returned as a task of which nothing is known but its id,
                 where it would else be an error.
@@ -86,7 +90,8 @@ class LicenseManager:
         Raises:
             LicenseConversionError: the list failed; faults that may pass have been tried again for about half a minute.
         """
-        subject = Subject(LIST_ACTION, None, self._region, resource_arn)
+        arns = [resource_arn] if isinstance(resource_arn, str) else list(resource_arn or ())
+        subject = Subject(LIST_ACTION, None, self._region, arns[0] if len(arns) == 1 else None)
 
         def ask(send: Callable[[], Any]) -> Any:
             answer = self._calls.retry(send)
@@ -104,9 +109,12 @@ class LicenseManager:
                 if not keeps_unreadable:
                     raise
                 log.info("an entry of the list counts as unfinished: %s", unreadable)
-                return ConversionTask.unreadable(task_id, self._region, resource_arn)
+                about = entry.get("ResourceArn")
+                return ConversionTask.unreadable(
+                    task_id, self._region, about if isinstance(about, str) else subject.resource_arn
+                )
 
-        return [task for page in self._pages(subject, status, ask, read_entry) for task in page.values()]
+        return [task for page in self._pages(subject, arns, status, ask, read_entry) for task in page.values()]
 
     def pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[dict[str, ConversionTask]]:
         """Return the tasks of the account and region with this status, a page at a time, by id.
@@ -126,18 +134,19 @@ class LicenseManager:
                 log.info("an entry of the list is left out: %s", unreadable)
                 return None
 
-        return self._pages(subject, status, lambda send: self._calls.retry(send, ThrottledError), read_entry)
+        return self._pages(subject, [], status, lambda send: self._calls.retry(send, ThrottledError), read_entry)
 
     def _pages(
         self,
         subject: Subject,
+        resource_arns: list[str],
         status: TaskStatus | None,
         ask: Callable[[Callable[[], Any]], Any],
         read_entry: Callable[[Any, str], ConversionTask | None],
     ) -> Iterator[dict[str, ConversionTask]]:
         filters = []
-        if subject.resource_arn:
-            filters.append({"Name": "ResourceArns", "Values": [subject.resource_arn]})
+        if resource_arns:
+            filters.append({"Name": "ResourceArns", "Values": resource_arns})
         if status:
             filters.append({"Name": "Status", "Values": [status.value]})
         query: dict[str, Any] = {"Filters": filters, "MaxResults": PAGE_SIZE}

@@ -198,7 +198,7 @@ class LicenseManagerBackend(BaseBackend):
                     task.advance()
             for position, task in enumerate(tasks[first:], first):
                 members = task.to_wire()
-                if all(members[name] == value for name, value in wanted.items()):
+                if all(members[name] in values for name, values in wanted.items()):
                     if len(page) == size:
                         return page, make_token(position, wanted)
                     page.append(members)

@@ -1,4 +1,4 @@
-"""Whether a person watches the display of the `pulumi` command that this process serves."""
+"""The display of the `pulumi` command that this process serves: whether a person watches it, and its width."""
 
 from __future__ import annotations
 
@@ -28,3 +28,24 @@ def is_interactive(proc: Path = Path("/proc")) -> bool:
         return is_terminal and b"--non-interactive" not in (process / "cmdline").read_bytes().split(b"\0")
     except OSError:  # it has ended meanwhile, or is somebody else's
         return False
+
+
+def find_columns(proc: Path = Path("/proc")) -> int | None:
+    """Return the width of the terminal that the `pulumi` command writes to; None where this can't be told.
+
+    Args:
+        proc: the table of processes.
+    """
+    process = find_process(proc)
+    if process is None:
+        return None
+    try:
+        terminal = os.open(process / "fd" / "1", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        return os.get_terminal_size(terminal).columns or None
+    except OSError:  # no terminal
+        return None
+    finally:
+        os.close(terminal)

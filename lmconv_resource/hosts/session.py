@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, find_region, find_unknown_names, load
 from lmconv_resource.hosts.command import find_command, is_replaced_by
+from lmconv_resource.hosts.display import find_columns
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
 from lmconv_resource.lifecycle.in_process import StartedHere
@@ -130,6 +131,10 @@ class Session:
     def _count_waits(self) -> int:
         connections = self._connections
         return connections.count_waits() if connections else 0
+
+    def find_columns(self) -> int | None:
+        """Return the width of the terminal on which Pulumi shows how it goes; None where that can't be told."""
+        return None if self.report_seconds is None else find_columns()
 
     def resolve_region(self, region: str | None, profile: str | None = None, recorded: str | None = None) -> str | None:
         """Return the region to use where a resource names this one, or none, and its record has that one."""

@@ -106,6 +106,9 @@ class Controller(ABC, Generic[InputsT, StateT]):
     def diff(self, op: Operation, task_id: str, state: StateT, inputs: InputsT) -> Diff:
         """Return what the program asks for, and what AWS says, that the state does not have."""
 
+    def preview(self, op: Operation, state: StateT | None, inputs: InputsT) -> None:
+        """Say what an update would do, where a check has not said it, with the state of a resource that has one."""
+
     @abstractmethod
     def create(self, op: Operation, inputs: InputsT) -> Created[StateT]:
         """Return the new resource's state once it is as asked for."""

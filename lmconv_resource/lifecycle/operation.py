@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.models import ConversionTask
@@ -27,6 +27,10 @@ Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 Properties = Mapping[str, object]
 """Inputs or outputs by name, as a stack stores them. A value that a preview can't know yet is `UNKNOWN`."""
+
+
+class ByName(dict[str, Any]):
+    """An object whose members' names are the user's own, which no host may write in another way."""
 
 
 class Unknown(Enum):
@@ -73,6 +77,9 @@ class Host(Protocol):
 
     report_seconds: float | None
     """How often a wait is shown again while nothing changes; None for the default."""
+
+    def find_columns(self) -> int | None:
+        """Return the width of the terminal on which Pulumi shows how it goes; None where that can't be told."""
 
     setting_prefix: str
     """The namespace of the settings that the user sees in this host: `aws:`."""

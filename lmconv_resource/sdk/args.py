@@ -178,3 +178,74 @@ class AssumeRoleArgs:
 
     source_identity: pulumi.Input[str] | None = None
     """Who assumes the role, for AWS's logs."""
+
+
+class FleetInstanceArgsDict(TypedDict):
+    """An instance of a fleet, as a dict. Its members are those of `FleetInstanceArgs`."""
+
+    resource_arn: pulumi.Input[str]
+    """The instance's ARN."""
+
+    destination_license_context: NotRequired[pulumi.Input[LicenseContextArgs | LicenseContextArgsDict] | None]
+    """What it is to be licensed as. Default: the fleet's."""
+
+    source_license_context: NotRequired[pulumi.Input[LicenseContextArgs | LicenseContextArgsDict] | None]
+    """What it is licensed as before. Default: what EC2 bills it as."""
+
+    name: NotRequired[pulumi.Input[str] | None]
+    """What it is called in outputs, lines and the report. Default: the instance's id."""
+
+    profile: NotRequired[pulumi.Input[str] | None]
+    """The profile of the shared AWS config to call as, instead of the stack's."""
+
+    assume_role: NotRequired[
+        pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]]
+        | None
+    ]
+    """A role to assume, or a chain of roles, after those of the stack."""
+
+    retry_failed: NotRequired[pulumi.Input[bool] | None]
+    """Whether each `up` converts it once more while its conversion FAILED."""
+
+
+_Context = pulumi.Input[LicenseContextArgs | LicenseContextArgsDict]
+_Roles = pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]]
+
+
+@_input
+class FleetInstanceArgs:
+    """An instance of a fleet, in the words of a `LicenseConversion`.
+
+    Example:
+        ```python
+        FleetInstanceArgs(resource_arn=web.arn, name="web-1", profile="production")
+        ```
+    """
+
+    resource_arn: pulumi.Input[str]
+    """The instance's ARN."""
+
+    destination_license_context: _Context | None = None
+    """What it is to be licensed as. Default: the fleet's."""
+
+    source_license_context: _Context | None = None
+    """What it is licensed as before. Default: what EC2 bills it as."""
+
+    name: pulumi.Input[str] | None = None
+    """What it is called in outputs, lines and the report. Default: the instance's id."""
+
+    profile: pulumi.Input[str] | None = None
+    """The profile of the shared AWS config to call as, instead of the stack's."""
+
+    assume_role: _Roles | None = None
+    """A role to assume, or a chain of roles, after those of the stack."""
+
+    retry_failed: pulumi.Input[bool] | None = None
+    """Whether each `up` converts it once more while its conversion FAILED."""
+
+
+_OneContext = pulumi.Input[LicenseContextArgs]
+_RoleList = pulumi.Input[Sequence[pulumi.Input[AssumeRoleArgs]]]
+vars(FleetInstanceArgs)["destination_license_context"].fget.__annotations__["return"] = _OneContext
+vars(FleetInstanceArgs)["source_license_context"].fget.__annotations__["return"] = _OneContext
+vars(FleetInstanceArgs)["assume_role"].fget.__annotations__["return"] = _RoleList

@@ -57,6 +57,48 @@ class LicenseContext(dict[str, object]):
 
 
 @pulumi.output_type
+class FleetInstanceOutcome(dict[str, object]):
+    """What became of an instance of a fleet. Times are RFC 3339 in UTC."""
+
+    number: int = pulumi.property("number")
+    """Its row in the table, from 1."""
+
+    resource_arn: str = pulumi.property("resource_arn")
+    """Its ARN."""
+
+    outcome: str = pulumi.property("outcome")
+    """`SUCCEEDED`, `ALREADY_DONE`, `FAILED`, `REFUSED`, `NOT_BEGUN` or `IN_PROGRESS`."""
+
+    reason: str | None = pulumi.property("reason")
+    """Why it is not converted, in one line; absent where it is."""
+
+    license_conversion_task_id: str | None = pulumi.property("license_conversion_task_id")
+    """The task that converts or has converted it."""
+
+    source_usage_operation: str | None = pulumi.property("source_usage_operation")
+    """What EC2 billed it as before."""
+
+    destination_usage_operation: str | None = pulumi.property("destination_usage_operation")
+    """What it was to be billed as."""
+
+    start_time: str | None = pulumi.property("start_time")
+    """When it was begun; absent where nothing was done to it."""
+
+    end_time: str | None = pulumi.property("end_time")
+    """When it came to its end."""
+
+    verified_usage_operation: str | None = pulumi.property("verified_usage_operation")
+    """What EC2 bills it as after the end."""
+
+    instance_state: str | None = pulumi.property("instance_state")
+    """EC2's state of it after the end, such as `running`."""
+
+    def __init__(self, **members: object) -> None:
+        for name in type(self).__annotations__:
+            pulumi.set(self, name, members.get(name))
+
+
+@pulumi.output_type
 class GetLicenseConversionTaskResult:
     """A license conversion task as it was looked up: the outputs of `LicenseConversionTask`, as plain values.
 

@@ -1,4 +1,4 @@
-"""What programs declare: `LicenseConversionTask` tracks a conversion, `LicenseConversion` starts one and tracks it."""
+"""What programs declare: a task that is tracked, a conversion that is started and tracked, and a fleet of them."""
 
 # Without `from __future__ import annotations`, which makes texts of the types: Pulumi would evaluate them again for
 # each resource.
@@ -10,18 +10,20 @@ from typing import Any
 import pulumi
 import pulumi.dynamic
 
-from lmconv_resource.hosts.dynamic.provider import DRY, SECRETS, TIMEOUTS, URN
+from lmconv_resource.hosts.dynamic.provider import DRY, SECRETS, TABLE, TIMEOUTS, URN
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, CONVERTED, TASK_PROPERTIES, Property
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.sdk.args import (
     AssumeRoleArgs,
     AssumeRoleArgsDict,
+    FleetInstanceArgs,
+    FleetInstanceArgsDict,
     LicenseContextArgs,
     LicenseContextArgsDict,
     naming_close,
 )
-from lmconv_resource.sdk.outputs import LicenseContext, ProductCode
+from lmconv_resource.sdk.outputs import FleetInstanceOutcome, LicenseContext, ProductCode
 from lmconv_resource.sdk.secret_inputs import find_secret_paths, to_secret_mark, without_mark
 
 AssumeRole = pulumi.Input[
@@ -34,8 +36,35 @@ _VERIFIED = ("verified_usage_operation", "verified_product_codes")
 """What EC2 says of the instance afterwards."""
 
 
-class _TrackedTask(pulumi.dynamic.Resource):
-    """The outputs that both resources have: a license conversion task as AWS shows it."""
+class _Resource(pulumi.dynamic.Resource):
+    """What all resources hand to their provider beside their inputs."""
+
+    def __init__(
+        self,
+        provider: pulumi.dynamic.ResourceProvider,
+        resource_name: str,
+        inputs: dict[str, Any],
+        opts: pulumi.ResourceOptions | None,
+        hidden: Mapping[str, Any] | None = None,
+    ) -> None:
+        # Each property costs the SDK several tasks: what is neither given nor an output is left out.
+        given = {
+            **inputs,
+            **(hidden or {}),
+            URN: _make_urn(self, resource_name, opts),
+            TIMEOUTS: _to_timeouts(opts),
+            # No provider is told that it is in a preview, where alone it has to say what it would do.
+            DRY: True if pulumi.runtime.is_dry_run() else None,
+        }
+        props = {
+            **dict.fromkeys(type(self).__annotations__),
+            **{name: value for name, value in given.items() if value is not None},
+        }
+        super().__init__(provider, resource_name, props, opts)
+
+
+class _TrackedTask(_Resource):
+    """The outputs that the resources of one task have: a license conversion task as AWS shows it."""
 
     # -- outputs of a task: `make tables` writes it --
     license_conversion_task_id: pulumi.Output[str]
@@ -93,20 +122,7 @@ class _TrackedTask(pulumi.dynamic.Resource):
         marks: Mapping[str, pulumi.Input[Any]] | None = None,
     ) -> None:
         _refuse_providers(resource_name, inputs, opts)
-        # Each property costs the SDK several tasks: what is neither given nor an output is left out.
-        given = {
-            **inputs,
-            **(marks or {}),
-            URN: _make_urn(self, resource_name, opts),
-            TIMEOUTS: _to_timeouts(opts),
-            SECRETS: find_secret_paths(inputs),
-            DRY: True if pulumi.runtime.is_dry_run() else None,
-        }
-        props = {
-            **dict.fromkeys(type(self).__annotations__),
-            **{name: value for name, value in given.items() if value is not None},
-        }
-        super().__init__(provider, resource_name, props, opts)
+        super().__init__(provider, resource_name, inputs, opts, {**(marks or {}), SECRETS: find_secret_paths(inputs)})
 
 
 class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversionTask"):
@@ -303,6 +319,100 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
 
 def _select(given: Mapping[str, Any], table: Iterable[Property]) -> dict[str, Any]:
     return {entry.name: given[entry.name] for entry in table}
+
+
+class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
+    """Converts the licenses of many instances, in order and so many at a time, as one resource.
+
+    Each instance is converted as by a `LicenseConversion`. One that can't be, or whose conversion fails, stops none of
+    the others: the resource says what became of each, and it succeeds once all have come to their end. Only an instance
+    that ran before and does not run in the end makes it fail in any case.
+
+    Each `up` begins what has not been begun, goes on with what was interrupted, and looks again at what could not be
+    converted; it leaves alone what is done, and what FAILED. A row that leaves the table is forgotten. Destroying the
+    fleet undoes nothing.
+    """
+
+    instances: pulumi.Output[dict[str, FleetInstanceOutcome]]
+    """What became of each instance, by its name."""
+
+    succeeded: pulumi.Output[list[str]]
+    """The names of those that are licensed as asked for: SUCCEEDED and ALREADY_DONE."""
+
+    failed: pulumi.Output[list[str]]
+    """The names of those that are not: FAILED and REFUSED."""
+
+    not_begun: pulumi.Output[list[str]]
+    """The names of those that the next `up` goes on with: NOT_BEGUN and IN_PROGRESS."""
+
+    report: pulumi.Output[str]
+    """A report in Markdown: a summary, a row for each instance, reasons and next steps, and when each ran."""
+
+    @naming_close
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        instances: pulumi.Input[Sequence[pulumi.Input[FleetInstanceArgs | FleetInstanceArgsDict | Mapping[str, Any]]]],
+        destination_license_context: pulumi.Input[LicenseContextArgs | LicenseContextArgsDict] | None = None,
+        max_concurrent: pulumi.Input[int] | None = None,
+        canaries: pulumi.Input[int] | None = None,
+        stop_after_failures: pulumi.Input[int] | None = None,
+        begin_within: pulumi.Input[str] | None = None,
+        stop_and_restart: pulumi.Input[bool] | None = None,
+        force_stop_after: pulumi.Input[str] | None = None,
+        preflight: pulumi.Input[bool] | None = None,
+        allow_unlisted_pair: pulumi.Input[bool] | None = None,
+        allow_instance_store_loss: pulumi.Input[bool] | None = None,
+        fail_on_error: pulumi.Input[bool] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare that instances are converted.
+
+        Args:
+            resource_name: the resource's name in the stack.
+            instances: the instances, in the order in which they are begun: what `read_instances` returns, or a list of
+                FleetInstanceArgs or dicts. Each has a name, by default the instance's id, and no name comes twice.
+            destination_license_context: what those are to be licensed as that name no destination of their own.
+            max_concurrent: how many of one account and region are under way at once, whatever the credentials: from
+                before the stop until they run again. Default 20.
+            canaries: how many are begun first, alone; the others only if each of these has SUCCEEDED. Default 0.
+            stop_after_failures: after how many that were begun and FAILED, or were refused by AWS, no further one is
+                begun. What is under way comes to its end. Default: all are begun.
+            begin_within: how long after the start of the operation the last one may be begun, such as `4h`. Default:
+                there is no end.
+            stop_and_restart: as for a `LicenseConversion`, for all instances.
+            force_stop_after: as for a `LicenseConversion`, for all instances.
+            preflight: as for a `LicenseConversion`, for all instances.
+            allow_unlisted_pair: as for a `LicenseConversion`, for all instances.
+            allow_instance_store_loss: as for a `LicenseConversion`, for all instances.
+            fail_on_error: True makes the resource fail, once all is done that can be, when an instance is not
+                converted. Default False.
+            opts: Pulumi's options. `custom_timeouts` (create, update) bounds the whole; by default each instance has 12
+                hours.
+        """
+        inputs = {
+            "destination_license_context": destination_license_context,
+            "max_concurrent": max_concurrent,
+            "canaries": canaries,
+            "stop_after_failures": stop_after_failures,
+            "begin_within": begin_within,
+            "stop_and_restart": stop_and_restart,
+            "force_stop_after": force_stop_after,
+            "preflight": preflight,
+            "allow_unlisted_pair": allow_unlisted_pair,
+            "allow_instance_store_loss": allow_instance_store_loss,
+            "fail_on_error": fail_on_error,
+        }
+        _refuse_providers(resource_name, inputs, opts)
+        hidden = {
+            # The output has the name of the input. One that is hidden is printed in no diff either.
+            TABLE: instances,
+            SECRETS: find_secret_paths({**inputs, "instances": instances}),
+        }
+        from lmconv_resource.fleet_provider import ConversionFleetProvider  # with all that a start takes
+
+        super().__init__(ConversionFleetProvider(), resource_name, inputs, opts, hidden)
 
 
 def _refuse_providers(resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pulumi
 
-from lmconv_resource.sdk.args import AssumeRoleArgs, LicenseContextArgs, ProductCodeArgs
+from lmconv_resource.sdk.args import AssumeRoleArgs, FleetInstanceArgs, LicenseContextArgs, ProductCodeArgs
 
-_NESTED = (AssumeRoleArgs, LicenseContextArgs, ProductCodeArgs)
+_NESTED = (AssumeRoleArgs, FleetInstanceArgs, LicenseContextArgs, ProductCodeArgs)
 
 
 def find_secret_paths(inputs: Mapping[str, Any]) -> pulumi.Output[list[str] | None] | None:

@@ -212,7 +212,7 @@ def test_fifty_tasks_are_a_page(client: LicenseManagerClient, backend: LicenseMa
     [
         {"Filters": [{"Name": "status", "Values": ["FAILED"]}]},
         {"Filters": [{"Name": "Status", "Values": ["failed"]}]},
-        {"Filters": [{"Name": "Status", "Values": ["FAILED", "SUCCEEDED"]}]},
+        {"Filters": [{"Name": "Status", "Values": ["FAILED", "DONE"]}]},
         {"Filters": [{"Name": "Status", "Values": []}]},
         {"Filters": [{"Name": "Status", "Values": ["FAILED"]}, {"Name": "Status", "Values": ["FAILED"]}]},
         {"Filters": [{"Values": ["FAILED"]}]},

@@ -53,6 +53,9 @@ DRY = "__dry"
 SECRETS = "__secrets"
 """Where the inputs are secret: paths such as `assume_role/0/external_id`."""
 
+TABLE = "__table"
+"""A fleet's `instances`, which are an output of that name too. What a record has of this name is keyed by name."""
+
 _PROVIDER = "__provider"
 
 _KEPT = ("profile", "assume_role", SECRETS)
@@ -156,9 +159,8 @@ class DynamicProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""
-        news = dict(news)
-        is_preview = news.pop(DRY, None) is True
-        with self._joined().operation(news.get(URN), is_preview=is_preview) as op:
+        # Left in the inputs of a preview, which are recorded nowhere: a diff is told by nothing else.
+        with self._joined().operation(news.get(URN), is_preview=news.get(DRY) is True) as op:
             checked = self.controller.check(op, _to_properties(_olds), _to_properties(news))
         # The engine shows the value of a property that is named, secret or not.
         secret = {path.partition("/")[0] for path in news.get(SECRETS) or ()}
@@ -177,7 +179,8 @@ class DynamicProvider(ResourceProvider):
         """Return what the program asks for that the record does not have."""
         state = self.controller.parse_state(_to_properties(_olds))
         inputs = self.controller.parse_inputs(_to_properties(_news))
-        with self._joined().operation(_news.get(URN) or _olds.get(URN)) as op:
+        urn, is_preview = _news.get(URN) or _olds.get(URN), _news.get(DRY) is True
+        with self._joined().operation(urn, is_preview=is_preview) as op:
             diff = self.controller.diff(op, _id, state, inputs)
         changes = diff.has_changes or _has_moved(_olds, _news)
         return DiffResult(changes=changes, replaces=list(diff.replaces) or None)
@@ -198,7 +201,7 @@ class DynamicProvider(ResourceProvider):
         A refresh leaves the recorded inputs as they are: they are what the program said.
         """
         properties = _to_properties(props)
-        is_record = "is_complete" in props or "status" in props
+        is_record = any(name in props for name in ("is_complete", "status", "report"))
         state = self.controller.parse_state(properties) if is_record else None
         with self._joined().operation(props.get(URN)) as op, named_in_errors(properties if is_record else None):
             read = self.controller.read(op, id_, state, self.controller.parse_inputs(properties))
@@ -254,6 +257,8 @@ def _has_moved(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
 def _to_properties(bag: Mapping[str, Any] | None) -> dict[str, object]:
     """Return a property bag with each unknown value, at any depth, as `UNKNOWN`; no message shows its secrets then."""
     properties = {name: _known(value) for name, value in (bag or {}).items() if name != _PROVIDER}
+    if not isinstance(properties.get(TABLE, {}), Mapping):
+        properties["instances"] = properties.pop(TABLE)
     process.secret_texts.hide(_find_secret_texts(properties))
     return properties
 

@@ -16,10 +16,13 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from lmconv_resource.hosts.native.names import to_camel, to_snake
 from lmconv_resource.hosts.secret_texts import find_leaves
-from lmconv_resource.lifecycle.operation import UNKNOWN
+from lmconv_resource.lifecycle.operation import UNKNOWN, ByName
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The member of an object that says what the object stands for."""
+
+_BY_NAME = frozenset({"instances", "rows", "__table"})
+"""Properties of a fleet that are objects by the names of its rows, which are the user's own."""
 
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 -- a signature
 _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
@@ -60,7 +63,7 @@ def read(struct: Struct) -> Bag:
     secret_texts: set[str] = set()
     for name, value in struct.fields.items():
         hidden: list[object] = []
-        values[to_snake(name)] = from_wire(value, hidden)
+        values[to_snake(name)] = from_wire(value, hidden, is_by_name=name in _BY_NAME)
         if hidden:
             secrets.add(to_snake(name))
             secret_texts.update(text for entry in hidden for text in find_leaves(entry) if isinstance(text, str))
@@ -72,30 +75,37 @@ def write(properties: Mapping[str, object], secrets: Collection[str] = ()) -> St
     struct = Struct()
     for name, value in properties.items():
         wired = _to_wire(value)
-        struct.fields[to_camel(name)].CopyFrom(to_secret(wired) if name in secrets else wired)
+        struct.fields[name if isinstance(properties, ByName) else to_camel(name)].CopyFrom(
+            to_secret(wired) if name in secrets else wired
+        )
     return struct
 
 
-def from_wire(value: Value, hidden: list[object], *, keep_names: bool = False) -> object:
+def from_wire(value: Value, hidden: list[object], *, keep_names: bool = False, is_by_name: bool = False) -> object:
     """Return a plain value, and add to `hidden` what was secret in it.
 
     Args:
         value: the value on the wire.
         hidden: gets every secret.
-        keep_names: leave the names of members as they are.
+        keep_names: leave the names of members as they are, at any depth.
+        is_by_name: leave those of the value's own members as they are.
     """
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
         fields = value.struct_value.fields
         signature = fields[_SIGNATURE].string_value if _SIGNATURE in fields else None
         if signature in (_SECRET, _OUTPUT):
-            plain = from_wire(fields["value"], hidden, keep_names=keep_names) if "value" in fields else UNKNOWN
+            inner = fields.get("value")
+            options = {"keep_names": keep_names, "is_by_name": is_by_name}
+            plain = UNKNOWN if inner is None else from_wire(inner, hidden, **options)
             if signature == _SECRET or ("secret" in fields and fields["secret"].bool_value):
                 hidden.append(plain)
             return plain
         return {
             # The members of tags are the user's own names.
-            name if keep_names else to_snake(name): from_wire(entry, hidden, keep_names=keep_names or name == "tags")
+            name if keep_names or is_by_name else to_snake(name): from_wire(
+                entry, hidden, keep_names=keep_names or name == "tags"
+            )
             for name, entry in fields.items()
         }
     if kind == "list_value":

@@ -25,6 +25,7 @@ from lmconv_resource.hosts.native.responses import MalformedError, plain_errors,
 from lmconv_resource.hosts.native.shapes import Spec
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.fleet import TABLE
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
 from lmconv_resource.lifecycle.state import REQUEST
 
@@ -142,7 +143,9 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         resource, spec = _find_resource(request)
         given = self._read_inputs(spec, request.properties)
         if request.preview:
-            preview = properties.write(resource.preview_create(given.values), given.secrets)
+            with self.session.operation(request.urn, is_preview=True) as op:
+                resource.controller.preview(op, None, resource.controller.parse_inputs(given.values))
+            preview = _write_outputs(resource.preview_create(given.values), given.secrets)
             return provider_pb2.CreateResponse(properties=preview)
         inputs = resource.controller.parse_certain(given.values)
         waits = bool(inputs.wait_for_completion)
@@ -158,7 +161,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         resource, spec = _find_resource(request)
         record, given = self._read_record(spec, request.properties), self._read_inputs(spec, request.inputs)
         controller = resource.controller
-        is_recorded = "status" in record.values or "is_complete" in record.values
+        is_recorded = any(name in record.values for name in ("status", "is_complete", "report"))
         state = controller.parse_state(record.values) if is_recorded else None
         inputs = given.values if is_recorded else {**record.values, **given.values}
         with self.session.operation(request.urn, request.timeout or None) as op:
@@ -179,11 +182,13 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         """Look the task up again, or wait for its end, and record it."""
         resource, spec = _find_resource(request)
         olds, news = self._read_record(spec, request.olds), self._read_inputs(spec, request.news)
-        if request.preview:
-            preview = _write_outputs(resource.preview_update(olds.values), news.secrets)
-            return provider_pb2.UpdateResponse(properties=preview)
         controller = resource.controller
         state, inputs = controller.parse_state(olds.values), controller.parse_inputs(news.values)
+        if request.preview:
+            with self.session.operation(request.urn, is_preview=True) as op:
+                controller.preview(op, state, inputs)
+            preview = _write_outputs(resource.preview_update(olds.values), news.secrets)
+            return provider_pb2.UpdateResponse(properties=preview)
         waits = bool(inputs.wait_for_completion)
         with self.session.operation(request.urn, request.timeout or None, waits=waits) as op:
             updated = controller.update(op, request.id, state, inputs)
@@ -292,6 +297,8 @@ _CONTEXTS = ("source_license_context", "destination_license_context")
 
 def _write_outputs(outputs: Properties, secrets: frozenset[str]) -> Struct:
     """Return outputs as a message; what is secret as an input is so as an output, and in what says it again."""
+    if "report" in outputs:  # a fleet's; what becomes of its rows is no secret, whatever is one in the table
+        return properties.write(outputs, {TABLE} if "instances" in secrets else ())
     again: set[str] = set()
     if secrets.intersection(("resource_arn", *_CONTEXTS)):
         again.add(REQUEST)

@@ -1,4 +1,4 @@
-"""What the package offers, by its tokens: two resources and two functions."""
+"""What the package offers, by its tokens: three resources and two functions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from lmconv_resource.hosts.native import PACKAGE
 from lmconv_resource.lifecycle import functions
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
+from lmconv_resource.lifecycle.fleet import FLEET_OUTPUTS, FleetController
 from lmconv_resource.lifecycle.operation import UNKNOWN, Operation, Properties
 from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.models import OUTPUTS, select_newest
 
 TASK_TOKEN = f"{PACKAGE}:index:LicenseConversionTask"
 CONVERSION_TOKEN = f"{PACKAGE}:index:LicenseConversion"
+FLEET_TOKEN = f"{PACKAGE}:index:ConversionFleet"
 GET_TOKEN = f"{PACKAGE}:index:getLicenseConversionTask"
 LIST_TOKEN = f"{PACKAGE}:index:getLicenseConversionTasks"
 
@@ -65,6 +67,7 @@ RESOURCES: Mapping[str, Resource] = {
         (*OUTPUTS, "adopted", "verified_usage_operation", "verified_product_codes"),
         ("resource_arn", "source_license_context", "destination_license_context"),
     ),
+    FLEET_TOKEN: Resource(FleetController(), FLEET_OUTPUTS, ()),
 }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import grpc
@@ -53,14 +54,21 @@ def to_diff_response(diff: Diff, old_inputs: Properties, news: Properties) -> pr
     response = provider_pb2.DiffResponse(
         changes=provider_pb2.DiffResponse.DIFF_SOME if diff.has_changes else provider_pb2.DiffResponse.DIFF_NONE,
         replaces=[to_camel(name) for name in replaces],
-        diffs=[to_camel(name) for name in (*replaces, *changed)],
+        diffs=list(dict.fromkeys(to_camel(name).partition("[")[0] for name in (*replaces, *changed))),
         hasDetailedDiff=True,
     )
     for name in (*replaces, *changed):
-        old, new = old_inputs.get(name), news.get(name)
+        old, new = _find(old_inputs, name), _find(news, name)
         is_input = old != new
         kind = "ADD" if is_input and old is None else "DELETE" if is_input and new is None else "UPDATE"
         kind = f"{kind}_REPLACE" if name in replaces else kind
         detail = provider_pb2.PropertyDiff(kind=provider_pb2.PropertyDiff.Kind.Value(kind), inputDiff=is_input)
-        response.detailedDiff[to_camel(name)].CopyFrom(detail)
+        response.detailedDiff[name if "[" in name else to_camel(name)].CopyFrom(detail)
     return response
+
+
+def _find(inputs: Properties, path: str) -> object:
+    """Return an input, or with a path such as `rows["web-1"]` a member of one; None where there is none."""
+    name, _, member = path.partition("[")
+    value = inputs.get(name)
+    return value.get(json.loads(member.removesuffix("]"))) if member and isinstance(value, Mapping) else value

@@ -13,10 +13,11 @@ from lmconv_resource.aws.access import SETTINGS, AssumedRole
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.secret_texts import SecretTexts
+from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES
 from lmconv_resource.models import OUTPUTS
 
-_TABLES = (TASK_PROPERTIES, CONVERSION_PROPERTIES, LIST_PROPERTIES)
+_TABLES = (TASK_PROPERTIES, CONVERSION_PROPERTIES, LIST_PROPERTIES, FLEET_PROPERTIES)
 _NESTED = ("usage_operation", "product_codes", "product_code_id", "custom_timeouts", "verified_usage_operation")
 _ROLE = tuple(field.name for field in fields(AssumedRole) if "_" in field.name)
 _NAMES = sorted(

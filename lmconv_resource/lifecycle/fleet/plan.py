@@ -15,7 +15,7 @@ class Action(Enum):
     """What becomes of a row; the value is how the counts name it."""
 
     RESTART = "to be stopped, converted and started again"
-    CONVERT = "to be converted as they are"
+    CONVERT = "to be converted, stopped already"
     GO_ON = "to go on with"
     DONE = "done already"
     REFUSED = "can't be converted"

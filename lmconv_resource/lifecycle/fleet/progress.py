@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
+
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 DISPLAY_SECONDS = 1.0
 """Between two lines where a person watches."""
@@ -24,7 +24,7 @@ class Progress:
         show: shows a line on the resource's row.
         moves: whether the display moves, so that no line of it stays.
         columns: the width of the terminal, None where it is not known.
-        clock: returns the present in seconds from any fixed point.
+        runtime: clock and lock.
     """
 
     def __init__(
@@ -34,16 +34,17 @@ class Progress:
         *,
         moves: bool,
         columns: int | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        runtime: Runtime = RUNTIME,
     ) -> None:
         self._total = total
         self._show = show
-        self._pause = DISPLAY_SECONDS if moves else LOG_SECONDS
+        self.pause_seconds = DISPLAY_SECONDS if moves else LOG_SECONDS
+        """Between two lines."""
         self._is_narrow = columns is not None and columns < _NARROW
-        self._clock = clock
-        self._began = clock()
+        self._now = runtime.now
+        self._began = runtime.now()
         self._shown_at = self._began if not moves else float("-inf")
-        self._lock = threading.Lock()
+        self._lock = runtime.lock()
         self._done = self._failed = self._running = 0
         self._last = ""
 
@@ -59,12 +60,12 @@ class Progress:
             self._failed += failed
             self._running -= running
 
-    def report(self, last: str = "", *, at_once: bool = False) -> None:
+    def report(self, last: str = "") -> None:
         """Show how far they are, unless that was shown a moment ago; `last` has just happened: `web-3 stopping`."""
         with self._lock:
-            now = self._clock()
+            now = self._now()
             self._last = last or self._last
-            if now - self._shown_at < self._pause and not at_once:
+            if now - self._shown_at < self.pause_seconds:
                 return
             self._shown_at = now
             text = self._to_text(int(now - self._began))

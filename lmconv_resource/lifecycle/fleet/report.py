@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from lmconv_resource.lifecycle.fleet.table import TABLE
-from lmconv_resource.lifecycle.operation import Properties
+from lmconv_resource.lifecycle.operation import ByName, Properties
 from lmconv_resource.text import parse_rfc3339, to_duration_text, to_one_line
 from lmconv_resource.usage_operations import to_name
 
@@ -42,10 +42,6 @@ _GROUPS = {
     "not_begun": (Outcome.NOT_BEGUN, Outcome.IN_PROGRESS),
 }
 """The outputs that list names, and the outcomes that each lists."""
-
-
-class ByName(dict[str, Any]):
-    """An object whose members' names are the user's own, which no host may write in another way."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, ConversionInputs, Property, validate
+from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, ConversionInputs, Inputs, Property, validate
 from lmconv_resource.lifecycle.operation import UNKNOWN, Properties, has_unknown
 from lmconv_resource.lifecycle.validation import (
     optional,
@@ -35,7 +35,13 @@ ROW_MEMBERS = (
 )
 """What a row may have, in the words of a LicenseConversion."""
 
-_FOR_EACH = ("stop_and_restart", "force_stop_after")
+_FOR_EACH = (
+    "stop_and_restart",
+    "force_stop_after",
+    "preflight",
+    "allow_unlisted_pair",
+    "allow_instance_store_loss",
+)
 """Inputs of a LicenseConversion that a fleet has one of, for all its rows."""
 
 FLEET_PROPERTIES = (
@@ -43,7 +49,8 @@ FLEET_PROPERTIES = (
         "instances",
         "fleet_instance[]",
         validate_table,
-        "The instances, in the order in which they are begun: what `read_instances` returns, or a list of objects.",
+        "The instances, in the order in which they are begun. Each has a name, by default the instance's id, and no "
+        "name or ARN comes twice.",
         required=True,
     ),
     Property(
@@ -103,6 +110,13 @@ class Row:
     conversion: ConversionInputs | None = None
 
     @property
+    def known(self) -> ConversionInputs:
+        """The conversion of a row that is known."""
+        if self.conversion is None:
+            raise ValueError(f"{self.name} is not known yet")
+        return self.conversion
+
+    @property
     def account_and_region(self) -> tuple[str, str]:
         """What the rows share that are counted together."""
         arn = InstanceArn.parse(str(self.asked.get("resource_arn")))
@@ -132,8 +146,8 @@ def _plain(value: object) -> object:
     return [_plain(entry) for entry in value] if isinstance(value, list) else value
 
 
-@dataclass(frozen=True)
-class FleetInputs:
+@dataclass(frozen=True, kw_only=True)
+class FleetInputs(Inputs):
     """What a ConversionFleet takes, checked.
 
     Args:
@@ -151,8 +165,7 @@ class FleetInputs:
     stop_after_failures: int | None = None
     begin_seconds: float | None = None
     fail_on_error: bool = False
-    wait_for_completion: bool = field(default=True, init=False)
-    """As other inputs have it, for the hosts: a fleet is always waited for."""
+    wait_for_completion: bool = True
 
     @classmethod
     def parse(cls, properties: Properties) -> FleetInputs:
@@ -161,12 +174,12 @@ class FleetInputs:
         table = properties.get("instances")
         begin_within = known.get("begin_within")
         return cls(
-            tuple(_parse_rows(table, properties)) if isinstance(table, (list, tuple)) else None,
-            _whole(known.get("max_concurrent")) or 20,
-            _whole(known.get("canaries")) or 0,
-            _whole(known.get("stop_after_failures")),
-            parse_duration(begin_within) if isinstance(begin_within, str) else None,
-            bool(known.get("fail_on_error")),
+            rows=tuple(_parse_rows(table, properties)) if isinstance(table, (list, tuple)) else None,
+            max_concurrent=_whole(known.get("max_concurrent")) or 20,
+            canaries=_whole(known.get("canaries")) or 0,
+            stop_after_failures=_whole(known.get("stop_after_failures")),
+            begin_seconds=parse_duration(begin_within) if isinstance(begin_within, str) else None,
+            fail_on_error=bool(known.get("fail_on_error")),
         )
 
 

@@ -6,7 +6,7 @@ What others may use is named here.
 
 from lmconv_resource.aws.marks import RESTART_TAG, TAGS, Mark, read_marks
 from lmconv_resource.lifecycle.job.act import Job, Outcome
-from lmconv_resource.lifecycle.job.checks import Wish
+from lmconv_resource.lifecycle.job.checks import Problem, Wish
 from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Act, Rule, Step, to_failed_error
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Job",
     "Mark",
     "Outcome",
+    "Problem",
     "Rule",
     "Step",
     "Wish",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine, to_plan_text
 from lmconv_resource.lifecycle.fleet.progress import Progress
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
+from lmconv_resource.polling.runtime import Runtime
 
 BYOL, WINDOWS = "RunInstances:0800", "RunInstances:0002"
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0"
@@ -85,7 +86,7 @@ def test_progress_shows_what_matters_first_and_not_each_moment() -> None:
         nonlocal now
         now = 0.0
         lines: list[str] = []
-        progress = Progress(12, lines.append, moves=moves, columns=columns, clock=lambda: now)
+        progress = Progress(12, lines.append, moves=moves, columns=columns, runtime=Runtime(now=lambda: now))
         progress.begin(3)
         progress.end(done=True, failed=False)
         progress.end(done=False, failed=True)

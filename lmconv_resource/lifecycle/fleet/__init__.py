@@ -1,0 +1,12 @@
+"""Many conversions as one resource: a table of instances, in order, so many at a time.
+
+`table` is what a program asks for, `survey` what is to be done with each row and `plan` how that is shown, `schedule`
+which row is begun when, `run` one operation, `row` what becomes of one, `gather` how AWS is asked for many at once,
+`progress` and `report` what is said of it. What others may use is named here.
+"""
+
+from lmconv_resource.lifecycle.fleet.controller import FleetController
+from lmconv_resource.lifecycle.fleet.report import FLEET_OUTPUTS
+from lmconv_resource.lifecycle.fleet.table import FLEET_PROPERTIES, ROW_MEMBERS, TABLE
+
+__all__ = ["FLEET_OUTPUTS", "FLEET_PROPERTIES", "ROW_MEMBERS", "TABLE", "FleetController"]

@@ -1,0 +1,216 @@
+"""The lifecycle of a ConversionFleet: what check, diff, create, read, update and delete come to."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import ClassVar
+
+from lmconv_resource.errors import FLEET_ACTION, LicenseConversionError, SettingsError, Subject
+from lmconv_resource.lifecycle.controller import Controller
+from lmconv_resource.lifecycle.fleet.gather import Gathering
+from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine, to_plan_text
+from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
+from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
+from lmconv_resource.lifecycle.fleet.survey import connect, end_rows, survey
+from lmconv_resource.lifecycle.fleet.table import FLEET_PROPERTIES, FleetInputs, Row, find_problem
+from lmconv_resource.lifecycle.inputs import Property
+from lmconv_resource.lifecycle.operation import (
+    ByName,
+    Checked,
+    CheckFailure,
+    Created,
+    Diff,
+    Operation,
+    Properties,
+    Refreshed,
+    Updated,
+)
+from lmconv_resource.usage_operations import describe
+
+log = logging.getLogger(__name__)
+
+ROWS = "rows"
+"""The rows by name, each in a line: an input that check adds, so that a diff shows which rows come, go and change."""
+
+
+class FleetController(Controller[FleetInputs, FleetState]):
+    """Converts the licenses of many instances, and says what became of each."""
+
+    properties: ClassVar[tuple[Property, ...]] = FLEET_PROPERTIES
+
+    def parse_inputs(self, properties: Properties) -> FleetInputs:
+        """Return inputs that have been checked, as a value."""
+        return FleetInputs.parse(properties)
+
+    def parse_state(self, properties: Properties) -> FleetState:
+        """Return what a stack has stored, of any version, as a value."""
+        return FleetState.parse(properties)
+
+    def to_properties(self, state: FleetState) -> dict[str, object]:
+        """Return what a stack stores."""
+        return state.to_properties()
+
+    def check(self, op: Operation, olds: Properties | None, news: Properties) -> Checked:
+        """Return the values of what the program left out, and all that is wrong with the table as one failure."""
+        defaults = self._find_defaults(news)
+        try:
+            op.host.check_setting_names()
+        except SettingsError as error:
+            return Checked(defaults, (CheckFailure("", str(error)),))
+        checked = {**news, **defaults}
+        failures = self._validate(checked)
+        inputs = self.parse_inputs(checked)
+        if failures or inputs.rows is None:
+            return Checked(defaults, tuple(failures))
+        if op.is_preview and not olds:
+            self.preview(op, None, inputs)
+        return Checked({**defaults, ROWS: to_summaries(inputs.rows)})
+
+    def _validate(self, checked: Properties) -> list[CheckFailure]:
+        problem = find_problem(checked)
+        return [CheckFailure("", problem)] if problem else []
+
+    def diff(self, op: Operation, task_id: str, state: FleetState, inputs: FleetInputs) -> Diff:
+        """Return the rows that come, go or change, and whether there is something to do with the others.
+
+        Asks AWS only of rows that could not be converted: one that still can't be, for the same reason, is no change.
+        """
+        diff = self._diff(op, state, inputs)
+        if op.is_preview and diff.has_changes:
+            self.preview(op, state, inputs)
+        return diff
+
+    def _diff(self, op: Operation, state: FleetState, inputs: FleetInputs) -> Diff:
+        if inputs.rows is None:
+            return Diff(("instances",))
+        asked = {row.name: row.asked for row in inputs.rows}
+        names = dict.fromkeys((*state.table, *asked))
+        changed = [f"{ROWS}[{json.dumps(name)}]" for name in names if asked.get(name) != state.table.get(name)]
+        if changed:
+            return Diff(tuple(changed))
+        pending = sort_rows(inputs.rows, state).pending
+        refused = [row for row in pending if _is_refused(state.results.get(row.name))]
+        if len(refused) < len(pending):
+            return Diff((ROWS,))
+        found = survey(op, refused, {}).planned if refused else ()
+        is_same = all(
+            each.line.action is Action.REFUSED and _says_the_same(state.results[each.row.name], each.error)
+            for each in found
+        )
+        return Diff() if is_same else Diff((ROWS,))
+
+    def preview(self, op: Operation, state: FleetState | None, inputs: FleetInputs) -> None:
+        """Leave the plan, one readable table, in the preview."""
+        if inputs.rows is None:
+            op.log("The table of instances is not known yet: what is done with it is planned by the update.")
+            return
+        known = [row for row in inputs.rows if row.conversion is not None]
+        lines = [
+            PlanLine(row.number, row.name, None, None, Action.UNKNOWN, "not known yet")
+            for row in inputs.rows
+            if row.conversion is None
+        ]
+        rows = sort_rows(known, state or FleetState({}, {}))
+        lines += [_to_kept_line(name, result) for name, result in rows.kept.items()]
+        if rows.pending:
+            lines += [each.line for each in survey(op, rows.pending, rows.held_ids).planned]
+        op.log(to_plan_text(lines))
+
+    def create(self, op: Operation, inputs: FleetInputs) -> Created[FleetState]:
+        """Bring all rows to their end."""
+        state, error = Run(op, inputs, FleetState({}, {})).carry_out()
+        return Created((op.urn or "fleet").rpartition("::")[2], state, error)
+
+    def update(self, op: Operation, task_id: str, state: FleetState, inputs: FleetInputs) -> Updated[FleetState]:
+        """Bring all rows to their end that have not come to it; those that have left the table are forgotten."""
+        names = {row.asked.get("resource_arn") for row in inputs.rows or ()}
+        gone = {name: each for name, each in state.results.items() if each.resource_arn not in names}
+        self._end(op, FleetState(gone, state.table))
+        new, error = Run(op, inputs, state).carry_out()
+        return Updated(new, error)
+
+    def read(self, op: Operation, task_id: str, state: FleetState | None, inputs: FleetInputs) -> Refreshed[FleetState]:
+        """Return the fleet with what EC2 bills each instance as now, and its state."""
+        if state is None:
+            subject = Subject(FLEET_ACTION, resource_arn=task_id)
+            raise SettingsError(subject, "a fleet can't be read by its id", "Declare it with its instances")
+        gatherings: dict[object, Gathering] = {}
+        found: dict[str, Gathering] = {}
+        for row in _to_rows(state):
+            found[row.name] = connect(op, row, gatherings)
+        for gathering in gatherings.values():
+            ids = [_to_id(state.results[name]) for name, its in found.items() if its is gathering]
+            gathering.instances.keep(ids)
+        results = dict(state.results)
+        for name, gathering in found.items():
+            results[name] = self._refresh_row(op, name, results[name], gathering)
+        return Refreshed(replace(state, results=results))
+
+    def _refresh_row(self, op: Operation, name: str, result: Result, gathering: Gathering) -> Result:
+        """Return a row with what EC2 bills its instance as, and a warning where that has changed."""
+        try:
+            instance = gathering.instances.ask(_to_id(result))
+        except LicenseConversionError as error:
+            log.info("%s is kept as it is recorded: %s", name, error)
+            return result
+        if instance is None:
+            return result
+        billed = instance.license_context.usage_operation
+        if result.has_succeeded and billed and billed != (result.verified_usage_operation or billed):
+            op.log(
+                f"{name}: EC2 now bills it as {describe(billed)}, and no longer as "
+                f"{describe(result.verified_usage_operation or '')}.",
+                "WARNING",
+            )
+        verified = billed if result.has_succeeded else result.verified_usage_operation
+        return replace(result, instance_state=instance.state, verified_usage_operation=verified)
+
+    def delete(self, op: Operation, task_id: str, state: FleetState, inputs: FleetInputs) -> None:
+        """Forget the fleet: the licenses stay as they are. An instance that still has our mark is started first."""
+        self._end(op, state)
+
+    def _end(self, op: Operation, state: FleetState) -> None:
+        """Bring to its end what is under way of rows that are forgotten. Never fails for it."""
+        rows = [row for row in _to_rows(state) if not _is_settled(state.results.get(row.name))]
+        if rows:
+            end_rows(op, rows, {each.resource_arn: each.license_conversion_task_id for each in state.results.values()})
+
+
+def _to_id(result: Result) -> str:
+    return result.resource_arn.rpartition("/")[2]
+
+
+def _is_settled(result: Result | None) -> bool:
+    """Return whether nothing can be left of a row's job."""
+    return result is None or result.outcome not in (Outcome.IN_PROGRESS, Outcome.REFUSED, Outcome.FAILED)
+
+
+def to_summaries(rows: tuple[Row, ...]) -> ByName:
+    """Return the rows that are known by name, each in a line."""
+    return ByName((row.name, row.summary) for row in rows if row.conversion is not None)
+
+
+def _to_rows(state: FleetState) -> tuple[Row, ...]:
+    """Return the rows that are recorded, with their names."""
+    table = [{**asked, "name": name} for name, asked in state.table.items() if name in state.results]
+    return FleetInputs.parse({"instances": table, "stop_and_restart": True}).rows or ()
+
+
+def _is_refused(result: Result | None) -> bool:
+    return result is not None and result.outcome is Outcome.REFUSED and not result.was_begun
+
+
+def _says_the_same(result: Result, error: LicenseConversionError | None) -> bool:
+    return error is not None and (result.reason or "").startswith(error.reason)
+
+
+def _to_kept_line(name: str, result: Result) -> PlanLine:
+    if result.has_succeeded:
+        action, text = Action.DONE, "done already"
+    else:
+        action, text = Action.KEPT, f"{result.outcome.value} before, and stays as it is: set retry_failed on its row"
+    return PlanLine(
+        result.number, name, result.source_usage_operation, result.destination_usage_operation, action, text
+    )

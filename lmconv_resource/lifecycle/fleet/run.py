@@ -1,0 +1,262 @@
+"""A fleet's operation: survey, begin rows as slots get free, and say what became of each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from lmconv_resource.errors import FLEET_ACTION, CancelledError, LicenseConversionError, Subject
+from lmconv_resource.lifecycle.fleet.plan import Action
+from lmconv_resource.lifecycle.fleet.progress import Progress
+from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result, to_counts
+from lmconv_resource.lifecycle.fleet.row import Ended, Planned, run_row
+from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
+from lmconv_resource.lifecycle.fleet.survey import Survey, survey
+from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
+from lmconv_resource.lifecycle.operation import Operation
+from lmconv_resource.text import parse_rfc3339, to_duration_text, to_one_line
+
+log = logging.getLogger(__name__)
+
+_MOST_REASONS = 20
+"""Of rows in one error; the record has all."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table, by what there is to do with them.
+
+    Args:
+        kept: what is recorded of rows that there is nothing to do with, by name.
+        pending: the others.
+        held_ids: the tasks that are recorded of these, by the instance's ARN.
+    """
+
+    kept: Mapping[str, Result]
+    pending: tuple[Row, ...]
+    held_ids: Mapping[str, str]
+
+
+def sort_rows(rows: Iterable[Row], state: FleetState) -> Rows:
+    """Return which rows there is something to do with; a row is known again by its ARN, whatever its name and place."""
+    recorded = {result.resource_arn: (name, result) for name, result in state.results.items()}
+    kept: dict[str, Result] = {}
+    pending: list[Row] = []
+    held: dict[str, str] = {}
+    for row in rows:
+        arn = str(row.asked.get("resource_arn"))
+        name, result = recorded.get(arn, ("", None))
+        is_same = result is not None and row.is_same(state.table.get(name, {}))
+        if result is not None and is_same and is_final(result, row):
+            kept[row.name] = replace(result, number=row.number)
+            continue
+        pending.append(row)
+        if result is not None and is_same and result.outcome is Outcome.IN_PROGRESS:
+            held |= {arn: result.license_conversion_task_id} if result.license_conversion_task_id else {}
+    return Rows(kept, tuple(pending), held)
+
+
+def is_final(result: Result, row: Row) -> bool:
+    """Return whether nothing is done with a row any more, as long as its table asks for the same."""
+    if result.has_succeeded:
+        return True
+    return result.has_failed and result.was_begun and row.asked.get("retry_failed") is not True
+
+
+class Run:
+    """One operation on a fleet. Used once.
+
+    Args:
+        op: the operation.
+        inputs: what the program asks for.
+        state: what is recorded.
+    """
+
+    def __init__(self, op: Operation, inputs: FleetInputs, state: FleetState) -> None:
+        self._op = op
+        self._inputs = inputs
+        rows = inputs.rows or ()
+        self._sorted = sort_rows(rows, state)
+        self._table = {row.name: row.asked for row in rows}
+        runtime = op.host.runtime
+        self._changed = runtime.condition()
+        self._began = runtime.now()
+        self._ended: list[tuple[Row, Ended]] = []
+        self._freed: list[Row] = []
+        self._down: list[str] = []
+        self._results: dict[str, Result] = dict(self._sorted.kept)
+        self._progress = Progress(
+            len(rows),
+            op.log_status,
+            moves=op.host.report_seconds is not None,
+            columns=op.host.find_columns(),
+            runtime=runtime,
+        )
+
+    def carry_out(self) -> tuple[FleetState, LicenseConversionError | None]:
+        """Bring all rows to their end, and return what is to be recorded, with the error that the operation ends with.
+
+        Raises:
+            SettingsError, CredentialsError: AWS can't be reached for any row; nothing was done.
+        """
+        for result in self._results.values():
+            self._progress.end(done=result.has_succeeded, failed=result.has_failed, running=False)
+        if self._sorted.pending:
+            self._convert(survey(self._op, self._sorted.pending, self._sorted.held_ids))
+        state = FleetState(self._results, self._table)
+        return state, self._find_error()
+
+    def _convert(self, found: Survey) -> None:
+        begun, waiting = [], []
+        for planned in found.planned:
+            if planned.line.action is Action.REFUSED:
+                self._record(planned.row, _to_refused(planned))
+            elif planned.line.action is Action.DONE:
+                self._record(planned.row, run_row(self._op, planned, lambda _: None, lambda: None))
+            elif planned.line.action is Action.GO_ON:
+                begun.append(planned)
+            else:
+                waiting.append(planned)
+        found.forget()
+        inputs = self._inputs
+        limits = Limits(inputs.max_concurrent, inputs.canaries, inputs.stop_after_failures, inputs.begin_seconds)
+        schedule = Schedule([each.row for each in begun], [each.row for each in waiting], limits)
+        self._drive(schedule, {each.row.name: each for each in (*begun, *waiting)}, {each.row.name for each in begun})
+        self._record_waiting(schedule, {each.row.name: each for each in waiting})
+
+    def _drive(self, schedule: Schedule, planned: Mapping[str, Planned], going_on: set[str]) -> None:
+        """Begin rows and wait for their ends, until nothing is under way and nothing is to be begun."""
+        runtime, cancellation = self._op.host.runtime, self._op.cancellation
+        unsubscribe = cancellation.subscribe(self._wake)
+        try:
+            while True:
+                with self._changed:
+                    ended, self._ended = self._ended, []
+                    freed, self._freed = self._freed, []
+                for row in freed:
+                    schedule.free_slot(row)
+                for row, end in ended:
+                    counts = end.counts and row.name not in going_on
+                    schedule.end(row, succeeded=end.result.has_succeeded, counts=counts)
+                    self._record(row, end, was_running=True)
+                if cancellation.is_set:
+                    schedule.stop(cancellation.reason or "its time was over")
+                for row in schedule.next_rows(runtime.now() - self._began):
+                    self._progress.begin()
+                    self._begin(planned[row.name])
+                if schedule.is_over:
+                    return
+                self._progress.report()
+                with self._changed:
+                    if not (self._ended or self._freed):
+                        pause = self._progress.pause_seconds
+                        self._changed.wait(pause if cancellation.is_set else max(0.01, cancellation.remaining(pause)))
+        finally:
+            unsubscribe()
+
+    def _begin(self, planned: Planned) -> None:
+        row = planned.row
+
+        def show(word: str) -> None:
+            self._progress.report(f"{row.name} {word}")
+
+        def free() -> None:
+            with self._changed:
+                self._freed.append(row)
+                self._changed.notify_all()
+
+        def run() -> None:
+            try:
+                ended = run_row(self._op, planned, show, free)
+            except Exception as bug:  # a row never stops another, and none may be waited for in vain
+                log.exception("a row ended in a bug")
+                ended = _to_bug(self._op, planned, bug)
+            with self._changed:
+                self._ended.append((row, ended))
+                self._changed.notify_all()
+
+        self._op.host.runtime.spawn(run, f"lmconv-row-{row.number}")
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _record(self, row: Row, ended: Ended, *, was_running: bool = False) -> None:
+        result = ended.result
+        self._results[row.name] = result
+        if ended.is_down:
+            self._down.append(row.name)
+        self._progress.end(done=result.has_succeeded, failed=result.has_failed, running=was_running)
+        is_bad = ended.is_down or result.has_failed
+        self._op.log(_to_line(row.name, result), "WARNING" if is_bad else "INFO")
+
+    def _record_waiting(self, schedule: Schedule, planned: Mapping[str, Planned]) -> None:
+        """Record the rows that were not begun, with one line for them all."""
+        rows = schedule.take_waiting()
+        for row in rows:
+            line = planned[row.name].line
+            self._results[row.name] = Result(
+                row.number,
+                str(row.asked["resource_arn"]),
+                Outcome.NOT_BEGUN,
+                schedule.stopped,
+                source_usage_operation=line.source,
+                destination_usage_operation=line.destination,
+            )
+        if rows:
+            self._op.log(f"{len(rows)} not begun: {schedule.stopped}.", "WARNING")
+
+    def _find_error(self) -> LicenseConversionError | None:
+        """Return the error that the operation ends with, which says how many are not converted and why."""
+        results = self._results
+        cancellation = self._op.cancellation
+        bad = {name: each for name, each in results.items() if not each.has_succeeded}
+        is_interrupted = cancellation.is_set and any(
+            each.outcome in (Outcome.IN_PROGRESS, Outcome.NOT_BEGUN) for each in bad.values()
+        )
+        if not (self._down or is_interrupted or (self._inputs.fail_on_error and bad)):
+            return None
+        subject = Subject(FLEET_ACTION, resource_arn=to_counts(results.values()).partition(":")[0])
+        reasons = [to_counts(results.values()).partition(": ")[2]]
+        if self._down:
+            reasons.append(f"not running as before: {', '.join(self._down)}")
+        if is_interrupted:
+            reasons.insert(0, cancellation.reason or "its time was over")
+        named = sorted(bad.items(), key=lambda item: (item[0] not in self._down, item[1].number))
+        reasons += [f"{name} {each.outcome.value}, {each.reason}".rstrip(". ") for name, each in named[:_MOST_REASONS]]
+        reasons += [f"and {len(named) - _MOST_REASONS} more"] if len(named) > _MOST_REASONS else []
+        remedy = "All of it is recorded, and the next `pulumi up` goes on from there"
+        kind = CancelledError if is_interrupted and not self._down else LicenseConversionError
+        return kind(subject, "; ".join(reasons), remedy)
+
+
+def _to_refused(planned: Planned) -> Ended:
+    error = planned.error
+    reason = f"{error.reason}. {error.remedy}".rstrip(". ") + "." if error else planned.line.text
+    return Ended(
+        Result(
+            planned.row.number,
+            str(planned.row.asked["resource_arn"]),
+            Outcome.REFUSED,
+            reason,
+            source_usage_operation=planned.line.source,
+            destination_usage_operation=planned.line.destination,
+        ),
+        error=error,
+    )
+
+
+def _to_bug(op: Operation, planned: Planned, bug: Exception) -> Ended:
+    reason = f"{type(bug).__name__}: {bug}. This is a bug of lmconv-resource: report it with LMCONV_LOG=DEBUG's lines."
+    ended = _to_refused(planned)
+    result = replace(ended.result, outcome=Outcome.IN_PROGRESS, reason=to_one_line(reason))
+    return Ended(result, True, planned.ran)
+
+
+def _to_line(name: str, result: Result) -> str:
+    took = ""
+    if result.start_time and result.end_time:
+        seconds = (parse_rfc3339(result.end_time) - parse_rfc3339(result.start_time)).total_seconds()
+        took = f" after {to_duration_text(seconds)}"
+    return f"{name}: {result.outcome.value}{took}" + (f": {result.reason}" if result.reason else "")

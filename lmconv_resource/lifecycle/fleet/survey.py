@@ -1,0 +1,123 @@
+"""What is to be done with each row: read together, a connection at a time, before anything is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lmconv_resource.errors import CredentialsError, LicenseConversionError, SettingsError
+from lmconv_resource.lifecycle.fleet.gather import Gathering
+from lmconv_resource.lifecycle.fleet.row import Planned, end_row, plan_row, refuse
+from lmconv_resource.lifecycle.fleet.table import Row
+from lmconv_resource.lifecycle.job import TAGS
+from lmconv_resource.lifecycle.operation import Operation, Way
+
+_AT_ONCE = 16
+"""Connections that are surveyed at the same time: an account is asked some ten times for it, one after the other."""
+
+
+_ENDS_AT_ONCE = 64
+"""Rows that are forgotten, of which something is under way still."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was planned.
+
+    Args:
+        planned: the plan of each row, in the table's order.
+        gatherings: AWS, a connection each.
+    """
+
+    planned: Sequence[Planned]
+    gatherings: Sequence[Gathering]
+
+    def forget(self) -> None:
+        """Have the jobs read anew what was read together."""
+        for gathering in self.gatherings:
+            gathering.forget()
+
+
+def connect(op: Operation, row: Row, gatherings: dict[object, Gathering]) -> Gathering:
+    """Return AWS for a row, the same for all rows of its connection.
+
+    Raises:
+        SettingsError: it can't be reached as the row or the stack says.
+    """
+    inputs = row.known
+    region = inputs.region or ""
+    connection = op.host.connect(Way(region, inputs.profile, inputs.assume_roles))
+    if connection not in gatherings:
+        gatherings[connection] = Gathering(connection, op.cancellation)
+    return gatherings[connection]
+
+
+def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str]) -> Survey:
+    """Return what is to be done with each row.
+
+    Args:
+        op: the operation.
+        rows: the rows.
+        held_ids: the task that is recorded of a row, by the instance's ARN.
+
+    Raises:
+        SettingsError, CredentialsError: AWS can't be reached for any of the rows, for the same reason.
+    """
+    gatherings: dict[object, Gathering] = {}
+    groups: dict[Gathering, list[Row]] = {}
+    planned: list[Planned] = []
+    for row in rows:
+        try:
+            groups.setdefault(connect(op, row, gatherings), []).append(row)
+        except LicenseConversionError as error:
+            planned.append(refuse(row, None, error))
+    pool = op.host.runtime.pool(min(_AT_ONCE, len(groups) or 1), "lmconv-survey")
+    try:
+        found = [pool.submit(_survey_one, op, gathering, those, held_ids) for gathering, those in groups.items()]
+        planned += [each for future in found for each in future.result()]
+    finally:
+        pool.shutdown()
+    errors = [each.error for each in planned if isinstance(each.error, (SettingsError, CredentialsError))]
+    if errors and len(errors) == len(planned) and len({error.reason for error in errors}) == 1:
+        raise errors[0]
+    return Survey(sorted(planned, key=lambda each: each.row.number), list(groups))
+
+
+def _survey_one(op: Operation, gathering: Gathering, rows: Sequence[Row], held_ids: Mapping[str, str]) -> list[Planned]:
+    inputs = [row.known for row in rows]
+    arns = [each.resource_arn or "" for each in inputs]
+    stops, checks = any(each.stop_and_restart for each in inputs), any(each.checks for each in inputs)
+    gathering.survey(arns, TAGS, stops=stops, checks=checks)
+    return [plan_row(op, row, gathering, held_ids.get(arn)) for row, arn in zip(rows, arns, strict=True)]
+
+
+def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | None]) -> None:
+    """Bring to its end what is under way of rows that are forgotten: start an instance that has our mark.
+
+    Where that fails, or a conversion continues, a warning names the instance.
+
+    Args:
+        op: the operation.
+        rows: the rows.
+        held_ids: the task that is recorded of a row, by the instance's ARN.
+    """
+    gatherings: dict[object, Gathering] = {}
+    pool = op.host.runtime.pool(min(_ENDS_AT_ONCE, len(rows)), "lmconv-end")
+
+    def end(row: Row) -> None:
+        arn = row.known.resource_arn or ""
+        try:
+            end_row(op, row, connect(op, row, gatherings), held_ids.get(arn))
+        except LicenseConversionError as error:
+            instance_id = arn.rpartition("/")[2]
+            op.log(
+                f"{row.name}: {instance_id} may be stopped still. Once no conversion is in progress, start it with "
+                f"`aws ec2 start-instances --instance-ids {instance_id}`. {error}",
+                "WARNING",
+            )
+
+    try:
+        for each in [pool.submit(end, row) for row in rows]:
+            each.result()
+    finally:
+        pool.shutdown()
