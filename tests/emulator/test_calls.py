@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -10,55 +9,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 from moto.moto_api import state_manager
 
+from emulator import ACCOUNT, ARN, NOON, Clock
 from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, ProductCode, licensemanager_backends
 from lmconv_resource.emulator.task import MODEL_NAME
 
 if TYPE_CHECKING:
     from mypy_boto3_license_manager import LicenseManagerClient
-
-ACCOUNT, REGION = "123456789012", "us-east-1"
-ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
-NOON = 1_750_000_000.0
-
-
-class Clock:
-    """A clock that stands still until it is told otherwise."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        """Return the seconds since the epoch."""
-        return self.now
-
-
-@pytest.fixture(autouse=True)
-def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    with mock_aws():
-        yield
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def backend(clock: Clock) -> LicenseManagerBackend:
-    backend = licensemanager_backends[ACCOUNT][REGION]
-    backend.clock = clock
-    return backend
-
-
-@pytest.fixture
-def client() -> LicenseManagerClient:
-    return boto3.client("license-manager")
 
 
 def add(backend: LicenseManagerBackend, number: int = 0, **arguments: Any) -> str:

@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from moto import mock_aws
 
+from emulator import ACCOUNT, ARN, NOON, REGION, Clock
 from lmconv_resource.emulator import (
     ChangedAnswer,
     DroppedConnection,
@@ -35,29 +36,8 @@ from lmconv_resource.emulator.effects import Effect
 if TYPE_CHECKING:
     from mypy_boto3_license_manager import LicenseManagerClient
 
-ACCOUNT, REGION = "123456789012", "us-east-1"
-ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
-NOON = 1_750_000_000.0
 GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
 CREATE = "CreateLicenseConversionTaskForResource"
-
-
-class Clock:
-    """A clock that stands still until it is told otherwise."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        """Return the seconds since the epoch."""
-        return self.now
-
-
-@pytest.fixture(autouse=True)
-def _aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
 
 
 def connect(endpoint: str | None = None, read_timeout: float = 5) -> LicenseManagerClient:
@@ -86,11 +66,6 @@ def mocked() -> Iterator[LicenseManagerClient]:
 def endpoint() -> Iterator[str]:
     with serve() as emulator:
         yield emulator.endpoint
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def find_backend(clock: Clock | None = None) -> LicenseManagerBackend:

@@ -19,22 +19,14 @@ from moto import backend_index, mock_aws
 from moto.server import ThreadedMotoServer
 from support.proofs import keep
 
+from emulator import ACCOUNT, ARN, REGION
 from lmconv_resource import emulator as package
 from lmconv_resource.emulator import licensemanager_backends, make_world, serve
 
 if TYPE_CHECKING:
     from mypy_boto3_license_manager import LicenseManagerClient
 
-ACCOUNT, REGION = "123456789012", "us-east-1"
-ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
 COMMAND = [sys.executable, "-W", "error", "-m", "lmconv_resource.emulator"]
-
-
-@pytest.fixture(autouse=True)
-def _aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
 
 
 def connect(endpoint: str) -> LicenseManagerClient:

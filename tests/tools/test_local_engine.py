@@ -73,28 +73,6 @@ def test_lifecycle(write: Write, engines: Engines, tmp_path: Path) -> None:
     assert engine.resources == []
 
 
-def test_the_state_is_written_again_only_where_something_has_changed(
-    write: Write, engines: Engines, tmp_path: Path
-) -> None:
-    """An `up` with nothing to do leaves each resource as it was, and does not write a file for each."""
-    folder, state = write(LIFECYCLE), tmp_path / "state.json"
-    engines(folder, state_file=state).up()
-    before = {each["urn"]: each for each in json.loads(state.read_text())["resources"]}
-    written: list[str] = []
-
-    def replace(self: Path, target: Path) -> Path:
-        written.append(str(target))
-        os.replace(self, target)
-        return target
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "replace", replace)
-        engines(folder, state_file=state).up()
-
-    assert len(written) < len(before)
-    assert {each["urn"]: each for each in json.loads(state.read_text())["resources"]} == before
-
-
 needs_pulumi = pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the pulumi command to compare with")
 
 
@@ -149,17 +127,6 @@ def test_the_real_engine_configures_as_the_last_up_too(write: Write, engines: En
         getattr(engines(folder, config={"size": size}, state_file=tmp_path / "state.json"), operation)()
         assert calls(folder, "configure") == real
         assert real[0][1]["counters:size"] == "1"
-
-
-def test_urns(write: Write, engines: Engines) -> None:
-    """URNs have the parents' types, without the stack's."""
-    result = engines(write(LIFECYCLE), stack="prod").up()
-    type_ = "pulumi-python:dynamic/tests:Count"
-    assert {each.urn for each in result.resources} == {
-        "urn:pulumi:prod::counters::pulumi:pulumi:Stack::counters-prod",
-        f"urn:pulumi:prod::counters::{type_}::first",
-        f"urn:pulumi:prod::counters::{type_}${type_}::second",
-    }
 
 
 def test_configuration(write: Write, engines: Engines) -> None:
@@ -356,20 +323,6 @@ def test_the_last_ups_configuration_serves_refresh_and_destroy(
     assert (seen["counters:size"], seen["aws:region"]) == ("2", "us-east-1")
 
 
-def test_the_given_configuration_serves_a_state_that_has_none(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """A state file that was written before it kept the configuration is taken over, with the configuration given."""
-    folder, state = write('Count("a", "1")'), tmp_path / "state.json"
-    engines(folder, config={"size": 1}, state_file=state).up()
-    stored = json.loads(state.read_text())
-    del stored["config"]
-    state.write_text(json.dumps(stored))
-    calls(folder)
-    engines(folder, config={"size": 2}, state_file=state).refresh()
-    assert calls(folder, "configure")[0][1]["counters:size"] == "2"
-    engines(folder, config={"size": 3}, state_file=state).destroy()
-    assert calls(folder, "configure")[0][1]["counters:size"] == "3"
-
-
 def test_the_recorded_configurations_secrets_stay_secret(write: Write, engines: Engines, tmp_path: Path) -> None:
     """A secret of the last `up` is marked in the state, and masked in the lines of an engine that never got it."""
     folder, state = write('Count("a", "1", token=config.require_secret("token"))'), tmp_path / "state.json"
@@ -430,38 +383,6 @@ def test_mocks(engines: Engines) -> None:
     assert result.resource("b").id == "b-id"
     with pytest.raises(UpdateFailedError, match=r"aws:(s3/bucket:Bucket|index:echo), whose provider"):
         engines(program).up()
-
-
-def test_many_at_once(write: Write, engines: Engines) -> None:
-    """As many creates run at once as the engine's parallelism and the plugin's threads allow."""
-    folder = write(
-        """
-        for number in range(50):
-            Count(f"c{number}", str(number), wait=f"waiting-{number}")
-        """
-    )
-    # The plugin's four threads would be the limit; what is shown here is the engine's side.
-    (folder / "counter.py").write_text(
-        PROVIDER.replace(
-            'log("configure"',
-            "import gc\n        from concurrent.futures import ThreadPoolExecutor\n"
-            "        for pool in gc.get_objects():\n"
-            "            if isinstance(pool, ThreadPoolExecutor):\n"
-            "                pool._max_workers = 64\n"
-            '        log("configure"',
-        )
-    )
-    engine = engines(folder, parallel=60)
-
-    def let_go() -> None:
-        wait_until(lambda: len(list(folder.glob("waiting-*"))) == 50)
-        (folder / "go").touch()
-
-    helper = threading.Thread(target=let_go)
-    helper.start()
-    result = engine.up()
-    helper.join()
-    assert result.changes["create"] == 51
 
 
 def test_cancel(write: Write, engines: Engines) -> None:
