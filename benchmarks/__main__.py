@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks import fleet, native, nothing_to_do, running_tasks, waits
+from benchmarks import accounts, fleet, native, nothing_to_do, running_tasks, waits
 from benchmarks.figures import Group, to_table
 from benchmarks.stacks import find_engines
 
@@ -28,6 +28,7 @@ GROUPS: dict[str, Callable[..., Group]] = {
     "shown": waits.measure_shown,
     "interrupt": waits.measure_interrupt,
     "fleet": fleet.measure,
+    "accounts": accounts.measure,
 }
 
 

@@ -6,25 +6,24 @@ sixty times as fast: every number of seconds is divided by that.
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 import random
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from botocore.exceptions import ClientError
-from lmconv_resource.lifecycle.starts import StartPolicy
 
 from benchmarks.figures import Figure, Group, to_ratio
-from lmconv_resource.aws.access.session import AccessSession
-from lmconv_resource.aws.access.settings import Settings
+from lmconv_resource.aws.access import AccessSession, Settings
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.polling.policy import PollingPolicy
+from lmconv_resource.polling.runtime import Runtime, monotonic
 
 SPEED = 60.0
 AT_ONCE = 20
@@ -34,7 +33,26 @@ SCRIPT_POLL_SECONDS = 30.0
 """Of the published script for 200 instances: it waits for each step by asking every 30 s."""
 
 
-@dataclasses.dataclass
+class _Event(threading.Event):
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(None if timeout is None else timeout / SPEED)
+
+
+class _Condition(threading.Condition):
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(None if timeout is None else timeout / SPEED)
+
+
+_FAST = Runtime(
+    now=lambda: monotonic() * SPEED,
+    sleep=lambda seconds: time.sleep(seconds / SPEED),
+    event=_Event,
+    condition=_Condition,
+)
+"""The fast clock."""
+
+
+@dataclass
 class _Instance:
     """An instance that stops, is converted and starts, each in its time."""
 
@@ -212,8 +230,8 @@ def _run(aws: _Aws) -> float:
     config = {"lmconv:maxConcurrentConversions": str(AT_ONCE)}
     session = Session(
         config.get,
-        policy=_quicken(PollingPolicy()),
-        start_policy=_quicken(StartPolicy()),
+        policy=PollingPolicy(),
+        runtime=_FAST,
         open_session=lambda settings: _Session(settings, aws),
     )
     controller, errors = ConversionController(), []
@@ -244,16 +262,6 @@ def _run(aws: _Aws) -> float:
     assert all(each["State"]["Name"] == "running" and not each["Tags"] for each in shown)
     assert all(each["UsageOperation"] == "RunInstances:0002" for each in shown)
     return (time.monotonic() - began) * SPEED
-
-
-def _quicken(policy: Any) -> Any:
-    """Return a policy whose numbers of seconds are those of the fast clock."""
-    faster = {
-        each.name: getattr(policy, each.name) / SPEED
-        for each in dataclasses.fields(policy)
-        if each.name.endswith("_seconds") and isinstance(getattr(policy, each.name), float)
-    }
-    return dataclasses.replace(policy, **faster)
 
 
 def _schedule(durations: list[float]) -> float:

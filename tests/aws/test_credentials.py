@@ -282,6 +282,22 @@ def test_clients_of_a_session_share_credentials(accounts: AwsAccounts) -> None:
     assert len(accounts.requests_of("AssumeRole")) == 1
 
 
+def test_accounts_share_a_client_and_not_their_credentials(accounts: AwsAccounts) -> None:
+    """Calls of many accounts at once, on clients that are made once, are each signed as their own role."""
+    shared = SharedClients()
+    numbers = [f"{number:012}" for number in range(1, 9)]
+
+    def list_twice(account: str) -> None:
+        session = AccessSession(to_settings(accounts, assumeRole={"roleArn": ROLE.replace(OTHER, account)}), shared)
+        assert [session.account(), caller_account(session)] == [account, account]
+        list_tasks(session)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(list_twice, numbers))
+    assert sorted(str(each.account) for each in accounts.requests_of("ListLicenseConversionTasks")) == numbers
+    assert {each.account for each in accounts.requests_of("AssumeRole")} == {HOME}
+
+
 def test_a_roles_credentials_are_renewed(accounts: AwsAccounts) -> None:
     """Credentials near their end are renewed, so that a wait outlasts them."""
     session = AccessSession(to_settings(accounts, assumeRoles=[{"roleArn": ROLE, "duration": "15m"}]))

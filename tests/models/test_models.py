@@ -246,7 +246,9 @@ def test_any_answer_that_the_model_allows_becomes_outputs(answer: dict[str, Any]
     assert tuple(outputs) == OUTPUTS
     assert json.dumps(outputs, ensure_ascii=False, allow_nan=False).encode()
     absent = {OUTPUT_OF_MEMBER[name] for name in set(ANSWER_SHAPE.members) - set(answer)}
-    assert all(outputs[name] is None for name in absent - {"license_conversion_task_id", "status", "resource_arn", *CONTEXTS})
+    assert all(
+        outputs[name] is None for name in absent - {"license_conversion_task_id", "status", "resource_arn", *CONTEXTS}
+    )
     for name in ("start_time", "license_conversion_time", "end_time"):
         assert outputs[name] is None or re.fullmatch(
             r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?Z", outputs[name]
