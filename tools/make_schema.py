@@ -13,7 +13,7 @@ import itertools
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 from schema_settings import SETTING_TYPES, make_settings
 
 import lmconv_resource as sdk
+from lmconv_resource.aws.access import kinds
 from lmconv_resource.hosts.native import PACKAGE
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, FLEET_TOKEN, GET_TOKEN, LIST_TOKEN, TASK_TOKEN
@@ -81,6 +82,9 @@ _ENUM_OF = {
 }
 """By a property's name, the enum with the values that are known. AWS may have more, so it can be any text as well."""
 
+_SECRET = {member.key for member in kinds.members_of(kinds.AssumedRole) if member.is_secret}
+"""Members of a role that are secret however they are given."""
+
 _PRIMITIVES = {"str": "string", "bool": "boolean", "int": "integer", "float": "number"}
 
 
@@ -121,15 +125,20 @@ def make_schema() -> str:
 
 def _make_resource(resource: Resource) -> Spec:
     outputs = read_members(resource.sdk)
-    read_by = {to_camel(entry.name): _make_input(entry) for entry in WAY}
+    listed = {"type": "object", "properties": _make_inputs(LIST_PROPERTIES)}
     return {
         "description": _make_text(resource.sdk),
-        "inputProperties": {to_camel(entry.name): _make_input(entry) for entry in resource.inputs},
+        "inputProperties": _make_inputs(resource.inputs),
         "requiredInputs": [to_camel(entry.name) for entry in resource.inputs if entry.required],
         # The generator for TypeScript makes those outputs of a resource that is read which are named here.
-        "stateInputs": {"type": "object", "properties": {**_make_object(outputs)["properties"], **read_by}},
+        "stateInputs": {"type": "object", "properties": {**_make_object(outputs)["properties"], **_make_inputs(WAY)}},
+        **({"listInputs": listed} if "license_conversion_task_id" in outputs else {}),
         **_make_object(outputs),
     }
+
+
+def _make_inputs(table: Iterable[Property]) -> Spec:
+    return {to_camel(entry.name): _make_input(entry) for entry in table}
 
 
 def _make_text(of: type) -> str:
@@ -214,7 +223,7 @@ def _make_task() -> Spec:
 def _make_get() -> Spec:
     inputs = {
         "id": {"type": "string", "description": "The task's id, `lct-…`."},
-        **{to_camel(entry.name): _make_input(entry) for entry in WAY},
+        **_make_inputs(WAY),
     }
     return {
         "description": "Look a task up by its id.",
@@ -229,7 +238,7 @@ def _make_list() -> Spec:
         "description": "List the tasks of the account in the region, oldest first; an empty list is a result.",
         "inputs": {
             "type": "object",
-            "properties": {to_camel(entry.name): _make_input(entry) for entry in LIST_PROPERTIES},
+            "properties": _make_inputs(LIST_PROPERTIES),
         },
         "outputs": {"type": "object", "properties": {"tasks": tasks}, "required": ["tasks"]},
     }
@@ -274,7 +283,11 @@ def _make_object(members: Mapping[str, Member]) -> Spec:
     return {
         "type": "object",
         "properties": {
-            to_camel(name): {**_to_type(name, member.annotation), "description": to_native_text(member.text)}
+            to_camel(name): {
+                **_to_type(name, member.annotation),
+                "description": to_native_text(member.text),
+                **({"secret": True} if to_camel(name) in _SECRET else {}),
+            }
             for name, member in members.items()
         },
         "required": [to_camel(name) for name, member in members.items() if not member.is_optional],

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
-from lmconv_resource.aws.access import SETTINGS, ConfigGet, Settings, find_unknown_names
+from lmconv_resource.aws.access import ConfigGet, Settings, find_unknown_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
-from lmconv_resource.hosts.native.properties import from_wire, has_unknown, to_secret
+from lmconv_resource.hosts.native.properties import from_wire, has_unknown
+from lmconv_resource.hosts.native.shapes import SCHEMA, Spec
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff
 from lmconv_resource.lifecycle.validation import optional, validate_region
 
-_SECRET_KEYS = tuple(setting.key for setting in SETTINGS if setting.is_secret)
-"""Settings that are kept as ciphertext, however they were set."""
+SETTINGS_SCHEMA: Spec = SCHEMA["provider"]["inputProperties"]
+"""What the schema says of the settings."""
 
 
 def to_config_get(args: Struct) -> ConfigGet:
@@ -25,8 +28,7 @@ def to_config_get(args: Struct) -> ConfigGet:
 
     The stack's structured settings come as JSON text, those of an explicit provider as text or as values.
     """
-    values = {f"{SETTING_PREFIX}{name}": from_wire(value, [], keep_names=True) for name, value in args.fields.items()}
-    return values.get
+    return {f"{SETTING_PREFIX}{key}": value for key, value in _read(args).items()}.get
 
 
 def check(news: Struct, on_unknown: Callable[[list[str]], None]) -> list[CheckFailure]:
@@ -55,32 +57,39 @@ def check(news: Struct, on_unknown: Callable[[list[str]], None]) -> list[CheckFa
     return []
 
 
-def with_secrets(news: Struct) -> Struct:
-    """Return the provider's inputs with those that are always secret marked so."""
-    inputs = Struct()
-    inputs.CopyFrom(news)
-    for key in _SECRET_KEYS:
-        if key in inputs.fields:
-            inputs.fields[key].CopyFrom(to_secret(inputs.fields[key]))
-    return inputs
-
-
 def to_changes(olds: Struct, news: Struct) -> tuple[Diff, dict[str, object], dict[str, object]]:
     """Return which settings differ, with the old and the new ones."""
-    old, new = _plain(olds), _plain(news)
+    old, new = _read(olds), _read(news)
     changed = tuple(key for key in sorted({*old, *new}) if old.get(key) != new.get(key))
     return Diff(changed), old, new
 
 
-def _plain(struct: Struct) -> dict[str, object]:
-    return {name: _norm(from_wire(value, [], keep_names=True)) for name, value in struct.fields.items()}
+def _read(struct: Struct) -> dict[str, object]:
+    """Return settings, each in the one form that stands for all in which the languages of Pulumi send it.
+
+    What is no text comes as JSON text too, and a whole number from Java with a fraction: `"3.0"`.
+    """
+    return {key: _norm(key, from_wire(value, [], keep_names=True)) for key, value in struct.fields.items()}
 
 
-def _norm(value: Any) -> Any:
-    """Return a value such that JSON text and what it stands for are the same."""
-    if isinstance(value, str) and value[:1] in ("[", "{"):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
+def _norm(key: str, value: Any) -> Any:
+    if isinstance(value, str) and SETTINGS_SCHEMA.get(key, {}).get("type") != "string":
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def explicit_name(urn: str) -> str | None:
+    """Return the name of an explicit provider; None for the one that the engine makes of the stack's settings."""
+    name = urn.rpartition("::")[2]
+    return None if not name or re.fullmatch(r"default(_\d+)*", name) else name
+
+
+def to_provider_text(text: str, name: str) -> str:
+    """Return an error of an explicit provider, which the stack's configuration neither causes nor cures."""
+    text = text.replace(f"the stack's {SETTING_PREFIX}", "").replace(SETTING_PREFIX, "")
+    place = f"provider `{name}` in the program"
+    head, stop, remedy = text.rpartition(". ")
+    if stop and "`pulumi config" in remedy:
+        return f"{head}. Correct it on the {place}."
+    return re.sub(r"run `pulumi config set (\w+) \w+`", rf"set \1 on the {place}", text)

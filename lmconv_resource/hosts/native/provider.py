@@ -25,6 +25,7 @@ from lmconv_resource.hosts.native.responses import MalformedError, plain_errors,
 from lmconv_resource.hosts.native.shapes import Spec
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle import functions
 from lmconv_resource.lifecycle.fleet import TABLE
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
 from lmconv_resource.lifecycle.state import REQUEST
@@ -48,6 +49,13 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         self.session = session
         self.wording = wording
         self._attach = attach
+        self.provider_name: str | None = None
+        """The explicit provider's, None for the stack's own."""
+
+    def to_text(self, text: str) -> str:
+        """Return a text of the lifecycle's as the user may see it."""
+        worded = self.wording.of(text)
+        return config.to_provider_text(worded, self.provider_name) if self.provider_name else worded
 
     # -- the plugin itself ---------------------------------------------------------------------------------------------
 
@@ -85,11 +93,12 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def CheckConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what is wrong with the settings."""
-        settings = properties.read(request.news)
-        self.wording.hide(settings.secret_texts)
+        settings = self._read(request.news)
+        self.provider_name = config.explicit_name(request.urn)
         found = config.check(request.news, self.session.tell_unknown_settings)
         failures = self._to_failures(found, {to_camel(name) for name in settings.secrets})
-        return provider_pb2.CheckResponse(inputs=config.with_secrets(request.news), failures=failures)
+        inputs = shapes.with_secrets(request.news, config.SETTINGS_SCHEMA)
+        return provider_pb2.CheckResponse(inputs=inputs, failures=failures)
 
     @plain_errors
     def DiffConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
@@ -99,7 +108,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Configure(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Take the settings."""
-        self.wording.hide(properties.read(request.args).secret_texts)
+        self._read(request.args)
+        self.provider_name = config.explicit_name(request.urn) or self.provider_name
         self.session.get_config = config.to_config_get(request.args)
         return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=True, supportsPreview=True)
 
@@ -120,8 +130,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         with self.session.operation(request.urn) as op:
             checked = resource.controller.check(op, olds.values, news.values)
-        inputs = Struct()
-        inputs.CopyFrom(request.news)
+        inputs = shapes.with_secrets(request.news, spec["inputProperties"])
         inputs.MergeFrom(properties.write(checked.defaults))
         return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures, news.secrets))
 
@@ -153,7 +162,9 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             created = resource.controller.create(op, inputs)
             outputs = self._to_outputs(resource, created, given)
             self._raise_error(created, created.id, outputs)
-        return provider_pb2.CreateResponse(id=created.id, properties=outputs)
+        return provider_pb2.CreateResponse(
+            id=created.id, properties=outputs, refresh_before_update=_is_running(outputs)
+        )
 
     @plain_errors
     def Read(self, request: Any, _: Any) -> Any:  # noqa: N802
@@ -172,10 +183,26 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
                 read = controller.read(op, task_id, state, controller.parse_inputs(inputs))
         outputs = controller.to_properties(read.state)
         secrets = record.secrets | given.secrets
-        wanted = request.inputs
+        wanted, found = request.inputs, _write_outputs(outputs, secrets)
         if not is_recorded:
             wanted = properties.write(resource.imported_inputs(inputs, read.inputs, outputs), secrets)
-        return provider_pb2.ReadResponse(id=task_id, properties=_write_outputs(outputs, secrets), inputs=wanted)
+        return provider_pb2.ReadResponse(
+            id=task_id, properties=found, inputs=wanted, refresh_before_update=_is_running(found)
+        )
+
+    @plain_errors
+    def List(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Return the ids of the account's tasks in the region, for an import. Each is that of either resource."""
+        spec = shapes.find("resources", request.token).get("listInputs")
+        if spec is None:
+            raise MalformedError(f"{request.token} is not listed: it has no id in AWS.")
+        if any(properties.has_unknown(value) for value in request.query.fields.values()):
+            return iter([provider_pb2.ListResponse(computed=provider_pb2.ListResponse.Computed())])
+        query: dict[str, Any] = self._read_arguments(request.token, spec, request.query).values
+        with self.session.operation(None) as op:
+            tasks = functions.list_tasks(op, **query)
+        ids = [task.task_id for task in tasks][: request.limit if request.limit > 0 else None]
+        return iter([provider_pb2.ListResponse(result=provider_pb2.ListResponse.Result(id=id)) for id in ids])
 
     @plain_errors
     def Update(self, request: Any, _: Any) -> Any:  # noqa: N802
@@ -197,7 +224,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             self.session.started_here.add_urn(request.urn)
             outputs = self._to_outputs(resource, updated, news)
             self._raise_error(updated, request.id, outputs)
-        return provider_pb2.UpdateResponse(properties=outputs)
+        return provider_pb2.UpdateResponse(properties=outputs, refresh_before_update=_is_running(outputs))
 
     @plain_errors
     def Delete(self, request: Any, _: Any) -> Any:  # noqa: N802
@@ -212,7 +239,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Invoke(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look tasks up, managing nothing."""
-        args = self._read_arguments(request.tok, request.args)
+        args = self._read_arguments(request.tok, shapes.find("functions", request.tok)["inputs"], request.args)
         with self.session.operation(None) as op:
             found = FUNCTIONS[request.tok](op, args.values)
         return provider_pb2.InvokeResponse(**{"return": properties.write(found)})
@@ -232,8 +259,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         known = {**spec["inputProperties"], **spec["properties"], REQUEST: asked}
         return self._read_as(known, struct, "The resource's record", "Restore the stack's state from a backup")
 
-    def _read_arguments(self, token: str, struct: Struct) -> Bag:
-        inputs = shapes.find("functions", token)["inputs"]
+    def _read_arguments(self, token: str, inputs: Spec, struct: Struct) -> Bag:
         known, given = inputs["properties"], properties.read_plain(struct)
         bag = self._read_as(known, struct, token, "Correct it in the program")
         missing = (f"{name} is missing" for name in inputs.get("required", ()) if given.get(name) is None)
@@ -257,7 +283,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         return [
             provider_pb2.CheckFailure(
                 property="" if failure.property in secrets else to_camel(failure.property),
-                reason=self.wording.of(failure.reason),
+                reason=self.to_text(failure.reason),
             )
             for failure in failures
         ]
@@ -268,7 +294,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     def _raise_error(self, result: Created[Any] | Updated[Any], id: str, outputs: Struct) -> None:
         """Raise the error with which an operation ended that has something to record."""
         if result.error:
-            raise InitFailedError(id, outputs, self.wording.of(str(result.error))) from result.error
+            raise InitFailedError(id, outputs, self.to_text(str(result.error))) from result.error
 
     def _find_newest(self, op: Operation, resource_arn: str, given: Properties) -> tuple[str, dict[str, object]]:
         """Return the newest task of a resource that is imported by its ARN, and the inputs that name it so."""
@@ -290,6 +316,11 @@ def _find_resource(request: Any) -> tuple[Resource, Spec]:
     token = request.type or request.urn.rpartition("::")[0].rpartition("::")[2].rpartition("$")[2]
     spec = shapes.find("resources", token)
     return RESOURCES[token], spec
+
+
+def _is_running(outputs: Struct) -> bool:
+    """Return whether the engine is to read a resource before it shows in a preview what becomes of it."""
+    return "isComplete" in outputs.fields and not outputs.fields["isComplete"].bool_value
 
 
 _CONTEXTS = ("source_license_context", "destination_license_context")

@@ -57,6 +57,8 @@ class Resource:
         if "resource_arn" in given:  # named as the newest of a resource, and not by its id as well
             names.discard("license_conversion_task_id")
         found = {**{name: to_input(state.get(name)) for name in self.read_inputs}, **(read or {}), **given}
+        if self.read_inputs and state.get("status") == "FAILED":
+            found = {"ignore_failure": True, **found}  # else the next update would start a conversion
         return {name: value for name, value in found.items() if name in names and value is not None}
 
 

@@ -35,7 +35,7 @@ def plain_errors(method: Method) -> Method:
         try:
             return method(self, request, context)
         except LicenseConversionError as error:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, self.wording.of(str(error)))
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, self.to_text(str(error)))
         except MalformedError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.wording.mask(str(error)))
         except InitFailedError as error:

@@ -10,7 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from google.protobuf.struct_pb2 import Struct, Value
+
 from lmconv_resource.hosts.native import SCHEMA_PATH
+from lmconv_resource.hosts.native.properties import to_secret
 from lmconv_resource.hosts.native.responses import MalformedError
 from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.text import to_known, to_plain_text, to_shown
@@ -103,6 +106,46 @@ def _find_wrong_type(value: object, spec: Spec) -> str | None:
         reason = find_misshapen(value, members)
         return reason and f"has the member {reason}"
     return None
+
+
+def with_secrets(struct: Struct, properties: Spec) -> Struct:
+    """Return properties with those marked secret that are so by the schema, members at any depth too."""
+    inputs = Struct()
+    inputs.CopyFrom(struct)
+    for name, value in inputs.fields.items():
+        if name in properties:
+            _mark(value, properties[name])
+    return inputs
+
+
+def _mark(value: Value, spec: Spec) -> None:
+    kind = _resolve(spec)
+    if spec.get("secret") or (value.HasField("string_value") and _has_secret(_parse(value.string_value), kind)):
+        value.CopyFrom(to_secret(value))
+    elif value.HasField("list_value"):
+        for entry in value.list_value.values:
+            _mark(entry, kind.get("items", {}))
+    elif value.HasField("struct_value"):
+        for name, member in value.struct_value.fields.items():
+            if name in kind.get("properties", {}):
+                _mark(member, kind["properties"][name])
+
+
+def _has_secret(value: object, spec: Spec) -> bool:
+    """Return whether there is a secret in what JSON text stands for, of which a part can't be marked."""
+    kind = _resolve(spec)
+    if isinstance(value, list):
+        return any(_has_secret(entry, kind.get("items", {})) for entry in value)
+    if not isinstance(value, Mapping):
+        return False
+    return any(name in value and member.get("secret", False) for name, member in kind.get("properties", {}).items())
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text) if text[:1] in ("[", "{") else text
+    except (ValueError, RecursionError):
+        return text
 
 
 def _resolve(spec: Spec) -> Spec:

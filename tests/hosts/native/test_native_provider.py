@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from support.native_host import (
     plugin,
     secret,
     to_init_error,
+    to_struct,
     to_text,
 )
 from support.waiting import SOON
@@ -67,7 +69,7 @@ def test_a_create_whose_time_is_up_records_what_it_started(native: Plugin, aws: 
     """The next update goes on with the same id, and starts nothing."""
     aws.conversion_seconds = 3600
     native.invoke("lmconv:index:getLicenseConversionTasks")  # makes the client, which takes longer than the time
-    error, recorded = fail_create(native, CONVERT, timeout=3.0)
+    error, recorded = fail_create(native, CONVERT, timeout=12.0)
     (task,) = aws.tasks.values()
     assert recorded.id == task.task_id
     assert recorded.properties["status"] == "IN_PROGRESS"
@@ -412,12 +414,39 @@ def test_credentials_are_secret_however_they_were_set(native: Plugin) -> None:
     assert inputs == {"accessKey": secret("plain"), "secretKey": secret("plain"), "region": "eu-west-1"}
 
 
-def test_changed_settings_never_replace_the_provider(native: Plugin) -> None:
-    """JSON text and what it stands for are the same."""
-    diff = native.diff_config(
-        {"region": "eu-west-1", "allowedAccountIds": '["123456789012"]'},
-        {"region": "us-east-1", "allowedAccountIds": ["123456789012"]},
+def test_members_of_roles_are_secret_too(native: Plugin) -> None:
+    """As the schema says: of a value by itself, and as a whole of JSON text."""
+    role = {"roleArn": "arn:aws:iam::123456789012:role/a", "externalId": "stack-1"}
+    hidden = {**role, "externalId": secret("stack-1")}
+    inputs, _ = native.check_config(assumeRoles=[role], assumeRole=json.dumps(role))
+    assert inputs == {"assumeRoles": [hidden], "assumeRole": secret(json.dumps(role))}
+    inputs, _ = native.check(TASK, {"licenseConversionTaskId": "lct-1", "assumeRole": [role]})
+    assert inputs["assumeRole"] == [hidden]
+
+
+def test_the_stacks_configuration_is_no_remedy_for_an_explicit_provider(native: Plugin) -> None:
+    """It is named instead, by what it checks, and by its resources."""
+    request = provider_pb2.CheckRequest(
+        urn="urn:pulumi:dev::project::pulumi:providers:lmconv::production", news=to_struct({"maxRetries": -1})
     )
+    (failure,) = native.stub.CheckConfig(request).failures
+    assert failure.property == "maxRetries"
+    assert failure.reason.endswith(
+        "maxRetries is not a whole number of at least 0. Correct it on the provider `production` in the program."
+    )
+    native.stub.Configure(provider_pb2.ConfigureRequest(args=to_struct({"profile": "none"}), urn=request.urn))
+    (_, reason), *_ = native.check(TASK, {"licenseConversionTaskId": "lct-1"})[1]
+    assert "pulumi config" not in reason
+    assert "provider `production`" in reason
+
+
+def test_changed_settings_never_replace_the_provider(native: Plugin) -> None:
+    """JSON text and what it stands for are the same, and so are the forms of a number that languages have."""
+    diff = native.diff_config(
+        {"region": "eu-west-1", "allowedAccountIds": '["123456789012"]', "maxRetries": "3.0", "insecure": "false"},
+        {"region": "us-east-1", "allowedAccountIds": ["123456789012"], "maxRetries": 3, "insecure": False},
+    )
+    assert native.check_config(maxRetries="3.0")[1] == []
     assert (diff.changes, list(diff.replaces), list(diff.diffs)) == (2, [], ["region"])
 
 
@@ -499,3 +528,44 @@ def test_a_name_that_is_none_is_refused(native: Plugin, changes: dict[str, Any],
     """A name in Python's spelling too: what is passed over would not be in the conversion that is started."""
     _, ((named, text),) = native.check(CONVERSION, {**CONVERT, **changes})
     assert (named, text[: len(reason)]) == (property, reason)
+
+
+# -- what the engine is told beside ------------------------------------------------------------------------------------
+
+
+def test_what_is_running_is_read_before_it_is_previewed(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """So that a preview shows the end and what follows from it; what has ended is asked for no more."""
+    add_done(aws, status="IN_PROGRESS")
+    inputs = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1"}
+    created = native.create_later(TASK, inputs).result()
+    assert created.refresh_before_update
+    assert native.read(TASK, "lct-1", MessageToDict(created.properties), inputs).refresh_before_update
+    aws.finish_task("lct-1")
+    assert not native.read(TASK, "lct-1").refresh_before_update
+
+
+def test_tasks_are_listed_for_an_import(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """Their ids, as many as are asked for."""
+    for number in range(3):
+        add_done(aws, f"lct-{number}", status="FAILED" if number else "SUCCEEDED")
+
+    def find(limit: int = 0, **query: Any) -> list[str]:
+        request = provider_pb2.ListRequest(token=CONVERSION, query=to_struct(query), limit=limit)
+        return [answer.result.id for answer in native.stub.List(request)]
+
+    assert find() == ["lct-0", "lct-1", "lct-2"]
+    assert find(1, statuses=["FAILED"]) == ["lct-1"]
+    (answer,) = native.stub.List(provider_pb2.ListRequest(token=TASK, query=to_struct({"region": UNKNOWN})))
+    assert answer.HasField("computed")
+    with pytest.raises(grpc.RpcError, match="there is 'state', which is not known: write statuses"):
+        find(state="FAILED")
+
+
+def test_an_imported_conversion_that_failed_is_not_started_again(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """The program's text says so, and with it the next update has nothing to do."""
+    add_done(aws, status="FAILED")
+    read = native.read(CONVERSION, "lct-1")
+    inputs = native.check(CONVERSION, MessageToDict(read.inputs))[0]
+    assert inputs["ignoreFailure"] is True
+    assert native.diff(CONVERSION, "lct-1", MessageToDict(read.properties), inputs).changes == 1
+    assert not starts(aws)
