@@ -89,8 +89,8 @@ class Screen:
 
 
 def find_program() -> str:
-    """Return the first program of the README."""
-    (program, *_) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    """Return the program of the README that follows a task."""
+    (*_, program) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     return str(program)
 
 

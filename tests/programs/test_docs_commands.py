@@ -100,7 +100,7 @@ class World:
         """Write the README's program, with the settings that docs/installing.md shows for uv."""
         (self.program / "Pulumi.yaml").write_text(find_yaml("docs/installing.md"))
         readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-        (self.program / "__main__.py").write_text(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[0])
+        (self.program / "__main__.py").write_text(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[2])
 
     def use_environment(self) -> None:
         """Let the program run with the packages of the tests, so that nothing has to be installed."""

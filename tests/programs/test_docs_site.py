@@ -15,7 +15,7 @@ pytest_plugins = ["pytester"]
 
 PROJECT = Path(__file__).parents[2]
 TESTING = (PROJECT / "docs" / "testing.md").read_text(encoding="utf-8")
-PROGRAM = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+PROGRAM = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[2]
 
 MOCKS, ENGINE, FAULTS = re.findall(r"```python\n(.*?)```", TESTING, re.DOTALL)
 
