@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError, SSLError
 from support.aws import Pauses
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from support.clients import make_client
+from support.waiting import SOON
 from support.wire import ACCESS_KEY
 
 from lmconv_resource.aws.access.botocore_session import SettingsSession, SharedClients
@@ -655,6 +656,23 @@ def test_the_account_is_asked_for_with_credentials_that_were_rotated(
     assert checked.account() == STACK
     asked = [request.access_key for request in accounts.requests_of("GetCallerIdentity")]
     assert asked == ["AKIASTACK", "AKIANEXT"]
+
+
+def test_a_slow_sts_holds_nobody_up(accounts: AwsAccounts) -> None:
+    """While one asks whose the credentials are, others that need not know get their clients and renew credentials."""
+    session = AccessSession(to_settings(accounts))
+    meanwhile: list[object] = []
+
+    def ask_others(request: Request) -> None:
+        if request.operation == "GetCallerIdentity" and not meanwhile:
+            with ThreadPoolExecutor(1) as others:
+                meanwhile.append(others.submit(session.client, "license-manager").result(SOON))
+                meanwhile.append(others.submit(session.renew, 0).result(SOON))
+
+    accounts.on_request = ask_others
+    assert session.account() == HOME
+    assert len(meanwhile) == 2
+    assert len(accounts.requests_of("GetCallerIdentity")) == 2  # the second with what was renewed meanwhile
 
 
 def test_many_that_notice_the_end_ask_for_the_account_once(accounts: AwsAccounts, checked: AccessSession) -> None:
