@@ -185,11 +185,16 @@ class FakeSession(Session):
 
     @contextmanager
     def operation(
-        self, urn: str | None, timeout_seconds: float | None = None, *, waits: bool = False
+        self,
+        urn: str | None,
+        timeout_seconds: float | None = None,
+        *,
+        waits: bool = False,
+        is_preview: bool | None = None,
     ) -> Iterator[Operation]:
         deadline = None if timeout_seconds is None else self.runtime.now() + timeout_seconds
         with NoPauses(self.cancellation, deadline) as cancellation:
-            yield Operation(self, urn, cancellation, timeout_seconds)
+            yield Operation(self, urn, cancellation, timeout_seconds, is_preview=is_preview)
 
     def connect(self, way: Way) -> Connection:
         connection = super().connect(way)
