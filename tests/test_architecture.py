@@ -31,7 +31,7 @@ LAYERS = {  # bottom to top; each may import itself, those below it, and the pac
 APART = ("emulator", "testing")
 """Stand apart: nothing imports them."""
 
-FACES = ("lifecycle.job", "lifecycle.fleet")
+FACES = ("aws.access", "lifecycle.job", "lifecycle.fleet")
 """Packages of which others import what their `__init__` names, and nothing below it."""
 
 MOST_IMPORTS_INSIDE_FUNCTIONS = 8
@@ -102,28 +102,6 @@ def test_a_package_with_a_face_is_entered_there(face: str) -> None:
         if imported.startswith(f"{NAME}.{face}.") and imported in NAMES
     }
     assert entered == set()
-
-
-FACES = ("aws/access",)
-"""Folders of which others use what their `__init__` names, and nothing else."""
-
-
-@pytest.mark.parametrize("folder", FACES)
-def test_a_folder_with_a_face_is_used_by_it(folder: str) -> None:
-    """Nobody outside the folder imports what is in it past its face, nor a name that the face does not have."""
-    face = f"{NAME}.{folder.replace('/', '.')}"
-    (names,) = (
-        ast.literal_eval(node.value)
-        for node in TREES[PACKAGE / folder / "__init__.py"].body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-    )
-    assert len(names) <= 16
-    for path, tree in TREES.items():
-        if not name_of(path).startswith(face):
-            for node in ast.walk(tree):
-                if isinstance(node, ast.ImportFrom) and str(node.module).startswith(face):
-                    assert node.module == face, f"{path.name} imports {node.module}"
-                    assert {alias.name for alias in node.names} <= set(names), path.name
 
 
 def test_there_is_no_circle() -> None:
