@@ -5,7 +5,7 @@ EC2's texts (names of groups, reasons) are spelled out here, so that none can ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -144,11 +144,20 @@ def to_instance_id(resource_arn: str) -> str | None:
     return arn.instance_id if arn else None
 
 
+def _to_ids(resource_arns: Iterable[str]) -> list[str]:
+    return [to_instance_id(arn) or "" for arn in resource_arns]
+
+
+def _to_pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
 class Ec2:
     """EC2 with one connection's settings. Safe to share between threads.
 
     What only reads is tried again where EC2 itself asks for it: a network without a way to EC2 holds up nobody for
-    long. What stops, starts or marks an instance is one call: before another one the facts are read again.
+    long. What stops, starts or marks an instance is one call, right after that was read on which it rests: it waits for
+    no turn, and is never tried again here.
     """
 
     def __init__(self, calls: Calls) -> None:
@@ -247,19 +256,19 @@ class Ec2:
 
     def stop(self, *resource_arns: str, force: bool = False) -> None:
         """Have instances stopped, all of them or none; `force` does not wait for their operating system."""
-        self._do(lambda ec2, ids: ec2.stop_instances(InstanceIds=ids, Force=force), STOP_ACTION, *resource_arns)
+        self._do("stop_instances", STOP_ACTION, resource_arns[0], InstanceIds=_to_ids(resource_arns), Force=force)
 
     def start(self, *resource_arns: str) -> None:
         """Have instances started, all of them or none."""
-        self._do(lambda ec2, ids: ec2.start_instances(InstanceIds=ids), START_ACTION, *resource_arns)
+        self._do("start_instances", START_ACTION, resource_arns[0], InstanceIds=_to_ids(resource_arns))
 
     def set_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
         """Set tags of the instance and of what belongs to it."""
-        self._tag("create_tags", TAG_ACTION, resource_arn, tags, resource_ids)
+        self._do("create_tags", TAG_ACTION, resource_arn, Resources=list(resource_ids), Tags=_to_pairs(tags))
 
     def delete_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
         """Remove tags that have just these values: those that another has written meanwhile stay."""
-        self._tag("delete_tags", UNTAG_ACTION, resource_arn, tags, resource_ids)
+        self._do("delete_tags", UNTAG_ACTION, resource_arn, Resources=list(resource_ids), Tags=_to_pairs(tags))
 
     def check_may(
         self, action: str, resource_arn: str | Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
@@ -269,34 +278,18 @@ class Ec2:
         try:
             if action in (TAG_ACTION, UNTAG_ACTION):
                 method = "create_tags" if action == TAG_ACTION else "delete_tags"
-                self._tag(method, action, arns[0], tags, resource_ids, DryRun=True)
+                about: dict[str, Any] = {"Resources": list(resource_ids), "Tags": _to_pairs(tags)}
             else:
                 method = "start_instances" if action == START_ACTION else "stop_instances"
-                self._do(lambda ec2, ids: getattr(ec2, method)(InstanceIds=ids, DryRun=True), action, *arns)
+                about = {"InstanceIds": _to_ids(arns)}
+            self._ask(lambda ec2: getattr(ec2, method)(DryRun=True, **about), action, arns[0])
         except RequestRefusedError as answer:
             if answer.code != "DryRunOperation":  # which is EC2's yes
                 raise
 
-    def _tag(
-        self,
-        method: str,
-        action: str,
-        resource_arn: str,
-        tags: Mapping[str, str],
-        resource_ids: Sequence[str],
-        **options: Any,
-    ) -> None:
-        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-        self._do(
-            lambda ec2, _: getattr(ec2, method)(Resources=list(resource_ids), Tags=pairs, **options),
-            action,
-            resource_arn,
-        )
-
-    def _do(self, send: Callable[[Any, list[str]], Any], action: str, *resource_arns: str) -> None:
-        ids = [to_instance_id(arn) or "" for arn in resource_arns]
-        subject = Subject(action, None, self._region, resource_arns[0])
-        self._calls.once(lambda ec2: send(ec2, ids), subject)
+    def _do(self, method: str, action: str, resource_arn: str, **about: Any) -> None:
+        subject = Subject(action, None, self._region, resource_arn)
+        self._calls.once(lambda ec2: getattr(ec2, method)(**about), subject, paced=False)
 
     def _ask(self, send: Callable[[Any], Any], action: str, resource_arn: str) -> dict[str, Any]:
         subject = Subject(action, None, self._region, resource_arn)

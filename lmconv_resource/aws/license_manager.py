@@ -182,7 +182,8 @@ class LicenseManager:
         """Start a conversion by one CreateLicenseConversionTaskForResource, and return the new task's id.
 
         It is never tried again here: AWS has no client token, so only the list of the resource's tasks tells whether a
-        call whose answer is missing has started one (see `lifecycle.job`). A throttled call has started nothing.
+        call whose answer is missing has started one (see `lifecycle.job`). A throttled call has started nothing. It
+        waits for no turn: what it rests on was read right before.
 
         Raises:
             CancelledError: it was to end before the call; nothing was sent.
@@ -190,14 +191,10 @@ class LicenseManager:
                 may have started a task.
         """
         subject = Subject(CREATE_ACTION, None, self._region, request.resource_arn)
-        calls = self._calls
-        calls.limiter.acquire(calls.cancellation)
-        # Asked at the last moment, after a turn that can be seconds away: whoever runs `up` again must be the only one
-        # who starts anything.
-        if calls.cancellation.is_set:
-            reason = calls.cancellation.reason or "its time was over"
+        if self._calls.cancellation.is_set:  # whoever runs `up` again must be the only one who starts anything
+            reason = self._calls.cancellation.reason or "its time was over"
             raise CancelledError(subject, f"{reason} before a conversion was started")
-        answer = calls.once(
+        answer = self._calls.once(
             lambda client: client.create_license_conversion_task_for_resource(
                 ResourceArn=request.resource_arn,
                 SourceLicenseContext=request.source.to_request(),

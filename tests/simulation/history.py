@@ -164,7 +164,9 @@ class History:
                 wish = Wish(
                     f"r{instance.id[3:4]}" + (f"-{number}" if len(steps) > 1 else ""),
                     instance.id,
-                    self._draw_inputs(instance, code, stops=stops, corrects=corrects, preflights=preflights),
+                    self._draw_inputs(
+                        instance, code, stops=stops, corrects=corrects and len(steps) == 1, preflights=preflights
+                    ),
                     before,
                     timeout,
                 )

@@ -21,7 +21,7 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.lifecycle.job.checks import Problem, Wish, find_other_account, run_checks
-from lmconv_resource.models import ConversionTask, LicenseContext
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.ec2 import Instance, Tag
@@ -275,7 +275,9 @@ class Reader:
             was_pending=memory.starts > 0 and (memory.was_pending or (instance and instance.state) == "pending"),
             ended_at=(now if memory.ended_at is None else memory.ended_at) if is_ended else None,
         )
-        is_new = memory.create_tries > 0 and {task.task_id for task in facts.tasks} - memory.known_ids
-        if is_new or any(task.is_unfinished for task in facts.tasks):
+        new = [task for task in facts.tasks if memory.create_tries and task.task_id not in memory.known_ids]
+        # A call that was refused because one is in progress can be recorded, too: as one that FAILED at once.
+        is_listed = any(task.status is TaskStatus.SUCCEEDED or (task.duration_seconds or 0.0) > 1.0 for task in new)
+        if is_listed or any(task.is_unfinished for task in facts.tasks):
             memory = replace(memory, in_progress_at=None)
         return replace(facts, memory=memory)
