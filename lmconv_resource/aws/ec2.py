@@ -233,9 +233,13 @@ class Ec2:
 
     def is_elastic(self, public_ip: str, resource_arn: str) -> bool:
         """Return whether a public address is an Elastic IP address of the account, which a stop leaves as it is."""
-        by: list[Any] = [{"Name": "public-ip", "Values": [public_ip]}]
+        return public_ip in self.list_elastic([public_ip], resource_arn)
+
+    def list_elastic(self, public_ips: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
+        """Return those of these addresses, at most 200, that are Elastic IP addresses, each with True."""
+        by: list[Any] = [{"Name": "public-ip", "Values": list(public_ips)}]
         answer = self._ask(lambda ec2: ec2.describe_addresses(Filters=by), ADDRESS_ACTION, resource_arn)
-        return bool(answer.get("Addresses"))
+        return {str(each.get("PublicIp")): True for each in answer.get("Addresses") or ()}
 
     def is_amazon_image(self, image_id: str, resource_arn: str) -> bool | None:
         """Return whether Amazon owns an image; None where EC2 does not show it any more."""

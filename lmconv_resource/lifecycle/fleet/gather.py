@@ -73,6 +73,7 @@ class Gatherer(Generic[Item, Answer]):
         seconds: how long the first one waits.
         most: how many go together.
         alone: whether a refusal of several is tried again one by one, so that each gets an answer of its own.
+        lasts: whether an answer is good for as long as a fleet is converted.
     """
 
     def __init__(
@@ -83,7 +84,9 @@ class Gatherer(Generic[Item, Answer]):
         most: int,
         *,
         alone: bool = False,
+        lasts: bool = False,
     ) -> None:
+        self._lasts = lasts
         self._send = send
         self._cancellation = cancellation
         self._seconds = seconds
@@ -111,6 +114,9 @@ class Gatherer(Generic[Item, Answer]):
             with self._changed:
                 tickets, self._waiting = self._waiting, {}
             self._answer(tickets)
+            if self._lasts:
+                with self._changed:
+                    self._kept |= {each: one for each, one in tickets.items() if one.error is None}
         with self._changed:
             while ticket.is_open:
                 self._changed.wait()
@@ -194,9 +200,9 @@ class Gathering:
         ssm = connection.ssm(cancellation)
 
         def gather(
-            send: Callable[[list[Item]], Mapping[Item, Answer]], seconds: float, most: int, *, alone: bool = False
+            send: Callable[[list[Item]], Mapping[Item, Answer]], seconds: float, most: int, **options: bool
         ) -> Gatherer[Item, Answer]:
-            return Gatherer(send, cancellation, seconds, most, alone=alone)
+            return Gatherer(send, cancellation, seconds, most, **options)
 
         def list_tags(places: list[tuple[str, ...]]) -> dict[tuple[str, ...], list[Tag]]:
             tags = ec2.list_tags(self._tag_keys, [each for place in places for each in place])
@@ -244,9 +250,10 @@ class Gathering:
         self.checks = gather(check, READ_SECONDS, _MOST_INSTANCES, alone=True)
         self.managed = gather(list_managed, READ_SECONDS, _MOST_MANAGED)
         self.images = gather(
-            lambda ids: {each: ec2.is_amazon_image(each, "instances") for each in ids}, 0.0, _MOST_INSTANCES
+            lambda ids: {each: ec2.is_amazon_image(each, "instances") for each in ids}, 0.0, 1, lasts=True
         )
-        self.types = gather(lambda names: {each: ec2.get_type(each, "instances") for each in names}, 0.0, 100)
+        self.types = gather(lambda names: {each: ec2.get_type(each, "instances") for each in names}, 0.0, 1, lasts=True)
+        self.addresses = gather(ec2.list_elastic, 0.0, _MOST_INSTANCES, lasts=True)
 
     def list_tags(self, keys: Sequence[str], places: tuple[str, ...]) -> list[Tag]:
         """Return the tags with these names, which are the same for all rows."""
@@ -270,6 +277,9 @@ class Gathering:
         places = {arn: to_places(instance) for arn, instance in seen}
         self.tags.keep(places.values())
         running = [arn for arn, instance in seen if instance.state in ("running", "pending")] if stops else []
+        if running:
+            shown = [instance.answer.get("PublicIpAddress") for arn, instance in seen if arn in set(running)]
+            self.addresses.keep([address for address in shown if address])
         tag = ((keys[0], "check"),)
         for action in (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION):
             self.checks.keep([(action, arn, tag, places[arn]) for arn in running])
@@ -358,6 +368,10 @@ class RowEc2(Ec2):
     def is_amazon_image(self, image_id: str, resource_arn: str) -> bool | None:
         """Return whether Amazon owns an image."""
         return self._gathering.images.ask(image_id)
+
+    def is_elastic(self, public_ip: str, resource_arn: str) -> bool:
+        """Return whether a public address is an Elastic IP address of the account, which a stop leaves as it is."""
+        return bool(self._gathering.addresses.ask(public_ip))
 
     def get_type(self, name: str, resource_arn: str) -> InstanceType:
         """Return what EC2 says of an instance type."""

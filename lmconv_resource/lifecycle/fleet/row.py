@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
+from lmconv_resource.aws.remedies import find_remedy
 from lmconv_resource.errors import CancelledError, ConversionFailedError, LicenseConversionError, WaitError
 from lmconv_resource.lifecycle.convert import to_wish
 from lmconv_resource.lifecycle.fleet.gather import Gathering, RowAws, Watch, to_places
@@ -17,7 +18,7 @@ from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, read_marks
 from lmconv_resource.lifecycle.operation import Host, Operation, Severity
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.text import to_rfc3339
+from lmconv_resource.text import to_failure_reason, to_rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +31,15 @@ class RowHost:
     Args:
         host: the host.
         name: the row's name.
+        keeps: whether warnings are kept for the plan, and not left in the diagnostics.
     """
 
-    def __init__(self, host: Host, name: str) -> None:
+    def __init__(self, host: Host, name: str, *, keeps: bool = False) -> None:
         self._host = host
         self._name = name
+        self._keeps = keeps
+        self.warnings: list[str] = []
+        """What was kept."""
         self.errors: list[str] = []
         """What else is wrong, beside the error that the row ends with."""
 
@@ -45,6 +50,8 @@ class RowHost:
         """Leave a warning in the diagnostics; a fleet has one line for what else becomes of a row."""
         if severity == "ERROR":
             self.errors.append(message)
+        elif severity == "WARNING" and self._keeps:
+            self.warnings.append(message)
         elif severity == "WARNING":
             self._host.log(severity, urn, f"{self._name}: {message}")
         else:
@@ -80,7 +87,7 @@ class Planned:
 
 def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> Planned:
     """Return what a job of this row would do first. Nothing is done."""
-    host = RowHost(op.host, row.name)
+    host = RowHost(op.host, row.name, keeps=True)
     row_op = replace(op, host=cast(Host, host))
     watch = Watch(lambda _: None, lambda: None)
     job = _make_job(row_op, RowAws(gathering.connection, op.cancellation, gathering, watch), row, held_id)
@@ -108,8 +115,9 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
         return replace(planned, line=replace(line, action=Action.GO_ON, text=text))
     if seen and seen.state in _UP:
         text = "runs: will be stopped and started" if seen.state == "running" else "is starting: will be stopped again"
-        return replace(planned, line=replace(line, action=Action.RESTART, text=text))
-    return replace(planned, line=replace(line, text=seen.state if seen else "EC2 does not show it yet"))
+        return replace(planned, line=replace(line, action=Action.RESTART, text=" · ".join([text, *host.warnings])))
+    text = seen.state if seen else "EC2 does not show it yet"
+    return replace(planned, line=replace(line, text=" · ".join([text, *host.warnings])))
 
 
 def _make_job(
@@ -160,21 +168,29 @@ class Ended:
     error: LicenseConversionError | None = None
 
 
-def run_row(op: Operation, planned: Planned, on_act: Callable[[str], None], on_running: Callable[[], None]) -> Ended:
+def run_row(
+    op: Operation, planned: Planned, on_act: Callable[[str], None], on_running: Callable[[bool], None]
+) -> Ended:
     """Carry the job of a row out, to its end.
 
     Args:
         op: the fleet's operation.
         planned: what is planned for it.
         on_act: told of each act in a word, such as `stopping`.
-        on_running: called when the instance runs again, before what is left is tidied up.
+        on_running: called when the instance runs again, before what is left is tidied up, with whether its conversion
+            FAILED or was refused.
     """
     row, gathering = planned.row, planned.gathering
     if gathering is None:
         raise ValueError(f"{row.name} can't be run: AWS can't be reached for it")
     wall = op.host.runtime.wall
     began = wall()
-    host, watch = RowHost(op.host, row.name), Watch(on_act, on_running)
+
+    def free() -> None:
+        held = job.task
+        on_running(job.facts.memory.refusal is not None or (held is not None and held.status is TaskStatus.FAILED))
+
+    host, watch = RowHost(op.host, row.name), Watch(on_act, free)
     aws = RowAws(gathering.connection, op.cancellation, gathering, watch)
     job = _make_job(replace(op, host=cast(Host, host)), aws, row, planned.held_id, planned.problems)
     result = Result(
@@ -241,7 +257,10 @@ def _to_failed(job: Job, watch: Watch, result: Result, error: LicenseConversionE
     task = job.task or error.task
     is_running = job.held_id is not None and (task is None or not task.is_complete)
     is_interrupted = isinstance(error, CancelledError) or (isinstance(error, WaitError) and task is None)
+    reason = f"{error.reason}. {error.remedy}."
     if isinstance(error, ConversionFailedError):
+        message = task.status_message if task else None
+        reason = ". ".join(filter(None, (to_failure_reason(message).rstrip("."), find_remedy(message or "")))) + "."
         outcome = Outcome.FAILED
     elif is_running or (is_interrupted and watch.begun) or (task is not None and task.status is TaskStatus.SUCCEEDED):
         outcome = Outcome.IN_PROGRESS
@@ -249,7 +268,6 @@ def _to_failed(job: Job, watch: Watch, result: Result, error: LicenseConversionE
         outcome = Outcome.NOT_BEGUN
     else:
         outcome = Outcome.REFUSED
-    reason = f"{error.reason}. {error.remedy}."
     failed = replace(result, outcome=outcome, reason=reason, license_conversion_task_id=job.held_id)
     return Ended(failed, not (is_interrupted or is_over), error=error)
 

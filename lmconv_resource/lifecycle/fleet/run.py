@@ -83,7 +83,7 @@ class Run:
         self._changed = runtime.condition()
         self._began = runtime.now()
         self._ended: list[tuple[Row, Ended]] = []
-        self._freed: list[Row] = []
+        self._freed: list[tuple[Row, bool]] = []
         self._down: list[str] = []
         self._results: dict[str, Result] = dict(self._sorted.kept)
         self._progress = Progress(
@@ -113,7 +113,7 @@ class Run:
             if planned.line.action is Action.REFUSED:
                 self._record(planned.row, _to_refused(planned))
             elif planned.line.action is Action.DONE:
-                self._record(planned.row, run_row(self._op, planned, lambda _: None, lambda: None))
+                self._record(planned.row, run_row(self._op, planned, lambda _: None, lambda _: None))
             elif planned.line.action is Action.GO_ON:
                 begun.append(planned)
             else:
@@ -134,8 +134,8 @@ class Run:
                 with self._changed:
                     ended, self._ended = self._ended, []
                     freed, self._freed = self._freed, []
-                for row in freed:
-                    schedule.free_slot(row)
+                for row, has_failed in freed:
+                    schedule.free_slot(row, counts=has_failed and row.name not in going_on)
                 for row, end in ended:
                     counts = end.counts and row.name not in going_on
                     schedule.end(row, succeeded=end.result.has_succeeded, counts=counts)
@@ -161,9 +161,9 @@ class Run:
         def show(word: str) -> None:
             self._progress.report(f"{row.name} {word}")
 
-        def free() -> None:
+        def free(has_failed: bool) -> None:
             with self._changed:
-                self._freed.append(row)
+                self._freed.append((row, has_failed))
                 self._changed.notify_all()
 
         def run() -> None:

@@ -43,7 +43,7 @@ class Schedule:
         self._slots: Counter[tuple[str, str]] = Counter()
         self._in_slot: set[str] = set()
         self._running: set[str] = set()
-        self._failures = 0
+        self._failed: set[str] = set()
         self._stopped: str | None = None
 
     @property
@@ -92,24 +92,30 @@ class Schedule:
         """Whether nothing is under way, and nothing is to be begun any more."""
         return not self._running and not self._going_on and (self._stopped is not None or not self.is_waiting)
 
-    def free_slot(self, row: Row) -> None:
-        """Give a row's slot to the next one: its instance runs again, though its conversion is not tidied up yet."""
+    def free_slot(self, row: Row, *, counts: bool = False) -> None:
+        """Give a row's slot to the next one: its instance runs again, though its conversion is not tidied up yet.
+
+        Args:
+            row: the row.
+            counts: whether it counts for `stop_after_failures`.
+        """
+        if counts:
+            self._failed.add(row.name)
+        limit = self._limits.stop_after_failures
+        if limit is not None and len(self._failed) >= limit:
+            self.stop(f"{len(self._failed)} have failed, and stop_after_failures is {limit}")
         if row.name in self._in_slot:
             self._in_slot.remove(row.name)
             self._slots[row.account_and_region] -= 1
 
     def end(self, row: Row, *, succeeded: bool, counts: bool) -> None:
         """Take note that a row has ended; `counts` says whether it counts for `stop_after_failures`."""
-        self.free_slot(row)
-        self._running.discard(row.name)
         if row.name in self._canaries:
             if not succeeded:
                 self.stop(f"{row.name}, a canary, has not SUCCEEDED")
             self._canaries.discard(row.name)
-        self._failures += counts
-        limit = self._limits.stop_after_failures
-        if limit is not None and self._failures >= limit:
-            self.stop(f"{self._failures} have failed, and stop_after_failures is {limit}")
+        self.free_slot(row, counts=counts)
+        self._running.discard(row.name)
 
     def take_waiting(self) -> list[Row]:
         """Return the rows that are not begun, in the table's order, and forget them."""

@@ -478,7 +478,7 @@ class Job:
         if done is not None:
             self._say_done(done)
         self._warn_of_billing(task, verified, done)
-        self._warn_of_stopped(is_adopted)
+        self._warn_of_stopped(is_adopted and task is not None)
         for known in facts.tasks:
             if not known.is_unfinished:
                 self._op.host.started_here.forget(self._arn, known.task_id)

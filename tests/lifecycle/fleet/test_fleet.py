@@ -1,0 +1,328 @@
+"""A whole fleet on moto's EC2 and the emulated License Manager: plan, order, outcomes, again, and what stays."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+from support.fleet import URN, Fleet
+from support.job import BYOL, CREATE, TAG, WINDOWS, Job, deny
+from support.waiting import wait_until
+
+from lmconv_resource.emulator import ErrorAnswer, Fault
+from lmconv_resource.errors import LicenseConversionError, SettingsError
+
+
+def launch(job: Job, billed: str = BYOL, *, running: bool = True, type: str = "m5.large") -> str:
+    return job.launch(billed, running=running, InstanceType=type)
+
+
+def fail(job: Job, *arns: str) -> None:
+    """Let the conversions of these instances end FAILED."""
+    job.backend.failing = {arn.rpartition("/")[2]: "The SSM Agent did not answer." for arn in arns}
+
+
+@pytest.fixture
+def mixed(job: Job) -> Fleet:
+    """A fleet with a row of each kind."""
+    fleet = Fleet(job, stop_and_restart=True, max_concurrent=2)
+    for n in range(1, 5):
+        fleet.add(f"web-{n}", launch(job, running=n != 4))
+    fail(job, fleet.rows[1]["resource_arn"])
+    gone = fleet.add("old", launch(job))
+    job.ec2.terminate_instances(InstanceIds=[gone.rpartition("/")[2]])
+    fleet.add("ubuntu", launch(job, "RunInstances:0g00"))
+    fleet.add("done", launch(job, WINDOWS))
+    guarded = fleet.add("sql", launch(job)).rpartition("/")[2]
+    job.ec2.modify_instance_attribute(InstanceId=guarded, DisableApiStop={"Value": True})
+    fleet.add("other", launch(job).replace(":123456789012:", ":210987654321:"))
+    return fleet
+
+
+MIXED = {
+    "web-1": "SUCCEEDED",
+    "web-2": "FAILED",
+    "web-3": "SUCCEEDED",
+    "web-4": "SUCCEEDED",
+    "old": "REFUSED",
+    "ubuntu": "REFUSED",
+    "done": "ALREADY_DONE",
+    "sql": "REFUSED",
+    "other": "REFUSED",
+}
+
+
+def test_the_plan_says_what_becomes_of_each_row(mixed: Fleet) -> None:
+    """All rows that can't be converted are there with their reasons, and nothing is done."""
+    plan = mixed.preview().splitlines()
+    assert plan[0] == (
+        "9 instances: 3 to be stopped, converted and started again, 1 to be converted, stopped already, "
+        "1 done already, 4 can't be converted"
+    )
+    assert plan[1].startswith(
+        "1  web-1   Windows BYOL → Windows  runs: will be stopped and started · The public address"
+    )
+    assert plan[4] == "4  web-4   Windows BYOL → Windows  stopped"
+    assert [line.split("→ Windows", 1)[1].strip()[:50] for line in plan[5:]] == [
+        "can't: the instance is terminated",
+        "can't: AWS's user guide lists no conversion from R",
+        "done already",
+        "can't: the instance has stop protection",
+        "can't: the credentials belong to account 123456789",
+    ]
+    assert mixed.job.starts == 0
+    assert {mixed.job.state(row["resource_arn"]) for row in mixed.rows[:3]} == {"running"}
+
+
+def test_a_row_never_stops_another(mixed: Fleet) -> None:
+    """Each row has its outcome, the resource succeeds, and what was stopped runs again."""
+    assert mixed.up() == ""
+    assert mixed.outcomes == MIXED
+    recorded = mixed.recorded
+    assert recorded is not None
+    assert (recorded["succeeded"], recorded["failed"], recorded["not_begun"]) == (
+        ["web-1", "web-3", "web-4", "done"],
+        ["web-2", "old", "ubuntu", "sql", "other"],
+        [],
+    )
+    states = {row["name"]: mixed.job.state(row["resource_arn"]) for row in mixed.rows[:4]}
+    assert states == {"web-1": "running", "web-2": "running", "web-3": "running", "web-4": "stopped"}
+    assert all(TAG not in mixed.job.tags(row["resource_arn"]) for row in mixed.rows[:4])
+    failed = mixed.result("web-2")
+    assert (failed.reason, failed.instance_state) == ("The SSM Agent did not answer.", "running")
+    assert (mixed.result("web-1").verified_usage_operation, mixed.result("done").start_time) == (WINDOWS, None)
+    assert mixed.job.lines("INFO")[-1].startswith("web-")
+    assert len([line for _, line in mixed.job.session.lines if line.partition(":")[0] in MIXED]) == len(MIXED)
+
+
+def test_again_nothing_is_done_and_what_can_be_converted_by_then_is(mixed: Fleet) -> None:
+    """A second `up` asks of the rows that were refused only; FAILED ones wait until their row says to try again."""
+    mixed.up()
+    assert not mixed.diff().has_changes
+    guarded = mixed.rows[7]["resource_arn"].rpartition("/")[2]
+    mixed.job.ec2.modify_instance_attribute(InstanceId=guarded, DisableApiStop={"Value": False})
+    mixed.job.backend.failing = {}
+    assert mixed.diff().changed == ("rows",)
+    assert "web-2   Windows BYOL → Windows  FAILED before, and stays as it is" in mixed.preview()
+    mixed.up()
+    assert mixed.outcomes == {**MIXED, "sql": "SUCCEEDED"}
+    mixed.rows[1]["retry_failed"] = True
+    assert mixed.diff().changed == ('rows["web-2"]',)
+    mixed.up()
+    assert mixed.outcomes == {**MIXED, "sql": "SUCCEEDED", "web-2": "SUCCEEDED"}
+    assert mixed.job.starts == 6
+
+
+def test_a_fleet_that_is_done_asks_nobody(job: Job) -> None:
+    """Check and diff of a second `up` send nothing; refresh, and another name or order of rows, convert nothing."""
+    fleet = Fleet(job, stop_and_restart=True)
+    first, _ = fleet.add("a", launch(job)), fleet.add("b", launch(job, running=False))
+    fleet.up()
+    job.make_client = deny("DescribeInstances", "ListLicenseConversionTasks", "DescribeTags")
+    job.restart_process()
+    assert not fleet.diff().has_changes
+    fleet.rows = [{**fleet.rows[1]}, {"name": "web", "resource_arn": first}]
+    assert fleet.diff().changed == ('rows["a"]', 'rows["web"]')
+    fleet.up()
+    assert fleet.outcomes == {"b": "SUCCEEDED", "web": "SUCCEEDED"}
+    assert [fleet.result(name).number for name in ("b", "web")] == [1, 2]
+    job.make_client = Job(job.backend, job.ec2).make_client
+    job.restart_process()
+    fleet.refresh()
+    assert {name: each.instance_state for name, each in fleet.state.results.items()} == {
+        "b": "stopped",
+        "web": "running",
+    }
+    assert job.starts == 2
+
+
+def begun(job: Job) -> list[str]:
+    """Return the instances whose conversion was started, in order."""
+    return [task.resource_arn for task in job.backend.tasks.values()]
+
+
+def test_rows_are_begun_in_order_canaries_first(job: Job) -> None:
+    """With one slot the order of conversions is the table's."""
+    fleet = Fleet(job, max_concurrent=1, canaries=1)
+    arns = [fleet.add(f"r{n}", launch(job, running=False)) for n in range(5)]
+    fleet.up()
+    assert begun(job) == arns
+
+
+def test_after_a_canary_that_failed_none_is_begun(job: Job) -> None:
+    """The others are NOT_BEGUN, with the reason, and the next `up` begins them."""
+    fleet = Fleet(job, canaries=1, stop_and_restart=True)
+    arns = [fleet.add(f"r{n}", launch(job)) for n in range(3)]
+    fail(job, arns[0])
+    assert fleet.up() == ""
+    assert fleet.outcomes == {"r0": "FAILED", "r1": "NOT_BEGUN", "r2": "NOT_BEGUN"}
+    assert fleet.result("r1").reason == "r0, a canary, has not SUCCEEDED"
+    assert job.lines("WARNING")[-1] == "2 not begun: r0, a canary, has not SUCCEEDED."
+    fleet.up()
+    assert fleet.outcomes == {"r0": "FAILED", "r1": "SUCCEEDED", "r2": "SUCCEEDED"}
+
+
+def test_after_so_many_failures_no_more_are_begun(job: Job) -> None:
+    """FAILED ones and those that AWS refuses count; what could not be begun does not."""
+    fleet = Fleet(job, stop_after_failures=2, max_concurrent=1, stop_and_restart=True)
+    arns = [fleet.add(f"r{n}", launch(job)) for n in range(5)]
+    job.ec2.terminate_instances(InstanceIds=[arns[0].rpartition("/")[2]])
+    fail(job, arns[1])
+    refusal = ErrorAnswer("InvalidParameterValueException", "No such license.")
+    job.backend.faults.add(Fault(refusal, operation=CREATE, calls=1, from_seconds=0))
+    fleet.up()
+    assert fleet.outcomes == {"r0": "REFUSED", "r1": "REFUSED", "r2": "SUCCEEDED", "r3": "SUCCEEDED", "r4": "SUCCEEDED"}
+    assert fleet.result("r1").was_begun
+    assert not fleet.result("r0").was_begun
+    second = Fleet(job, stop_after_failures=2, max_concurrent=1, stop_and_restart=True)
+    arns = [second.add(f"s{n}", launch(job)) for n in range(4)]
+    fail(job, *arns[:2])
+    second.up()
+    assert second.outcomes == {"s0": "FAILED", "s1": "FAILED", "s2": "NOT_BEGUN", "s3": "NOT_BEGUN"}
+    assert {job.state(arn) for arn in arns} == {"running"}
+
+
+def test_fail_on_error_says_how_many_and_why_and_loses_nothing(mixed: Fleet) -> None:
+    """The error comes at the end, with the counts and the reasons; the record is complete."""
+    mixed.inputs["fail_on_error"] = True
+    error = mixed.up()
+    assert error.startswith(
+        "Converting the licenses of 9 instances: 3 SUCCEEDED, 1 ALREADY_DONE, 1 FAILED, 4 REFUSED; "
+        "web-2 FAILED, The SSM Agent did not answer; old REFUSED, the instance is terminated."
+    )
+    assert mixed.outcomes == MIXED
+
+
+def test_one_that_does_not_run_again_fails_the_resource(job: Job) -> None:
+    """Whatever fail_on_error says; the row goes on at the next `up`."""
+    fleet = Fleet(job, stop_and_restart=True)
+    down, _ = fleet.add("down", launch(job)), fleet.add("up", launch(job))
+    job.make_client = deny_start(down)
+    job.restart_process()
+    error = fleet.up()
+    assert "not running as before: down" in error
+    assert fleet.outcomes == {"down": "IN_PROGRESS", "up": "SUCCEEDED"}
+    assert job.state(down) == "stopped"
+    job.make_client = Job(job.backend, job.ec2).make_client
+    job.restart_process()
+    assert "1 to go on with" in fleet.preview()
+    assert fleet.up() == ""
+    assert (fleet.outcomes["down"], job.state(down), job.starts) == ("SUCCEEDED", "running", 2)
+
+
+def deny_start(arn: str) -> Any:
+    """Return what makes clients that may not start one instance, which a DryRun does not show."""
+    import boto3
+    from botocore.exceptions import ClientError
+
+    def make_client(service: str, settings: Any) -> Any:
+        client: Any = boto3.client(service, region_name=settings.region)  # type: ignore[call-overload]
+
+        def refuse(model: Any, params: Any, **_: Any) -> None:
+            if model.name != "StartInstances" or str(params["body"].get("DryRun")).lower() == "true":
+                return
+            if arn.rpartition("/")[2] in params["body"].values():
+                error = {"Code": "UnauthorizedOperation", "Message": "You are not authorized."}
+                raise ClientError({"Error": error}, model.name)  # type: ignore[typeddict-item]
+
+        client.meta.events.register("before-call", refuse)
+        return client
+
+    return make_client
+
+
+def test_what_a_cancel_interrupts_is_recorded_and_goes_on(job: Job) -> None:
+    """Rows under way are IN_PROGRESS with their task, the others NOT_BEGUN; the next `up` converts each once."""
+    fleet = Fleet(job, max_concurrent=2, stop_and_restart=True)
+    arns = [fleet.add(f"r{n}", launch(job)) for n in range(4)]
+    job.backend.conversion_status = "IN_PROGRESS"
+    errors: list[str] = []
+    thread = threading.Thread(target=lambda: errors.append(fleet.up()))
+    thread.start()
+    wait_until(lambda: len(job.backend.tasks) == 2)
+    job.session.cancellation.set("the update was cancelled")
+    thread.join(60)
+    assert errors[0].startswith("Converting the licenses of 4 instances: the update was cancelled; 2 NOT_BEGUN, 2 IN_")
+    assert fleet.outcomes == {"r0": "IN_PROGRESS", "r1": "IN_PROGRESS", "r2": "NOT_BEGUN", "r3": "NOT_BEGUN"}
+    assert fleet.result("r0").license_conversion_task_id in job.backend.tasks
+    for task_id in list(job.backend.tasks):
+        job.backend.finish_task(task_id)
+    job.backend.conversion_status = "SUCCEEDED"
+    job.restart_process()
+    assert fleet.up() == ""
+    assert set(fleet.outcomes.values()) == {"SUCCEEDED"}
+    assert {job.state(arn) for arn in arns} == {"running"}
+    assert job.starts == 4
+
+
+def test_rows_that_leave_are_forgotten_and_what_is_down_is_started(job: Job) -> None:
+    """A row whose instance still has our mark is brought to its end first; a destroy does the same."""
+    fleet = Fleet(job, stop_and_restart=True)
+    arns = [fleet.add(f"r{n}", launch(job)) for n in range(3)]
+    job.make_client = deny_start(arns[0])
+    job.restart_process()
+    fleet.up()
+    assert (fleet.outcomes["r0"], job.state(arns[0])) == ("IN_PROGRESS", "stopped")
+    job.make_client = Job(job.backend, job.ec2).make_client
+    job.restart_process()
+    del fleet.rows[0]
+    fleet.up()
+    assert (fleet.outcomes, job.state(arns[0])) == ({"r1": "SUCCEEDED", "r2": "SUCCEEDED"}, "running")
+    fleet.destroy()
+    assert job.starts == 3
+
+
+def test_what_concerns_every_row_is_one_error(job: Job) -> None:
+    """A profile that is not there for any row is no outcome of 400 rows; of some rows it is theirs."""
+    fleet = Fleet(job)
+    for n in range(3):
+        fleet.add(f"r{n}", launch(job, running=False), profile="nowhere")
+    with pytest.raises(LicenseConversionError, match="nowhere"):
+        fleet.up()
+    fleet.rows[0].pop("profile")
+    assert fleet.up() == ""
+    assert fleet.outcomes == {"r0": "SUCCEEDED", "r1": "REFUSED", "r2": "REFUSED"}
+
+
+def test_a_fleet_can_not_be_read_by_its_id(job: Job) -> None:
+    """It has no record in AWS."""
+    fleet = Fleet(job)
+    with job.session.operation(URN) as op, pytest.raises(SettingsError, match="can't be read by its id"):
+        fleet.controller.read(op, "sql", None, fleet.controller.parse_inputs({}))
+
+
+def test_calls_of_many_rows_go_together(job: Job) -> None:
+    """A plan of twenty rows takes the calls of one, but for the one that takes a single instance."""
+    fleet = Fleet(job, stop_and_restart=True)
+    for n in range(20):
+        fleet.add(f"r{n}", launch(job))
+    asked: Counter[str] = Counter()
+    made = job.make_client
+
+    def make_client(service: str, settings: Any) -> Any:
+        client = made(service, settings)
+        client.meta.events.register("before-call", lambda model, **_: asked.update([model.name]), unique_id="count")
+        return client
+
+    job.make_client = make_client
+    job.restart_process()
+    assert fleet.preview().startswith("20 instances: 20 to be stopped, converted and started again")
+    assert asked.pop("DescribeInstanceAttribute") == 20
+    assert asked == dict.fromkeys(
+        (
+            "GetCallerIdentity",
+            "DescribeInstances",
+            "DescribeTags",
+            "ListLicenseConversionTasks",
+            "DescribeInstanceTypes",
+            "DescribeAddresses",
+            "DescribeInstanceInformation",
+            "StopInstances",
+            "StartInstances",
+            "CreateTags",
+            "DeleteTags",
+        ),
+        1,
+    )
