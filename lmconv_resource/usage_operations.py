@@ -209,11 +209,13 @@ def find_unknown_warning(code: str | None) -> str | None:
 def find_unlisted_reason(source: LicenseContext, destination: LicenseContext) -> str | None:
     """Return what AWS's user guide has against a conversion, with what it lists from there; None if nothing.
 
-    Nothing is said of a context without a usage operation, or with one that is not known here.
+    Nothing is said of a context without a usage operation, or with one or a product code that is not known here.
     """
     if not {source.usage_operation, destination.usage_operation} <= _KNOWN:
         return None
     if any(pair.allows(source, destination) for pair in ELIGIBLE_PAIRS):
+        return None
+    if _codes_of(destination) - _RED_HAT_CODES:  # a product that is not known here: AWS decides
         return None
     start = describe(source.usage_operation or "")
     listed = dict.fromkeys(pair.destination for pair in ELIGIBLE_PAIRS if pair.source == source.usage_operation)

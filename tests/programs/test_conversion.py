@@ -309,9 +309,11 @@ def test_a_preview_of_an_unknown_arn_asks_nobody(stack: Stack, aws: LicenseManag
 
 
 def test_a_preview_starts_nothing(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """`preview` shows a conversion that will be started, and starts none."""
-    assert stack.preview().changes["create"] >= 2
-    assert aws.calls.total() == 0
+    """`preview` shows a conversion that will be started, says so, and starts none."""
+    preview = stack.preview()
+    assert preview.changes["create"] >= 2
+    assert any("will be converted from" in str(line) for line in preview.said)
+    assert aws.calls[CREATE] == 0
 
 
 def test_a_bad_input_is_refused_in_a_preview_already(local: LocalStack, aws: LicenseManagerBackend) -> None:

@@ -31,7 +31,7 @@ from lmconv_resource.emulator import (
     serve,
 )
 from lmconv_resource.emulator.effects import Effect
-from lmconv_resource.errors import EndpointUnreachableError
+from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import Way
 from reliability.bench import LocalBench
@@ -323,7 +323,7 @@ def test_an_endpoint_that_nobody_vouches_for_gets_nothing(config: dict[str, str]
         session = Session({"aws:endpoints": json.dumps([{"licensemanager": url}]), "aws:maxRetries": "0", **config}.get)
         with (
             session.operation(None) as op,
-            pytest.raises(EndpointUnreachableError, match="certificate verify failed"),
+            pytest.raises(SettingsError, match="certificate verify failed"),
         ):
             op.connect(Way("eu-west-1")).license_manager.get_task("lct-1")
         assert not [each for each in received if each]
