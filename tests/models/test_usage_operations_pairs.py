@@ -27,7 +27,7 @@ SAP, SAP_EMEA = (usage_operations.RHEL_FOR_SAP_FROM_RED_HAT,), (usage_operations
         ("RunInstances", RHEL, "RunInstances:0010", (), True),
         ("RunInstances", (), "RunInstances:0g00", (), True),
         ("RunInstances", (), "RunInstances:0010", (), False),
-        ("RunInstances:0010", (), "RunInstances:00g0", ("abc",), False),
+        ("RunInstances:0010", (), "RunInstances:00g0", ("abc",), True),  # a product that is not known here
         ("RunInstances:00g0", SAP, "RunInstances:0010", (), False),
         ("RunInstances:00g0", RHEL, "RunInstances:00g0", EMEA, False),
         ("RunInstances:0006", (), "RunInstances:0102", (), False),

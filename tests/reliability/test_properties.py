@@ -21,8 +21,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from local_engine.properties import from_struct
 from pulumi.runtime import rpc
 from support.license_manager import CONTROLS, GET, LIST, Answer, FakeSession, get_model, texts, to_body, to_refusal
+from support.native_host import to_init_error
 
 from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, WaitError
+from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.models import OUTPUTS
 
 TASK_ID, REGION = "lct-0123456789abcdef0", "eu-west-1"
@@ -218,6 +220,13 @@ REFUSALS = {
 TWISTS = ("backwards", "unknown", "no status", "bare", "other task", "no json", "dropped")
 
 
+def to_recorded(failed: InitFailedError) -> dict[str, Any]:
+    """Return the outputs that the engine records of a resource that failed."""
+    recorded = to_init_error(failed.to_status())
+    assert recorded is not None
+    return {name: value for name, value in recorded.properties.items() if name != "__provider"}
+
+
 class Story(RuleBasedStateMachine):
     """A stack with one resource, a License Manager that lives and errs, and a user who does anything."""
 
@@ -345,6 +354,15 @@ class Story(RuleBasedStateMachine):
             self.assert_reason(error, calm=calm)
             assert_line_is_sound(str(error))
             assert self.record == before
+            return
+        except InitFailedError as failed:
+            # A wait that did not end well: what was seen is recorded, and no less than before.
+            event(f"up: {type(failed.__cause__).__name__}")
+            assert isinstance(failed.__cause__, LicenseConversionError)
+            assert_line_is_sound(str(failed))
+            self.record = store(to_recorded(failed))
+            if before is not None and before["license_conversion_task_id"] == self.record["license_conversion_task_id"]:
+                self.assert_nothing_lost(before)
             return
         event(f"up: {'as it was' if self.record == before else self.record and self.record.get('status')}")
         self.inputs = checked.inputs

@@ -8,6 +8,7 @@ import pytest
 from support.license_manager import Answer, FakeSession, to_body, to_refusal
 
 from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, SettingsError, TransientError
+from lmconv_resource.hosts.init_failed import InitFailedError
 
 TASK_ID, REGION, URN = "lct-1", "eu-west-1", "urn:pulumi:dev::p::t::task"
 INPUTS = {"license_conversion_task_id": TASK_ID, "region": REGION, "__urn": URN}
@@ -111,10 +112,9 @@ def test_only_a_failed_task_that_counts_is_an_error(answer: dict[str, Any], igno
     if not fails:
         assert (provider.create(inputs).outs or {})["status"] == answer["Status"]
         return
-    with pytest.raises(ConversionFailedError) as caught:
+    with pytest.raises(InitFailedError) as caught:
         provider.create(inputs)
-    assert caught.value.task is not None
-    assert caught.value.task.status == "FAILED"
+    assert isinstance(caught.value.__cause__, ConversionFailedError)
     assert str(caught.value) == (
         "Waiting for license conversion task lct-1 in eu-west-1: it FAILED: SSM inventory is missing. Fix the cause "
         "and start a new conversion, or set ignore_failure=True to record this one as it is."

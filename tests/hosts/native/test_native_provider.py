@@ -69,7 +69,7 @@ def test_a_create_whose_time_is_up_records_what_it_started(native: Plugin, aws: 
     """The next update goes on with the same id, and starts nothing."""
     aws.conversion_seconds = 3600
     native.invoke("lmconv:index:getLicenseConversionTasks")  # makes the client, which takes longer than the time
-    error, recorded = fail_create(native, CONVERT, timeout=3.0)
+    error, recorded = fail_create(native, CONVERT, timeout=300.0)
     (task,) = aws.tasks.values()
     assert recorded.id == task.task_id
     assert recorded.properties["status"] == "IN_PROGRESS"
