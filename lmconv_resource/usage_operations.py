@@ -17,7 +17,13 @@ from lmconv_resource.text import to_shown
 
 
 class UsageOperation(str, Enum):
-    """The usage operations that AWS publishes; `.meaning` is AWS's name of the platform."""
+    """The usage operations that AWS publishes; `.meaning` is AWS's name of the platform.
+
+    Example:
+        ```python
+        pulumi.log.info(f"to {UsageOperation.WINDOWS.meaning}, which is {UsageOperation.WINDOWS}")
+        ```
+    """
 
     LINUX = "RunInstances"
     RHEL_BYOL = "RunInstances:00g0"

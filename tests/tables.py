@@ -17,6 +17,7 @@ from reliability.cases import FAULTS, OPERATIONS, WORDS
 from lmconv_resource import LicenseConversion, LicenseConversionTask
 from lmconv_resource.aws.access import make_table as make_settings
 from lmconv_resource.hosts.native import SCHEMA_PATH
+from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, TASK_PROPERTIES, Property
 from lmconv_resource.lifecycle.job import RULES
 from lmconv_resource.lifecycle.job import WORDS as WORD_TEXTS
@@ -122,6 +123,7 @@ SDK: dict[str, Callable[[], str]] = {
         "Declare that the stack tracks a task, named by its id or as the newest of a resource.", TASK_PROPERTIES
     ),
     "constructor of a conversion": lambda: make_init("Declare that a resource is converted.", CONVERSION_PROPERTIES),
+    "constructor of a fleet": lambda: make_init("Declare that instances are converted.", FLEET_PROPERTIES),
 }
 """By its name in sdk/resources.py, what makes a part of it."""
 

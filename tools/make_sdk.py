@@ -21,6 +21,9 @@ _TYPES = {
     "number": "pulumi.Input[float]",
     "license_context": "pulumi.Input[LicenseContextArgs | LicenseContextArgsDict]",
     "assume_role": "AssumeRole",
+    "integer": "pulumi.Input[int]",
+    "fleet_instance[]": "pulumi.Input[Sequence[pulumi.Input[FleetInstanceArgs | FleetInstanceArgsDict "
+    "| Mapping[str, Any]]]]",
 }
 _OPTS = (
     "Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that a "

@@ -46,7 +46,13 @@ def _input(of: type[Class]) -> type[Class]:
 
 
 class ProductCodeArgsDict(TypedDict):
-    """A product code of a license context, as a dict."""
+    """A product code of a license context, as a dict.
+
+    Example:
+        ```python
+        code: ProductCodeArgsDict = {"product_code_id": "6cd5fxzrad0cu2j23p692xytz"}
+        ```
+    """
 
     product_code_id: pulumi.Input[str]
     """Letters and digits, at most 25."""
@@ -77,7 +83,13 @@ ProductCodes = pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs | ProductCodeA
 
 
 class LicenseContextArgsDict(TypedDict):
-    """What a resource is licensed as, before or after a conversion, as a dict."""
+    """What a resource is licensed as, before or after a conversion, as a dict.
+
+    Example:
+        ```python
+        context: LicenseContextArgsDict = {"usage_operation": UsageOperation.WINDOWS_BYOL}
+        ```
+    """
 
     usage_operation: NotRequired[pulumi.Input[str] | None]
     """What EC2 bills the instance as: `RunInstances:0002`, or any other that AWS has; `UsageOperation` names them."""
@@ -109,7 +121,13 @@ vars(LicenseContextArgs)["product_codes"].fget.__annotations__["return"] = _Code
 
 
 class AssumeRoleArgsDict(TypedDict):
-    """A role to assume, as a dict. Its members are those of `AssumeRoleArgs`."""
+    """A role to assume, as a dict. Its members are those of `AssumeRoleArgs`.
+
+    Example:
+        ```python
+        role: AssumeRoleArgsDict = {"role_arn": "arn:aws:iam::123456789012:role/Converter"}
+        ```
+    """
 
     role_arn: pulumi.Input[str]
     """The role's ARN."""
@@ -181,7 +199,16 @@ class AssumeRoleArgs:
 
 
 class FleetInstanceArgsDict(TypedDict):
-    """An instance of a fleet, as a dict. Its members are those of `FleetInstanceArgs`."""
+    """An instance of a fleet, as a dict. Its members are those of `FleetInstanceArgs`.
+
+    Example:
+        ```python
+        web: FleetInstanceArgsDict = {
+            "resource_arn": "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0",
+            "name": "web-1",
+        }
+        ```
+    """
 
     resource_arn: pulumi.Input[str]
     """The instance's ARN."""
@@ -218,7 +245,9 @@ class FleetInstanceArgs:
 
     Example:
         ```python
-        FleetInstanceArgs(resource_arn=web.arn, name="web-1", profile="production")
+        FleetInstanceArgs(
+            resource_arn="arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0", name="web-1"
+        )
         ```
     """
 

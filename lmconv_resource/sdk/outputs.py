@@ -12,7 +12,14 @@ from lmconv_resource.models import OUTPUTS
 
 @pulumi.output_type
 class ProductCode(dict[str, str]):
-    """A product code of a license context."""
+    """A product code of a license context.
+
+    Example:
+        ```python
+        def to_ids(context: LicenseContext) -> list[str]:
+            return [code.product_code_id for code in context.product_codes]
+        ```
+    """
 
     def __init__(self, *, product_code_id: str, product_code_type: str) -> None:
         pulumi.set(self, "product_code_id", product_code_id)
@@ -35,7 +42,14 @@ class ProductCode(dict[str, str]):
 
 @pulumi.output_type
 class LicenseContext(dict[str, object]):
-    """What a resource is licensed as, before or after a conversion."""
+    """What a resource is licensed as, before or after a conversion.
+
+    Example:
+        ```python
+        task = LicenseConversionTask("task", license_conversion_task_id="lct-0123456789abcdef0")
+        pulumi.export("licensed_as", task.destination_license_context.usage_operation)
+        ```
+    """
 
     def __init__(self, *, usage_operation: str | None = None, product_codes: list[ProductCode] | None = None) -> None:
         pulumi.set(self, "usage_operation", usage_operation)
@@ -58,7 +72,14 @@ class LicenseContext(dict[str, object]):
 
 @pulumi.output_type
 class FleetInstanceOutcome(dict[str, object]):
-    """What became of an instance of a fleet. Times are RFC 3339 in UTC."""
+    """What became of an instance of a fleet. Times are RFC 3339 in UTC.
+
+    Example:
+        ```python
+        def to_reason(outcome: FleetInstanceOutcome) -> str:
+            return f"{outcome.outcome}: {outcome.reason}"
+        ```
+    """
 
     number: int = pulumi.property("number")
     """Its row in the table, from 1."""
@@ -103,6 +124,13 @@ class GetLicenseConversionTaskResult:
     """A license conversion task as it was looked up: the outputs of `LicenseConversionTask`, as plain values.
 
     No dict, as with the results of Pulumi's own functions: `pulumi.Output.all` would make a plain dict of it.
+
+    Example:
+        ```python
+        task = get_license_conversion_task("lct-0123456789abcdef0")
+        if task.status == "FAILED":
+            pulumi.warn(f"{task.resource_arn}: {task.status_message}")
+        ```
     """
 
     license_conversion_task_id: str

@@ -132,6 +132,14 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
     a conversion. Its Pulumi id is the task's id.
 
     Source: https://docs.aws.amazon.com/license-manager/latest/APIReference/API_GetLicenseConversionTask.html
+
+    Example:
+        ```python
+        task = LicenseConversionTask(
+            "task", license_conversion_task_id="lct-0123456789abcdef0", wait_for_completion=True
+        )
+        pulumi.export("ended", task.end_time)
+        ```
     """
 
     # -- constructor of a task: `make tables` writes it --
@@ -223,6 +231,17 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
     exchanged to convert back.
 
     Source: https://docs.aws.amazon.com/license-manager/latest/APIReference/API_CreateLicenseConversionTaskForResource.html
+
+    Example:
+        ```python
+        conversion = LicenseConversion(
+            "conversion",
+            resource_arn="arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0",
+            destination_license_context={"usage_operation": UsageOperation.WINDOWS},
+            stop_and_restart=True,
+        )
+        pulumi.export("licensed_as", conversion.verified_usage_operation)
+        ```
     """
 
     adopted: pulumi.Output[bool]
@@ -331,6 +350,17 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
     Each `up` begins what has not been begun, goes on with what was interrupted, and looks again at what could not be
     converted; it leaves alone what is done, and what FAILED. A row that leaves the table is forgotten. Destroying the
     fleet undoes nothing.
+
+    Example:
+        ```python
+        fleet = ConversionFleet(
+            "fleet",
+            instances=[{"resource_arn": "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"}],
+            destination_license_context={"usage_operation": UsageOperation.WINDOWS},
+            canaries=1,
+        )
+        pulumi.export("readme", fleet.report)
+        ```
     """
 
     instances: pulumi.Output[dict[str, FleetInstanceOutcome]]
@@ -349,6 +379,7 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
     """A report in Markdown: a summary, a row for each instance, reasons and next steps, and when each ran."""
 
     @naming_close
+    # -- constructor of a fleet: `make tables` writes it --
     def __init__(
         self,
         resource_name: str,
@@ -359,51 +390,49 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
         canaries: pulumi.Input[int] | None = None,
         stop_after_failures: pulumi.Input[int] | None = None,
         begin_within: pulumi.Input[str] | None = None,
+        fail_on_error: pulumi.Input[bool] | None = None,
         stop_and_restart: pulumi.Input[bool] | None = None,
         force_stop_after: pulumi.Input[str] | None = None,
         preflight: pulumi.Input[bool] | None = None,
         allow_unlisted_pair: pulumi.Input[bool] | None = None,
         allow_instance_store_loss: pulumi.Input[bool] | None = None,
-        fail_on_error: pulumi.Input[bool] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare that instances are converted.
 
         Args:
             resource_name: the resource's name in the stack.
-            instances: the instances, in the order in which they are begun: what `read_instances` returns, or a list of
-                FleetInstanceArgs or dicts. Each has a name, by default the instance's id, and no name comes twice.
+            instances: the instances, in the order in which they are begun. Each has a name, by default the instance's
+                id, and no name or ARN comes twice.
             destination_license_context: what those are to be licensed as that name no destination of their own.
-            max_concurrent: how many of one account and region are under way at once, whatever the credentials: from
-                before the stop until they run again. Default 20.
+            max_concurrent: how many instances of one account and region are under way at once, whatever the
+                credentials: from before the stop until they run again. Default 20.
             canaries: how many are begun first, alone; the others only if each of these has SUCCEEDED. Default 0.
             stop_after_failures: after how many that were begun and FAILED, or were refused by AWS, no further one is
                 begun. What is under way comes to its end. Default: all are begun.
             begin_within: how long after the start of the operation the last one may be begun, such as `4h`. Default:
                 there is no end.
-            stop_and_restart: as for a `LicenseConversion`, for all instances.
-            force_stop_after: as for a `LicenseConversion`, for all instances.
-            preflight: as for a `LicenseConversion`, for all instances.
-            allow_unlisted_pair: as for a `LicenseConversion`, for all instances.
-            allow_instance_store_loss: as for a `LicenseConversion`, for all instances.
-            fail_on_error: True makes the resource fail, once all is done that can be, when an instance is not
-                converted. Default False.
-            opts: Pulumi's options. `custom_timeouts` (create, update) bounds the whole; by default each instance has 12
-                hours.
+            fail_on_error: whether the resource fails, once all is done that can be, when an instance is not converted.
+                One that ran before and does not run in the end makes it fail in any case. Default False.
+            stop_and_restart: whether an instance that runs is stopped before its conversion and started again after it,
+                in success and in failure; one that was stopped stays stopped. Before it stops, the instance gets the
+                tag `lmconv:restart`, by which the next `up` goes on after one that was interrupted. Needs
+                ec2:DescribeInstances, ec2:DescribeInstanceAttribute, ec2:StopInstances, ec2:StartInstances,
+                ec2:CreateTags and ec2:DeleteTags. Default False.
+            force_stop_after: how long the operating system may take to shut down before the instance is stopped by
+                force, such as `8m`. Default: for as long as `custom_timeouts` allows.
+            preflight: whether what AWS asks of an instance is checked before anything is done, as far as the caller's
+                rights reach, and in previews where the inputs are known. Default: with `stop_and_restart`.
+            allow_unlisted_pair: whether a conversion between two licenses known here that AWS's user guide does not
+                list is asked for. Default False.
+            allow_instance_store_loss: whether an instance with instance store volumes may be stopped, which erases all
+                data on them. Default False.
+            opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that
+                a transform sets never arrives: Pulumi does not tell a dynamic resource of it.
         """
-        inputs = {
-            "destination_license_context": destination_license_context,
-            "max_concurrent": max_concurrent,
-            "canaries": canaries,
-            "stop_after_failures": stop_after_failures,
-            "begin_within": begin_within,
-            "stop_and_restart": stop_and_restart,
-            "force_stop_after": force_stop_after,
-            "preflight": preflight,
-            "allow_unlisted_pair": allow_unlisted_pair,
-            "allow_instance_store_loss": allow_instance_store_loss,
-            "fail_on_error": fail_on_error,
-        }
+        # -- end of constructor of a fleet --
+        apart = ("self", "__class__", "resource_name", "instances", "opts")
+        inputs = {name: value for name, value in vars().items() if name not in apart}
         _refuse_providers(resource_name, inputs, opts)
         hidden = {
             # The output has the name of the input. One that is hidden is printed in no diff either.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
+import textwrap
+from typing import Any
 
+import pulumi
+import pulumi.runtime
 import pytest
 
 import lmconv_resource
@@ -16,6 +22,34 @@ def test_every_name_is_there(name: str) -> None:
     value = getattr(lmconv_resource, name)
     assert value is getattr(sys.modules[value.__module__], name)
     assert name in dir(lmconv_resource)
+
+
+class Answers(pulumi.runtime.Mocks):
+    """Says of each resource what it was given and one license, and of each task that is looked up that it FAILED."""
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        return args.name, {**args.inputs, "destination_license_context": {"usage_operation": "RunInstances:0002"}}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
+        return {"status": "FAILED"}, []
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in lmconv_resource.__all__ if isinstance(getattr(lmconv_resource, name), type)]
+)
+def test_every_class_has_an_example_that_runs(name: str) -> None:
+    """Under mocks, with the package's names and Pulumi at hand."""
+    examples = re.findall(r"```python\n(.*?)```", inspect.getdoc(getattr(lmconv_resource, name)) or "", re.DOTALL)
+    assert examples
+    pulumi.runtime.set_mocks(Answers())
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def run() -> None:
+        for example in examples:
+            given = {each: getattr(lmconv_resource, each) for each in lmconv_resource.__all__}
+            exec(textwrap.dedent(example), {"pulumi": pulumi, **given})  # noqa: S102
+
+    run()
 
 
 def test_a_name_that_is_not_there() -> None:
