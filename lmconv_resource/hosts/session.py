@@ -57,6 +57,8 @@ class Session:
         self.get_config = get_config
         self.find_names: Callable[[], Iterable[str]] = tuple
         """Returns the full names of all settings of the stack that are known."""
+        self.on_words: Callable[[Iterable[str]], None] = lambda _: None
+        """Told what AWS says in its own words."""
         self.engine = engine
         self.cancellation = Cancellation(runtime=runtime)
         self.started_here = StartedHere(runtime)
@@ -195,5 +197,6 @@ class Session:
                     policy=self._policy,
                     on_note=lambda text: self.log("INFO", None, text),
                     open_session=self._open_session,
+                    on_words=self.on_words,
                 )
             return self._connections

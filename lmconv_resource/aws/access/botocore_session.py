@@ -9,7 +9,7 @@ import inspect
 import ipaddress
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cached_property
 from importlib import metadata
@@ -96,7 +96,9 @@ class SharedClients:
     A client of its own for each account would cost 30 MB of models and connections.
     """
 
-    def __init__(self, runtime: Runtime = RUNTIME) -> None:
+    def __init__(self, runtime: Runtime = RUNTIME, on_words: Callable[[Iterable[str]], None] | None = None) -> None:
+        self.on_words = on_words
+        """Told what AWS says in its own words: of errors, and in members of that name."""
         self._lock = runtime.lock()
         """Held while a client is made, which calls nothing: at once, threads would load the same models twice."""
         self._loaders: dict[str | None, Any] = {}
@@ -177,6 +179,9 @@ class SettingsSession(SharedFilesSession):
             kwargs["config"] = direct if config is None else config.merge(direct)
             client = super().create_client(service_name, *args, **kwargs)
         log_calls(client)
+        if self._shared.on_words is not None:
+            tell = self._shared.on_words
+            client.meta.events.register("after-call", lambda parsed, **_: tell(_find_words(parsed)))
         return client
 
     @cached_property
@@ -319,6 +324,19 @@ def _make_config(settings: Settings) -> Config:
         user_agent_extra=" ".join((f"lmconv-resource/{_find_version()}", *settings.user_agents)),
         proxies=_find_proxies(settings),
     )
+
+
+def _find_words(answer: object) -> Iterator[str]:
+    """Yield what stands in an answer as a message of AWS's."""
+    if isinstance(answer, list):
+        for each in answer:
+            yield from _find_words(each)
+    elif isinstance(answer, dict):
+        for name, value in answer.items():
+            if isinstance(value, str) and name in ("Message", "StatusMessage"):
+                yield value
+            elif isinstance(value, (dict, list)):
+                yield from _find_words(value)
 
 
 def _find_version() -> str:

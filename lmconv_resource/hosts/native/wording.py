@@ -7,6 +7,7 @@ program in another language writes `resourceArn`, `true` and `lmconv:region`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import fields
 
 from lmconv_resource.aws.access import SETTINGS, AssumedRole
@@ -16,6 +17,7 @@ from lmconv_resource.hosts.secret_texts import SecretTexts
 from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES
 from lmconv_resource.models import OUTPUTS
+from lmconv_resource.text import to_one_line, to_plain_text
 
 _TABLES = (TASK_PROPERTIES, CONVERSION_PROPERTIES, LIST_PROPERTIES, FLEET_PROPERTIES)
 _NESTED = ("usage_operation", "product_codes", "product_code_id", "custom_timeouts", "verified_usage_operation")
@@ -51,8 +53,24 @@ def _to_native_name(match: re.Match[str]) -> str:
 
 
 class Wording(SecretTexts):
-    """All text on its way to the user: worded for this host, with no secret in it. Safe to share between threads."""
+    """All text on its way to the user: worded for this host, with no secret in it. Safe to share between threads.
+
+    What is not ours stays to the letter: a profile that is called as an input is, or what AWS says of one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: frozenset[str] = frozenset()
+
+    def keep(self, texts: Iterable[object]) -> None:
+        """Leave each of these as it is from now on, wherever it stands in a sentence."""
+        plain = {to_one_line(to_plain_text(text)).rstrip(".") for text in texts if isinstance(text, str)}
+        self._kept |= {text for text in plain if to_native_text(text) != text}
 
     def of(self, text: str) -> str:
         """Return a text as the user may see it."""
-        return to_native_text(self.mask(text))
+        text, kept = self.mask(text), sorted(self._kept, key=len, reverse=True)
+        if not kept:
+            return to_native_text(text)
+        parts = re.split(f"({'|'.join(re.escape(each) for each in kept)})", text)
+        return "".join(part if number % 2 else to_native_text(part) for number, part in enumerate(parts))

@@ -99,6 +99,14 @@ def test_no_rule_says_a_python_name() -> None:
                 assert not re.search(r"[a-z]_[a-z]|\bTrue\b|\bFalse\b|Args\b|(?<!arn:)aws:", plain), text
 
 
+def test_what_is_not_ours_stays_to_the_letter() -> None:
+    """A profile that is called as an input is, and AWS's own words, beside names of ours in the same sentence."""
+    wording = Wording()
+    wording.keep(["follow_newest", "No resource_arn\nin aws:region.", "of mine", 3])
+    text = "set ignore_failure: refused (X: No resource_arn in aws:region). Run `aws sso login --profile follow_newest`"
+    assert wording.of(text) == text.replace("ignore_failure", "ignoreFailure")
+
+
 def test_short_secrets_hide_nothing_else() -> None:
     """A secret of three letters would make words unreadable."""
     wording = Wording()

@@ -569,3 +569,9 @@ def test_an_imported_conversion_that_failed_is_not_started_again(native: Plugin,
     assert inputs["ignoreFailure"] is True
     assert native.diff(CONVERSION, "lct-1", MessageToDict(read.properties), inputs).changes == 1
     assert not starts(aws)
+
+
+def test_a_profile_is_called_as_the_user_calls_it(native: Plugin) -> None:
+    """The name of an input is worded for this host, and a profile of the same name is the user's."""
+    _, ((_, reason),) = native.check(TASK, {"licenseConversionTaskId": "lct-1", "profile": "follow_newest"})
+    assert "The config profile (follow_newest) could not be found" in reason
