@@ -114,7 +114,7 @@ def test_any_answer_goes_through_create_diff_and_read(answer: dict[str, Any], wa
     inputs = provider.check({}, {"license_conversion_task_id": TASK_ID}).inputs
     try:
         created = provider.create({**inputs, "wait_for_completion": wait, "ignore_failure": True})
-    except LicenseConversionError as error:
+    except (LicenseConversionError, InitFailedError) as error:
         event(type(error).__name__)
         assert_line_is_sound(str(error))
         return
@@ -358,7 +358,6 @@ class Story(RuleBasedStateMachine):
         except InitFailedError as failed:
             # A wait that did not end well: what was seen is recorded, and no less than before.
             event(f"up: {type(failed.__cause__).__name__}")
-            assert isinstance(failed.__cause__, LicenseConversionError)
             assert_line_is_sound(str(failed))
             self.record = store(to_recorded(failed))
             if before is not None and before["license_conversion_task_id"] == self.record["license_conversion_task_id"]:
