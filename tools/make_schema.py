@@ -255,6 +255,11 @@ class Member:
     text: str
 
     @property
+    def is_input(self) -> bool:
+        """Whether a program gives it."""
+        return "Input[" in ast.unparse(self.annotation)
+
+    @property
     def is_optional(self) -> bool:
         """Whether it need not be given, or has not always a value."""
         return "NotRequired" in ast.unparse(self.annotation) or any(
@@ -280,11 +285,15 @@ def _read_attributes(parsed: ast.AST) -> Iterator[tuple[str, Member]]:
 
 
 def _make_object(members: Mapping[str, Member]) -> Spec:
+    """Return an object of these members.
+
+    What is an output only is no enum: of a function's result, the generator for Python makes code that fails with one.
+    """
     return {
         "type": "object",
         "properties": {
             to_camel(name): {
-                **_to_type(name, member.annotation),
+                **_with_enum(name if member.is_input else "", _to_type(name, member.annotation)),
                 "description": to_native_text(member.text),
                 **({"secret": True} if to_camel(name) in _SECRET else {}),
             }
@@ -310,7 +319,7 @@ def _to_type(name: str, annotation: ast.expr) -> Spec:
     text = ast.unparse(annotation)
     if text == "ProductCodes":
         return {"type": "array", "items": _refer("ProductCode")}
-    return _with_enum(name, {"type": _PRIMITIVES[text]}) if text in _PRIMITIVES else _refer(text.removesuffix("Args"))
+    return {"type": _PRIMITIVES[text]} if text in _PRIMITIVES else _refer(text.removesuffix("Args"))
 
 
 def _is_none(node: ast.AST) -> bool:
