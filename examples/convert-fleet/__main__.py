@@ -1,34 +1,20 @@
 import pulumi
-from report import to_report
-from table import read_table
 
-from lmconv_resource import LicenseContextArgs, LicenseConversion
+from lmconv_resource import ConversionFleet, read_instances
 
 config = pulumi.Config()
 
-conversions = [
-    LicenseConversion(
-        row["arn"].rpartition("/")[2],
-        resource_arn=row["arn"],
-        destination_license_context=LicenseContextArgs(usage_operation=row["to"]),
-        stop_and_restart=True,
-        force_stop_after=config.require("forceStopAfter"),
-        ignore_failure=not config.get_bool("retryFailed"),  # recorded, so that one failure does not hold up the rest
-    )
-    for row in read_table(config.require("table"))
-]
+fleet = ConversionFleet(
+    "fleet",
+    instances=read_instances(config.require("table")),
+    canaries=config.require_int("canaries"),
+    max_concurrent=20,
+    stop_after_failures=3,
+    begin_within="4h",
+    stop_and_restart=True,
+    force_stop_after="8m",
+)
 
-rows = [
-    {
-        "arn": conversion.resource_arn,
-        **{name: getattr(conversion, name) for name in ("status", "status_message", "start_time", "end_time")},
-        "operations": [
-            conversion.source_license_context.usage_operation,
-            conversion.destination_license_context.usage_operation,
-            conversion.verified_usage_operation,
-        ],
-        "duration_seconds": conversion.duration_seconds,
-    }
-    for conversion in conversions
-]
-pulumi.export("readme", pulumi.Output.from_input(rows).apply(to_report))
+pulumi.export("readme", fleet.report)
+for name in ("succeeded", "failed", "not_begun"):
+    pulumi.export(name, getattr(fleet, name).apply(len))

@@ -127,11 +127,6 @@ class Connections:
         self._shared: dict[str, SharedClients] = {}
         self._connections: dict[tuple[Settings, str], Connection] = {}
 
-    def count_waits(self) -> int:
-        """Return how many tasks are being waited for at present, over all connections."""
-        with self._lock:
-            return sum(len(connection.poller.waits) for connection in self._connections.values())
-
     def get(self, settings: Settings, environment: str = "") -> Connection:
         """Return the one connection for these settings, and for this fingerprint of the environment."""
         key = (settings, environment)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, find_region, find_unknown_names, load
 from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.display import find_columns
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
-from lmconv_resource.hosts.fleet_progress import DISPLAY_SECONDS, LOG_SECONDS, FleetProgress
 from lmconv_resource.lifecycle.in_process import StartedHere
 from lmconv_resource.lifecycle.operation import Operation, Severity, Way
 from lmconv_resource.polling.cancellation import Cancellation
@@ -71,12 +70,6 @@ class Session:
         self._regions: Regions | None = None
         self._connecting = runtime.lock()
         self._told: set[str] = set()
-        self._progress = FleetProgress(
-            self._show_progress,
-            self._count_waits,
-            LOG_SECONDS if report_seconds is None else DISPLAY_SECONDS,
-            runtime,
-        )
 
     @contextmanager
     def operation(
@@ -84,7 +77,6 @@ class Session:
         urn: str | None,
         timeout_seconds: float | None = None,
         *,
-        waits: bool = False,
         is_preview: bool | None = None,
     ) -> Iterator[Operation]:
         """Return one call of the engine's: the one entrance, for all that is to end with the engine or at a deadline.
@@ -92,12 +84,10 @@ class Session:
         Args:
             urn: the resource's URN, if it is known.
             timeout_seconds: how long it may last; by default there is no deadline but a wait's own.
-            waits: whether it is to be counted among those that wait for the end of a task.
             is_preview: whether it belongs to a preview; None where the host is not told.
         """
         deadline = None if timeout_seconds is None else self.runtime.now() + timeout_seconds
-        counted = self._progress.count() if waits else nullcontext()
-        with counted, Cancellation(self.cancellation, deadline) as cancellation:
+        with Cancellation(self.cancellation, deadline) as cancellation:
             yield Operation(self, urn, cancellation, timeout_seconds, is_preview)
 
     def watch_engine(self, end_process: Callable[[], None]) -> None:
@@ -123,16 +113,6 @@ class Session:
         log.debug(message)
         if self.engine:
             self.engine.log_status(urn, message)
-        self._progress.report()
-
-    def _show_progress(self, text: str) -> None:
-        log.debug(text)
-        if self.engine:
-            self.engine.log_status(None, text)
-
-    def _count_waits(self) -> int:
-        connections = self._connections
-        return connections.count_waits() if connections else 0
 
     def find_columns(self) -> int | None:
         """Return the width of the terminal on which Pulumi shows how it goes; None where that can't be told."""
@@ -159,7 +139,8 @@ class Session:
 
     def check_setting_names(self) -> None:
         """Raise a SettingsError for a misspelt setting of the stack; say once which others are not known."""
-        self.tell_unknown_settings(find_unknown_names(self.find_names(), prefix=self.setting_prefix))
+        for prefix in dict.fromkeys((self.setting_prefix, "lmconv:")):
+            self.tell_unknown_settings(find_unknown_names(self.find_names(), prefix=prefix))
 
     def tell_unknown_settings(self, names: Iterable[str]) -> None:
         """Say once of each of these settings that it is not known here."""

@@ -20,7 +20,7 @@ from pulumi import automation
 from pulumi.runtime import rpc
 from support.stacks import needs_pulumi
 
-from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
+from lmconv_resource.emulator import serve
 from lmconv_resource.hosts.dynamic.provider import LookUps
 from lmconv_resource.models import OUTPUTS
 
@@ -212,80 +212,9 @@ def test_track_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path
         check_tracked(plain(stack.up().outputs))
 
 
-# -- a fleet -----------------------------------------------------------------------------------------------------------
+# -- an audit ----------------------------------------------------------------------------------------------------------
 
 BYOL, WINDOWS = "RunInstances:0800", "RunInstances:0002"
-FLEET_ARNS = [f"arn:aws:ec2:eu-west-1:123456789012:instance/i-{number:017x}" for number in range(5)]
-FLEET_TABLE = [{"arn": arn, "from": BYOL, "to": WINDOWS} for arn in FLEET_ARNS]
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
-    """A License Manager on loopback whose conversions take a moment, and the third instance's fails."""
-    create = LicenseManagerBackend.create_license_conversion_task_for_resource
-
-    def create_and_fail_the_third(backend: LicenseManagerBackend, *, resource_arn: str, **more: Any) -> Any:
-        task = create(backend, resource_arn=resource_arn, **more)
-        if resource_arn == FLEET_ARNS[2]:
-            task.finish("FAILED", "No agent | no inventory.")
-        return task
-
-    monkeypatch.setattr(LicenseManagerBackend, "create_license_conversion_task_for_resource", create_and_fail_the_third)
-    with serve() as emulator:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.endpoint)
-        backend = licensemanager_backends["123456789012"]["eu-west-1"]
-        backend.conversion_seconds = 0.05
-        yield backend
-
-
-def check_lanes(aws: LicenseManagerBackend, at_once: int) -> None:
-    """Each conversion began when the one before it in its lane had ended, and each was started once."""
-    tasks = {task.resource_arn: task for task in aws.tasks.values()}
-    assert len(tasks) == len(aws.tasks) == len(FLEET_ARNS)
-    for before, after in zip(FLEET_ARNS, FLEET_ARNS[at_once:], strict=False):
-        ended = tasks[before].end_time
-        assert ended is not None
-        assert tasks[after].start_time >= ended
-
-
-def check_report(report: str, aws: LicenseManagerBackend) -> None:
-    """The report has a line and a bar for each conversion, in lanes."""
-    lines = report.splitlines()
-    assert lines[:4] == [
-        "# License conversions",
-        "",
-        "| Instance | From | To | Billed as | Status | Took |",
-        "|---|---|---|---|---|---|",
-    ]
-    assert lines[4] == "| i-00000000000000000 | Windows BYOL | Windows |  | SUCCEEDED | 0s |"
-    assert lines[6].startswith(
-        r"| i-00000000000000002 | Windows BYOL | Windows |  | FAILED: No agent \| no inventory. | "
-    )
-    starts = {task.resource_arn: f"{task.start_time:%Y-%m-%dT%H:%M:%S}" for task in aws.tasks.values()}
-    ends = {task.resource_arn: f"{task.end_time:%Y-%m-%dT%H:%M:%S}" for task in aws.tasks.values()}
-
-    def bar(number: int, mark: str) -> str:
-        arn = FLEET_ARNS[number]
-        return f"    {arn.rpartition('/')[2]} :{mark}, {starts[arn]}, {ends[arn]}"
-
-    assert lines[9:] == [
-        "",
-        "```mermaid",
-        "gantt",
-        "    dateFormat YYYY-MM-DDTHH:mm:ss",
-        "    axisFormat %H:%M:%S",
-        "    section Lane 1",
-        bar(0, "done"),
-        bar(2, "crit"),
-        bar(4, "done"),
-        "    section Lane 2",
-        bar(1, "done"),
-        bar(3, "done"),
-        "```",
-    ]
-
-
-# -- an audit ----------------------------------------------------------------------------------------------------------
 
 AUDITED = {
     DONE: {"seconds": 0, "message": "fine"},

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from local_engine import LocalEngine, UpdateFailedError
+from local_engine import LocalEngine
 from pulumi import automation
 from support.aws_accounts import AwsAccounts, serve_accounts
 from support.stacks import needs_pulumi
@@ -47,7 +47,9 @@ def to_config(accounts: AwsAccounts, **config: Any) -> dict[str, Any]:
 
 def check_conversions(accounts: AwsAccounts, exported: Any) -> None:
     """Each instance was converted once, by the role of its account and in its region."""
-    assert exported == [{"instance": arn, "status": "SUCCEEDED", "message": None, "billed_as": WINDOWS} for arn in ARNS]
+    assert exported == [
+        f"{account}-{region}-{row['instance']}" for (account, region), row in zip(PLACES, TABLE, strict=True)
+    ]
     created = accounts.requests_of("CreateLicenseConversionTaskForResource")
     found = {request.parameters["ResourceArn"]: (request.account, request.region) for request in created}
     assert found == dict(zip(ARNS, PLACES, strict=True))
@@ -62,9 +64,9 @@ def test_each_instance_is_converted_in_its_account_and_region(accounts: AwsAccou
     """One stack converts in all accounts; a second up asks nobody."""
     config = to_config(accounts)
     with LocalEngine(PROGRAM, config=config, secret_config=["externalId"]) as engine:
-        check_conversions(accounts, engine.up().outputs["conversions"])
+        check_conversions(accounts, engine.up().outputs["succeeded"])
         accounts.requests.clear()
-        assert engine.up().changes == {"same": 4}
+        assert engine.up().changes == {"same": 2}
     assert accounts.requests == []
 
 
@@ -74,21 +76,18 @@ def test_an_account_without_quotes_is_no_other_account(accounts: AwsAccounts) ->
     rows = [{**row, "account": int(row["account"])} for row in TABLE]
     config = to_config(accounts, instances=rows)
     with LocalEngine(PROGRAM, config=config, secret_config=["externalId"]) as engine:
-        check_conversions(accounts, engine.up().outputs["conversions"])
+        check_conversions(accounts, engine.up().outputs["succeeded"])
 
 
 def test_a_role_that_does_not_trust_the_stack_is_named(accounts: AwsAccounts) -> None:
-    """Without the external id the line says what was refused, and nothing is started."""
-    with LocalEngine(PROGRAM, config=to_config(accounts, externalId="", instances=TABLE[:1])) as engine:
-        with pytest.raises(UpdateFailedError) as error:
-            engine.up()
-        (line,) = [message.text for message in error.value.result.errors]
-    assert line == (
-        f"Looking for the license conversions of {ARNS[0]} in eu-west-1: AssumeRole was refused (AccessDenied: not "
-        f"authorized to perform: sts:AssumeRole on resource: {ROLES[PROD]}). Allow it to the source credentials, in "
-        "the role's trust policy too."
-    )
-    assert accounts.requests_of("CreateLicenseConversionTaskForResource") == []
+    """Without the external id the line says what was refused, the others are converted, and nothing of it is started."""
+    accounts.external_ids = {ROLES[PROD]: "another"}
+    with LocalEngine(PROGRAM, config=to_config(accounts), secret_config=["externalId"]) as engine:
+        outputs = engine.up().outputs
+    assert outputs["succeeded"] == [f"{TEST}-eu-west-1-{TABLE[2]['instance']}"]
+    assert f"not authorized to perform: sts:AssumeRole on resource: {ROLES[PROD]}" in outputs["readme"]
+    created = accounts.requests_of("CreateLicenseConversionTaskForResource")
+    assert [request.parameters["ResourceArn"] for request in created] == ARNS[2:]
 
 
 @needs_pulumi
@@ -115,8 +114,8 @@ def test_the_same_on_the_real_engine(accounts: AwsAccounts, tmp_path: Path) -> N
             stack.set_config(f"instances[{number}].{name}", automation.ConfigValue(value), path=True)
     for key, value in config.items():
         stack.set_config(key, automation.ConfigValue(value, secret=key == "externalId"))
-    check_conversions(accounts, stack.up().outputs["conversions"].value)
-    assert stack.up().summary.resource_changes == {"same": 4}
+    check_conversions(accounts, stack.up().outputs["succeeded"].value)
+    assert stack.up().summary.resource_changes == {"same": 2}
     kept = [file.read_text() for file in (tmp_path / ".pulumi").rglob("*.json*")]
     assert any(ARNS[0] in text for text in kept)
     assert not any("the-external-id" in text for text in kept)

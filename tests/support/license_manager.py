@@ -189,7 +189,6 @@ class FakeSession(Session):
         urn: str | None,
         timeout_seconds: float | None = None,
         *,
-        waits: bool = False,
         is_preview: bool | None = None,
     ) -> Iterator[Operation]:
         deadline = None if timeout_seconds is None else self.runtime.now() + timeout_seconds

@@ -315,6 +315,10 @@ def _check_together(
         )
 
 
+_OF_FLEETS = {"maxConcurrentConversions": "max_concurrent", "stopAfterFailures": "stop_after_failures"}
+"""What were settings of the stack before there were fleets, and the inputs of a fleet that do it."""
+
+
 def find_unknown_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[str] = ()) -> list[str]:
     """Return which of a stack's settings are in the namespace and in no table: a newer pulumi-aws may know them.
 
@@ -332,6 +336,9 @@ def find_unknown_names(names: Iterable[str], *, prefix: str = "aws:", more: Iter
         key = name.removeprefix(prefix)
         if key == name or key in known or key in _IGNORED or key.startswith("__"):
             continue
+        if prefix == "lmconv:" and key in _OF_FLEETS:
+            remedy = f"Give a ConversionFleet {_OF_FLEETS[key]}, then run `pulumi config rm {name}`"
+            raise Place(name, remedy, key).error(f"{name} is not a setting")
         meant = find_close(key, known)
         if meant:
             remedy = f"Write {prefix}{meant}, or remove it with `pulumi config rm {to_shown(name)}`"

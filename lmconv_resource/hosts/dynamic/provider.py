@@ -188,8 +188,7 @@ class DynamicProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the resource, and wait for it if asked to."""
         inputs = self.controller.parse_inputs(_to_properties(props))
-        waits = bool(inputs.wait_for_completion)
-        with self._joined().operation(props.get(URN), _timeout(props, "create"), waits=waits) as op:
+        with self._joined().operation(props.get(URN), _timeout(props, "create")) as op:
             created = self.controller.create(op, inputs)
             outputs = self._to_outputs(created.state, props)
             _raise_error(created, created.id, outputs, props.get(_PROVIDER))
@@ -212,8 +211,7 @@ class DynamicProvider(ResourceProvider):
         """Look the task up again, or wait for its end, and record it."""
         state = self.controller.parse_state(_to_properties(_olds))
         inputs = self.controller.parse_inputs(_to_properties(_news))
-        waits = bool(inputs.wait_for_completion)
-        with self._joined().operation(_news.get(URN), _timeout(_news, "update"), waits=waits) as op:
+        with self._joined().operation(_news.get(URN), _timeout(_news, "update")) as op:
             updated = self.controller.update(op, _id, state, inputs)
             # It may have replaced one whose record is still there, because its create failed halfway: that one is
             # replaced, and not given up.

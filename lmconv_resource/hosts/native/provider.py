@@ -158,8 +158,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             preview = _write_outputs(resource.preview_create(given.values), given.secrets)
             return provider_pb2.CreateResponse(properties=preview)
         inputs = resource.controller.parse_certain(given.values)
-        waits = bool(inputs.wait_for_completion)
-        with self.session.operation(request.urn, request.timeout or None, waits=waits) as op:
+        with self.session.operation(request.urn, request.timeout or None) as op:
             created = resource.controller.create(op, inputs)
             outputs = self._to_outputs(resource, created, given)
             self._raise_error(created, created.id, outputs)
@@ -217,8 +216,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
                 controller.preview(op, state, inputs)
             preview = _write_outputs(resource.preview_update(olds.values), news.secrets)
             return provider_pb2.UpdateResponse(properties=preview)
-        waits = bool(inputs.wait_for_completion)
-        with self.session.operation(request.urn, request.timeout or None, waits=waits) as op:
+        with self.session.operation(request.urn, request.timeout or None) as op:
             updated = controller.update(op, request.id, state, inputs)
             # It may have replaced one whose record is still there, because its create failed halfway: that one is
             # replaced, and not given up.

@@ -392,14 +392,29 @@ def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any],
     "settings",
     [
         {"region": UNKNOWN},
-        {"maxConcurrentConversions": "2", "stopAfterFailures": "1", "version": "1"},
+        {"version": "1"},
         {"instanceId": "i-1"},
         {},
     ],
 )
 def test_settings_that_pass(native: Plugin, settings: dict[str, Any]) -> None:
-    """Unknown ones in a preview, the limits, and what is the engine's own."""
+    """Unknown ones in a preview, and what is the engine's own."""
     assert native.check_config(**settings)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "input_"),
+    [("maxConcurrentConversions", "maxConcurrent"), ("stopAfterFailures", "stopAfterFailures")],
+)
+def test_a_limit_of_the_stack_is_refused_with_what_to_write(native: Plugin, key: str, input_: str) -> None:
+    """It would be a limit that nobody keeps."""
+    assert native.check_config(**{key: "2"})[1] == [
+        (
+            key,
+            f"Connecting to AWS License Manager for license conversion tasks: lmconv:{key} is not a setting. Give a "
+            f"ConversionFleet {input_}, then run `pulumi config rm lmconv:{key}`.",
+        )
+    ]
 
 
 def test_a_project_of_the_same_name_has_settings_of_its_own(native: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
