@@ -18,7 +18,7 @@ OLDEST := .venv-oldest
 # Tests start a hundred processes: each would compile all that it imports where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo check tables test test-all test-oldest bench recording docs release clean
+.PHONY: help demo check tables test test-all simulate test-oldest bench recording docs release clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -42,6 +42,9 @@ test: check ## The same, and run the tests, all but the long proofs
 
 test-all: check ## The same, and run all tests; COVERAGE=1 measures what they run
 	$(BIN)/python $(PYTEST) $(MEASURE)
+
+simulate: $(STAMPS)/dev ## Play histories in the simulated world: make simulate SEEDS=0-50000
+	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),0-3000) -n $(WORKERS)
 
 test-oldest: ## Run the tests with the oldest versions that are allowed
 	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
 
 from simulation.checks import INVARIANTS, UNPREVENTABLE
+from simulation.guards import GUARDS
 from simulation.history import Result, Switches, play
 
 sys.setrecursionlimit(3000)
@@ -30,12 +31,18 @@ def main() -> int:
     parser.add_argument("-n", type=int, default=2, help="processes side by side")
     parser.add_argument("--old-dynamic", action="store_true", help="the dynamic host records nothing of a failure")
     parser.add_argument("--lines", type=int, default=0, help="show only the last lines of the log")
+    parser.add_argument(
+        "--guards", action="store_true", help="take each guard out, and look for the first seed that finds it"
+    )
+    parser.add_argument("--without", choices=GUARDS, metavar="GUARD", help="take this guard out")
     parser.add_argument("--first", type=int, default=3, help="seeds named for each invariant")
     given = parser.parse_args()
-    switches = Switches(records_failures=not given.old_dynamic)
+    switches = Switches(records_failures=not given.old_dynamic, without=given.without)
     first, _, last = given.seeds.partition("-")
     if not last:
         return _show(play(int(first), switches), given.lines)
+    if given.guards:
+        return _try_guards(range(int(first), int(last)), given.n)
     began = time.monotonic()
     seeds = range(int(first), int(last))
     chunks = [seeds[at : at + 50] for at in range(0, len(seeds), 50)]
@@ -45,6 +52,28 @@ def main() -> int:
             results += found
     _summarize(results, time.monotonic() - began, given.first)
     return 1 if any(result.violations for result in results) else 0
+
+
+def _try_guards(seeds: range, processes: int) -> int:
+    print("| taken out | seeds | first that finds it | as |\n|---|---|---|---|")
+    missed = 0
+    with ProcessPoolExecutor(processes) as pool:
+        for guard, row in zip(GUARDS, pool.map(_find_first, [seeds] * len(GUARDS), GUARDS), strict=True):
+            missed += row is None
+            result, played = row or (None, len(seeds))
+            text = f"{result.seed} | {result.violations[0].text[:90]}" if result else "none | "
+            print(f"| {guard} | {played} | {text} |", flush=True)
+    return 1 if missed else 0
+
+
+def _find_first(seeds: range, guard: str) -> tuple[Result, int] | None:
+    """Return the first history that finds that a guard is missing, and how many were played; None where none does."""
+    for played, seed in enumerate(seeds, 1):
+        result = play(seed, Switches(without=guard))
+        if result.violations and not play(seed).violations:
+            result.lines = []
+            return result, played
+    return None
 
 
 def _show(result: Result, lines: int) -> int:

@@ -13,6 +13,7 @@ from simulation.aws import BYOL, SQL_STANDARD, WINDOWS, Aws, Faults, Instance
 from simulation.checks import Checks, Violation
 from simulation.clients import Caller, Doom, Source
 from simulation.engine import Run, Stack, Wish
+from simulation.guards import without
 from simulation.kernel import EndlessError, Kernel, Process, Thread
 
 _CODES = {BYOL: (WINDOWS, SQL_STANDARD), WINDOWS: (BYOL, SQL_STANDARD)}
@@ -26,11 +27,11 @@ class Switches:
 
     Args:
         records_failures: whether the dynamic host records what is half done.
-        log: whether lines are kept.
+        without: the guard that is taken out.
     """
 
     records_failures: bool = True
-    log: bool = False
+    without: str | None = None
 
 
 @dataclass
@@ -458,4 +459,5 @@ class History:
 
 def play(seed: int, switches: Switches = Switches()) -> Result:
     """Play one seed, and return what became of it."""
-    return History(seed, switches).play()
+    with without(switches.without):
+        return History(seed, switches).play()

@@ -1,0 +1,102 @@
+"""Guards that can be taken out by name: every rule, and what the facts make of what AWS says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from lmconv_resource.aws.marks import REFUSED_TAG, RESTART_TAG, make_value
+from lmconv_resource.lifecycle.job import RULES, act, rules
+from lmconv_resource.lifecycle.job.checks import Wish
+from lmconv_resource.lifecycle.job.facts import Facts
+from lmconv_resource.models import select_newest
+
+Change = Callable[[Facts, Wish], Facts]
+
+
+def _see_only_the_newest(facts: Facts, _: Wish) -> Facts:
+    newest = select_newest(facts.tasks)
+    return replace(facts, tasks=() if newest is None else (newest,))
+
+
+def _take_unknown_words_for_ends(facts: Facts, _: Wish) -> Facts:
+    return replace(facts, tasks=tuple(task for task in facts.tasks if task.unknown_status is None))
+
+
+def _take_every_mark_for_ours(facts: Facts, wish: Wish) -> Facts:
+    value = make_value(wish.urn, facts.places[0], facts.wall, facts.wall)
+    return replace(facts, tags=tuple(replace(t, value=value) if t.key == RESTART_TAG else t for t in facts.tags))
+
+
+def _take_copies_for_marks(facts: Facts, _: Wish) -> Facts:
+    def rewrite(value: str) -> str:
+        parts = value.split(" ")
+        return " ".join([*parts[:2], facts.places[0], *parts[3:]]) if len(parts) > 4 else value
+
+    return replace(facts, tags=tuple(replace(tag, value=rewrite(tag.value)) for tag in facts.tags))
+
+
+def _forget_refusals(facts: Facts, _: Wish) -> Facts:
+    return replace(facts, tags=tuple(tag for tag in facts.tags if tag.key != REFUSED_TAG))
+
+
+def _erase_volumes(facts: Facts, _: Wish) -> Facts:
+    kept = facts.problems and tuple(problem for problem in facts.problems if "instance store" not in problem.reason)
+    return replace(facts, problems=kept)
+
+
+def _ignore_hidden_tasks(facts: Facts, _: Wish) -> Facts:
+    return replace(facts, hidden_ids=())
+
+
+def _trust_an_unreadable_list(facts: Facts, _: Wish) -> Facts:
+    return replace(facts, list_error=None)
+
+
+def _forget_that_one_is_in_progress(facts: Facts, _: Wish) -> Facts:
+    return replace(facts, memory=replace(facts.memory, in_progress_at=None))
+
+
+CHANGES: dict[str, Change] = {
+    "every task, not the newest alone": _see_only_the_newest,
+    "an unknown word is unfinished": _take_unknown_words_for_ends,
+    "a mark has an owner": _take_every_mark_for_ours,
+    "a mark names its instance": _take_copies_for_marks,
+    "refusals are remembered": _forget_refusals,
+    "instance store volumes": _erase_volumes,
+    "a hidden task may be in progress": _ignore_hidden_tasks,
+    "a list that can't be read says nothing": _trust_an_unreadable_list,
+    "AWS says that one is in progress": _forget_that_one_is_in_progress,
+}
+"""Guards in the facts, and what the facts are without them."""
+
+GROUPS = {"doubt": ("await-certainty", "leave-in-doubt")}
+"""Rules that are one guard together."""
+
+READ_ANEW = "the facts are read anew before an act"
+
+GUARDS = (READ_ANEW, *CHANGES, *GROUPS, *(rule.name for rule in RULES))
+
+
+@contextmanager
+def without(guard: str | None) -> Iterator[None]:
+    """Return a context in which the job does without a guard."""
+    if guard is None:
+        yield
+        return
+    dropped = GROUPS.get(guard, (guard,))
+    kept = tuple(rule for rule in RULES if rule.name not in dropped)
+    change: Change = CHANGES.get(guard, lambda facts, _: facts)
+    loop: Any = act
+    before = {name: getattr(loop, name) for name in ("decide", "IRREVERSIBLE")}
+
+    loop.decide = lambda facts, wish: rules.decide(change(facts, wish), wish, kept)
+    if guard == READ_ANEW:
+        loop.IRREVERSIBLE = frozenset()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(loop, name, value)
