@@ -7,10 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from typing import Any
 
-import pulumi
-import pulumi.runtime
 import pytest
 
 import lmconv_resource
@@ -24,32 +21,35 @@ def test_every_name_is_there(name: str) -> None:
     assert name in dir(lmconv_resource)
 
 
+def test_every_class_has_an_example_that_runs() -> None:
+    """Under mocks, with the package's names and Pulumi at hand."""
+    classes = [name for name in lmconv_resource.__all__ if isinstance(getattr(lmconv_resource, name), type)]
+    found = {
+        name: re.findall(r"```python\n(.*?)```", inspect.getdoc(getattr(lmconv_resource, name)) or "", re.DOTALL)
+        for name in classes
+    }
+    assert [name for name, examples in found.items() if not examples] == []
+    code = "\n".join(textwrap.dedent(example) for examples in found.values() for example in examples)
+    done = subprocess.run([sys.executable, "-c", UNDER_MOCKS], input=code, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+UNDER_MOCKS = """
+import sys
+import pulumi
+import pulumi.runtime
+import lmconv_resource
+
 class Answers(pulumi.runtime.Mocks):
-    """Says of each resource what it was given and one license, and of each task that is looked up that it FAILED."""
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+    def new_resource(self, args):
         return args.name, {**args.inputs, "destination_license_context": {"usage_operation": "RunInstances:0002"}}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
+    def call(self, args):
         return {"status": "FAILED"}, []
 
-
-@pytest.mark.parametrize(
-    "name", [name for name in lmconv_resource.__all__ if isinstance(getattr(lmconv_resource, name), type)]
-)
-def test_every_class_has_an_example_that_runs(name: str) -> None:
-    """Under mocks, with the package's names and Pulumi at hand."""
-    examples = re.findall(r"```python\n(.*?)```", inspect.getdoc(getattr(lmconv_resource, name)) or "", re.DOTALL)
-    assert examples
-    pulumi.runtime.set_mocks(Answers())
-
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]
-    def run() -> None:
-        for example in examples:
-            given = {each: getattr(lmconv_resource, each) for each in lmconv_resource.__all__}
-            exec(textwrap.dedent(example), {"pulumi": pulumi, **given})  # noqa: S102
-
-    run()
+pulumi.runtime.set_mocks(Answers())
+names = {each: getattr(lmconv_resource, each) for each in lmconv_resource.__all__}
+pulumi.runtime.test(lambda: exec(sys.stdin.read(), {"pulumi": pulumi, **names}))()
+"""
 
 
 def test_a_name_that_is_not_there() -> None:
