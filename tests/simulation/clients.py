@@ -62,6 +62,8 @@ class Caller:
     lost_credentials_at: float | None = None
     excuses: set[str] = field(default_factory=set)
     """Why this process may be red: what it met that is no fault that passes."""
+    excused: set[str | None] = field(default_factory=set)
+    """The resources for which AWS has refused something."""
     tasks_seen: dict[str, str] = field(default_factory=dict)
     """The status of each task as it was shown last."""
     listed_at: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -129,8 +131,9 @@ class _Client:
             code = refusal.response["Error"]["Code"]
             if code != _ACCEPTED_CODES:
                 self._log(f"{name} {about}: refused, {code}")
-                if code not in ("UnauthorizedOperation", "InsufficientInstanceCapacity"):
-                    caller.excuses.add(f"{name} refused")
+                passes = ("UnauthorizedOperation", "InsufficientInstanceCapacity")
+                if name != "GetLicenseConversionTask" and code not in passes:
+                    caller.excused.add(self._urn)
             raise
         self._befall(name, is_after=True)
         kernel.pause(0.01 + aws.rng.random() ** 3 * 0.3)
@@ -174,11 +177,11 @@ class _Client:
                 return refusal(name, "RequestLimitExceeded", "Request limit exceeded.", 503)
             if aws.chance(faults.burst):
                 caller.bursts[name] = now + 60 + 120 * aws.rng.random()
-        if is_list and name not in caller.bursts and aws.chance(faults.broken_list):
+        if is_list and not about.startswith("i-") and name not in caller.bursts and aws.chance(faults.broken_list):
             caller.bursts[name] = now + 400
         if is_list and caller.bursts.get(name, -1.0) > now:
             if not any(task.process is caller.process and task.instance.id in about for task in aws.tasks):
-                caller.excuses.add("whether there is a task can't be told")
+                caller.excused.add(self._urn)
             return refusal(name, "ServerInternalException", "internal", 500)
         if caller.streaks.get(name, 0) >= _STREAK:
             caller.streaks[name] = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -121,15 +120,14 @@ class Run:
         caller.cancel = lambda: self.session.cancellation.set("the update was cancelled")
         self._on_line = on_line
         self._records = stack.is_native or records_failures
-        self.errors: list[str] = []
+        self.errors: list[tuple[str, str]] = []
+        """Names of resources, and why they failed."""
         self.bugs: list[BaseException] = []
         self.done: dict[str, bool] = {}
         """The resources whose turn has come, and whether they are good."""
         self.acted: set[str] = set()
         """Those that were created or updated."""
         self.longest: list[tuple[str, float, float]] = []
-        has_preview = "is_preview" in inspect.signature(self.session.operation).parameters
-        self._options: dict[str, Any] = {"is_preview": caller.is_preview} if has_preview else {}
         self._left = 0
         self._waiting: Thread | None = None
 
@@ -140,7 +138,7 @@ class Run:
         if refreshes:
             self.refresh()
         started: list[str] = []
-        for name, wish in self.stack.program.items():
+        for name, wish in list(self.stack.program.items()):
             self._await(wish.depends_on)
             if self._is_cancelled or (wish.depends_on and not self.done.get(wish.depends_on)):
                 break
@@ -231,7 +229,7 @@ class Run:
     def _create(self, name: str, wish: Wish, inputs: dict[str, object]) -> None:
         self.acted.add(name)
         parsed = self.controller.parse_inputs(inputs)
-        created = self._call(name, lambda op: self.controller.create(op, parsed), wish.timeout, waits=True)
+        created = self._call(name, lambda op: self.controller.create(op, parsed), wish.timeout)
         if created is None:
             return
         if created.error is not None:
@@ -249,9 +247,7 @@ class Run:
     def _update(self, name: str, wish: Wish, inputs: dict[str, object], record: Record) -> None:
         self.acted.add(name)
         state, parsed = self.controller.parse_state(record.outputs), self.controller.parse_inputs(inputs)
-        updated = self._call(
-            name, lambda op: self.controller.update(op, record.id, state, parsed), wish.timeout, waits=True
-        )
+        updated = self._call(name, lambda op: self.controller.update(op, record.id, state, parsed), wish.timeout)
         if updated is None:
             return
         if updated.error is not None:
@@ -271,19 +267,13 @@ class Run:
 
     def _delete(self, name: str, record: Record) -> bool:
         def delete(op: Operation) -> bool:
-            state = self.controller.parse_state(record.outputs)
-            delete: Any = self.controller.delete
-            if "inputs" in inspect.signature(delete).parameters:
-                delete(op, record.id, state, self.controller.parse_inputs(record.inputs))
-            else:
-                delete(op, record.id, state)
+            state, inputs = self.controller.parse_state(record.outputs), self.controller.parse_inputs(record.inputs)
+            self.controller.delete(op, record.id, state, inputs)
             return True
 
         return bool(self._call(name, delete))
 
-    def _call(
-        self, name: str, ask: Callable[[Operation], Any], timeout: float | None = None, *, waits: bool = False
-    ) -> Any:
+    def _call(self, name: str, ask: Callable[[Operation], Any], timeout: float | None = None) -> Any:
         """Return what a provider answers; None after an error, which is kept."""
         thread, urn, began = self.kernel.current, self.stack.urn(name), self.kernel.now
         assert thread is not None, "only threads call"
@@ -291,7 +281,7 @@ class Run:
         try:
             if timeout is not None:
                 self.caller.deadlines[urn] = began + timeout
-            with self.session.operation(urn, timeout, waits=waits, **self._options) as op:
+            with self.session.operation(urn, timeout, is_preview=self.caller.is_preview) as op:
                 return ask(op)
         except LicenseConversionError as error:
             self._fail(name, str(error))
@@ -304,13 +294,13 @@ class Run:
             thread.urn = before
             seconds = self.kernel.now - began
             self.longest.append((name, seconds, timeout or LONGEST_SECONDS))
-            if timeout is not None and seconds >= timeout:
-                self.caller.excuses.add("deadline")
+            if timeout is not None and seconds >= timeout - 5.0:
+                self.caller.excused.add(urn)
         return None
 
     def _fail(self, name: str, text: str) -> None:
         if not self.caller.process.is_dead:
-            self.errors.append(text)
+            self.errors.append((name, text))
             self._on_line("ERROR", self.stack.urn(name), text)
 
 

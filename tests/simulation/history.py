@@ -240,9 +240,22 @@ class History:
         for _ in range(rng.choice((1, 2, 4))):
             self._kernel.pause(30.0 * 200.0 ** rng.random())
             what = rng.choice(("stop", "start", "start", "untag", "untag", "convert", "convert", "terminate", "copy"))
-            if what in ("terminate", "copy") and rng.random() < 0.5:
+            if what == "terminate" and rng.random() < 0.5:
                 what = "start"
-            self._aws.by_somebody(what, rng.choice(list(self._aws.instances.values())))
+            marked = [each for each in self._aws.instances.values() if each.marks()]
+            among = marked if what == "copy" and marked else list(self._aws.instances.values())
+            self._aws.by_somebody(what, rng.choice(among))
+            if what == "copy":
+                self._adopt(list(self._aws.instances.values())[-1])
+
+    def _adopt(self, instance: Instance) -> None:
+        """Take an instance that somebody has launched into a program."""
+        stack = self._rng.choice(self._stacks)
+        name = f"r{instance.id[3:4]}"
+        if name not in stack.program and instance.billed.value in _CODES:
+            code = self._rng.choice(_CODES[instance.billed.value])
+            inputs = self._draw_inputs(instance, code, stops=True, corrects=False, preflights=False)
+            stack.program[name] = Wish(name, instance.id, inputs)
 
     def _use(self, stack: Stack) -> None:
         rng = self._rng
@@ -350,8 +363,7 @@ class History:
             if seconds > limit + 900:
                 checks.violate(6, f"{name} took {seconds:.0f} s of {limit:.0f}", None, caller)
         if run.errors:
-            if not self._find_excuse(run, touched, began):
-                checks.violate(7, f"red, and met only faults that pass: {run.errors[0]}", None, caller)
+            self._blame(run, touched, began)
             return
         if command in ("preview", "destroy"):
             return
@@ -373,6 +385,12 @@ class History:
                 text = f"green, and {instance.id} is billed as {instance.billed.value}"
                 checks.violate(3, text, instance, caller)
 
+    def _blame(self, run: Run, touched: set[str], began: float) -> None:
+        for name, text in run.errors:
+            wish = run.stack.program.get(name)
+            if wish is not None and not self._find_excuse(run, wish, touched, began):
+                self._checks.violate(7, f"red, and met only faults that pass: {text}", None, run.caller)
+
     def _is_licensed(self, instance: Instance, wish: Wish) -> bool:
         destination: Any = wish.inputs["destination_license_context"]
         is_ignored = bool(wish.inputs.get("ignore_failure"))
@@ -384,35 +402,35 @@ class History:
     def _was_only_ours(self, instance: Instance) -> bool:
         return not any(task.instance is instance and task.process is None for task in self._aws.tasks)
 
-    def _find_excuse(self, run: Run, touched: set[str], began: float) -> str | None:
-        """Return why a command may be red, None where it met only what passes."""
+    def _find_excuse(self, run: Run, wish: Wish, touched: set[str], began: float) -> str | None:
+        """Return why a resource may have failed, None where it met only what passes."""
         if run.caller.excuses:
             return next(iter(run.caller.excuses))
-        for wish in run.stack.program.values():
-            instance = self._aws.instances[wish.instance]
-            if instance.id in touched or instance.touched >= began - 86400:
-                return "somebody else"
-            if instance.has_store or instance.is_protected or instance.group or instance.refuses or instance.is_gone:
-                return "can't be converted"
-            if instance.hates_starts or not wish.inputs["stop_and_restart"]:
-                return "can't be stopped and started"
-            if any(tag.by is not None for tag in instance.marks()):
-                return "a mark"
-            if any(task.instance is instance and task.status.value == "FAILED" for task in self._aws.tasks):
-                return "FAILED"
-            others = [other for other in self._stacks if other is not run.stack]
-            if any(each.instance == wish.instance for other in others for each in other.program.values()):
-                return "another stack"
-            source: Any = wish.inputs.get("source_license_context")
-            destination: Any = wish.inputs["destination_license_context"]
-            codes = {instance.billed.value, destination["usage_operation"]}
-            if source and source["usage_operation"] != instance.billed.value:
-                return "another source"
-            if codes == {BYOL, SQL_STANDARD} and instance.billed.value == SQL_STANDARD:
-                return "a pair that is not listed"
-            if self._aws.faults.no_list or self._aws.faults.ghost or self._aws.faults.undone_stop:
-                return "no way round"
-        return None
+        instance, stack = self._aws.instances[wish.instance], run.stack
+        chain = [each for each in stack.program.values() if each.instance == wish.instance]
+        if any(stack.urn(each.name) in run.caller.excused for each in chain):
+            return "refused, or too late"
+        if instance.id in touched or instance.touched >= began - 86400:
+            return "somebody else"
+        if instance.has_store or instance.is_protected or instance.group or instance.refuses or instance.is_gone:
+            return "can't be converted"
+        if instance.hates_starts or not wish.inputs["stop_and_restart"]:
+            return "can't be stopped and started"
+        if any(task.instance is instance and task.status.value == "FAILED" for task in self._aws.tasks):
+            return "FAILED"
+        if any(tag.by != stack.urn(wish.name) and tag.by is not None for tag in instance.marks()):
+            return "a mark"
+        others = [other for other in self._stacks if other is not stack]
+        if any(each.instance == wish.instance for other in others for each in other.program.values()):
+            return "another stack"
+        source: Any = wish.inputs.get("source_license_context")
+        destination: Any = wish.inputs["destination_license_context"]
+        if source and source["usage_operation"] != instance.billed.value:
+            return "another source"
+        if instance.billed.value == SQL_STANDARD and destination["usage_operation"] == BYOL:
+            return "a pair that is not listed"
+        faults = self._aws.faults
+        return "no way round" if faults.no_list or faults.ghost or faults.undone_stop else None
 
     def _finish(self) -> None:
         """Calm down, run `up` until nothing is left to do, and check what there is then."""
