@@ -160,6 +160,25 @@ def test_a_python_program_from_create_to_destroy(tmp_path: Path, aws: LicenseMan
 
 
 @pytest.mark.proof
+def test_a_preview_shows_what_a_running_conversion_has_come_to(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """It is read before: the new status is there, and what follows from it, and the update records the same."""
+    aws.add_task(task_id="lct-1", resource_arn=ARN.format(0), source=BYOL, destination=WINDOWS, status="IN_PROGRESS")
+    task = {"type": "lmconv:LicenseConversionTask", "properties": {"licenseConversionTaskId": "lct-1"}}
+    stack = Program(tmp_path, {**program(c=task), "outputs": {"status": "${c.status}"}})
+    stack.config(region="eu-west-1")
+    stack.up()
+    aws.finish_task("lct-1")
+    shown = stack.run("preview", "--diff")
+    assert '"IN_PROGRESS" => "SUCCEEDED"' in shown
+    assert "- status" not in shown
+    stack.up()
+    assert stack.outputs() == {"status": "SUCCEEDED"}
+    aws.calls.clear()
+    assert stack.up()[0] == {"same": 2}
+    assert not aws.calls
+
+
+@pytest.mark.proof
 def test_a_source_that_is_left_out(tmp_path: Path, job: Job) -> None:
     """It is what EC2 says of the instance when the conversion starts; afterwards nothing changes."""
     arn = job.launch(BYOL)
