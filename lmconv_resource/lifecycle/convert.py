@@ -342,7 +342,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         arn = state.request.resource_arn
         if not (arn and state.has_stopped):
             return
-        inputs = replace(replace_request(inputs, state), stop_and_restart=True)
+        inputs = replace(replace_request(inputs, state), stop_and_restart=True, wait_for_completion=False)
         try:
             if self._is_marked(op, task_id, state, inputs):
                 held_id = None if state.task.is_finished or state.task.is_begun else task_id

@@ -9,6 +9,7 @@ from support.job import BYOL, ENTERPRISE, URN, WINDOWS, Job, deny
 
 from lmconv_resource.emulator import LicenseContext, ProductCode
 from lmconv_resource.errors import LicenseConversionError, OtherConversionError
+from lmconv_resource.lifecycle.inputs import ConversionInputs
 
 NOW = datetime.now(timezone.utc)
 HOURS = timedelta(hours=1)
@@ -343,3 +344,31 @@ def test_a_refresh_without_rights_keeps_what_was_verified(job: Job) -> None:
     job.make_client = deny("DescribeInstances")
     job.restart_process()
     assert job.refresh(created, job.inputs(arn)).state.verified == created.state.verified is not None
+
+
+# -- destroy -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_destroy_starts_what_was_stopped_or_names_it(job: Job) -> None:
+    """After a ^C under a conversion the instance is named with the command; once it has ended it is started."""
+    arn = job.launch(BYOL, running=True)
+    inputs = ConversionInputs.parse(job.inputs(arn, stop_and_restart=True, wait_for_completion=True))
+    job.backend.conversion_seconds = 3600
+    with job.session.operation(URN, 600.0, is_preview=False) as op:
+        created = job.controller.create(op, inputs)
+    assert created.error is not None
+    assert job.state(arn) == "stopped"
+
+    def destroy() -> list[str]:
+        job.restart_process()
+        with job.session.operation(URN) as op:
+            recorded = ConversionInputs.parse(job.controller.to_properties(created.state))
+            job.controller.delete(op, created.id, created.state, recorded)
+        return job.lines("WARNING")
+
+    command = f"aws ec2 start-instances --instance-ids {arn.rpartition('/')[2]}"
+    assert any(command in line for line in destroy())
+    assert job.state(arn) == "stopped"
+    job.backend.finish_task(created.id)
+    destroy()
+    assert (job.state(arn), job.tags(arn)) == ("running", {})

@@ -87,6 +87,13 @@ _NEXT_UP = "run `pulumi up` again, or"
 RULES = (
     # -- what is under way already -------------------------------------------------------------------------------------
     Rule("follow-held", "held-unfinished waits", Act.FOLLOW, "following {held}"),
+    Rule(
+        "leave-unfinished",
+        "held-unfinished mine",
+        Act.LEAVE,
+        "{held} is in progress, and {id} stays {state} and marked",
+        f"Run `pulumi up` again, or {_COMMAND}",
+    ),
     Rule("hold-unfinished", "held-unfinished", Act.DONE, "{held} is in progress"),
     Rule("follow-hidden", "held-hidden waits held-lately", Act.FOLLOW, "AWS does not show {held} yet"),
     Rule("await-hidden", "held-hidden held-just-now", Act.WAIT, "AWS does not show {held} yet"),
