@@ -17,6 +17,7 @@ from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.hosts.native.shapes import SCHEMA
 from lmconv_resource.text import to_plain_text
 
+FLEET = "lmconv:index:ConversionFleet"
 GET, LIST = "lmconv:index:getLicenseConversionTask", "lmconv:index:getLicenseConversionTasks"
 RECORD = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "status": "SUCCEEDED", "isComplete": True}
 GOOD: dict[str, dict[str, Any]] = {
@@ -27,6 +28,10 @@ GOOD: dict[str, dict[str, Any]] = {
         "destinationLicenseContext": {"usageOperation": "RunInstances:0002", "productCodes": []},
         "assumeRole": [],
         "region": "eu-west-1",
+    },
+    FLEET: {
+        "instances": [{"resourceArn": ARN, "name": "web-1"}],
+        "destinationLicenseContext": {"usageOperation": "RunInstances:0002"},
     },
     GET: {"id": "lct-1"},
     LIST: {"resourceArns": [ARN], "statuses": ["FAILED"]},
@@ -52,7 +57,7 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 TOKENS = st.sampled_from(
-    [TASK, CONVERSION] * 5 + ["", "what\x1b[31m", "lmconv:index/licenseConversion:LicenseConversion"]
+    [TASK, CONVERSION, FLEET] * 5 + ["", "what\x1b[31m", "lmconv:index/licenseConversion:LicenseConversion"]
 )
 
 
@@ -64,7 +69,7 @@ def bags(draw: st.DrawFn, *good: dict[str, Any]) -> dict[str, Any]:
     return bag
 
 
-INPUTS = bags(GOOD[TASK], GOOD[CONVERSION])
+INPUTS = bags(GOOD[TASK], GOOD[CONVERSION], GOOD[FLEET])
 RECORDS = bags(RECORD, {**GOOD[CONVERSION], **RECORD})
 
 
