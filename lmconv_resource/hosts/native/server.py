@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
+from lmconv_resource.hosts.display import is_interactive
 from lmconv_resource.hosts.engine import Engine, send_log
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider
@@ -36,7 +37,8 @@ def make_session(address: str | None, wording: Wording, *, outlives_engine: bool
         outlives_engine: whether the process goes on when the engine is gone, for the next one to attach.
     """
     engine = Engine(address, wording.of) if address else None
-    session = Session(lambda _: None, engine, setting_prefix=SETTING_PREFIX)
+    report_seconds = 5.0 if engine and is_interactive() else None
+    session = Session(lambda _: None, engine, report_seconds=report_seconds, setting_prefix=SETTING_PREFIX)
     if engine:
         send_log(engine)
         session.watch_engine((lambda: None) if outlives_engine else end_process)

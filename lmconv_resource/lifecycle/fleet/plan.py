@@ -14,18 +14,21 @@ from lmconv_resource.usage_operations import to_name
 class Action(Enum):
     """What becomes of a row; the value is how the counts name it."""
 
-    RESTART = "to be stopped, converted and started again"
-    CONVERT = "to be converted, stopped already"
+    RESTART = "will be stopped and started"
+    CONVERT = "stopped already"
     GO_ON = "to go on with"
     DONE = "done already"
-    REFUSED = "can't be converted"
+    REFUSED = "can't"
     KEPT = "left as they are"
     UNKNOWN = "not known yet"
 
 
 @dataclass(frozen=True)
 class PlanLine:
-    """A row of the plan: what it is licensed as and is to be (usage operations), and what becomes of it and why."""
+    """A row of the plan: what it is licensed as and is to be (usage operations), and what becomes of it and why.
+
+    `notes` are what to know of it besides, a sentence each.
+    """
 
     number: int
     name: str
@@ -33,10 +36,11 @@ class PlanLine:
     destination: str | None
     action: Action
     text: str
+    notes: tuple[str, ...] = ()
 
 
 def to_plan_text(lines: Iterable[PlanLine]) -> str:
-    """Return the table: the counts first, then a line for each row, the widths of its columns those of their longest.
+    """Return the table: the counts, a line for each row, its columns as wide as their longest, and the notes.
 
     A row is at most as wide as its reason wants: a terminal wraps it, and nothing is cut.
     """
@@ -49,7 +53,10 @@ def to_plan_text(lines: Iterable[PlanLine]) -> str:
         f"{number:>{widths[0]}}  {name:<{widths[1]}}  {licenses:<{widths[2]}}  {text}".rstrip()
         for number, name, licenses, text in cells
     ]
-    return "\n".join([f"{len(rows)} instance{'' if len(rows) == 1 else 's'}: {parts or 'nothing to do'}", *table])
+    notes = [_plain(f"{row.name}: {note}") for row in rows for note in row.notes]
+    return "\n".join(
+        [f"{len(rows)} instance{'' if len(rows) == 1 else 's'}: {parts or 'nothing to do'}", *table, *notes]
+    )
 
 
 def _to_licenses(row: PlanLine) -> str:

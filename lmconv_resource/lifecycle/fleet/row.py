@@ -115,9 +115,9 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
         return replace(planned, line=replace(line, action=Action.GO_ON, text=text))
     if seen and seen.state in _UP:
         text = "runs: will be stopped and started" if seen.state == "running" else "is starting: will be stopped again"
-        return replace(planned, line=replace(line, action=Action.RESTART, text=" · ".join([text, *host.warnings])))
+        return replace(planned, line=replace(line, action=Action.RESTART, text=text, notes=tuple(host.warnings)))
     text = seen.state if seen else "EC2 does not show it yet"
-    return replace(planned, line=replace(line, text=" · ".join([text, *host.warnings])))
+    return replace(planned, line=replace(line, text=text, notes=tuple(host.warnings)))
 
 
 def _make_job(

@@ -57,15 +57,11 @@ MIXED = {
 def test_the_plan_says_what_becomes_of_each_row(mixed: Fleet) -> None:
     """All rows that can't be converted are there with their reasons, and nothing is done."""
     plan = mixed.preview().splitlines()
-    assert plan[0] == (
-        "9 instances: 3 to be stopped, converted and started again, 1 to be converted, stopped already, "
-        "1 done already, 4 can't be converted"
-    )
-    assert plan[1].startswith(
-        "1  web-1   Windows BYOL → Windows  runs: will be stopped and started · The public address"
-    )
+    assert plan[0] == "9 instances: 3 will be stopped and started, 1 stopped already, 1 done already, 4 can't"
+    assert plan[1] == "1  web-1   Windows BYOL → Windows  runs: will be stopped and started"
+    assert plan[10].startswith("web-1: The public address")
     assert plan[4] == "4  web-4   Windows BYOL → Windows  stopped"
-    assert [line.split("→ Windows", 1)[1].strip()[:50] for line in plan[5:]] == [
+    assert [line.split("→ Windows", 1)[1].strip()[:50] for line in plan[5:10]] == [
         "can't: the instance is terminated",
         "can't: AWS's user guide lists no conversion from R",
         "done already",
@@ -308,7 +304,7 @@ def test_calls_of_many_rows_go_together(job: Job) -> None:
 
     job.make_client = make_client
     job.restart_process()
-    assert fleet.preview().startswith("20 instances: 20 to be stopped, converted and started again")
+    assert fleet.preview().startswith("20 instances: 20 will be stopped and started")
     assert asked.pop("DescribeInstanceAttribute") == 20
     assert asked == dict.fromkeys(
         (

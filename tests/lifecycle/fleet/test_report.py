@@ -16,15 +16,24 @@ def test_a_plan_has_a_line_for_each_row() -> None:
     text = to_plan_text(
         [
             PlanLine(10, "db", None, WINDOWS, Action.REFUSED, "can't: the instance is\nterminated\x1b"),
-            PlanLine(2, "web-1", BYOL, WINDOWS, Action.RESTART, "runs: will be stopped and started"),
+            PlanLine(
+                2,
+                "web-1",
+                BYOL,
+                WINDOWS,
+                Action.RESTART,
+                "runs: will be stopped and started",
+                ("Its address changes.",),
+            ),
             PlanLine(3, "row 3", None, None, Action.UNKNOWN, "not known yet"),
         ]
     )
     assert text.splitlines() == [
-        "3 instances: 1 to be stopped, converted and started again, 1 can't be converted, 1 not known yet",
+        "3 instances: 1 will be stopped and started, 1 can't, 1 not known yet",
         " 2  web-1  Windows BYOL → Windows  runs: will be stopped and started",
         " 3  row 3                          not known yet",
         "10  db     → Windows               can't: the instance is terminated\\x1b",
+        "web-1: Its address changes.",
     ]
     assert to_plan_text([]) == "0 instances: nothing to do"
 
