@@ -1,7 +1,7 @@
-"""200 instances, 20 at a time, from stop to restart: how long it takes, and what it asks of AWS.
+"""A fleet of 200 instances, 20 at a time, from stop to restart: how long it takes, and what it asks of AWS.
 
-The project's own controller, session, turns, polling and pace run here, with a stand-in for AWS and a clock that runs
-sixty times as fast: every number of seconds is divided by that.
+The project's own fleet, job, session, polling and pace run here, with a stand-in for AWS and a clock that runs sixty
+times as fast: every number of seconds is divided by that.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from botocore.exceptions import ClientError
 from benchmarks.figures import Figure, Group, to_ratio
 from lmconv_resource.aws.access import AccessSession, Settings
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.convert import ConversionController
-from lmconv_resource.lifecycle.inputs import ConversionInputs
+from lmconv_resource.lifecycle.fleet import FleetController
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.runtime import Runtime, monotonic
 
@@ -72,6 +71,7 @@ class _Instance:
         return {
             "InstanceId": instance_id,
             "State": {"Name": self.state},
+            "InstanceType": "m5.large",
             "UsageOperation": "RunInstances:0002" if is_converted else "RunInstances:0800",
             "Tags": list(self.tags),
         }
@@ -123,12 +123,14 @@ class _Client:
     # -- License Manager -----------------------------------------------------------------------------------------------
 
     def _list_license_conversion_tasks(self, request: dict[str, Any]) -> Any:
-        by = {each["Name"]: each["Values"][0] for each in request["Filters"]}
-        arn = by.get("ResourceArns")
-        wanted = [arn.rpartition("/")[2]] if arn else list(self._aws.instances)
+        by = {each["Name"]: each["Values"] for each in request["Filters"]}
+        arns = by.get("ResourceArns")
+        wanted = [arn.rpartition("/")[2] for arn in arns] if arns else list(self._aws.instances)
         shown = [self._show_task(each) for each in wanted if self._aws.instances[each].task_ends is not None]
         return {
-            "LicenseConversionTasks": [each for each in shown if by.get("Status") in (None, each["Status"])][:100],
+            "LicenseConversionTasks": [each for each in shown if each["Status"] in by.get("Status", [each["Status"]])][
+                :100
+            ],
         }
 
     def _get_license_conversion_task(self, request: dict[str, Any]) -> Any:
@@ -163,23 +165,47 @@ class _Client:
     def _describe_instance_attribute(self, request: dict[str, Any]) -> Any:
         return {"DisableApiStop": {"Value": False}}
 
+    def _describe_tags(self, request: dict[str, Any]) -> Any:
+        by = {each["Name"]: each["Values"] for each in request["Filters"]}
+        ids = by.get("resource-id") or list(self._aws.instances)
+        tags = [{"ResourceId": each, **tag} for each in ids for tag in self._aws.instances[each].tags]
+        return {"Tags": [tag for tag in tags if tag["Key"] in by["key"]]}
+
+    def _describe_instance_types(self, request: dict[str, Any]) -> Any:
+        return {"InstanceTypes": [{"InstanceType": "m5.large", "InstanceStorageSupported": False}]}
+
+    def _describe_instance_information(self, request: dict[str, Any]) -> Any:
+        return {"InstanceInformationList": [{"InstanceId": each} for each in request["Filters"][0]["Values"]]}
+
     def _stop_instances(self, request: dict[str, Any]) -> Any:
-        self._aws.instances[request["InstanceIds"][0]].turn("stopping", STOP_SECONDS, "stopped")
+        _refuse_dry_run(request, "StopInstances")
+        for each in request["InstanceIds"]:
+            self._aws.instances[each].turn("stopping", STOP_SECONDS, "stopped")
         return {}
 
     def _start_instances(self, request: dict[str, Any]) -> Any:
-        if request.get("DryRun"):
-            raise ClientError({"Error": {"Code": "DryRunOperation", "Message": "It would have."}}, "StartInstances")
-        self._aws.instances[request["InstanceIds"][0]].turn("pending", START_SECONDS, "running")
+        _refuse_dry_run(request, "StartInstances")
+        for each in request["InstanceIds"]:
+            self._aws.instances[each].turn("pending", START_SECONDS, "running")
         return {}
 
     def _create_tags(self, request: dict[str, Any]) -> Any:
-        self._aws.instances[request["Resources"][0]].tags = tuple(request["Tags"])
+        _refuse_dry_run(request, "CreateTags")
+        for each in request["Resources"]:
+            self._aws.instances[each].tags = tuple(request["Tags"])
         return {}
 
     def _delete_tags(self, request: dict[str, Any]) -> Any:
-        self._aws.instances[request["Resources"][0]].tags = ()
+        _refuse_dry_run(request, "DeleteTags")
+        for each in request["Resources"]:
+            self._aws.instances[each].tags = ()
         return {}
+
+
+def _refuse_dry_run(request: dict[str, Any], operation: str) -> None:
+    """Answer a dry run with EC2's yes, which is an error."""
+    if request.get("DryRun"):
+        raise ClientError({"Error": {"Code": "DryRunOperation", "Message": "It would have."}}, operation)
 
 
 def measure(*, quick: bool) -> Group:
@@ -227,41 +253,28 @@ def measure(*, quick: bool) -> Group:
 
 def _run(aws: _Aws) -> float:
     """Convert all, and return the seconds that it took on the fast clock."""
-    config = {"lmconv:maxConcurrentConversions": str(AT_ONCE)}
     session = Session(
-        config.get,
-        policy=PollingPolicy(),
-        runtime=_FAST,
-        open_session=lambda settings: _Session(settings, aws),
+        lambda _: None, policy=PollingPolicy(), runtime=_FAST, open_session=lambda settings: _Session(settings, aws)
     )
-    controller, errors = ConversionController(), []
-
-    def create(instance_id: str) -> None:
-        inputs = ConversionInputs.parse(
-            {
-                "resource_arn": _to_arn(instance_id),
-                "destination_license_context": {"usage_operation": "RunInstances:0002"},
-                "region": REGION,
-                "stop_and_restart": True,
-                "wait_for_completion": True,
-            }
-        )
-        with session.operation(instance_id) as op:
-            created = controller.create(op, inputs)
-        if created.error:
-            errors.append(created.error)
-
-    threads = [threading.Thread(target=create, args=(instance_id,)) for instance_id in aws.instances]
+    controller = FleetController()
+    given = {
+        "instances": [{"resource_arn": _to_arn(each)} for each in aws.instances],
+        "destination_license_context": {"usage_operation": "RunInstances:0002"},
+        "max_concurrent": AT_ONCE,
+        "stop_and_restart": True,
+    }
     began = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors, errors[0]
+    with session.operation("urn:pulumi:dev::fleet::lmconv:index:ConversionFleet::fleet") as op:
+        checked = controller.check(op, None, given)
+        assert not checked.failures, checked.failures
+        created = controller.create(op, controller.parse_certain({**given, **checked.defaults}))
+    seconds = (time.monotonic() - began) * SPEED
+    assert created.error is None, created.error
+    assert {each.outcome.value for each in created.state.results.values()} == {"SUCCEEDED"}
     shown = [instance.show(instance_id) for instance_id, instance in aws.instances.items()]
     assert all(each["State"]["Name"] == "running" and not each["Tags"] for each in shown)
     assert all(each["UsageOperation"] == "RunInstances:0002" for each in shown)
-    return (time.monotonic() - began) * SPEED
+    return seconds
 
 
 def _schedule(durations: list[float]) -> float:

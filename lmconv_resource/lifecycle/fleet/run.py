@@ -223,7 +223,8 @@ class Run:
             reasons.append(f"not running as before: {', '.join(self._down)}")
         if is_interrupted:
             reasons.insert(0, cancellation.reason or "its time was over")
-        named = sorted(bad.items(), key=lambda item: (item[0] not in self._down, item[1].number))
+        said = [item for item in bad.items() if item[1].outcome is not Outcome.NOT_BEGUN]  # which is one reason for all
+        named = sorted(said, key=lambda item: (item[0] not in self._down, item[1].number))
         reasons += [f"{name} {each.outcome.value}, {each.reason}".rstrip(". ") for name, each in named[:_MOST_REASONS]]
         reasons += [f"and {len(named) - _MOST_REASONS} more"] if len(named) > _MOST_REASONS else []
         remedy = "All of it is recorded, and the next `pulumi up` goes on from there"
