@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from support.pulumi_programs import HAS_PULUMI, WITHOUT_PULUMI, Program
 
 from lmconv_resource.emulator import Emulator, LicenseManagerBackend, serve
 
-pytestmark = [pytest.mark.proof, pytest.mark.skipif(not HAS_PULUMI, reason=WITHOUT_PULUMI)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(600), pytest.mark.skipif(not HAS_PULUMI, reason=WITHOUT_PULUMI)]
 
 OUTCOMES = {
     **{f"web-{n}": "SUCCEEDED" for n in (1, 2, 4, 6, 7)},
@@ -78,14 +79,14 @@ def check_plan(output: str) -> None:
         assert line.strip() in lines, output
 
 
-def check_record(record: dict[str, Any], world: World, snake: bool) -> None:
+def check_record(record: dict[str, Any], world: World, *, snake: bool) -> None:
     """Order, outcomes and report are in the record."""
     outputs = record["outputs"]
     assert {name: each["outcome"] for name, each in outputs["instances"].items()} == OUTCOMES
     assert outputs["succeeded"] == ["web-1", "web-2", "web-4", "web-6", "done-1", "web-7"]
     assert outputs["not_begun" if snake else "notBegun"] == []
     assert COUNTS in outputs["report"]
-    names = dict((arn, name) for name, arn in world.rows)
+    names = {arn: name for name, arn in world.rows}
     begun = [names[task.resource_arn] for task in world.backend.tasks.values()]
     assert begun[0] == "web-1"
     assert begun == [f"web-{n}" for n in range(1, 8)]
@@ -111,7 +112,7 @@ def test_in_yaml(world: World, tmp_path: Path) -> None:
     program = Program(tmp_path, described, **world.emulator.environment)
     check_plan(program.run("preview"))
     assert world.backend.tasks == {}
-    changes, output = program.up()
+    _, output = program.up()
     assert "web-3: FAILED" in output
     check_record(program.resources()["sql"], world, snake=False)
     assert COUNTS in program.outputs()["readme"]
@@ -121,9 +122,7 @@ def test_in_yaml(world: World, tmp_path: Path) -> None:
     shown = program.run("preview", "--diff")
     for change in ('- web-1    : "', '- web-2    : "', '+ web_one-1: "'):
         assert change in shown, shown
-    assert "web-6" not in shown.partition("Resources:")[0].partition("rows")[2].partition("12 inst")[0].replace(
-        "web-6 ", ""
-    )
+    assert "~ web-" not in shown, shown
     program.up()
     kept = program.resources()["sql"]["outputs"]["instances"]
     assert kept["web_one-1"]["licenseConversionTaskId"].startswith("lct-")
@@ -155,8 +154,6 @@ def test_in_python(world: World, tmp_path: Path) -> None:
     }
 
     def run(*arguments: str, ok: bool = True) -> str:
-        import os
-
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=folder,
@@ -173,7 +170,7 @@ def test_in_python(world: World, tmp_path: Path) -> None:
     check_plan(run("preview"))
     assert world.backend.tasks == {}
     output = run("up", "--yes", "--skip-preview", ok=False)
-    assert f"Converting the licenses of {COUNTS.replace(':', ':').rstrip('.')};" in output
+    assert f"Converting the licenses of {COUNTS.rstrip('.')};" in output
     resources = json.loads(run("stack", "export"))["deployment"]["resources"]
     (record,) = [each for each in resources if each["urn"].endswith("::sql")]
     check_record(record, world, snake=True)
