@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from lmconv_resource.aws.ec2 import Tag
+from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
@@ -23,6 +24,8 @@ class StartedHere:
         self._tasks: dict[str, dict[str, None]] = {}
         self._marks: dict[object, tuple[Tag, ...]] = {}
         self._told: set[str] = set()
+        self.ended: dict[str, ConversionTask] = {}
+        """Tasks whose end was seen, by id."""
         self.removed_values: set[str] = set()
         """Of marks that were removed here: EC2 shows them for a while."""
 

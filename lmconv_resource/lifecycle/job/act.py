@@ -285,6 +285,8 @@ class Job:
         if task is not None:
             others = tuple(each for each in self.facts.tasks if each.task_id != task.task_id)
             self.facts = replace(self.facts, tasks=(*others, task))
+            if not task.is_unfinished:
+                self._op.host.started_here.ended[task.task_id] = task
 
     def _adopt(self, step: Step) -> None:
         task = step.task

@@ -213,7 +213,7 @@ class Reader:
             if isinstance(error, ClockSkewError):
                 raise
             return replace(facts, instance=None, instance_error=error)
-        return replace(facts, instance=instance, instance_error=None)
+        return replace(facts, instance=instance, instance_error=None, memory=replace(facts.memory, is_answered=True))
 
     def _read_tags(self, facts: Facts) -> Facts:
         own = [tag for tag in facts.instance.tags if tag.key in TAGS] if facts.instance else []
@@ -252,6 +252,9 @@ class Reader:
                 hidden.append(task_id)
                 continue
             tasks = [*(each for each in tasks if each.task_id != task_id), task]
+        ended = self._op.host.started_here.ended  # an end is final, and a list can be a minute late
+        ended.update((task.task_id, task) for task in tasks if not task.is_unfinished)
+        tasks = [ended.get(task.task_id, task) for task in tasks]
         return replace(facts, tasks=tuple(tasks), hidden_ids=tuple(hidden), list_error=list_error)
 
     def _note(self, facts: Facts) -> Facts:
