@@ -290,7 +290,7 @@ _MARK_SECONDS = 5.0
 _BILLING_SECONDS = 30.0
 _BILLING_LATE = timedelta(minutes=2)
 _UNANSWERED_SECONDS = 30.0
-_FAULT_SECONDS = 300.0
+_FAULT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
