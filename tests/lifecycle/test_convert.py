@@ -588,9 +588,7 @@ def test_its_end_is_a_change_by_name(aws: LicenseManagerBackend, instance_arn: s
 def test_aws_may_word_the_contexts_otherwise(aws: LicenseManagerBackend) -> None:
     """What AWS adds to the contexts, or leaves out, is an output and no reason to start another conversion."""
     codes = {"UsageOperation": WINDOWS, "ProductCodes": [{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}]}
-    aws.faults.add(
-        Fault(ChangedAnswer({"DestinationLicenseContext": codes}, ("SourceLicenseContext", "ResourceArn")), GET)
-    )
+    aws.faults.add(Fault(ChangedAnswer({"DestinationLicenseContext": codes}, ("SourceLicenseContext",)), GET))
     conversion = convert()
 
     conversion.up()

@@ -80,7 +80,7 @@ def test_an_account_without_quotes_is_no_other_account(accounts: AwsAccounts) ->
 
 
 def test_a_role_that_does_not_trust_the_stack_is_named(accounts: AwsAccounts) -> None:
-    """Without the external id the line says what was refused, the others are converted, and nothing of it is started."""
+    """Without the external id the line says what was refused; the others are converted, and it is not started."""
     accounts.external_ids = {ROLES[PROD]: "another"}
     with LocalEngine(PROGRAM, config=to_config(accounts), secret_config=["externalId"]) as engine:
         outputs = engine.up().outputs
