@@ -226,7 +226,7 @@ def measure(*, quick: bool) -> Group:
             Figure(
                 what,
                 f"{seconds / 60:.1f} min",
-                f"the best schedule in the program's order: {in_order / 60:.1f} min",
+                f"the best schedule in the table's order: {in_order / 60:.1f} min",
                 to_ratio(seconds, in_order),
                 "x1.1",
                 seconds <= 1.1 * in_order,

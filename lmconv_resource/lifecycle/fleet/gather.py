@@ -10,7 +10,7 @@ import copy
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lmconv_resource.aws.ec2 import (
     START_ACTION,
@@ -43,6 +43,18 @@ READ_SECONDS = 0.5
 ACT_SECONDS = 1.0
 """How long a stop or a start does: an instance takes some half a minute for either."""
 
+TIDY_SECONDS = 20.0
+"""How long a read waits for others once the instance runs again: nobody waits for what is left, which takes no slot."""
+
+FRESH_SECONDS = 2.0
+"""How long what EC2 has shown of an instance is good for another read: as for any job."""
+
+WAIT_SECONDS = 5.0
+"""The same while a stop or a start is waited for, which takes longer."""
+
+_INTEREST_SECONDS = 30.0
+"""For how long an instance that was asked for is described with others that are."""
+
 _MOST_INSTANCES = 100
 """Of one call of EC2's: its filters take 200 values."""
 
@@ -74,6 +86,8 @@ class Gatherer(Generic[Item, Answer]):
         most: how many go together.
         alone: whether a refusal of several is tried again one by one, so that each gets an answer of its own.
         lasts: whether an answer is good for as long as a fleet is converted.
+        fresh_seconds: how long an answer is good for another who asks; what was asked for lately is asked for too.
+        is_last: returns whether nobody else is left who could ask, so that there is nothing to wait for.
     """
 
     def __init__(
@@ -85,7 +99,13 @@ class Gatherer(Generic[Item, Answer]):
         *,
         alone: bool = False,
         lasts: bool = False,
+        fresh_seconds: float = 0.0,
+        is_last: Callable[[int], bool] = lambda _: False,
     ) -> None:
+        self._fresh_seconds = fresh_seconds
+        self._is_last = is_last
+        self._asked: dict[Item, float] = {}
+        self._answered: dict[Item, tuple[float, _Ticket[Answer]]] = {}
         self._lasts = lasts
         self._send = send
         self._cancellation = cancellation
@@ -96,24 +116,33 @@ class Gatherer(Generic[Item, Answer]):
         self._waiting: dict[Item, _Ticket[Answer]] = {}
         self._kept: dict[Item, _Ticket[Answer]] = {}
 
-    def ask(self, item: Item) -> Answer | None:
+    def ask(self, item: Item, fresh_seconds: float | None = None) -> Answer | None:
         """Return the answer for one item.
+
+        Args:
+            item: the item.
+            fresh_seconds: in place of the gatherer's.
 
         Raises:
             LicenseConversionError: the call failed.
         """
         with self._changed:
             kept = self._kept.get(item)
+            if kept is None and self._fresh_seconds:
+                now = self._cancellation.runtime.now()
+                self._asked[item] = now
+                at, last = self._answered.get(item, (float("-inf"), None))
+                kept = last if last is not None and now - at < (fresh_seconds or self._fresh_seconds) else None
             if kept is not None:
                 return _open(kept)
             ticket, leads = self._waiting.get(item), not self._waiting
             if ticket is None:
                 ticket = self._waiting[item] = _Ticket()
         if leads:
-            self._cancellation.wait(self._seconds)
+            self._await_others()
             with self._changed:
                 tickets, self._waiting = self._waiting, {}
-            self._answer(tickets)
+            self._answer({**tickets, **self._find_along(tickets)})
             if self._lasts:
                 with self._changed:
                     self._kept |= {each: one for each, one in tickets.items() if one.error is None}
@@ -121,6 +150,23 @@ class Gatherer(Generic[Item, Answer]):
             while ticket.is_open:
                 self._changed.wait()
         return _open(ticket)
+
+    def _await_others(self) -> None:
+        runtime = self._cancellation.runtime
+        end = runtime.now() + self._seconds
+        while (left := end - runtime.now()) > 0 and not self._is_last(len(self._waiting)):
+            if self._cancellation.wait(min(left, 1.0)):
+                return
+
+    def _find_along(self, tickets: Mapping[Item, object]) -> dict[Item, _Ticket[Answer]]:
+        """Return tickets for what others have asked for lately, and may ask for again soon: they cost nothing."""
+        if not self._fresh_seconds:
+            return {}
+        with self._changed:
+            since = self._cancellation.runtime.now() - _INTEREST_SECONDS
+            self._asked = {item: at for item, at in self._asked.items() if at >= since}
+            along = [item for item in self._asked if item not in tickets][: max(0, self._most - len(tickets))]
+        return {item: _Ticket() for item in along}
 
     def keep(self, items: Iterable[Item]) -> None:
         """Ask for many at once, and answer with that until `forget`; an error is an answer too."""
@@ -155,6 +201,7 @@ class Gatherer(Generic[Item, Answer]):
                 self._changed.notify_all()
 
     def _answer_some(self, tickets: Mapping[Item, _Ticket[Answer]]) -> None:
+        asked_at = self._cancellation.runtime.now()
         try:
             answers = self._send(list(tickets))
         except LicenseConversionError as error:
@@ -168,6 +215,9 @@ class Gatherer(Generic[Item, Answer]):
         else:
             for item, ticket in tickets.items():
                 ticket.answer = answers.get(item)
+            if self._fresh_seconds:
+                with self._changed:
+                    self._answered |= {item: (asked_at, ticket) for item, ticket in tickets.items()}
         for ticket in tickets.values():
             ticket.is_open = False
 
@@ -200,9 +250,12 @@ class Gathering:
         ssm = connection.ssm(cancellation)
 
         def gather(
-            send: Callable[[list[Item]], Mapping[Item, Answer]], seconds: float, most: int, **options: bool
+            send: Callable[[list[Item]], Mapping[Item, Answer]], seconds: float, most: int, **options: Any
         ) -> Gatherer[Item, Answer]:
             return Gatherer(send, cancellation, seconds, most, **options)
+
+        def list_instances(ids: list[str]) -> dict[str, Instance]:
+            return {each.instance_id: each for each in ec2.list_instances(ids)}
 
         def list_tags(places: list[tuple[str, ...]]) -> dict[tuple[str, ...], list[Tag]]:
             tags = ec2.list_tags(self._tag_keys, [each for place in places for each in place])
@@ -240,11 +293,14 @@ class Gathering:
         def list_managed(ids: list[str]) -> dict[str, bool]:
             return ssm.list_managed(ids)
 
-        self.instances = gather(
-            lambda ids: {each.instance_id: each for each in ec2.list_instances(ids)}, READ_SECONDS, _MOST_INSTANCES
-        )
+        self.active = 0
+        """How many rows of the connection are under way."""
+        self.instances = gather(list_instances, READ_SECONDS, _MOST_INSTANCES, fresh_seconds=FRESH_SECONDS)
         self.tags = gather(list_tags, READ_SECONDS, _MOST_INSTANCES)
         self.tasks = gather(list_tasks, READ_SECONDS, _MOST_ARNS)
+        self.last_instances = gather(list_instances, TIDY_SECONDS, _MOST_INSTANCES, is_last=self._are_all)
+        self.last_tags = gather(list_tags, TIDY_SECONDS, _MOST_INSTANCES, is_last=self._are_all)
+        self.last_tasks = gather(list_tasks, TIDY_SECONDS, _MOST_ARNS, is_last=self._are_all)
         self.stops = gather(stop, ACT_SECONDS, _MOST_INSTANCES, alone=True)
         self.starts = gather(start, ACT_SECONDS, _MOST_INSTANCES, alone=True)
         self.checks = gather(check, READ_SECONDS, _MOST_INSTANCES, alone=True)
@@ -255,10 +311,13 @@ class Gathering:
         self.types = gather(lambda names: {each: ec2.get_type(each, "instances") for each in names}, 0.0, 1, lasts=True)
         self.addresses = gather(ec2.list_elastic, 0.0, _MOST_INSTANCES, lasts=True)
 
-    def list_tags(self, keys: Sequence[str], places: tuple[str, ...]) -> list[Tag]:
+    def _are_all(self, waiting: int) -> bool:
+        return waiting >= self.active
+
+    def list_tags(self, keys: Sequence[str], places: tuple[str, ...], *, is_up: bool) -> list[Tag]:
         """Return the tags with these names, which are the same for all rows."""
         self._tag_keys = tuple(keys)
-        return self.tags.ask(places) or []
+        return (self.last_tags if is_up else self.tags).ask(places) or []
 
     def survey(self, arns: Sequence[str], keys: Sequence[str], *, stops: bool, checks: bool) -> None:
         """Read what the jobs of these instances will ask for, in as few calls as it takes, and keep it for them.
@@ -310,6 +369,24 @@ class Watch:
     on_running: Callable[[], None]
     begun: bool = field(default=False)
     """Whether something was sent that changes the instance or its license."""
+    is_started: bool = field(default=False)
+    """Whether the instance was started again."""
+    is_up: bool = field(default=False)
+    """Whether it was seen to run since."""
+    shown: Instance | None = field(default=None)
+    """The instance as it was shown last."""
+
+    def see(self, instance: Instance | None) -> None:
+        """Note what EC2 shows of the instance."""
+        self.shown = instance
+        if self.is_started and instance is not None and instance.state == "running":
+            self.run_again()
+
+    def run_again(self) -> None:
+        """Note that the instance runs again: what is left takes no slot."""
+        if not self.is_up:
+            self.is_up = True
+            self.on_running()
 
     def act(self, word: str) -> None:
         """Note that something is about to be done."""
@@ -327,14 +404,30 @@ class RowEc2(Ec2):
 
     def get_instance(self, resource_arn: str) -> Instance | None:
         """Return an instance as DescribeInstances shows it; None where EC2 shows none."""
-        arn = InstanceArn.parse(resource_arn)
-        return self._gathering.instances.ask(arn.instance_id) if arn else None
+        arn, gathering = InstanceArn.parse(resource_arn), self._gathering
+        if arn is None:
+            return None
+        watch = self._watch
+        is_waiting = watch.begun and watch.shown is not None and watch.shown.state in ("stopping", "pending")
+        if watch.is_up:
+            instance = gathering.last_instances.ask(arn.instance_id)
+        else:
+            instance = gathering.instances.ask(arn.instance_id, WAIT_SECONDS if is_waiting else None)
+        watch.see(instance)
+        return instance
 
     def list_tags(
         self, keys: Sequence[str], resource_ids: Sequence[str] = (), resource_arn: str = "instances"
     ) -> list[Tag]:
-        """Return the tags with these names, of these resources."""
-        return self._gathering.list_tags(keys, tuple(resource_ids))
+        """Return the tags with these names, of these resources.
+
+        Where the instance that was just shown has a mark itself, nothing more is asked: what its network interface has
+        says the same, and whoever reads adds the instance's own tags.
+        """
+        shown, is_up = self._watch.shown, self._watch.is_up
+        if self._watch.begun and not is_up and shown is not None and any(tag.key == keys[0] for tag in shown.tags):
+            return []
+        return self._gathering.list_tags(keys, tuple(resource_ids), is_up=is_up)
 
     def stop(self, *resource_arns: str, force: bool = False) -> None:
         """Have the instance stopped."""
@@ -345,6 +438,7 @@ class RowEc2(Ec2):
     def start(self, *resource_arns: str) -> None:
         """Have the instance started."""
         self._watch.act("starting")
+        self._watch.is_started = True
         for arn in resource_arns:
             self._gathering.starts.ask(arn)
 
@@ -362,7 +456,7 @@ class RowEc2(Ec2):
 
     def delete_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
         """Remove tags that have just these values: the instance runs again."""
-        self._watch.on_running()
+        self._watch.run_again()
         super().delete_tags(resource_arn, tags, resource_ids)
 
     def is_amazon_image(self, image_id: str, resource_arn: str) -> bool | None:
@@ -394,7 +488,8 @@ class RowManager(LicenseManager):
         keeps_unreadable: bool = False,
     ) -> list[ConversionTask]:
         """Return the tasks of the row's instance."""
-        return self._gathering.tasks.ask(str(resource_arn)) or []
+        tasks = self._gathering.last_tasks if self._watch.is_up else self._gathering.tasks
+        return tasks.ask(str(resource_arn)) or []
 
     def create_task(self, request: ConversionRequest) -> str:
         """Start a conversion, and return the new task's id."""

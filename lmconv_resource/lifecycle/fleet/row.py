@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 _UP = ("running", "pending")
 
+POLL_SECONDS = 15.0
+"""Between two checks of a task. One list serves all rows of a connection, and more of them come together so."""
+
 
 class RowHost:
     """The host of an operation, for one row of it: what matters is said with the row's name in front.
@@ -131,7 +134,7 @@ def _make_job(
 ) -> Job:
     # The guard against endless retries holds for a fleet in any case: each `up` may try once more.
     inputs = replace(row.known, retry_failed=False)
-    return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), problems=problems)
+    return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), POLL_SECONDS, problems)
 
 
 def _join(errors: list[LicenseConversionError], reason: str) -> LicenseConversionError | None:

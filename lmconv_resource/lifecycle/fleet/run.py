@@ -166,6 +166,11 @@ class Run:
                 self._freed.append((row, has_failed))
                 self._changed.notify_all()
 
+        gathering = planned.gathering
+        if gathering is not None:
+            with self._changed:
+                gathering.active += 1
+
         def run() -> None:
             try:
                 ended = run_row(self._op, planned, show, free)
@@ -173,6 +178,8 @@ class Run:
                 log.exception("a row ended in a bug")
                 ended = _to_bug(self._op, planned, bug)
             with self._changed:
+                if gathering is not None:
+                    gathering.active -= 1
                 self._ended.append((row, ended))
                 self._changed.notify_all()
 
