@@ -100,6 +100,8 @@ def _summarize(results: list[Result], seconds: float, first: int) -> None:
     for invariant, found in sorted(seeds.items()):
         print(f"{invariant:2} {len(found):6}  {INVARIANTS[invariant]}")
         print(f"            {' '.join(map(str, found[:first]))}: {examples[invariant][:150]}")
+    if broken:
+        print(f"Play one again: python -m simulation --seeds {broken[0].seed} --lines 60")
     forgiven: Counter[str] = Counter()
     for result in results:
         forgiven.update(dict.fromkeys(result.unpreventable, 1))
