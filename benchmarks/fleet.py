@@ -7,6 +7,7 @@ times as fast: every number of seconds is divided by that.
 from __future__ import annotations
 
 import heapq
+import json
 import random
 import threading
 import time
@@ -20,7 +21,7 @@ from botocore.exceptions import ClientError
 from benchmarks.figures import Figure, Group, to_ratio
 from lmconv_resource.aws.access import AccessSession, Settings
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.fleet import FleetController
+from lmconv_resource.lifecycle.fleet import TABLE, FleetController
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.runtime import Runtime, monotonic
 
@@ -247,7 +248,46 @@ def measure(*, quick: bool) -> Group:
                 "",
                 None,
             ),
+            *(_measure_done(rows) for rows in (200, 5000)),
         ),
+    )
+
+
+def _measure_done(rows: int) -> Figure:
+    """Measure check and diff of a fleet that is done, in 100 accounts, and what its record takes."""
+    controller = FleetController()
+    session = Session(lambda _: None)
+    arn = "arn:aws:ec2:eu-west-1:{:012}:instance/i-{:017x}"
+    given = {
+        "instances": [{"resource_arn": arn.format(n % 100, n), "name": f"web-{n}"} for n in range(rows)],
+        "destination_license_context": {"usage_operation": "RunInstances:0002"},
+        "stop_and_restart": True,
+    }
+    began = time.monotonic()
+    with session.operation("urn") as op:
+        inputs = {**given, **controller.check(op, None, given).defaults}
+        checked = time.monotonic() - began
+        parsed = controller.parse_inputs(inputs)
+        done = dict.fromkeys(("start_time", "end_time"), "2026-11-28T01:00:00Z")
+        outputs = {
+            "instances": {
+                row.name: {"number": row.number, "outcome": "SUCCEEDED", **row.asked, **done}
+                for row in parsed.rows or ()
+            },
+            TABLE: {row.name: row.asked for row in parsed.rows or ()},
+        }
+        state = controller.parse_state(outputs)
+        began = time.monotonic()
+        assert not controller.diff(op, "fleet", state, parsed).has_changes
+        compared = time.monotonic() - began
+    size = len(json.dumps([inputs, controller.to_properties(state)])) // rows
+    return Figure(
+        f"check and diff of {rows} rows that are done",
+        f"{checked:.2f} s + {compared:.2f} s; {size} bytes a row",
+        "",
+        "",
+        "5 s",
+        checked + compared < 5,
     )
 
 
