@@ -33,7 +33,7 @@ PLAN = [
     " 7  old-1     Windows BYOL → Windows  can't: the instance is terminated",
     "10  sql-1     Windows BYOL → Windows  can't: the instance has stop protection",
 ]
-SETTINGS = {"max_concurrent": 2, "canaries": 1, "stop_and_restart": True}
+SETTINGS = {"max_concurrent": 6, "canaries": 1, "stop_and_restart": True}
 
 
 @dataclass
@@ -98,7 +98,7 @@ def test_in_yaml(world: World, tmp_path: Path) -> None:
     properties = {
         "instances": instances,
         "destinationLicenseContext": {"usageOperation": WINDOWS},
-        "maxConcurrent": 2,
+        "maxConcurrent": 6,
         "canaries": 1,
         "stopAndRestart": True,
     }

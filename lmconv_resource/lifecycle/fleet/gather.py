@@ -293,6 +293,8 @@ class Gathering:
         def list_managed(ids: list[str]) -> dict[str, bool]:
             return ssm.list_managed(ids)
 
+        self.rows = 0
+        """How many rows the connection has."""
         self.active = 0
         """How many rows of the connection are under way."""
         self.instances = gather(list_instances, READ_SECONDS, _MOST_INSTANCES, fresh_seconds=FRESH_SECONDS)
@@ -329,6 +331,7 @@ class Gathering:
             checks: whether AWS's prerequisites are checked.
         """
         self._tag_keys = tuple(keys)
+        self.rows = len(arns)
         ids = [arn.instance_id for arn in map(InstanceArn.parse, arns) if arn]
         self.instances.keep(ids)
         self.tasks.keep(arns)

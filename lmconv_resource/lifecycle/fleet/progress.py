@@ -23,7 +23,7 @@ class Progress:
         total: how many rows there are.
         show: shows a line on the resource's row.
         moves: whether the display moves, so that no line of it stays.
-        columns: the width of the terminal, None where it is not known.
+        find_columns: returns the width of the terminal, which may change; None where it is not known.
         runtime: clock and lock.
     """
 
@@ -33,14 +33,14 @@ class Progress:
         show: Callable[[str], None],
         *,
         moves: bool,
-        columns: int | None = None,
+        find_columns: Callable[[], int | None] = lambda: None,
         runtime: Runtime = RUNTIME,
     ) -> None:
         self._total = total
         self._show = show
         self.pause_seconds = DISPLAY_SECONDS if moves else LOG_SECONDS
         """Between two lines."""
-        self._is_narrow = columns is not None and columns < _NARROW
+        self._find_columns = find_columns
         self._now = runtime.now
         self._began = runtime.now()
         self._shown_at = self._began if not moves else float("-inf")
@@ -68,12 +68,12 @@ class Progress:
             if now - self._shown_at < self.pause_seconds:
                 return
             self._shown_at = now
-            text = self._to_text(int(now - self._began))
+            text = self._to_text(int(now - self._began), is_narrow=(self._find_columns() or _NARROW) < _NARROW)
         self._show(text)  # without the lock: a busy engine takes its time
 
-    def _to_text(self, seconds: int) -> str:
+    def _to_text(self, seconds: int, *, is_narrow: bool) -> str:
         # What matters most first: the display cuts what it has no room for.
-        parts = [f"{self._done}/{self._total}" if self._is_narrow else f"{self._done} of {self._total} done"]
+        parts = [f"{self._done}/{self._total}" if is_narrow else f"{self._done} of {self._total} done"]
         parts += [f"{self._failed} failed"] if self._failed else []
         parts += [f"{self._running} running"] if self._running else []
         parts += [f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"]

@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 _UP = ("running", "pending")
 
 POLL_SECONDS = 15.0
-"""Between two checks of a task. One list serves all rows of a connection, and more of them come together so."""
+"""Between two checks of a task, with many rows: one list serves all of a connection, and more come together so."""
+
+_FEW_ROWS = 20
+"""Rows of a connection up to which the end of a task is noticed as soon as that of any other conversion."""
 
 
 class RowHost:
@@ -134,7 +137,8 @@ def _make_job(
 ) -> Job:
     # The guard against endless retries holds for a fleet in any case: each `up` may try once more.
     inputs = replace(row.known, retry_failed=False)
-    return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), POLL_SECONDS, problems)
+    poll_seconds = POLL_SECONDS if aws.gathering.rows > _FEW_ROWS else None
+    return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), poll_seconds, problems)
 
 
 def _join(errors: list[LicenseConversionError], reason: str) -> LicenseConversionError | None:

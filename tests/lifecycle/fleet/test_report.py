@@ -95,7 +95,9 @@ def test_progress_shows_what_matters_first_and_not_each_moment() -> None:
         nonlocal now
         now = 0.0
         lines: list[str] = []
-        progress = Progress(12, lines.append, moves=moves, columns=columns, runtime=Runtime(now=lambda: now))
+        progress = Progress(
+            12, lines.append, moves=moves, find_columns=lambda: columns, runtime=Runtime(now=lambda: now)
+        )
         progress.begin(3)
         progress.end(done=True, failed=False)
         progress.end(done=False, failed=True)
