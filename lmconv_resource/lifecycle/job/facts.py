@@ -262,8 +262,8 @@ class Reader:
         memory, now, instance = facts.memory, facts.now, facts.instance
         fault = facts.fault or facts.instance_error or facts.list_error
         is_failing = isinstance(fault, TransientError)
-        owned = any(mark.is_owned_by(self._wish.urn) for mark in facts.marks)
-        foreign = any(not mark.is_owned_by(self._wish.urn) for mark in facts.marks)
+        owners = {mark.is_owned_by(self._wish.urn) for mark in facts.marks if mark.is_for(facts.places[0])}
+        owned, foreign = True in owners, False in owners
         held = facts.held
         is_ended = held is not None and not held.is_unfinished
         memory = replace(
