@@ -185,7 +185,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             about = mark.instance_id or next((place for place in mark.places if place.startswith("i-")), "")
             is_mine = mark.is_owned_by(op.urn)
             is_own = is_own or (is_mine and about == own_id)
-            if not (is_mine or mark.is_young(now)) and started.is_first_word(f"{about} {mark.value}"):
+            is_stale = not (is_mine or mark.is_young(now) or mark.value in started.removed_values)
+            if is_stale and started.is_first_word(f"{about} {mark.value}"):
                 op.host.log(
                     "WARNING",
                     None,
@@ -315,7 +316,10 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             state = replace(state, task=self._merge(op, state.task, outcome.task))
             if outcome.task.status is TaskStatus.FAILED:
                 op.log(f"{task_id} FAILED: {to_failure_reason(outcome.task.status_message)}", "WARNING")
-        return Updated(replace(state, verified=outcome.verified or state.verified))
+        updated = replace(state, verified=outcome.verified or state.verified)
+        if is_settled and outcome.verified is not None:
+            report_drift(op, self._connect(op, inputs, task_id, region), state, updated)
+        return Updated(updated)
 
     def delete(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> None:
         """Forget the conversion, with a warning: the license stays as it is, and AWS has no call to undo it.

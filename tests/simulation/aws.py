@@ -288,7 +288,8 @@ class Aws:
             self.stop(instance)
         elif what == "start":
             if instance.state.value == "stopped":
-                instance.wanted = None if is_busy and instance.wanted != "running" else "running"
+                is_sure = not (instance.hates_starts or self.faults.ghost or (is_busy and instance.wanted != "running"))
+                instance.wanted = "running" if is_sure else None
             self.start(instance)
         elif what == "terminate":
             self.to_state(instance, "shutting-down")

@@ -104,6 +104,7 @@ class Checks:
         if instance.state.value == "stopped" and instance.wanted == "stopped":
             if any(0 <= tag.written - instance.touched < _WINDOW_SECONDS for tag in instance.marks()):
                 self._forgive("stopped as it was marked")
+                instance.wanted = None
             else:
                 self.violate(2, f"{instance.id} was stopped before, and is started", instance, caller)
 

@@ -12,7 +12,7 @@ from lmconv_resource.aws.access.settings import Settings
 from simulation.aws import BYOL, SQL_STANDARD, WINDOWS, Aws, Faults, Instance
 from simulation.checks import Checks, Violation
 from simulation.clients import Caller, Doom, Source
-from simulation.engine import Run, Stack, Wish
+from simulation.engine import LONGEST_SECONDS, Run, Stack, Wish
 from simulation.guards import without
 from simulation.kernel import EndlessError, Kernel, Process, Thread
 
@@ -360,6 +360,8 @@ class History:
         if waiting:
             checks.violate(6, f"{', '.join(waiting)} still waits", None, caller)
         for name, seconds, limit in run.longest:
+            if limit - 5 <= seconds and limit < LONGEST_SECONDS:
+                checks.excuse_outages(stack.name, "deadline")
             if seconds > limit + 900:
                 checks.violate(6, f"{name} took {seconds:.0f} s of {limit:.0f}", None, caller)
         if run.errors:

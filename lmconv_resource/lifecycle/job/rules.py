@@ -446,7 +446,11 @@ class _Case:
         held_for = self._since(memory.held_since) if memory.held_id else float("inf")
         list_fault = facts.list_error is not None and memory.held_id is None
         instance_fault = isinstance(facts.instance_error, TransientError) and (
-            "needed" in self.words or "mine" in self.words or memory.is_marked or memory.stops > 0 or wish.stops
+            "needed" in self.words
+            or "mine" in self.words
+            or memory.is_marked
+            or wish.stops
+            or memory.last_seen is not None
         )
         fault = (
             facts.fault
@@ -499,13 +503,14 @@ class _Case:
         )
 
     def _is_patient(self, fault: LicenseConversionError) -> bool:
-        """Return whether a fault is carried: to the deadline where an instance is down or a conversion begun."""
+        """Return whether a fault is carried: to the deadline with an instance down or AWS throttling.
+
+        Else for a while, since nobody is kept waiting for half a day by a network without a way to one of the services.
+        """
         memory = self.memory
-        if memory.held_id or memory.create_tries or memory.stops or memory.is_marked or "mine" in self.words:
-            return True
-        if memory.is_answered or isinstance(fault, ThrottledError):
-            return self._since(memory.failing_since) < _FAULT_SECONDS
-        return self._since(memory.failing_since) < _UNANSWERED_SECONDS
+        is_begun = memory.held_id or memory.create_tries or memory.stops or memory.is_marked or "mine" in self.words
+        limit = _FAULT_SECONDS if memory.is_answered else _UNANSWERED_SECONDS
+        return bool(is_begun) or isinstance(fault, ThrottledError) or self._since(memory.failing_since) < limit
 
     def _find_doubt(self, hidden_others: list[str]) -> str | None:
         facts, memory = self.facts, self.memory
