@@ -14,6 +14,7 @@ from lmconv_resource.errors import (
     WAIT_ACTION,
     AccessDeniedError,
     LicenseConversionError,
+    RequestRefusedError,
     Subject,
 )
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
@@ -168,8 +169,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         aws, started = self._connect(op, inputs, task_id, state.task.region), op.host.started_here
         try:
             tags = started.marks(aws.connection, lambda: aws.ec2.list_tags(TAGS))
-        except AccessDeniedError as denied:
-            log.info("marks are read from the instance alone: %s", denied)
+        except (AccessDeniedError, RequestRefusedError) as refusal:  # the latter by what stands in for EC2
+            log.info("marks are read from the instance alone: %s", refusal)
             try:
                 instance = aws.ec2.get_instance(state.request.resource_arn)
             except LicenseConversionError as error:
@@ -285,7 +286,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             refreshed = replace(refreshed, verified=instance.license_context)
             report_drift(op, aws, state, refreshed)
         marks = read_marks(instance.tags) if instance and instance.state == "stopped" else ()
-        if instance is not None and any(mark.is_owned_by(op.urn) for mark in marks):
+        if instance is not None and any(
+            mark.is_owned_by(op.urn) and mark.is_for(instance.instance_id) for mark in marks
+        ):
             op.log(f"{instance.instance_id} is stopped and still has to be started: run `pulumi up`.", "WARNING")
         return Refreshed(refreshed)
 

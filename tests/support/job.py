@@ -52,7 +52,7 @@ class Heard(Session):
         self.row.append(message)
 
 
-def deny(*actions: str) -> Callable[[str, Settings], Any]:
+def deny(*actions: str, code: str = "UnauthorizedOperation") -> Callable[[str, Settings], Any]:
     """Return what makes clients whose calls of these operations AWS denies, such as `CreateTags`."""
 
     def make_client(service: str, settings: Settings) -> Any:
@@ -60,7 +60,7 @@ def deny(*actions: str) -> Callable[[str, Settings], Any]:
 
         def refuse(model: Any, **_: Any) -> None:
             if model.name in actions:
-                error = {"Code": "UnauthorizedOperation", "Message": "You are not authorized."}
+                error = {"Code": code, "Message": "You are not authorized."}
                 raise ClientError({"Error": error}, model.name)  # type: ignore[typeddict-item]
 
         client.meta.events.register("before-call", refuse)
