@@ -249,7 +249,10 @@ class _Asked:
         request_id = self.instance.answer.get("SpotInstanceRequestId")
         if self.instance.answer.get("InstanceLifecycle") != "spot":
             return None
-        if request_id and self.aws.ec2.is_persistent_spot(request_id, self._arn):
+        is_stoppable = request_id and self._ask(
+            lambda: self.aws.ec2.is_persistent_spot(request_id, self._arn), "the Spot request"
+        )
+        if is_stoppable or (request_id and is_stoppable is None):  # EC2 itself refuses the stop of any other
             return None
         return Problem(
             "it is a Spot instance of a request that is not persistent, so it can't be stopped",
@@ -347,6 +350,6 @@ class _Asked:
     def _ask(self, ask: Callable[[], Answer], what: str) -> Answer | None:
         try:
             return ask()
-        except AccessDeniedError as denied:
+        except (AccessDeniedError, RequestRefusedError) as denied:
             self.op.log(f"The checks leave out {what}. {denied}")
             return None
