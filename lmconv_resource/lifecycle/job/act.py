@@ -476,7 +476,9 @@ class Job:
         task = facts.held if done is None else done.task
         task_id = facts.memory.held_id or (task.task_id if task else None)
         verified = None if facts.present.is_empty else facts.present
-        is_adopted = facts.memory.is_adopted or done is not None
+        # A call without an answer may have started what has ended since.
+        is_own = task is not None and facts.memory.create_tries > 0 and task.task_id not in facts.memory.known_ids
+        is_adopted = facts.memory.is_adopted or (done is not None and not is_own)
         if done is not None:
             self._say_done(done)
         self._warn_of_billing(task, verified, done)
