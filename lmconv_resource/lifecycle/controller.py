@@ -11,7 +11,6 @@ from lmconv_resource.errors import (
     CONNECT_ACTION,
     WAIT_ACTION,
     ConversionFailedError,
-    LicenseConversionError,
     SettingsError,
     Subject,
     TaskNotFoundError,
@@ -254,8 +253,3 @@ def _is_other(wanted: object, recorded: object) -> bool:
     if wanted is None or recorded is None:  # the id where the resource is named, and the other way round
         return False
     return not wanted.is_same(recorded) if isinstance(wanted, LicenseContext) else wanted != recorded  # type: ignore[arg-type]
-
-
-def seen_state(error: LicenseConversionError, fallback: ConversionTask) -> TaskState:
-    """Return what is known of a task that an operation failed with: what was seen of it last, or `fallback`."""
-    return TaskState.of(error.task or fallback)
