@@ -153,6 +153,23 @@ def describe(code: str) -> str:
         return code
 
 
+_SPOKEN_OF = ("SQL Server", "Ubuntu LTS", "Red Hat", "RHEL for SAP", "RHEL", "BYOL")
+"""What sentences here and elsewhere call licenses, beside AWS's own names."""
+
+
+def texts_about(text: str) -> frozenset[str]:
+    """Return what messages may say of a usage operation, or of a product code that is known here; else nothing.
+
+    That is every published license: what is near to a secret code, or what it converts to, gives it away as well.
+    """
+    try:
+        find_code(text)
+    except ValueError:
+        if "runinstances" not in text.lower() and text not in _RED_HAT_CODES:
+            return frozenset()
+    return frozenset({*_KNOWN, *_MEANINGS.values(), *_SPOKEN_OF})
+
+
 def to_name(code: str) -> str:
     """Return AWS's name of a usage operation; the code where AWS publishes none."""
     return UsageOperation(code).meaning if code in _KNOWN else code

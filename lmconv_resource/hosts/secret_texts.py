@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from lmconv_resource.models import InstanceArn
 from lmconv_resource.text import to_shown
-from lmconv_resource.usage_operations import describe
+from lmconv_resource.usage_operations import texts_about
 
 _SHORTEST = 4
 """A shorter text is part of too many words to be hidden in a sentence."""
@@ -39,9 +39,9 @@ class SecretTexts:
 
 
 def _find_forms(text: str) -> Iterator[str]:
-    """Yield a text, and what messages have of it: a code with its meaning, an ARN's parts, a value cut short."""
+    """Yield a text, and what messages have of it: a license's names, an ARN's parts, a value cut short."""
     yield text
-    yield describe(text)
+    yield from texts_about(text)
     yield to_shown(text).strip("'\"…")
     arn = InstanceArn.parse(text)
     if arn is not None:

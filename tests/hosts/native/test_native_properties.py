@@ -105,10 +105,3 @@ def test_what_is_not_ours_stays_to_the_letter() -> None:
     wording.keep(["follow_newest", "No resource_arn\nin aws:region.", "of mine", 3])
     text = "set ignore_failure: refused (X: No resource_arn in aws:region). Run `aws sso login --profile follow_newest`"
     assert wording.of(text) == text.replace("ignore_failure", "ignoreFailure")
-
-
-def test_short_secrets_hide_nothing_else() -> None:
-    """A secret of three letters would make words unreadable."""
-    wording = Wording()
-    wording.hide({"the", "hunter2", "hunter22"})
-    assert wording.of("the hunter22 and hunter2") == "the [secret] and [secret]"
