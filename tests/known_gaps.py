@@ -18,13 +18,8 @@ KNOWN_GAPS = {
     "tests/programs/test_many_tasks.py::test_each_task_that_has_ended_costs_one_look_up": _COUNTS,
     "tests/programs/test_accounts.py::test_credentials_that_stay_expired_end_the_wait": _EXPIRED,
     "tests/programs/test_accounts.py::test_a_start_does_not_guess_where_sts_has_a_fault[9-False]": _EXPIRED,
-    "tests/programs/test_accounts.py::test_a_place_that_does_not_fit_is_shown_by_the_preview"
-    "[an unknown member beside what no preview knows]": "the order of a role's members is another",
     "tests/hosts/test_killed_engine.py::test_a_plugin_ends_within_5_s_of_its_engine[others]": (
         "the moment between two tries of a start is not reached by the job's loop as it was"
-    ),
-    "tests/programs/test_conversion.py::test_contexts_that_are_exchanged_convert_back": (
-        "the preview has the plan's line beside the one about reversed contexts"
     ),
     "tests/reliability/test_matrix.py::test_every_operation_under_every_fault[wait]": (
         "the row says of an unknown id that AWS does not know it yet, which is no fault of the matrix"

@@ -192,10 +192,10 @@ def texts(outcome: Outcome) -> list[str]:
 FULL_ROLE = {
     "role_arn": ROLE,
     "session_name": "me",
-    "external_id": "ext",
     "duration": "1h30m",
     "policy": '{"Version": "2012-10-17"}',
     "policy_arns": ["arn:aws:iam::aws:policy/A", "arn:aws:iam::aws:policy/B"],
+    "external_id": "ext",
     "tags": {"team": "licenses", "cost": "42"},
     "transitive_tag_keys": ["team"],
     "source_identity": "alice",

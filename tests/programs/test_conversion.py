@@ -237,7 +237,9 @@ def test_contexts_that_are_exchanged_convert_back(stack: Stack, aws: LicenseMana
 
     line = "The contexts are reversed: a conversion back will be started."
     assert preview.changes["replace"] == outcome.changes["replace"] == 1
-    assert preview.lines("conversion", "info") == outcome.lines("conversion", "info") == [line]
+    plan, said = preview.lines("conversion", "info")
+    assert plan.endswith(": will be converted from Windows (RunInstances:0002) to Windows BYOL (RunInstances:0800)")
+    assert [said] == outcome.lines("conversion", "info") == [line]
     assert outcome.outputs["verified"] == outcome.outputs["usage_operation"] == BYOL
     assert outcome.lines("conversion", "warning") == []
     assert len(aws.tasks) == 2
