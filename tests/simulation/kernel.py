@@ -304,29 +304,61 @@ class _Event:
         return self._is_set
 
 
+class _Future:
+    """What a task of a pool comes to."""
+
+    def __init__(self, kernel: Kernel, run: Callable[[], object]) -> None:
+        self._bugs, self._run = kernel.bugs, run
+        self._done = _Event(kernel)
+        self._result: object = None
+        self._error: Exception | None = None
+
+    def carry_out(self) -> None:
+        try:
+            self._result = self._run()
+        except Exception as error:  # noqa: BLE001 -- a bug, unless somebody asks for the result
+            self._error = error
+            self._bugs.append(error)
+        self._done.set()
+
+    def result(self) -> object:
+        self._done.wait()
+        if self._error is not None:
+            self._bugs.remove(self._error)
+            raise self._error
+        return self._result
+
+
 class _Pool:
     def __init__(self, kernel: Kernel, threads: int, name: str) -> None:
         self._kernel, self._threads, self._name = kernel, threads, name
-        self._tasks: deque[Callable[[], object]] = deque()
+        self._tasks: deque[_Future] = deque()
         self._idle: list[Thread] = []
         self._started = 0
+        self._is_shut = False
 
-    def submit(self, run: Callable[..., object], *args: object) -> None:
-        self._tasks.append(partial(run, *args))
+    def submit(self, run: Callable[..., object], *args: object) -> _Future:
+        future = _Future(self._kernel, partial(run, *args))
+        self._tasks.append(future)
         if self._idle:
             self._kernel.wake(self._idle.pop())
         elif self._started < self._threads:
             self._started += 1
             self._kernel.spawn(self._work, self._name).is_worker = True
+        return future
+
+    def shutdown(self) -> None:
+        self._is_shut = True
+        for thread in self._idle:
+            self._kernel.wake(thread)
 
     def _work(self) -> None:
         me = self._kernel.current
         assert me is not None, "started as a thread"
         while True:
             while self._tasks:
-                try:
-                    self._tasks.popleft()()
-                except Exception as bug:  # noqa: BLE001 -- an executor keeps it for its future
-                    self._kernel.bugs.append(bug)
+                self._tasks.popleft().carry_out()
+            if self._is_shut:
+                return
             self._idle.append(me)
             self._kernel.block()
