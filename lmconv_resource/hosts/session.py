@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, find_region, find_unknown_names, load
 from lmconv_resource.hosts.command import find_command, is_replaced_by
-from lmconv_resource.hosts.display import find_columns
+from lmconv_resource.hosts.display import StackRow, find_columns
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.lifecycle.in_process import StartedHere
 from lmconv_resource.lifecycle.operation import Operation, Severity, Way
@@ -70,6 +70,9 @@ class Session:
         self._regions: Regions | None = None
         self._connecting = runtime.lock()
         self._told: set[str] = set()
+        self._stack_row: StackRow | None = None
+        if engine and report_seconds is not None:  # elsewhere each line stays, and one for each resource is enough
+            self._stack_row = StackRow(lambda text: engine.log_status(None, text), runtime)
 
     @contextmanager
     def operation(
@@ -87,8 +90,14 @@ class Session:
             is_preview: whether it belongs to a preview; None where the host is not told.
         """
         deadline = None if timeout_seconds is None else self.runtime.now() + timeout_seconds
-        with Cancellation(self.cancellation, deadline) as cancellation:
-            yield Operation(self, urn, cancellation, timeout_seconds, is_preview)
+        failed = True
+        try:
+            with Cancellation(self.cancellation, deadline) as cancellation:
+                yield Operation(self, urn, cancellation, timeout_seconds, is_preview)
+            failed = False
+        finally:
+            if self._stack_row:
+                self._stack_row.end(urn, failed=failed)
 
     def watch_engine(self, end_process: Callable[[], None]) -> None:
         """End every operation, and then the process, as soon as the engine is gone."""
@@ -113,6 +122,8 @@ class Session:
         log.debug(message)
         if self.engine:
             self.engine.log_status(urn, message)
+        if self._stack_row and urn:
+            self._stack_row.show(urn, message)
 
     def find_columns(self) -> int | None:
         """Return the width of the terminal on which Pulumi shows how it goes; None where that can't be told."""

@@ -252,17 +252,17 @@ _SHORT_QUEUE_SECONDS = 2.0
 
 
 def to_wait_text(wait: Wait, now: float) -> str:
-    """Return how a wait goes: `IN_PROGRESS 3m20s · <StatusMessage> · lct-…`, or `SUCCEEDED after 42m10s · lct-…`.
+    """Return how a wait goes: `3m20s IN_PROGRESS · <StatusMessage> · lct-…`, or `SUCCEEDED after 42m10s · lct-…`.
 
-    What changes comes first, for a row is cut off at its end: a terminal of 120 columns leaves 22 for it. While
-    something hinders the wait, that comes before all else.
+    What changes comes first, because a terminal cuts a row off at its end: one of 80 columns leaves 6 to 10 for it,
+    one of 120 leaves 22. While something hinders the wait, that comes before all else.
     """
     task = wait.task
     if task and task.status and task.is_complete:
         took = task.duration_seconds
         seconds = wait.waited(now) if took is None else took
         return f"{task.status.value} after {to_duration_text(seconds)} · {wait.task_id}"
-    parts = [f"{(task and task.status_text) or 'not seen yet'} {to_duration_text(wait.waited(now))}"]
+    parts = [f"{to_duration_text(wait.waited(now))} {(task and task.status_text) or 'not seen yet'}"]
     queued_seconds = now - wait.next_poll if wait.dispatched and not wait.in_flight else 0.0
     if wait.fault is not None:
         # AWS asking to slow down is no failure whose time is counted.

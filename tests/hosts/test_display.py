@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lmconv_resource.hosts.display import is_interactive
+from lmconv_resource.hosts.display import StackRow, is_interactive
+from lmconv_resource.polling.runtime import Runtime
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,17 @@ def test_a_terminal_is_watched(
     assert not is_interactive(tmp_path / "none")
     monkeypatch.setenv("CI", "true")
     assert not is_interactive(tmp_path)
+
+
+def test_the_stack_row_shows_one_operation_as_it_is_and_more_by_their_number() -> None:
+    """What an operation shows is shown of a single one; with a second one they are counted, once a second at most."""
+    lines: list[str] = []
+    now = 0.0
+    row = StackRow(lines.append, Runtime(now=lambda: now))
+    row.show("a", "5s IN_PROGRESS")
+    row.end("unknown", failed=True)
+    row.show("b", "0s IN_PROGRESS")
+    row.show("b", "1s IN_PROGRESS")
+    now = 2.0
+    row.end("a", failed=True)
+    assert lines == ["5s IN_PROGRESS", "0 of 2 done, 2 running, 0:00:00", "0 of 2 done, 1 failed, 1 running, 0:00:02"]

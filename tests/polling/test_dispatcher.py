@@ -541,7 +541,7 @@ def test_a_task_that_nobody_knows_is_an_error_in_time(is_known: bool, least: flo
 
     assert isinstance(wait.outcome, TaskNotFoundError)
     assert least <= service.now <= most
-    assert to_wait_text(wait, service.now).startswith("AWS does not know it yet · not seen yet")
+    assert to_wait_text(wait, service.now).startswith("AWS does not know it yet · ")
 
 
 def test_a_status_that_aws_does_not_publish_is_waited_for() -> None:

@@ -188,12 +188,12 @@ def make_wait(**members: Any) -> Wait:
 @pytest.mark.parametrize(
     ("members", "text"),
     [
-        ({}, "not seen yet 3m20s · lct-1"),
-        ({"task": make_task(None)}, "not seen yet 3m20s · lct-1"),
-        ({"task": make_task("IN_PROGRESS")}, "IN_PROGRESS 3m20s · lct-1"),
+        ({}, "3m20s not seen yet · lct-1"),
+        ({"task": make_task(None)}, "3m20s not seen yet · lct-1"),
+        ({"task": make_task("IN_PROGRESS")}, "3m20s IN_PROGRESS · lct-1"),
         (
             {"task": make_task("IN_PROGRESS", "converting\n  step 2 ")},
-            "IN_PROGRESS 3m20s · converting step 2 · lct-1",
+            "3m20s IN_PROGRESS · converting step 2 · lct-1",
         ),
         ({"task": make_task("SUCCEEDED", "done", 2530)}, "SUCCEEDED after 42m10s · lct-1"),
         ({"task": make_task("FAILED", "no")}, "FAILED after 3m20s · lct-1"),
@@ -208,24 +208,24 @@ def test_a_fault_is_shown() -> None:
     """A poll that failed is on the row first, with how long it has been so, in place of AWS's message."""
     fault = TransientError(SUBJECT, "the answer\ncan't be read")
     wait = make_wait(task=make_task("IN_PROGRESS", "converting"), fault=fault, failing_since=1110.0)
-    assert to_wait_text(wait, 1200.0) == ("failing 1m30s: the answer can't be read · IN_PROGRESS 3m20s · lct-1")
+    assert to_wait_text(wait, 1200.0) == ("failing 1m30s: the answer can't be read · 3m20s IN_PROGRESS · lct-1")
 
 
 def test_throttling_is_shown() -> None:
     """AWS asking to slow down is said too; it is no fault whose time is counted."""
     fault = ThrottledError(SUBJECT, "AWS asks to slow down (Throttling: Rate)")
     assert to_wait_text(make_wait(fault=fault, dispatched=True), 1200.0) == (
-        "AWS asks to slow down (Throttling: Rate) · not seen yet 3m20s · lct-1"
+        "AWS asks to slow down (Throttling: Rate) · 3m20s not seen yet · lct-1"
     )
 
 
 @pytest.mark.parametrize(
     ("members", "first"),
     [
-        ({"dispatched": True, "next_poll": 1195.0}, "queued 5s · IN_PROGRESS 3m20s"),
-        ({"dispatched": True, "next_poll": 1199.0}, "IN_PROGRESS 3m20s · converting"),
-        ({"dispatched": True, "in_flight": True, "next_poll": 1195.0}, "IN_PROGRESS 3m20s · converting"),
-        ({"next_poll": 1195.0}, "IN_PROGRESS 3m20s · converting"),
+        ({"dispatched": True, "next_poll": 1195.0}, "queued 5s · 3m20s IN_PROGRESS"),
+        ({"dispatched": True, "next_poll": 1199.0}, "3m20s IN_PROGRESS · converting"),
+        ({"dispatched": True, "in_flight": True, "next_poll": 1195.0}, "3m20s IN_PROGRESS · converting"),
+        ({"next_poll": 1195.0}, "3m20s IN_PROGRESS · converting"),
     ],
 )
 def test_a_poll_that_queues_is_shown(members: dict[str, Any], first: str) -> None:
@@ -241,11 +241,11 @@ ROW = 22
 @pytest.mark.parametrize(
     ("members", "start"),
     [
-        ({}, "not seen yet 3m20s · l"),
-        ({"task": make_task("IN_PROGRESS", "Converting")}, "IN_PROGRESS 3m20s · Co"),
+        ({}, "3m20s not seen yet · l"),
+        ({"task": make_task("IN_PROGRESS", "Converting")}, "3m20s IN_PROGRESS · Co"),
         ({"task": make_task("SUCCEEDED", "done", 2530)}, "SUCCEEDED after 42m10s"),
         ({"task": make_task("FAILED", "no")}, "FAILED after 3m20s · l"),
-        ({"dispatched": True, "next_poll": 1150.0}, "queued 50s · not seen "),
+        ({"dispatched": True, "next_poll": 1150.0}, "queued 50s · 3m20s not"),
         (
             {"fault": TransientError(SUBJECT, "no answer arrived"), "failing_since": 1110.0},
             "failing 1m30s: no answ",
@@ -271,7 +271,7 @@ def test_what_is_said_of_a_long_conversion() -> None:
 def test_an_unknown_status_is_on_the_row() -> None:
     """The row shows AWS's word as it is."""
     task = ConversionTask("lct-1", REGION, unknown_status="PAUSED")
-    assert to_wait_text(make_wait(task=task), 1200.0) == "PAUSED 3m20s · lct-1"
+    assert to_wait_text(make_wait(task=task), 1200.0) == "3m20s PAUSED · lct-1"
 
 
 def test_an_outcome_stays() -> None:

@@ -107,7 +107,7 @@ def test_the_wait_option_blocks_until_the_end(stack: Stack, aws: LicenseManagerB
     assert outcome.outputs["status"] == "SUCCEEDED"
     assert stack.resources()["converted"]["outputs"]["output"]["at"] is not None
     shown = [text for name, text in outcome.shown if name == "task"]
-    assert re.fullmatch(rf"IN_PROGRESS 0s · {task_id}", shown[0])
+    assert re.fullmatch(rf"0s IN_PROGRESS · {task_id}", shown[0])
     assert re.fullmatch(rf"SUCCEEDED after \d+s · {task_id}", shown[-1])
     assert not outcome.lines("task", "info")
 

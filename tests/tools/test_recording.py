@@ -53,7 +53,7 @@ def test_the_picture_in_the_repository_is_of_a_conversion_that_ended() -> None:
     svg = (PROJECT / "docs" / "recording.svg").read_text(encoding="utf-8")
     *before, last = read_screens(svg)
 
-    assert any("IN_PROGRESS 10s" in text for text in before)
+    assert any("10s IN_PROGRESS" in text for text in before)
     assert re.search(r"sql-server-01 +created", last)
     assert 'usage_operation: "RunInstances:0002"' in last
     assert "sql-server-01" in recording.find_program()

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from lmconv_resource.errors import FLEET_ACTION, CancelledError, LicenseConversionError, Subject
 from lmconv_resource.lifecycle.fleet.plan import Action
-from lmconv_resource.lifecycle.fleet.progress import Progress
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result, to_counts
 from lmconv_resource.lifecycle.fleet.row import Ended, Planned, run_row
 from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
 from lmconv_resource.lifecycle.fleet.survey import Survey, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
 from lmconv_resource.lifecycle.operation import Operation
+from lmconv_resource.lifecycle.progress import Progress
 from lmconv_resource.text import parse_rfc3339, to_duration_text, to_one_line
 
 log = logging.getLogger(__name__)

@@ -169,7 +169,7 @@ RULES = (
     ),
     Rule("leave-start-refused", "mine settled stopped start-refused", Act.LEAVE, error="start"),
     Rule("start", "mine settled stopped", Act.START, "starting {id} again"),
-    Rule("unmark", "mine settled running", Act.UNMARK, "{id} runs again"),
+    Rule("unmark", "mine settled running", Act.UNMARK, "{ended}runs again · {id}"),
     Rule("await-known-state", "mine settled shown -gone", Act.WAIT, "{id} is {state}"),
     # -- the answer ----------------------------------------------------------------------------------------------------
     Rule("await-billing", "billing-late", Act.WAIT, "EC2 shows the old license yet"),
@@ -546,6 +546,7 @@ class _Case:
         if block:
             self.errors["block"] = block
         ended = memory.held_id is not None and held is not None and not held.is_unfinished
+        self.values["ended"] = f"{held.status_text}, " if ended and held else ""
         if (
             "mine" in self.words
             and self.done

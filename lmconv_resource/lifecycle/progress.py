@@ -1,4 +1,4 @@
-"""How far a fleet is, in the one row that Pulumi shows of its resource."""
+"""How far many rows, or operations, are: their counts in one line."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ class Progress:
         self._lock = runtime.lock()
         self._done = self._failed = self._running = 0
         self._last = ""
+
+    def add(self) -> None:
+        """Count a row that is new, and under way from now on."""
+        with self._lock:
+            self._total += 1
+            self._running += 1
 
     def begin(self, count: int = 1) -> None:
         """Count rows that are under way from now on."""
