@@ -267,7 +267,7 @@ def _measure_done(rows: int) -> Figure:
     with session.operation("urn") as op:
         inputs = {**given, **controller.check(op, None, given).defaults}
         checked = time.monotonic() - began
-        parsed = controller.parse_inputs(inputs)
+        parsed = controller.inputs.parse(inputs)
         done = dict.fromkeys(("start_time", "end_time"), "2026-11-28T01:00:00Z")
         outputs = {
             "instances": {
@@ -276,11 +276,11 @@ def _measure_done(rows: int) -> Figure:
             },
             TABLE: {row.name: row.asked for row in parsed.rows or ()},
         }
-        state = controller.parse_state(outputs)
+        state = controller.state.from_outputs(outputs)
         began = time.monotonic()
         assert not controller.diff(op, "fleet", state, parsed).has_changes
         compared = time.monotonic() - began
-    size = len(json.dumps([inputs, controller.to_properties(state)])) // rows
+    size = len(json.dumps([inputs, state.to_outputs()])) // rows
     return Figure(
         f"check and diff of {rows} rows that are done",
         f"{checked:.2f} s + {compared:.2f} s; {size} bytes a row",

@@ -1,7 +1,7 @@
 """The values: a license conversion task, its two license contexts and its status.
 
-Two conversions lead in and out: `ConversionTask.from_answer` reads what AWS's API answers and
-`ConversionTask.to_outputs` gives what a stack stores. Nothing here knows boto3 or Pulumi.
+`ConversionTask.from_answer` reads what AWS's API answers; `to_outputs` and `from_outputs` lead to what a stack stores
+and back. Nothing here knows boto3 or Pulumi.
 
 Source of the shapes: GetLicenseConversionTask in the AWS License Manager API reference
 (https://docs.aws.amazon.com/license-manager/latest/APIReference/API_GetLicenseConversionTask.html).
@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
 
-from lmconv_resource.text import to_plain_text, to_rfc3339
+from lmconv_resource.text import parse_rfc3339, to_plain_text, to_rfc3339
 
 TASK_ID_PATTERN = re.compile(r"lct-[a-zA-Z0-9]+")
 """What a task id looks like. AWS's own pattern also lets a bare `lct-` through, which no task has."""
@@ -76,6 +76,14 @@ def _to_utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(timezone.utc)
 
 
+def _to_status(word: str | None) -> dict[str, Any]:
+    """Return a status, one that AWS publishes or another, as members of a task."""
+    try:
+        return {"status": None if word is None else TaskStatus(word)}
+    except ValueError:
+        return {"unknown_status": word}
+
+
 @dataclass(frozen=True)
 class ProductCode:
     """A product code of a license context. AWS knows one type so far, `marketplace`."""
@@ -103,14 +111,21 @@ class LicenseContext:
         )
 
     @classmethod
-    def from_inputs(cls, inputs: Mapping[str, Any] | None) -> LicenseContext:
-        """Read a context as a program gives it and a stack stores it."""
+    def from_inputs(
+        cls, inputs: Mapping[str, Any] | None, default_type: str | None = PRODUCT_CODE_TYPE
+    ) -> LicenseContext:
+        """Read a context as a program gives it and a stack stores it.
+
+        Args:
+            inputs: the context.
+            default_type: of product codes that have none. A program may leave out the one that AWS knows; the call to
+                start a conversion needs it.
+        """
         given = inputs or {}
         return cls(
             usage_operation=given.get("usage_operation"),
             product_codes=tuple(
-                # A dict may leave out the one type that AWS knows; the call to start a conversion needs it.
-                ProductCode(code.get("product_code_id"), code.get("product_code_type") or PRODUCT_CODE_TYPE)
+                ProductCode(code.get("product_code_id"), code.get("product_code_type") or default_type)
                 for code in given.get("product_codes") or ()
             ),
         )
@@ -168,6 +183,7 @@ class ConversionTask:
     """A license conversion task as AWS showed it at one moment. What AWS left out is None."""
 
     task_id: str
+    """Empty in the record of a conversion that no task of AWS's stands for."""
     region: str
     resource_arn: str | None = None
     source_license_context: LicenseContext = LicenseContext()
@@ -233,7 +249,6 @@ class ConversionTask:
         if answered_id != task_id:
             raise AnswerError(f"the answer is about another task, {to_plain_text(answered_id)}")
         status = answer.get("Status")
-        is_known = status in {known.value for known in TaskStatus}
         times = [_to_utc(answer.get(name)) for name in ("StartTime", "LicenseConversionTime", "EndTime")]
         task = cls(
             task_id=task_id,
@@ -242,12 +257,11 @@ class ConversionTask:
             # One that AWS leaves out is an empty one, so that a program can always read its members.
             source_license_context=LicenseContext.from_answer(answer.get("SourceLicenseContext") or {}),
             destination_license_context=LicenseContext.from_answer(answer.get("DestinationLicenseContext") or {}),
-            status=TaskStatus(status) if is_known else None,
-            unknown_status=None if is_known or status is None else to_plain_text(str(status)),
             status_message=_plain(answer.get("StatusMessage")),
             start_time=times[0],
             license_conversion_time=times[1],
             end_time=times[2],
+            **_to_status(None if status is None else to_plain_text(str(status))),
         )
         missing = [
             word for word, is_there in (("status", task.status_text), ("ARN", task.resource_arn)) if not is_there
@@ -258,26 +272,46 @@ class ConversionTask:
 
     def to_outputs(self) -> dict[str, Any]:
         """Return the task as a stack stores it: one entry for each output of the resource."""
-        times = {
-            name: None if moment is None else to_rfc3339(moment)
-            for name, moment in (
-                ("start_time", self.start_time),
-                ("license_conversion_time", self.license_conversion_time),
-                ("end_time", self.end_time),
-            )
-        }
+        times = (self.start_time, self.license_conversion_time, self.end_time)
         return {
-            "license_conversion_task_id": self.task_id,
-            "region": self.region,
+            "license_conversion_task_id": self.task_id or None,
+            "region": self.region or None,
             "resource_arn": self.resource_arn,
             "source_license_context": self.source_license_context.to_outputs(),
             "destination_license_context": self.destination_license_context.to_outputs(),
             "status": self.status_text,
             "status_message": self.status_message,
-            **times,
+            **{name: moment and to_rfc3339(moment) for name, moment in zip(_TIMES, times, strict=True)},
             "is_complete": self.is_complete,
             "duration_seconds": self.duration_seconds,
         }
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> ConversionTask:
+        """Read a task as a stack of any version stores it; what got lost on the way through Pulumi's engine is None."""
+        start, converted, end = (_parse_time(outputs.get(name)) for name in _TIMES)
+        return cls(
+            task_id=outputs.get("license_conversion_task_id") or "",
+            region=outputs.get("region") or "",
+            resource_arn=outputs.get("resource_arn"),
+            source_license_context=LicenseContext.from_inputs(outputs.get("source_license_context"), None),
+            destination_license_context=LicenseContext.from_inputs(outputs.get("destination_license_context"), None),
+            status_message=outputs.get("status_message"),
+            start_time=start,
+            license_conversion_time=converted,
+            end_time=end,
+            **_to_status(outputs.get("status")),
+        )
+
+
+_TIMES = ("start_time", "license_conversion_time", "end_time")
+
+
+def _parse_time(text: str | None) -> datetime | None:
+    try:
+        return _to_utc(parse_rfc3339(text)) if text else None
+    except ValueError:  # of a record that somebody has edited
+        return None
 
 
 OUTPUTS = tuple(ConversionTask(task_id="", region="").to_outputs())

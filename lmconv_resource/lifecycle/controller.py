@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from typing_extensions import Self
 
 from lmconv_resource.aws.remedies import find_remedy
 from lmconv_resource.errors import (
@@ -29,24 +31,34 @@ from lmconv_resource.lifecycle.operation import (
     Way,
 )
 from lmconv_resource.lifecycle.place import default_region, validate_caller, validate_place
-from lmconv_resource.lifecycle.state import TaskState
+from lmconv_resource.lifecycle.state import find_changed, is_reopened, merge, to_change_text
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.wait import Wait, to_wait_text
 from lmconv_resource.text import to_failure_reason
 
+
+class Recorded(Protocol):
+    """What a stack stores of a resource, as a value."""
+
+    @classmethod
+    def from_outputs(cls, outputs: Properties) -> Self:
+        """Read what a stack has stored, of any version."""
+
+    def to_outputs(self) -> dict[str, Any]:
+        """Return what a stack stores."""
+
+
 InputsT = TypeVar("InputsT", bound=Inputs)
-StateT = TypeVar("StateT")
+StateT = TypeVar("StateT", bound=Recorded)
 
 
 class Controller(ABC, Generic[InputsT, StateT]):
     """The lifecycle of a resource. Holds nothing: one object serves all resources from many threads at once."""
 
-    properties: ClassVar[tuple[Property, ...]]
-    """The inputs."""
-
-    @abstractmethod
-    def parse_inputs(self, properties: Properties) -> InputsT:
-        """Return inputs that have been checked, as a value."""
+    inputs: type[InputsT]
+    """What a program gives, and the table of it."""
+    state: type[StateT]
+    """What a stack stores, of any version."""
 
     def parse_certain(self, properties: Properties) -> InputsT:
         """Return inputs for what can't be undone, which a host may ask for without a check.
@@ -55,19 +67,11 @@ class Controller(ABC, Generic[InputsT, StateT]):
             SettingsError: a check would refuse them, or a value is not known.
         """
         given = {**properties, **self._find_defaults(properties)}
-        unknown = sorted(find_unknown(given, (entry.name for entry in self.properties)))
+        unknown = sorted(find_unknown(given, (entry.name for entry in self.inputs.properties)))
         failures = [f"{name} is not known" for name in unknown] or [each.reason for each in self._validate(given)]
         if failures:
             raise SettingsError(Subject(CONNECT_ACTION), failures[0], "Correct it in the program")
-        return self.parse_inputs(given)
-
-    @abstractmethod
-    def parse_state(self, properties: Properties) -> StateT:
-        """Return what a stack has stored, of any version, as a value."""
-
-    @abstractmethod
-    def to_properties(self, state: StateT) -> dict[str, object]:
-        """Return what a stack stores."""
+        return self.inputs.parse(given)
 
     def check(self, op: Operation, olds: Properties | None, news: Properties) -> Checked:
         """Return the values of what the program left out, and what is wrong with the inputs."""
@@ -89,13 +93,13 @@ class Controller(ABC, Generic[InputsT, StateT]):
     def _find_defaults(self, given: Properties) -> dict[str, object]:
         return {
             entry.name: entry.default
-            for entry in self.properties
+            for entry in self.inputs.properties
             if entry.default is not None and given.get(entry.name) is None
         }
 
     def _validate(self, checked: Properties) -> list[CheckFailure]:
         """Return what is wrong with the inputs themselves."""
-        return validate(checked, self.properties)
+        return validate(checked, self.inputs.properties)
 
     def _validate_in_aws(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
         """Return what AWS has against the inputs."""
@@ -190,51 +194,49 @@ class Controller(ABC, Generic[InputsT, StateT]):
             on_notice=op.log,
         )
 
-    def _diff_running(self, op: Operation, task_id: str, state: TaskState, task: ConversionTask) -> Diff:
+    def _diff_running(self, op: Operation, recorded: ConversionTask, found: ConversionTask) -> Diff:
         """Return whether a task recorded as running has changed, and say so if it has."""
-        found = TaskState.of(task)
-        change = state.to_change_text(task_id, found)
+        change = to_change_text(recorded, found)
         if change:
             op.log(change)
-        return Diff(changed=state.changed_outputs(found))
+        return Diff(changed=find_changed(recorded, found))
 
-    def _refresh(self, op: Operation, task_id: str, state: TaskState | None, inputs: InputsT) -> TaskState:
-        """Return the task as it is now; the state of a finished task that AWS does not know any more, as it was."""
-        region = state.region if state else inputs.region
+    def _refresh(self, op: Operation, task_id: str, recorded: ConversionTask | None, inputs: InputsT) -> ConversionTask:
+        """Return the task as it is now; the record of a finished one that AWS does not know any more, as it was."""
+        region = recorded.region if recorded else inputs.region
         place = {"license_conversion_task_id": task_id, "region": op.host.resolve_region(region, inputs.profile)}
         failures = validate(place, GET_PROPERTIES)  # a read comes without a check
         if failures:
             raise SettingsError(Subject(CONNECT_ACTION, task_id), failures[0].reason, "Correct it in the program")
-        if state is None:
+        if recorded is None:
             op.host.check_setting_names()
         try:
             aws = self._connect(op, inputs, task_id, region)
             # Of a record that shows an end, only AWS's present word counts.
-            is_running = state is not None and not state.is_finished
+            is_running = recorded is not None and not recorded.is_complete
             task = aws.get_recent_task(task_id) if is_running else aws.license_manager.get_task(task_id)
         except TaskNotFoundError as error:
-            if state is None or not state.is_finished:
+            if recorded is None or not recorded.is_complete:
                 raise
             op.log(f"The record of the finished task is kept as it was. {error}", "WARNING")
-            return state
-        if state is None:
-            return TaskState.of(task)
-        merged = self._merge(op, state, task)
-        change = state.to_change_text(task_id, merged)
+            return recorded
+        if recorded is None:
+            return task
+        merged = self._merge(op, recorded, task)
+        change = to_change_text(recorded, merged)
         if change:
             op.log(change, "WARNING" if task.status is TaskStatus.FAILED else "INFO")
         return merged
 
-    def _merge(self, op: Operation, state: TaskState, task: ConversionTask) -> TaskState:
-        """Return what is to be stored, with a warning where AWS takes the end of a task back."""
-        found = TaskState.of(task)
-        if state.is_reopened_by(found):
+    def _merge(self, op: Operation, recorded: ConversionTask, found: ConversionTask) -> ConversionTask:
+        """Return what is to be recorded, with a warning where AWS takes the end of a task back."""
+        if is_reopened(recorded, found):
             op.log(
-                f"{task.task_id} is recorded as {state.status} and AWS now says {found.status} of it. "
+                f"{found.task_id} is recorded as {recorded.status_text} and AWS now says {found.status_text} of it. "
                 "The record is kept; look at the task in the AWS console.",
                 "WARNING",
             )
-        return state.merged_with(found)
+        return merge(recorded, found)
 
 
 def select_replacing(

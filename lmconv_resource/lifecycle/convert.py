@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import ClassVar
 
 from lmconv_resource.errors import (
     WAIT_ACTION,
@@ -20,10 +19,8 @@ from lmconv_resource.errors import (
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.drift import report_drift
 from lmconv_resource.lifecycle.inputs import (
-    CONVERSION_PROPERTIES,
     CONVERTED,
     ConversionInputs,
-    Property,
     find_unknown,
     validate_options,
 )
@@ -38,7 +35,7 @@ from lmconv_resource.lifecycle.operation import (
     Refreshed,
     Updated,
 )
-from lmconv_resource.lifecycle.state import ConversionState, TaskState
+from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import parse_duration, to_failure_reason
 from lmconv_resource.usage_operations import find_unknown_warning
@@ -52,19 +49,8 @@ _IDENTITY = ("resource_arn", "destination_license_context", "region")
 class ConversionController(Controller[ConversionInputs, ConversionState]):
     """Starts a license conversion, once, and tracks its task."""
 
-    properties: ClassVar[tuple[Property, ...]] = CONVERSION_PROPERTIES
-
-    def parse_inputs(self, properties: Properties) -> ConversionInputs:
-        """Return inputs that have been checked, as a value."""
-        return ConversionInputs.parse(properties)
-
-    def parse_state(self, properties: Properties) -> ConversionState:
-        """Return what a stack has stored, of any version, as a value."""
-        return ConversionState.parse(properties)
-
-    def to_properties(self, state: ConversionState) -> dict[str, object]:
-        """Return what a stack stores."""
-        return state.to_properties()
+    inputs = ConversionInputs
+    state = ConversionState
 
     def _validate(self, checked: Properties) -> list[CheckFailure]:
         return super()._validate(checked) or validate_options(checked)
@@ -131,27 +117,26 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return Diff(replaces=replaces)
         if unknown_way := self._find_unknown_way(inputs):
             return Diff(changed=unknown_way)
-        if state.task.is_begun:
+        if state.is_begun:
             op.log(f"{asked.resource_arn} was prepared by an earlier `pulumi up` that was interrupted: it goes on.")
             return Diff(replaces=("status",))
         # Looked up where a wait would do it again, too: a FAILED one has to be replaced, which no update can.
         task = None
         seen = state.task
-        if not seen.is_finished:
-            task = self._connect(op, inputs, task_id, state.task.region).get_recent_task(task_id)
-            seen = TaskState.of(task)
-        if seen.has_failed and not inputs.ignore_failure:
+        if not seen.is_complete:
+            seen = task = self._connect(op, inputs, task_id, state.task.region).get_recent_task(task_id)
+        if seen.status is TaskStatus.FAILED and not inputs.ignore_failure:
             why = to_failure_reason(seen.status_message).rstrip(".")
             op.log(f"{task_id} FAILED: {why}. A new conversion will be started.", "WARNING")
             return Diff(replaces=("status",))
         if inputs.correct_drift and state.has_drifted:
             return self._diff_drift(op, task_id, state, inputs)
-        if state.task.must_await(wait_for_completion=inputs.wait_for_completion, ignore_failure=inputs.ignore_failure):
+        if must_await(state.task, inputs):
             return Diff(changed=("wait_for_completion",))
         if inputs.stop_and_restart and self._is_marked(op, task_id, state, inputs):
             op.log(f"{asked.resource_arn} still has to be started: an earlier `pulumi up` was interrupted.")
             return Diff(changed=("stop_and_restart",))
-        return Diff() if task is None else self._diff_running(op, task_id, state.task, task)
+        return Diff() if task is None else self._diff_running(op, state.task, task)
 
     def _diff_drift(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> Diff:
         """Return whether the drift that is recorded is there still, by EC2's present word."""
@@ -215,8 +200,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             "region": state.task.region,
         }
         # Of a FAILED one that is ignored, another source asks for another try.
-        matters = state.task.has_failed and not inputs.source_license_context.is_empty
-        properties = [entry for entry in self.properties if entry.name != _SOURCE or matters]
+        matters = state.task.status is TaskStatus.FAILED and not inputs.source_license_context.is_empty
+        properties = [entry for entry in self.inputs.properties if entry.name != _SOURCE or matters]
         return select_replacing(properties, inputs, vars(inputs), recorded)
 
     def create(self, op: Operation, inputs: ConversionInputs) -> Created[ConversionState]:
@@ -228,17 +213,15 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         except Exception as cause:
             if job.held_id is None and job.is_marked and isinstance(cause, LicenseConversionError):
                 # Recorded so that a destroy finds the instance that was stopped.
-                begun = ConversionTask(inputs.resource_arn or "", job.facts.region, inputs.resource_arn)
-                return Created(
-                    begun.task_id, ConversionState(TaskState.of_instance(begun), False, None, inputs.asked), cause
-                )
+                begun = ConversionTask("", job.facts.region, inputs.resource_arn)
+                return Created(inputs.resource_arn or "", ConversionState(begun, False, None, inputs.asked), cause)
             if job.held_id is None:
                 raise
             error = (
                 cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, job.held_id, job.facts.region)
             )
             task = error.task or job.task or ConversionTask.started(job.held_id, job.facts.region, inputs.request)
-            return Created(job.held_id, ConversionState(TaskState.of(task), job.is_adopted, None, inputs.asked), error)
+            return Created(job.held_id, ConversionState(task, job.is_adopted, None, inputs.asked), error)
         return Created(*self._to_record(op, outcome, inputs, job.facts.region))
 
     def _to_record(
@@ -250,29 +233,29 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             text = "EC2 bills it as this already; AWS shows no task that led there"
             arn = request.resource_arn
             task = ConversionTask(
-                arn, region, arn, destination_license_context=present, status=TaskStatus.SUCCEEDED, status_message=text
+                "", region, arn, destination_license_context=present, status=TaskStatus.SUCCEEDED, status_message=text
             )
-            return arn, ConversionState(TaskState.of_instance(task), True, outcome.verified, inputs.asked)
+            return arn, ConversionState(task, True, outcome.verified, inputs.asked)
         task = task or ConversionTask.started(outcome.task_id, region, request)
         if task.status is TaskStatus.FAILED:
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         verified = outcome.verified if task.is_complete else None
-        return outcome.task_id, ConversionState(TaskState.of(task), outcome.is_adopted, verified, inputs.asked)
+        return outcome.task_id, ConversionState(task, outcome.is_adopted, verified, inputs.asked)
 
     def read(
         self, op: Operation, task_id: str, state: ConversionState | None, inputs: ConversionInputs
     ) -> Refreshed[ConversionState]:
         """Look the task up again, and EC2's view of the instance, with a warning where the two differ."""
-        if state is not None and state.task.is_begun:
+        if state is not None and state.is_begun:
             return Refreshed(state)
-        if state is not None and state.task.is_of_instance:
+        if state is not None and state.is_without_task:
             found = state.task
         else:
             found = self._refresh(op, task_id, state.task if state else None, inputs)
         aws = self._connect(op, inputs, task_id, found.region)
         instance = None
-        arn = found.outputs.get("resource_arn")
-        if found.is_finished and isinstance(arn, str):
+        arn = found.resource_arn
+        if found.is_complete and arn:
             try:
                 instance = aws.ec2.get_instance(arn)
             except LicenseConversionError as error:
@@ -296,31 +279,29 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs
     ) -> Updated[ConversionState]:
         """Follow the task to its end, or look it up again; bring to its end what an interrupted `up` has begun."""
-        is_settled = state.task.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure)
-        if is_settled and not (inputs.stop_and_restart or state.has_drifted):
+        settled = is_settled(state.task, inputs)
+        if settled and not (inputs.stop_and_restart or state.has_drifted):
             return Updated(state)
         region = inputs.region or state.task.region
-        if not is_settled and not inputs.wait_for_completion:
+        if not settled and not inputs.wait_for_completion:
             task = self._connect(op, inputs, task_id, region).get_recent_task(task_id)
             if task.is_unfinished:  # what the diff has just seen is not asked for again
                 return Updated(replace(state, task=self._merge(op, state.task, task)))
-        job = self._make_job(
-            op, replace_request(inputs, state), None if is_settled else task_id, region, ends=is_settled
-        )
+        job = self._make_job(op, replace_request(inputs, state), None if settled else task_id, region, ends=settled)
         op.host.started_here.add_urn(op.urn)
         try:
             outcome = job.run()
         except LicenseConversionError as error:
             seen = error.task or job.task
-            if seen is None or is_settled:
+            if seen is None or settled:
                 return Updated(state, error)
             return Updated(replace(state, task=self._merge(op, state.task, seen)), error)
-        if outcome.task is not None and not is_settled:
+        if outcome.task is not None and not settled:
             state = replace(state, task=self._merge(op, state.task, outcome.task))
             if outcome.task.status is TaskStatus.FAILED:
                 op.log(f"{task_id} FAILED: {to_failure_reason(outcome.task.status_message)}", "WARNING")
         updated = replace(state, verified=outcome.verified or state.verified)
-        if is_settled and outcome.verified is not None:
+        if settled and outcome.verified is not None:
             report_drift(op, self._connect(op, inputs, task_id, region), state, updated)
         return Updated(updated)
 
@@ -334,9 +315,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return
         arn = state.request.resource_arn
         # What it is licensed as now is not asked, so nothing is said of it.
-        if state.task.is_begun:
+        if state.is_begun:
             text = f"No conversion of {arn} was started."
-        elif state.task.is_finished:
+        elif state.task.is_complete:
             text = f"{task_id} is only removed from the state: the license of {arn} is not changed by that."
         else:
             continues = f"{task_id} continues in AWS, which cannot cancel a license conversion"
@@ -352,7 +333,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         inputs = replace(replace_request(inputs, state), stop_and_restart=True, wait_for_completion=False)
         try:
             if self._is_marked(op, task_id, state, inputs):
-                held_id = None if state.task.is_finished or state.task.is_begun else task_id
+                held_id = None if state.task.is_complete or state.is_begun else task_id
                 self._make_job(op, inputs, held_id, state.task.region, ends=True).run()
         except LicenseConversionError as error:
             instance_id = arn.rpartition("/")[2]

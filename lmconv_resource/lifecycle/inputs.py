@@ -7,8 +7,10 @@ its description. Defaults, validation, diffs and the documentation come from the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from typing_extensions import Self
 
 from lmconv_resource.aws.access import AssumedRole, parse_roles
 from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Properties, has_unknown
@@ -340,6 +342,27 @@ class Inputs:
     assume_roles: tuple[AssumedRole, ...] = ()
     poll_interval_seconds: float | None = None
     unknown: frozenset[str] = frozenset()
+    properties: ClassVar[tuple[Property, ...]] = ()
+    """The table that they come from."""
+
+    @classmethod
+    def parse(cls, properties: Properties) -> Self:
+        """Return the inputs of a program, once they are checked, or those in a stack's state of any version."""
+        unknown = find_unknown(properties, [entry.name for entry in cls.properties])
+        values: dict[str, Any] = {"unknown": unknown}
+        for entry in cls.properties:
+            value = properties.get(entry.name)
+            if entry.name in unknown:
+                # A wait that may be asked for is shown by the preview.
+                value = True if entry.type == "boolean" else None
+            if entry.type == "assume_role":
+                values["assume_roles"] = () if value is None else parse_roles(value)
+            elif entry.type == "license_context":
+                values[entry.name] = LicenseContext.from_inputs(value if isinstance(value, Mapping) else None)
+            else:
+                is_flag = entry.type == "boolean" and entry.name != "preflight"
+                values[entry.name] = bool(value) if is_flag else value
+        return cls(**values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,11 +372,7 @@ class TaskInputs(Inputs):
     license_conversion_task_id: str | None = None
     resource_arn: str | None = None
     follow_newest: bool = False
-
-    @classmethod
-    def parse(cls, properties: Properties) -> TaskInputs:
-        """Return the inputs of a program, or of a stack's state of any version."""
-        return cls(**_parse(properties, TASK_PROPERTIES))
+    properties = TASK_PROPERTIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,14 +391,15 @@ class ConversionInputs(Inputs):
     allow_instance_store_loss: bool = False
     asked: Properties | None = None
     """The properties that say what is converted, as the program wrote them."""
+    properties = CONVERSION_PROPERTIES
 
     @classmethod
-    def parse(cls, properties: Properties) -> ConversionInputs:
-        """Return the inputs of a program, or of a stack's state of any version."""
+    def parse(cls, properties: Properties) -> Self:
+        """Return the inputs of a program, once they are checked, or those in a stack's state of any version."""
         asked = {name: properties[name] for name in CONVERTED if properties.get(name) is not None}
         if properties.get("stop_and_restart") is True:
             asked["stop_and_restart"] = True
-        return cls(**_parse(properties, CONVERSION_PROPERTIES), asked=asked)
+        return replace(super().parse(properties), asked=asked)
 
     @property
     def checks(self) -> bool:
@@ -390,22 +410,3 @@ class ConversionInputs(Inputs):
     def request(self) -> ConversionRequest:
         """The conversion that is asked for."""
         return ConversionRequest(self.resource_arn or "", self.source_license_context, self.destination_license_context)
-
-
-def _parse(properties: Properties, table: Iterable[Property]) -> dict[str, Any]:
-    unknown = find_unknown(properties, [entry.name for entry in table])
-    values: dict[str, Any] = {"unknown": unknown}
-    for entry in table:
-        value = properties.get(entry.name)
-        if entry.name in unknown:
-            # A wait that may be asked for is shown by the preview.
-            value = True if entry.type == "boolean" else None
-        if entry.type == "assume_role":
-            values["assume_roles"] = parse_roles(value) if value is not None else ()
-            continue
-        if entry.type == "license_context":
-            value = LicenseContext.from_inputs(value if isinstance(value, Mapping) else None)
-        elif entry.type == "boolean" and entry.name != "preflight":
-            value = bool(value)
-        values[entry.name] = value
-    return values

@@ -5,11 +5,9 @@ AWS is asked only where the state does not settle it: never for a task that has 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from lmconv_resource.errors import LIST_ACTION, LicenseConversionError, Subject, WaitError
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
-from lmconv_resource.lifecycle.inputs import TASK_PROPERTIES, Property, TaskInputs, validate_identity
+from lmconv_resource.lifecycle.inputs import TaskInputs, validate_identity
 from lmconv_resource.lifecycle.operation import (
     Aws,
     CheckFailure,
@@ -20,43 +18,32 @@ from lmconv_resource.lifecycle.operation import (
     Refreshed,
     Updated,
 )
-from lmconv_resource.lifecycle.state import TaskState
-from lmconv_resource.models import ConversionTask, select_newest
+from lmconv_resource.lifecycle.state import is_settled, merge, must_await
+from lmconv_resource.models import ConversionTask, TaskStatus, select_newest
 
 
-class TaskController(Controller[TaskInputs, TaskState]):
+class TaskController(Controller[TaskInputs, ConversionTask]):
     """Tracks a license conversion task."""
 
-    properties: ClassVar[tuple[Property, ...]] = TASK_PROPERTIES
-
-    def parse_inputs(self, properties: Properties) -> TaskInputs:
-        """Return inputs that have been checked, as a value."""
-        return TaskInputs.parse(properties)
-
-    def parse_state(self, properties: Properties) -> TaskState:
-        """Return what a stack has stored, of any version, as a value."""
-        return TaskState.parse(properties)
-
-    def to_properties(self, state: TaskState) -> dict[str, object]:
-        """Return what a stack stores."""
-        return state.to_properties()
+    inputs = TaskInputs
+    state = ConversionTask
 
     def _validate(self, checked: Properties) -> list[CheckFailure]:
         return validate_identity(checked) + super()._validate(checked)
 
-    def diff(self, op: Operation, task_id: str, state: TaskState, inputs: TaskInputs) -> Diff:
+    def diff(self, op: Operation, task_id: str, state: ConversionTask, inputs: TaskInputs) -> Diff:
         """Return what the program asks for, and what AWS says of a running task, that the state does not have.
 
         With `follow_newest` AWS is also asked for the resource's newest task, and where one FAILED that was waited for:
         the way out of that is another conversion.
         """
-        replaces = select_replacing(self.properties, inputs, vars(inputs), state.outputs)
+        replaces = select_replacing(self.inputs.properties, inputs, vars(inputs), state.to_outputs())
         unknown_way = self._find_unknown_way(inputs)
         if not replaces and unknown_way:
             return Diff(changed=unknown_way)
-        awaits = state.must_await(wait_for_completion=inputs.wait_for_completion, ignore_failure=inputs.ignore_failure)
+        awaits = must_await(state, inputs)
         follows = inputs.follow_newest and "follow_newest" not in inputs.unknown
-        if not replaces and inputs.resource_arn and (follows or (awaits and state.has_failed)):
+        if not replaces and inputs.resource_arn and (follows or (awaits and state.status is TaskStatus.FAILED)):
             newest = self._find_newest(self._connect(op, inputs), inputs.resource_arn)
             if newest and newest.task_id != task_id and not _is_older(newest, state):
                 op.log(f"{newest.task_id} is newer than {task_id} and is followed from now on")
@@ -65,12 +52,12 @@ class TaskController(Controller[TaskInputs, TaskState]):
             return Diff(replaces=replaces)
         if awaits:
             return Diff(changed=("wait_for_completion",))
-        if state.is_finished:
+        if state.is_complete:
             return Diff()
         task = self._connect(op, inputs, task_id, state.region).get_recent_task(task_id)
-        return self._diff_running(op, task_id, state, task)
+        return self._diff_running(op, state, task)
 
-    def create(self, op: Operation, inputs: TaskInputs) -> Created[TaskState]:
+    def create(self, op: Operation, inputs: TaskInputs) -> Created[ConversionTask]:
         """Find the task, and with the wait option follow it to its end."""
         task_id = inputs.license_conversion_task_id
         is_known = task_id is None
@@ -81,29 +68,31 @@ class TaskController(Controller[TaskInputs, TaskState]):
                 raise _no_conversion(inputs, aws)
             task_id = newest.task_id
         try:
-            return Created(task_id, TaskState.of(self._await_or_get(op, aws, inputs, task_id, is_known=is_known)))
+            return Created(task_id, self._await_or_get(op, aws, inputs, task_id, is_known=is_known))
         except WaitError as error:
             if error.task is None:
                 raise
-            return Created(task_id, TaskState.of(error.task), error)
+            return Created(task_id, error.task, error)
 
-    def read(self, op: Operation, task_id: str, state: TaskState | None, inputs: TaskInputs) -> Refreshed[TaskState]:
+    def read(
+        self, op: Operation, task_id: str, state: ConversionTask | None, inputs: TaskInputs
+    ) -> Refreshed[ConversionTask]:
         """Look the task up again."""
         found = self._refresh(op, task_id, state, inputs)
         read_inputs = {"license_conversion_task_id": task_id, "region": found.region}
         return Refreshed(found, read_inputs if state is None else None)
 
-    def update(self, op: Operation, task_id: str, state: TaskState, inputs: TaskInputs) -> Updated[TaskState]:
+    def update(self, op: Operation, task_id: str, state: ConversionTask, inputs: TaskInputs) -> Updated[ConversionTask]:
         """Look the task up again, or follow it to its end."""
-        if state.is_settled_for(inputs.wait_for_completion, inputs.ignore_failure):
+        if is_settled(state, inputs):
             return Updated(state)
         aws = self._connect(op, inputs, task_id, inputs.region or state.region)
         try:
             return Updated(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id, may_be_recent=True)))
         except WaitError as error:
-            return Updated(state if error.task is None else state.merged_with(TaskState.of(error.task)), error)
+            return Updated(state if error.task is None else merge(state, error.task), error)
 
-    def delete(self, op: Operation, task_id: str, state: TaskState, inputs: TaskInputs) -> None:
+    def delete(self, op: Operation, task_id: str, state: ConversionTask, inputs: TaskInputs) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
 
     def _find_newest(self, aws: Aws, resource_arn: str | None) -> ConversionTask | None:
@@ -119,6 +108,6 @@ def _no_conversion(inputs: TaskInputs, aws: Aws) -> LicenseConversionError:
     )
 
 
-def _is_older(task: ConversionTask, state: TaskState) -> bool:
+def _is_older(task: ConversionTask, state: ConversionTask) -> bool:
     """Return whether a task started before the recorded one, which AWS may have ceased to list."""
     return task.start_time is not None and state.start_time is not None and task.start_time < state.start_time

@@ -332,7 +332,7 @@ def test_a_bug_after_the_start_loses_no_task(
     asked = {"resource_arn": ARN, **contexts(BYOL, WINDOWS)}
 
     with session.operation(None) as op:
-        created = controller.create(op, controller.parse_inputs({**asked, "wait_for_completion": True}))
+        created = controller.create(op, controller.inputs.parse({**asked, "wait_for_completion": True}))
 
     assert [created.id] == list(aws.tasks)
     assert str(created.error) == (
@@ -350,7 +350,7 @@ def test_a_failure_returns_the_task_that_was_seen(aws: LicenseManagerBackend) ->
     asked = {"resource_arn": ARN, **contexts(BYOL, WINDOWS)}
 
     with make_session().operation(None) as op:
-        created = controller.create(op, controller.parse_inputs({**asked, "wait_for_completion": True}))
+        created = controller.create(op, controller.inputs.parse({**asked, "wait_for_completion": True}))
 
     assert isinstance(created.error, ConversionFailedError)
     assert [created.id] == list(aws.tasks)
@@ -364,7 +364,7 @@ def test_a_wait_that_is_broken_off_returns_the_task_that_was_seen(aws: LicenseMa
     aws.conversion_status, aws.conversion_message = "IN_PROGRESS", "converting"
     session = make_session()
     controller = ConversionController()
-    inputs = controller.parse_inputs(
+    inputs = controller.inputs.parse(
         {"resource_arn": ARN, **contexts(BYOL, WINDOWS), "wait_for_completion": True, "region": REGION}
     )
 
@@ -391,12 +391,12 @@ def test_a_start_that_was_not_seen_yet_is_returned(aws: LicenseManagerBackend) -
 
     with make_session().operation(None) as op:
         created = controller.create(
-            op, controller.parse_inputs({"resource_arn": ARN, **contexts(BYOL, WINDOWS), "wait_for_completion": True})
+            op, controller.inputs.parse({"resource_arn": ARN, **contexts(BYOL, WINDOWS), "wait_for_completion": True})
         )
 
     assert "AWS denies access" in str(created.error)
     assert [created.id] == list(aws.tasks)
-    outputs = created.state.task.outputs
+    outputs = created.state.task.to_outputs()
     assert (outputs["license_conversion_task_id"], outputs["resource_arn"], outputs["status"]) == (
         created.id,
         ARN,
@@ -557,8 +557,8 @@ def test_a_failure_under_an_update_blocks_nothing(aws: LicenseManagerBackend) ->
     controller = ConversionController()
 
     with make_session().operation(None) as op:
-        inputs = controller.parse_inputs({**conversion.inputs, "wait_for_completion": True})
-        state = controller.parse_state(conversion.outputs)
+        inputs = controller.inputs.parse({**conversion.inputs, "wait_for_completion": True})
+        state = controller.state.from_outputs(conversion.outputs)
         updated = controller.update(op, conversion.id or "", state, inputs)
     assert "the next `pulumi up` starts a new conversion" in str(updated.error)
     assert (updated.state.task.status, updated.state.asked) == ("FAILED", state.asked)
@@ -639,7 +639,7 @@ def test_a_first_read_supplies_the_region(aws: LicenseManagerBackend) -> None:
     controller = ConversionController()
 
     with make_session().operation(None) as op:
-        read = controller.read(op, task_id, None, controller.parse_inputs({}))
+        read = controller.read(op, task_id, None, controller.inputs.parse({}))
 
     assert (read.inputs, read.state.adopted, read.state.task.status) == ({"region": REGION}, False, "SUCCEEDED")
 
@@ -676,14 +676,14 @@ def test_delete_of_the_old_half_of_a_replacement_says_nothing() -> None:
     session = make_session(engine=engine)
     controller = ConversionController()
     with session.operation("urn") as op:
-        created = controller.create(op, controller.parse_inputs({"resource_arn": ARN, **contexts(BYOL, WINDOWS)}))
+        created = controller.create(op, controller.inputs.parse({"resource_arn": ARN, **contexts(BYOL, WINDOWS)}))
     assert engine.said == []
 
     with session.operation("urn") as op:
-        controller.delete(op, "lct-older", created.state, controller.parse_inputs({}))
+        controller.delete(op, "lct-older", created.state, controller.inputs.parse({}))
     assert engine.said == []
     with session.operation("another") as op:
-        controller.delete(op, "lct-older", created.state, controller.parse_inputs({}))
+        controller.delete(op, "lct-older", created.state, controller.inputs.parse({}))
     assert len(engine.said) == 1
 
 
@@ -707,6 +707,6 @@ def test_delete_asks_nobody(aws: LicenseManagerBackend) -> None:
     controller = ConversionController()
     for record in ({}, {"status": "SUCCEEDED", "resource_arn": ARN}):
         with make_session().operation(None) as op:
-            controller.delete(op, "lct-1", controller.parse_state(record), controller.parse_inputs(record))
+            controller.delete(op, "lct-1", controller.state.from_outputs(record), controller.inputs.parse(record))
 
     assert not aws.calls

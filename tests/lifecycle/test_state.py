@@ -1,14 +1,22 @@
-"""What a stack stores of a task, what has become of it, and the line that says so, word for word."""
+"""How a record compares with what AWS says now, and the line that says what has become of a task, word for word."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 import pytest
 
-from lmconv_resource.lifecycle.state import ConversionState, TaskState
-from lmconv_resource.models import OUTPUTS, ConversionTask, LicenseContext, ProductCode, TaskStatus
+from lmconv_resource.lifecycle.inputs import Inputs
+from lmconv_resource.lifecycle.state import (
+    ConversionState,
+    find_changed,
+    is_reopened,
+    is_settled,
+    merge,
+    must_await,
+    to_change_text,
+)
+from lmconv_resource.models import ConversionTask, LicenseContext, ProductCode, TaskStatus
 
 TASK_ID, REGION = "lct-1", "eu-west-1"
 START = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
@@ -25,103 +33,68 @@ def make_task(status: str | None, message: str | None = None, seconds: float | N
     )
 
 
-def make_state(*args: Any) -> TaskState:
-    return TaskState.of(make_task(*args))
+RUNNING, DONE, FAILED = make_task("IN_PROGRESS", "a"), make_task("SUCCEEDED", "a", 5), make_task("FAILED", "a", 5)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        (make_task("IN_PROGRESS"), make_task("SUCCEEDED", None, 2530), "lct-1 IN_PROGRESS → SUCCEEDED after 42m10s"),
-        (make_task("IN_PROGRESS"), make_task("SUCCEEDED", "done"), "lct-1 IN_PROGRESS → SUCCEEDED"),
-        (
-            make_task("IN_PROGRESS"),
-            make_task("FAILED", "no\nspace", 60),
-            "lct-1 IN_PROGRESS → FAILED after 1m00s: no space",
-        ),
-        (make_task("IN_PROGRESS"), make_task("FAILED"), "lct-1 IN_PROGRESS → FAILED"),
-        (make_task("IN_PROGRESS"), make_task(None), "lct-1 IN_PROGRESS → no status"),
+        (RUNNING, make_task("SUCCEEDED", None, 2530), "lct-1 IN_PROGRESS → SUCCEEDED after 42m10s"),
+        (RUNNING, make_task("SUCCEEDED", "done"), "lct-1 IN_PROGRESS → SUCCEEDED"),
+        (RUNNING, make_task("FAILED", "no\nspace", 60), "lct-1 IN_PROGRESS → FAILED after 1m00s: no space"),
+        (RUNNING, make_task("FAILED"), "lct-1 IN_PROGRESS → FAILED"),
+        (RUNNING, make_task(None), "lct-1 IN_PROGRESS → no status"),
         (make_task(None), make_task("IN_PROGRESS", "begun"), "lct-1 no status → IN_PROGRESS"),
-        (make_task("IN_PROGRESS", "a"), make_task("IN_PROGRESS", "b\n c"), "lct-1 IN_PROGRESS: b c"),
-        (make_task("IN_PROGRESS", "a"), make_task("IN_PROGRESS"), None),
-        (make_task("SUCCEEDED", "a"), make_task("SUCCEEDED", "a", 5), None),
+        (RUNNING, make_task("IN_PROGRESS", "b\n c"), "lct-1 IN_PROGRESS: b c"),
+        (RUNNING, make_task("IN_PROGRESS"), None),
+        (DONE, DONE, None),
     ],
 )
 def test_what_has_become_of_a_task(old: ConversionTask, new: ConversionTask, text: str | None) -> None:
     """A change of status or message is one line, with the duration and, of a failure, AWS's message; else nothing."""
-    assert TaskState.of(old).to_change_text(TASK_ID, TaskState.of(new)) == text
-
-
-def test_a_record_without_a_status_is_compared() -> None:
-    """A record of an older shape, or of a `get`, has no status to compare with."""
-    assert TaskState.parse({}).to_change_text(TASK_ID, make_state("IN_PROGRESS")) == "lct-1 no status → IN_PROGRESS"
-
-
-# -- comparing and merging ---------------------------------------------------------------------------------------------
-
-
-def test_nulls_that_got_lost_are_no_change() -> None:
-    """The engine drops what is null, at any depth: a state that came back without is the same state."""
-    context = LicenseContext("RunInstances:0002")
-    state = TaskState.of(ConversionTask(TASK_ID, REGION, source_license_context=context))
-    codes = TaskState.of(ConversionTask(TASK_ID, REGION, source_license_context=LicenseContext(None)))
-    stored = {"license_conversion_task_id": TASK_ID, "region": REGION, "is_complete": False}
-    bare = TaskState.parse({**stored, "source_license_context": {"product_codes": []}})
-
-    assert codes.changed_outputs(bare) == bare.changed_outputs(codes) == ()
-    assert state.changed_outputs(bare) == ("source_license_context",)
-    assert tuple(bare.to_properties()) == OUTPUTS
+    assert to_change_text(old, new) == text
 
 
 def test_what_changed_is_told_by_name() -> None:
     """The outputs that differ are named, in the order of the outputs."""
-    changed = make_state("IN_PROGRESS").changed_outputs(make_state("SUCCEEDED", "done", 5))
-
+    changed = find_changed(make_task("IN_PROGRESS"), DONE)
     assert changed == ("status", "status_message", "end_time", "is_complete", "duration_seconds")
 
 
 @pytest.mark.parametrize(
-    ("old", "found", "is_reopened", "merged"),
+    ("old", "found", "reopened", "merged"),
     [
-        (make_state("IN_PROGRESS", "a"), make_state("IN_PROGRESS"), False, make_state("IN_PROGRESS")),
-        (make_state("IN_PROGRESS"), make_state(None), False, make_state(None)),
-        (make_state("SUCCEEDED", "a", 5), make_state("SUCCEEDED", "b"), False, None),
-        (make_state("SUCCEEDED", "a", 5), make_state("IN_PROGRESS", "b"), True, make_state("SUCCEEDED", "a", 5)),
-        (make_state("FAILED", "a", 5), make_state(None), True, make_state("FAILED", "a", 5)),
+        (RUNNING, make_task("IN_PROGRESS"), False, make_task("IN_PROGRESS")),
+        (RUNNING, make_task(None), False, make_task(None)),
+        (DONE, make_task("SUCCEEDED", "b"), False, make_task("SUCCEEDED", "b", 5)),
+        (DONE, RUNNING, True, DONE),
+        (FAILED, make_task(None), True, FAILED),
     ],
 )
-def test_the_state_of_a_finished_task_never_loses_a_value(
-    old: TaskState, found: TaskState, is_reopened: bool, merged: TaskState | None
+def test_the_record_of_a_finished_task_never_loses_a_value(
+    old: ConversionTask, found: ConversionTask, reopened: bool, merged: ConversionTask
 ) -> None:
     """What is running is replaced by what was found; what has ended is completed by it, or kept if reopened."""
-    assert old.is_reopened_by(found) is is_reopened
-    result = old.merged_with(found)
-    if merged is not None:
-        assert result == merged
-    else:
-        assert (result.status, result.status_message, result.outputs["end_time"]) == (
-            "SUCCEEDED",
-            "b",
-            "2026-11-23T08:00:05Z",
-        )
+    assert is_reopened(old, found) is reopened
+    assert merge(old, found) == merged
 
 
 @pytest.mark.parametrize(
-    ("status", "ignore", "must"),
+    ("task", "ignore", "must"),
     [
-        ("IN_PROGRESS", False, True),
-        (None, False, True),
-        ("SUCCEEDED", False, False),
-        ("FAILED", False, True),
-        ("FAILED", True, False),
+        (RUNNING, False, True),
+        (make_task(None), False, True),
+        (DONE, False, False),
+        (FAILED, False, True),
+        (FAILED, True, False),
     ],
 )
-def test_what_has_to_be_waited_for(status: str | None, ignore: bool, must: bool) -> None:
-    """Whoever wants an end, or a success, waits until the state shows one; nobody else waits."""
-    state = make_state(status)
-
-    assert state.must_await(wait_for_completion=True, ignore_failure=ignore) is must
-    assert not state.must_await(wait_for_completion=False, ignore_failure=ignore)
+def test_what_has_to_be_waited_for(task: ConversionTask, ignore: bool, must: bool) -> None:
+    """Whoever wants an end, or a success, waits until the record shows one; nobody else waits."""
+    waits = Inputs(wait_for_completion=True, ignore_failure=ignore)
+    assert must_await(task, waits) is must
+    assert is_settled(task, waits) is not must
+    assert not must_await(task, Inputs(ignore_failure=ignore))
 
 
 def test_a_conversion_state_leads_in_and_out() -> None:
@@ -132,10 +105,10 @@ def test_a_conversion_state_leads_in_and_out() -> None:
         "destination_license_context": {"usage_operation": "b"},
     }
     verified = LicenseContext("RunInstances:00g0", (ProductCode("abc", "marketplace"),))
-    state = ConversionState(make_state("SUCCEEDED"), True, verified, asked)
+    state = ConversionState(DONE, True, verified, asked)
 
-    read = ConversionState.parse(state.to_properties())
+    read = ConversionState.from_outputs(state.to_outputs())
 
     assert read == state
     assert read.request.destination == LicenseContext("b")
-    assert "__request" not in ConversionState(make_state("SUCCEEDED")).to_properties()
+    assert "__request" not in ConversionState(DONE).to_outputs()

@@ -148,7 +148,7 @@ def test_a_failure_is_an_error_that_holds_the_task(aws: LicenseManagerBackend) -
     controller = TaskController()
 
     with session.operation(None) as op:
-        inputs = controller.parse_inputs({"license_conversion_task_id": task_id, "wait_for_completion": True})
+        inputs = controller.inputs.parse({"license_conversion_task_id": task_id, "wait_for_completion": True})
         created = controller.create(op, inputs)
 
     assert isinstance(created.error, ConversionFailedError)
@@ -162,7 +162,7 @@ def test_a_wait_that_is_broken_off_returns_the_task_that_was_seen(aws: LicenseMa
     task_id = add(aws, status="IN_PROGRESS", message="converting")
     session = make_session()
     controller = TaskController()
-    inputs = controller.parse_inputs({"license_conversion_task_id": task_id, "wait_for_completion": True})
+    inputs = controller.inputs.parse({"license_conversion_task_id": task_id, "wait_for_completion": True})
 
     class Cancelling(RecordingEngine):
         def log_status(self, urn: str | None, message: str) -> None:
@@ -177,7 +177,7 @@ def test_a_wait_that_is_broken_off_returns_the_task_that_was_seen(aws: LicenseMa
     reason = "the update was cancelled after" if how == "cancelled" else "it did not end within"
     assert reason in str(created.error)
     assert (created.id, created.state.status, created.state.status_message) == (task_id, "IN_PROGRESS", "converting")
-    assert created.state.outputs == controller.parse_state(created.state.to_properties()).outputs
+    assert created.state == controller.state.from_outputs(created.state.to_outputs())
 
 
 def test_an_update_whose_wait_fails_returns_the_task_that_was_seen(aws: LicenseManagerBackend) -> None:
@@ -189,8 +189,8 @@ def test_an_update_whose_wait_fails_returns_the_task_that_was_seen(aws: LicenseM
     controller = TaskController()
 
     with make_session().operation(None) as op:
-        inputs = controller.parse_inputs({**task.inputs, "wait_for_completion": True})
-        updated = controller.update(op, task_id, controller.parse_state(task.outputs), inputs)
+        inputs = controller.inputs.parse({**task.inputs, "wait_for_completion": True})
+        updated = controller.update(op, task_id, controller.state.from_outputs(task.outputs), inputs)
 
     assert isinstance(updated.error, ConversionFailedError)
     assert (updated.state.status, updated.state.status_message) == ("FAILED", "no")
@@ -250,10 +250,10 @@ def test_a_finished_task_that_aws_forgot_is_kept(aws: LicenseManagerBackend) -> 
 def test_a_running_task_that_aws_does_not_know_is_an_error(aws: LicenseManagerBackend) -> None:
     """It may be a wrong region or account, which nobody wants recorded."""
     controller = TaskController()
-    state = controller.parse_state({"license_conversion_task_id": "lct-unknown", "status": "IN_PROGRESS"})
+    state = controller.state.from_outputs({"license_conversion_task_id": "lct-unknown", "status": "IN_PROGRESS"})
 
     with make_session().operation(None) as op, pytest.raises(TaskNotFoundError):
-        controller.read(op, "lct-unknown", state, controller.parse_inputs({}))
+        controller.read(op, "lct-unknown", state, controller.inputs.parse({}))
 
 
 @pytest.mark.parametrize("task_id", ["lct-", "i-0123", "lct-" + "a" * 47, "lct-1\n"])
@@ -265,7 +265,7 @@ def test_a_first_read_refuses_a_malformed_id(task_id: str) -> None:
         make_session().operation(None) as op,
         pytest.raises(SettingsError, match="is not the id of a license conversion task"),
     ):
-        controller.read(op, task_id, None, controller.parse_inputs({}))
+        controller.read(op, task_id, None, controller.inputs.parse({}))
 
 
 def test_a_first_read_supplies_the_inputs(aws: LicenseManagerBackend) -> None:
@@ -274,7 +274,7 @@ def test_a_first_read_supplies_the_inputs(aws: LicenseManagerBackend) -> None:
     controller = TaskController()
 
     with make_session().operation(None) as op:
-        read = controller.read(op, task_id, None, controller.parse_inputs({}))
+        read = controller.read(op, task_id, None, controller.inputs.parse({}))
 
     assert read.inputs == {"license_conversion_task_id": task_id, "region": REGION}
     assert read.state.status == "SUCCEEDED"

@@ -22,7 +22,7 @@ def test_the_source_is_what_ec2_says(job: Job) -> None:
     """Without a source, the conversion starts from what EC2 bills the instance as, which is recorded."""
     arn = job.launch(BYOL)
     created = job.create(job.inputs(arn))
-    outputs = job.controller.to_properties(created.state)
+    outputs = created.state.to_outputs()
     assert outputs["source_license_context"] == {"usage_operation": BYOL, "product_codes": []}
     assert (outputs["verified_usage_operation"], outputs["verified_product_codes"]) == (WINDOWS, [])
     assert (outputs["adopted"], job.starts) == (False, 1)
@@ -33,7 +33,7 @@ def test_product_codes_of_the_instance_are_sent(job: Job) -> None:
     arn = job.launch("RunInstances:00g0")
     codes = (ProductCode("6cd5fxzrad0cu2j23p692xytz"),)
     job.backend.set_license(arn.rpartition("/")[2], LicenseContext("RunInstances:00g0", codes))
-    outputs = job.controller.to_properties(job.create(job.inputs(arn, to="RunInstances:0010")).state)
+    outputs = job.create(job.inputs(arn, to="RunInstances:0010")).state.to_outputs()
     sent = {"product_code_id": "6cd5fxzrad0cu2j23p692xytz", "product_code_type": "marketplace"}
     assert outputs["source_license_context"] == {"usage_operation": "RunInstances:00g0", "product_codes": [sent]}
     assert outputs["verified_product_codes"] == []
@@ -73,11 +73,11 @@ def test_billed_as_the_destination_without_a_task_is_done_by_the_instance(job: J
     arn = job.launch(WINDOWS)
     inputs = job.inputs(arn)
     created = job.create(inputs)
-    outputs = job.controller.to_properties(created.state)
+    outputs = created.state.to_outputs()
     assert (created.id, outputs["status"], outputs["adopted"]) == (arn, "SUCCEEDED", True)
     assert (outputs["license_conversion_task_id"], outputs["verified_usage_operation"]) == (None, WINDOWS)
     assert outputs["destination_license_context"] == {"usage_operation": WINDOWS, "product_codes": []}
-    stored = job.controller.parse_state(outputs)
+    stored = job.controller.state.from_outputs(outputs)
     job.restart_process()
     assert not job.diff(type(created)(arn, stored), inputs).has_changes
     assert job.refresh(type(created)(arn, stored), inputs).state == stored
@@ -112,7 +112,7 @@ def test_a_success_that_ec2_does_not_show_is_converted_again_with_correct_drift(
     job.add_task(arn, BYOL, WINDOWS)
     created = job.create(job.inputs(arn, source=BYOL, correct_drift=True))
     assert (created.state.adopted, job.starts, job.billed(arn)) == (False, 1, WINDOWS)
-    assert created.state.task.outputs["source_license_context"]["usage_operation"] == ENTERPRISE  # type: ignore[index]
+    assert created.state.task.source_license_context.usage_operation == ENTERPRISE
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -309,7 +309,7 @@ def test_drift_is_warned_of_and_corrected_if_asked(job: Job) -> None:
     created = job.create(inputs)
     job.backend.set_license(arn.rpartition("/")[2], BYOL)
     drifted = job.refresh(created, inputs)
-    assert job.controller.to_properties(drifted.state)["verified_usage_operation"] == BYOL
+    assert drifted.state.to_outputs()["verified_usage_operation"] == BYOL
     assert job.lines("WARNING") == [
         f"EC2 bills {arn} as {BYOL} (Windows BYOL), and no more as {WINDOWS} (Windows). "
         "Set correct_drift=True to have the next `pulumi up` convert it again."
@@ -362,7 +362,7 @@ def test_a_destroy_starts_what_was_stopped_or_names_it(job: Job) -> None:
     def destroy() -> list[str]:
         job.restart_process()
         with job.session.operation(URN) as op:
-            recorded = ConversionInputs.parse(job.controller.to_properties(created.state))
+            recorded = ConversionInputs.parse(created.state.to_outputs())
             job.controller.delete(op, created.id, created.state, recorded)
         return job.lines("WARNING")
 

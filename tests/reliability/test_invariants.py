@@ -12,7 +12,7 @@ from support.waiting import SOON
 
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.operation import Aws, Way
-from lmconv_resource.lifecycle.state import TaskState
+from lmconv_resource.lifecycle.state import find_changed, merge
 from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.poller import Poller
@@ -48,8 +48,8 @@ def test_a_finished_record_takes_what_is_new_and_keeps_what_is_missing() -> None
     answer = {"Status": "SUCCEEDED", "ResourceArn": ARN, "StatusMessage": "archived"}
     read = make_session(lambda *_: to_body(answer)).provider().read(TASK_ID, record)
     assert read.outs == {**record, "status_message": "archived"}
-    old = TaskState.parse({"status": "SUCCEEDED", "resource_arn": "old"})
-    assert old.merged_with(TaskState.parse({**record, "resource_arn": "new"})).outputs["resource_arn"] == "new"
+    old = ConversionTask.from_outputs({"status": "SUCCEEDED", "resource_arn": "old"})
+    assert merge(old, ConversionTask.from_outputs({**record, "resource_arn": "new"})).resource_arn == "new"
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,9 @@ def test_a_change_inside_a_list_is_a_change() -> None:
     one = {"source_license_context": {"usage_operation": None, "product_codes": [{"product_code_id": "a"}]}}
     other = {"source_license_context": {"product_codes": [{"product_code_id": "b"}]}}
     same = {"source_license_context": {"product_codes": [{"product_code_id": "a", "product_code_type": None}]}}
-    assert TaskState.parse(one).changed_outputs(TaskState.parse(other)) == ("source_license_context",)
-    assert TaskState.parse(one).changed_outputs(TaskState.parse(same)) == ()
+    read = ConversionTask.from_outputs
+    assert find_changed(read(one), read(other)) == ("source_license_context",)
+    assert find_changed(read(one), read(same)) == ()
 
 
 class Ears(Poller):

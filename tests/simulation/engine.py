@@ -160,9 +160,12 @@ class Run:
         for name, record in list(self.stack.records.items()):
 
             def read(op: Operation, record: Record = record) -> None:
-                state, inputs = self.controller.parse_state(record.outputs), self.controller.parse_inputs(record.inputs)
+                state, inputs = (
+                    self.controller.state.from_outputs(record.outputs),
+                    self.controller.inputs.parse(record.inputs),
+                )
                 found = self.controller.read(op, record.id, state, inputs)
-                record.outputs = self.controller.to_properties(found.state)
+                record.outputs = found.state.to_outputs()
 
             self._call(name, read)
 
@@ -204,7 +207,7 @@ class Run:
         diff = self._call(
             name,
             lambda op: self.controller.diff(
-                op, record.id, self.controller.parse_state(record.outputs), self.controller.parse_inputs(inputs)
+                op, record.id, self.controller.state.from_outputs(record.outputs), self.controller.inputs.parse(inputs)
             ),
         )
         if diff is None:
@@ -228,14 +231,14 @@ class Run:
 
     def _create(self, name: str, wish: Wish, inputs: dict[str, object]) -> None:
         self.acted.add(name)
-        parsed = self.controller.parse_inputs(inputs)
+        parsed = self.controller.inputs.parse(inputs)
         created = self._call(name, lambda op: self.controller.create(op, parsed), wish.timeout)
         if created is None:
             return
         if created.error is not None:
             self._fail(name, str(created.error))
         if created.error is None or self._records:
-            outputs = self.controller.to_properties(created.state)
+            outputs = created.state.to_outputs()
             self.stack.records[name] = Record(created.id, inputs, outputs, created.error is not None)
 
     def _replace(self, name: str, wish: Wish, inputs: dict[str, object], record: Record) -> None:
@@ -246,14 +249,14 @@ class Run:
 
     def _update(self, name: str, wish: Wish, inputs: dict[str, object], record: Record) -> None:
         self.acted.add(name)
-        state, parsed = self.controller.parse_state(record.outputs), self.controller.parse_inputs(inputs)
+        state, parsed = self.controller.state.from_outputs(record.outputs), self.controller.inputs.parse(inputs)
         updated = self._call(name, lambda op: self.controller.update(op, record.id, state, parsed), wish.timeout)
         if updated is None:
             return
         if updated.error is not None:
             self._fail(name, str(updated.error))
         if updated.error is None or self._records:
-            outputs = self.controller.to_properties(updated.state)
+            outputs = updated.state.to_outputs()
             self.stack.records[name] = Record(record.id, inputs, outputs, updated.error is not None)
 
     def _delete_left_over(self) -> None:
@@ -267,7 +270,10 @@ class Run:
 
     def _delete(self, name: str, record: Record) -> bool:
         def delete(op: Operation) -> bool:
-            state, inputs = self.controller.parse_state(record.outputs), self.controller.parse_inputs(record.inputs)
+            state, inputs = (
+                self.controller.state.from_outputs(record.outputs),
+                self.controller.inputs.parse(record.inputs),
+            )
             self.controller.delete(op, record.id, state, inputs)
             return True
 

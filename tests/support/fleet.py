@@ -45,7 +45,7 @@ class Fleet:
     def diff(self, *, is_preview: bool = False) -> Diff:
         """Return what differs from the record."""
         checked = self.check()
-        inputs = self.controller.parse_inputs({**self._given(), **checked.defaults})
+        inputs = self.controller.inputs.parse({**self._given(), **checked.defaults})
         with self.job.session.operation(URN, is_preview=is_preview) as op:
             return self.controller.diff(op, "sql", self.state, inputs)
 
@@ -62,25 +62,25 @@ class Fleet:
                 done: Any = self.controller.create(op, inputs)
             else:
                 done = self.controller.update(op, "sql", self.state, inputs)
-        self.recorded, self.asked = self.controller.to_properties(done.state), given
+        self.recorded, self.asked = done.state.to_outputs(), given
         return str(done.error or "")
 
     def refresh(self) -> None:
         """Read the fleet into the record."""
         with self.job.session.operation(URN) as op:
-            read = self.controller.read(op, "sql", self.state, self.controller.parse_inputs({}))
-        self.recorded = self.controller.to_properties(read.state)
+            read = self.controller.read(op, "sql", self.state, self.controller.inputs.parse({}))
+        self.recorded = read.state.to_outputs()
 
     def destroy(self) -> None:
         """Delete the fleet."""
         with self.job.session.operation(URN) as op:
-            self.controller.delete(op, "sql", self.state, self.controller.parse_inputs({}))
+            self.controller.delete(op, "sql", self.state, self.controller.inputs.parse({}))
         self.recorded = None
 
     @property
     def state(self) -> FleetState:
         """What is recorded."""
-        return self.controller.parse_state(self.recorded or {})
+        return self.controller.state.from_outputs(self.recorded or {})
 
     def result(self, name: str) -> Result:
         """Return what became of a row."""

@@ -139,8 +139,8 @@ class OneResource:
         assert self.id is not None
         session = self._session()
         with session.operation(self.urn) as op:
-            state = self.controller.parse_state(self.outputs)
-            read = self.controller.read(op, self.id, state, self.controller.parse_inputs(self.outputs))
+            state = self.controller.state.from_outputs(self.outputs)
+            read = self.controller.read(op, self.id, state, self.controller.inputs.parse(self.outputs))
         self._record(self.id, read.state)
         return self._outcome("refresh")
 
@@ -161,8 +161,8 @@ class OneResource:
         with session.operation(self.urn, timeout_seconds, is_preview=dry) as op:
             checked = self.controller.check(op, self._recorded_inputs, self.inputs)
             assert not checked.failures, checked.failures
-            inputs = self.controller.parse_inputs({**self.inputs, **checked.defaults})
-            state = self.controller.parse_state(self.outputs)
+            inputs = self.controller.inputs.parse({**self.inputs, **checked.defaults})
+            state = self.controller.state.from_outputs(self.outputs)
             diff = self.controller.diff(op, self.id, state, inputs) if self.id else Diff()
             step = "create" if not self.id else "replace" if diff.replaces else "update" if diff.changed else "same"
             if dry or step == "same":
@@ -185,11 +185,11 @@ class OneResource:
 
     def _delete(self, session: Session, task_id: str, outputs: Mapping[str, Any]) -> None:
         with session.operation(self.urn) as op:
-            inputs = self.controller.parse_inputs(outputs)
-            self.controller.delete(op, task_id, self.controller.parse_state(outputs), inputs)
+            inputs = self.controller.inputs.parse(outputs)
+            self.controller.delete(op, task_id, self.controller.state.from_outputs(outputs), inputs)
 
     def _record(self, task_id: str, state: Any) -> None:
-        self.id, self.outputs = task_id, _without_none(self.controller.to_properties(state))
+        self.id, self.outputs = task_id, _without_none(state.to_outputs())
 
 
 def _without_none(value: Any) -> Any:

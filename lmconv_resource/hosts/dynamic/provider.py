@@ -177,8 +177,8 @@ class DynamicProvider(ResourceProvider):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Return what the program asks for that the record does not have."""
-        state = self.controller.parse_state(_to_properties(_olds))
-        inputs = self.controller.parse_inputs(_to_properties(_news))
+        state = self.controller.state.from_outputs(_to_properties(_olds))
+        inputs = self.controller.inputs.parse(_to_properties(_news))
         urn, is_preview = _news.get(URN) or _olds.get(URN), _news.get(DRY) is True
         with self._joined().operation(urn, is_preview=is_preview) as op:
             diff = self.controller.diff(op, _id, state, inputs)
@@ -187,7 +187,7 @@ class DynamicProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the resource, and wait for it if asked to."""
-        inputs = self.controller.parse_inputs(_to_properties(props))
+        inputs = self.controller.inputs.parse(_to_properties(props))
         with self._joined().operation(props.get(URN), _timeout(props, "create")) as op:
             created = self.controller.create(op, inputs)
             outputs = self._to_outputs(created.state, props)
@@ -201,16 +201,16 @@ class DynamicProvider(ResourceProvider):
         """
         properties = _to_properties(props)
         is_record = any(name in props for name in ("is_complete", "status", "report"))
-        state = self.controller.parse_state(properties) if is_record else None
+        state = self.controller.state.from_outputs(properties) if is_record else None
         with self._joined().operation(props.get(URN)) as op, named_in_errors(properties if is_record else None):
-            read = self.controller.read(op, id_, state, self.controller.parse_inputs(properties))
+            read = self.controller.read(op, id_, state, self.controller.inputs.parse(properties))
         inputs = None if read.inputs is None else {**props, **read.inputs}
         return ReadResult(id_, self._to_outputs(read.state, props), inputs)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Look the task up again, or wait for its end, and record it."""
-        state = self.controller.parse_state(_to_properties(_olds))
-        inputs = self.controller.parse_inputs(_to_properties(_news))
+        state = self.controller.state.from_outputs(_to_properties(_olds))
+        inputs = self.controller.inputs.parse(_to_properties(_news))
         with self._joined().operation(_news.get(URN), _timeout(_news, "update")) as op:
             updated = self.controller.update(op, _id, state, inputs)
             # It may have replaced one whose record is still there, because its create failed halfway: that one is
@@ -223,7 +223,7 @@ class DynamicProvider(ResourceProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
         properties = _to_properties(_props)
-        state, inputs = self.controller.parse_state(properties), self.controller.parse_inputs(properties)
+        state, inputs = self.controller.state.from_outputs(properties), self.controller.inputs.parse(properties)
         with self._joined().operation(_props.get(URN), _timeout(_props, "delete")) as op:
             self.controller.delete(op, _id, state, inputs)
 
@@ -232,7 +232,7 @@ class DynamicProvider(ResourceProvider):
 
     def _to_outputs(self, state: Any, props: Mapping[str, Any]) -> dict[str, Any]:
         kept = {name: props[name] for name in _KEPT if props.get(name) is not None}
-        return {**self.controller.to_properties(state), **kept, URN: props.get(URN)}
+        return {**state.to_outputs(), **kept, URN: props.get(URN)}
 
 
 def _raise_error(result: Created[Any] | Updated[Any], id_: str, outputs: dict[str, Any], provider: str | None) -> None:

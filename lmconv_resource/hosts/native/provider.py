@@ -143,7 +143,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         olds = self._read_record(spec, request.olds)
         news, old_inputs = (self._read_inputs(spec, bag) for bag in (request.news, request.old_inputs))
         with self.session.operation(request.urn) as op:
-            state, inputs = controller.parse_state(olds.values), controller.parse_inputs(news.values)
+            state, inputs = controller.state.from_outputs(olds.values), controller.inputs.parse(news.values)
             diff = controller.diff(op, request.id, state, inputs)
         return to_diff_response(diff, old_inputs.values, news.values)
 
@@ -154,7 +154,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         given = self._read_inputs(spec, request.properties)
         if request.preview:
             with self.session.operation(request.urn, is_preview=True) as op:
-                resource.controller.preview(op, None, resource.controller.parse_inputs(given.values))
+                resource.controller.preview(op, None, resource.controller.inputs.parse(given.values))
             preview = _write_outputs(resource.preview_create(given.values), given.secrets)
             return provider_pb2.CreateResponse(properties=preview)
         inputs = resource.controller.parse_certain(given.values)
@@ -173,15 +173,15 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         record, given = self._read_record(spec, request.properties), self._read_inputs(spec, request.inputs)
         controller = resource.controller
         is_recorded = any(name in record.values for name in ("status", "is_complete", "report"))
-        state = controller.parse_state(record.values) if is_recorded else None
+        state = controller.state.from_outputs(record.values) if is_recorded else None
         inputs = given.values if is_recorded else {**record.values, **given.values}
         with self.session.operation(request.urn, request.timeout or None) as op:
             task_id = request.id
             if not is_recorded and task_id.startswith("arn:"):
                 task_id, inputs = self._find_newest(op, task_id, inputs)
             with named_in_errors(inputs if is_recorded else None):
-                read = controller.read(op, task_id, state, controller.parse_inputs(inputs))
-        outputs = controller.to_properties(read.state)
+                read = controller.read(op, task_id, state, controller.inputs.parse(inputs))
+        outputs = read.state.to_outputs()
         secrets = record.secrets | given.secrets
         wanted, found = request.inputs, _write_outputs(outputs, secrets)
         if not is_recorded:
@@ -210,7 +210,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         resource, spec = _find_resource(request)
         olds, news = self._read_record(spec, request.olds), self._read_inputs(spec, request.news)
         controller = resource.controller
-        state, inputs = controller.parse_state(olds.values), controller.parse_inputs(news.values)
+        state, inputs = controller.state.from_outputs(olds.values), controller.inputs.parse(news.values)
         if request.preview:
             with self.session.operation(request.urn, is_preview=True) as op:
                 controller.preview(op, state, inputs)
@@ -231,8 +231,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         resource, spec = _find_resource(request)
         controller, record = resource.controller, self._read_record(spec, request.properties)
         with self.session.operation(request.urn, request.timeout or None) as op:
-            inputs = controller.parse_inputs({**record.values, **self._read(request.old_inputs).values})
-            controller.delete(op, request.id, controller.parse_state(record.values), inputs)
+            inputs = controller.inputs.parse({**record.values, **self._read(request.old_inputs).values})
+            controller.delete(op, request.id, controller.state.from_outputs(record.values), inputs)
         return Empty()
 
     @plain_errors
@@ -290,7 +290,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         ]
 
     def _to_outputs(self, resource: Resource, result: Created[Any] | Updated[Any], given: Bag) -> Struct:
-        return _write_outputs(resource.controller.to_properties(result.state), given.secrets)
+        return _write_outputs(result.state.to_outputs(), given.secrets)
 
     def _raise_error(self, result: Created[Any] | Updated[Any], id: str, outputs: Struct) -> None:
         """Raise the error with which an operation ended that has something to record."""

@@ -53,7 +53,7 @@ class Resource:
 
     def imported_inputs(self, given: Properties, read: Properties | None, state: Properties) -> dict[str, object]:
         """Return what a program has to say for the resource that was read: what was given, and what AWS says."""
-        names = {entry.name for entry in self.controller.properties}
+        names = {entry.name for entry in self.controller.inputs.properties}
         if "resource_arn" in given:  # named as the newest of a resource, and not by its id as well
             names.discard("license_conversion_task_id")
         found = {**{name: to_input(state.get(name)) for name in self.read_inputs}, **(read or {}), **given}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
-from typing import ClassVar
 
 from lmconv_resource.errors import FLEET_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.controller import Controller
@@ -14,8 +13,7 @@ from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine, to_plan_text
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
 from lmconv_resource.lifecycle.fleet.survey import connect, end_rows, survey
-from lmconv_resource.lifecycle.fleet.table import FLEET_PROPERTIES, FleetInputs, Row, find_problem
-from lmconv_resource.lifecycle.inputs import Property
+from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row, find_problem
 from lmconv_resource.lifecycle.operation import (
     ByName,
     Checked,
@@ -38,19 +36,8 @@ ROWS = "rows"
 class FleetController(Controller[FleetInputs, FleetState]):
     """Converts the licenses of many instances, and says what became of each."""
 
-    properties: ClassVar[tuple[Property, ...]] = FLEET_PROPERTIES
-
-    def parse_inputs(self, properties: Properties) -> FleetInputs:
-        """Return inputs that have been checked, as a value."""
-        return FleetInputs.parse(properties)
-
-    def parse_state(self, properties: Properties) -> FleetState:
-        """Return what a stack has stored, of any version, as a value."""
-        return FleetState.parse(properties)
-
-    def to_properties(self, state: FleetState) -> dict[str, object]:
-        """Return what a stack stores."""
-        return state.to_properties()
+    inputs = FleetInputs
+    state = FleetState
 
     def check(self, op: Operation, olds: Properties | None, news: Properties) -> Checked:
         """Return the values of what the program left out, and all that is wrong with the table as one failure."""
@@ -61,7 +48,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
             return Checked(defaults, (CheckFailure("", str(error)),))
         checked = {**news, **defaults}
         failures = self._validate(checked)
-        inputs = self.parse_inputs(checked)
+        inputs = self.inputs.parse(checked)
         if failures or inputs.rows is None:
             return Checked(defaults, tuple(failures))
         if op.is_preview and not olds:

@@ -100,10 +100,10 @@ class FleetState:
     table: Mapping[str, Properties]
 
     @classmethod
-    def parse(cls, properties: Properties) -> FleetState:
-        """Return what a stack has stored."""
-        instances: Any = properties.get("instances") or {}
-        asked: Any = properties.get(TABLE) or {}
+    def from_outputs(cls, outputs: Properties) -> FleetState:
+        """Read what a stack has stored."""
+        instances: Any = outputs.get("instances") or {}
+        asked: Any = outputs.get(TABLE) or {}
         # An input of the same name is a list: a record that is none has no results.
         results = instances if isinstance(instances, Mapping) else {}
         return cls(
@@ -111,7 +111,7 @@ class FleetState:
             dict(asked) if isinstance(asked, Mapping) else {},
         )
 
-    def to_properties(self) -> dict[str, object]:
+    def to_outputs(self) -> dict[str, object]:
         """Return what a stack stores; all of it in the table's order, as far as it has one."""
         ordered = sorted(self.results.items(), key=lambda item: item[1].number)
         return {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from typing_extensions import Self
+
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, ConversionInputs, Inputs, Property, validate
 from lmconv_resource.lifecycle.operation import UNKNOWN, Properties, has_unknown
 from lmconv_resource.lifecycle.validation import (
@@ -166,9 +168,10 @@ class FleetInputs(Inputs):
     begin_seconds: float | None = None
     fail_on_error: bool = False
     wait_for_completion: bool = True
+    properties = FLEET_PROPERTIES
 
     @classmethod
-    def parse(cls, properties: Properties) -> FleetInputs:
+    def parse(cls, properties: Properties) -> Self:
         """Return the inputs of a program."""
         known = {name: None if has_unknown(value) else value for name, value in properties.items()}
         table = properties.get("instances")

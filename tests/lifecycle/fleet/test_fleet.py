@@ -286,7 +286,7 @@ def test_a_fleet_can_not_be_read_by_its_id(job: Job) -> None:
     """It has no record in AWS."""
     fleet = Fleet(job)
     with job.session.operation(URN) as op, pytest.raises(SettingsError, match="can't be read by its id"):
-        fleet.controller.read(op, "sql", None, fleet.controller.parse_inputs({}))
+        fleet.controller.read(op, "sql", None, fleet.controller.inputs.parse({}))
 
 
 def test_calls_of_many_rows_go_together(job: Job) -> None:

@@ -55,7 +55,7 @@ def to_state() -> FleetState:
 def test_the_record_has_the_tables_order_and_can_be_read_again() -> None:
     """Lists of names by outcome, a report, and each row's result; nulls that a state loses are no change."""
     state = to_state()
-    properties = state.to_properties()
+    properties = state.to_outputs()
     assert list(properties["instances"]) == ["web_one-1", "web-2", "old", "late", "done", "cut"]  # type: ignore[call-overload]
     assert [properties[name] for name in ("succeeded", "failed", "not_begun")] == [
         ["web_one-1", "done"],
@@ -66,12 +66,12 @@ def test_the_record_has_the_tables_order_and_can_be_read_again() -> None:
         name: {member: value for member, value in each.items() if value is not None}
         for name, each in properties["instances"].items()  # type: ignore[attr-defined]
     }
-    assert FleetState.parse({**properties, "instances": thinned}) == state
+    assert FleetState.from_outputs({**properties, "instances": thinned}) == state
 
 
 def test_the_report_says_what_became_of_each_and_what_to_do() -> None:
     """Markdown: a summary, a table, the reasons with the next step, and a bar for each that ran."""
-    report = str(to_state().to_properties()["report"])
+    report = str(to_state().to_outputs()["report"])
     assert report.startswith(
         "# License conversions\n\n"
         "6 instances: 1 SUCCEEDED, 1 ALREADY_DONE, 1 FAILED, 1 REFUSED, 1 NOT_BEGUN, 1 IN_PROGRESS.\n\n"
