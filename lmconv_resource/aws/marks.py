@@ -2,7 +2,8 @@
 
 It is a tag with the same value in two places, the instance and its primary network interface, and either one is a mark:
 a program that manages the instance's tags removes those it does not know, and hardly any manages the tags of the
-network interface that EC2 made. `Launch more like this` copies the instance's tags, so the value names the instance.
+network interface that EC2 made. `Launch more like this` copies the instance's tags, so the value names the instance;
+the instances of a fleet that are marked together have one value, which names each by a short hash.
 
 EC2's tags have no compare-and-set: the last writer owns, and each reads the mark again before it acts. A tag is deleted
 with its value only, which never takes away another's.
@@ -10,9 +11,10 @@ with its value only, which never takes away another's.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -30,11 +32,18 @@ GRACE = timedelta(minutes=10)
 
 _DEFAULT_AGE = timedelta(hours=12)
 _URN_CHARS = 150
+_VALUE_CHARS = 256
+_SEVERAL, _SHORT = "*", 4
+"""What the names of several instances begin with, and how long the hash of each is: 24 bits."""
 _TRANSITION_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
 
 def _hash(urn: str | None) -> str:
     return hashlib.sha256((urn or "unknown").encode()).hexdigest()[:12]
+
+
+def _to_short(instance_id: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(instance_id.encode()).digest())[:_SHORT].decode()
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,8 @@ class Mark:
         value: the tag's value.
         places: the ids of the resources that have it with this value.
         owner: the hash of the owner's URN; of marks in the form of earlier versions, the URN itself.
-        instance_id: the instance that it was written for; None in the form of earlier versions.
+        instance_id: the instance that it was written for, or the short hashes of several behind a `*`; None in the form
+            of earlier versions.
         urn: the end of the owner's URN.
         since: when it was written; None where nobody knows.
         until: when the job is over at the latest.
@@ -83,7 +93,17 @@ class Mark:
 
     def is_for(self, instance_id: str) -> bool:
         """Return whether it was written for this instance, and did not come along with a copy of another's tags."""
-        return self.instance_id in (None, instance_id)
+        names = self.instance_id
+        if names is None or not names.startswith(_SEVERAL):
+            return names in (None, instance_id)
+        return _to_short(instance_id) in (names[at : at + _SHORT] for at in range(1, len(names), _SHORT))
+
+    @property
+    def instance_ids(self) -> list[str]:
+        """The instance that it was written for, or where the value does not tell, those that have it."""
+        if self.instance_id is not None and not self.instance_id.startswith(_SEVERAL):
+            return [self.instance_id]
+        return [place for place in self.places if place.startswith("i-")]
 
     @property
     def age_text(self) -> str:
@@ -91,11 +111,13 @@ class Mark:
         return f"since {to_rfc3339(self.since)}" if self.since else "for an unknown time"
 
 
-def make_value(urn: str | None, instance_id: str, since: datetime, until: datetime) -> str:
-    """Return the value of a mark, at most 256 characters."""
+def make_value(urn: str | None, instance_id: str | Sequence[str], since: datetime, until: datetime) -> str:
+    """Return the value of a mark for an instance, or for several, at most 32: at most 256 characters."""
     own = urn or "unknown"
     times = f"{to_rfc3339(since.replace(microsecond=0))} {to_rfc3339(until.replace(microsecond=0))}"
-    return f"{times} {instance_id} {_hash(own)} {own[-_URN_CHARS:]}"
+    names = instance_id if isinstance(instance_id, str) else _SEVERAL + "".join(map(_to_short, instance_id))
+    value = f"{times} {names} {_hash(own)} "
+    return value + own[-min(_URN_CHARS, _VALUE_CHARS - len(value)) :]
 
 
 def read_marks(tags: Iterable[Tag], instance: Instance | None = None) -> tuple[Mark, ...]:

@@ -167,11 +167,10 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return False
         own_id = state.request.resource_arn.rpartition("/")[2]
         now, is_own = op.host.runtime.wall(), False
-        for mark in read_marks(tags):
-            about = mark.instance_id or next((place for place in mark.places if place.startswith("i-")), "")
+        for mark, about in [(mark, about) for mark in read_marks(tags) for about in mark.instance_ids]:
             is_mine = mark.is_owned_by(op.urn)
             is_own = is_own or (is_mine and about == own_id)
-            is_stale = not (is_mine or mark.is_young(now) or mark.value in started.removed_values)
+            is_stale = not (is_mine or mark.is_young(now) or (about, mark.value) in started.removed_marks)
             if is_stale and started.is_first_word(f"{about} {mark.value}"):
                 op.host.log(
                     "WARNING",

@@ -26,8 +26,8 @@ class StartedHere:
         self._told: set[str] = set()
         self.ended: dict[str, ConversionTask] = {}
         """Tasks whose end was seen, by id."""
-        self.removed_values: set[str] = set()
-        """Of marks that were removed here: EC2 shows them for a while."""
+        self.removed_marks: set[tuple[str, str]] = set()
+        """Marks that were removed here, which EC2 shows for a while: the resource's id and the tag's value."""
 
     def add_urn(self, urn: str | None) -> None:
         """Remember that the resource's conversion has been begun here."""

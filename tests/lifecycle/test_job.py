@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from support.job import TAG, URN, Job, deny
 
-from lmconv_resource.aws.marks import make_value
+from lmconv_resource.aws.marks import Mark, make_value
 
 
 def test_a_copy_of_the_own_mark_starts_nothing(job: Job) -> None:
@@ -35,3 +35,13 @@ def test_a_mark_is_found_where_tags_can_not_be_listed(job: Job, code: str) -> No
     job.restart_process()
 
     assert job.diff(created, inputs).changed == ("stop_and_restart",)
+
+
+def test_a_mark_of_several_instances_names_each_and_no_other() -> None:
+    """The rows of a fleet that are marked together share a value that fits into a tag."""
+    now, ids = datetime.now(timezone.utc), [f"i-{n:017x}" for n in range(33)]
+    value = make_value("urn:" + "x" * 300, ids[:32], now, now + timedelta(hours=1))
+    mark = Mark.parse(value, ("eni-1", *ids), None)
+    assert len(value) == 256
+    assert [instance_id for instance_id in ids if not mark.is_for(instance_id)] == ids[32:]
+    assert (mark.is_owned_by("urn:" + "x" * 300), mark.is_owned_by(URN), mark.instance_ids) == (True, False, ids)

@@ -4,8 +4,8 @@
 What others may use is named here.
 """
 
-from lmconv_resource.aws.marks import RESTART_TAG, TAGS, Mark, read_marks
-from lmconv_resource.lifecycle.job.act import Job, Outcome
+from lmconv_resource.aws.marks import RESTART_TAG, TAGS, Mark, make_value, read_marks
+from lmconv_resource.lifecycle.job.act import Job, Outcome, Shared
 from lmconv_resource.lifecycle.job.checks import Problem, Wish
 from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Act, Rule, Step, to_failed_error
 
@@ -20,8 +20,10 @@ __all__ = [
     "Outcome",
     "Problem",
     "Rule",
+    "Shared",
     "Step",
     "Wish",
+    "make_value",
     "read_marks",
     "to_failed_error",
 ]

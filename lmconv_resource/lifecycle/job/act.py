@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.ec2 import START_ACTION
@@ -61,7 +61,6 @@ _ENDING = (
 _STATE_TEXTS = {"running": " runs", "pending": " is starting"}
 
 _FIRST_PAUSE = 1.0
-_INSTANCE_PAUSE = 10.0
 _FAULT_PAUSE = 30.0
 _CAPACITY_PAUSES = 5.0, 300.0
 _NOTE_TRIES = 9
@@ -90,6 +89,19 @@ class Outcome:
     instance: Instance | None = None
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What jobs can share that are carried out together.
+
+    Args:
+        make_mark: returns the value of a mark, as `make_value` does.
+        instance_pause_seconds: the longest pause between two checks of an instance that is on its way.
+    """
+
+    make_mark: Callable[[str | None, str, datetime, datetime], str] = make_value
+    instance_pause_seconds: float = 10.0
+
+
 class Job:
     """One conversion with all around it.
 
@@ -99,6 +111,7 @@ class Job:
         wish: what is asked for.
         poll_interval_seconds: a constant interval of the wait, in place of the policy's.
         problems: what the checks have found, where they were just made.
+        shared: what the rows of a fleet share.
     """
 
     def __init__(
@@ -108,12 +121,14 @@ class Job:
         wish: Wish,
         poll_interval_seconds: float | None = None,
         problems: tuple[Problem, ...] | None = None,
+        shared: Shared = Shared(),  # noqa: B008 -- frozen
     ) -> None:
         self._op = op
         self._aws = aws
         self._wish = wish
         self._arn = wish.request.resource_arn
         self._poll_interval_seconds = poll_interval_seconds
+        self._shared = shared
         now = op.host.runtime.now()
         self._deadline = now + op.remaining_seconds()
         self._reader = Reader(op, aws, wish, self._deadline)
@@ -201,7 +216,7 @@ class Job:
                 self._show(step)
                 if step.act is Act.WAIT:
                     self._op.cancellation.wait(pause)
-                    limit = _FAULT_PAUSE if "fault" in step.rule.text else _INSTANCE_PAUSE
+                    limit = _FAULT_PAUSE if "fault" in step.rule.text else self._shared.instance_pause_seconds
                     pause = min(limit, pause * 2)
                     stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | self.facts.unread
                     continue
@@ -305,7 +320,7 @@ class Job:
     def _set_mark(self, step: Step) -> None:
         runtime, places = self._op.host.runtime, self.facts.places
         until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
-        tag = {RESTART_TAG: make_value(self._wish.urn, places[0], runtime.wall(), until)}
+        tag = {RESTART_TAG: self._shared.make_mark(self._wish.urn, places[0], runtime.wall(), until)}
         try:
             self._on_places(self._aws.ec2.set_tags, tag)
         except (AccessDeniedError, RequestRefusedError) as refusal:
@@ -440,7 +455,8 @@ class Job:
         try:
             for tag in tags:
                 self._on_places(self._aws.ec2.delete_tags, tag)
-                self._op.host.started_here.removed_values.update(tag.values())
+                removed = {(place, value) for place in self.facts.places for value in tag.values()}
+                self._op.host.started_here.removed_marks.update(removed)
         except TransientError as error:
             if self._deadline - self._op.host.runtime.now() > 0 and self.facts.memory.unmark_tries < 10:
                 self._remember(unmark_tries=self.facts.memory.unmark_tries + 1)
@@ -529,7 +545,7 @@ class Job:
         for mark in self.facts.marks:
             if not mark.is_for(self.facts.places[0]):
                 self._op.log(
-                    f"{self.facts.places[0]} has a mark that was written for {mark.instance_id} and copied: it is "
+                    f"{self.facts.places[0]} has a mark that was written for another instance and copied: it is "
                     f"ignored. Remove the tag {RESTART_TAG}.",
                     "WARNING",
                 )

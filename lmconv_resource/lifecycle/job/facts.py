@@ -226,8 +226,9 @@ class Reader:
                 self._is_told_of_tags = True
                 log.info("only the instance's own tags are read: %s", error)
             tags = []
-        removed = self._op.host.started_here.removed_values
-        return replace(facts, tags=tuple(tag for tag in dict.fromkeys((*tags, *own)) if tag.value not in removed))
+        removed = self._op.host.started_here.removed_marks
+        shown = [tag for tag in dict.fromkeys((*tags, *own)) if (tag.resource_id, tag.value) not in removed]
+        return replace(facts, tags=tuple(shown))
 
     def _read_tasks(self, facts: Facts) -> Facts:
         manager, held_id = self._aws.license_manager, facts.memory.held_id
