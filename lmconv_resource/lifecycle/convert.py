@@ -167,7 +167,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return False
         own_id = state.request.resource_arn.rpartition("/")[2]
         now, is_own = op.host.runtime.wall(), False
-        for mark, about in [(mark, about) for mark in read_marks(tags) for about in mark.instance_ids]:
+        for mark, about in [(each, about) for each in read_marks(tags) for about in each.instance_ids]:
             is_mine = mark.is_owned_by(op.urn)
             is_own = is_own or (is_mine and about == own_id)
             is_stale = not (is_mine or mark.is_young(now) or (about, mark.value) in started.removed_marks)

@@ -121,7 +121,8 @@ class Job:
         wish: Wish,
         poll_interval_seconds: float | None = None,
         problems: tuple[Problem, ...] | None = None,
-        shared: Shared = Shared(),  # noqa: B008 -- frozen
+        *,
+        shared: Shared = Shared(),
     ) -> None:
         self._op = op
         self._aws = aws
