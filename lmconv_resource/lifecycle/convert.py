@@ -134,7 +134,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         if must_await(state.task, inputs):
             return Diff(changed=("wait_for_completion",))
         if inputs.stop_and_restart and self._is_marked(op, task_id, state, inputs):
-            op.log(f"{asked.resource_arn} still has to be started: an earlier `pulumi up` was interrupted.")
+            op.log(f"{asked.resource_arn} still has to be started: an earlier `pulumi up` ended before that.")
             return Diff(changed=("stop_and_restart",))
         return Diff() if task is None else self._diff_running(op, state.task, task)
 
@@ -337,8 +337,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         except LicenseConversionError as error:
             instance_id = arn.rpartition("/")[2]
             op.log(
-                f"{instance_id} may be stopped still. Once no conversion is in progress, start it with "
-                f"`aws ec2 start-instances --instance-ids {instance_id}`. {error}",
+                f"{instance_id} may still be stopped: {error.reason}. Once no conversion is in progress, start it with "
+                f"`aws ec2 start-instances --instance-ids {instance_id}`.",
                 "WARNING",
             )
 
