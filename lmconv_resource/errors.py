@@ -42,7 +42,7 @@ FLEET_ACTION = "Converting the licenses of"
 
 _ON_TASKS = {GET_ACTION: "Looking up", LIST_ACTION: "Listing"}
 _ON_RESOURCE = {
-    LIST_ACTION: "Looking for the license conversions of",
+    LIST_ACTION: "Listing the license conversions of",
     CREATE_ACTION: "Starting the license conversion of",
     "ec2:StopInstances": "Stopping",
     "ec2:StartInstances": "Starting",
@@ -65,7 +65,7 @@ class Subject:
         if self.action == FLEET_ACTION:
             return f"{self.action} {self.resource_arn}"
         if self.resource_arn is not None and self.action not in (CONNECT_ACTION, WAIT_ACTION):
-            return f"{_ON_RESOURCE.get(self.action, 'Looking at')} {self.resource_arn} in {self.region}"
+            return f"{_ON_RESOURCE.get(self.action, 'Checking')} {self.resource_arn} in {self.region}"
         task = f"license conversion task {self.task_id}" if self.task_id else "license conversion tasks"
         place = f" in {self.region}" if self.region else ""
         return f"{_ON_TASKS.get(self.action, self.action)} {task}{place}"
@@ -145,7 +145,7 @@ class TaskNotFoundError(RequestRefusedError):
 class CancelledError(LicenseConversionError):
     """What was under way was told to stop, or its time is over. Nothing more is begun."""
 
-    remedy = "The next `pulumi up` goes on from there"
+    remedy = "The next `pulumi up` continues from there"
 
 
 class OtherConversionError(LicenseConversionError):
@@ -163,7 +163,7 @@ class TransientError(LicenseConversionError):
 class ThrottledError(TransientError):
     """AWS asks to slow down."""
 
-    remedy = "Run `pulumi up` again in a while, with a lower --parallel if it comes back"
+    remedy = "Run `pulumi up` again in a while, with a lower --parallel if it happens again"
 
 
 class ServiceFaultError(TransientError):
@@ -179,7 +179,7 @@ class EndpointUnreachableError(TransientError):
 class ClockSkewError(TransientError):
     """AWS takes the time in the request's signature for wrong: this machine's clock is, or the machine slept."""
 
-    remedy = "Set this machine's clock, by NTP for one, then run `pulumi up` again"
+    remedy = "Set this machine's clock (by NTP, for example), then run `pulumi up` again"
 
 
 UNREADABLE_REMEDY = (

@@ -229,9 +229,9 @@ class ConversionTask:
         try:
             return cls._read(answer, task_id, region)
         except (AttributeError, TypeError) as cause:
-            raise AnswerError("a member of the answer has not the type that AWS documents") from cause
+            raise AnswerError("a member of the answer does not have the type that AWS documents") from cause
         except OverflowError as cause:
-            raise AnswerError("a time in the answer is in no year from 1 to 9999") from cause
+            raise AnswerError("a time in the answer is outside the years 1 to 9999") from cause
 
     @classmethod
     def started(cls, task_id: str, region: str, request: ConversionRequest) -> ConversionTask:

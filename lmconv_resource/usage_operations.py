@@ -192,7 +192,7 @@ def find_code(text: str) -> str:
         return text
     meant = [each for each in UsageOperation if set(words) <= set(each.meaning.lower().split())] or list(UsageOperation)
     names = ", ".join(f"{each.meaning} ({each.value})" for each in meant)
-    raise ValueError(f"{to_shown(text)} is no usage operation: write one of {names}")
+    raise ValueError(f"{to_shown(text)} is not a usage operation: use one of {names}")
 
 
 def describe_license(context: LicenseContext) -> str:
@@ -213,9 +213,7 @@ def find_problem(code: str) -> str | None:
     meant = meant or by_lower_case.get(f"runinstances:{code.strip().lower()}")
     if meant is not None:
         return f"give {describe(meant)}"
-    return (
-        None if _FORM.fullmatch(code) else "give RunInstances, or RunInstances: and a code, such as RunInstances:0002"
-    )
+    return None if _FORM.fullmatch(code) else "use RunInstances, or RunInstances: and a code, such as RunInstances:0002"
 
 
 def find_unknown_warning(code: str | None) -> str | None:
@@ -226,7 +224,7 @@ def find_unknown_warning(code: str | None) -> str | None:
     by_suffix = {known.partition(":")[2]: known for known in sorted(_KNOWN)}
     nearest = difflib.get_close_matches(code.partition(":")[2], by_suffix, n=1)
     hint = f" Is {describe(by_suffix[nearest[0]])} meant?" if nearest else ""
-    return f"{code} is no usage operation that is known here; it is passed on to AWS as it is.{hint}"
+    return f"{code} is not a known usage operation; it is passed to AWS as it is.{hint}"
 
 
 def find_unlisted_reason(source: LicenseContext, destination: LicenseContext) -> str | None:

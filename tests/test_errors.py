@@ -105,10 +105,10 @@ def test_an_error_has_its_reason(cls: type[LicenseConversionError]) -> None:
         (Subject(GET_ACTION, TASK_ID, REGION), "Looking up license conversion task lct-1 in eu-west-1"),
         (Subject(GET_ACTION, TASK_ID), "Looking up license conversion task lct-1"),
         (Subject(LIST_ACTION, None, REGION), "Listing license conversion tasks in eu-west-1"),
-        (Subject(LIST_ACTION, None, REGION, ARN), f"Looking for the license conversions of {ARN} in eu-west-1"),
+        (Subject(LIST_ACTION, None, REGION, ARN), f"Listing the license conversions of {ARN} in eu-west-1"),
         (Subject(CREATE_ACTION, None, REGION, ARN), f"Starting the license conversion of {ARN} in eu-west-1"),
         (Subject(CREATE_ACTION, TASK_ID, REGION, ARN), f"Starting the license conversion of {ARN} in eu-west-1"),
-        (Subject("ec2:DescribeInstances", None, REGION, ARN), f"Looking at {ARN} in eu-west-1"),
+        (Subject("ec2:DescribeInstances", None, REGION, ARN), f"Checking {ARN} in eu-west-1"),
         (Subject(WAIT_ACTION, TASK_ID, REGION), "Waiting for license conversion task lct-1 in eu-west-1"),
         (Subject(WAIT_ACTION, TASK_ID, REGION, ARN), "Waiting for license conversion task lct-1 in eu-west-1"),
         (

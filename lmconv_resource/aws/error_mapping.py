@@ -140,14 +140,13 @@ def _refused(subject: Subject, code: str, reason: str) -> RequestRefusedError:
 
 
 _SET_CREDENTIALS = (
-    "Give credentials by `pulumi config set aws:profile NAME`, by AWS_PROFILE, "
-    "or by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    "Set credentials with `pulumi config set aws:profile NAME`, with AWS_PROFILE, "
+    "or with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 )
 _CERTIFICATE_REMEDY = (
-    "Name the file of the certificate authority that vouches for it, your proxy's for one, with "
-    "`pulumi config set aws:customCaBundle FILE`"
+    "Set the file of its certificate authority, or of your proxy's, with `pulumi config set aws:customCaBundle FILE`"
 )
-_SIGN_IN = "Sign in again (`aws sso login`, or whatever gave you the credentials)"
+_SIGN_IN = "Sign in again (`aws sso login`, or however you get your credentials)"
 GENERAL_REMEDIES = (_SET_CREDENTIALS, _SIGN_IN)
 """Who knows the kind of the credentials in use has a better one."""
 
@@ -188,14 +187,16 @@ def _from_refusal(
         return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})", _SIGN_IN)
     if code in CLOCK_CODES or (code in REFUSED_CREDENTIAL_CODES and _SIGNED_AT_ANOTHER_TIME.search(reason)):
         first = reason.lstrip().partition("\n")[0].rstrip(".")
-        return ClockSkewError(subject, f"AWS takes the request's time for wrong ({code}: {first})")
+        return ClockSkewError(subject, f"AWS rejects the request's time ({code}: {first})")
     if code in EXPIRED_CODES:
         return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})", _SIGN_IN)
     if code in REFUSED_CREDENTIAL_CODES:
         # From its second paragraph on, AWS repeats the request as it was signed, session token included.
         reason = reason.lstrip().partition("\n")[0].rstrip(".")
         if were_accepted and code in _ROTATED_CODES:
-            return ExpiredCredentialsError(subject, f"AWS takes the credentials no more ({code}: {reason})", _SIGN_IN)
+            return ExpiredCredentialsError(
+                subject, f"AWS no longer accepts the credentials ({code}: {reason})", _SIGN_IN
+            )
         return CredentialsError(subject, f"AWS refused the credentials ({code}: {reason})", _SET_CREDENTIALS)
     if code in ACCESS_CODES:
         if cause.operation_name == "GetCallerIdentity":
@@ -205,14 +206,14 @@ def _from_refusal(
             return CredentialsError(
                 subject,
                 f"{cause.operation_name} was refused ({code}: {reason})",
-                "Allow it to the source credentials, in the role's trust policy too",
+                "Allow it for the source credentials, and in the role's trust policy",
             )
         reason, remedy = to_denial(reason, subject.permission, decode)
         return AccessDeniedError(subject, f"AWS denies access ({code}: {reason})", remedy)
     if code in FAULT_CODES or status >= 500:
-        return ServiceFaultError(subject, f"AWS had a fault of its own ({code}: {reason})")
+        return ServiceFaultError(subject, f"AWS had an internal fault ({code}: {reason})")
     if code == str(status):  # botocore's stand-in for a code, where the answer has none that AWS gives
-        return TransientError(subject, f"HTTP {status} came back without an error of AWS's", UNREADABLE_REMEDY)
+        return TransientError(subject, f"HTTP {status} came without an AWS error", UNREADABLE_REMEDY)
     if code in NOT_FOUND_CODES and subject.action == GET_ACTION:
         return TaskNotFoundError(subject, f"AWS does not know it there ({code}: {reason})", code=code)
     return RequestRefusedError(

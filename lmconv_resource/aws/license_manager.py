@@ -69,7 +69,7 @@ class LicenseManager:
         )
         if not (answer.get("LicenseConversionTaskId") or answer.get("Status")):
             # botocore takes any text with HTTP 200 for an answer whose members are all absent, a proxy's page too.
-            raise TransientError(subject, "what came back is no license conversion task", UNREADABLE_REMEDY)
+            raise TransientError(subject, "the response is not a license conversion task", UNREADABLE_REMEDY)
         return self._read(answer, task_id)
 
     def list_tasks(
@@ -98,7 +98,7 @@ class LicenseManager:
             if "LicenseConversionTasks" not in answer:
                 # A page of a proxy's and half an answer reach us like this too; as "none" they would be believed.
                 raise TransientError(
-                    subject, "what came back is no list of license conversion tasks", UNREADABLE_REMEDY
+                    subject, "the response is not a list of license conversion tasks", UNREADABLE_REMEDY
                 )
             return answer
 
@@ -192,7 +192,7 @@ class LicenseManager:
         """
         subject = Subject(CREATE_ACTION, None, self._region, request.resource_arn)
         if self._calls.cancellation.is_set:  # whoever runs `up` again must be the only one who starts anything
-            reason = self._calls.cancellation.reason or "its time was over"
+            reason = self._calls.cancellation.reason or "its deadline had passed"
             raise CancelledError(subject, f"{reason} before a conversion was started")
         answer = self._calls.once(
             lambda client: client.create_license_conversion_task_for_resource(

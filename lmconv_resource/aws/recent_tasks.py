@@ -19,7 +19,7 @@ from lmconv_resource.polling.runtime import RUNTIME, Runtime
 log = logging.getLogger(__name__)
 
 FEW_TASKS = 3
-"""Up to here each task is looked up by itself."""
+"""Up to here each task is polled separately."""
 
 FRESH_SECONDS = 10.0
 """How long what was seen counts."""
@@ -93,10 +93,10 @@ class RecentTasks:
         try:
             self._read_until(task_id)
         except AccessDeniedError as denied:
-            log.info("each task is looked up by itself: %s", denied)
+            log.info("each task is polled separately: %s", denied)
             self._may_list = False
         except LicenseConversionError as error:  # looking up says better what is wrong, if that fails too
-            log.info("each task is looked up by itself for a while: %s", error)
+            log.info("each task is polled separately for a while: %s", error)
             self._pages, self._listed_at = None, self._runtime.now()
 
     def _read_until(self, task_id: str) -> None:

@@ -18,7 +18,7 @@ _REMEDIES = {
     "Service role not found": "License Manager was never used in this account: create its role "
     "AWSServiceRoleForAWSLicenseManagerRole with `aws iam create-service-linked-role --aws-service-name "
     "license-manager.amazonaws.com`",
-    "failed to stop": "Allow ec2:StopInstances and turn stop protection off, or stop the instance before",
+    "failed to stop": "Allow ec2:StopInstances and turn stop protection off, or stop the instance beforehand",
 }
 """What to do about AWS's own words, by a part of them
 (https://docs.aws.amazon.com/license-manager/latest/userguide/conversion-troubleshooting.html)."""
@@ -40,14 +40,14 @@ _POLICY = re.compile(
 _ACTION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 _RESOURCE = re.compile(r"on resource: (arn:[^\s,]+)")
 
-_ORGANIZATION = "Ask who manages your AWS organization to allow {} in its {} policy"
+_ORGANIZATION = "Ask the administrator of your AWS organization to allow {} in its {} policy"
 _DENIAL_REMEDIES = {
     "service control": _ORGANIZATION,
     "resource control": _ORGANIZATION,
     "session": "Allow {} in the {} policy: the `policy` or `policyArns` of the role",
     "VPC endpoint": "Allow {} in the {} policy",
     "resource-based": "Allow {} in the {} policy of the resource",
-    None: "Ask who manages IAM in this account to allow {} in the permissions boundary of the credentials in use",
+    None: "Ask the IAM administrator of this account to allow {} in the permissions boundary of the credentials in use",
 }
 """By the kind of policy; None for a permissions boundary. Only the organization can change the first two."""
 
@@ -70,7 +70,7 @@ def to_denial(reason: str, permission: str, decode: Decode) -> tuple[str, str]:
         if decoded is None:
             return plain, (
                 f"Allow {permission} in the IAM policy of the credentials in use. To read AWS's encoded reason here, "
-                "allow sts:DecodeAuthorizationMessage too; or make the call with the AWS CLI and give its message to "
+                "allow sts:DecodeAuthorizationMessage too; or make the call with the AWS CLI and pass its message to "
                 "`aws sts decode-authorization-message --encoded-message`"
             )
         reason = f"{plain}: {_to_decoded_text(decoded)}"
@@ -84,7 +84,7 @@ def to_denial(reason: str, permission: str, decode: Decode) -> tuple[str, str]:
         return reason, _DENIAL_REMEDIES[policy[1]].format(what, policy[1])
     if "explicit deny" in reason:
         where = "IAM policy of the credentials in use" if policy else "policy that has it, IAM's or the organization's"
-        return reason, f"Take the deny of {what} out of the {where}"
+        return reason, f"Remove the deny of {what} from the {where}"
     return reason, f"Allow {what} in the IAM policy of the credentials in use"
 
 

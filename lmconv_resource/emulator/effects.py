@@ -98,7 +98,7 @@ class ErrorAnswer(Effect):
 
     def __post_init__(self) -> None:
         if self.http_status is None and self.code not in _STATUSES:
-            raise ValueError(f"code: {self.code!r} is none that the emulator knows, so it needs a http_status")
+            raise ValueError(f"code: {self.code!r} is not known to the emulator, so it needs an http_status")
 
     def before(self, sleep: Callable[[float], None]) -> None:
         """Raise the error."""

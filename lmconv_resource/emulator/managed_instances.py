@@ -45,7 +45,7 @@ def _describe_instance_information(response: SimpleSystemManagerResponse) -> Act
     ]
     for key, values in _read_filters(response):
         if key not in _FILTERS:
-            raise InvalidFilterKey(f"{key} is no filter that the emulator knows; it knows {', '.join(_FILTERS)}.")
+            raise InvalidFilterKey(f"{key} is not a filter of the emulator; it has {', '.join(_FILTERS)}.")
         found = [each for each in found if each[_FILTERS[key]] in values]
     return ActionResult({"InstanceInformationList": found})
 

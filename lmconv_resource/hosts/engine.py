@@ -141,4 +141,4 @@ def send_log(engine: Engine) -> None:
         package.setLevel(level)
     except ValueError:
         package.setLevel(logging.WARNING)
-        package.warning("LMCONV_LOG=%s is not a level: give DEBUG, INFO, WARNING or ERROR.", level)
+        package.warning("LMCONV_LOG=%s is not a level: use DEBUG, INFO, WARNING or ERROR.", level)

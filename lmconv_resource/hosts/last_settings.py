@@ -9,10 +9,10 @@ from lmconv_resource.errors import CredentialsError, SettingsError
 from lmconv_resource.lifecycle.operation import Properties
 
 _LAST_SETTINGS = (
-    "A refresh and a destroy use the settings of the last `pulumi up`: `pulumi refresh --run-program` takes those of "
-    "now"
+    "A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh --run-program` to use the "
+    "present ones"
 )
-_OWN_WAY = ", and `pulumi up` another profile or assume_role of the resource"
+_OWN_ACCESS = ", and `pulumi up` after a change of the resource's profile or assume_role"
 
 
 @contextmanager
@@ -27,5 +27,5 @@ def named_in_errors(record: Properties | None) -> Iterator[None]:
     except (SettingsError, CredentialsError) as error:
         if record is not None:
             own = any(record.get(name) for name in ("profile", "assume_role"))
-            error.remedy += f". {_LAST_SETTINGS}{_OWN_WAY if own else ''}"
+            error.remedy += f". {_LAST_SETTINGS}{_OWN_ACCESS if own else ''}"
         raise

@@ -160,7 +160,9 @@ class Session:
                 is_told = name in self._told
                 self._told.add(name)
             if not is_told:
-                self.log("INFO", None, f"{to_shown(name)} is not known to this version of lmconv-resource: no effect.")
+                self.log(
+                    "INFO", None, f"{to_shown(name)} is not known to this version of lmconv-resource and has no effect."
+                )
 
     def to_settings(self, way: Way) -> Settings:
         """Return the stack's settings, with what a resource says itself on top of them."""

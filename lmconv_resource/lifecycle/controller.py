@@ -232,8 +232,8 @@ class Controller(ABC, Generic[InputsT, StateT]):
         """Return what is to be recorded, with a warning where AWS takes the end of a task back."""
         if is_reopened(recorded, found):
             op.log(
-                f"{found.task_id} is recorded as {recorded.status_text} and AWS now says {found.status_text} of it. "
-                "The record is kept; look at the task in the AWS console.",
+                f"{found.task_id} is recorded as {recorded.status_text} and AWS now reports {found.status_text}. "
+                "The record is kept; check the task in the AWS console.",
                 "WARNING",
             )
         return merge(recorded, found)

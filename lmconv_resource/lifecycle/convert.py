@@ -118,7 +118,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         if unknown_way := self._find_unknown_way(inputs):
             return Diff(changed=unknown_way)
         if state.is_begun:
-            op.log(f"{asked.resource_arn} was prepared by an earlier `pulumi up` that was interrupted: it goes on.")
+            op.log(f"{asked.resource_arn} was prepared by an earlier `pulumi up` that was interrupted: it continues.")
             return Diff(replaces=("status",))
         # Looked up where a wait would do it again, too: a FAILED one has to be replaced, which no update can.
         task = None
@@ -175,9 +175,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 op.host.log(
                     "WARNING",
                     None,
-                    f"{about} has the mark {RESTART_TAG} of {mark.urn} {mark.age_text}, and nobody seems to go on with "
-                    f"it. If it is stopped and no conversion is in progress, start it with `aws ec2 start-instances "
-                    f"--instance-ids {about}`, then remove the tag.",
+                    f"{about} has the mark {RESTART_TAG} of {mark.urn} {mark.age_text}, and no `pulumi up` seems to "
+                    f"continue it. If it is stopped and no conversion is in progress, start it with `aws ec2 "
+                    f"start-instances --instance-ids {about}`, then remove the tag.",
                 )
         return is_own and self._is_there(aws, state.request.resource_arn)
 
@@ -229,7 +229,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         request, task = inputs.request, outcome.task
         if outcome.task_id is None:  # no task of AWS's stands for it
             present = outcome.verified or LicenseContext()
-            text = "EC2 bills it as this already; AWS shows no task that led there"
+            text = "EC2 already bills it as this; AWS shows no task that did it"
             arn = request.resource_arn
             task = ConversionTask(
                 "", region, arn, destination_license_context=present, status=TaskStatus.SUCCEEDED, status_message=text
@@ -317,7 +317,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         if state.is_begun:
             text = f"No conversion of {arn} was started."
         elif state.task.is_complete:
-            text = f"{task_id} is only removed from the state: the license of {arn} is not changed by that."
+            text = f"{task_id} is only removed from the state: the license of {arn} stays as it is."
         else:
             continues = f"{task_id} continues in AWS, which cannot cancel a license conversion"
             text = f"{continues}: it is only removed from the state."

@@ -30,7 +30,7 @@ def report_drift(op: Operation, aws: Aws, recorded: ConversionState, refreshed: 
         return
     wanted = describe(refreshed.request.destination.usage_operation or "its destination")
     op.log(
-        f"{billed}, and no more as {wanted}. Set correct_drift=True to have the next `pulumi up` convert it again.",
+        f"{billed}, and no longer as {wanted}. Set correct_drift=True to have the next `pulumi up` convert it again.",
         "WARNING",
     )
 

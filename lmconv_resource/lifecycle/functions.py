@@ -97,7 +97,7 @@ def _check_places(op: Operation, region: str, instances: Iterable[InstanceArn]) 
             raise SettingsError(Subject(CONNECT_ACTION), reason, "Ask for one region at a time")
         wrong = find_wrong_partition(arn, op.host.regions().find_partition(region))
         if wrong:
-            raise SettingsError(Subject(CONNECT_ACTION), f"one of resource_arns {wrong}", "Give it as AWS shows it")
+            raise SettingsError(Subject(CONNECT_ACTION), f"one of resource_arns {wrong}", "Write it as AWS shows it")
 
 
 def _to_rank(task: ConversionTask) -> tuple[str, str]:

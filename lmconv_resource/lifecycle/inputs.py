@@ -221,7 +221,7 @@ CONVERSION_PROPERTIES = (
         "allow_unlisted_pair",
         "boolean",
         optional(validate_flag),
-        "Whether a conversion between two licenses known here that AWS's user guide does not list is asked for.",
+        "Whether AWS is asked for a conversion between two known licenses that its user guide does not list.",
         default=False,
     ),
     Property(
@@ -311,7 +311,7 @@ def validate_identity(properties: Properties) -> list[CheckFailure]:
         reason = "is given together with license_conversion_task_id: leave one of the two out"
         failures.append(CheckFailure("resource_arn", f"resource_arn {value} {reason}"))
     if properties.get("follow_newest") is True and "resource_arn" not in given:
-        reason = "follow_newest True needs a resource_arn: give that instead of the task's id"
+        reason = "follow_newest True needs a resource_arn: set that instead of the task's id"
         failures.append(CheckFailure("follow_newest", reason))
     return failures
 
@@ -320,7 +320,7 @@ def validate_options(properties: Properties) -> list[CheckFailure]:
     """Return what is wrong with how the options of a LicenseConversion go together."""
     failures = []
     if properties.get("stop_and_restart") is True and properties.get("wait_for_completion") is False:
-        reason = "stop_and_restart True needs wait_for_completion: nobody would start the instance again"
+        reason = "stop_and_restart True needs wait_for_completion: nothing would restart the instance"
         failures.append(CheckFailure("stop_and_restart", reason))
     if properties.get("force_stop_after") is not None and properties.get("stop_and_restart") in (None, False):
         reason = "force_stop_after needs stop_and_restart=True: nothing is stopped without it"

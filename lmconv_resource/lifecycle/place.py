@@ -122,8 +122,8 @@ def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None)
     partition = regions.find_partition(settings.region)
     reason = None if arn is None else find_wrong_partition(arn, partition)
     if reason:
-        return [CheckFailure("resource_arn", f"resource_arn {reason}: give the ARN as AWS shows it")]
+        return [CheckFailure("resource_arn", f"resource_arn {reason}: use the ARN as AWS shows it")]
     is_own = "license-manager" in settings.endpoint_urls
     if partition is not None and not is_own and not regions.is_listed(settings.region):
-        op.log(f"{settings.region} is no region that this version of botocore knows: check it.", "WARNING")
+        op.log(f"{settings.region} is not in this botocore's list of regions: check it.", "WARNING")
     return []

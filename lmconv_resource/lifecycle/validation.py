@@ -30,7 +30,7 @@ _CODE_PATTERN = re.compile("[A-Za-z0-9]{1,25}")
 _CONTEXT_FORM = 'a LicenseContextArgs, such as LicenseContextArgs(usage_operation="RunInstances:0002")'
 _CODE_FORM = 'a ProductCodeArgs, such as ProductCodeArgs(product_code_id="abc123")'
 
-MISSING_TASK_ID = "is missing: give the id that AWS License Manager shows for the conversion (lct-…)"
+MISSING_TASK_ID = "is missing: set it to the id that AWS License Manager shows for the conversion (lct-…)"
 
 
 def validate_task_id(value: object) -> str | None:
@@ -39,7 +39,7 @@ def validate_task_id(value: object) -> str | None:
         return MISSING_TASK_ID
     if not isinstance(value, str) or not TASK_ID_PATTERN.fullmatch(value) or len(value) > TASK_ID_MAX_LENGTH:
         return (
-            f"{to_shown(value)} is not the id of a license conversion task: give lct- followed by letters and digits, "
+            f"{to_shown(value)} is not the id of a license conversion task: use lct- followed by letters and digits, "
             f"at most {TASK_ID_MAX_LENGTH} characters in all"
         )
     return None
@@ -47,7 +47,7 @@ def validate_task_id(value: object) -> str | None:
 
 def validate_flag(value: object) -> str | None:
     """Return what is wrong with a boolean."""
-    return None if isinstance(value, bool) else f"{to_shown(value)} is not a boolean: give True or False"
+    return None if isinstance(value, bool) else f"{to_shown(value)} is not a boolean: use True or False"
 
 
 def validate_region(value: object) -> str | None:
@@ -56,7 +56,7 @@ def validate_region(value: object) -> str | None:
         return None
     if value is None:
         return "is not set: set it on the resource, or run `pulumi config set aws:region REGION`, or set AWS_REGION"
-    return f"{to_shown(value)} is not an AWS region: give one such as eu-west-1"
+    return f"{to_shown(value)} is not an AWS region: use one such as eu-west-1"
 
 
 def validate_poll_interval(value: object) -> str | None:
@@ -64,12 +64,12 @@ def validate_poll_interval(value: object) -> str | None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value is None or (is_number and 1 <= value <= LONGEST_POLL_SECONDS):  # type: ignore[operator]
         return None
-    return f"{to_shown(value)} is not a number of seconds from 1 to {LONGEST_POLL_SECONDS}: give one, or leave it out"
+    return f"{to_shown(value)} is not a number of seconds from 1 to {LONGEST_POLL_SECONDS}: use one, or leave it out"
 
 
 def validate_text(value: object) -> str | None:
     """Return what is wrong with a text."""
-    return None if isinstance(value, str) and value else f"{to_shown(value)} is not a text: give a name"
+    return None if isinstance(value, str) and value else f"{to_shown(value)} is not a string: use a name"
 
 
 def validate_roles(value: object) -> str | None:
@@ -99,9 +99,9 @@ def _with_stand_ins(value: object) -> object:
 def validate_arn(value: object) -> str | None:
     """Return what is wrong with the ARN of what is converted."""
     if value is None:
-        return "is missing: give the ARN of the resource to convert, such as an EC2 instance's `arn`"
+        return "is missing: set it to the ARN of the resource to convert, such as an EC2 instance's `arn`"
     if not isinstance(value, str) or len(value) > _ARN_MAX_LENGTH or not _ARN_PATTERN.fullmatch(value):
-        return f"{to_shown(value)} is not an ARN: give one such as {_EXAMPLE_ARN}"
+        return f"{to_shown(value)} is not an ARN: use one such as {_EXAMPLE_ARN}"
     return None
 
 
@@ -109,31 +109,31 @@ def validate_instance_arn(value: object) -> str | None:
     """Return what is wrong with the ARN of the instance that is converted."""
     reason = validate_arn(value)
     if reason is None and InstanceArn.parse(str(value)) is None:
-        return f"{to_shown(value)} is not the ARN of an EC2 instance: give one such as {_EXAMPLE_ARN}"
+        return f"{to_shown(value)} is not the ARN of an EC2 instance: use one such as {_EXAMPLE_ARN}"
     return reason
 
 
 def validate_context(value: object) -> str | None:
     """Return what is wrong with a license context, the names of its members apart."""
     if value is None:
-        return f"is missing: give {_CONTEXT_FORM}"
+        return f"is missing: set it to {_CONTEXT_FORM}"
     if not isinstance(value, Mapping):
         return f"{to_shown(value)} is not {_CONTEXT_FORM}"
     operation, codes = value.get("usage_operation"), value.get("product_codes")
     if operation is UNKNOWN or codes is UNKNOWN:
         return None
     if operation is None and not codes:
-        return "has neither a usage_operation nor product_codes: give what AWS shows for the instance"
+        return "has neither a usage_operation nor product_codes: set what AWS shows for the instance"
     if operation is not None and (not isinstance(operation, str) or not 0 < len(operation) <= _OPERATION_MAX_LENGTH):
         return (
-            f"has the usage_operation {to_shown(operation)}: give a text of at most {_OPERATION_MAX_LENGTH} "
+            f"has the usage_operation {to_shown(operation)}: use a string of at most {_OPERATION_MAX_LENGTH} "
             "characters, such as RunInstances:0002"
         )
     problem = find_problem(operation) if operation is not None else None
     if problem:
-        return f"has the usage_operation {to_shown(operation)}, which is none: {problem}"
+        return f"has the usage_operation {to_shown(operation)}, which is not a usage operation: {problem}"
     if codes is not None and not isinstance(codes, list):
-        return f"has the product_codes {to_shown(codes)}: give a list, each entry {_CODE_FORM}"
+        return f"has the product_codes {to_shown(codes)}: use a list, each entry {_CODE_FORM}"
     return next((reason for code in codes or () if (reason := _validate_code(code))), None)
 
 
@@ -144,9 +144,9 @@ def _validate_code(code: object) -> str | None:
         return f"has {to_shown(code)} among the product_codes, which is not {_CODE_FORM}"
     code_id, code_type = code.get("product_code_id"), code.get("product_code_type")
     if code_id is not UNKNOWN and not (isinstance(code_id, str) and _CODE_PATTERN.fullmatch(code_id)):
-        return f"has the product code {to_shown(code)}: give an id of at most 25 letters and digits"
+        return f"has the product code {to_shown(code)}: use an id of at most 25 letters and digits"
     if code_type not in (None, UNKNOWN, PRODUCT_CODE_TYPE):
-        return f"has the product_code_type {to_shown(code_type)}: give {PRODUCT_CODE_TYPE}, or leave it out"
+        return f"has the product_code_type {to_shown(code_type)}: use {PRODUCT_CODE_TYPE}, or leave it out"
     return None
 
 
@@ -154,14 +154,14 @@ def validate_duration(value: object) -> str | None:
     """Return what is wrong with a duration."""
     if isinstance(value, str) and parse_duration(value):
         return None
-    return f'{to_shown(value)} is not a duration: give one such as "90s", "8m" or "1h30m"'
+    return f'{to_shown(value)} is not a duration: use one such as "90s", "8m" or "1h30m"'
 
 
 def validate_status(value: object) -> str | None:
     """Return what is wrong with the status of a task."""
     if isinstance(value, str) and value in {status.value for status in TaskStatus}:
         return None
-    return f"has {to_shown(value)}, which is no status: give {', '.join(status.value for status in TaskStatus)}"
+    return f"has {to_shown(value)}, which is not a status: use {', '.join(status.value for status in TaskStatus)}"
 
 
 def optional(rule: Rule) -> Rule:
@@ -174,7 +174,7 @@ def list_of(rule: Rule, form: str) -> Rule:
 
     def validate(value: object) -> str | None:
         if not isinstance(value, (list, tuple)):
-            return f"{to_shown(value)} is not a list: give {form}"
+            return f"{to_shown(value)} is not a list: use {form}"
         return next((reason for entry in value if (reason := rule(entry))), None)
 
     return optional(validate)
@@ -196,4 +196,4 @@ def validate_table(value: object) -> str | None:
     """Return what is wrong with a table of instances, its rows aside."""
     if isinstance(value, (list, tuple)):
         return None
-    return f"{to_shown(value)} is not a list: give what read_instances returns, or a list of FleetInstanceArgs"
+    return f"{to_shown(value)} is not a list: use what read_instances returns, or a list of FleetInstanceArgs"

@@ -198,13 +198,13 @@ class Dispatcher:
             seen = self._list_until_found({wait.task_id for wait in batch})
         except TransientError as fault:
             # One call's fault is not the other's: the same tasks by Get, and a list again a little later.
-            log.info("Each task is polled by itself for a while, because listing failed: %s", fault)
+            log.info("Each task is polled separately for a while, because listing failed: %s", fault)
             self._list_again_at = self._runtime.now() + self._policy.longest_interval_seconds
             seen = {}
         except LicenseConversionError as refusal:
             # A Get needs only its own right, and says better what is wrong if that fails too.
             self._list_pages = None
-            self._on_note(f"Each task is looked up by itself, at more calls, because listing failed. {refusal}")
+            self._on_note(f"Each task is polled separately, which takes more calls, because listing failed. {refusal}")
             seen = {}
         missing = []
         for wait in batch:

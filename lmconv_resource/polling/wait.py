@@ -279,16 +279,15 @@ def to_wait_text(wait: Wait, now: float) -> str:
 def to_long_text(wait: Wait) -> str:
     """Return what is said once of a conversion that has been waited for unusually long."""
     return (
-        f"{wait.task_id} is waited for since {to_duration_text(wait.policy.long_seconds)}, and most conversions take "
-        f"minutes. What it is doing: the executions on its instance in Systems Manager, Automation, and its entry in "
-        f"the License Manager console."
+        f"{wait.task_id} has been waited for {to_duration_text(wait.policy.long_seconds)}, and most conversions take "
+        f"minutes. To see what it is doing, check the executions on its instance in Systems Manager Automation, and "
+        f"its entry in the License Manager console."
     )
 
 
 def to_unknown_status_text(wait: Wait, status: str) -> str:
     """Return what is said once of a task with a status that is none of those that AWS publishes."""
     return (
-        f"{wait.task_id} has the status {status!r}, which is none of IN_PROGRESS, SUCCEEDED and FAILED: whether it "
-        f"goes on can't be told, and it is waited for to the deadline. Upgrade lmconv-resource if there is a newer "
-        f"version."
+        f"{wait.task_id} has the status {status!r}, which is none of IN_PROGRESS, SUCCEEDED and FAILED: it may still "
+        f"be running, so the wait goes on until the deadline. Upgrade lmconv-resource if there is a newer version."
     )

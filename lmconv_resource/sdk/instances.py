@@ -112,7 +112,7 @@ def _to_instance(row: Mapping[Any, Any]) -> dict[str, Any]:
         if not isinstance(value, (str, Mapping) if name != "role" else (str, Mapping, list)) or (
             isinstance(value, Mapping) and name not in ("to", "from", "role")
         ):
-            raise ValueError(f"{name} {to_shown(value)} is not a text")
+            raise ValueError(f"{name} {to_shown(value)} is not a string")
         if name in ("to", "from") and isinstance(value, str):
             value = {"usage_operation": find_code(value)}
         if name == "role" and isinstance(value, str):

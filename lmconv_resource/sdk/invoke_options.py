@@ -41,7 +41,7 @@ def complete(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dict
     if not _sync_await(settings.is_known()):
         raise pulumi.RunError(
             f"The parent's {' or '.join(inherited)} is not known in this preview: use the form of the look-up that "
-            "ends in _output, or give it to the look-up."
+            "ends in _output, or pass it to the look-up."
         )
     found: Any = _sync_await(settings.future())
     return {**args, **found}

@@ -303,8 +303,8 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
                 24 hours. Default False.
             preflight: whether what AWS asks of an instance is checked before anything is done, as far as the caller's
                 rights reach, and in previews where the inputs are known. Default: with `stop_and_restart`.
-            allow_unlisted_pair: whether a conversion between two licenses known here that AWS's user guide does not
-                list is asked for. Default False.
+            allow_unlisted_pair: whether AWS is asked for a conversion between two known licenses that its user guide
+                does not list. Default False.
             allow_instance_store_loss: whether an instance with instance store volumes may be stopped, which erases all
                 data on them. Default False.
             wait_for_completion: whether the resource, and all that depends on it, blocks until the task has ended; a
@@ -404,12 +404,12 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
             resource_name: the resource's name in the stack.
             instances: the instances, in the order in which they are begun. Each has a name, by default the instance's
                 id, and no name or ARN comes twice.
-            destination_license_context: what those are to be licensed as that name no destination of their own.
+            destination_license_context: the destination of the instances that name none of their own.
             max_concurrent: how many instances of one account and region are under way at once, whatever the
                 credentials: from before the stop until they run again. Default 20.
             canaries: how many are begun first, alone; the others only if each of these has SUCCEEDED. Default 0.
-            stop_after_failures: after how many that were begun and FAILED, or were refused by AWS, no further one is
-                begun. What is under way comes to its end. Default: all are begun.
+            stop_after_failures: after how many that were begun and FAILED, or were refused by AWS, no more are begun.
+                What is in progress is finished. Default: all are begun.
             begin_within: how long after the start of the operation the last one may be begun, such as `4h`. Default:
                 there is no end.
             fail_on_error: whether the resource fails, once all is done that can be, when an instance is not converted.
@@ -423,8 +423,8 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
                 force, such as `8m`. Default: for as long as `custom_timeouts` allows.
             preflight: whether what AWS asks of an instance is checked before anything is done, as far as the caller's
                 rights reach, and in previews where the inputs are known. Default: with `stop_and_restart`.
-            allow_unlisted_pair: whether a conversion between two licenses known here that AWS's user guide does not
-                list is asked for. Default False.
+            allow_unlisted_pair: whether AWS is asked for a conversion between two known licenses that its user guide
+                does not list. Default False.
             allow_instance_store_loss: whether an instance with instance store volumes may be stopped, which erases all
                 data on them. Default False.
             opts: Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that

@@ -42,7 +42,7 @@ def test_a_time_beyond_the_calendar_is_one_line(moment: datetime, hours: int) ->
     error = get({"StartTime": moment.replace(tzinfo=timezone(timedelta(hours=hours)))})
 
     assert isinstance(error, TransientError)
-    assert str(error) == f"{LOOKING_UP}a time in the answer is in no year from 1 to 9999. {NO_AWS}"
+    assert str(error) == f"{LOOKING_UP}a time in the answer is outside the years 1 to 9999. {NO_AWS}"
 
 
 def test_an_answer_about_another_task_is_one_line() -> None:
@@ -58,4 +58,4 @@ def test_a_member_of_another_type_is_one_line(answer: dict[str, Any]) -> None:
     """An answer whose members have not the documented types is no crash."""
     error = get(answer)
 
-    assert str(error) == f"{LOOKING_UP}a member of the answer has not the type that AWS documents. {NO_AWS}"
+    assert str(error) == f"{LOOKING_UP}a member of the answer does not have the type that AWS documents. {NO_AWS}"

@@ -203,7 +203,7 @@ def test_the_metadata_service(
         monkeypatch.delenv(name)
     settings = to_settings(accounts, ec2MetadataServiceEndpoint=accounts.endpoint, skipMetadataApiCheck=skip)
     if account is None:
-        with pytest.raises(CredentialsError, match=r"Unable to locate credentials\. Give credentials by"):
+        with pytest.raises(CredentialsError, match=r"Unable to locate credentials\. Set credentials with"):
             AccessSession(settings).find_credentials()
         assert accounts.requests == []
     else:
@@ -325,8 +325,8 @@ def test_a_role_needs_credentials(monkeypatch: pytest.MonkeyPatch, accounts: Aws
     with pytest.raises(SettingsError) as error:
         make_client("license-manager", to_settings(accounts, assumeRoles=[{"roleArn": ROLE}]))
     assert str(error.value) == (
-        f"{SUBJECT}no credentials were found to assume {ROLE} with. Give them by `pulumi config set aws:profile NAME`, "
-        "or in any way the AWS CLI supports."
+        f"{SUBJECT}no credentials were found to assume {ROLE} with. Set them with `pulumi config set aws:profile "
+        "NAME`, or in any way the AWS CLI supports."
     )
 
 
@@ -718,7 +718,7 @@ def test_a_profile_that_asks_for_a_code_ends_at_once(
     with pytest.raises(CredentialsError) as error:
         make_client("license-manager", to_settings(accounts, profile=profile))
     assert str(error.value) == (
-        f"{SUBJECT}the profile {named} has mfa_serial, and nobody can be asked for a code here. Use a profile with "
+        f"{SUBJECT}the profile {named} has mfa_serial, and there is no prompt for its code here. Use a profile with "
         "temporary credentials (`aws sts get-session-token`, `aws sso login`) or with a credential_process."
     )
     assert accounts.requests == []
@@ -854,7 +854,7 @@ def test_other_credentials_have_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path
         "Set new ones with `pulumi config set --secret` (aws:accessKey, aws:secretKey, aws:token)",
         "Renew the token in webIdentityTokenFile of aws:assumeRoleWithWebIdentity",
         "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew",
-        "Give credentials in any way the AWS CLI supports",
+        "Supply credentials in any way the AWS CLI supports",
         "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE",
     ]
 
@@ -862,7 +862,7 @@ def test_other_credentials_have_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_a_hint_never_fails(write_config: Callable[[str], None]) -> None:
     """A config file that can't be read is no reason to lose the error that the hint is for."""
     write_config("[default\nregion")
-    assert AccessSession(to_settings()).sign_in_hint() == "Give credentials in any way the AWS CLI supports"
+    assert AccessSession(to_settings()).sign_in_hint() == "Supply credentials in any way the AWS CLI supports"
 
 
 # -- what makes no client ----------------------------------------------------------------------------------------------
@@ -953,7 +953,7 @@ def test_a_region_that_is_none_is_refused() -> None:
         with pytest.raises(SettingsError) as error:
             AccessSession(settings).find_credentials()
         assert str(error.value) == (
-            "Connecting to AWS License Manager for license conversion tasks: mars-1 is no region of AWS. Check "
+            "Connecting to AWS License Manager for license conversion tasks: mars-1 is not an AWS region. Check "
             f"{places}."
         )
 
@@ -964,7 +964,7 @@ def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
     file.write_text("none\n")
     with pytest.raises(SettingsError) as error:
         AccessSession(to_settings(customCaBundle=str(file))).find_credentials()
-    assert "which holds no certificates in PEM form. Look at it with `pulumi config get aws:customCaBundle`." in str(
+    assert "which holds no certificates in PEM form. Check it with `pulumi config get aws:customCaBundle`." in str(
         error.value
     )
 

@@ -32,10 +32,10 @@ SUBJECT = Subject(GET, TASK_ID, REGION)
 
 LOOKING_UP = f"Looking up license conversion task {TASK_ID} in {REGION}: "
 SET_CREDENTIALS = (
-    " Give credentials by `pulumi config set aws:profile NAME`, by AWS_PROFILE, or by AWS_ACCESS_KEY_ID and "
+    " Set credentials with `pulumi config set aws:profile NAME`, with AWS_PROFILE, or with AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY."
 )
-SIGN_IN = " Sign in again (`aws sso login`, or whatever gave you the credentials)."
+SIGN_IN = " Sign in again (`aws sso login`, or however you get your credentials)."
 CHECK_NETWORK = " Check the network, the proxy, the region and any endpoint setting, then run `pulumi up` again."
 CHECK_ENDPOINT = (
     " Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again."
@@ -148,8 +148,8 @@ def test_what_botocore_would_try_again_is(code: str) -> None:
         (
             botocore_errors.SSLError(endpoint_url="https://lm", error=OSError("[SSL: CERTIFICATE_VERIFY_FAILED] no")),
             SettingsError,
-            "SSL validation failed for https://lm [SSL: CERTIFICATE_VERIFY_FAILED] no. Name the file of the "
-            "certificate authority that vouches for it, your proxy's for one, with `pulumi config set "
+            "SSL validation failed for https://lm [SSL: CERTIFICATE_VERIFY_FAILED] no. Set the file of its "
+            "certificate authority, or of your proxy's, with `pulumi config set "
             "aws:customCaBundle FILE`.",
         ),
         (
@@ -194,8 +194,8 @@ def test_a_role_that_may_not_be_assumed() -> None:
     error = from_botocore(ClientError(answer, "AssumeRole"), SUBJECT)
     assert type(error) is CredentialsError
     assert str(error) == (
-        LOOKING_UP + "AssumeRole was refused (AccessDenied: User u may not sts:AssumeRole). Allow it to the source "
-        "credentials, in the role's trust policy too."
+        LOOKING_UP + "AssumeRole was refused (AccessDenied: User u may not sts:AssumeRole). Allow it for the source "
+        "credentials, and in the role's trust policy."
     )
 
 
@@ -208,8 +208,8 @@ DECODED = (
     '"resource": "arn:aws:ec2:eu-west-1:1:instance/i-1"}}'
 )
 ENCODED = "You are not authorized. Encoded authorization failure message: blob-of-1kB"
-BOUNDARY = "Ask who manages IAM in this account to allow {} in the permissions boundary of the credentials in use"
-ORGANIZATION = "Ask who manages your AWS organization to allow {} in its {} policy"
+BOUNDARY = "Ask the IAM administrator of this account to allow {} in the permissions boundary of the credentials in use"
+ORGANIZATION = "Ask the administrator of your AWS organization to allow {} in its {} policy"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ ORGANIZATION = "Ask who manages your AWS organization to allow {} in its {} poli
         ),
         (
             f"{DENIED}with an explicit deny in an identity-based policy",
-            f"Take the deny of {ACTION} on {CONFIGURATION} out of the IAM policy of the credentials in use",
+            f"Remove the deny of {ACTION} on {CONFIGURATION} from the IAM policy of the credentials in use",
         ),
         (
             f"{DENIED}with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/p-1",
@@ -261,7 +261,7 @@ def test_a_denial_names_what_to_change(reason: str, remedy: str) -> None:
             DECODED,
             "You are not authorized: arn:aws:iam::1:user/u is not authorized to perform: ec2:StopInstances on "
             "resource: arn:aws:ec2:eu-west-1:1:instance/i-1 with an explicit deny",
-            "Take the deny of ec2:StopInstances on arn:aws:ec2:eu-west-1:1:instance/i-1 out of the policy",
+            "Remove the deny of ec2:StopInstances on arn:aws:ec2:eu-west-1:1:instance/i-1 from the policy",
         ),
         (
             '"of another\nform"',

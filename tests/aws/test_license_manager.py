@@ -48,12 +48,12 @@ EMPTY: dict[str, Any] = {"LicenseConversionTasks": []}
 LOOKING_UP = f"Looking up license conversion task {TASK_ID} in {REGION}: "
 LISTING = f"Listing license conversion tasks in {REGION}: "
 SET_CREDENTIALS = (
-    " Give credentials by `pulumi config set aws:profile NAME`, by AWS_PROFILE, or by AWS_ACCESS_KEY_ID and "
+    " Set credentials with `pulumi config set aws:profile NAME`, with AWS_PROFILE, or with AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY."
 )
-SIGN_IN = " Sign in again (`aws sso login`, or whatever gave you the credentials)."
+SIGN_IN = " Sign in again (`aws sso login`, or however you get your credentials)."
 IN_A_WHILE = " Run `pulumi up` again in a while."
-SLOWER = " Run `pulumi up` again in a while, with a lower --parallel if it comes back."
+SLOWER = " Run `pulumi up` again in a while, with a lower --parallel if it happens again."
 CHECK_NETWORK = " Check the network, the proxy, the region and any endpoint setting, then run `pulumi up` again."
 CHECK_ENDPOINT = (
     " Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again."
@@ -173,7 +173,7 @@ EMULATED: list[Any] = [
     (
         ("ServerInternalException", "It broke."),
         ServiceFaultError,
-        "AWS had a fault of its own (ServerInternalException: It broke)." + IN_A_WHILE,
+        "AWS had an internal fault (ServerInternalException: It broke)." + IN_A_WHILE,
     ),
 ]
 
@@ -254,21 +254,21 @@ WIRED: list[Any] = [
         "bad gateway",
         (502, b"<html>nginx</html>"),
         ServiceFaultError,
-        "AWS had a fault of its own (502: Bad Gateway)." + IN_A_WHILE,
+        "AWS had an internal fault (502: Bad Gateway)." + IN_A_WHILE,
     ),
     (
         "a refusal that is not AWS's",
         (403, b"<html>" + b"blocked by your company " * 5000 + b"</html>"),
         TransientError,
-        "HTTP 403 came back without an error of AWS's." + CHECK_ENDPOINT,
+        "HTTP 403 came without an AWS error." + CHECK_ENDPOINT,
     ),
     (
         "a page that is not AWS's",
         (200, b"<html>Sign in to the hotel</html>"),
         TransientError,
-        "what came back is no license conversion task." + CHECK_ENDPOINT,
+        "the response is not a license conversion task." + CHECK_ENDPOINT,
     ),
-    ("nothing", (200, b""), TransientError, "what came back is no license conversion task." + CHECK_ENDPOINT),
+    ("nothing", (200, b""), TransientError, "the response is not a license conversion task." + CHECK_ENDPOINT),
     (
         "not text",
         (200, b"\xff\xfe"),
@@ -280,7 +280,7 @@ WIRED: list[Any] = [
         "a member of another type",
         (200, {**RUNNING, "ResourceArn": {"no": "text"}}),
         TransientError,
-        "a member of the answer has not the type that AWS documents." + CHECK_ENDPOINT,
+        "a member of the answer does not have the type that AWS documents." + CHECK_ENDPOINT,
     ),
     (
         "another task",
@@ -291,7 +291,7 @@ WIRED: list[Any] = [
 ]
 
 
-CLOCK = " Set this machine's clock, by NTP for one, then run `pulumi up` again."
+CLOCK = " Set this machine's clock (by NTP, for example), then run `pulumi up` again."
 EXPIRED = "Signature expired: 20260301T120000Z is now earlier than 20260301T125500Z (20260301T130000Z - 5 min.)"
 TIMES: list[Any] = [
     ("InvalidSignatureException", EXPIRED),
@@ -307,7 +307,7 @@ def test_a_wrong_clock_is_an_error_at_once(aws: TimelessAws, code: str, reason: 
     wire = Wire(aws.client(), (400, refuse(code, reason)))
     with pytest.raises(ClockSkewError) as error:
         aws.license_manager.get_task(TASK_ID)
-    told = f"AWS takes the request's time for wrong ({code}: {reason.rstrip('.')})."
+    told = f"AWS rejects the request's time ({code}: {reason.rstrip('.')})."
     assert str(error.value) == LOOKING_UP + told + CLOCK
     assert len(wire.requests) == 1
 
@@ -525,7 +525,7 @@ def test_a_page_that_stays_throttled_is_given_up(aws: TimelessAws) -> None:
         (
             (500, refuse("ServerInternalException", "It broke.")),
             ServiceFaultError,
-            "AWS had a fault of its own (ServerInternalException: It broke)." + IN_A_WHILE,
+            "AWS had an internal fault (ServerInternalException: It broke)." + IN_A_WHILE,
         ),
         (
             (200, {"LicenseConversionTasks": 5}),

@@ -148,7 +148,7 @@ def test_an_end_is_confirmed_by_a_get(aws: LicenseManagerBackend, license_manage
 def test_without_a_list_each_is_looked_up(
     aws: LicenseManagerBackend, license_manager: LicenseManager, code: str
 ) -> None:
-    """Without the right to list, or with a list that fails, each task is looked up by itself."""
+    """Without the right to list, or with a list that fails, each task is polled separately."""
     aws.faults.add(Fault(ErrorAnswer(code), operation=LIST))
     recent = RecentTasks(license_manager.pages, Runtime(now=Clock()))
     for task_id in add(aws, 10):

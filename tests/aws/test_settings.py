@@ -149,7 +149,9 @@ def test_a_setting_that_is_not_known_is_said_once() -> None:
     session.find_names = lambda: ["aws:newestMode"]
     for _ in range(2):
         session.check_setting_names()
-    assert engine.said == [("INFO", "'aws:newestMode' is not known to this version of lmconv-resource: no effect.")]
+    assert engine.said == [
+        ("INFO", "'aws:newestMode' is not known to this version of lmconv-resource and has no effect.")
+    ]
 
 
 # -- the region --------------------------------------------------------------------------------------------------------
@@ -457,7 +459,7 @@ URL_FORM = "a URL (https://HOST)"
         ("ec2MetadataServiceEndpointMode", "IPv5", "IPv4 or IPv6"),
         ("userAgents", "recognisable", 'a list of products (["NAME/VERSION"])'),
         ("userAgents", ["a\r\nHost: recognisable"], 'a list of products (["NAME/VERSION"])'),
-        ("noProxy", ["recognisable"], 'a text ("HOST,DOMAIN")'),
+        ("noProxy", ["recognisable"], 'a string ("HOST,DOMAIN")'),
         ("profile", {"recognisable": 1}, "a text"),
         ("stsRegion", 7, "an AWS region (eu-west-1)"),
         ("customCaBundle", ["recognisable"], "a text"),
@@ -465,7 +467,7 @@ URL_FORM = "a URL (https://HOST)"
 )
 def test_a_malformed_setting_is_named_and_not_shown(name: str, value: Any, form: str) -> None:
     """A setting of another form is one line with its key and the form, without its value, which may be a secret."""
-    assert refusal_of(**{name: value}) == (f"aws:{name} is not {form}. Look at it with `pulumi config get aws:{name}`.")
+    assert refusal_of(**{name: value}) == (f"aws:{name} is not {form}. Check it with `pulumi config get aws:{name}`.")
 
 
 WEB = {"roleArn": ROLE, "webIdentityToken": "recognisable"}
@@ -508,10 +510,10 @@ WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken
         ("assumeRole", {"roleArn": ROLE, "policy": {"Id": 1}}, "policy of {} is not a policy as JSON text"),
         ("assumeRole", {"roleArn": ROLE, "policy": "recognisable"}, "policy of {} is not a policy as JSON text"),
         ("assumeRole", {"roleArn": ROLE, "policy": "[]"}, "policy of {} is not a policy as JSON text"),
-        ("assumeRole", {"roleArn": ROLE, "policyArns": "recognisable"}, "policyArns of {} is not a list of texts"),
-        ("assumeRole", {"roleArn": ROLE, "tags": ["recognisable"]}, "tags of {} is not an object of names and texts"),
-        ("assumeRole", {"roleArn": ROLE, "tags": {"a": 1}}, "tags of {} is not an object of names and texts"),
-        ("assumeRole", {"roleArn": ROLE, "transitiveTagKeys": [1]}, "transitiveTagKeys of {} is not a list of texts"),
+        ("assumeRole", {"roleArn": ROLE, "policyArns": "recognisable"}, "policyArns of {} is not a list of strings"),
+        ("assumeRole", {"roleArn": ROLE, "tags": ["recognisable"]}, "tags of {} is not an object of strings"),
+        ("assumeRole", {"roleArn": ROLE, "tags": {"a": 1}}, "tags of {} is not an object of strings"),
+        ("assumeRole", {"roleArn": ROLE, "transitiveTagKeys": [1]}, "transitiveTagKeys of {} is not a list of strings"),
         (
             "assumeRole",
             {"roleArn": ROLE, "externalId": "recognisable one"},
@@ -573,7 +575,7 @@ WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken
 )
 def test_a_wrong_member_is_named_with_its_entry(name: str, value: Any, told: str) -> None:
     """An unknown member, a wrong one or a file that is not there is one line with the entry and the key."""
-    line = f"{told.format(f'aws:{name}')}. Look at it with `pulumi config get aws:{name}`."
+    line = f"{told.format(f'aws:{name}')}. Check it with `pulumi config get aws:{name}`."
     assert refusal_of(**{name: json.dumps(value) if isinstance(value, (list, dict)) else value}) == line
     assert "recognisable" not in line
 
@@ -649,7 +651,7 @@ def test_another_namespace_is_named() -> None:
         Settings.from_config({"lmconv:assumeRoles": "[{}]"}.get, REGION, prefix="lmconv:")
     assert str(error.value) == (
         f"{SUBJECT}roleArn of entry 1 of lmconv:assumeRoles is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME). "
-        "Look at it with `pulumi config get lmconv:assumeRoles`."
+        "Check it with `pulumi config get lmconv:assumeRoles`."
     )
 
 

@@ -376,5 +376,5 @@ def test_a_fault_without_sense(given: dict[str, Any], why: str) -> None:
     """A fault that could hit nothing, or that was mistyped, is not made; nor a code that has no status."""
     with pytest.raises(ValueError, match=why):
         Fault(**given)
-    with pytest.raises(ValueError, match="'Slow' is none that the emulator knows"):
+    with pytest.raises(ValueError, match="'Slow' is not known to the emulator"):
         ErrorAnswer("Slow")

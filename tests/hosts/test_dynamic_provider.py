@@ -245,8 +245,8 @@ def test_a_finished_record_is_not_overwritten_by_less(
     assert engine.said == [
         (
             "WARNING",
-            f"{task_id} is recorded as SUCCEEDED and AWS now says IN_PROGRESS of it. The record is kept; look at the "
-            "task in the AWS console.",
+            f"{task_id} is recorded as SUCCEEDED and AWS now reports IN_PROGRESS. The record is kept; check the task "
+            "in the AWS console.",
         )
     ]
 
@@ -302,7 +302,7 @@ def test_a_setting_that_cannot_be_used_is_a_check_failure(aws: LicenseManagerBac
 
     assert failure.reason == (
         "Connecting to AWS License Manager for license conversion tasks: aws:maxRetries is not a whole number of at "
-        "least 0. Look at it with `pulumi config get aws:maxRetries`."
+        "least 0. Check it with `pulumi config get aws:maxRetries`."
     )
 
 
@@ -321,7 +321,7 @@ def test_what_is_no_timeout(provider: LicenseConversionTaskProvider, text: Any) 
     (failure,) = provider.check({}, {"license_conversion_task_id": "lct-1", "__timeouts": timeouts}).failures
 
     assert failure.reason == (
-        f'custom_timeouts create={text!r} is not a duration: give one such as "90s", "45m" or "1h30m"'
+        f'custom_timeouts create={text!r} is not a duration: use one such as "90s", "45m" or "1h30m"'
     )
 
 
@@ -332,7 +332,7 @@ def test_timeouts_go_by_operation(provider: LicenseConversionTaskProvider, value
 
     assert (failure.property, failure.reason) == (
         "custom_timeouts",
-        f'custom_timeouts {value!r} is not CustomTimeouts: give durations by operation, such as create="45m"',
+        f'custom_timeouts {value!r} is not CustomTimeouts: use durations by operation, such as create="45m"',
     )
 
 

@@ -30,7 +30,7 @@ def test_an_unknown_log_level_is_said_and_changes_nothing(
     send_log(engine)
     logger.info("no warning")
 
-    assert engine.said == [("WARNING", "LMCONV_LOG=LOUD is not a level: give DEBUG, INFO, WARNING or ERROR.")]
+    assert engine.said == [("WARNING", "LMCONV_LOG=LOUD is not a level: use DEBUG, INFO, WARNING or ERROR.")]
 
 
 def test_the_level_says_what_reaches_the_engine(monkeypatch: pytest.MonkeyPatch, logger: logging.Logger) -> None:

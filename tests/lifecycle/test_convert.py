@@ -104,38 +104,38 @@ def test_check_fills_in_the_defaults() -> None:
     [
         (
             {"resource_arn": None},
-            "resource_arn is missing: give the ARN of the resource to convert, such as an EC2 instance's `arn`",
+            "resource_arn is missing: set it to the ARN of the resource to convert, such as an EC2 instance's `arn`",
         ),
         (
             {"resource_arn": "i-0123"},
-            "resource_arn 'i-0123' is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+            "resource_arn 'i-0123' is not an ARN: use one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
         ),
         (
             {"source_license_context": {"usage_operation": ""}},
-            "source_license_context has the usage_operation '': give a text of at most 50 characters, such as "
+            "source_license_context has the usage_operation '': use a string of at most 50 characters, such as "
             "RunInstances:0002",
         ),
         (
             {"destination_license_context": {"usage_operation": "R" * 51}},
-            f"destination_license_context has the usage_operation '{'R' * 51}': give a text of at most 50 characters, "
+            f"destination_license_context has the usage_operation '{'R' * 51}': use a string of at most 50 characters, "
             "such as RunInstances:0002",
         ),
         (
             {"destination_license_context": {}},
-            "destination_license_context has neither a usage_operation nor product_codes: give what AWS shows for the "
+            "destination_license_context has neither a usage_operation nor product_codes: set what AWS shows for the "
             "instance",
         ),
         (
             {"destination_license_context": {"product_codes": [{"product_code_id": "a-b"}]}},
-            "destination_license_context has the product code {'product_code_id': 'a-b'}: give an id of at most 25 "
+            "destination_license_context has the product code {'product_code_id': 'a-b'}: use an id of at most 25 "
             "letters and digits",
         ),
         (
             {"destination_license_context": {"product_codes": "abc"}},
-            "destination_license_context has the product_codes 'abc': give a list, each entry a ProductCodeArgs, such "
+            "destination_license_context has the product_codes 'abc': use a list, each entry a ProductCodeArgs, such "
             'as ProductCodeArgs(product_code_id="abc123")',
         ),
-        ({"preflight": "yes"}, "preflight 'yes' is not a boolean: give True or False"),
+        ({"preflight": "yes"}, "preflight 'yes' is not a boolean: use True or False"),
     ],
 )
 def test_check_names_what_is_wrong(aws: LicenseManagerBackend, inputs: dict[str, Any], line: str) -> None:
@@ -168,7 +168,7 @@ def test_an_unknown_code_passes() -> None:
     conversion = convert(**contexts(BYOL, "RunInstances:9999"))
 
     (warning,) = conversion.up().lines("WARNING")
-    assert warning.startswith("RunInstances:9999 is no usage operation that is known here")
+    assert warning.startswith("RunInstances:9999 is not a known usage operation")
     assert conversion.outputs["destination_license_context"]["usage_operation"] == "RunInstances:9999"
 
 
@@ -644,7 +644,7 @@ def test_a_first_read_supplies_the_region(aws: LicenseManagerBackend) -> None:
     assert (read.inputs, read.state.adopted, read.state.task.status) == ({"region": REGION}, False, "SUCCEEDED")
 
 
-UNCHANGED = f"lct-1 is only removed from the state: the license of {ARN} is not changed by that."
+UNCHANGED = f"lct-1 is only removed from the state: the license of {ARN} stays as it is."
 
 
 @pytest.mark.parametrize(
@@ -656,9 +656,9 @@ UNCHANGED = f"lct-1 is only removed from the state: the license of {ARN} is not 
         ),
         (
             {"status": "SUCCEEDED"},
-            f"lct-1 is only removed from the state: the license of {ARN} is not changed by that.",
+            f"lct-1 is only removed from the state: the license of {ARN} stays as it is.",
         ),
-        ({"status": "FAILED"}, f"lct-1 is only removed from the state: the license of {ARN} is not changed by that."),
+        ({"status": "FAILED"}, f"lct-1 is only removed from the state: the license of {ARN} stays as it is."),
     ],
 )
 def test_delete_says_what_stays(aws: LicenseManagerBackend, record: dict[str, Any], line: str) -> None:

@@ -54,11 +54,11 @@ def test_every_failure_is_told() -> None:
     assert failures == [
         CheckFailure(
             "license_conversion_task_id",
-            "license_conversion_task_id is missing: give the id that AWS License Manager shows for the conversion "
+            "license_conversion_task_id is missing: set it to the id that AWS License Manager shows for the conversion "
             "(lct-…), or the resource_arn of what is converted",
         ),
-        CheckFailure("wait_for_completion", "wait_for_completion 'yes' is not a boolean: give True or False"),
-        CheckFailure("ignore_failure", "ignore_failure None is not a boolean: give True or False"),
+        CheckFailure("wait_for_completion", "wait_for_completion 'yes' is not a boolean: use True or False"),
+        CheckFailure("ignore_failure", "ignore_failure None is not a boolean: use True or False"),
         CheckFailure(
             "region",
             "region is not set: set it on the resource, or run `pulumi config set aws:region REGION`, or set "
@@ -72,7 +72,7 @@ def test_every_failure_is_told() -> None:
     [
         (
             {},
-            "license_conversion_task_id is missing: give the id that AWS License Manager shows for the conversion "
+            "license_conversion_task_id is missing: set it to the id that AWS License Manager shows for the conversion "
             "(lct-…), or the resource_arn of what is converted",
         ),
         (
@@ -81,11 +81,11 @@ def test_every_failure_is_told() -> None:
         ),
         (
             {"license_conversion_task_id": "lct-1", "follow_newest": True},
-            "follow_newest True needs a resource_arn: give that instead of the task's id",
+            "follow_newest True needs a resource_arn: set that instead of the task's id",
         ),
         (
             {"resource_arn": "i-0123"},
-            "resource_arn 'i-0123' is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+            "resource_arn 'i-0123' is not an ARN: use one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
         ),
     ],
     ids=["neither", "both", "follow-an-id", "no-arn"],
@@ -100,7 +100,7 @@ def test_exactly_one_of_the_two_is_given(inputs: dict[str, Any], line: str) -> N
 def test_a_long_value_is_cut() -> None:
     """A value that would fill the screen is shown up to 78 characters."""
     (reason,) = find_reasons(region="\x1b" * 1000)
-    assert reason == f"region '{chr(92)}x1b" + "\\x1b" * 18 + "…" + " is not an AWS region: give one such as eu-west-1"
+    assert reason == f"region '{chr(92)}x1b" + "\\x1b" * 18 + "…" + " is not an AWS region: use one such as eu-west-1"
 
 
 def test_unknown_values_pass() -> None:

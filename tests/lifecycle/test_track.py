@@ -307,7 +307,7 @@ def test_a_machine_that_slept_goes_on_waiting(aws: LicenseManagerBackend, code: 
 
     refused = task.up()
     assert isinstance(refused.error, ClockSkewError)
-    assert str(refused.error).endswith("Set this machine's clock, by NTP for one, then run `pulumi up` again.")
+    assert str(refused.error).endswith("Set this machine's clock (by NTP, for example), then run `pulumi up` again.")
     assert task.id is None
 
     aws.add_task(resource_arn=ARN, source=BYOL, destination=WINDOWS, looks=2, task_id="lct-slept")
@@ -452,7 +452,7 @@ def test_none_is_an_error_of_its_own(aws: LicenseManagerBackend) -> None:
 
     assert isinstance(error, LicenseConversionError)
     assert str(error) == (
-        f"Looking for the license conversions of {ARN} in {REGION}: AWS shows none. Check the ARN, the region (set "
+        f"Listing the license conversions of {ARN} in {REGION}: AWS shows none. Check the ARN, the region (set "
         "`region` or run `pulumi config set aws:region REGION`) and the account of the credentials."
     )
     assert (error.subject.resource_arn, error.subject.region, error.subject.task_id) == (ARN, REGION, None)

@@ -49,7 +49,7 @@ def test_task_ids(task_id: str) -> None:
 def test_what_is_no_task_id(task_id: Any) -> None:
     """Anything else is refused, and the line shows it with its odd characters spelled out."""
     assert validate_task_id(task_id) == (
-        f"{task_id!r} is not the id of a license conversion task: give lct- followed by letters and digits, "
+        f"{task_id!r} is not the id of a license conversion task: use lct- followed by letters and digits, "
         "at most 50 characters in all"
     )
 
@@ -76,7 +76,7 @@ def test_regions(region: str) -> None:
 )
 def test_what_is_no_region(region: Any) -> None:
     """What can't be part of an endpoint's name as AWS builds them is refused before any call."""
-    assert validate_region(region) == f"{region!r} is not an AWS region: give one such as eu-west-1"
+    assert validate_region(region) == f"{region!r} is not an AWS region: use one such as eu-west-1"
 
 
 @pytest.mark.parametrize("seconds", [1, 1.0, 2.5, LONGEST_POLL_SECONDS])
@@ -89,7 +89,7 @@ def test_poll_intervals(seconds: float) -> None:
 def test_what_is_no_poll_interval(seconds: Any) -> None:
     """Any other value is refused with the bounds."""
     assert validate_poll_interval(seconds) == (
-        f"{seconds!r} is not a number of seconds from 1 to 300: give one, or leave it out"
+        f"{seconds!r} is not a number of seconds from 1 to 300: use one, or leave it out"
     )
 
 
@@ -111,7 +111,7 @@ def test_arns(arn: str) -> None:
 def test_what_is_no_arn(arn: Any) -> None:
     """What AWS's own pattern does not match is refused with an example."""
     assert validate_arn(arn) == (
-        f"{arn!r} is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc"
+        f"{arn!r} is not an ARN: use one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc"
     )
 
 
@@ -143,33 +143,34 @@ def test_contexts(context: Any) -> None:
     [
         (
             None,
-            'is missing: give a LicenseContextArgs, such as LicenseContextArgs(usage_operation="RunInstances:0002")',
+            "is missing: set it to a LicenseContextArgs, such as "
+            'LicenseContextArgs(usage_operation="RunInstances:0002")',
         ),
         (
             BYOL,
             f"'{BYOL}' is not a LicenseContextArgs, such as LicenseContextArgs(usage_operation=\"RunInstances:0002\")",
         ),
-        ({}, "has neither a usage_operation nor product_codes: give what AWS shows for the instance"),
+        ({}, "has neither a usage_operation nor product_codes: set what AWS shows for the instance"),
         (
             {"product_codes": []},
-            "has neither a usage_operation nor product_codes: give what AWS shows for the instance",
+            "has neither a usage_operation nor product_codes: set what AWS shows for the instance",
         ),
         (
             {"usage_operation": ""},
-            "has the usage_operation '': give a text of at most 50 characters, such as RunInstances:0002",
+            "has the usage_operation '': use a string of at most 50 characters, such as RunInstances:0002",
         ),
         (
             {"usage_operation": "R" * 51},
-            f"has the usage_operation '{'R' * 51}': give a text of at most 50 characters, such as RunInstances:0002",
+            f"has the usage_operation '{'R' * 51}': use a string of at most 50 characters, such as RunInstances:0002",
         ),
         (
             {"product_codes": "abc"},
-            "has the product_codes 'abc': give a list, each entry a ProductCodeArgs, such as "
+            "has the product_codes 'abc': use a list, each entry a ProductCodeArgs, such as "
             'ProductCodeArgs(product_code_id="abc123")',
         ),
         (
             {"product_codes": [{"product_code_id": "a-b"}]},
-            "has the product code {'product_code_id': 'a-b'}: give an id of at most 25 letters and digits",
+            "has the product code {'product_code_id': 'a-b'}: use an id of at most 25 letters and digits",
         ),
         (
             {"product_codes": ["abc"]},
@@ -178,7 +179,7 @@ def test_contexts(context: Any) -> None:
         ),
         (
             {"product_codes": [{"product_code_id": "abc", "product_code_type": "x"}]},
-            "has the product_code_type 'x': give marketplace, or leave it out",
+            "has the product_code_type 'x': use marketplace, or leave it out",
         ),
     ],
 )
@@ -190,7 +191,7 @@ def test_what_is_no_context(context: Any, reason: str) -> None:
 def test_statuses() -> None:
     """AWS's three statuses pass, in AWS's spelling."""
     assert [validate_status(status) for status in ("IN_PROGRESS", "SUCCEEDED", "FAILED")] == [None] * 3
-    assert validate_status("failed") == "has 'failed', which is no status: give IN_PROGRESS, SUCCEEDED, FAILED"
+    assert validate_status("failed") == "has 'failed', which is not a status: use IN_PROGRESS, SUCCEEDED, FAILED"
 
 
 def test_a_rule_can_be_optional_or_of_a_list() -> None:
@@ -198,7 +199,7 @@ def test_a_rule_can_be_optional_or_of_a_list() -> None:
     flags = list_of(validate_flag, "a list of booleans")
 
     assert optional(validate_flag)(None) is None
-    assert optional(validate_flag)(1) == validate_flag(1) == "1 is not a boolean: give True or False"
+    assert optional(validate_flag)(1) == validate_flag(1) == "1 is not a boolean: use True or False"
     assert flags(None) is flags([]) is flags((True, False)) is None
-    assert flags([True, "x", 5]) == "'x' is not a boolean: give True or False"
-    assert flags("x") == "'x' is not a list: give a list of booleans"
+    assert flags([True, "x", 5]) == "'x' is not a boolean: use True or False"
+    assert flags("x") == "'x' is not a list: use a list of booleans"

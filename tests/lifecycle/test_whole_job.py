@@ -100,7 +100,7 @@ def test_a_success_that_ec2_does_not_show_is_adopted_with_a_warning(job: Job) ->
     task_id = job.add_task(arn, BYOL, WINDOWS)
     assert job.create(job.inputs(arn)).id == task_id
     assert job.lines("WARNING") == [
-        f"EC2 bills {arn} still as Windows BYOL ({BYOL}), not as Windows ({WINDOWS}); set "
+        f"EC2 still bills {arn} as Windows BYOL ({BYOL}), not as Windows ({WINDOWS}); set "
         "correct_drift=True to have it converted again."
     ]
     assert job.starts == 0
@@ -243,7 +243,7 @@ def test_without_a_source_the_right_to_ask_is_needed(job: Job) -> None:
     job.make_client = deny("DescribeInstances")
     job.restart_process()
     arn = job.launch(BYOL)
-    with pytest.raises(LicenseConversionError, match=r"Allow ec2:DescribeInstances .*; or give source_license_context"):
+    with pytest.raises(LicenseConversionError, match=r"Allow ec2:DescribeInstances .*; or set source_license_context"):
         job.create(job.inputs(arn))
     assert job.starts == 0
 
@@ -311,7 +311,7 @@ def test_drift_is_warned_of_and_corrected_if_asked(job: Job) -> None:
     drifted = job.refresh(created, inputs)
     assert drifted.state.to_outputs()["verified_usage_operation"] == BYOL
     assert job.lines("WARNING") == [
-        f"EC2 bills {arn} as {BYOL} (Windows BYOL), and no more as {WINDOWS} (Windows). "
+        f"EC2 bills {arn} as {BYOL} (Windows BYOL), and no longer as {WINDOWS} (Windows). "
         "Set correct_drift=True to have the next `pulumi up` convert it again."
     ]
     assert not job.diff(drifted, inputs).has_changes

@@ -545,7 +545,7 @@ def test_a_task_that_nobody_knows_is_an_error_in_time(is_known: bool, least: flo
 
 
 def test_a_status_that_aws_does_not_publish_is_waited_for() -> None:
-    """Whether such a task goes on can't be told; when it ends in a word that is known, so does the wait."""
+    """Such a task may still be running; when it ends in a word that is known, so does the wait."""
     service = Service()
 
     def get_task(task_id: str) -> ConversionTask:

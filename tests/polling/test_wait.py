@@ -263,8 +263,8 @@ def test_what_matters_is_at_the_start(members: dict[str, Any], start: str) -> No
 def test_what_is_said_of_a_long_conversion() -> None:
     """It says since when, that this is unusual, and where to look."""
     assert to_long_text(make_wait()) == (
-        "lct-1 is waited for since 15m00s, and most conversions take minutes. What it is doing: the executions on its "
-        "instance in Systems Manager, Automation, and its entry in the License Manager console."
+        "lct-1 has been waited for 15m00s, and most conversions take minutes. To see what it is doing, check the "
+        "executions on its instance in Systems Manager Automation, and its entry in the License Manager console."
     )
 
 

@@ -432,7 +432,7 @@ def refusal(reason: str, remedy: str) -> str:
 
 
 def look_at(key: str) -> str:
-    return f"Look at it with `pulumi config get aws:{key}`"
+    return f"Check it with `pulumi config get aws:{key}`"
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -456,7 +456,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no region of AWS": (
         {"stsRegion": "mars-east-1", "endpoints": None},
-        refusal("mars-east-1 is no region of AWS", "Check aws:stsRegion (`pulumi config`)"),
+        refusal("mars-east-1 is not an AWS region", "Check aws:stsRegion (`pulumi config`)"),
     ),
 }
 """One of each sort; `tests/aws/test_settings.py` has every refusal."""
@@ -512,12 +512,12 @@ PROPERTIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "another partition": (
         conversion(HOME, resource_arn=arn_of(HOME).replace("arn:aws:", "arn:aws-cn:")),
         "resource_arn",
-        "resource_arn has the partition aws-cn, and its region eu-west-1 is one of aws: give the ARN as AWS shows it",
+        "resource_arn has the partition aws-cn, and its region eu-west-1 is one of aws: use the ARN as AWS shows it",
     ),
     "no instance": (
         conversion(HOME, resource_arn=f"arn:aws:rds:eu-west-1:{HOME}:db:main"),
         "resource_arn",
-        f"resource_arn 'arn:aws:rds:eu-west-1:{HOME}:db:main' is not the ARN of an EC2 instance: give one such as "
+        f"resource_arn 'arn:aws:rds:eu-west-1:{HOME}:db:main' is not the ARN of an EC2 instance: use one such as "
         "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
     ),
     "no role": (
@@ -531,7 +531,7 @@ PROPERTIES: dict[str, tuple[dict[str, Any], str, str]] = {
         "assume_role",
         f"assume_role can't be used: assume_role has 'polcyArns', which is none of {ROLE_MEMBERS}",
     ),
-    "an empty profile": (task(profile=""), "profile", "profile '' is not a text: give a name"),
+    "an empty profile": (task(profile=""), "profile", "profile '' is not a string: use a name"),
 }
 
 
@@ -649,7 +649,7 @@ def test_a_start_does_not_guess_where_sts_has_a_fault(local: World, faults: int,
     assert len(local.accounts.requests_of("CreateLicenseConversionTaskForResource")) == is_started
     if not is_started:
         assert outcome.errors("conversion") == [
-            f"Starting the license conversion of {arn_of(HOME)} in eu-west-1: AWS had a fault of its own "
+            f"Starting the license conversion of {arn_of(HOME)} in eu-west-1: AWS had an internal fault "
             "(InternalFailure: Something broke). Run `pulumi up` again in a while."
         ]
 
@@ -673,8 +673,7 @@ def test_a_start_goes_on_where_sts_cannot_be_reached(world: World) -> None:
     outcome = world.stack.up()
     assert outcome.ok, outcome.said
     assert (
-        "Whose account the credentials belong to was not checked: Could not connect to the endpoint URL: "
-        '"http://127.0.0.1:1/".'
+        'The account of the credentials was not checked: Could not connect to the endpoint URL: "http://127.0.0.1:1/".'
     ) in outcome.lines("conversion", "info")
 
 
@@ -723,7 +722,7 @@ def test_a_profile_that_asks_for_a_code_ends_at_once(world: World) -> None:
         f"[profile mfa]\nrole_arn = {ROLE}\nsource_profile = work\nmfa_serial = arn:aws:iam::1:mfa/me\n"
     )
     line = (
-        f"{CONNECTING} in eu-west-1: the profile mfa has mfa_serial, and nobody can be asked for a code here. Use a "
+        f"{CONNECTING} in eu-west-1: the profile mfa has mfa_serial, and there is no prompt for its code here. Use a "
         "profile with temporary credentials (`aws sts get-session-token`, `aws sso login`) or with a "
         "credential_process."
     )
@@ -827,7 +826,7 @@ def test_a_role_of_expired_credentials_is_assumed_anew(local: World) -> None:
     ("is_removed", "told"),
     [
         (False, "the credentials have expired (ExpiredToken: The security token included in the request is e"),
-        (True, "AWS takes the credentials no more (InvalidClientTokenId: The security token included in the"),
+        (True, "AWS no longer accepts the credentials (InvalidClientTokenId: The security token included in the"),
     ],
 )
 def test_credentials_that_stay_expired_end_the_wait(world: World, is_removed: bool, told: str) -> None:
@@ -866,7 +865,7 @@ def test_a_refresh_tells_how_to_take_new_settings(world: World) -> None:
     assert outcome.errors("task") == [
         "Connecting to AWS License Manager for license conversion task lct-task: "
         f"aws:sharedCredentialsFiles names {to_shown(old)}, which is no file. "
-        f"Look at it with `pulumi config get aws:sharedCredentialsFiles`. {hint}"
+        f"Check it with `pulumi config get aws:sharedCredentialsFiles`. {hint}"
     ]
     assert world.stack.up().ok
     world.accounts.expire("AKIASTACK")
@@ -883,7 +882,9 @@ def test_a_refresh_tells_how_to_take_another_profile_of_the_resource(local: Worl
     assert local.stack.up().ok
     local.write_profiles("")
     (line,) = local.stack.refresh().errors("task")
-    assert line.endswith("takes those of now, and `pulumi up` another profile or assume_role of the resource.")
+    assert line.endswith(
+        "to use the present ones, and `pulumi up` after a change of the resource's profile or assume_role."
+    )
 
 
 # -- what stays secret -------------------------------------------------------------------------------------------------

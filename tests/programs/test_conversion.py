@@ -293,7 +293,7 @@ def test_destroy_says_that_the_license_stays(stack: Stack, aws: LicenseManagerBa
 
     assert outcome.ok
     (line,) = outcome.lines("conversion", "warning")
-    assert line.endswith(f" is only removed from the state: the license of {ARN} is not changed by that.")
+    assert line.endswith(f" is only removed from the state: the license of {ARN} stays as it is.")
     assert "conversion" not in stack.resources()
     assert aws.calls.total() == calls
 
@@ -327,7 +327,8 @@ def test_a_bad_input_is_refused_in_a_preview_already(local: LocalStack, aws: Lic
     assert not outcome.ok
     (text,) = outcome.errors("conversion")
     assert text.partition("has a problem: ")[2].startswith(
-        "destination_license_context has the usage_operation 'runinstances:0800', which is none: give RunInstances:0800"
+        "destination_license_context has the usage_operation 'runinstances:0800', which is not a usage operation: "
+        "use RunInstances:0800"
     )
     assert aws.calls.total() == 0
 

@@ -140,6 +140,6 @@ def test_no_task_is_one_line(stack: Stack, aws: LicenseManagerBackend) -> None:
 
     assert not outcome.ok
     assert outcome.errors("task") == [
-        f"Looking for the license conversions of {ARN} in {REGION}: AWS shows none. Check the ARN, the region (set "
+        f"Listing the license conversions of {ARN} in {REGION}: AWS shows none. Check the ARN, the region (set "
         "`region` or run `pulumi config set aws:region REGION`) and the account of the credentials."
     ]

@@ -334,7 +334,7 @@ def test_bad_inputs_are_refused_by_name(stack: Stack, aws: LicenseManagerBackend
 
     assert not outcome.ok
     assert any(
-        "license_conversion_task_id 'task-1' is not the id of a license conversion task: give lct- followed by letters "
+        "license_conversion_task_id 'task-1' is not the id of a license conversion task: use lct- followed by letters "
         "and digits, at most 50 characters in all" in text
         for _, _, text in outcome.said
     )

@@ -62,7 +62,7 @@ for cell in json.loads(config.require("cells")):
 
 LAST_SETTINGS = (
     "A refresh and a destroy use the settings of the last `pulumi up`: "
-    "`pulumi refresh --run-program` takes those of now."
+    "run `pulumi refresh --run-program` to use the present ones."
 )
 """What is added to what is wrong with credentials on a refresh."""
 

@@ -106,14 +106,14 @@ _DENIED = (
     "AWS denies access ({}: The reason). Allow license-manager:GetLicenseConversionTask in the IAM policy of the "
     "credentials in use."
 )
-_OWN_FAULT = "AWS had a fault of its own ({}). Run `pulumi up` again in a while."
+_OWN_FAULT = "AWS had an internal fault ({}). Run `pulumi up` again in a while."
 _SLOWER = (
-    "AWS asks to slow down ({}: The reason). Run `pulumi up` again in a while, with a lower --parallel if it comes "
-    "back."
+    "AWS asks to slow down ({}: The reason). Run `pulumi up` again in a while, with a lower --parallel if it happens "
+    "again."
 )
 _NO_TASK = (
-    "what came back is no license conversion task. Check that the endpoint is AWS License Manager and no proxy answers "
-    "for it, then run `pulumi up` again."
+    "the response is not a license conversion task. Check that the endpoint is AWS License Manager and no proxy "
+    "answers for it, then run `pulumi up` again."
 )
 _UNREADABLE = (
     "the answer can't be read ({}). Check that the endpoint is AWS License Manager and no proxy answers for it, then "
@@ -138,8 +138,8 @@ def _refuse(code: str) -> ErrorAnswer:
 
 _SLEPT = ErrorAnswer("InvalidSignatureException", "Signature expired: then is now earlier than now.", 400)
 _CLOCK = (
-    "AWS takes the request's time for wrong (InvalidSignatureException: Signature expired: then is now earlier than "
-    "now). Set this machine's clock, by NTP for one, then run `pulumi up` again."
+    "AWS rejects the request's time (InvalidSignatureException: Signature expired: then is now earlier than "
+    "now). Set this machine's clock (by NTP, for example), then run `pulumi up` again."
 )
 
 
@@ -329,7 +329,7 @@ FAULTS = (
         "unknown status",
         _BACKWARDS,
         ChangedAnswer(members={"Status": "PAUSED"}),
-        warning="<ID> is recorded as SUCCEEDED and AWS now says PAUSED of it. The record is kept; look at the task in "
+        warning="<ID> is recorded as SUCCEEDED and AWS now reports PAUSED. The record is kept; check the task in "
         "the AWS console.",
         shown={"status": "PAUSED", "is_complete": False, "duration_seconds": None},
         passes=True,
@@ -341,8 +341,8 @@ FAULTS = (
             members={"Status": "IN_PROGRESS", "StatusMessage": TOLD_AS["IN_PROGRESS"]},
             without=("EndTime", "LicenseConversionTime"),
         ),
-        warning="<ID> is recorded as SUCCEEDED and AWS now says IN_PROGRESS of it. The record is kept; look at the "
-        "task in the AWS console.",
+        warning="<ID> is recorded as SUCCEEDED and AWS now reports IN_PROGRESS. The record is kept; check the task in "
+        "the AWS console.",
         shown={
             "status": "IN_PROGRESS",
             "status_message": TOLD_AS["IN_PROGRESS"],

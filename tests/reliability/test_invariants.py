@@ -175,7 +175,7 @@ def test_a_list_asks_for_what_it_is_told() -> None:
 
 
 LIST_LINE = (
-    f"Looking for the license conversions of {ARN} in {REGION}: what came back is no list of license conversion tasks. "
+    f"Listing the license conversions of {ARN} in {REGION}: the response is not a list of license conversion tasks. "
     "Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again."
 )
 

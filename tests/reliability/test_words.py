@@ -58,8 +58,8 @@ SCENES: list[Any] = [
         [
             (
                 "WARNING",
-                "lct-1 is recorded as SUCCEEDED and AWS now says IN_PROGRESS of it. The record is kept; look at the "
-                "task in the AWS console.",
+                "lct-1 is recorded as SUCCEEDED and AWS now reports IN_PROGRESS. The record is kept; check the task "
+                "in the AWS console.",
             )
         ],
     ),
@@ -142,7 +142,7 @@ def test_a_malformed_id_to_read_is_one_line() -> None:
         make_session(ask_nobody, **{"aws:region": REGION}).provider().read("i-1", {})
     assert str(caught.value) == (
         "Connecting to AWS License Manager for license conversion task i-1: license_conversion_task_id 'i-1' is not "
-        "the id of a license conversion task: give lct- followed by letters and digits, at most 50 characters in all. "
+        "the id of a license conversion task: use lct- followed by letters and digits, at most 50 characters in all. "
         "Correct it in the program."
     )
 
@@ -151,9 +151,9 @@ def test_a_malformed_id_to_read_is_one_line() -> None:
     ("answer", "why"),
     [
         ({"SourceLicenseContext": "x", **RUNNING}, "the answer can't be read (AttributeError: "),
-        ({"StatusMessage": 5, **RUNNING}, "a member of the answer has not the type that AWS documents"),
+        ({"StatusMessage": 5, **RUNNING}, "a member of the answer does not have the type that AWS documents"),
         ({**RUNNING, "Status": None, "ResourceArn": None}, "the answer has no status and no ARN"),
-        ({"StatusMessage": "x"}, "what came back is no license conversion task"),
+        ({"StatusMessage": "x"}, "the response is not a license conversion task"),
         ({**RUNNING, "LicenseConversionTaskId": "lct-2"}, "the answer is about another task, lct-2"),
         ({**RUNNING, "StartTime": -62135596801}, "answer"),
     ],

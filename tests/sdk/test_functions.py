@@ -236,24 +236,24 @@ def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) ->
     [
         (
             lambda: get_license_conversion_task("task-1"),
-            "license_conversion_task_id 'task-1' is not the id of a license conversion task: give lct- followed by "
+            "license_conversion_task_id 'task-1' is not the id of a license conversion task: use lct- followed by "
             "letters and digits, at most 50 characters in all",
         ),
         (
             lambda: get_license_conversion_tasks(resource_arns=["i-0abc"]),
-            "resource_arns 'i-0abc' is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+            "resource_arns 'i-0abc' is not an ARN: use one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
         ),
         (
             lambda: get_license_conversion_tasks(resource_arns=arn(0)),
-            f"resource_arns '{arn(0)}' is not a list: give a list of ARNs",
+            f"resource_arns '{arn(0)}' is not a list: use a list of ARNs",
         ),
         (
             lambda: get_license_conversion_tasks(statuses=["DONE"]),
-            "statuses has 'DONE', which is no status: give IN_PROGRESS, SUCCEEDED, FAILED",
+            "statuses has 'DONE', which is not a status: use IN_PROGRESS, SUCCEEDED, FAILED",
         ),
         (
             lambda: get_license_conversion_tasks(region="Europe"),
-            "region 'Europe' is not an AWS region: give one such as eu-west-1",
+            "region 'Europe' is not an AWS region: use one such as eu-west-1",
         ),
     ],
 )
@@ -276,7 +276,7 @@ def test_a_bad_argument_is_one_line(aws: LicenseManagerBackend, ask: Callable[[]
         (
             lambda: get_license_conversion_tasks(resource_arns=[arn(0)]),
             LIST,
-            f"Looking for the license conversions of {arn(0)} in {REGION}",
+            f"Listing the license conversions of {arn(0)} in {REGION}",
         ),
     ],
 )

@@ -62,10 +62,10 @@ def test_a_table_is_read(tmp_path: Path, name: str, data: bytes) -> None:
         (
             "a.csv",
             f"arn,to\n{ARN},SQL Server Web\n{ARN},Server Web SQL Windows\n,Windows",
-            "line 3: 'Server Web SQL Windows' is no usage operation: write one of Windows with SQL Server Web "
+            "line 3: 'Server Web SQL Windows' is not a usage operation: use one of Windows with SQL Server Web "
             "(RunInstances:0202)\nline 4: it has no arn",
         ),
-        ("a.csv", f"arn,to\n{ARN},Solaris", "write one of Linux/UNIX (RunInstances), Red Hat BYOL Linux"),
+        ("a.csv", f"arn,to\n{ARN},Solaris", "use one of Linux/UNIX (RunInstances), Red Hat BYOL Linux"),
         (
             "a.csv",
             f"arn,form\n{ARN},Windows",
@@ -76,7 +76,7 @@ def test_a_table_is_read(tmp_path: Path, name: str, data: bytes) -> None:
         ("a.csv", "arn\n" + "x,y\n" * 25, "and 5 more"),
         ("a.csv", b"arn;name\n\xe4;\xf6", "it is not UTF-8. In Excel, save it as 'CSV UTF-8'"),
         ("a.json", "{}", "it is not a list of objects, each with an arn"),
-        ("a.json", f'[{{"arn": "{ARN}", "name": 7}}]', "entry 1: name 7 is not a text"),
+        ("a.json", f'[{{"arn": "{ARN}", "name": 7}}]', "entry 1: name 7 is not a string"),
         ("a.yaml", "- [", "while parsing a flow node"),
         ("a.json", "[", "Expecting value"),
         ("none.csv", None, "it can't be read: No such file or directory"),

@@ -217,7 +217,7 @@ class SettingsSession(SharedFilesSession):
                 raise SettingsError(
                     Subject(CONNECT_ACTION, region=self.settings.region),
                     f"no credentials were found to assume {role.role_arn} with",
-                    f"Give them by `pulumi config set {self.settings.prefix}profile NAME`, or in any way the AWS CLI "
+                    f"Set them with `pulumi config set {self.settings.prefix}profile NAME`, or in any way the AWS CLI "
                     "supports",
                 )
             credentials = self._assume(role, credentials)
@@ -268,7 +268,7 @@ class SettingsSession(SharedFilesSession):
             if _assumes_role(content) and "mfa_serial" in content:
                 raise CredentialsError(
                     Subject(CONNECT_ACTION, region=self.settings.region),
-                    f"the profile {name} has mfa_serial, and nobody can be asked for a code here",
+                    f"the profile {name} has mfa_serial, and there is no prompt for its code here",
                     "Use a profile with temporary credentials (`aws sts get-session-token`, `aws sso login`) or with a "
                     "credential_process",
                 )
@@ -305,7 +305,7 @@ def _check_ca_bundle(settings: Settings) -> None:
             raise SettingsError(
                 Subject(CONNECT_ACTION, region=settings.region),
                 f"{key} names {to_shown(settings.custom_ca_bundle)}, which holds no certificates in PEM form",
-                f"Look at it with `pulumi config get {key}`",
+                f"Check it with `pulumi config get {key}`",
             ) from cause
 
 

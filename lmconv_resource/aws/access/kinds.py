@@ -177,7 +177,7 @@ def _entries(read_one: Callable[[Any, Place], Any]) -> Callable[[Any, Place], tu
 
 
 TEXT = Kind("a text", _text())
-NO_PROXY = Kind('a text ("HOST,DOMAIN")', _text())
+NO_PROXY = Kind('a string ("HOST,DOMAIN")', _text())
 URL = Kind("a URL (https://HOST)", _url)
 PROXY = Kind(URL.form, _url)
 REGION = Kind("an AWS region (eu-west-1)", _text(_REGION))
@@ -190,9 +190,9 @@ PRODUCTS = replace(FILES, form='a list of products (["NAME/VERSION"])', read=_li
 ACCOUNTS = replace(FILES, form='a list of account ids (["123456789012"])', read=_accounts)
 ANY = Kind("anything", lambda value, _: value, {"$ref": "pulumi.json#/Any"})
 
-_TEXTS = Kind("a list of texts", _list_of(_text()), _LIST_SCHEMA, default=())
+_TEXTS = Kind("a list of strings", _list_of(_text()), _LIST_SCHEMA, default=())
 _PAIRS_SCHEMA = {"type": "object", "additionalProperties": dict(_TEXT_SCHEMA)}
-_PAIRS = Kind("an object of names and texts", _pairs, _PAIRS_SCHEMA, default=())
+_PAIRS = Kind("an object of strings", _pairs, _PAIRS_SCHEMA, default=())
 _ROLE_ARN = Kind("the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)", _text(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/\S+"))
 _SESSION_NAME = Kind("2 to 64 letters, digits and _+=,.@-", _text(r"[A-Za-z0-9_+=,.@-]{2,64}"))
 _EXTERNAL_ID = Kind("2 to 1224 letters, digits and _+=,.@:/-", _text(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"))
@@ -263,7 +263,7 @@ class AssumedRole(_Session):
     """A role to assume before AWS is called."""
 
     external_id: str | None = _member(
-        "externalId", _EXTERNAL_ID, "The external id that the role asks for.", sts="ExternalId", is_secret=True
+        "externalId", _EXTERNAL_ID, "The external id that the role requires.", sts="ExternalId", is_secret=True
     )
     tags: tuple[tuple[str, str], ...] = _member(
         "tags",

@@ -43,4 +43,4 @@ class Regions:
 
 
 def _no_region(region: str, places: str) -> SettingsError:
-    return SettingsError(Subject(CONNECT_ACTION), f"{region} is no region of AWS", f"Check {places}")
+    return SettingsError(Subject(CONNECT_ACTION), f"{region} is not an AWS region", f"Check {places}")

@@ -53,7 +53,7 @@ _PROFILE_HINTS = {
 }
 """By the key of a profile that says where its credentials come from."""
 
-_ANY_CREDENTIALS = "Give credentials in any way the AWS CLI supports"
+_ANY_CREDENTIALS = "Supply credentials in any way the AWS CLI supports"
 
 _METHODS = {
     "env": ("AWS_ACCESS_KEY_ID", "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew"),

@@ -53,7 +53,7 @@ class Setting:
             SettingsError: it has another form.
         """
         name = f"{prefix}{self.key}"
-        return self.kind.of(get(name), Place(name, f"Look at it with `pulumi config get {name}`", self.key))
+        return self.kind.of(get(name), Place(name, f"Check it with `pulumi config get {name}`", self.key))
 
 
 def _setting(key: str, kind: Kind, note: str, *, default: Any = None, is_secret: bool = False) -> Any:
@@ -164,14 +164,14 @@ class Settings:
     skip_metadata_api_check: bool = _setting(
         "skipMetadataApiCheck",
         kinds.FLAG,
-        "`true`: credentials of an EC2 instance are not looked for",
+        "`true`: credentials of an EC2 instance are not used",
         default=False,
     )
     user_agents: tuple[str, ...] = _setting("userAgents", kinds.PRODUCTS, "appended to the User-Agent of all calls")
     max_retries: int = _setting(
         "maxRetries",
         kinds.COUNT,
-        "how often a call is tried again after a fault that may pass; 7 by default",
+        "how often a call is retried after a transient fault; 7 by default",
         default=_DEFAULT_RETRIES,
     )
     prefix: str = "aws:"
@@ -240,7 +240,7 @@ _INSECURE = Setting(
     Treatment.REFUSED,
 )
 _NO_TAGS = "a license conversion task has no tags"
-_OWN_PACE = "calls are tried again at a pace that all resources share"
+_OWN_PACE = "calls are retried at a pace that all resources share"
 _NO_EFFECT = (
     ("defaultTags", kinds.ANY, _NO_TAGS),
     ("ignoreTags", kinds.ANY, _NO_TAGS),
@@ -253,7 +253,7 @@ _NO_EFFECT = (
     (
         "skipRegionValidation",
         kinds.FLAG,
-        "a region is held against the patterns of AWS's partitions only, which new regions fit",
+        "a region is checked against the patterns of AWS's partitions only, which new regions match",
     ),
     (
         "skipRequestingAccountId",

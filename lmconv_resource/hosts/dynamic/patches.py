@@ -162,7 +162,7 @@ def apply(
     missing = []
     if not _serve_calls(servicer):
         missing.append(
-            "Pulumi's plugin serves only four calls at a time, and records nothing of a resource that fails: more "
+            "Pulumi's plugin serves only four calls at a time, and records nothing of a resource that fails: further "
             "waits hold up other resources."
         )
     if not _hear_cancel(servicer, on_cancel):

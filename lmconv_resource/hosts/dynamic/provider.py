@@ -289,10 +289,10 @@ def _timeout(props: Mapping[str, Any], operation: str) -> float | None:
 
 def _validate_timeouts(value: Any) -> str | None:
     if not isinstance(value, (Mapping, type(None))):
-        return f'{to_shown(value)} is not CustomTimeouts: give durations by operation, such as create="45m"'
+        return f'{to_shown(value)} is not CustomTimeouts: use durations by operation, such as create="45m"'
     for operation, text in (value or {}).items():
         seconds = parse_duration(text) if isinstance(text, str) else None
         if not seconds and _known(text) is not UNKNOWN:
             name = to_one_line(to_plain_text(str(operation)))
-            return f'{name}={to_shown(text)} is not a duration: give one such as "90s", "45m" or "1h30m"'
+            return f'{name}={to_shown(text)} is not a duration: use one such as "90s", "45m" or "1h30m"'
     return None

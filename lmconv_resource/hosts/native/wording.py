@@ -33,7 +33,7 @@ _EXAMPLE = re.compile(r"such as (?:LicenseContext|ProductCode)Args\((\w+)=(\"[^\
 _PYTHON_TEXTS = {
     "a LicenseContextArgs": "a license context",
     "a ProductCodeArgs": "a product code",
-    "give True or False": "give true or false",
+    "use True or False": "use true or false",
 }
 
 

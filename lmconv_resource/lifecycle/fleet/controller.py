@@ -91,7 +91,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
     def preview(self, op: Operation, state: FleetState | None, inputs: FleetInputs) -> None:
         """Leave the plan, one readable table, in the preview."""
         if inputs.rows is None:
-            op.log("The table of instances is not known yet: what is done with it is planned by the update.")
+            op.log("The table of instances is not known yet: the update plans it.")
             return
         known = [row for row in inputs.rows if row.conversion is not None]
         lines = [

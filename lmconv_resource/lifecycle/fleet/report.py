@@ -139,9 +139,9 @@ def to_counts(results: Iterable[Result]) -> str:
 
 _NEXT_STEPS = {
     Outcome.FAILED: "Fix the cause, then set `retry_failed` on its row: the next `pulumi up` converts it once more.",
-    Outcome.REFUSED: "Fix the cause: the next `pulumi up` looks at it again.",
+    Outcome.REFUSED: "Fix the cause: the next `pulumi up` checks it again.",
     Outcome.NOT_BEGUN: "The next `pulumi up` begins it.",
-    Outcome.IN_PROGRESS: "The next `pulumi up` goes on with it.",
+    Outcome.IN_PROGRESS: "The next `pulumi up` continues it.",
 }
 
 _MARKS = {Outcome.SUCCEEDED: "done, ", Outcome.FAILED: "crit, ", Outcome.REFUSED: "crit, "}

@@ -141,7 +141,7 @@ class Run:
                     schedule.end(row, succeeded=end.result.has_succeeded, counts=counts)
                     self._record(row, end, was_running=True)
                 if cancellation.is_set:
-                    schedule.stop(cancellation.reason or "its time was over")
+                    schedule.stop(cancellation.reason or "its deadline had passed")
                 for row in schedule.next_rows(runtime.now() - self._began):
                     self._progress.begin()
                     self._begin(planned[row.name])
@@ -229,12 +229,12 @@ class Run:
         if self._down:
             reasons.append(f"not running as before: {', '.join(self._down)}")
         if is_interrupted:
-            reasons.insert(0, cancellation.reason or "its time was over")
+            reasons.insert(0, cancellation.reason or "its deadline had passed")
         said = [item for item in bad.items() if item[1].outcome is not Outcome.NOT_BEGUN]  # which is one reason for all
         named = sorted(said, key=lambda item: (item[0] not in self._down, item[1].number))
         reasons += [f"{name} {each.outcome.value}, {each.reason}".rstrip(". ") for name, each in named[:_MOST_REASONS]]
         reasons += [f"and {len(named) - _MOST_REASONS} more"] if len(named) > _MOST_REASONS else []
-        remedy = "All of it is recorded, and the next `pulumi up` goes on from there"
+        remedy = "All of it is recorded, and the next `pulumi up` continues from there"
         kind = CancelledError if is_interrupted and not self._down else LicenseConversionError
         return kind(subject, "; ".join(reasons), remedy)
 

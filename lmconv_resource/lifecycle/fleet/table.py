@@ -59,7 +59,7 @@ FLEET_PROPERTIES = (
         "destination_license_context",
         "license_context",
         optional(validate_context),
-        "What those are to be licensed as that name no destination of their own.",
+        "The destination of the instances that name none of their own.",
     ),
     Property(
         "max_concurrent",
@@ -80,8 +80,8 @@ FLEET_PROPERTIES = (
         "stop_after_failures",
         "integer",
         optional(validate_whole(1)),
-        "After how many that were begun and FAILED, or were refused by AWS, no further one is begun. What is under "
-        "way comes to its end. Default: all are begun.",
+        "After how many that were begun and FAILED, or were refused by AWS, no more are begun. What is in progress "
+        "is finished. Default: all are begun.",
     ),
     Property(
         "begin_within",
@@ -273,7 +273,7 @@ def _find_wrong_members(asked: Properties, properties: Properties) -> Iterator[s
             yield f"{to_shown(member)} is not a member: write {meant}"
     name = asked.get("name")
     if name is not None and name is not UNKNOWN and not (isinstance(name, str) and name.strip()):
-        yield f"name {to_shown(name)} is not a text: give a name, or leave it out for the instance's id"
+        yield f"name {to_shown(name)} is not a string: use a name, or leave it out for the instance's id"
     table = [_OF_CONVERSION[member] for member in ROW_MEMBERS if member in _OF_CONVERSION]
     conversion = _to_conversion(asked, properties)
     for failure in validate(conversion, table):

@@ -524,7 +524,7 @@ class Job:
             return
         if not self._wish.request.destination.is_satisfied_by(verified):
             self._op.log(
-                f"EC2 bills {self._arn} still as {describe_license(verified)}, not as "
+                f"EC2 still bills {self._arn} as {describe_license(verified)}, not as "
                 f"{describe_license(self._wish.request.destination)}; set correct_drift=True to have it converted "
                 "again.",
                 "WARNING",
@@ -555,7 +555,7 @@ class Job:
         cancellation, facts = self._op.cancellation, self.facts
         seen = facts.memory.last_seen
         state = f" while the instance was {seen.state}" if seen else ""
-        reason = cancellation.reason or f"its time was over ({to_duration_text(facts.now - facts.memory.began)})"
+        reason = cancellation.reason or f"its deadline had passed ({to_duration_text(facts.now - facts.memory.began)})"
         fault = facts.memory.last_fault
         because = "" if cancellation.reason or fault is None else f"; the last fault: {fault}"
         return CancelledError(Subject(self._action, None, self._aws.region, self._arn), f"{reason}{state}{because}")
@@ -571,8 +571,8 @@ class Job:
             return error
         command = f"aws ec2 start-instances --instance-ids {seen.instance_id}"
         return error.adding(
-            f"{seen.instance_id} was last seen {seen.state} and has the tag {RESTART_TAG}: the next `pulumi up` goes "
-            f"on and starts it again at the end, or start it with `{command}` once no conversion is in progress"
+            f"{seen.instance_id} was last seen {seen.state} and has the tag {RESTART_TAG}: the next `pulumi up` "
+            f"continues, and starts it again at the end, or start it with `{command}` once no conversion is in progress"
         )
 
     def _try_last_start(self, step: Step) -> None:

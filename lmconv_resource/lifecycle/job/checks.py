@@ -148,7 +148,7 @@ def find_other_account(op: Operation, aws: Aws, resource_arn: str) -> SettingsEr
         raise error.about(action=CREATE_ACTION, resource_arn=resource_arn) from error.__cause__
     except LicenseConversionError as error:
         # A closed network has no way to STS, and one's own License Manager no STS that knows its keys.
-        op.log(f"Whose account the credentials belong to was not checked: {error.reason}.")
+        op.log(f"The account of the credentials was not checked: {error.reason}.")
         return None
 
 
@@ -226,7 +226,7 @@ class _Asked:
             log.info("whether %s has instance store volumes is told by its name: %s", name, refusal)
         except AccessDeniedError as denied:
             return Problem(
-                f"whether {name} has instance store volumes, which a stop erases, can't be told: {denied.reason}",
+                f"it is not known whether {name} has instance store volumes, which a stop erases: {denied.reason}",
                 f"{denied.remedy}, or {allow}",
                 action=STOP_ACTION,
             )
@@ -351,5 +351,5 @@ class _Asked:
         try:
             return ask()
         except (AccessDeniedError, RequestRefusedError) as denied:
-            self.op.log(f"The checks leave out {what}. {denied}")
+            self.op.log(f"Not checked: {what}. {denied}")
             return None

@@ -119,7 +119,7 @@ RULES = (
     ),
     Rule("refuse-other", "other-unfinished converts -held", Act.REFUSE, error="other"),
     Rule("await-listed", "in-progress-said lately", Act.WAIT, "AWS says one is in progress and does not list it yet"),
-    Rule("await-created", "create-lost", Act.WAIT, "looking for what an unanswered call has started"),
+    Rule("await-created", "create-lost", Act.WAIT, "checking whether an unanswered call has started one"),
     # -- who and where -------------------------------------------------------------------------------------------------
     Rule("other-account", "wrong-account converts -held", Act.REFUSE, error="account"),
     Rule("await-shown", "hidden looked-for", Act.WAIT, "EC2 does not show {id} yet"),
@@ -172,7 +172,7 @@ RULES = (
     Rule("unmark", "mine settled running", Act.UNMARK, "{ended}runs again · {id}"),
     Rule("await-known-state", "mine settled shown -gone", Act.WAIT, "{id} is {state}"),
     # -- the answer ----------------------------------------------------------------------------------------------------
-    Rule("await-billing", "billing-late", Act.WAIT, "EC2 shows the old license yet"),
+    Rule("await-billing", "billing-late", Act.WAIT, "EC2 still shows the old license"),
     Rule("refused", "refused", Act.REFUSE, error="refusal"),
     Rule("failed", "held-failed -ignores-failure", Act.REFUSE, error="failed"),
     Rule("blocked", "blocked", Act.REFUSE, error="block"),
@@ -207,7 +207,7 @@ RULES = (
         "stop-again",
         "stops running stopped-once",
         Act.STOP,
-        "{id} was started by somebody and is stopped once more",
+        "{id} was started from outside and is stopped again",
         severity="WARNING",
     ),
     Rule("stop", "stops running", Act.STOP, "stopping {id}"),
@@ -220,7 +220,7 @@ RULES = (
 
 WORDS: Mapping[str, str] = {
     "held-unfinished": "the task that the job holds is in progress",
-    "held-hidden": "AWS shows the task that the job holds nowhere",
+    "held-hidden": "AWS does not show the task that the job holds",
     "held-lately": "for less than 15 minutes",
     "held-just-now": "for less than 31 seconds",
     "held": "the job holds a task",
@@ -229,8 +229,8 @@ WORDS: Mapping[str, str] = {
     "converts": "a conversion is wanted",
     "stops": "`stop_and_restart` is set",
     "ignores-failure": "`ignore_failure` is set",
-    "unreadable": "AWS can't be asked what has to be known",
-    "patient": "that may pass, and its time is not over",
+    "unreadable": "something that has to be known can't be read from AWS",
+    "patient": "the fault may pass, and the deadline for it has not passed",
     "mine": "the instance has this resource's mark",
     "foreign": "the instance has the mark of another resource",
     "foreign-in-force": "that mark is young, or a task is in progress, or nothing is to be stopped",
@@ -393,7 +393,7 @@ class _Case:
         if is_denied and facts.instance_error is not None:
             error = facts.instance_error
             can_do_without = self.wish.request.source.is_empty and not self.wish.stops
-            hint = "; or give source_license_context" if can_do_without else ""
+            hint = "; or set source_license_context" if can_do_without else ""
             self.errors["denied"] = (type(error)(error.subject, error.reason, f"{error.remedy}{hint}"),)
         if facts.account_error is not None:
             self.words.add("wrong-account")
@@ -554,7 +554,7 @@ class _Case:
             and not self.doubt
             and self._since(memory.began) < 2 * _SHOWN_AGAIN_SECONDS
         ):
-            self.doubt = "AWS lists no task that has led to the license of the instance yet"
+            self.doubt = "AWS does not list the task yet that led to the instance's license"
             self.values["doubt"] = self.doubt
             self.words.add("doubt")
         self._say(
@@ -579,7 +579,7 @@ class _Case:
             return (memory.stop_refusal,)
         if memory.stops >= 2 and "running" in self.words and self._since(memory.stopped_at) >= _STOP_SECONDS:
             return self._block(
-                "somebody has started it again twice",
+                "it was started from outside twice",
                 "Find out who or what starts it, then run `pulumi up` again",
                 STOP_ACTION,
             )
@@ -590,7 +590,7 @@ class _Case:
                     if facts.instance is None
                     else self._block(
                         "EC2 does not show what it is billed as",
-                        "Check the ARN and the region, or give source_license_context",
+                        "Check the ARN and the region, or set source_license_context",
                     )
                 )
             self.request = ConversionRequest(request.resource_arn, present, request.destination)
@@ -607,7 +607,7 @@ class _Case:
         elif (wish.stops or wish.checks) and operation and not request.source.is_satisfied_by(present):
             return self._block(
                 _find_source_problem(request, present),
-                "Give what it is now in source_license_context, or leave that out",
+                "Set source_license_context to what it is now, or leave it out",
             )
         unlisted = None if wish.allows_unlisted_pair else find_unlisted_reason(self.request.source, request.destination)
         if unlisted:

@@ -185,7 +185,7 @@ def host(request: pytest.FixtureRequest, aws: LicenseManagerBackend) -> Iterator
             [
                 (
                     "license_conversion_task_id",
-                    "license_conversion_task_id is missing: give the id that AWS License Manager shows for the "
+                    "license_conversion_task_id is missing: set it to the id that AWS License Manager shows for the "
                     "conversion (lct-…), or the resource_arn of what is converted",
                 )
             ],
@@ -193,7 +193,7 @@ def host(request: pytest.FixtureRequest, aws: LicenseManagerBackend) -> Iterator
         (
             TASK,
             {**TRACK, "wait_for_completion": "yes"},
-            [("wait_for_completion", "wait_for_completion 'yes' is not a boolean: give True or False")],
+            [("wait_for_completion", "wait_for_completion 'yes' is not a boolean: use True or False")],
         ),
     ],
 )

@@ -72,7 +72,7 @@ def test_nothing_is_secret_that_is_not_named() -> None:
         (errors.TaskNotFoundError.remedy, "run `pulumi config set lmconv:region REGION`"),
         (errors.ConversionFailedError.remedy, "set ignoreFailure: true to record"),
         ("follow_newest True needs a resource_arn", "followNewest true needs a resourceArn"),
-        ("3 is not a boolean: give True or False", "3 is not a boolean: give true or false"),
+        ("3 is not a boolean: use True or False", "3 is not a boolean: use true or false"),
         (
             "arn:aws:ec2:eu-west-1:1:instance/i-0 and aws:profile",
             "arn:aws:ec2:eu-west-1:1:instance/i-0 and lmconv:prof",

@@ -205,7 +205,7 @@ def test_import_by_an_arn_without_tasks(native: Plugin) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         native.read(TASK, ARN)
     assert to_text(raised.value) == (
-        f"Looking for the license conversions of {ARN} in eu-west-1: AWS shows none. "
+        f"Listing the license conversions of {ARN} in eu-west-1: AWS shows none. "
         "Check the ARN and the account of the credentials."
     )
 
@@ -236,7 +236,7 @@ def test_a_refresh_tells_whose_settings_it_uses(native: Plugin, aws: LicenseMana
     for record, is_told in ((outputs, True), (None, False)):
         with pytest.raises(grpc.RpcError) as raised:
             native.read(TASK, "lct-1", record, inputs)
-        assert ("`pulumi refresh --run-program` takes those of now" in to_text(raised.value)) is is_told
+        assert ("`pulumi refresh --run-program` to use the present ones" in to_text(raised.value)) is is_told
 
 
 # -- secrets and unknowns ----------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_a_check_failure_shows_no_secret(native: Plugin) -> None:
     assert name == ""
     assert reason.startswith("licenseConversionTaskId '[secret]' is not the id")
     _, failures = native.check_config(region=secret("somewhere"))
-    assert failures == [("", "lmconv:region '[secret]' is not an AWS region: give one such as eu-west-1")]
+    assert failures == [("", "lmconv:region '[secret]' is not an AWS region: use one such as eu-west-1")]
 
 
 def test_what_ec2_says_of_a_secret_context_is_secret(native: Plugin, aws: LicenseManagerBackend) -> None:
@@ -283,7 +283,7 @@ def test_no_secret_is_in_an_error(native: Plugin, aws: LicenseManagerBackend) ->
     assert failures == [
         (
             "",  # of a property that is named the engine shows the value
-            "resourceArn '[secret]' is not an ARN: give one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+            "resourceArn '[secret]' is not an ARN: use one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
         )
     ]
     aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", message=f"no right to {ARN}")))
@@ -368,7 +368,7 @@ def test_settings_as_json_text_or_as_values(native: Plugin, aws: LicenseManagerB
 @pytest.mark.parametrize(
     ("settings", "property_", "reason"),
     [
-        ({"region": "mars"}, "region", "lmconv:region 'mars' is not an AWS region: give one such as eu-west-1"),
+        ({"region": "mars"}, "region", "lmconv:region 'mars' is not an AWS region: use one such as eu-west-1"),
         ({"maxRetries": "many"}, "maxRetries", "lmconv:maxRetries is not a whole number of at least 0"),
         ({"assumeRoles": "[{}]"}, "assumeRoles", "entry 1 of lmconv:assumeRoles is not the ARN of a role"),
         ({"insecure": True}, "insecure", "lmconv:insecure is true"),

@@ -65,7 +65,7 @@ def test_what_a_preview_does_not_know_is_no_row_yet() -> None:
         ({"instances": ["i-01"]}, "instances, row 1: 'i-01' is not an object with a resource_arn"),
         ({"instances": [{"name": "a"}]}, "instances, row 1 (a): resource_arn is missing"),
         ({"instances": [{"resource_arn": "i-01"}]}, "instances, row 1 (i-01): resource_arn 'i-01' is not an ARN"),
-        ({"instances": [{"resource_arn": ARN, "name": " "}]}, "name ' ' is not a text"),
+        ({"instances": [{"resource_arn": ARN, "name": " "}]}, "name ' ' is not a string"),
         ({"instances": [{"resource_arn": ARN, "arn": ARN}]}, "'arn' is not a member: write resource_arn"),
         ({"instances": [{"resource_arn": ARN}], "destination_license_context": None}, "it has no destination_license_"),
         ({"max_concurrent": 0}, "max_concurrent 0 is not a whole number of at least 1"),
@@ -107,5 +107,5 @@ def test_all_that_is_wrong_is_one_text() -> None:
         "  instances, row 2 (i-01): its resource_arn is that of row 1 too",
         "  instances, row 3 (i-01): its name is that of row 1 too",
         "  instances, row 4 (i-02): its resource_arn is that of row 3 too",
-        "  instances, row 5 (i-03): profile 7 is not a text: give a name",
+        "  instances, row 5 (i-03): profile 7 is not a string: use a name",
     ]
