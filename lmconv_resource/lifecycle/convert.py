@@ -261,6 +261,13 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 # The conversion is what was asked for; this is a second opinion, for those who allow it.
                 log.info("what the instance is billed as is not known: %s", error)
         if state is None:
+            if found.status is TaskStatus.FAILED:
+                why = to_failure_reason(found.status_message).rstrip(".")
+                op.log(
+                    f"{task_id} FAILED: {why}. The program that is imported says ignore_failure=True: without it, the "
+                    "next `pulumi up` starts a new conversion.",
+                    "WARNING",
+                )
             verified = instance.license_context if instance else None
             return Refreshed(ConversionState(found, False, verified), {"region": found.region})
         refreshed = replace(state, task=found)

@@ -210,12 +210,13 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         resource, spec = _find_resource(request)
         olds, news = self._read_record(spec, request.olds), self._read_inputs(spec, request.news)
         controller = resource.controller
-        state, inputs = controller.state.from_outputs(olds.values), controller.inputs.parse(news.values)
+        state = controller.state.from_outputs(olds.values)
         if request.preview:
             with self.session.operation(request.urn, is_preview=True) as op:
-                controller.preview(op, state, inputs)
+                controller.preview(op, state, controller.inputs.parse(news.values))
             preview = _write_outputs(resource.preview_update(olds.values), news.secrets)
             return provider_pb2.UpdateResponse(properties=preview)
+        inputs = controller.parse_certain(news.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             updated = controller.update(op, request.id, state, inputs)
             # It may have replaced one whose record is still there, because its create failed halfway: that one is

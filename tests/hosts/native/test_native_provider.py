@@ -576,10 +576,14 @@ def test_tasks_are_listed_for_an_import(native: Plugin, aws: LicenseManagerBacke
         find(state="FAILED")
 
 
-def test_an_imported_conversion_that_failed_is_not_started_again(native: Plugin, aws: LicenseManagerBackend) -> None:
-    """The program's text says so, and with it the next update has nothing to do."""
+def test_an_imported_conversion_that_failed_is_not_started_again(
+    native: Plugin, aws: LicenseManagerBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line and the program's text say so, and with that the next update has nothing to do."""
     add_done(aws, status="FAILED")
     read = native.read(CONVERSION, "lct-1")
+    assert "lct-1 FAILED: " in caplog.text
+    assert "without it, the next `pulumi up` starts a new conversion" in caplog.text
     inputs = native.check(CONVERSION, MessageToDict(read.inputs))[0]
     assert inputs["ignoreFailure"] is True
     assert native.diff(CONVERSION, "lct-1", MessageToDict(read.properties), inputs).changes == 1

@@ -118,13 +118,17 @@ def test_whatever_arrives_is_answered_or_refused_in_one_line(native: Plugin, dat
                 tok=draw(st.sampled_from([GET, LIST, GET, LIST, "what\x1b"])), args=struct(bags(GOOD[GET], GOOD[LIST]))
             )
         ),
+        lambda: stub.List(provider_pb2.ListRequest(token=token, query=struct(bags(GOOD[LIST])))),
+        lambda: stub.Configure(provider_pb2.ConfigureRequest(args=struct(bags()))),
         lambda: stub.CheckConfig(provider_pb2.CheckRequest(news=struct(bags()))),
         lambda: stub.DiffConfig(provider_pb2.DiffRequest(old_inputs=struct(bags()), news=struct(bags()))),
     ]
     for answer in answers:
         code = None
         try:
-            said = [failure.reason for failure in getattr(answer(), "failures", ())]
+            answered = answer()
+            parts = list(answered) if hasattr(answered, "__next__") else [answered]
+            said = [failure.reason for part in parts for failure in getattr(part, "failures", ())]
         except grpc.RpcError as error:
             said, code = [to_text(error)], error.code()
         assert code in (None, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT), said
