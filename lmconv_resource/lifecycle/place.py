@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from lmconv_resource.aws.access import Settings, parse_roles
-from lmconv_resource.errors import (
-    CREATE_ACTION,
-    LicenseConversionError,
-    SettingsError,
-    Subject,
-    TransientError,
-)
+from lmconv_resource.errors import LicenseConversionError, SettingsError, TransientError
 from lmconv_resource.lifecycle.inputs import find_unknown
-from lmconv_resource.lifecycle.operation import UNKNOWN, Aws, CheckFailure, Operation, Properties, Unknown, Way
+from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Operation, Properties, Unknown, Way
 from lmconv_resource.models import InstanceArn
 
 _WAY = ("region", "resource_arn", "license_conversion_task_id", "profile", "assume_role")
@@ -79,23 +73,6 @@ def validate_caller(op: Operation, olds: Properties | None, checked: Properties)
     except LicenseConversionError as error:
         return [CheckFailure("", str(error))]
     return []
-
-
-def find_other_account(aws: Aws, resource_arn: str) -> SettingsError | None:
-    """Return the error of credentials that belong to another account than the instance, None where they do not.
-
-    Raises:
-        LicenseConversionError: STS could not be asked.
-    """
-    arn = InstanceArn.parse(resource_arn)
-    account = aws.caller_account() if arn is not None else None
-    if arn is None or account == arn.account:
-        return None
-    return SettingsError(
-        Subject(CREATE_ACTION, None, aws.region, resource_arn),
-        f"the credentials belong to account {account} ({aws.connection.session.origin}), the instance to {arn.account}",
-        "Use credentials of the instance's account: set `profile` or `assume_role`, or the stack's own",
-    )
 
 
 def _to_way(region: str, checked: Properties) -> Way:

@@ -1,4 +1,4 @@
-"""What stands in the way of a stop or of a conversion, as far as the caller's rights reach: one list.
+"""What stands in the way of a stop or of a conversion, as far as the caller's rights reach: one table.
 
 Source: https://docs.aws.amazon.com/license-manager/latest/userguide/conversion-prerequisites.html.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, UNTAG_ACTION, InstanceType
@@ -24,8 +24,7 @@ from lmconv_resource.errors import (
     Subject,
     ThrottledError,
 )
-from lmconv_resource.lifecycle import place
-from lmconv_resource.models import ConversionRequest
+from lmconv_resource.models import ConversionRequest, InstanceArn
 from lmconv_resource.usage_operations import SQL_SERVER_INCLUDED, UsageOperation, describe
 
 if TYPE_CHECKING:
@@ -82,28 +81,99 @@ class Wish:
 
 @dataclass(frozen=True)
 class Problem:
-    """What stands in the way, and what to do about it.
+    """What stands in the way, and what to do about it; in `CHECKS` with what was found in braces.
 
     Args:
         reason: what it is.
         remedy: what to do.
+        action: what it stands in the way of.
         may_pass: whether what precedes the conversion in the same program may change it, so that a preview only warns.
         is_warning: whether the conversion is started nevertheless.
-        action: what it stands in the way of.
     """
 
     reason: str
     remedy: str
+    action: str = CREATE_ACTION
     may_pass: bool = False
     is_warning: bool = False
-    action: str = CREATE_ACTION
 
     def __str__(self) -> str:
         """Return it in one line."""
         return f"{self.reason}. {self.remedy}"
 
 
-def run_checks(op: Operation, aws: Aws, wish: Wish, instance: Instance, places: Sequence[str]) -> Iterator[Problem]:
+_ALLOW_LOSS = "set allow_instance_store_loss=True if what is on them may be lost"
+
+CHECKS: Mapping[str, Problem] = {
+    "group": Problem(
+        "the instance belongs to the Auto Scaling group {group}, which would replace it while it is stopped",
+        "Detach it with `aws autoscaling detach-instances --instance-ids {instance} --auto-scaling-group-name {group} "
+        "--should-decrement-desired-capacity`",
+        STOP_ACTION,
+    ),
+    "store_root": Problem(
+        "its root device is an instance store, so it can't be stopped",
+        "Launch a new instance with the license that is wanted, from an image with an EBS root device",
+        STOP_ACTION,
+    ),
+    "store_unknown": Problem(
+        "it is not known whether {type} has instance store volumes, which a stop erases: {store_unknown.reason}",
+        "{store_unknown.remedy}, or " + _ALLOW_LOSS,
+        STOP_ACTION,
+    ),
+    "store": Problem(
+        "{type} has instance store volumes, and the stop erases all data on them",
+        "Save the data and " + _ALLOW_LOSS,
+        STOP_ACTION,
+    ),
+    "store_optional": Problem(
+        "{type} can have instance store volumes, which the stop erases, and EC2 does not show whether it has",
+        "Save what is on them",
+        is_warning=True,
+    ),
+    "spot": Problem(
+        "it is a Spot instance of a request that is not persistent, so it can't be stopped",
+        "Convert an On-Demand instance, or one of a persistent Spot request",
+        STOP_ACTION,
+    ),
+    "protected": Problem(
+        "the instance has stop protection",
+        "Turn it off with `aws ec2 modify-instance-attribute --no-disable-api-stop --instance-id {instance}`",
+        may_pass=True,
+    ),
+    "address": Problem(
+        "the public address {address} of {instance} is no Elastic IP address",
+        "The instance gets another one when it is started again",
+        is_warning=True,
+    ),
+    "included_on_host": Problem(
+        "the instance is on a Dedicated Host, where AWS includes no license for {included_on_host}",
+        "Change its tenancy to default while it is stopped (docs/starting.md)",
+        may_pass=True,
+    ),
+    "byol_off_host": Problem(
+        "Windows BYOL has to be on a Dedicated Host, and the instance has the tenancy {byol_off_host}",
+        "Change its tenancy to host after the conversion (docs/starting.md)",
+        is_warning=True,
+    ),
+    "few_vcpus": Problem(
+        f"the instance has {{few_vcpus}} vCPUs, and SQL Server with the license included needs {_MIN_SQL_SERVER_VCPUS}",
+        "Change its type while it is stopped",
+    ),
+    "amazon_image": Problem(
+        "the instance was launched from {amazon_image}, which Amazon owns, and can't be converted to BYOL",
+        "Launch one from your own image, imported with VM Import/Export",
+    ),
+    "unmanaged": Problem(
+        "Systems Manager does not manage the instance",
+        "Run the SSM Agent on it, with an instance profile that allows AmazonSSMManagedInstanceCore, and set SSM "
+        "Inventory up",
+    ),
+}
+"""What each check says, by what it finds. What is found is asked for below, and no more than a wish needs."""
+
+
+def run_checks(op: Operation, aws: Aws, wish: Wish, instance: Instance, places: Sequence[str]) -> tuple[Problem, ...]:
     """Return what stands in the way. What the caller may not ask is left out, with a line that says so.
 
     Args:
@@ -116,24 +186,23 @@ def run_checks(op: Operation, aws: Aws, wish: Wish, instance: Instance, places: 
     Raises:
         TransientError: AWS could not be asked now.
     """
-    asked = _Asked(op, aws, wish, instance)
+    asker = _Asker(op, aws, wish, instance)
+    found: dict[str, object] = {"instance": instance.instance_id, "type": instance.type_name}
+    denied: list[Problem] = []
     will_stop = wish.stops and instance.state in ("running", "pending")
-    found: list[Problem | None] = []
     if will_stop:
-        found += [
-            _check_group(instance),
-            _check_root_device(instance),
-            asked.check_instance_store(),
-            asked.check_spot(),
-        ]
+        found.update(asker.ask_about_stop())
+        denied = list(asker.find_missing_rights(places))
     if will_stop or wish.checks:
-        found.append(asked.check_stop_protection())
-    if will_stop:
-        found += asked.check_rights(places)
-        asked.warn_of_address()
+        found["protected"] = asker.ask("stop protection", aws.ec2.has_stop_protection)
     if wish.checks:
-        found += [_check_tenancy(wish, instance), asked.check_vcpus(), asked.check_image(), asked.check_managed()]
-    return iter([problem for problem in found if problem])
+        found.update(asker.ask_about_conversion())
+    problems = [
+        replace(each, reason=each.reason.format_map(found), remedy=each.remedy.format_map(found))
+        for name, each in CHECKS.items()
+        if found.get(name)
+    ]
+    return (*problems, *denied)
 
 
 def find_other_account(op: Operation, aws: Aws, resource_arn: str) -> SettingsError | None:
@@ -142,14 +211,22 @@ def find_other_account(op: Operation, aws: Aws, resource_arn: str) -> SettingsEr
     Raises:
         LicenseConversionError: STS refused to say it, or had a fault of its own: nothing is started on a guess.
     """
+    arn = InstanceArn.parse(resource_arn)
     try:
-        return place.find_other_account(aws, resource_arn)
+        account = aws.caller_account() if arn else None
     except (ThrottledError, ServiceFaultError, ExpiredCredentialsError, AccessDeniedError) as error:
         raise error.about(action=CREATE_ACTION, resource_arn=resource_arn) from error.__cause__
     except LicenseConversionError as error:
         # A closed network has no way to STS, and one's own License Manager no STS that knows its keys.
         op.log(f"The account of the credentials was not checked: {error.reason}.")
         return None
+    if arn is None or account == arn.account:
+        return None
+    return SettingsError(
+        Subject(CREATE_ACTION, None, aws.region, resource_arn),
+        f"the credentials belong to account {account} ({aws.connection.session.origin}), the instance to {arn.account}",
+        "Use credentials of the instance's account: set `profile` or `assume_role`, or the stack's own",
+    )
 
 
 def to_errors(problems: Iterable[Problem], region: str, resource_arn: str) -> list[LicenseConversionError]:
@@ -161,195 +238,90 @@ def to_errors(problems: Iterable[Problem], region: str, resource_arn: str) -> li
     ]
 
 
-def _check_group(instance: Instance) -> Problem | None:
-    if not instance.group:
-        return None
-    return Problem(
-        f"the instance belongs to the Auto Scaling group {instance.group}, which would replace it while it is stopped",
-        f"Detach it with `aws autoscaling detach-instances --instance-ids {instance.instance_id} "
-        f"--auto-scaling-group-name {instance.group} --should-decrement-desired-capacity`",
-        action=STOP_ACTION,
-    )
-
-
-def _check_root_device(instance: Instance) -> Problem | None:
-    if instance.answer.get("RootDeviceType") != "instance-store":
-        return None
-    return Problem(
-        "its root device is an instance store, so it can't be stopped",
-        "Launch a new instance with the license that is wanted, from an image with an EBS root device",
-        action=STOP_ACTION,
-    )
-
-
-def _check_tenancy(wish: Wish, instance: Instance) -> Problem | None:
-    wanted = wish.request.destination.usage_operation
-    if instance.tenancy == "host" and wanted in _NOT_ON_HOSTS:
-        return Problem(
-            f"the instance is on a Dedicated Host, where AWS includes no license for {describe(wanted or '')}",
-            "Change its tenancy to default while it is stopped (docs/starting.md)",
-            may_pass=True,
-        )
-    if instance.tenancy != "host" and wanted == UsageOperation.WINDOWS_BYOL:
-        return Problem(
-            f"Windows BYOL has to be on a Dedicated Host, and the instance has the tenancy {instance.tenancy}",
-            "Change its tenancy to host after the conversion (docs/starting.md)",
-            is_warning=True,
-        )
-    return None
-
-
 @dataclass
-class _Asked:
-    """The checks for which AWS is asked."""
+class _Asker:
+    """Asks AWS what the checks find."""
 
     op: Operation
     aws: Aws
     wish: Wish
     instance: Instance
-    _type: InstanceType | None = None
 
-    @property
-    def _arn(self) -> str:
-        return self.wish.request.resource_arn
-
-    def check_instance_store(self) -> Problem | None:
-        """The stop erases instance store volumes: refused unless it is allowed, and where it can't be told, too."""
-        name = self.instance.type_name
-        if self.wish.allows_instance_store_loss or not name:
-            return None
-        allow = "set allow_instance_store_loss=True if what is on them may be lost"
-        found = InstanceType()
+    def ask(self, what: str, ask: Callable[..., Answer], *about: object) -> Answer | None:
+        """Return the answer; None, with a line that says so, where the caller may not ask."""
         try:
-            found = self._get_type(name)
-        except RequestRefusedError as refusal:  # of a type that EC2 does not know, the name has to do
-            log.info("whether %s has instance store volumes is told by its name: %s", name, refusal)
-        except AccessDeniedError as denied:
-            return Problem(
-                f"it is not known whether {name} has instance store volumes, which a stop erases: {denied.reason}",
-                f"{denied.remedy}, or {allow}",
-                action=STOP_ACTION,
-            )
-        has_store = found.has_instance_store
-        if has_store is False or (has_store is None and not _STORE_NAMES.match(name)):
-            return None
-        if found.is_store_optional:
-            return Problem(
-                f"{name} can have instance store volumes, which the stop erases, and EC2 does not show whether it has",
-                "Save what is on them",
-                is_warning=True,
-            )
-        return Problem(
-            f"{name} has instance store volumes, and the stop erases all data on them",
-            f"Save the data and {allow}",
-            action=STOP_ACTION,
-        )
-
-    def check_spot(self) -> Problem | None:
-        request_id = self.instance.answer.get("SpotInstanceRequestId")
-        if self.instance.answer.get("InstanceLifecycle") != "spot":
-            return None
-        is_stoppable = request_id and self._ask(
-            lambda: self.aws.ec2.is_persistent_spot(request_id, self._arn), "the Spot request"
-        )
-        if is_stoppable or (request_id and is_stoppable is None):  # EC2 itself refuses the stop of any other
-            return None
-        return Problem(
-            "it is a Spot instance of a request that is not persistent, so it can't be stopped",
-            "Convert an On-Demand instance, or one of a persistent Spot request",
-            action=STOP_ACTION,
-        )
-
-    def check_stop_protection(self) -> Problem | None:
-        if not self._ask(lambda: self.aws.ec2.has_stop_protection(self._arn), "stop protection"):
-            return None
-        return Problem(
-            "the instance has stop protection",
-            "Turn it off with `aws ec2 modify-instance-attribute --no-disable-api-stop "
-            f"--instance-id {self.instance.instance_id}`",
-            may_pass=True,
-            action=STOP_ACTION if self.wish.stops else CREATE_ACTION,
-        )
-
-    def check_rights(self, places: Sequence[str]) -> list[Problem]:
-        """Return which of the acts around a conversion are not allowed, by EC2's DryRun."""
-        found = []
-        for action in (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION):
-            try:
-                self._check_may(action, places)
-            except AccessDeniedError as denied:
-                found.append(Problem(denied.reason, denied.remedy, action=action))
-        return found
-
-    def _check_may(self, action: str, places: Sequence[str]) -> None:
-        try:
-            self.aws.ec2.check_may(action, self._arn, {RESTART_TAG: "check"}, places)
-        except AccessDeniedError:
-            if action not in (TAG_ACTION, UNTAG_ACTION) or len(places) < 2:
-                raise
-            # The instance alone will do, at less safety against programs that manage its tags.
-            self.aws.ec2.check_may(action, self._arn, {RESTART_TAG: "check"}, places[:1])
-
-    def warn_of_address(self) -> None:
-        """Warn of a public address that the instance will not have any more when it runs again."""
-        answer = self.instance.answer
-        address = answer.get("PublicIpAddress")
-        if not address:
-            return
-        associations = [each.get("Association") or {} for each in answer.get("NetworkInterfaces") or ()]
-        owners = {each.get("IpOwnerId") for each in associations if each.get("PublicIp") == address}
-        if owners != {"amazon"} and self._ask(
-            lambda: self.aws.ec2.is_elastic(address, self._arn), "Elastic IP addresses"
-        ):
-            return
-        self.op.log(
-            f"The public address {address} of {self.instance.instance_id} is no Elastic IP address: the instance gets "
-            "another one when it is started again.",
-            "WARNING",
-        )
-
-    def check_vcpus(self) -> Problem | None:
-        if self.wish.request.destination.usage_operation not in SQL_SERVER_INCLUDED:
-            return None
-        options = self.instance.answer.get("CpuOptions") or {}
-        vcpus = int(options.get("CoreCount") or 0) * int(options.get("ThreadsPerCore") or 0) or None
-        if vcpus is None and self.instance.type_name:
-            vcpus = self._ask(lambda: self._get_type(self.instance.type_name).vcpus, "virtual CPUs")
-        if vcpus is None or vcpus >= _MIN_SQL_SERVER_VCPUS:
-            return None
-        return Problem(
-            f"the instance has {vcpus} vCPUs, and SQL Server with the license included needs {_MIN_SQL_SERVER_VCPUS}",
-            "Change its type while it is stopped",
-        )
-
-    def check_image(self) -> Problem | None:
-        image_id = self.instance.answer.get("ImageId")
-        if not image_id or self.wish.request.destination.usage_operation != UsageOperation.WINDOWS_BYOL:
-            return None
-        if not self._ask(lambda: self.aws.ec2.is_amazon_image(image_id, self._arn), "the image"):
-            return None
-        return Problem(
-            f"the instance was launched from {image_id}, which Amazon owns, and can't be converted to BYOL",
-            "Launch one from your own image, imported with VM Import/Export",
-        )
-
-    def check_managed(self) -> Problem | None:
-        is_managed = self._ask(lambda: self.aws.ssm.is_managed(self.instance.instance_id, self._arn), "Systems Manager")
-        if is_managed is not False:
-            return None
-        return Problem(
-            "Systems Manager does not manage the instance",
-            "Run the SSM Agent on it, with an instance profile that allows AmazonSSMManagedInstanceCore, and set SSM "
-            "Inventory up",
-        )
-
-    def _get_type(self, name: str) -> InstanceType:
-        self._type = self._type or self.aws.ec2.get_type(name, self._arn)
-        return self._type
-
-    def _ask(self, ask: Callable[[], Answer], what: str) -> Answer | None:
-        try:
-            return ask()
+            return ask(*about, self.wish.request.resource_arn)
         except (AccessDeniedError, RequestRefusedError) as denied:
             self.op.log(f"Not checked: {what}. {denied}")
             return None
+
+    def ask_about_stop(self) -> dict[str, object]:
+        """Return what is against a stop, by the names of the checks."""
+        instance, answer = self.instance, self.instance.answer
+        request_id, is_spot = answer.get("SpotInstanceRequestId"), answer.get("InstanceLifecycle") == "spot"
+        can_ask = is_spot and request_id
+        is_stoppable = self.ask("the Spot request", self.aws.ec2.is_persistent_spot, request_id) if can_ask else False
+        return {
+            "group": instance.group,
+            "store_root": answer.get("RootDeviceType") == "instance-store",
+            "spot": is_spot and is_stoppable is False,  # EC2 itself refuses the stop of one that can't be asked for
+            "address": self._find_lost_address(),
+            **({} if self.wish.allows_instance_store_loss or not instance.type_name else self._ask_about_store()),
+        }
+
+    def _ask_about_store(self) -> dict[str, object]:
+        """A stop erases instance store volumes: it is refused, and where it is not known whether there are any, too."""
+        name, found = self.instance.type_name, InstanceType()
+        try:
+            found = self.aws.ec2.get_type(name, self.wish.request.resource_arn)
+        except RequestRefusedError as refusal:  # of a type that EC2 does not know, the name has to do
+            log.info("whether %s has instance store volumes is told by its name: %s", name, refusal)
+        except AccessDeniedError as denied:
+            return {"store_unknown": denied}
+        has_store = bool(_STORE_NAMES.match(name)) if found.has_instance_store is None else found.has_instance_store
+        return {"store_optional" if found.is_store_optional else "store": has_store}
+
+    def _find_lost_address(self) -> str | None:
+        """Return the public address that the instance will not have any more when it runs again."""
+        answer = self.instance.answer
+        address = answer.get("PublicIpAddress")
+        associations = [each.get("Association") or {} for each in answer.get("NetworkInterfaces") or ()]
+        owners = {each.get("IpOwnerId") for each in associations if each.get("PublicIp") == address}
+        if not address or (owners != {"amazon"} and self.ask("Elastic IP addresses", self.aws.ec2.is_elastic, address)):
+            return None
+        return str(address)
+
+    def find_missing_rights(self, places: Sequence[str]) -> Iterator[Problem]:
+        """Yield which of the acts around a conversion are not allowed, by EC2's DryRun."""
+        arn, tag = self.wish.request.resource_arn, {RESTART_TAG: "check"}
+        for action in (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION):
+            # The instance alone will do for a tag, at less safety against programs that manage its tags.
+            tries = [places, places[:1]] if action in (TAG_ACTION, UNTAG_ACTION) and len(places) > 1 else [places]
+            for number, tagged in enumerate(tries, 1):
+                try:
+                    self.aws.ec2.check_may(action, arn, tag, tagged)
+                    break
+                except AccessDeniedError as denied:
+                    if number == len(tries):
+                        yield Problem(denied.reason, denied.remedy, action)
+
+    def ask_about_conversion(self) -> dict[str, object]:
+        """Return what is against the conversion, by the names of the checks."""
+        instance, answer, ec2 = self.instance, self.instance.answer, self.aws.ec2
+        wanted = self.wish.request.destination.usage_operation
+        is_host, is_byol = instance.tenancy == "host", wanted == UsageOperation.WINDOWS_BYOL
+        found: dict[str, object] = {
+            "included_on_host": is_host and wanted in _NOT_ON_HOSTS and describe(wanted),
+            "byol_off_host": not is_host and is_byol and instance.tenancy,
+        }
+        if wanted in SQL_SERVER_INCLUDED:
+            options = answer.get("CpuOptions") or {}
+            vcpus = int(options.get("CoreCount") or 0) * int(options.get("ThreadsPerCore") or 0) or None
+            if vcpus is None and instance.type_name:
+                instance_type = self.ask("virtual CPUs", ec2.get_type, instance.type_name)
+                vcpus = instance_type.vcpus if instance_type else None
+            found["few_vcpus"] = vcpus if vcpus and vcpus < _MIN_SQL_SERVER_VCPUS else None
+        if is_byol and answer.get("ImageId") and self.ask("the image", ec2.is_amazon_image, answer["ImageId"]):
+            found["amazon_image"] = answer["ImageId"]
+        found["unmanaged"] = self.ask("Systems Manager", self.aws.ssm.is_managed, instance.instance_id) is False
+        return found

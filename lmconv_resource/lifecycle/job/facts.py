@@ -201,7 +201,7 @@ class Reader:
             part = CHECKS
             if CHECKS in parts and facts.instance is not None:
                 found = run_checks(self._op, self._aws, self._wish, facts.instance, facts.places)
-                facts = replace(facts, problems=tuple(found))
+                facts = replace(facts, problems=found)
         except TransientError as error:
             facts = replace(facts, fault=error, unread=frozenset({part}))
         return self._note(replace(facts, now=runtime.now(), wall=runtime.wall()))

@@ -1,0 +1,151 @@
+"""What stands in the way of a stop or of a conversion: each check, by what EC2 and Systems Manager show."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from support.lifecycle import ARN, BYOL, REGION, WEB, WINDOWS, make_session
+
+from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, Instance, InstanceType
+from lmconv_resource.errors import CREATE_ACTION, AccessDeniedError, RequestRefusedError, Subject
+from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish, run_checks, to_errors
+from lmconv_resource.lifecycle.operation import Aws
+from lmconv_resource.models import ConversionRequest, LicenseContext
+
+DENIED = AccessDeniedError(Subject("Asking EC2"), "AWS denies access", "Allow it")
+REFUSED = RequestRefusedError(Subject("Asking EC2"), "there is no such type", "Correct it")
+
+
+class World:
+    """EC2 and Systems Manager in one, as far as the checks ask them; each answer is a value, or an error to raise."""
+
+    region = REGION
+
+    def __init__(self, **answers: Any) -> None:
+        self.asked: list[str] = []
+        self.ec2 = self.ssm = self
+        self._answers = {
+            "get_type": InstanceType(8, False),
+            "is_managed": True,
+            "is_amazon_image": False,
+            "has_stop_protection": False,
+            "is_persistent_spot": True,
+            "is_elastic": False,
+            "check_may": None,
+            **answers,
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        def answer(*about: Any) -> Any:
+            self.asked.append(name)
+            given = self._answers[name]
+            given = given(*about) if callable(given) else given
+            if isinstance(given, Exception):
+                raise given
+            return given
+
+        return answer
+
+
+def check(
+    world: World, answer: dict[str, Any], *, to: str = WINDOWS, state: str = "running", **wish: Any
+) -> tuple[Problem, ...]:
+    request = ConversionRequest(ARN, LicenseContext(BYOL), LicenseContext(to))
+    instance = Instance("i-1", state, BYOL, {"InstanceType": "m5.large", "ImageId": "ami-1", **answer})
+    asked = Wish(request, **{"stops": True, "checks": True, **wish})
+    with make_session().operation(None) as op:
+        return run_checks(op, cast(Aws, world), asked, instance, ["i-1", "eni-1"])
+
+
+def deny(*actions: str, only_interface: bool = False) -> Any:
+    def check_may(action: str, _: str, __: Any, places: list[str]) -> Any:
+        return DENIED if action in actions and (len(places) > 1 or not only_interface) else None
+
+    return check_may
+
+
+GROUP = {"Tags": [{"Key": "aws:autoscaling:groupName", "Value": "web"}]}
+SPOT = {"InstanceLifecycle": "spot", "SpotInstanceRequestId": "sir-1"}
+HOST = {"Placement": {"Tenancy": "host"}}
+FOUND: dict[str, tuple[str, World, dict[str, Any], dict[str, Any]]] = {
+    "group": ("group", World(), GROUP, {}),
+    "store_root": ("store_root", World(), {"RootDeviceType": "instance-store"}, {}),
+    "store_unknown": ("store_unknown", World(get_type=DENIED), {}, {}),
+    "store": ("store", World(get_type=InstanceType(8, True)), {}, {}),
+    "store, by its name": ("store", World(get_type=REFUSED), {"InstanceType": "m5d.large"}, {}),
+    "store_optional": ("store_optional", World(get_type=InstanceType(8, True, True)), {}, {}),
+    "spot": ("spot", World(is_persistent_spot=False), SPOT, {}),
+    "spot without a request": ("spot", World(), {"InstanceLifecycle": "spot"}, {}),
+    "protected": ("protected", World(has_stop_protection=True), {}, {"stops": False}),
+    "address": ("address", World(), {"PublicIpAddress": "192.0.2.1"}, {}),
+    "included_on_host": ("included_on_host", World(), HOST, {"to": WEB}),
+    "byol_off_host": ("byol_off_host", World(), {}, {"to": BYOL}),
+    "few_vcpus": ("few_vcpus", World(), {"CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}}, {"to": WEB}),
+    "few_vcpus, by its type": ("few_vcpus", World(get_type=InstanceType(2, False)), {}, {"to": WEB}),
+    "amazon_image": ("amazon_image", World(is_amazon_image=True), HOST, {"to": BYOL}),
+    "unmanaged": ("unmanaged", World(is_managed=False), {}, {}),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_stands_in_the_way(name: str) -> None:
+    """Each row of the table is found by itself, and says what it is of this instance."""
+    row, world, answer, wish = FOUND[name]
+    (problem,) = check(world, answer, **wish)
+    meant = CHECKS[row]
+    assert (problem.action, problem.may_pass, problem.is_warning) == (meant.action, meant.may_pass, meant.is_warning)
+    assert str(problem).startswith(str(meant).partition("{")[0])
+    assert "{" not in str(problem)
+    assert len(to_errors([problem], REGION, ARN)) == (not meant.is_warning)
+
+
+def test_every_row_is_tried() -> None:
+    """A row that nothing finds would block nothing."""
+    assert {row for row, *_ in FOUND.values()} == set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("world", "answer", "wish"),
+    [
+        (World(), {}, {}),
+        (World(get_type=InstanceType(8, True)), {}, {"allows_instance_store_loss": True}),
+        (World(get_type=REFUSED), {}, {}),
+        (World(), SPOT, {}),
+        (World(is_persistent_spot=DENIED), SPOT, {}),  # EC2 itself refuses the stop then
+        (World(is_elastic=True), {"PublicIpAddress": "192.0.2.1"}, {}),
+        (World(has_stop_protection=DENIED, is_managed=DENIED), {}, {}),
+        (World(check_may=deny(TAG_ACTION, only_interface=True)), {}, {}),
+        (World(has_stop_protection=True, is_managed=False), GROUP, {"stops": False, "checks": False}),
+        (World(), {**GROUP, **SPOT}, {"state": "stopped"}),
+    ],
+)
+def test_what_stands_in_nobodys_way(world: World, answer: dict[str, Any], wish: dict[str, Any]) -> None:
+    """What is in order, is allowed by the program, may not be asked, or is not about to be done."""
+    assert check(world, answer, **wish) == ()
+
+
+def test_the_rights_around_a_conversion_are_checked_before_the_stop() -> None:
+    """Each act that is denied is named by itself, by EC2's DryRun."""
+    problems = check(World(check_may=deny(START_ACTION, TAG_ACTION)), {})
+    assert [(each.action, each.reason, each.remedy) for each in problems] == [
+        (START_ACTION, DENIED.reason, DENIED.remedy),
+        (TAG_ACTION, DENIED.reason, DENIED.remedy),
+    ]
+
+
+def test_no_more_is_asked_than_a_wish_needs() -> None:
+    """A conversion without a stop asks nothing about one, and nothing at all without `preflight`."""
+    world = World()
+    assert check(world, {"PublicIpAddress": "192.0.2.1", **SPOT}, stops=False, checks=False) == ()
+    assert world.asked == []
+    check(world, SPOT, stops=False)
+    assert world.asked == ["has_stop_protection", "is_managed"]
+
+
+def test_the_subject_of_a_problem_is_what_it_is_about() -> None:
+    """What blocks a stop is an error of the stop."""
+    (problem,) = check(World(), GROUP)
+    (error,) = to_errors([problem], REGION, ARN)
+    assert (error.subject.action, CHECKS["unmanaged"].action) == (STOP_ACTION, CREATE_ACTION)
+    assert "detach-instances --instance-ids i-1 --auto-scaling-group-name web" in error.remedy
