@@ -385,7 +385,7 @@ def test_all_ways_are_open_in_the_plugin_of_today(main: ModuleType) -> None:
 SHUT = [
     "Pulumi's plugin serves only four calls at a time, and records nothing of a resource that fails: further waits "
     "hold up other resources.",
-    "Pulumi's plugin does not pass ^C on: press it twice to end a wait.",
+    "Pulumi's plugin does not pass Ctrl+C on: press it twice to end a wait.",
     "Errors are shown with their traceback: read the last line.",
 ]
 

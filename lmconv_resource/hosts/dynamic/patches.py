@@ -166,7 +166,7 @@ def apply(
             "waits hold up other resources."
         )
     if not _hear_cancel(servicer, on_cancel):
-        missing.append("Pulumi's plugin does not pass ^C on: press it twice to end a wait.")
+        missing.append("Pulumi's plugin does not pass Ctrl+C on: press it twice to end a wait.")
     if not _show_errors_in_one_line(module, to_shown):
         missing.append("Errors are shown with their traceback: read the last line.")
     return missing
