@@ -5,15 +5,10 @@ By the end of a test's id, why. What a test begins with stands for all its cases
 
 from __future__ import annotations
 
-_SEEDS = "a history that is not good yet: faults before anything is begun, or a source given without a stop"
 _COUNTS = "whose account it is is asked sooner than before, and a refresh lists more than once"
 _EXPIRED = "how a wait ends whose credentials expire has not been held against the new sessions"
 
 KNOWN_GAPS = {
-    **{
-        f"tests/simulation/test_simulation.py::test_histories_hold[{first}-{first + 25}]": _SEEDS
-        for first in (575, 1225, 1575, 1825, 2075, 2325, 2475, 2500, 2600)
-    },
     "tests/programs/test_many_tasks.py::test_running_tasks_cost_a_handful_of_calls": _COUNTS,
     "tests/programs/test_many_tasks.py::test_each_task_that_has_ended_costs_one_look_up": _COUNTS,
     "tests/programs/test_accounts.py::test_credentials_that_stay_expired_end_the_wait": _EXPIRED,

@@ -23,7 +23,7 @@ from lmconv_resource.text import parse_rfc3339, to_one_line, to_plain_text, to_r
 
 RESTART_TAG = "lmconv:restart"
 REFUSED_TAG = "lmconv:refused"
-"""How often AWS refused the conversion after a stop, since when, and why; removed after a success."""
+"""How often AWS refused the conversion after a stop, since when, of which instance and why; removed after a success."""
 
 TAGS = (RESTART_TAG, REFUSED_TAG)
 
@@ -140,23 +140,25 @@ def to_stop_time(instance: Instance) -> datetime | None:
 
 @dataclass(frozen=True)
 class Refusals:
-    """How often AWS refused the conversion after a stop, since when, and the last code."""
+    """How often AWS refused the conversion of an instance after a stop, since when, and the last code."""
 
     count: int = 0
     since: datetime | None = None
     code: str = ""
 
     @classmethod
-    def parse(cls, tags: Iterable[Tag], now: datetime) -> Refusals:
-        """Return what the tags say; what is older than a day counts no more."""
+    def parse(cls, tags: Iterable[Tag], instance_id: str, now: datetime) -> Refusals:
+        """Return what the tags say; what is older than a day, or a copy of another instance's, does not count."""
         found = cls()
         for tag in tags:
-            parts = tag.value.split(" ") if tag.key == REFUSED_TAG else []
+            parts = tag.value.split(" ", 3) if tag.key == REFUSED_TAG else []
             try:
-                refusals = cls(int(parts[0]), parse_rfc3339(parts[1]), to_plain_text(" ".join(parts[2:])))
-            except (ValueError, IndexError):
+                count, since, of_instance, code = parts
+                refusals = cls(int(count), parse_rfc3339(since), to_plain_text(code))
+            except ValueError:
                 continue
-            if refusals.since and now - refusals.since < timedelta(hours=24) and refusals.count > found.count:
+            is_recent = refusals.since is not None and now - refusals.since < timedelta(hours=24)
+            if of_instance == instance_id and is_recent and refusals.count > found.count:
                 found = refusals
         return found
 
@@ -164,7 +166,7 @@ class Refusals:
         """Return these and one more."""
         return Refusals(self.count + 1, self.since or now, code or "refused")
 
-    def to_value(self) -> str:
+    def to_value(self, instance_id: str) -> str:
         """Return the tag's value."""
         since = "" if self.since is None else to_rfc3339(self.since.replace(microsecond=0))
-        return f"{self.count} {since} {self.code}"[:256]
+        return f"{self.count} {since} {instance_id} {self.code}"[:256]

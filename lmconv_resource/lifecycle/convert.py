@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any, cast
 
 from lmconv_resource.errors import (
     WAIT_ACTION,
@@ -30,9 +31,11 @@ from lmconv_resource.lifecycle.operation import (
     CheckFailure,
     Created,
     Diff,
+    Host,
     Operation,
     Properties,
     Refreshed,
+    Severity,
     Updated,
 )
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await
@@ -78,6 +81,23 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def _plan(self, op: Operation, inputs: ConversionInputs) -> list[CheckFailure]:
         """Say in a line what an `up` will do, and return what nothing in the program can change before that."""
+        lines = _Lines(op.host)
+        failures = self._make_plan(replace(op, host=cast(Host, lines)), inputs)
+        op.host.started_here.plans[op.urn] = lines.kept
+        if op.is_preview or failures:
+            self.preview(op, None, inputs)
+        return failures
+
+    def preview(self, op: Operation, state: ConversionState | None, inputs: ConversionInputs) -> None:
+        """Say what the check has planned, once: the engine checks what is replaced twice, and in an `up` again.
+
+        The native host is told in its create and update whether it is in a preview, and not in its check.
+        """
+        for severity, message in op.host.started_here.plans.pop(op.urn, ()):
+            if op.host.started_here.is_first_word(f"{op.urn} {message}"):
+                op.log(message, severity)
+
+    def _make_plan(self, op: Operation, inputs: ConversionInputs) -> list[CheckFailure]:
         try:
             job = Job(op, self._connect(op, inputs), to_wish(op, inputs))
             step = job.plan()
@@ -354,6 +374,23 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     ) -> Job:
         aws = self._connect(op, inputs, held_id, region)
         return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), inputs.poll_interval_seconds)
+
+
+class _Lines:
+    """A host that keeps what is left in the diagnostics, and shows nothing."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.kept: list[tuple[Severity, str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    def log(self, severity: Severity, urn: str | None, message: str) -> None:
+        self.kept.append((severity, message))
+
+    def log_status(self, urn: str | None, message: str) -> None:
+        log.debug("%s", message)
 
 
 _PASSING = frozenset({"not-stopped", "never-shown", "refuse-other", "foreign-mark", "may-not-look"})

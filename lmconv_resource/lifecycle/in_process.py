@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.ec2 import Tag
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
+
+if TYPE_CHECKING:
+    from lmconv_resource.lifecycle.operation import Severity
 
 
 class StartedHere:
@@ -24,6 +28,10 @@ class StartedHere:
         self._tasks: dict[str, dict[str, None]] = {}
         self._marks: dict[object, tuple[Tag, ...]] = {}
         self._told: set[str] = set()
+        self.is_answered = False
+        """Whether AWS has answered any job's call."""
+        self.plans: dict[str | None, list[tuple[Severity, str]]] = {}
+        """What is to be said of a plan, by URN."""
         self.ended: dict[str, ConversionTask] = {}
         """Tasks whose end was seen, by id."""
         self.removed_marks: set[tuple[str, str]] = set()

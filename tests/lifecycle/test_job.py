@@ -1,4 +1,4 @@
-"""What a job makes of marks: copied ones, and those that only the instance shows."""
+"""What a job makes of marks: copied ones, and those that only the instance shows; and how long it carries faults."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from support.job import TAG, URN, Job, deny
 
-from lmconv_resource.aws.marks import Mark, make_value
+from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Tag
+from lmconv_resource.aws.marks import REFUSED_TAG, Mark, Refusals, make_value
+from lmconv_resource.errors import EndpointUnreachableError, Subject
+from lmconv_resource.lifecycle.job import Act, Wish
+from lmconv_resource.lifecycle.job.facts import Facts, Memory
+from lmconv_resource.lifecycle.job.rules import decide
+from lmconv_resource.models import ConversionRequest, LicenseContext
 
 
 def test_a_copy_of_the_own_mark_starts_nothing(job: Job) -> None:
@@ -45,3 +51,32 @@ def test_a_mark_of_several_instances_names_each_and_no_other() -> None:
     assert len(value) == 256
     assert [instance_id for instance_id in ids if not mark.is_for(instance_id)] == ids[32:]
     assert (mark.is_owned_by("urn:" + "x" * 300), mark.is_owned_by(URN), mark.instance_ids) == (True, False, ids)
+
+
+def test_refusals_of_another_instance_do_not_count() -> None:
+    now = datetime.now(timezone.utc)
+    value = Refusals(2).and_one("InvalidParameterValueException", now).to_value("i-1")
+    tags = [Tag("i-2", REFUSED_TAG, value)]
+    assert (Refusals.parse(tags, "i-1", now).count, Refusals.parse(tags, "i-2", now).count) == (3, 0)
+    assert Refusals.parse(tags, "i-1", now + timedelta(hours=25)).count == 0
+
+
+@pytest.mark.parametrize(
+    ("is_answered", "seconds", "source", "act"),
+    [
+        pytest.param(True, 11 * 3600.0, None, Act.WAIT, id="AWS has answered this process: to the deadline"),
+        pytest.param(False, 599.0, None, Act.WAIT, id="AWS has answered nothing"),
+        pytest.param(False, 601.0, None, Act.LEAVE, id="AWS has answered nothing for 10 minutes"),
+        pytest.param(True, 29.0, "RunInstances:0800", Act.WAIT, id="a source, so that EC2 may be out of reach"),
+        pytest.param(True, 31.0, "RunInstances:0800", Act.CREATE, id="EC2 is out of reach"),
+    ],
+)
+def test_how_long_a_fault_is_carried(is_answered: bool, seconds: float, source: str | None, act: Act) -> None:
+    """The row says which fault it is, and for how long."""
+    arn = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
+    fault = EndpointUnreachableError(Subject(DESCRIBE_ACTION, None, "eu-west-1", arn), "Could not connect")
+    request = ConversionRequest(arn, LicenseContext(source), LicenseContext("RunInstances:0002"))
+    memory = Memory(began=0.0, is_answered=is_answered, failing_since=0.0)
+    step = decide(Facts(seconds, datetime.now(timezone.utc), memory, instance_error=fault), Wish(request))
+    assert step.act is act
+    assert act is not Act.WAIT or step.text.startswith("failing ")

@@ -133,6 +133,7 @@ class Job:
         now = op.host.runtime.now()
         self._deadline = now + op.remaining_seconds()
         self._reader = Reader(op, aws, wish, self._deadline)
+        self._has_said_what_is_known = False
         begun = self._reader.begin(Memory(now, wish.held_id, wish.held_id is not None, now))
         self.facts = replace(begun, problems=problems)
 
@@ -319,6 +320,7 @@ class Job:
         self._remember(held_id=task_id, is_adopted=is_adopted, held_since=now, create_lost_at=None, in_progress_at=None)
 
     def _set_mark(self, step: Step) -> None:
+        self._say_what_is_known()
         runtime, places = self._op.host.runtime, self.facts.places
         until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
         tag = {RESTART_TAG: self._shared.make_mark(self._wish.urn, places[0], runtime.wall(), until)}
@@ -361,7 +363,7 @@ class Job:
     def _create(self, step: Step) -> None:
         memory, runtime = self.facts.memory, self._op.host.runtime
         if memory.create_tries == 0:
-            self._say_before_create()
+            self._say_what_is_known()
             self._remember(known_ids=frozenset(task.task_id for task in self.facts.tasks))
         tries = memory.create_tries + 1
         self._remember(create_tries=tries)
@@ -384,7 +386,11 @@ class Job:
             request = step.request or self._wish.request
             self._keep(ConversionTask.started(task_id, self._aws.region, request))
 
-    def _say_before_create(self) -> None:
+    def _say_what_is_known(self) -> None:
+        """Say, before anything is done, what the checks warn of and that the last conversion FAILED."""
+        if self._has_said_what_is_known:
+            return
+        self._has_said_what_is_known = True
         newest = select_newest(self.facts.tasks)
         if newest is not None and newest.status is TaskStatus.FAILED:
             why = to_failure_reason(newest.status_message).rstrip(".")
@@ -411,7 +417,7 @@ class Job:
     def _note_refusal(self, _: Step) -> None:
         memory = self.facts.memory
         code = str(getattr(memory.refusal, "code", "") or type(memory.refusal).__name__)
-        value = self.facts.refusals.and_one(code, self._op.host.runtime.wall()).to_value()
+        value = self.facts.refusals.and_one(code, self._op.host.runtime.wall()).to_value(self.facts.places[0])
         try:
             self._on_places(self._aws.ec2.set_tags, {REFUSED_TAG: value})
         except TransientError:

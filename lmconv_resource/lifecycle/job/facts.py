@@ -17,7 +17,9 @@ from lmconv_resource.errors import (
     ClockSkewError,
     LicenseConversionError,
     RequestRefusedError,
+    ServiceFaultError,
     TaskNotFoundError,
+    ThrottledError,
     TransientError,
 )
 from lmconv_resource.lifecycle.job.checks import Problem, Wish, find_other_account, run_checks
@@ -43,7 +45,7 @@ class Memory:
     is_adopted: bool = False
     held_since: float = 0.0
     is_answered: bool = False
-    """Whether AWS has answered at all: a wrong region or no network is no fault that passes."""
+    """Whether AWS has answered a call of this process: a wrong endpoint or no network is no fault that passes."""
     failing_since: float | None = None
     list_failing_since: float | None = None
     last_seen: Instance | None = None
@@ -98,6 +100,8 @@ class Facts:
     memory: Memory
     instance: Instance | None = None
     instance_error: LicenseConversionError | None = None
+    instance_at: float = 0.0
+    """When EC2 was asked for the instance last: what else is read can take minutes."""
     tags: tuple[Tag, ...] = ()
     tasks: tuple[ConversionTask, ...] = ()
     list_error: LicenseConversionError | None = None
@@ -124,7 +128,7 @@ class Facts:
     @property
     def refusals(self) -> Refusals:
         """How often AWS has refused the conversion lately."""
-        return Refusals.parse(self.tags, self.wall)
+        return Refusals.parse(self.tags, self.places[0], self.wall)
 
     @property
     def present(self) -> LicenseContext:
@@ -207,13 +211,14 @@ class Reader:
         return self._note(replace(facts, now=runtime.now(), wall=runtime.wall()))
 
     def _read_instance(self, facts: Facts) -> Facts:
+        facts = replace(facts, instance_at=self._op.host.runtime.now())
         try:
             instance = self._aws.ec2.get_instance(self._arn)
         except (TransientError, AccessDeniedError, RequestRefusedError) as error:
             if isinstance(error, ClockSkewError):
                 raise
             return replace(facts, instance=None, instance_error=error)
-        return replace(facts, instance=instance, instance_error=None, memory=replace(facts.memory, is_answered=True))
+        return replace(facts, instance=instance, instance_error=None)
 
     def _read_tags(self, facts: Facts) -> Facts:
         own = [tag for tag in facts.instance.tags if tag.key in TAGS] if facts.instance else []
@@ -221,10 +226,10 @@ class Reader:
             tags = self._aws.ec2.list_tags(TAGS, facts.places, self._arn)
         except TransientError as error:
             return replace(facts, instance_error=facts.instance_error or error)
-        except LicenseConversionError as error:  # the instance shows its own tags without that right
-            if not self._is_told_of_tags:
+        except (AccessDeniedError, RequestRefusedError) as error:  # the latter by what stands in for EC2
+            if not self._is_told_of_tags and self._wish.stops:
                 self._is_told_of_tags = True
-                log.info("only the instance's own tags are read: %s", error)
+                self._op.log(f"Only the instance's own tags are read. {error}")
             tags = []
         removed = self._op.host.started_here.removed_marks
         shown = [tag for tag in dict.fromkeys((*tags, *own)) if (tag.resource_id, tag.value) not in removed]
@@ -265,16 +270,21 @@ class Reader:
         is_failing = isinstance(fault, TransientError)
         owners = {mark.is_owned_by(self._wish.urn) for mark in facts.marks if mark.is_for(facts.places[0])}
         owned, foreign = True in owners, False in owners
+        started_here = self._op.host.started_here
+        is_answered = any(map(_is_answer, (facts.instance_error, facts.list_error)))
+        started_here.is_answered = started_here.is_answered or is_answered
         held = facts.held
         is_ended = held is not None and not held.is_unfinished
         memory = replace(
             memory,
-            is_answered=memory.is_answered or not is_failing,
+            is_answered=started_here.is_answered,
             failing_since=(memory.failing_since or now) if is_failing else None,
             list_failing_since=(memory.list_failing_since or now) if facts.list_error else None,
             last_fault=fault.reason if is_failing and fault else memory.last_fault,
             last_seen=instance or memory.last_seen,
-            hidden_since=(memory.hidden_since or now) if instance is None and not facts.instance_error else None,
+            hidden_since=(memory.hidden_since or facts.instance_at)
+            if instance is None and not facts.instance_error
+            else None,
             is_marked=owned or (memory.is_marked and not foreign),
             was_pending=memory.starts > 0 and (memory.was_pending or (instance and instance.state) == "pending"),
             ended_at=(now if memory.ended_at is None else memory.ended_at) if is_ended else None,
@@ -285,3 +295,8 @@ class Reader:
         if is_listed or any(task.is_unfinished for task in facts.tasks):
             memory = replace(memory, in_progress_at=None)
         return replace(facts, memory=memory)
+
+
+def _is_answer(error: LicenseConversionError | None) -> bool:
+    """Return whether AWS has answered, be it that it asks to slow down or has a fault of its own."""
+    return not isinstance(error, TransientError) or isinstance(error, (ThrottledError, ServiceFaultError))

@@ -19,11 +19,11 @@ from lmconv_resource.errors import (
     CREATE_ACTION,
     WAIT_ACTION,
     ConversionFailedError,
+    EndpointUnreachableError,
     LicenseConversionError,
     OtherConversionError,
     Subject,
     TaskNotFoundError,
-    ThrottledError,
     TransientError,
 )
 from lmconv_resource.history import Done, find_done, find_leading_to, find_repeated_failures
@@ -31,7 +31,7 @@ from lmconv_resource.lifecycle.job.checks import Wish, to_errors
 from lmconv_resource.lifecycle.job.facts import Facts
 from lmconv_resource.lifecycle.operation import Severity
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
-from lmconv_resource.text import to_failure_reason
+from lmconv_resource.text import to_duration_text, to_failure_reason
 from lmconv_resource.usage_operations import describe_license, find_unlisted_reason
 
 
@@ -230,7 +230,7 @@ WORDS: Mapping[str, str] = {
     "stops": "`stop_and_restart` is set",
     "ignores-failure": "`ignore_failure` is set",
     "unreadable": "something that has to be known can't be read from AWS",
-    "patient": "the fault may pass, and the deadline for it has not passed",
+    "patient": "the fault may pass, and AWS has answered a call of this process, or the fault is younger than 10 minutes",
     "mine": "the instance has this resource's mark",
     "foreign": "the instance has the mark of another resource",
     "foreign-in-force": "that mark is young, or a task is in progress, or nothing is to be stopped",
@@ -289,8 +289,10 @@ _START_IN_VAIN_SECONDS = 75.0
 _MARK_SECONDS = 5.0
 _BILLING_SECONDS = 30.0
 _BILLING_LATE = timedelta(minutes=2)
-_UNANSWERED_SECONDS = 30.0
-_FAULT_SECONDS = 600.0
+_UNANSWERED_SECONDS = 600.0
+"""How long a fault is carried where AWS has answered no call of this process: an endpoint or the network is wrong."""
+_CLOSED_SECONDS = 30.0
+"""How long a wish that can do without EC2 waits for an EC2 that cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -374,6 +376,10 @@ class _Case:
     def _since(self, moment: float | None) -> float:
         return float("inf") if moment is None else self.facts.now - moment
 
+    def _seen_after(self, moment: float | None) -> float:
+        """Return how long after a moment EC2 was asked for the instance last."""
+        return float("inf") if moment is None else self.facts.instance_at - moment
+
     def _instance_words(self) -> None:
         facts, memory, instance = self.facts, self.memory, self.facts.instance
         is_denied = facts.instance_error is not None and not isinstance(facts.instance_error, TransientError)
@@ -386,7 +392,7 @@ class _Case:
             denied=is_denied,
             shown=instance,
             gone=instance and instance.is_gone,
-            **{"looked-for": self._since(memory.hidden_since) < limit},
+            **{"looked-for": self._seen_after(memory.hidden_since) < limit},
         )
         if instance and instance.state in ("running", "pending", "stopping", "stopped"):
             self.words.add(instance.state)
@@ -445,13 +451,12 @@ class _Case:
         self.values |= {"held": memory.held_id or "", "matching": self.matching.task_id if self.matching else ""}
         held_for = self._since(memory.held_since) if memory.held_id else float("inf")
         list_fault = facts.list_error is not None and memory.held_id is None
-        instance_fault = isinstance(facts.instance_error, TransientError) and (
-            "needed" in self.words
-            or "mine" in self.words
-            or memory.is_marked
-            or wish.stops
-            or memory.last_seen is not None
+        # A network without a way to EC2 keeps nobody from converting an instance that he has stopped himself.
+        can_do_without = not (wish.stops or memory.last_seen or self.words & {"needed", "mine"} or memory.is_marked)
+        is_closed = isinstance(facts.instance_error, EndpointUnreachableError) and (
+            memory.held_id is not None or self._since(memory.failing_since) >= _CLOSED_SECONDS
         )
+        instance_fault = isinstance(facts.instance_error, TransientError) and not (can_do_without and is_closed)
         fault = (
             facts.fault
             or (facts.list_error if list_fault else None)
@@ -461,7 +466,8 @@ class _Case:
         self._say(
             held=memory.held_id,
             unreadable=fault,
-            patient=isinstance(fault, TransientError) and self._is_patient(fault),
+            patient=isinstance(fault, TransientError)
+            and (memory.is_answered or self._since(memory.failing_since) < _UNANSWERED_SECONDS),
             **{
                 "held-unfinished": held and held.is_unfinished,
                 "held-failed": held and held.status is TaskStatus.FAILED,
@@ -480,7 +486,8 @@ class _Case:
         )
         if fault is not None:
             self.errors["fault"] = (fault,)
-            self.values["fault"] = fault.reason
+            since = to_duration_text(self._since(memory.failing_since))
+            self.values["fault"] = f"failing {since}: {fault.reason}"
         self.values.setdefault("fault", memory.refusal.reason if memory.refusal else "AWS asks to slow down")
         self.errors["hidden"] = (
             TaskNotFoundError(Subject(task_id=memory.held_id, region=facts.region), "AWS does not know this task"),
@@ -501,16 +508,6 @@ class _Case:
                 < _DOUBT_SECONDS
             },
         )
-
-    def _is_patient(self, fault: LicenseConversionError) -> bool:
-        """Return whether a fault is carried: to the deadline with an instance down or AWS throttling.
-
-        Else for a while, since nobody is kept waiting for half a day by a network without a way to one of the services.
-        """
-        memory = self.memory
-        is_begun = memory.held_id or memory.create_tries or memory.stops or memory.is_marked or "mine" in self.words
-        limit = _FAULT_SECONDS if memory.is_answered else _UNANSWERED_SECONDS
-        return bool(is_begun) or isinstance(fault, ThrottledError) or self._since(memory.failing_since) < limit
 
     def _find_doubt(self, hidden_others: list[str]) -> str | None:
         facts, memory = self.facts, self.memory
@@ -563,7 +560,12 @@ class _Case:
             refused=refusal,
             noted=memory.is_refusal_noted,
             settled=ended or refusal or block or self.done or not wish.converts,
-            **{"billing-late": succeeded and is_other and is_new and self._since(memory.ended_at) < _BILLING_SECONDS},
+            **{
+                "billing-late": succeeded
+                and is_other
+                and is_new
+                and self._seen_after(memory.ended_at) < _BILLING_SECONDS
+            },
         )
         self.values["present"] = describe_license(present) if not present.is_empty else "what EC2 does not say"
         self.values["wanted"] = describe_license(wish.request.destination)
@@ -577,7 +579,7 @@ class _Case:
         operation = present.usage_operation
         if memory.stop_refusal is not None:
             return (memory.stop_refusal,)
-        if memory.stops >= 2 and "running" in self.words and self._since(memory.stopped_at) >= _STOP_SECONDS:
+        if memory.stops >= 2 and "running" in self.words and self._seen_after(memory.stopped_at) >= _STOP_SECONDS:
             return self._block(
                 "it was started from outside twice",
                 "Find out who or what starts it, then run `pulumi up` again",
@@ -643,7 +645,7 @@ class _Case:
     def _act_words(self) -> None:
         facts, memory, wish = self.facts, self.memory, self.wish
         bounced = memory.starts > 0 and memory.was_pending and "stopped" in self.words
-        in_vain = memory.starts >= 2 and (bounced or self._since(memory.first_start_at) > _START_IN_VAIN_SECONDS)
+        in_vain = memory.starts >= 2 and (bounced or self._seen_after(memory.first_start_at) > _START_IN_VAIN_SECONDS)
         will_stop = wish.stops and self.words & {"running", "pending"}
         force_at = memory.stopped_at + (wish.force_after_seconds or 0.0)
         reason = facts.instance.state_reason if facts.instance else None
@@ -658,7 +660,7 @@ class _Case:
                 "start-waits": facts.now < memory.start_again_at and not bounced,
                 "start-in-vain": in_vain,
                 "start-refused": memory.start_error is not None and not isinstance(memory.start_error, TransientError),
-                "stop-waits": memory.stops and self._since(memory.stopped_at) < _STOP_SECONDS,
+                "stop-waits": memory.stops and self._seen_after(memory.stopped_at) < _STOP_SECONDS,
                 "stopped-once": memory.stops,
                 "force-due": wish.force_after_seconds
                 and memory.stops
