@@ -16,6 +16,7 @@ from lmconv_resource.aws.recent_tasks import RecentTasks
 from lmconv_resource.aws.ssm import Ssm
 from lmconv_resource.errors import EndpointUnreachableError, ServiceFaultError, ThrottledError
 from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.rate_limiter import RateLimiter
@@ -52,7 +53,7 @@ class Connection:
         # Its lists serve more than one operation, and so end with none of them.
         self.recent_tasks = RecentTasks(self.license_manager(cancellation).pages, runtime)
         unpaced = self.license_manager(cancellation).unpaced()
-        self.poller = Poller(
+        dispatcher = Dispatcher(
             lambda task_id: unpaced.get_task(task_id, retry=False),
             unpaced.pages,
             acquire=lambda: self._limiters["license-manager"].acquire(cancellation),
@@ -60,6 +61,7 @@ class Connection:
             on_note=on_note,
             runtime=runtime,
         )
+        self.poller = Poller(dispatcher)
 
     @property
     def region(self) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from lmconv_resource.errors import LicenseConversionError, TransientError
 from lmconv_resource.models import ConversionTask, TaskStatus
@@ -25,12 +24,8 @@ GetTask = Callable[[str], ConversionTask]
 """Returns one task by its id, or raises."""
 
 
-class ListPages(Protocol):
-    """Lists tasks."""
-
-    def __call__(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterable[Mapping[str, ConversionTask]]:
-        """Return the tasks with a status, page by page, by id, or raise."""
-
+ListPages = Callable[[TaskStatus], Iterable[Mapping[str, ConversionTask]]]
+"""Returns the tasks with a status, page by page, by id, or raises."""
 
 Run = Callable[[Callable[[], None]], object]
 """Calls what it is given, now or on another thread."""
@@ -61,9 +56,9 @@ class Dispatcher:
         self._get_task = get_task
         self._list_pages = list_pages
         self._acquire = acquire
-        self._policy = policy
+        self.policy = policy
         self._on_note = on_note or log.warning
-        self._runtime = runtime
+        self.runtime = runtime
         # A dict for its order: that of a set of objects differs from run to run.
         self._waits: dict[Wait, None] = {}
         self._queue: deque[Wait] = deque()
@@ -93,18 +88,10 @@ class Dispatcher:
         is_known: bool = True,
     ) -> Wait:
         """Begin a wait; its first poll is due at once."""
-        now = self._runtime.now()
+        now, changed = self.runtime.now(), self.runtime.event()
         deadline = now + timeout_seconds
         wait = Wait(
-            task_id,
-            region,
-            now,
-            deadline,
-            poll_interval_seconds,
-            self._policy,
-            next_poll=now,
-            changed=self._runtime.event(),
-            is_known=is_known,
+            task_id, region, now, deadline, poll_interval_seconds, self.policy, now, is_known=is_known, changed=changed
         )
         with self.changed:
             self._waits[wait] = None
@@ -133,7 +120,7 @@ class Dispatcher:
 
     def dispatch(self, run: Run) -> None:
         """Have every task polled that is due."""
-        now = self._runtime.now()
+        now = self.runtime.now()
         with self.changed:
             due = [wait for wait in self._waits if wait.wants_poll and wait.next_poll <= now]
             for wait in due:
@@ -151,7 +138,7 @@ class Dispatcher:
             return  # a list took along what this was for
         self._acquire()
         with self.changed:
-            now = self._runtime.now()
+            now = self.runtime.now()
             self._queue = deque(wait for wait in self._queue if not self._drop_if_over(wait, now))
             batch = self._choose_batch(now)
             alone = self._queue.popleft() if self._queue else None
@@ -162,7 +149,7 @@ class Dispatcher:
 
     def _choose_batch(self, now: float) -> list[Wait]:
         """Return all the waits where a list costs no more calls than polling each that is due; else none."""
-        if self._is_listing or not self._may_list() or len(self._waits) <= self._policy.few_waits:
+        if self._is_listing or not self._may_list() or len(self._waits) <= self.policy.few_waits:
             return []
         others = [wait for wait in self._waits if wait.wants_poll and not wait.is_too_late(now)]
         # What comes due soon would go along: together they need one list.
@@ -179,7 +166,7 @@ class Dispatcher:
         return batch
 
     def _may_list(self) -> bool:
-        return self._list_pages is not None and self._runtime.now() >= self._list_again_at
+        return self._list_pages is not None and self.runtime.now() >= self._list_again_at
 
     # -- poll --------------------------------------------------------------------------------------------------------
 
@@ -199,7 +186,7 @@ class Dispatcher:
         except TransientError as fault:
             # One call's fault is not the other's: the same tasks by Get, and a list again a little later.
             log.info("Each task is polled separately for a while, because listing failed: %s", fault)
-            self._list_again_at = self._runtime.now() + self._policy.longest_interval_seconds
+            self._list_again_at = self.runtime.now() + self.policy.longest_interval_seconds
             seen = {}
         except LicenseConversionError as refusal:
             # A Get needs only its own right, and says better what is wrong if that fails too.
@@ -216,7 +203,7 @@ class Dispatcher:
                 wait.changed.set()
             else:
                 self._record(wait, task)
-        if self._may_list() and len(missing) > max(self._policy.few_waits, self._ended_pages):
+        if self._may_list() and len(missing) > max(self.policy.few_waits, self._ended_pages):
             run(lambda: self._poll_ended(missing))
         for wait in missing:
             run(lambda wait=wait: self._poll_missing(wait))  # type: ignore[misc]
@@ -226,7 +213,7 @@ class Dispatcher:
 
         Those that it does not show are polled by themselves all the same: that is under way meanwhile.
         """
-        most_pages = max(1, int(self._policy.ended_pages_share * len(missing)))
+        most_pages = max(1, int(self.policy.ended_pages_share * len(missing)))
         waits = {wait.task_id: wait for wait in missing}
         pages = found = 0
         try:
@@ -252,7 +239,7 @@ class Dispatcher:
     def _list_until_found(self, missing: set[str]) -> dict[str, ConversionTask]:
         seen: dict[str, ConversionTask] = {}
         pages = 0
-        for page in self._list_pages() if self._list_pages else ():
+        for page in self._list_pages(TaskStatus.IN_PROGRESS) if self._list_pages else ():
             pages += 1
             seen.update((task_id, task) for task_id, task in page.items() if task_id in missing)
             missing.difference_update(page)
@@ -268,7 +255,7 @@ class Dispatcher:
 
     def _poll_one(self, wait: Wait) -> None:
         with self.changed:
-            now = self._runtime.now()
+            now = self.runtime.now()
             if self._drop_if_over(wait, now):
                 return
             wait.on_poll(now)
@@ -297,7 +284,7 @@ class Dispatcher:
 
     def _record(self, wait: Wait, result: ConversionTask | BaseException) -> None:
         with self.changed:
-            is_crowded = len(self._waits) > self._policy.crowd
-            wait.record(result, self._runtime.now(), self._runtime.rng, is_crowded=is_crowded)
+            is_crowded = len(self._waits) > self.policy.crowd
+            wait.record(result, self.runtime.now(), self.runtime.rng, is_crowded=is_crowded)
             self.changed.notify()
         wait.changed.set()

@@ -2,8 +2,7 @@
 
 `Poller.wait_for_task` blocks its thread until its own task has ended, its own deadline has passed or it is cancelled.
 One thread sleeps until the next poll is due, and a few more make the polls. What is polled when, and how, is in
-`dispatcher`; what a poll means for one wait is in `wait`. Knows no boto3 and no Pulumi: getting and listing tasks are
-callables.
+`dispatcher`; what a poll means for one wait is in `wait`.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
-from lmconv_resource.polling.dispatcher import Dispatcher, GetTask, ListPages, Run
-from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS, PollingPolicy
-from lmconv_resource.polling.runtime import RUNTIME, Runtime
-from lmconv_resource.polling.wait import Wait, to_long_text, to_unknown_status_text
+from lmconv_resource.polling.dispatcher import Dispatcher, Run
+from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
+from lmconv_resource.polling.wait import Wait
 
 log = logging.getLogger(__name__)
 
@@ -26,39 +24,13 @@ Report = Callable[[Wait, float], None]
 
 
 class Poller:
-    """Polls the tasks of all waits of one connection.
+    """Waits for tasks, which the dispatcher polls on threads that this starts. Safe to share between threads."""
 
-    Args:
-        get_task: gets one task.
-        list_pages: lists the tasks of a status; None where there is no such call.
-        acquire: blocks until a call may start; `get_task` and the first page of `list_pages` do not wait again.
-        policy: when, how many together, how patient.
-        on_note: told, once each, what the user should know of the polling itself.
-        runtime: clock, threads and jitter.
-    """
-
-    def __init__(
-        self,
-        get_task: GetTask,
-        list_pages: ListPages | None,
-        *,
-        acquire: Callable[[], None] = lambda: None,
-        policy: PollingPolicy = PollingPolicy(),  # noqa: B008 -- frozen
-        on_note: Callable[[str], None] | None = None,
-        runtime: Runtime = RUNTIME,
-    ) -> None:
-        self._dispatcher = Dispatcher(
-            get_task, list_pages, acquire=acquire, policy=policy, on_note=on_note, runtime=runtime
-        )
-        self._policy = policy
-        self._runtime = runtime
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
+        self._runtime = dispatcher.runtime
         self._is_running = False
         self._pool: Executor | None = None
-
-    @property
-    def waits(self) -> list[Wait]:
-        """The waits that have begun and not ended."""
-        return self._dispatcher.waits
 
     def wait_for_task(
         self,
@@ -91,7 +63,8 @@ class Poller:
                 minutes.
             LicenseConversionError: a poll failed in a way that another try can't cure.
         """
-        wait = self._dispatcher.add(
+        report_seconds = report_seconds or self.dispatcher.policy.report_seconds
+        wait = self.dispatcher.add(
             task_id,
             region,
             timeout_seconds=timeout_seconds,
@@ -99,59 +72,58 @@ class Poller:
             is_known=is_known,
         )
         unsubscribe = cancellation.subscribe(wait.changed.set)
+        # A poll may have come before this; what it saw has not been reported.
+        reported_key, reported_at = None, wait.started
         try:
             if not cancellation.is_set:
                 self._start_thread()
-            notices = _Notices(wait, on_notice or log.warning)
-            return self._block(wait, cancellation, report, report_seconds or self._policy.report_seconds, notices)
+            while True:
+                wait.changed.clear()
+                now = self._runtime.now()
+                if isinstance(wait.outcome, ConversionTask):
+                    report(wait, now)
+                    return wait.outcome
+                self._raise_end(wait, cancellation, now)
+                if wait.status_key != reported_key or now >= reported_at + report_seconds:
+                    reported_key, reported_at = wait.status_key, now
+                    report(wait, now)
+                for notice in wait.take_notices(now):
+                    (on_notice or log.warning)(notice)
+                # Past its limit it waits for the poll that it is owed.
+                limit = wait.limit if now < wait.limit else now + 1.0
+                pause = min(limit, reported_at + report_seconds) - now
+                if not cancellation.is_expired:
+                    pause = min(pause, cancellation.remaining(pause))
+                wait.changed.wait(max(0.0, pause))
         finally:
             unsubscribe()
-            self._dispatcher.remove(wait)
+            self.dispatcher.remove(wait)
 
-    def _block(
-        self, wait: Wait, cancellation: Cancellation, report: Report, report_seconds: float, notices: _Notices
-    ) -> ConversionTask:
-        # A poll may have come before this; what it saw has not been reported.
-        reported_key, reported_at = None, wait.started
-        while True:
-            wait.changed.clear()
-            now = self._runtime.now()
-            if isinstance(wait.outcome, ConversionTask):
-                report(wait, now)
-                return wait.outcome
-            if wait.outcome is not None:
-                raise wait.outcome
-            if cancellation.reason is not None:
-                raise wait.to_interrupted_error(cancellation.reason, now)
-            # A poll that is under way at the deadline still counts, and so does one that makes up for a sleep.
-            is_owed = now >= wait.deadline and self._dispatcher.owes_poll(wait)
-            if cancellation.is_expired and not (wait.in_flight or now <= wait.late_limit or is_owed):
-                raise wait.to_timeout_error(now)
-            if now >= wait.limit and not self._dispatcher.owes_poll(wait):
-                raise wait.to_limit_error(now)
-            status_key = wait.status_key
-            if status_key != reported_key or now >= reported_at + report_seconds:
-                report(wait, now)
-                reported_key, reported_at = status_key, now
-            notices.give(now)
-            # Past its limit it waits for the poll that it is owed.
-            limit = wait.limit if now < wait.limit else now + 1.0
-            pause = min(limit, reported_at + report_seconds) - now
-            until = pause if cancellation.is_expired else cancellation.remaining(pause)
-            wait.changed.wait(max(0.0, min(pause, until)))
+    def _raise_end(self, wait: Wait, cancellation: Cancellation, now: float) -> None:
+        """Raise the error in which a wait ends, if it does."""
+        if isinstance(wait.outcome, BaseException):
+            raise wait.outcome
+        if cancellation.reason is not None:
+            raise wait.to_interrupted_error(cancellation.reason, now)
+        # A poll that is under way at the deadline still counts, and so does one that makes up for a sleep.
+        is_owed = now >= wait.deadline and self.dispatcher.owes_poll(wait)
+        if cancellation.is_expired and not (wait.in_flight or now <= wait.late_limit or is_owed):
+            raise wait.to_timeout_error(now)
+        if now >= wait.limit and not self.dispatcher.owes_poll(wait):
+            raise wait.to_limit_error(now)
 
     def _start_thread(self) -> None:
-        with self._dispatcher.changed:
+        with self.dispatcher.changed:
             if self._pool is None:
                 # Outlives the thread: a poll that waits to start may serve waits that begin after all others ended.
-                self._pool = self._runtime.pool(self._policy.poll_threads, "lmconv-poll")
+                self._pool = self._runtime.pool(self.dispatcher.policy.poll_threads, "lmconv-poll")
             if not self._is_running:
                 self._is_running, run = True, self._pool.submit
                 self._runtime.spawn(lambda: self._run(run), "lmconv-poller")
 
     def _run(self, run: Run) -> None:
         """Dispatch what is due until no wait is left."""
-        dispatcher = self._dispatcher
+        dispatcher = self.dispatcher
         try:
             while True:
                 with dispatcher.changed:
@@ -171,26 +143,3 @@ class Poller:
                 waits = dispatcher.waits
             dispatcher.record_all(waits, bug)
             raise
-
-
-class _Notices:
-    """What is said once of a wait."""
-
-    def __init__(self, wait: Wait, say: Callable[[str], None]) -> None:
-        self._wait = wait
-        self._say = say
-        self._is_long = False
-        self._unknown: set[str] = set()
-
-    def give(self, now: float) -> None:
-        """Say what has become true."""
-        task = self._wait.task
-        if task is None:
-            return
-        if task.unknown_status and task.unknown_status not in self._unknown:
-            self._unknown.add(task.unknown_status)
-            self._say(to_unknown_status_text(self._wait, task.unknown_status))
-        is_long = task.status is TaskStatus.IN_PROGRESS and self._wait.waited(now) >= self._wait.policy.long_seconds
-        if is_long and not self._is_long:
-            self._is_long = True
-            self._say(to_long_text(self._wait))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import random
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lmconv_resource.errors import (
@@ -22,7 +23,7 @@ from lmconv_resource.errors import (
     TransientError,
     WaitError,
 )
-from lmconv_resource.models import ConversionTask
+from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.text import to_duration_text, to_one_line
 
@@ -63,6 +64,8 @@ class Wait:
     """A call is under way that may tell how the task is."""
     outcome: ConversionTask | BaseException | None = None
     changed: threading.Event = field(default_factory=threading.Event)
+    noticed: set[str] = field(default_factory=set)
+    """What the user has been told of already."""
 
     @property
     def wants_poll(self) -> bool:
@@ -128,6 +131,17 @@ class Wait:
     def waited(self, now: float) -> float:
         """Return the seconds since the wait began."""
         return now - self.started
+
+    def take_notices(self, now: float) -> Iterator[str]:
+        """Yield what the user should know of the task, once each: it takes long, its status is an unknown one."""
+        task = self.task
+        if task is None:
+            return
+        is_long = task.status is TaskStatus.IN_PROGRESS and self.waited(now) >= self.policy.long_seconds
+        for key, text in ((task.unknown_status, to_unknown_status_text), ("long" if is_long else None, to_long_text)):
+            if key and key not in self.noticed:
+                self.noticed.add(key)
+                yield text(self)
 
     def record(
         self, result: ConversionTask | BaseException, now: float, rng: random.Random, *, is_crowded: bool = False
@@ -285,8 +299,9 @@ def to_long_text(wait: Wait) -> str:
     )
 
 
-def to_unknown_status_text(wait: Wait, status: str) -> str:
+def to_unknown_status_text(wait: Wait) -> str:
     """Return what is said once of a task with a status that is none of those that AWS publishes."""
+    status = wait.task and wait.task.unknown_status
     return (
         f"{wait.task_id} has the status {status!r}, which is none of IN_PROGRESS, SUCCEEDED and FAILED: it may still "
         f"be running, so the wait goes on until the deadline. Upgrade lmconv-resource if there is a newer version."

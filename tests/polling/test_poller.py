@@ -17,6 +17,7 @@ from support.waiting import SOON
 from lmconv_resource.errors import EndpointUnreachableError, Subject, WaitError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
@@ -37,7 +38,7 @@ def nothing(wait: Wait, now: float) -> None:
 def test_wait_for_task_gives_the_task_as_it_ended() -> None:
     """The blocking call restarts the finished task, FAILED ones too: what that means is the caller's to say."""
     service = Service(ends={"lct-000": 0.0}, status=TaskStatus.FAILED)
-    poller = Poller(service.get_task, None)
+    poller = Poller(Dispatcher(service.get_task, None))
 
     task = poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing)
 
@@ -48,7 +49,7 @@ def test_the_end_is_reported_last() -> None:
     """The last line on the row shows the status that the task ended with."""
     shown: list[tuple[str, float]] = []
     service = Service(ends={"lct-000": 0.0})
-    poller = Poller(service.get_task, None)
+    poller = Poller(Dispatcher(service.get_task, None))
 
     def report(wait: Wait, now: float) -> None:
         shown.append((str(wait.task and wait.task.status), wait.waited(now)))
@@ -63,7 +64,7 @@ def test_the_end_is_reported_last() -> None:
 def test_stop_ends_every_wait_at_once() -> None:
     """Fifty waiting threads end within a second of the cancellation, each with its own one-line error."""
     service = Service(ends={f"lct-{n:03}": 1e9 for n in range(50)})
-    poller = Poller(service.get_task, service.list_pages)
+    poller = Poller(Dispatcher(service.get_task, service.list_pages))
     cancellation, seen = Cancellation(), threading.Semaphore(0)
     errors: dict[str, Exception] = {}
 
@@ -92,7 +93,7 @@ def test_stop_ends_every_wait_at_once() -> None:
 def test_a_wait_that_begins_after_the_stop_asks_nothing() -> None:
     """A create that reaches the plugin after ^C fails at once and calls nobody."""
     service = Service(ends={"lct-000": 1e9})
-    poller = Poller(service.get_task, None)
+    poller = Poller(Dispatcher(service.get_task, None))
     cancellation = Cancellation()
     cancellation.set("the update was cancelled")
 
@@ -110,7 +111,7 @@ def test_the_deadline_holds_while_a_poll_is_queued() -> None:
         start.wait(SOON)
 
     service = Service(ends={"lct-000": 1e9})
-    poller = Poller(service.get_task, None, acquire=acquire)
+    poller = Poller(Dispatcher(service.get_task, None, acquire=acquire))
 
     with pytest.raises(WaitError, match="its status is not known yet"):
         poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=0.2)
@@ -124,7 +125,7 @@ def test_a_poll_under_way_at_the_deadline_still_counts() -> None:
         threading.Event().wait(0.4)
         return ConversionTask(task_id, REGION, status=TaskStatus.SUCCEEDED)
 
-    poller = Poller(slow_get, None)
+    poller = Poller(Dispatcher(slow_get, None))
 
     task = poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=0.2)
 
@@ -138,7 +139,7 @@ def test_a_bug_while_polling_is_raised_in_the_waiting_thread() -> None:
         raise ZeroDivisionError(task_id)
 
     with pytest.raises(ZeroDivisionError):
-        Poller(broken, None).wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing)
+        Poller(Dispatcher(broken, None)).wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -153,7 +154,7 @@ def test_a_bug_in_the_schedule_is_raised_in_every_waiting_thread() -> None:
             raise ZeroDivisionError
         return 0.0
 
-    poller = Poller(Service(ends={"lct-000": 1e9}).get_task, None, runtime=Runtime(now=clock))
+    poller = Poller(Dispatcher(Service(ends={"lct-000": 1e9}).get_task, None, runtime=Runtime(now=clock)))
 
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
@@ -164,7 +165,7 @@ def test_a_bug_in_the_schedule_is_raised_in_every_waiting_thread() -> None:
 def test_a_poller_rests_when_no_wait_is_left_and_starts_again() -> None:
     """One poller serves waits that come long after others have ended."""
     service = Service(ends={"lct-000": 0.0, "lct-001": 0.0})
-    poller = Poller(service.get_task, None)
+    poller = Poller(Dispatcher(service.get_task, None))
 
     for task_id in service.ends:
         assert poller.wait_for_task(task_id, REGION, cancellation=Cancellation(), report=nothing).is_complete
@@ -180,7 +181,7 @@ def test_waits_that_begin_one_by_one_share_a_list() -> None:
     def acquire() -> None:
         starts.acquire(timeout=SOON)
 
-    poller = Poller(service.get_task, service.list_pages, acquire=acquire)
+    poller = Poller(Dispatcher(service.get_task, service.list_pages, acquire=acquire))
     cancellation, seen = Cancellation(), threading.Semaphore(0)
 
     def wait_for(task_id: str) -> None:
@@ -190,7 +191,7 @@ def test_waits_that_begin_one_by_one_share_a_list() -> None:
     threads = [threading.Thread(target=wait_for, args=(task_id,)) for task_id in service.ends]
     for thread in threads:
         thread.start()
-    while len(poller.waits) < len(threads):
+    while len(poller.dispatcher.waits) < len(threads):
         threading.Event().wait(0.01)
     starts.release(200)
     for _ in threads:
@@ -218,7 +219,7 @@ def test_what_a_poll_saw_before_its_wait_blocks_is_reported_at_once() -> None:
             assert polled_twice.wait(SOON)
             return super().subscribe(listener)
 
-    poller = Poller(get_task, None)
+    poller = Poller(Dispatcher(get_task, None))
     stop_other, other_reported = Cancellation(), threading.Event()
     service.ends["lct-other"] = 1e9
 
@@ -256,7 +257,7 @@ def test_a_wait_is_silent_while_nothing_changes() -> None:
         return service.get_task(task_id)
 
     with pytest.raises(WaitError):
-        Poller(get_task, None).wait_for_task(
+        Poller(Dispatcher(get_task, None)).wait_for_task(
             "lct-000",
             REGION,
             cancellation=cancellation,
@@ -276,7 +277,7 @@ def test_a_poll_that_outlives_its_wait_loses_no_later_ones() -> None:
         blocked.set()
         starts.acquire(timeout=SOON)
 
-    poller = Poller(service.get_task, service.list_pages, acquire=acquire)
+    poller = Poller(Dispatcher(service.get_task, service.list_pages, acquire=acquire))
     with pytest.raises(WaitError):
         poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=0.05)
     assert blocked.wait(SOON)
@@ -287,7 +288,7 @@ def test_a_poll_that_outlives_its_wait_loses_no_later_ones() -> None:
             poller.wait_for_task, region=REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=20
         )
         waiting = [threads.submit(wait, task_id) for task_id in service.ends]
-        while len(poller.waits) < len(waiting):
+        while len(poller.dispatcher.waits) < len(waiting):
             threading.Event().wait(0.01)
         starts.release()  # for the poll of the wait that is over, which has waited longest
         while not service.calls:
@@ -309,7 +310,7 @@ def wait_until(cancellation: Cancellation, get_task: Callable[[str], ConversionT
             cancellation.set("three reports")
 
     with pytest.raises(WaitError):
-        Poller(get_task, None, policy=options.pop("policy", PollingPolicy())).wait_for_task(
+        Poller(Dispatcher(get_task, None, policy=options.pop("policy", PollingPolicy()))).wait_for_task(
             "lct-000", REGION, cancellation=cancellation, report=report, timeout_seconds=1e6, **options
         )
     return reports
@@ -368,7 +369,7 @@ def test_a_first_call_that_hangs_is_given_up_in_time() -> None:
 
     began = time.monotonic()
     with pytest.raises(WaitError, match="the last because nobody answers"):
-        Poller(get_task, None, policy=policy).wait_for_task(
+        Poller(Dispatcher(get_task, None, policy=policy)).wait_for_task(
             "lct-000", REGION, cancellation=Cancellation(), report=nothing
         )
     release.set()
@@ -389,7 +390,7 @@ def test_a_wait_that_slept_beyond_its_deadline_asks_once_more(has_deadline: bool
         return time.monotonic() + asleep[0]
 
     cancellation = Cancellation(deadline=clock() + 1000.0 if has_deadline else None, runtime=Runtime(now=clock))
-    task = Poller(service.get_task, None, runtime=Runtime(now=clock)).wait_for_task(
+    task = Poller(Dispatcher(service.get_task, None, runtime=Runtime(now=clock))).wait_for_task(
         "lct-000",
         REGION,
         cancellation=cancellation,
@@ -408,7 +409,9 @@ def test_a_cancellation_that_expires_ends_the_wait() -> None:
     service = Service(ends={"lct-000": 1e9})
 
     with pytest.raises(WaitError, match="it did not end within"):
-        Poller(service.get_task, None).wait_for_task("lct-000", REGION, cancellation=cancellation, report=nothing)
+        Poller(Dispatcher(service.get_task, None)).wait_for_task(
+            "lct-000", REGION, cancellation=cancellation, report=nothing
+        )
 
 
 def test_the_clock_goes_on() -> None:

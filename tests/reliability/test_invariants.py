@@ -15,6 +15,7 @@ from lmconv_resource.lifecycle.operation import Aws, Way
 from lmconv_resource.lifecycle.state import find_changed, merge
 from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.poller import Poller
 
 TASK_ID, REGION, ARN = "lct-1", "eu-west-1", "arn:aws:ec2:eu-west-1:123456789012:instance/i-1"
@@ -76,7 +77,7 @@ class Ears(Poller):
     """Hears what a wait is told."""
 
     def __init__(self) -> None:
-        super().__init__(lambda _: ConversionTask(TASK_ID, REGION), None)
+        super().__init__(Dispatcher(lambda _: ConversionTask(TASK_ID, REGION), None))
         self.heard: list[tuple[Any, dict[str, Any]]] = []
         self.on_wait: Any = lambda: None
 
@@ -244,9 +245,9 @@ def test_a_wait_keeps_the_interval_it_is_given() -> None:
     seen: list[float | None] = []
 
     def get_task(task_id: str) -> ConversionTask:
-        seen.extend(wait.poll_interval_seconds for wait in poller.waits)
+        seen.extend(wait.poll_interval_seconds for wait in poller.dispatcher.waits)
         return ConversionTask(task_id, REGION, status=TaskStatus.SUCCEEDED)
 
-    poller = Poller(get_task, None)
+    poller = Poller(Dispatcher(get_task, None))
     poller.wait_for_task(TASK_ID, REGION, cancellation=Cancellation(), report=lambda *_: None, poll_interval_seconds=7)
     assert seen == [7]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import re
@@ -107,10 +108,10 @@ class HandPoller(Poller):
 
     def __init__(self, connection: Connection, cancellation: Cancellation, clock: Clock) -> None:
         service = connection.license_manager(cancellation).unpaced()
-        asks = (lambda task_id: service.get_task(task_id, retry=False)), service.pages
-        super().__init__(*asks)
         rng = random.Random(3)  # noqa: S311 -- the same in each run
-        self._by_hand = Dispatcher(*asks, on_note=lambda _: None, runtime=Runtime(now=clock, rng=rng))
+        get_task = functools.partial(service.get_task, retry=False)
+        runtime = Runtime(now=clock, rng=rng)
+        super().__init__(Dispatcher(get_task, service.pages, on_note=lambda _: None, runtime=runtime))
         self._hand = clock
 
     def wait_for_task(
@@ -126,7 +127,7 @@ class HandPoller(Poller):
         is_known: bool = True,
         on_notice: Callable[[str], None] | None = None,
     ) -> ConversionTask:
-        wait = self._by_hand.add(
+        wait = self.dispatcher.add(
             task_id,
             region,
             timeout_seconds=timeout_seconds,
@@ -135,11 +136,11 @@ class HandPoller(Poller):
         )
         try:
             while wait.outcome is None and self._hand.now < wait.deadline:
-                self._hand.now = max(self._hand.now, self._by_hand.next_poll() or 0.0)
-                self._by_hand.dispatch(lambda call: call())
+                self._hand.now = max(self._hand.now, self.dispatcher.next_poll() or 0.0)
+                self.dispatcher.dispatch(lambda call: call())
                 report(wait, self._hand.now)
         finally:
-            self._by_hand.remove(wait)
+            self.dispatcher.remove(wait)
         if isinstance(wait.outcome, ConversionTask):
             return wait.outcome
         raise wait.outcome or wait.to_timeout_error(self._hand.now)
