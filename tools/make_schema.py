@@ -29,7 +29,13 @@ from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, FLEET_TOKEN
 from lmconv_resource.hosts.native.wording import to_native_text
 from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 from lmconv_resource.lifecycle.fleet.report import Outcome
-from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES, WAY, Property
+from lmconv_resource.lifecycle.inputs import (
+    ACCESS_INPUTS,
+    CONVERSION_PROPERTIES,
+    LIST_PROPERTIES,
+    TASK_PROPERTIES,
+    Property,
+)
 from lmconv_resource.models import PRODUCT_CODE_TYPE, TaskStatus
 
 HOME = "https://example.com/lmconv_resource"
@@ -131,7 +137,10 @@ def _make_resource(resource: Resource) -> Spec:
         "inputProperties": _make_inputs(resource.inputs),
         "requiredInputs": [to_camel(entry.name) for entry in resource.inputs if entry.required],
         # The generator for TypeScript makes those outputs of a resource that is read which are named here.
-        "stateInputs": {"type": "object", "properties": {**_make_object(outputs)["properties"], **_make_inputs(WAY)}},
+        "stateInputs": {
+            "type": "object",
+            "properties": {**_make_object(outputs)["properties"], **_make_inputs(ACCESS_INPUTS)},
+        },
         **({"listInputs": listed} if "license_conversion_task_id" in outputs else {}),
         **_make_object(outputs),
     }
@@ -223,7 +232,7 @@ def _make_task() -> Spec:
 def _make_get() -> Spec:
     inputs = {
         "id": {"type": "string", "description": "The task's id, `lct-…`."},
-        **_make_inputs(WAY),
+        **_make_inputs(ACCESS_INPUTS),
     }
     return {
         "description": "Look a task up by its id.",

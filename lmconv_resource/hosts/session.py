@@ -12,7 +12,7 @@ from lmconv_resource.hosts.command import find_command, is_replaced_by
 from lmconv_resource.hosts.display import StackRow, find_columns
 from lmconv_resource.hosts.engine import Engine, EngineMonitor
 from lmconv_resource.lifecycle.in_process import StartedHere
-from lmconv_resource.lifecycle.operation import Operation, Severity, Way
+from lmconv_resource.lifecycle.operation import Access, Operation, Severity
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.text import to_shown
@@ -164,20 +164,20 @@ class Session:
                     "INFO", None, f"{to_shown(name)} is not known to this version of lmconv-resource and has no effect."
                 )
 
-    def to_settings(self, way: Way) -> Settings:
+    def to_settings(self, access: Access) -> Settings:
         """Return the stack's settings, with what a resource says itself on top of them."""
         return Settings.from_config(
             self.get_config,
-            way.region,
-            profile=way.profile,
-            assume_roles=way.assume_roles,
+            access.region,
+            profile=access.profile,
+            assume_roles=access.assume_roles,
             prefix=self.setting_prefix,
         )
 
-    def connect(self, way: Way) -> Connection:
-        """Return the one connection for the stack's settings and this way."""
+    def connect(self, access: Access) -> Connection:
+        """Return the one connection for the stack's settings and this access."""
         environment = environment_key() if self._follows_environment else ""
-        return self._all_connections().get(self.to_settings(way), environment)
+        return self._all_connections().get(self.to_settings(access), environment)
 
     def _all_connections(self) -> Connections:
         # The one place that keeps boto3 out of a process that does not call AWS.

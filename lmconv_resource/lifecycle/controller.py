@@ -1,25 +1,26 @@
-"""What both resources share: how an operation reaches AWS, follows a task to its end, and reads it again."""
+"""What the resources share: what a check asks, and how a task is read again."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from typing_extensions import Self
 
-from lmconv_resource.aws.remedies import find_remedy
+from lmconv_resource.aws.access import Settings, parse_roles
 from lmconv_resource.errors import (
     CONNECT_ACTION,
-    WAIT_ACTION,
-    ConversionFailedError,
+    LicenseConversionError,
     SettingsError,
     Subject,
     TaskNotFoundError,
+    TransientError,
 )
 from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, Inputs, Property, find_unknown, validate
 from lmconv_resource.lifecycle.operation import (
-    Aws,
+    UNKNOWN,
+    Access,
     Checked,
     CheckFailure,
     Created,
@@ -27,14 +28,12 @@ from lmconv_resource.lifecycle.operation import (
     Operation,
     Properties,
     Refreshed,
+    Unknown,
     Updated,
-    Way,
 )
-from lmconv_resource.lifecycle.place import default_region, validate_caller, validate_place
 from lmconv_resource.lifecycle.state import find_changed, is_reopened, merge, to_change_text
-from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
-from lmconv_resource.polling.wait import Wait, to_wait_text
-from lmconv_resource.text import to_failure_reason
+from lmconv_resource.lifecycle.validation import find_wrong_partition
+from lmconv_resource.models import ConversionTask, InstanceArn, LicenseContext, TaskStatus
 
 
 class Recorded(Protocol):
@@ -78,15 +77,12 @@ class Controller(ABC, Generic[InputsT, StateT]):
         defaults = self._find_defaults(news)
         try:
             if news.get("region") in (None, ""):  # what else is empty is no region, and a failure
-                defaults["region"] = default_region(op, olds, news)
+                defaults["region"] = _find_region(op, olds, news)
         except SettingsError as error:
             return Checked({}, (CheckFailure("region", str(error)),))
         checked = {**news, **defaults}
         failures = (
-            self._validate(checked)
-            or validate_place(op, olds, checked)
-            or validate_caller(op, olds, checked)
-            or self._validate_in_aws(op, olds, checked)
+            self._validate(checked) or _validate_access(op, olds, checked) or self._validate_in_aws(op, olds, checked)
         )
         return Checked(defaults, tuple(failures))
 
@@ -124,75 +120,10 @@ class Controller(ABC, Generic[InputsT, StateT]):
     def update(self, op: Operation, task_id: str, state: StateT, inputs: InputsT) -> Updated[StateT]:
         """Return the changed resource's state once it is as asked for."""
 
-    @abstractmethod
     def delete(self, op: Operation, task_id: str, state: StateT, inputs: InputsT) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
 
-    # -- steps that both resources take --------------------------------------------------------------------------------
-
-    failed_remedy: ClassVar[str] = ConversionFailedError.remedy
-    """What to do about a task that ended FAILED."""
-
-    def _connect(self, op: Operation, inputs: InputsT, task_id: str | None = None, region: str | None = None) -> Aws:
-        """Return AWS by the way that inputs say, in this region, else in theirs or in that of the settings."""
-        try:
-            resolved = op.host.resolve_region(region or inputs.region, inputs.profile)
-            if resolved is not None:
-                return op.connect(Way(resolved, inputs.profile, inputs.assume_roles))
-        except SettingsError as error:
-            raise error.about(task_id=task_id) from error.__cause__
-        remedy = f"Run `pulumi config set {op.host.setting_prefix}region REGION`"
-        raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", remedy)
-
-    @staticmethod
-    def _find_unknown_way(inputs: InputsT) -> tuple[str, ...]:
-        """Return which inputs a preview would have to know to ask AWS the way that they say."""
-        return tuple(sorted(inputs.unknown.intersection(("profile", "assume_role"))))
-
-    def _await_or_get(
-        self,
-        op: Operation,
-        aws: Aws,
-        inputs: InputsT,
-        task_id: str,
-        *,
-        may_be_recent: bool = False,
-        is_known: bool = True,
-    ) -> ConversionTask:
-        """Return the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error.
-
-        Where it may be recent, what the diff has just seen is not asked for again. Of one that is not known there is
-        only the id that the program gives.
-        """
-        if not inputs.wait_for_completion:
-            task = aws.get_recent_task(task_id) if may_be_recent else aws.license_manager.get_task(task_id)
-        else:
-            task = self._await(op, aws, inputs, task_id, is_known=is_known)
-            if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
-                reason = f"it FAILED: {to_failure_reason(task.status_message).rstrip('.')}"
-                subject = Subject(WAIT_ACTION, task.task_id, task.region)
-                known = find_remedy(task.status_message or "")
-                remedy = f"{known}. {self.failed_remedy}" if known else self.failed_remedy
-                raise ConversionFailedError(subject, reason, remedy, task=task)
-        if task.status is TaskStatus.FAILED:
-            op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
-        return task
-
-    def _await(self, op: Operation, aws: Aws, inputs: InputsT, task_id: str, *, is_known: bool) -> ConversionTask:
-        def report(wait: Wait, now: float) -> None:
-            op.log_status(to_wait_text(wait, now))
-
-        return aws.poller.wait_for_task(
-            task_id,
-            aws.region,
-            cancellation=op.cancellation,
-            report=report,
-            timeout_seconds=op.remaining_seconds(),
-            poll_interval_seconds=inputs.poll_interval_seconds,
-            report_seconds=op.host.report_seconds,
-            is_known=is_known,
-            on_notice=op.log,
-        )
+    # -- steps of the resources of one task ----------------------------------------------------------------------------
 
     def _diff_running(self, op: Operation, recorded: ConversionTask, found: ConversionTask) -> Diff:
         """Return whether a task recorded as running has changed, and say so if it has."""
@@ -211,7 +142,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         if recorded is None:
             op.host.check_setting_names()
         try:
-            aws = self._connect(op, inputs, task_id, region)
+            aws = op.connect(inputs, task_id, region)
             # Of a record that shows an end, only AWS's present word counts.
             is_running = recorded is not None and not recorded.is_complete
             task = aws.get_recent_task(task_id) if is_running else aws.license_manager.get_task(task_id)
@@ -237,6 +168,74 @@ class Controller(ABC, Generic[InputsT, StateT]):
                 "WARNING",
             )
         return merge(recorded, found)
+
+
+_ACCESS = ("region", "resource_arn", "license_conversion_task_id", "profile", "assume_role")
+"""Inputs that say what AWS is asked of, and by whom."""
+
+_ANY_REGION = "us-east-1"
+"""Stands for one that a preview does not know yet, where only the other settings are looked at."""
+
+
+def _find_arn(properties: Properties) -> InstanceArn | None:
+    value = properties.get("resource_arn")
+    return InstanceArn.parse(value) if isinstance(value, str) else None
+
+
+def _find_region(op: Operation, olds: Properties | None, news: Properties) -> str | Unknown | None:
+    """Return the region of a resource that names none: its ARN's, which may not be known yet, else the stack's."""
+    if news.get("resource_arn") is UNKNOWN:
+        return UNKNOWN
+    arn, recorded, profile = _find_arn(news), (olds or {}).get("region"), news.get("profile")
+    return op.host.resolve_region(
+        arn.region if arn else None,
+        profile if isinstance(profile, str) else None,
+        recorded if isinstance(recorded, str) else None,
+    )
+
+
+def _validate_access(op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
+    """Return what in the inputs and the stack's settings can't be honoured together, and why no credentials are found.
+
+    That is asked for only where something is not recorded yet, or is reached another way from now on. Sends nothing,
+    except to STS where the stack allows or forbids accounts. What may pass is left to the update.
+    """
+    region, arn, profile = checked.get("region"), _find_arn(checked), checked.get("profile")
+    if arn is not None and isinstance(region, str) and arn.region != region:
+        reason = f"region {region} is not that of the instance, {arn.region}: leave region out, or correct one of them"
+        return [CheckFailure("region", reason)]
+    unknown = find_unknown(checked, ["profile", "assume_role"])
+    roles = () if "assume_role" in unknown else parse_roles(checked.get("assume_role"))
+    access = Access(
+        region if isinstance(region, str) else _ANY_REGION, profile if isinstance(profile, str) else None, roles
+    )
+    try:
+        op.host.check_setting_names()
+        settings = op.host.to_settings(access)
+        is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _ACCESS)  # type: ignore[union-attr]
+        if is_recorded or not isinstance(region, str):
+            return []
+        failures = _validate_region(op, settings, arn)  # loads AWS's list of regions
+        if not failures and not unknown:
+            op.host.connect(access).session.find_credentials()
+    except TransientError:
+        return []
+    except LicenseConversionError as error:
+        return [CheckFailure("", str(error))]
+    else:
+        return failures
+
+
+def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None) -> list[CheckFailure]:
+    regions = op.host.regions()
+    partition = regions.find_partition(settings.region)
+    reason = None if arn is None else find_wrong_partition(arn, partition)
+    if reason:
+        return [CheckFailure("resource_arn", f"resource_arn {reason}: use the ARN as AWS shows it")]
+    is_own = "license-manager" in settings.endpoint_urls
+    if partition is not None and not is_own and not regions.is_listed(settings.region):
+        op.log(f"{settings.region} is not in this botocore's list of regions: check it.", "WARNING")
+    return []
 
 
 def select_replacing(

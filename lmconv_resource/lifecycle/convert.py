@@ -99,7 +99,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def _make_plan(self, op: Operation, inputs: ConversionInputs) -> list[CheckFailure]:
         try:
-            job = Job(op, self._connect(op, inputs), to_wish(op, inputs))
+            job = Job(op, op.connect(inputs), to_wish(op, inputs))
             step = job.plan()
         except LicenseConversionError as error:  # the update asks again, and fails if it has to
             op.log(f"What `pulumi up` will do is not known. {error}", "WARNING")
@@ -135,8 +135,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             if not inputs.unknown.intersection(CONVERTED) and inputs.request.reverts(asked):
                 op.log("The contexts are reversed: a conversion back will be started.")
             return Diff(replaces=replaces)
-        if unknown_way := self._find_unknown_way(inputs):
-            return Diff(changed=unknown_way)
+        if inputs.unknown_access:
+            return Diff(changed=inputs.unknown_access)
         if state.is_begun:
             op.log(f"{asked.resource_arn} was prepared by an earlier `pulumi up` that was interrupted: it continues.")
             return Diff(replaces=("status",))
@@ -144,7 +144,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         task = None
         seen = state.task
         if not seen.is_complete:
-            seen = task = self._connect(op, inputs, task_id, state.task.region).get_recent_task(task_id)
+            seen = task = op.connect(inputs, task_id, state.task.region).get_recent_task(task_id)
         if seen.status is TaskStatus.FAILED and not inputs.ignore_failure:
             why = to_failure_reason(seen.status_message).rstrip(".")
             op.log(f"{task_id} FAILED: {why}. A new conversion will be started.", "WARNING")
@@ -160,7 +160,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def _diff_drift(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> Diff:
         """Return whether the drift that is recorded is there still, by EC2's present word."""
-        aws = self._connect(op, inputs, task_id, state.task.region)
+        aws = op.connect(inputs, task_id, state.task.region)
         instance = aws.ec2.get_instance(state.request.resource_arn)
         if instance is None or instance.license_context.is_empty:
             return Diff()
@@ -171,7 +171,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def _is_marked(self, op: Operation, task_id: str | None, state: ConversionState, inputs: ConversionInputs) -> bool:
         """Return whether the instance has this resource's mark, and warn of old marks that nobody takes care of."""
-        aws, started = self._connect(op, inputs, task_id, state.task.region), op.host.started_here
+        aws, started = op.connect(inputs, task_id, state.task.region), op.host.started_here
         try:
             tags = started.marks(aws.connection, lambda: aws.ec2.list_tags(TAGS))
         except (AccessDeniedError, RequestRefusedError) as refusal:  # the latter by what stands in for EC2
@@ -271,7 +271,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             found = state.task
         else:
             found = self._refresh(op, task_id, state.task if state else None, inputs)
-        aws = self._connect(op, inputs, task_id, found.region)
+        aws = op.connect(inputs, task_id, found.region)
         instance = None
         arn = found.resource_arn
         if found.is_complete and arn:
@@ -310,7 +310,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return Updated(state)
         region = inputs.region or state.task.region
         if not settled and not inputs.wait_for_completion:
-            task = self._connect(op, inputs, task_id, region).get_recent_task(task_id)
+            task = op.connect(inputs, task_id, region).get_recent_task(task_id)
             if task.is_unfinished:  # what the diff has just seen is not asked for again
                 return Updated(replace(state, task=self._merge(op, state.task, task)))
         job = self._make_job(op, replace_request(inputs, state), None if settled else task_id, region, ends=settled)
@@ -328,7 +328,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 op.log(f"{task_id} FAILED: {to_failure_reason(outcome.task.status_message)}", "WARNING")
         updated = replace(state, verified=outcome.verified or state.verified)
         if settled and outcome.verified is not None:
-            report_drift(op, self._connect(op, inputs, task_id, region), state, updated)
+            report_drift(op, op.connect(inputs, task_id, region), state, updated)
         return Updated(updated)
 
     def delete(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> None:
@@ -372,7 +372,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     def _make_job(
         self, op: Operation, inputs: ConversionInputs, held_id: str | None, region: str | None, *, ends: bool = False
     ) -> Job:
-        aws = self._connect(op, inputs, held_id, region)
+        aws = op.connect(inputs, held_id, region)
         return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), inputs.poll_interval_seconds)
 
 

@@ -8,8 +8,8 @@ from typing import cast
 from lmconv_resource.aws.access import parse_roles
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, LIST_PROPERTIES, Property, validate
-from lmconv_resource.lifecycle.operation import Aws, Operation, Way
-from lmconv_resource.lifecycle.place import find_wrong_partition
+from lmconv_resource.lifecycle.operation import Access, Aws, Operation
+from lmconv_resource.lifecycle.validation import find_wrong_partition
 from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus
 from lmconv_resource.text import to_rfc3339
 
@@ -79,7 +79,7 @@ def _connect(op: Operation, given: dict[str, object], table: Iterable[Property])
     failures = validate({**given, "region": resolved}, table)
     if failures:
         raise SettingsError(Subject(CONNECT_ACTION), failures[0].reason, "Correct it in the program")
-    return op.connect(Way(cast(str, resolved), cast("str | None", profile), parse_roles(given["assume_role"])))
+    return op.connect(Access(cast(str, resolved), cast("str | None", profile), parse_roles(given["assume_role"])))
 
 
 def _find_instances(resource_arns: Iterable[str] | None) -> list[InstanceArn]:

@@ -78,7 +78,7 @@ _REGION = Property(
     replaces=True,
 )
 
-WAY = (
+ACCESS_INPUTS = (
     _REGION,
     Property(
         "profile",
@@ -114,7 +114,7 @@ def _wait_properties(*, waits: bool) -> tuple[Property, ...]:
             "Whether a FAILED task is recorded, with a warning, where waiting for it would be an error.",
             default=False,
         ),
-        *WAY,
+        *ACCESS_INPUTS,
         Property(
             "poll_interval_seconds",
             "number",
@@ -238,7 +238,7 @@ CONVERSION_PROPERTIES = (
 CONVERTED = ("resource_arn", "source_license_context", "destination_license_context")
 """The inputs of a LicenseConversion that say what is converted."""
 
-GET_PROPERTIES = (Property("license_conversion_task_id", "string", validate_task_id, "The task's id."), *WAY)
+GET_PROPERTIES = (Property("license_conversion_task_id", "string", validate_task_id, "The task's id."), *ACCESS_INPUTS)
 """What looking up one task takes."""
 
 LIST_PROPERTIES = (
@@ -246,7 +246,7 @@ LIST_PROPERTIES = (
         "resource_arns", "string[]", list_of(validate_instance_arn, "a list of ARNs"), "Only tasks of these resources."
     ),
     Property("statuses", "string[]", list_of(validate_status, "a list of statuses"), "Only tasks with one of these."),
-    *WAY,
+    *ACCESS_INPUTS,
 )
 """What listing tasks takes."""
 
@@ -344,6 +344,11 @@ class Inputs:
     unknown: frozenset[str] = frozenset()
     properties: ClassVar[tuple[Property, ...]] = ()
     """The table that they come from."""
+
+    @property
+    def unknown_access(self) -> tuple[str, ...]:
+        """Which inputs a preview would have to know to reach AWS as they say."""
+        return tuple(sorted(self.unknown.intersection(("profile", "assume_role"))))
 
     @classmethod
     def parse(cls, properties: Properties) -> Self:

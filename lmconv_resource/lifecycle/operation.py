@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
@@ -53,12 +53,25 @@ def has_unknown(value: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Way:
+class Access:
     """What a resource says of how to reach AWS, on top of the stack's settings."""
 
     region: str
     profile: str | None = None
     assume_roles: tuple[AssumedRole, ...] = ()
+
+
+class HasAccess(Protocol):
+    """Inputs with the members of an `Access`, the region perhaps left out."""
+
+    @property
+    def region(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def profile(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def assume_roles(self) -> tuple[AssumedRole, ...]: ...  # noqa: D102
 
 
 class Host(Protocol):
@@ -90,7 +103,7 @@ class Host(Protocol):
     def check_setting_names(self) -> None:
         """Raise a SettingsError when the stack has a setting that nobody knows: it might say who calls, or where."""
 
-    def to_settings(self, way: Way) -> Settings:
+    def to_settings(self, access: Access) -> Settings:
         """Return the stack's settings, with what a resource says itself on top of them. Nothing is sent.
 
         Raises:
@@ -110,8 +123,8 @@ class Host(Protocol):
         No engine tells: to a provider, such a replacement is a resource that the stack does not have yet.
         """
 
-    def connect(self, way: Way) -> Connection:
-        """Return the one connection for the stack's settings and this way to AWS.
+    def connect(self, access: Access) -> Connection:
+        """Return the one connection for the stack's settings and this access.
 
         Raises:
             SettingsError: a setting can't be used.
@@ -197,9 +210,26 @@ class Operation:
         """Show a line on the resource's row until the next one."""
         self.host.log_status(self.urn, message)
 
-    def connect(self, way: Way) -> Aws:
-        """Return AWS by this way, for as long as the operation lasts."""
-        return Aws(self.host.connect(way), self.cancellation)
+    def connect(self, inputs: HasAccess, task_id: str | None = None, region: str | None = None) -> Aws:
+        """Return AWS as inputs say, for as long as the operation lasts.
+
+        Args:
+            inputs: what a resource says of who calls, and where.
+            task_id: the task that it is for, for errors.
+            region: the region, where it is recorded; else that of the inputs, or of the settings.
+
+        Raises:
+            SettingsError: a setting can't be used, or there is no region.
+        """
+        try:
+            resolved = self.host.resolve_region(region or inputs.region, inputs.profile)
+            if resolved is not None:
+                access = Access(resolved, inputs.profile, inputs.assume_roles)
+                return Aws(self.host.connect(access), self.cancellation)
+        except SettingsError as error:
+            raise error.about(task_id=task_id) from error.__cause__
+        remedy = f"Run `pulumi config set {self.host.setting_prefix}region REGION`"
+        raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", remedy)
 
     def remaining_seconds(self) -> float:
         """Return how long the operation may still wait."""

@@ -5,9 +5,10 @@ AWS is asked only where the state does not settle it: never for a task that has 
 
 from __future__ import annotations
 
-from lmconv_resource.errors import LIST_ACTION, LicenseConversionError, Subject, WaitError
+from lmconv_resource.errors import LIST_ACTION, ConversionFailedError, LicenseConversionError, Subject, WaitError
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import TaskInputs, validate_identity
+from lmconv_resource.lifecycle.job import to_failed_error
 from lmconv_resource.lifecycle.operation import (
     Aws,
     CheckFailure,
@@ -20,6 +21,8 @@ from lmconv_resource.lifecycle.operation import (
 )
 from lmconv_resource.lifecycle.state import is_settled, merge, must_await
 from lmconv_resource.models import ConversionTask, TaskStatus, select_newest
+from lmconv_resource.polling.wait import Wait, to_wait_text
+from lmconv_resource.text import to_failure_reason
 
 
 class TaskController(Controller[TaskInputs, ConversionTask]):
@@ -38,14 +41,15 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         the way out of that is another conversion.
         """
         replaces = select_replacing(self.inputs.properties, inputs, vars(inputs), state.to_outputs())
-        unknown_way = self._find_unknown_way(inputs)
-        if not replaces and unknown_way:
-            return Diff(changed=unknown_way)
+        if not replaces and inputs.unknown_access:
+            return Diff(changed=inputs.unknown_access)
         awaits = must_await(state, inputs)
         follows = inputs.follow_newest and "follow_newest" not in inputs.unknown
         if not replaces and inputs.resource_arn and (follows or (awaits and state.status is TaskStatus.FAILED)):
-            newest = self._find_newest(self._connect(op, inputs), inputs.resource_arn)
-            if newest and newest.task_id != task_id and not _is_older(newest, state):
+            newest = self._find_newest(op.connect(inputs), inputs.resource_arn)
+            # AWS may have ceased to list the recorded one.
+            is_older = newest and newest.start_time and state.start_time and newest.start_time < state.start_time
+            if newest and newest.task_id != task_id and not is_older:
                 op.log(f"{newest.task_id} is newer than {task_id} and is followed from now on")
                 replaces = ("license_conversion_task_id",)
         if replaces:
@@ -54,21 +58,25 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
             return Diff(changed=("wait_for_completion",))
         if state.is_complete:
             return Diff()
-        task = self._connect(op, inputs, task_id, state.region).get_recent_task(task_id)
+        task = op.connect(inputs, task_id, state.region).get_recent_task(task_id)
         return self._diff_running(op, state, task)
 
     def create(self, op: Operation, inputs: TaskInputs) -> Created[ConversionTask]:
         """Find the task, and with the wait option follow it to its end."""
         task_id = inputs.license_conversion_task_id
-        is_known = task_id is None
-        aws = self._connect(op, inputs, task_id)
+        aws = op.connect(inputs, task_id)
         if task_id is None:
             newest = self._find_newest(aws, inputs.resource_arn)
             if newest is None:
-                raise _no_conversion(inputs, aws)
+                raise LicenseConversionError(
+                    Subject(LIST_ACTION, None, aws.region, inputs.resource_arn),
+                    "AWS shows none",
+                    "Check the ARN, the region (set `region` or run `pulumi config set aws:region REGION`) "
+                    "and the account of the credentials",
+                )
             task_id = newest.task_id
         try:
-            return Created(task_id, self._await_or_get(op, aws, inputs, task_id, is_known=is_known))
+            return Created(task_id, self._await_or_get(op, aws, inputs, task_id, None))
         except WaitError as error:
             if error.task is None:
                 raise
@@ -86,28 +94,43 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         """Look the task up again, or follow it to its end."""
         if is_settled(state, inputs):
             return Updated(state)
-        aws = self._connect(op, inputs, task_id, inputs.region or state.region)
+        aws = op.connect(inputs, task_id, inputs.region or state.region)
         try:
-            return Updated(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id, may_be_recent=True)))
+            return Updated(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id, state)))
         except WaitError as error:
             return Updated(state if error.task is None else merge(state, error.task), error)
 
-    def delete(self, op: Operation, task_id: str, state: ConversionTask, inputs: TaskInputs) -> None:
-        """Forget the task. AWS has no call that undoes or cancels a conversion, so nothing happens there."""
+    def _await_or_get(
+        self, op: Operation, aws: Aws, inputs: TaskInputs, task_id: str, recorded: ConversionTask | None
+    ) -> ConversionTask:
+        """Return the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error.
+
+        Of one that is recorded, what the diff has just seen is not asked for again.
+        """
+
+        def report(wait: Wait, now: float) -> None:
+            op.log_status(to_wait_text(wait, now))
+
+        if not inputs.wait_for_completion:
+            task = aws.get_recent_task(task_id) if recorded else aws.license_manager.get_task(task_id)
+        else:
+            task = aws.poller.wait_for_task(
+                task_id,
+                aws.region,
+                cancellation=op.cancellation,
+                report=report,
+                timeout_seconds=op.remaining_seconds(),
+                poll_interval_seconds=inputs.poll_interval_seconds,
+                report_seconds=op.host.report_seconds,
+                # Of one that is neither recorded nor listed there is only the id that the program gives.
+                is_known=recorded is not None or inputs.license_conversion_task_id is None,
+                on_notice=op.log,
+            )
+            if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
+                raise to_failed_error(task, ConversionFailedError.remedy)
+        if task.status is TaskStatus.FAILED:
+            op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
+        return task
 
     def _find_newest(self, aws: Aws, resource_arn: str | None) -> ConversionTask | None:
         return select_newest(aws.license_manager.list_tasks(resource_arn=resource_arn))
-
-
-def _no_conversion(inputs: TaskInputs, aws: Aws) -> LicenseConversionError:
-    return LicenseConversionError(
-        Subject(LIST_ACTION, None, aws.region, inputs.resource_arn),
-        "AWS shows none",
-        "Check the ARN, the region (set `region` or run `pulumi config set aws:region REGION`) "
-        "and the account of the credentials",
-    )
-
-
-def _is_older(task: ConversionTask, state: ConversionTask) -> bool:
-    """Return whether a task started before the recorded one, which AWS may have ceased to list."""
-    return task.start_time is not None and state.start_time is not None and task.start_time < state.start_time

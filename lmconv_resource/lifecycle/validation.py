@@ -197,3 +197,10 @@ def validate_table(value: object) -> str | None:
     if isinstance(value, (list, tuple)):
         return None
     return f"{to_shown(value)} is not a list: use what read_instances returns, or a list of FleetInstanceArgs"
+
+
+def find_wrong_partition(arn: InstanceArn, partition: str | None) -> str | None:
+    """Return what is wrong with the partition of an ARN whose region is in another, or in one that nobody knows."""
+    if partition in (None, arn.partition):
+        return None
+    return f"has the partition {arn.partition}, and its region {arn.region} is one of {partition}"

@@ -24,7 +24,7 @@ from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import Emulator, licensemanager_backends, serve
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.operation import Way
+from lmconv_resource.lifecycle.operation import Access
 from lmconv_resource.text import to_address
 
 ACCOUNT = "210987654321"
@@ -177,7 +177,7 @@ def test_every_secret_setting_is_walked() -> None:
 def walk(config: dict[str, str]) -> None:
     """Make calls that work, are refused, expire, and can't be sent, as a stack with these settings does."""
     session = Session({f"aws:{name}": value for name, value in config.items()}.get)
-    connection = session.connect(Way(REGION))
+    connection = session.connect(Access(REGION))
     license_manager = connection.license_manager(session.cancellation)
     answers: list[Any] = [
         None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from support.lifecycle import ARN, BYOL, REGION, WEB, WINDOWS, make_session
+from support.lifecycle import ARN, BYOL, REGION, WEB, WINDOWS, RecordingEngine, make_session
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, Instance, InstanceType
 from lmconv_resource.errors import CREATE_ACTION, AccessDeniedError, RequestRefusedError, Subject
@@ -24,6 +24,7 @@ class World:
 
     def __init__(self, **answers: Any) -> None:
         self.asked: list[str] = []
+        self.warned: list[str] = []
         self.ec2 = self.ssm = self
         self._answers = {
             "get_type": InstanceType(8, False),
@@ -54,8 +55,11 @@ def check(
     request = ConversionRequest(ARN, LicenseContext(BYOL), LicenseContext(to))
     instance = Instance("i-1", state, BYOL, {"InstanceType": "m5.large", "ImageId": "ami-1", **answer})
     asked = Wish(request, **{"stops": True, "checks": True, **wish})
-    with make_session().operation(None) as op:
-        return run_checks(op, cast(Aws, world), asked, instance, ["i-1", "eni-1"])
+    engine = RecordingEngine()
+    with make_session(engine=engine).operation(None) as op:
+        problems = run_checks(op, cast(Aws, world), asked, instance, ["i-1", "eni-1"])
+    world.warned = [text for severity, text in engine.said if severity == "WARNING"]
+    return problems
 
 
 def deny(*actions: str, only_interface: bool = False) -> Any:
@@ -78,7 +82,6 @@ FOUND: dict[str, tuple[str, World, dict[str, Any], dict[str, Any]]] = {
     "spot": ("spot", World(is_persistent_spot=False), SPOT, {}),
     "spot without a request": ("spot", World(), {"InstanceLifecycle": "spot"}, {}),
     "protected": ("protected", World(has_stop_protection=True), {}, {"stops": False}),
-    "address": ("address", World(), {"PublicIpAddress": "192.0.2.1"}, {}),
     "included_on_host": ("included_on_host", World(), HOST, {"to": WEB}),
     "byol_off_host": ("byol_off_host", World(), {}, {"to": BYOL}),
     "few_vcpus": ("few_vcpus", World(), {"CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}}, {"to": WEB}),
@@ -123,6 +126,18 @@ def test_every_row_is_tried() -> None:
 def test_what_stands_in_nobodys_way(world: World, answer: dict[str, Any], wish: dict[str, Any]) -> None:
     """What is in order, is allowed by the program, may not be asked, or is not about to be done."""
     assert check(world, answer, **wish) == ()
+    assert world.warned == []
+
+
+@pytest.mark.parametrize("elastic", [False, DENIED])
+def test_a_public_address_that_a_stop_loses_is_a_warning(elastic: object) -> None:
+    """Where it is not known to be an Elastic IP address, too."""
+    world = World(is_elastic=elastic)
+    assert check(world, {"PublicIpAddress": "192.0.2.1"}) == ()
+    assert world.warned == [
+        "The public address 192.0.2.1 of i-1 is no Elastic IP address: the instance gets another one when it is "
+        "started again."
+    ]
 
 
 def test_the_rights_around_a_conversion_are_checked_before_the_stop() -> None:

@@ -11,7 +11,7 @@ from support.license_manager import LIST, NO_PACE, Answer, FakeSession, to_body,
 from support.waiting import SOON
 
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
-from lmconv_resource.lifecycle.operation import Aws, Way
+from lmconv_resource.lifecycle.operation import Access, Aws
 from lmconv_resource.lifecycle.state import find_changed, merge
 from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
@@ -40,7 +40,7 @@ def make_record(answer: dict[str, Any]) -> dict[str, Any]:
 
 def reach(session: FakeSession) -> Aws:
     """Return License Manager as an operation that was not cancelled reaches it."""
-    return Aws(session.connect(Way(REGION)), Cancellation(session.cancellation))
+    return Aws(session.connect(Access(REGION)), Cancellation(session.cancellation))
 
 
 def test_a_finished_record_takes_what_is_new_and_keeps_what_is_missing() -> None:
@@ -90,7 +90,7 @@ class Ears(Poller):
 def test_a_wait_is_told_all_its_settings() -> None:
     """Interval, deadline by operation, task, region and the cancellation reach the poller."""
     session = make_session(lambda *_: to_body(SUCCEEDED))
-    ears = session.connect(Way(REGION)).poller = Ears()
+    ears = session.connect(Access(REGION)).poller = Ears()
     inputs = {
         **INPUTS,
         "wait_for_completion": True,

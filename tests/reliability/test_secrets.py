@@ -33,7 +33,7 @@ from lmconv_resource.emulator import (
 from lmconv_resource.emulator.effects import Effect
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.operation import Way
+from lmconv_resource.lifecycle.operation import Access
 from reliability.bench import LocalBench
 
 ACCOUNT = "123456789012"
@@ -325,7 +325,7 @@ def test_an_endpoint_that_nobody_vouches_for_gets_nothing(config: dict[str, str]
             session.operation(None) as op,
             pytest.raises(SettingsError, match="certificate verify failed"),
         ):
-            op.connect(Way("eu-west-1")).license_manager.get_task("lct-1")
+            op.connect(Access("eu-west-1")).license_manager.get_task("lct-1")
         assert not [each for each in received if each]
 
 

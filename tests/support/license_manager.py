@@ -19,7 +19,7 @@ from botocore.parsers import create_parser
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.client import Connection
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.operation import Operation, Severity, Way
+from lmconv_resource.lifecycle.operation import Access, Operation, Severity
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher
@@ -196,8 +196,8 @@ class FakeSession(Session):
         with NoPauses(self.cancellation, deadline) as cancellation:
             yield Operation(self, urn, cancellation, timeout_seconds, is_preview=is_preview)
 
-    def connect(self, way: Way) -> Connection:
-        connection = super().connect(way)
+    def connect(self, access: Access) -> Connection:
+        connection = super().connect(access)
         if type(connection.poller) is Poller:
             connection.poller = HandPoller(connection, self.cancellation, self._clock)
         return connection

@@ -10,7 +10,7 @@ from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.row import Planned, end_row, plan_row, refuse
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.job import TAGS
-from lmconv_resource.lifecycle.operation import Operation, Way
+from lmconv_resource.lifecycle.operation import Access, Operation
 
 _AT_ONCE = 16
 """Connections that are surveyed at the same time: an account is asked some ten times for it, one after the other."""
@@ -46,7 +46,7 @@ def connect(op: Operation, row: Row, gatherings: dict[object, Gathering]) -> Gat
     """
     inputs = row.known
     region = inputs.region or ""
-    connection = op.host.connect(Way(region, inputs.profile, inputs.assume_roles))
+    connection = op.host.connect(Access(region, inputs.profile, inputs.assume_roles))
     if connection not in gatherings:
         gatherings[connection] = Gathering(connection, op.cancellation)
     return gatherings[connection]

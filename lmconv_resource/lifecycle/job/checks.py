@@ -141,11 +141,6 @@ CHECKS: Mapping[str, Problem] = {
         "Turn it off with `aws ec2 modify-instance-attribute --no-disable-api-stop --instance-id {instance}`",
         may_pass=True,
     ),
-    "address": Problem(
-        "the public address {address} of {instance} is no Elastic IP address",
-        "The instance gets another one when it is started again",
-        is_warning=True,
-    ),
     "included_on_host": Problem(
         "the instance is on a Dedicated Host, where AWS includes no license for {included_on_host}",
         "Change its tenancy to default while it is stopped (docs/starting.md)",
@@ -193,6 +188,7 @@ def run_checks(op: Operation, aws: Aws, wish: Wish, instance: Instance, places: 
     if will_stop:
         found.update(asker.ask_about_stop())
         denied = list(asker.find_missing_rights(places))
+        asker.warn_of_address()
     if will_stop or wish.checks:
         found["protected"] = asker.ask("stop protection", aws.ec2.has_stop_protection)
     if wish.checks:
@@ -265,7 +261,6 @@ class _Asker:
             "group": instance.group,
             "store_root": answer.get("RootDeviceType") == "instance-store",
             "spot": is_spot and is_stoppable is False,  # EC2 itself refuses the stop of one that can't be asked for
-            "address": self._find_lost_address(),
             **({} if self.wish.allows_instance_store_loss or not instance.type_name else self._ask_about_store()),
         }
 
@@ -281,15 +276,18 @@ class _Asker:
         has_store = bool(_STORE_NAMES.match(name)) if found.has_instance_store is None else found.has_instance_store
         return {"store_optional" if found.is_store_optional else "store": has_store}
 
-    def _find_lost_address(self) -> str | None:
-        """Return the public address that the instance will not have any more when it runs again."""
+    def warn_of_address(self) -> None:
+        """Warn of a public address that the instance will not have any more when it runs again."""
         answer = self.instance.answer
         address = answer.get("PublicIpAddress")
         associations = [each.get("Association") or {} for each in answer.get("NetworkInterfaces") or ()]
         owners = {each.get("IpOwnerId") for each in associations if each.get("PublicIp") == address}
-        if not address or (owners != {"amazon"} and self.ask("Elastic IP addresses", self.aws.ec2.is_elastic, address)):
-            return None
-        return str(address)
+        if address and (owners == {"amazon"} or not self.ask("Elastic IP addresses", self.aws.ec2.is_elastic, address)):
+            self.op.log(
+                f"The public address {address} of {self.instance.instance_id} is no Elastic IP address: the instance "
+                "gets another one when it is started again.",
+                "WARNING",
+            )
 
     def find_missing_rights(self, places: Sequence[str]) -> Iterator[Problem]:
         """Yield which of the acts around a conversion are not allowed, by EC2's DryRun."""
