@@ -16,6 +16,8 @@ import pytest
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "support" / "images.json")
 
 from known_gaps import KNOWN_GAPS
+from local_engine.plugin import DynamicPlugin
+from support.forked import fork_process
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
@@ -26,6 +28,8 @@ hypothesis.settings.register_profile("many", deadline=None, database=None, max_e
 
 # Each test has sessions of its own, and reading the model of EC2 for each takes longer than most tests do.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+DynamicPlugin.start_process = staticmethod(fork_process)
 
 # A shell starts what runs in the background (`make test &`, cron) with SIGINT ignored, which all processes that tests
 # start would inherit: they send it to show what ^C does.

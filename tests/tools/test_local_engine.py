@@ -18,6 +18,7 @@ import pulumi
 import pytest
 from counters import PROJECT, PROVIDER, calls, write_program
 from local_engine import UNKNOWN, LocalEngine, Message, UpdateFailedError
+from local_engine.plugin import DynamicPlugin, start_process
 from local_engine.properties import make_secret
 from support.proofs import keep
 from support.waiting import wait_until
@@ -454,8 +455,9 @@ def test_bad_program(write: Write, engines: Engines) -> None:
     assert engines(folder, config={"ok": "1"}).up().changes["create"] == 2
 
 
-def test_broken_plugin(write: Write, engines: Engines) -> None:
+def test_broken_plugin(write: Write, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plugin that doesn't start fails the resource, and what it printed is among the messages."""
+    monkeypatch.setattr(DynamicPlugin, "start_process", staticmethod(start_process))
     folder = write('Count("a", "1")')
     (folder / "dill.py").write_text("if __import__('sys').argv[0] == '-m': raise SystemExit('no pickles')")
     with pytest.raises(UpdateFailedError, match="could not start the plugin") as caught:

@@ -32,12 +32,28 @@ GRPC_OPTIONS = [
 ]
 
 
+def start_process(folder: Path, engine_address: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start `python -u -m pulumi.dynamic` as the engine does: with the program's own interpreter, in its folder."""
+    return subprocess.Popen(  # noqa: S603 -- the program's own interpreter
+        [sys.executable, "-u", "-m", "pulumi.dynamic", engine_address],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # a ^C in the terminal is for the engine, which sends Cancel
+    )
+
+
 class DynamicPlugin:
     """`python -u -m pulumi.dynamic`: a provider for all dynamic resources of a program.
 
     The process starts with the first call that needs it. `on_line` gets what it prints. A failed call raises
     `grpc.RpcError`, whose `details()` are the plugin's text.
     """
+
+    start_process = staticmethod(start_process)
+    """Starts the process; tests put a quicker way in its place."""
 
     def __init__(
         self,
@@ -154,15 +170,8 @@ class DynamicPlugin:
         with self._process_lock:
             if self._stopped:
                 raise RuntimeError("the operation is over: no plugin is started for it any more")
-            self.process = subprocess.Popen(  # noqa: S603 -- the program's own interpreter, as the engine starts it
-                [sys.executable, "-u", "-m", "pulumi.dynamic", self._engine_address],
-                cwd=self._folder,
-                env={**os.environ, **self._environment, "PWD": str(self._folder)},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # a ^C in the terminal is for the engine, which sends Cancel
-            )
+            environment = {**os.environ, **self._environment, "PWD": str(self._folder)}
+            self.process = self.start_process(self._folder, self._engine_address, environment)
             return self.process
 
     def _start(self) -> Any:
