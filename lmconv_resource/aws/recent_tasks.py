@@ -9,6 +9,7 @@ when its tasks are asked for, however slow the machine is.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 
 from lmconv_resource.aws.license_manager import LicenseManager
@@ -23,6 +24,9 @@ FEW_TASKS = 3
 
 FRESH_SECONDS = 10.0
 """How long what was seen counts."""
+
+_SHARED_SECONDS = 3.0
+"""How long a list that another reads is waited for. After that each task is looked up: no slow list stalls the rest."""
 
 
 class RecentTasks:
@@ -44,8 +48,8 @@ class RecentTasks:
         self._runtime = runtime
         self._lock = runtime.lock()
         """Guards what was seen and asked for; AWS is never called under it."""
-        self._listing = runtime.lock()
-        """Held by who reads the list."""
+        self._reading: threading.Event | None = None
+        """Set when whoever reads the list has read what was wanted of it."""
         self._seen: dict[str, tuple[float, ConversionTask]] = {}
         self._asked: dict[str, float] = {}
         self._pages: Iterator[Mapping[str, ConversionTask]] | None = None
@@ -59,22 +63,27 @@ class RecentTasks:
         Raises:
             LicenseConversionError: as `LicenseManager.get_task`.
         """
-        with self._lock:
-            task = self._find_fresh(task_id)
-            wants_list = task is None and self._wants_list(task_id)
-        # One reads the list; who asks meanwhile looks its task up, so that no slow list holds anybody up.
-        if wants_list and self._listing.acquire(blocking=False):
-            try:
-                self._list(task_id)
-            finally:
-                self._listing.release()
+        while True:
             with self._lock:
                 task = self._find_fresh(task_id)
-        if task is None:
-            asked_at = self._runtime.now()
-            task = license_manager.get_task(task_id)
-            with self._lock:
-                self._seen[task_id] = (asked_at, task)
+                if task is not None:
+                    return task
+                if not self._wants_list(task_id):
+                    break
+                reading, done = self._reading, self._runtime.event()
+                self._reading = reading or done
+            if reading is None:
+                try:
+                    self._list(task_id)
+                finally:
+                    self._reading = None
+                    done.set()
+            elif not reading.wait(_SHARED_SECONDS):
+                break
+        asked_at = self._runtime.now()
+        task = license_manager.get_task(task_id)
+        with self._lock:
+            self._seen[task_id] = (asked_at, task)
         return task
 
     def _find_fresh(self, task_id: str) -> ConversionTask | None:

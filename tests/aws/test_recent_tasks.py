@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 from moto import mock_aws
@@ -156,16 +157,40 @@ def test_without_a_list_each_is_looked_up(
     assert aws.calls == {GET: 10, LIST: 1}
 
 
-def test_a_slow_list_holds_nobody_up(aws: LicenseManagerBackend, license_manager: LicenseManager) -> None:
-    """Who asks while another reads the list looks its task up by itself, instead of waiting for the list."""
+def test_a_list_that_is_being_read_is_shared(aws: LicenseManagerBackend, license_manager: LicenseManager) -> None:
+    """Who asks while another reads the list waits for that list, and asks AWS nothing."""
+    ids = add(aws, 9)
+
+    def pages() -> Iterator[Mapping[str, ConversionTask]]:
+        found.extend(pool.submit(recent.get, task_id, license_manager) for task_id in ids[4:])
+        assert not wait(found, 0.2).done
+        yield from license_manager.pages()
+
+    found: list[Future[ConversionTask]] = []
+    recent = RecentTasks(pages)
+    with ThreadPoolExecutor() as pool:
+        for task_id in ids[:4]:
+            recent.get(task_id, license_manager)
+        assert [each.result(SOON).task_id for each in found] == ids[4:]
+    assert aws.calls == {GET: 3, LIST: 1}
+
+
+def test_a_slow_list_stalls_nobody_for_long(aws: LicenseManagerBackend, license_manager: LicenseManager) -> None:
+    """Who has waited some seconds for a list that another reads looks its task up by itself."""
     meanwhile: list[str] = []
+
+    class Impatient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            assert timeout <= FRESH_SECONDS
+            return super().wait(timeout / 1000)
 
     def pages() -> Iterator[Mapping[str, ConversionTask]]:
         with ThreadPoolExecutor(1) as others:
             meanwhile.append(others.submit(recent.get, ids[4], license_manager).result(SOON).task_id)
         yield from license_manager.pages()
 
-    recent, ids = RecentTasks(pages, Runtime(now=Clock())), add(aws, 5)
+    recent, ids = RecentTasks(pages, Runtime(now=Clock(), event=Impatient)), add(aws, 5)
     for task_id in ids[:4]:
         recent.get(task_id, license_manager)
 

@@ -199,7 +199,9 @@ class Reader:
         facts = replace(facts, fault=None, unread=frozenset())
         try:
             part = ACCOUNT
-            if ACCOUNT in parts and not self._is_account_known and self._wish.converts and not facts.memory.held_id:
+            # What runs already is adopted or refused: nothing is begun beside it, whoever asks.
+            may_begin = self._wish.converts and not any(task.is_unfinished for task in facts.tasks)
+            if ACCOUNT in parts and may_begin and not self._is_account_known and not facts.memory.held_id:
                 facts = replace(facts, account_error=find_other_account(self._op, self._aws, self._arn))
                 self._is_account_known = True
             part = CHECKS
