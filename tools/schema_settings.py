@@ -21,11 +21,10 @@ _TYPES: dict[str, dict[str, Any]] = {
 """The types of the settings that hold objects."""
 
 
-def _make_object(kind: type[kinds.AssumedRole] | type[kinds.WebIdentity]) -> dict[str, Any]:
-    members = kinds.members_of(kind)
+def _make_object(description: str, members: tuple[kinds.Member, ...]) -> dict[str, Any]:
     return {
         "type": "object",
-        "description": kind.__doc__,
+        "description": description,
         "properties": {
             member.key: {
                 **member.kind.schema,
@@ -34,13 +33,15 @@ def _make_object(kind: type[kinds.AssumedRole] | type[kinds.WebIdentity]) -> dic
             }
             for member in members
         },
-        "required": [member.key for member in members if member.is_required],
+        "required": [members[0].key],
     }
 
 
 SETTING_TYPES: dict[str, dict[str, Any]] = {
-    _ROLE: _make_object(kinds.AssumedRole),
-    _WEB_IDENTITY: _make_object(kinds.WebIdentity),
+    _ROLE: _make_object("A role to assume before AWS is called.", kinds.ROLE_MEMBERS),
+    _WEB_IDENTITY: _make_object(
+        "A role to assume with a token of an OpenID Connect provider.", kinds.WEB_IDENTITY_MEMBERS
+    ),
     _ENDPOINT: {
         "type": "object",
         "description": "URLs that replace AWS's own, by service.",

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.lifecycle import RecordingEngine
 
-from lmconv_resource.aws.access.kinds import AssumedRole, WebIdentity, parse_roles
+from lmconv_resource.aws.access.kinds import AssumedRole, parse_roles
 from lmconv_resource.aws.access.regions import Regions
 from lmconv_resource.aws.access.session import AccessSession
 from lmconv_resource.aws.access.settings import (
@@ -295,20 +295,20 @@ def test_all_settings_are_read(tmp_path: Path, as_text: bool) -> None:
     assert settings == Settings(
         region=REGION,
         profile="work",
-        web_identity=WebIdentity(
+        assume_role_with_web_identity=AssumedRole(
             ROLE,
-            token_file=str(file),
+            web_identity_token_file=str(file),
             session_name="ci",
-            duration_seconds=900,
+            duration=900,
             policy="{}",
             policy_arns=("arn:aws:iam::aws:policy/A",),
         ),
-        assumed_roles=(
+        assume_roles=(
             AssumedRole(
                 ROLE,
                 "me",
                 external_id="ext",
-                duration_seconds=5400,
+                duration=5400,
                 policy="{}",
                 policy_arns=("arn:aws:iam::aws:policy/A",),
                 tags=(("a", "1"), ("b", "2")),
@@ -372,7 +372,7 @@ def test_a_resource_has_its_own_on_top() -> None:
     }
     own = AssumedRole(f"{ROLE}2")
     settings = Settings.from_config(config.get, REGION, profile="own", assume_roles=(own,))
-    assert settings == Settings(REGION, profile="own", assumed_roles=(AssumedRole(ROLE), own), max_retries=1)
+    assert settings == Settings(REGION, profile="own", assume_roles=(AssumedRole(ROLE), own), max_retries=1)
     identity = {"aws:assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityToken": "token"}}
     assert Settings.from_config(identity.get, REGION, profile="own") == Settings(REGION, profile="own")
     assert Settings.from_config(config.get, REGION, assume_roles=(own,)).access_key == "ak"

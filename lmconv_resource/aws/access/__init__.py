@@ -22,10 +22,10 @@ from lmconv_resource.aws.access.settings import (
 )
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.access.botocore_session import SharedClients
     from lmconv_resource.aws.access.call_log import attempt
     from lmconv_resource.aws.access.regions import Regions
     from lmconv_resource.aws.access.session import AccessSession
+    from lmconv_resource.aws.access.shared_clients import SharedClients
 
 __all__ = [
     "SETTINGS",
@@ -48,7 +48,7 @@ __all__ = [
 _WITH_BOTOCORE = {
     "AccessSession": "session",
     "Regions": "regions",
-    "SharedClients": "botocore_session",
+    "SharedClients": "shared_clients",
     "attempt": "call_log",
 }
 

@@ -18,8 +18,7 @@ from botocore.utils import get_environ_proxies
 from lmconv_resource.text import to_address, to_plain_text
 
 if TYPE_CHECKING:
-    from botocore.session import Session
-
+    from lmconv_resource.aws.access.botocore_session import SettingsSession
     from lmconv_resource.aws.access.kinds import AssumedRole
 
 log = logging.getLogger(__name__)
@@ -31,24 +30,22 @@ _BEGAN = "lmconv_began"
 _LONGEST = 80
 
 
-def log_connection(service: str, client: Any, session: Session, source: Any, roles: Sequence[AssumedRole]) -> None:
-    """Log how a new client reaches its service, and what it signs with.
-
-    Args:
-        service: boto3's name of the service.
-        client: the client.
-        session: the session that made it.
-        source: botocore's credentials, None if there are none.
-        roles: the roles that are assumed with them, one after the other.
-    """
+def log_connection(service: str, client: Any, session: SettingsSession, roles: Sequence[AssumedRole]) -> None:
+    """Log how a new client of a session reaches its service, and what it signs with: the source, and then the roles."""
     if not log.isEnabledFor(logging.DEBUG):
         return
+    credentials = [f"from {session.source.method}" if session.source is not None else "not found"]
+    credentials += [f"then {role.role_arn}" for role in roles]
+    credentials += [f"in account {role.role_arn.split(':')[4]}" for role in roles[-1:]]
+    url, proxies = client.meta.endpoint_url, client.meta.config.proxies
+    # Without some of its own, botocore asks the environment.
+    proxy = (get_environ_proxies(url) if proxies is None else proxies).get(urlsplit(url).scheme)
     facts = {
         "region": client.meta.region_name,
-        "endpoint": to_address(client.meta.endpoint_url),
-        "profile": session.get_config_variable("profile") or "default",
-        "credentials": _to_credentials_text(source, roles),
-        "proxy": _find_proxy(client),
+        "endpoint": to_address(url),
+        "profile": session.profile_in_use,
+        "credentials": " ".join(credentials),
+        "proxy": to_address(proxy) if proxy else "none",
         "CA bundle": session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or "botocore's",
     }
     log.debug("connected to %s: %s", service, _to_text(", ".join(f"{name} {value}" for name, value in facts.items())))
@@ -86,24 +83,6 @@ def _log_call(event_name: str, region: str, result: object, context: dict[str, A
         attempt.get(),
         _to_text(str(request_id or "unknown"))[:_LONGEST],
     )
-
-
-def _to_credentials_text(source: Any, roles: Sequence[AssumedRole]) -> str:
-    words = [f"from {source.method}" if source is not None else "not found"]
-    words += [f"then {role.role_arn}" for role in roles]
-    if roles:
-        words.append(f"in account {roles[-1].role_arn.split(':')[4]}")
-    return " ".join(words)
-
-
-def _find_proxy(client: Any) -> str:
-    """Return the address of the proxy that the client's calls go through."""
-    url = client.meta.endpoint_url
-    proxies = client.meta.config.proxies
-    if proxies is None:  # botocore then asks the environment
-        proxies = get_environ_proxies(url)
-    proxy = proxies.get(urlsplit(url).scheme)
-    return to_address(proxy) if proxy else "none"
 
 
 def _to_text(text: str) -> str:

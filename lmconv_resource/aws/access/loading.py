@@ -10,7 +10,7 @@ import importlib
 import threading
 
 _LOCK = threading.Lock()
-_MODULES = ("session", "regions", "shared_files")
+_MODULES = ("session", "regions", "files")
 
 
 def load() -> None:

@@ -24,14 +24,16 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-from lmconv_resource.aws.access.botocore_session import SettingsSession, SharedClients
+from lmconv_resource.aws.access.botocore_session import SettingsSession
 from lmconv_resource.aws.access.call_log import log_connection
+from lmconv_resource.aws.access.files import to_parse_reason
 from lmconv_resource.aws.access.settings import Settings, check_account
-from lmconv_resource.aws.access.shared_files import to_parse_reason
+from lmconv_resource.aws.access.shared_clients import SharedClients
 from lmconv_resource.aws.error_mapping import GENERAL_REMEDIES, from_botocore
 from lmconv_resource.errors import (
     CONNECT_ACTION,
     CredentialsError,
+    EndpointUnreachableError,
     ExpiredCredentialsError,
     LicenseConversionError,
     SettingsError,
@@ -62,8 +64,8 @@ _METHODS = {
 }
 """By botocore's name for where credentials come from: what it is, and what gives new ones."""
 
-_SIGN_IN_ERRORS = (SSOError, LoginError, TokenRetrievalError, CredentialRetrievalError, MetadataRetrievalError)
-"""What botocore raises where the settings are right, and who is to give the credentials does not."""
+_SIGN_IN_ERRORS = (SSOError, LoginError, TokenRetrievalError, CredentialRetrievalError, MetadataRetrievalError, OSError)
+"""What is raised where the settings are right, and who is to give the credentials does not, or can't be run."""
 
 _RENEWAL_SECONDS = 10.0
 """Credentials that were read anew and refused are not read again within this time, however many waits notice it."""
@@ -86,13 +88,23 @@ class AccessSession:
         """How often the credentials were read anew."""
         self._shared = shared or SharedClients(runtime)
         self._runtime = runtime
+        self._subject = Subject(CONNECT_ACTION, region=settings.region)
         self._lock = runtime.lock()
         """Guards botocore's session and what is found with it, which may call what gives the credentials."""
         self._core: SettingsSession | None = None
         self._clients: dict[str, Any] = {}
         self._working: set[str] = set()
         self._renewed_at: float | None = None
-        self._account = _Account(runtime)
+        self._asking = runtime.lock()
+        """Held by who asks STS for the account, and wanted only by those who can't go on without the answer."""
+        self._answers = 0
+        self._failure: tuple[float, LicenseConversionError] | None = None
+        self._account: tuple[int, str] | None = None
+        """The generation that was asked for last, and its account."""
+        self._first_account: str | None = None
+        """That of the first credentials: others are not to take their place unseen."""
+        self._checked = -1
+        """The generation whose account is known to be the right one."""
 
     # -- clients -------------------------------------------------------------------------------------------------------
 
@@ -119,8 +131,8 @@ class AccessSession:
             CredentialsError: there are none, or they need a code of an MFA device.
             LicenseConversionError: the account has to be known, and STS could not be asked for it.
         """
-        with self._lock, self._explaining():
-            if self._find_core().credentials is None:
+        with self._botocore() as core:
+            if core.credentials is None:
                 raise from_botocore(NoCredentialsError(), self._subject)
         self._check_account(self.generation)
 
@@ -148,29 +160,44 @@ class AccessSession:
 
     def unchecked_client(self, service: str) -> Any:
         """Return the client of a service, whichever account its credentials belong to."""
-        with self._lock, self._explaining():
+        with self._botocore() as core:
             if service not in self._clients:
-                core = self._find_core()
-                client = self._clients[service] = core.make_signing_client(service)
-                log_connection(service, client, core, core.source, self.settings.assumed_roles)
+                client = self._clients[service] = core.signing_client(service, core.credentials)
+                log_connection(service, client, core, self.settings.assume_roles)
             return self._clients[service]
-
-    def _find_core(self) -> SettingsSession:
-        if self._core is None:
-            self._core = SettingsSession(self.settings, self._shared)
-        return self._core
 
     # -- whose they are ------------------------------------------------------------------------------------------------
 
-    def account(self) -> str:
+    def account(self, unreachable_seconds: float = 0.0) -> str:
         """Return the id of the account that the credentials belong to. STS is asked once, for all that want to know.
+
+        Args:
+            unreachable_seconds: how long it counts that STS could not be reached.
 
         Raises:
             LicenseConversionError: STS could not be asked.
         """
-        return self._account.get(self)
+        answers = self._answers
+        with self._asking:
+            if self._account is not None and self._account[0] == self.generation:
+                return self._account[1]
+            if self._failure is not None:
+                failed_at, failure = self._failure
+                lasts = isinstance(failure, EndpointUnreachableError)
+                if answers != self._answers or (lasts and self._runtime.now() - failed_at < unreachable_seconds):
+                    raise copy.copy(failure)  # whoever gets it may add to it
+            try:
+                self._account, self._failure = self._ask_account(), None
+            except LicenseConversionError as error:
+                self._failure = self._runtime.now(), copy.copy(error)
+                raise
+            finally:
+                self._answers += 1
+            self._first_account = self._first_account or self._account[1]
+            log.debug("the credentials belong to account %s", self._account[1])
+            return self._account[1]
 
-    def ask_account(self) -> tuple[int, str]:
+    def _ask_account(self) -> tuple[int, str]:
         """Return a generation of credentials and their account, by STS; expired ones are read anew, once."""
         while True:
             generation = self.generation
@@ -183,12 +210,13 @@ class AccessSession:
                     continue
                 raise error from cause
             self.mark_working("sts")
-            return generation, account
+            if self.generation == generation:
+                return generation, account
 
     def _check_account(self, generation: int) -> None:
         """Raise a SettingsError when the account is not allowed, or not that of the credentials that were renewed."""
-        first = self._account.first
-        if not (self.settings.restricts_accounts or first) or self._account.checked == generation:
+        first = self._first_account
+        if not (self.settings.restricts_accounts or first) or self._checked == generation:
             return
         account = self.account()
         check_account(self.settings, account, self.origin)
@@ -198,20 +226,19 @@ class AccessSession:
                 f"the reloaded credentials belong to account {account}, the earlier ones to {first}",
                 f"Use credentials of account {first}, then run `pulumi up` again",
             )
-        self._account.checked = generation
+        self._checked = generation
 
     @property
     def origin(self) -> str:
         """What the credentials come from, in the user's words: a role, a profile, a setting or a variable."""
         settings = self.settings
-        if settings.assumed_roles:
-            return f"the role {settings.assumed_roles[-1].role_arn}"
+        if settings.assume_roles:
+            return f"the role {settings.assume_roles[-1].role_arn}"
         if settings.access_key:
             return f"{settings.prefix}accessKey"
-        if settings.web_identity is not None:
+        if settings.assume_role_with_web_identity is not None:
             return f"{settings.prefix}assumeRoleWithWebIdentity"
-        with self._lock, self._explaining():
-            core = self._find_core()
+        with self._botocore() as core:
             method = core.source.method if core.source else None
             return _METHODS[method][0] if method in _METHODS else f"the profile {core.profile_in_use}"
 
@@ -219,8 +246,7 @@ class AccessSession:
 
     def explain(self, cause: Exception, subject: Subject, service: str) -> LicenseConversionError:
         """Return the error that stands for what a call raised, with a remedy for the kind of credentials in use."""
-        were_accepted = service in self._working
-        error = from_botocore(cause, subject, were_accepted=were_accepted, decode=self._decode_denial)
+        error = from_botocore(cause, subject, were_accepted=service in self._working, decode=self._decode_denial)
         # With no credentials at all there is no kind of them.
         if error.remedy in GENERAL_REMEDIES and not isinstance(cause, NoCredentialsError):
             error.remedy = self.sign_in_hint() or error.remedy
@@ -230,7 +256,7 @@ class AccessSession:
         """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
         with self._lock:
             try:
-                return _to_hint(self._find_core(), self.settings)
+                return self._to_hint(self._find_core())
             except (BotoCoreError, LicenseConversionError):  # a file that can't be read, by now
                 return _ANY_CREDENTIALS
 
@@ -243,111 +269,60 @@ class AccessSession:
             return None
         return str(answer["DecodedMessage"])
 
-    @property
-    def _subject(self) -> Subject:
-        return Subject(CONNECT_ACTION, region=self.settings.region)
+    def _find_core(self) -> SettingsSession:
+        if self._core is None:
+            self._core = SettingsSession(self.settings, self._shared)
+        return self._core
 
     @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        """Let what botocore raises of settings and credentials become our error. Hold the lock."""
-        try:
-            yield
-        except LicenseConversionError:
-            raise
-        except _SIGN_IN_ERRORS as cause:
-            error = from_botocore(cause, self._subject)
-            error.remedy = _to_hint(self._find_core(), self.settings, is_found=False)
-            raise error from cause
-        except OSError as cause:  # a credential_process that can't be run
-            remedy = _to_hint(self._find_core(), self.settings, is_found=False)
-            raise CredentialsError(self._subject, str(cause), remedy) from cause
-        except BotoCoreError as cause:
-            raise _wrong_settings(cause, without_credentials(str(cause)), self.settings) from cause
-        # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
-        except ValueError as cause:
-            # It repeats the endpoint, and a name and a password in it.
-            raise _wrong_settings(cause, without_endpoint_credentials(str(cause)), self.settings) from None
-
-
-class _Account:
-    """The account of a session's credentials. One thread asks STS, without a lock; the others wait for its answer."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self.first: str | None = None
-        """That of the first credentials: others are not to take their place unseen."""
-        self.checked = -1
-        """The generation whose account is known to be the right one."""
-        self._runtime = runtime
-        self._lock = runtime.lock()
-        self._known: tuple[int, str] | None = None
-        self._asking: _Asking | None = None
-
-    def get(self, session: AccessSession) -> str:
-        """Return the account of the session's present credentials."""
-        while True:
-            generation = session.generation
-            with self._lock:
-                if self._known is not None and self._known[0] == generation:
-                    return self._known[1]
-                is_first = self._asking is None
-                asking = self._asking = self._asking or _Asking(self._runtime)
-            if not is_first:
-                asking.is_done.wait()
-                if asking.error is not None:
-                    raise copy.copy(asking.error)  # whoever gets it may add to it
-                continue
+    def _botocore(self) -> Iterator[SettingsSession]:
+        """Return botocore's session, locked; what it raises of settings and credentials becomes our error."""
+        with self._lock:
             try:
-                self._known = session.ask_account()
-                self.first = self.first or self._known[1]
-                log.debug("the credentials belong to account %s", self._known[1])
-            except LicenseConversionError as error:
-                asking.error = copy.copy(error)
-                raise
-            finally:
-                with self._lock:
-                    self._asking = None
-                asking.is_done.set()
+                yield self._find_core()
+            except _SIGN_IN_ERRORS as cause:
+                hint = self._to_hint(self._find_core(), is_found=False)
+                if isinstance(cause, OSError):  # a credential_process that can't be run
+                    raise CredentialsError(self._subject, str(cause), hint) from cause
+                error = from_botocore(cause, self._subject)
+                error.remedy = hint
+                raise error from cause
+            except BotoCoreError as cause:
+                raise self._wrong_settings(cause, without_credentials(str(cause))) from cause
+            # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
+            except ValueError as cause:
+                # It repeats the endpoint, and a name and a password in it.
+                raise self._wrong_settings(cause, without_endpoint_credentials(str(cause))) from None
 
+    def _wrong_settings(self, cause: Exception, reason: str) -> SettingsError:
+        prefix = self.settings.prefix
+        if isinstance(cause, ProfileNotFound):
+            remedy = f"Check the resource's profile, {prefix}profile (`pulumi config`) and AWS_PROFILE"
+        elif isinstance(cause, ConfigParseError):
+            reason = to_parse_reason(cause)
+            files = f"{prefix}sharedConfigFiles or {prefix}sharedCredentialsFiles"
+            remedy = f"Correct the file, or name another in {files} (`pulumi config`)"
+        else:
+            remedy = f"Check the stack's {prefix} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
+        return SettingsError(self._subject, reason.rstrip("."), remedy)
 
-class _Asking:
-    """One question to STS that is under way."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self.is_done = runtime.event()
-        self.error: LicenseConversionError | None = None
-
-
-def _wrong_settings(cause: Exception, reason: str, settings: Settings) -> SettingsError:
-    prefix = settings.prefix
-    if isinstance(cause, ProfileNotFound):
-        remedy = f"Check the resource's profile, {prefix}profile (`pulumi config`) and AWS_PROFILE"
-    elif isinstance(cause, ConfigParseError):
-        reason = to_parse_reason(cause)
-        remedy = (
-            f"Correct the file, or name another in {prefix}sharedConfigFiles or {prefix}sharedCredentialsFiles "
-            "(`pulumi config`)"
-        )
-    else:
-        remedy = f"Check the stack's {prefix} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
-    return SettingsError(Subject(CONNECT_ACTION, region=settings.region), reason.rstrip("."), remedy)
-
-
-def _to_hint(core: SettingsSession, settings: Settings, *, is_found: bool = True) -> str:
-    """Return the hint. Credentials that could not be found are not looked for again: the profile says what they are."""
-    if settings.access_key:
-        keys = ", ".join(f"{settings.prefix}{key}" for key in ("accessKey", "secretKey", "token"))
-        return f"Set new ones with `pulumi config set --secret` ({keys})"
-    if settings.web_identity is not None:
-        member = "webIdentityTokenFile" if settings.web_identity.token_file else "webIdentityToken"
-        return f"Renew the token in {member} of {settings.prefix}assumeRoleWithWebIdentity"
-    chain = core.profile_chain
-    try:
-        method = "profile" if not is_found else None if core.source is None else core.source.method
-    except (BotoCoreError, LicenseConversionError):  # what there is can't be loaded: then the profile says more
-        method = "profile"
-    if method is None or method in _METHODS:
-        return _METHODS[method][1] if method else _ANY_CREDENTIALS
-    name, content = chain[-1] if chain else ("default", {})
-    if method == "assume-role-with-web-identity" and "web_identity_token_file" not in content:
-        return "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"
-    return _PROFILE_HINTS[next((key for key in _PROFILE_HINTS if key in content), "")].format(name)
+    def _to_hint(self, core: SettingsSession, *, is_found: bool = True) -> str:
+        """Return the hint. Credentials that could not be found are not looked for again: the profile says more."""
+        prefix, identity = self.settings.prefix, self.settings.assume_role_with_web_identity
+        if self.settings.access_key:
+            keys = ", ".join(f"{prefix}{key}" for key in ("accessKey", "secretKey", "token"))
+            return f"Set new ones with `pulumi config set --secret` ({keys})"
+        if identity is not None:
+            member = "webIdentityTokenFile" if identity.web_identity_token_file else "webIdentityToken"
+            return f"Renew the token in {member} of {prefix}assumeRoleWithWebIdentity"
+        chain = core.profile_chain
+        try:
+            method = "profile" if not is_found else None if core.source is None else core.source.method
+        except (BotoCoreError, LicenseConversionError):  # what there is can't be loaded: then the profile says more
+            method = "profile"
+        if method is None or method in _METHODS:
+            return _METHODS[method][1] if method else _ANY_CREDENTIALS
+        name, content = chain[-1] if chain else ("default", {})
+        if method == "assume-role-with-web-identity" and "web_identity_token_file" not in content:
+            return "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"
+        return _PROFILE_HINTS[next((key for key in _PROFILE_HINTS if key in content), "")].format(name)

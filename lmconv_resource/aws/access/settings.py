@@ -13,12 +13,12 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
 from lmconv_resource.aws.access import kinds
-from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place, WebIdentity
+from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place
 from lmconv_resource.aws.access.loading import load
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.text import find_close, to_shown
@@ -37,7 +37,7 @@ class Treatment(Enum):
 
 @dataclass(frozen=True)
 class Setting:
-    """One key in pulumi-aws's namespace, what it holds and what becomes of it, and how or why."""
+    """One key in pulumi-aws's namespace, what it holds, how or why, and what becomes of it."""
 
     key: str
     kind: Kind
@@ -56,126 +56,158 @@ class Setting:
         return self.kind.of(get(name), Place(name, f"Check it with `pulumi config get {name}`", self.key))
 
 
-def _setting(key: str, kind: Kind, note: str, *, default: Any = None, is_secret: bool = False) -> Any:
-    # A URL can hold a password.
-    is_shown = not is_secret and kind is not kinds.PROXY and kind is not kinds.ENDPOINTS
-    default = kind.default if default is None else default
-    return field(default=default, repr=is_shown, metadata={"setting": Setting(key, kind, note, is_secret=is_secret)})
+_NO_TAGS = "a license conversion task has no tags"
+_OWN_PACE = "calls are retried at a pace that all resources share"
+_LAST_WINS = "of several the last one wins, key by key"
 
 
-_DEFAULT_RETRIES = 7
-"""After the first try: with the backoff of `calls` about 16 s of patience on average, 30 s at the most."""
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
-def _members(kind: type[AssumedRole]) -> str:
-    return ", ".join(f"`{member.key}`" for member in kinds.members_of(kind))
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that makes one connection differ from another. Secrets stay out of its repr.
-
-    A value of None leaves the matter to botocore, which asks the environment and the profile.
-    """
-
-    region: str = _setting(
-        "region", kinds.TEXT, "before `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile's region", default=MISSING
-    )
-    profile: str | None = _setting(
+SETTINGS: tuple[Setting, ...] = (
+    Setting("region", kinds.TEXT, "before `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile's region"),
+    Setting(
         "profile",
         kinds.TEXT,
         "its credentials, and its own settings (FIPS, CA bundle, endpoints) also where `accessKey`, "
         "`assumeRoleWithWebIdentity` or a role takes the place of its credentials",
-    )
-    access_key: str | None = _setting(
+    ),
+    Setting(
         "accessKey",
         kinds.TEXT,
         "with `secretKey`, before a profile's and the environment's credentials",
         is_secret=True,
-    )
-    secret_key: str | None = _setting(
-        "secretKey", kinds.TEXT, "with `accessKey`; one without the other is refused", is_secret=True
-    )
-    token: str | None = _setting(
-        "token", kinds.TEXT, "the session token that belongs to `accessKey` and `secretKey`", is_secret=True
-    )
-    assumed_roles: tuple[AssumedRole, ...] = _setting(
-        "assumeRoles", kinds.ROLES, f"one after the other; members {_members(AssumedRole)}"
-    )
-    """Each is assumed with the credentials of the one before it."""
-    web_identity: WebIdentity | None = _setting(  # noqa: RUF009 -- a field
+    ),
+    Setting("secretKey", kinds.TEXT, "with `accessKey`; one without the other is refused", is_secret=True),
+    Setting("token", kinds.TEXT, "the session token that belongs to `accessKey` and `secretKey`", is_secret=True),
+    Setting(
+        "assumeRoles",
+        kinds.ROLES,
+        f"one after the other; members {_quoted(member.key for member in kinds.ROLE_MEMBERS)}",
+    ),
+    Setting("assumeRole", kinds.ROLES, "pulumi-aws 6's name for `assumeRoles`; both together are refused"),
+    Setting(
         "assumeRoleWithWebIdentity",
         kinds.WEB_IDENTITY,
         "members `roleArn`, one of `webIdentityToken` and `webIdentityTokenFile` (read anew each time the credentials "
         "are renewed), `sessionName`, `duration`, `policy`, `policyArns`; refused beside `accessKey`",
-    )
-    shared_config_files: tuple[str, ...] = _setting(
-        "sharedConfigFiles",
-        kinds.FILES,
-        "instead of the default file; of several the last one wins, key by key",
-    )
-    shared_credentials_files: tuple[str, ...] = _setting(
+    ),
+    Setting("sharedConfigFiles", kinds.FILES, f"instead of the default file; {_LAST_WINS}"),
+    Setting(
         "sharedCredentialsFiles",
         kinds.FILES,
-        "instead of the default file and before the environment's keys; of several the last one wins, key by key",
-    )
-    allowed_account_ids: tuple[str, ...] = _setting(
+        f"instead of the default file and before the environment's keys; {_LAST_WINS}",
+    ),
+    Setting(
         "allowedAccountIds",
         kinds.ACCOUNTS,
         "`sts:GetCallerIdentity` is asked before anything else; credentials of another account are refused",
-    )
-    forbidden_account_ids: tuple[str, ...] = _setting(
-        "forbiddenAccountIds", kinds.ACCOUNTS, "likewise; credentials of these accounts are refused"
-    )
-    endpoints: tuple[tuple[str, str], ...] = _setting(
+    ),
+    Setting("forbiddenAccountIds", kinds.ACCOUNTS, "likewise; credentials of these accounts are refused"),
+    Setting(
         "endpoints",
         kinds.ENDPOINTS,
-        f"of the services that are called: {', '.join(f'`{name}`' for name in kinds.SERVICES)}; others are not called, "
-        "and a name that is like one of these is refused",
-    )
-    """URLs by boto3's name of the service."""
-    sts_region: str | None = _setting(
-        "stsRegion", kinds.REGION, "the region in which roles are assumed and the account is asked for"
-    )
-    use_fips_endpoint: bool | None = _setting(
-        "useFipsEndpoint", kinds.FLAG, "`false` too, before the environment and the profile"
-    )
-    use_dualstack_endpoint: bool | None = _setting(
-        "useDualstackEndpoint", kinds.FLAG, "`false` too, before the environment and the profile"
-    )
-    custom_ca_bundle: str | None = _setting(
-        "customCaBundle", kinds.FILE, "a file, before `AWS_CA_BUNDLE` and the profile's `ca_bundle`"
-    )
-    http_proxy: str | None = _setting(
-        "httpProxy", kinds.PROXY, "for endpoints that begin with `http:`, before `HTTP_PROXY`"
-    )
-    https_proxy: str | None = _setting(
-        "httpsProxy", kinds.PROXY, "for endpoints that begin with `https:`, before `HTTPS_PROXY`"
-    )
-    no_proxy: str | None = _setting(
-        "noProxy", kinds.NO_PROXY, "host names, domains, addresses and networks with commas between, before `NO_PROXY`"
-    )
-    ec2_metadata_service_endpoint: str | None = _setting(
-        "ec2MetadataServiceEndpoint", kinds.URL, "where the credentials of an EC2 instance come from"
-    )
-    ec2_metadata_service_endpoint_mode: str | None = _setting(
-        "ec2MetadataServiceEndpointMode", kinds.IP_MODE, "`IPv4` or `IPv6`"
-    )
-    skip_metadata_api_check: bool = _setting(
-        "skipMetadataApiCheck",
+        f"of the services that are called: {_quoted(kinds.SERVICES)}; others are not called, and a name that is like "
+        "one of these is refused",
+    ),
+    Setting("stsRegion", kinds.REGION, "the region in which roles are assumed and the account is asked for"),
+    Setting("useFipsEndpoint", kinds.FLAG, "`false` too, before the environment and the profile"),
+    Setting("useDualstackEndpoint", kinds.FLAG, "`false` too, before the environment and the profile"),
+    Setting("customCaBundle", kinds.FILE, "a file, before `AWS_CA_BUNDLE` and the profile's `ca_bundle`"),
+    Setting("httpProxy", kinds.URL, "for endpoints that begin with `http:`, before `HTTP_PROXY`"),
+    Setting("httpsProxy", kinds.URL, "for endpoints that begin with `https:`, before `HTTPS_PROXY`"),
+    Setting(
+        "noProxy",
+        kinds.NO_PROXY,
+        "host names, domains, addresses and networks with commas between, before `NO_PROXY`",
+    ),
+    Setting("ec2MetadataServiceEndpoint", kinds.URL, "where the credentials of an EC2 instance come from"),
+    Setting("ec2MetadataServiceEndpointMode", kinds.IP_MODE, "`IPv4` or `IPv6`"),
+    Setting("skipMetadataApiCheck", kinds.FLAG, "`true`: credentials of an EC2 instance are not used"),
+    Setting("userAgents", kinds.PRODUCTS, "appended to the User-Agent of all calls"),
+    Setting("maxRetries", kinds.COUNT, "how often a call is retried after a transient fault; 7 by default"),
+    Setting(
+        "insecure",
         kinds.FLAG,
-        "`true`: credentials of an EC2 instance are not used",
-        default=False,
-    )
-    user_agents: tuple[str, ...] = _setting("userAgents", kinds.PRODUCTS, "appended to the User-Agent of all calls")
-    max_retries: int = _setting(
-        "maxRetries",
-        kinds.COUNT,
-        "how often a call is retried after a transient fault; 7 by default",
-        default=_DEFAULT_RETRIES,
-    )
+        "`true`: TLS certificates are always verified; `customCaBundle` names your own",
+        Treatment.REFUSED,
+    ),
+    *(
+        Setting(key, kind, note, Treatment.NO_EFFECT)
+        for key, kind, note in (
+            ("defaultTags", kinds.ANY, _NO_TAGS),
+            ("ignoreTags", kinds.ANY, _NO_TAGS),
+            ("tagPolicyCompliance", kinds.TEXT, _NO_TAGS),
+            ("retryMode", kinds.TEXT, _OWN_PACE),
+            ("tokenBucketRateLimiterCapacity", kinds.COUNT, _OWN_PACE),
+            ("s3UsEast1RegionalEndpoint", kinds.TEXT, "S3 is not called"),
+            ("s3UsePathStyle", kinds.FLAG, "S3 is not called"),
+            ("skipCredentialsValidation", kinds.FLAG, "credentials are checked by the first call that needs them"),
+            (
+                "skipRegionValidation",
+                kinds.FLAG,
+                "a region is checked against the patterns of AWS's partitions only, which new regions match",
+            ),
+            (
+                "skipRequestingAccountId",
+                kinds.FLAG,
+                "the account is asked for where `allowedAccountIds`, `forbiddenAccountIds` or a start need it",
+            ),
+        )
+    ),
+)
+"""Every setting of pulumi-aws, and what becomes of it here."""
+
+_ROWS = {kinds.to_snake_case(row.key): row for row in SETTINGS if row.treatment is not Treatment.NO_EFFECT}
+"""Those that are read, by the name that `Settings` has for them."""
+
+_IGNORED = ("version", "pluginDownloadURL", "skipGetEc2Platforms", "s3ForcePathStyle")
+"""Keys that Pulumi's engine takes in every provider's namespace, which say which plugin it runs, and two of an older
+pulumi-aws that say nothing of who or where."""
+
+_CALLER = (
+    *("access_key", "secret_key", "token", "assume_role_with_web_identity", "assume_roles"),
+    *("max_retries", "allowed_account_ids", "forbidden_account_ids"),
+)
+
+
+@dataclass(frozen=True, repr=False)
+class Settings:
+    """All that makes one connection differ from another. It has no repr, for it holds secrets.
+
+    A value of None leaves the matter to botocore, which asks the environment and the profile. `SETTINGS` says what each
+    is; `prefix` is the namespace that they were read from, for the texts of errors.
+    """
+
+    region: str
+    profile: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+    token: str | None = None
+    assume_roles: tuple[AssumedRole, ...] = ()
+    """Each is assumed with the credentials of the one before it."""
+    assume_role_with_web_identity: AssumedRole | None = None
+    shared_config_files: tuple[str, ...] = ()
+    shared_credentials_files: tuple[str, ...] = ()
+    allowed_account_ids: tuple[str, ...] = ()
+    forbidden_account_ids: tuple[str, ...] = ()
+    endpoints: tuple[tuple[str, str], ...] = ()
+    """URLs by boto3's name of the service."""
+    sts_region: str | None = None
+    use_fips_endpoint: bool | None = None
+    use_dualstack_endpoint: bool | None = None
+    custom_ca_bundle: str | None = None
+    http_proxy: str | None = None
+    https_proxy: str | None = None
+    no_proxy: str | None = None
+    ec2_metadata_service_endpoint: str | None = None
+    ec2_metadata_service_endpoint_mode: str | None = None
+    skip_metadata_api_check: bool = False
+    user_agents: tuple[str, ...] = ()
+    max_retries: int = 7
+    """After the first try: with the backoff of `calls` about 16 s of patience on average, 30 s at the most."""
     prefix: str = "aws:"
-    """The namespace that the settings were read from, for the texts of errors."""
 
     @property
     def endpoint_urls(self) -> dict[str, str]:
@@ -190,9 +222,7 @@ class Settings:
     @property
     def without_caller(self) -> Settings:
         """These settings without all that says who calls and how often: what makes one client differ from another."""
-        mine = ("access_key", "secret_key", "token", "web_identity", "assumed_roles", "max_retries")
-        accounts = ("allowed_account_ids", "forbidden_account_ids")
-        unset: dict[str, Any] = {each.name: each.default for each in fields(self) if each.name in (*mine, *accounts)}
+        unset: dict[str, Any] = {each.name: each.default for each in fields(self) if each.name in _CALLER}
         return replace(self, **unset)
 
     @classmethod
@@ -217,102 +247,45 @@ class Settings:
         Raises:
             SettingsError: a setting has not the form that pulumi-aws gives it, or can't be honoured.
         """
-        read = {name: row.read(get, prefix) for name, row in _FIELDS.items() if name != "region"}
+        read = {name: row.read(get, prefix) for name, row in _ROWS.items() if name != "region"}
         given = {name: value for name, value in read.items() if value is not None}
-        single = _ASSUME_ROLE.read(get, prefix)
-        _check_together(given, single, prefix, is_insecure=_INSECURE.read(get, prefix), has_own_profile=bool(profile))
+        _check_together(given, prefix, has_own_profile=bool(profile))
+        given.pop("insecure", None)
         if profile:
-            for name in ("access_key", "secret_key", "token", "web_identity"):
+            for name in ("access_key", "secret_key", "token", "assume_role_with_web_identity"):
                 given.pop(name, None)
             given["profile"] = profile
-        given["assumed_roles"] = (*(given.get("assumed_roles") or single or ()), *assume_roles)
+        single = given.pop("assume_role", ())
+        given["assume_roles"] = (*(given.get("assume_roles") or single), *assume_roles)
         return cls(region=region, prefix=prefix, **given)
 
 
-_FIELDS: dict[str, Setting] = {
-    each.name: each.metadata["setting"] for each in fields(Settings) if "setting" in each.metadata
-}
-_ASSUME_ROLE = Setting("assumeRole", kinds.ROLES, "pulumi-aws 6's name for `assumeRoles`; both together are refused")
-_INSECURE = Setting(
-    "insecure",
-    kinds.FLAG,
-    "`true`: TLS certificates are always verified; `customCaBundle` names your own",
-    Treatment.REFUSED,
-)
-_NO_TAGS = "a license conversion task has no tags"
-_OWN_PACE = "calls are retried at a pace that all resources share"
-_NO_EFFECT = (
-    ("defaultTags", kinds.ANY, _NO_TAGS),
-    ("ignoreTags", kinds.ANY, _NO_TAGS),
-    ("tagPolicyCompliance", kinds.TEXT, _NO_TAGS),
-    ("retryMode", kinds.TEXT, _OWN_PACE),
-    ("tokenBucketRateLimiterCapacity", kinds.COUNT, _OWN_PACE),
-    ("s3UsEast1RegionalEndpoint", kinds.TEXT, "S3 is not called"),
-    ("s3UsePathStyle", kinds.FLAG, "S3 is not called"),
-    ("skipCredentialsValidation", kinds.FLAG, "credentials are checked by the first call that needs them"),
-    (
-        "skipRegionValidation",
-        kinds.FLAG,
-        "a region is checked against the patterns of AWS's partitions only, which new regions match",
-    ),
-    (
-        "skipRequestingAccountId",
-        kinds.FLAG,
-        "the account is asked for where `allowedAccountIds`, `forbiddenAccountIds` or a start need it",
-    ),
-)
-_HONOURED = tuple(_FIELDS.values())
-_AFTER_ROLES = _HONOURED.index(_FIELDS["assumed_roles"]) + 1
-
-SETTINGS: tuple[Setting, ...] = (
-    *_HONOURED[:_AFTER_ROLES],
-    _ASSUME_ROLE,
-    *_HONOURED[_AFTER_ROLES:],
-    _INSECURE,
-    *(Setting(key, kind, note, Treatment.NO_EFFECT) for key, kind, note in _NO_EFFECT),
-)
-"""Every setting of pulumi-aws, and what becomes of it here."""
-
-_IGNORED = ("version", "pluginDownloadURL", "skipGetEc2Platforms", "s3ForcePathStyle")
-"""Keys that Pulumi's engine takes in every provider's namespace, which say which plugin it runs, and two of an older
-pulumi-aws that say nothing of who or where."""
-
-
-def _check_together(
-    given: dict[str, Any], single: object, prefix: str, *, is_insecure: bool | None, has_own_profile: bool
-) -> None:
+def _check_together(given: dict[str, Any], prefix: str, *, has_own_profile: bool) -> None:
     """Raise a SettingsError where settings that are well-formed can't be honoured, or not together."""
-
-    def refuse(key: str, reason: str, remedy: str) -> SettingsError:
-        return Place(key, remedy, key).error(reason)
-
     has_key, has_secret, has_token = (name in given for name in ("access_key", "secret_key", "token"))
     # botocore would sign with the half it has, or fail on the other as if the answer could not be read.
     if has_key != has_secret or (has_token and not has_key):
-        raise refuse(
-            "accessKey",
-            f"of the stack's {prefix}accessKey and {prefix}secretKey only one is set, or {prefix}token without them",
-            "Set both with `pulumi config set --secret`, or neither",
+        key = "accessKey"
+        reason = (
+            f"of the stack's {prefix}accessKey and {prefix}secretKey only one is set, or {prefix}token without them"
         )
-    if has_key and "web_identity" in given and not has_own_profile:
-        raise refuse(
-            "accessKey",
-            f"{prefix}accessKey and {prefix}assumeRoleWithWebIdentity are both set, and only one can supply the "
-            "credentials",
-            "Remove one of them with `pulumi config rm`",
-        )
-    if given.get("assumed_roles") and single:
-        raise refuse(
-            "assumeRoles",
-            f"{prefix}assumeRoles and {prefix}assumeRole are both set, and they are two names of one setting",
-            f"Keep the roles in {prefix}assumeRoles only",
-        )
-    if is_insecure:
-        raise refuse(
-            "insecure",
-            f"{prefix}insecure is true, and TLS certificates are always verified here",
-            f"Remove it, and name your own certificates with `pulumi config set {prefix}customCaBundle FILE`",
-        )
+        remedy = "Set both with `pulumi config set --secret`, or neither"
+    elif has_key and "assume_role_with_web_identity" in given and not has_own_profile:
+        key = "accessKey"
+        both = f"{prefix}accessKey and {prefix}assumeRoleWithWebIdentity are both set"
+        reason = f"{both}, and only one can supply the credentials"
+        remedy = "Remove one of them with `pulumi config rm`"
+    elif given.get("assume_roles") and given.get("assume_role"):
+        key = "assumeRoles"
+        reason = f"{prefix}assumeRoles and {prefix}assumeRole are both set, and they are two names of one setting"
+        remedy = f"Keep the roles in {prefix}assumeRoles only"
+    elif given.get("insecure"):
+        key = "insecure"
+        reason = f"{prefix}insecure is true, and TLS certificates are always verified here"
+        remedy = f"Remove it, and name your own certificates with `pulumi config set {prefix}customCaBundle FILE`"
+    else:
+        return
+    raise Place(key, remedy, key).error(reason)
 
 
 _OF_FLEETS = {"maxConcurrentConversions": "max_concurrent", "stopAfterFailures": "stop_after_failures"}
@@ -364,7 +337,7 @@ def find_region(
     """
     return (
         region
-        or _FIELDS["region"].read(get, prefix)
+        or _ROWS["region"].read(get, prefix)
         or recorded
         or os.environ.get("AWS_REGION")
         or os.environ.get("AWS_DEFAULT_REGION")
@@ -374,10 +347,10 @@ def find_region(
 
 def _find_shared_config_region(get: ConfigGet, profile: str | None, prefix: str) -> str | None:
     load()
-    from lmconv_resource.aws.access.shared_files import find_region_of_profile
+    from lmconv_resource.aws.access.files import find_region_of_profile
 
     stack_profile, *files = (
-        _FIELDS[name].read(get, prefix) or () for name in ("profile", "shared_config_files", "shared_credentials_files")
+        _ROWS[name].read(get, prefix) or () for name in ("profile", "shared_config_files", "shared_credentials_files")
     )
     remedy = f"Check {prefix}profile (`pulumi config`), AWS_PROFILE and the AWS config file"
     return find_region_of_profile(profile or stack_profile or None, *files, remedy=remedy)

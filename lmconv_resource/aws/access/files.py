@@ -10,13 +10,16 @@ from functools import cached_property
 from typing import Any
 
 from botocore.configloader import load_config, raw_config_parse
+from botocore.configprovider import ConstantProvider
 from botocore.exceptions import BotoCoreError, ConfigNotFound, ConfigParseError
 from botocore.session import Session
 
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 
+STATIC_KEYS = ("aws_access_key_id", "aws_secret_access_key")
 
-class SharedFilesSession(Session):
+
+class FilesSession(Session):
     """A session on a stack's `sharedConfigFiles` and `sharedCredentialsFiles`, or on botocore's own where it has none.
 
     Args:
@@ -27,20 +30,14 @@ class SharedFilesSession(Session):
 
     def __init__(self, profile: str | None, config_files: Iterable[str], credentials_files: Iterable[str]) -> None:
         super().__init__(profile=profile)
-        self.get_component("config_store").set_config_provider("profile", self)
+        # An empty name in the environment is none, as for the AWS CLI.
+        name = profile or os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE") or None
+        self.get_component("config_store").set_config_provider("profile", ConstantProvider(name))
+        self.profile_in_use = name or "default"
         self._files = {"config_file": tuple(config_files), "credentials_file": tuple(credentials_files)}
-        for name, paths in self._files.items():
+        for key, paths in self._files.items():
             if paths:  # what reads one file only reads the one that wins
-                self.set_config_variable(name, paths[-1])
-
-    def provide(self) -> str | None:
-        """Return the profile in use, for botocore. An empty one in the environment is none, as for the AWS CLI."""
-        names = (
-            self.instance_variables().get("profile"),
-            os.environ.get("AWS_DEFAULT_PROFILE"),
-            os.environ.get("AWS_PROFILE"),
-        )
-        return next((name for name in names if name), None)
+                self.set_config_variable(key, paths[-1])
 
     @property
     def has_many_files(self) -> bool:
@@ -56,11 +53,31 @@ class SharedFilesSession(Session):
         if not self.has_many_files:
             return dict(super().full_config)
         merged: dict[str, Any] = {"profiles": {}}
-        for name, parse in (("config_file", load_config), ("credentials_file", _load_credentials)):
-            for path in self._files[name] or (self.get_config_variable(name),):
+        for key, parse in (("config_file", load_config), ("credentials_file", _load_credentials)):
+            for path in self._files[key] or (self.get_config_variable(key),):
                 with suppress(ConfigNotFound):  # the default one need not be there; the stack's have been looked for
                     _merge(merged, parse(path))
         return merged
+
+    @property
+    def profile_chain(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The profile in use with what stands in it, and after it those that its role is assumed with."""
+        profiles = self.full_config["profiles"]
+        name: str | None = self.profile_in_use
+        chain: list[tuple[str, Mapping[str, Any]]] = []
+        while name is not None and name in profiles and name not in [seen for seen, _ in chain]:
+            content = profiles[name]
+            if chain and any(key in content for key in STATIC_KEYS):  # botocore then takes these, and not the role
+                content = {key: value for key, value in content.items() if key in STATIC_KEYS}
+            chain.append((name, content))
+            # A token file goes before a role's source.
+            name = content.get("source_profile") if assumes_role(content) else None
+        return chain
+
+
+def assumes_role(profile: Mapping[str, Any]) -> bool:
+    """Return whether the credentials of a profile are those of a role that other credentials assume."""
+    return "role_arn" in profile and "web_identity_token_file" not in profile
 
 
 def to_parse_reason(cause: ConfigParseError) -> str:
@@ -102,7 +119,7 @@ def find_region_of_profile(
         SettingsError: there is no such profile, or a file can't be read.
     """
     try:
-        region: str | None = SharedFilesSession(profile, config_files, credentials_files).get_config_variable("region")
+        region: str | None = FilesSession(profile, config_files, credentials_files).get_config_variable("region")
     except BotoCoreError as cause:
         reason = to_parse_reason(cause) if isinstance(cause, ConfigParseError) else str(cause).rstrip(".")
         raise SettingsError(Subject(CONNECT_ACTION), reason, remedy) from cause
