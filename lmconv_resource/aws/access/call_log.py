@@ -18,7 +18,7 @@ from botocore.utils import get_environ_proxies
 from lmconv_resource.text import to_address, to_plain_text
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.access.botocore_session import SettingsSession
+    from lmconv_resource.aws.access.files import FilesSession
     from lmconv_resource.aws.access.kinds import AssumedRole
 
 log = logging.getLogger(__name__)
@@ -30,11 +30,11 @@ _BEGAN = "lmconv_began"
 _LONGEST = 80
 
 
-def log_connection(service: str, client: Any, session: SettingsSession, roles: Sequence[AssumedRole]) -> None:
-    """Log how a new client of a session reaches its service, and what it signs with: the source, and then the roles."""
+def log_connection(service: str, client: Any, session: FilesSession, source: Any, roles: Sequence[AssumedRole]) -> None:
+    """Log how a new client of a session reaches its service, and what it signs with: botocore's source, then roles."""
     if not log.isEnabledFor(logging.DEBUG):
         return
-    credentials = [f"from {session.source.method}" if session.source is not None else "not found"]
+    credentials = [f"from {source.method}" if source is not None else "not found"]
     credentials += [f"then {role.role_arn}" for role in roles]
     credentials += [f"in account {role.role_arn.split(':')[4]}" for role in roles[-1:]]
     url, proxies = client.meta.endpoint_url, client.meta.config.proxies

@@ -163,7 +163,7 @@ class AccessSession:
         with self._botocore() as core:
             if service not in self._clients:
                 client = self._clients[service] = core.signing_client(service, core.credentials)
-                log_connection(service, client, core, self.settings.assume_roles)
+                log_connection(service, client, core, core.source, self.settings.assume_roles)
             return self._clients[service]
 
     # -- whose they are ------------------------------------------------------------------------------------------------
