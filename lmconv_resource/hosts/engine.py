@@ -18,13 +18,17 @@ from typing import Any
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
+from lmconv_resource.hosts.command import terminal_columns
+from lmconv_resource.lifecycle.progress import Progress
+from lmconv_resource.polling.runtime import Runtime
+
 log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 2.0
 """For one call on loopback. A busy engine may take longer, which loses a line but is no reason to think it gone."""
 
 MONITOR_SECONDS = 1.0
-"""Between two questions whether the engine is still alive. Two refusals in a row end the process: 1 to 2 s."""
+"""Between two checks whether the engine is alive. Two refusals in a row end the process: 1 to 2 s."""
 
 
 class Engine:
@@ -47,13 +51,10 @@ class Engine:
 
     def log_status(self, urn: str | None, message: str) -> None:
         """Show a line on the resource's row until the next one; nothing of it stays."""
-        self._log(urn, message, "INFO", ephemeral=True)
+        self.log("INFO", urn, message, ephemeral=True)
 
-    def log(self, severity: str, urn: str | None, message: str) -> None:
+    def log(self, severity: str, urn: str | None, message: str, *, ephemeral: bool = False) -> None:
         """Leave a line in the diagnostics under the resource; `severity` is DEBUG, INFO, WARNING or ERROR."""
-        self._log(urn, message, severity, ephemeral=False)
-
-    def _log(self, urn: str | None, message: str, severity: str, *, ephemeral: bool) -> None:
         request = engine_pb2.LogRequest(
             severity=engine_pb2.LogSeverity.Value(severity),
             message=self._to_shown(message),
@@ -81,14 +82,14 @@ def _to_code(error: grpc.RpcError) -> object:
 
 
 class EngineMonitor:
-    """Asks, for as long as the process lives, whether its engine does, and says once when it does not.
+    """Checks, for as long as the process lives, whether its engine is alive, and says once when it is not.
 
-    It never rests: an engine can be killed while nothing is under way, or just as an operation ends.
+    It does so between operations too: an engine can be killed while nothing is in progress.
 
     Args:
-        engine: the engine to ask.
+        engine: the engine.
         on_gone: called once, from the monitor's own thread.
-        seconds: between two questions.
+        seconds: between two checks.
     """
 
     def __init__(self, engine: Engine, on_gone: Callable[[], None], *, seconds: float = MONITOR_SECONDS) -> None:
@@ -98,11 +99,11 @@ class EngineMonitor:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Begin to ask, on a thread of its own that keeps no process alive."""
+        """Begin, on a thread of its own that keeps no process alive."""
         threading.Thread(target=self._watch, name="lmconv-engine-monitor", daemon=True).start()
 
     def stop(self) -> None:
-        """Cease to ask."""
+        """End the checks."""
         self._stopped.set()
 
     def _watch(self) -> None:
@@ -112,6 +113,47 @@ class EngineMonitor:
                 return
             refusals = 0 if self._engine.is_alive() else refusals + 1
         self._on_gone()
+
+
+class StackRow:
+    """Shows on the stack's row how the operations of this process go. Safe to share between threads.
+
+    A single one is shown as on its own row, which has no room for that where Pulumi shows what an update changes; more
+    than one by their numbers.
+
+    Args:
+        show: shows a line on the stack's row.
+        runtime: clock and locks.
+    """
+
+    def __init__(self, show: Callable[[str], None], runtime: Runtime) -> None:
+        self._show = show
+        self._progress = Progress(0, show, moves=True, terminal_columns=terminal_columns, runtime=runtime)
+        self._lock = runtime.lock()
+        self._running: set[str] = set()
+        self._count = 0
+
+    def show(self, urn: str, message: str) -> None:
+        """Show how the operation on a resource goes."""
+        with self._lock:
+            if urn not in self._running:
+                self._running.add(urn)
+                self._count += 1
+                self._progress.add()
+        if self._count == 1:
+            self._show(message)
+        else:
+            self._progress.report()
+
+    def end(self, urn: str | None, *, failed: bool) -> None:
+        """Count the end of an operation, if it was shown."""
+        with self._lock:
+            if urn not in self._running:
+                return
+            self._running.discard(urn)
+        self._progress.end(done=not failed, failed=failed)
+        if self._count > 1:
+            self._progress.report()
 
 
 class EngineHandler(logging.Handler):
@@ -125,9 +167,8 @@ class EngineHandler(logging.Handler):
         """Send one record to the stack's row."""
         if record.name == __name__:  # a line about lines would never end
             return
-        severity = next(
-            (name for level, name in ((40, "ERROR"), (30, "WARNING"), (20, "INFO")) if record.levelno >= level), "DEBUG"
-        )
+        levels = ((logging.ERROR, "ERROR"), (logging.WARNING, "WARNING"), (logging.INFO, "INFO"))
+        severity = next((name for level, name in levels if record.levelno >= level), "DEBUG")
         self._engine.log(severity, None, self.format(record))
 
 

@@ -1,4 +1,4 @@
-"""What one provider process has one of: engine, cancellation, connections, and the conversions begun here."""
+"""What one provider process has one of: engine, cancellation, connections, and the conversions started here."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, find_region, find_unknown_names, load
-from lmconv_resource.hosts.command import find_command, is_replaced_by
-from lmconv_resource.hosts.display import StackRow, find_columns
-from lmconv_resource.hosts.engine import Engine, EngineMonitor
+from lmconv_resource.errors import CredentialsError, SettingsError
+from lmconv_resource.hosts.command import is_replaced_by, read_command, terminal_columns
+from lmconv_resource.hosts.engine import Engine, EngineMonitor, StackRow
 from lmconv_resource.lifecycle.in_process import StartedHere
-from lmconv_resource.lifecycle.operation import Access, Operation, Severity
+from lmconv_resource.lifecycle.operation import Access, Operation, Properties, Severity
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.text import to_shown
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.access import Regions
     from lmconv_resource.aws.client import Connection, Connections, OpenSession
     from lmconv_resource.polling.policy import PollingPolicy
+
+_LAST_SETTINGS = (
+    "A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh --run-program` to use the "
+    "present ones"
+)
+_OWN_ACCESS = ", and `pulumi up` after a change of the resource's profile or assume_role"
 
 log = logging.getLogger("lmconv_resource")
 log.addHandler(logging.NullHandler())  # without one, Python prints warnings to stderr
@@ -54,7 +60,7 @@ class Session:
     ) -> None:
         self.runtime = runtime
         self.get_config = get_config
-        self.find_names: Callable[[], Iterable[str]] = tuple
+        self.setting_names: Callable[[], Iterable[str]] = tuple
         """Returns the full names of all settings of the stack that are known."""
         self.on_words: Callable[[Iterable[str]], None] = lambda _: None
         """Told what AWS says in its own words."""
@@ -125,17 +131,17 @@ class Session:
         if self._stack_row and urn:
             self._stack_row.show(urn, message)
 
-    def find_columns(self) -> int | None:
-        """Return the width of the terminal on which Pulumi shows how it goes; None where that can't be told."""
-        return None if self.report_seconds is None else find_columns()
+    def terminal_columns(self) -> int | None:
+        """Return the width of the terminal on which Pulumi shows its progress; None where that is not known."""
+        return None if self.report_seconds is None else terminal_columns()
 
     def resolve_region(self, region: str | None, profile: str | None = None, recorded: str | None = None) -> str | None:
         """Return the region to use where a resource names this one, or none, and its record has that one."""
         return find_region(self.get_config, region, profile, recorded=recorded, prefix=self.setting_prefix)
 
     def is_replaced_by_command(self, urn: str | None) -> bool | None:
-        """Return whether the user's command has this resource replaced; None where it can't be told."""
-        command = find_command()
+        """Return whether the user's command has this resource replaced; None where that is not known."""
+        command = read_command()
         return None if command is None or urn is None else is_replaced_by(command, urn)
 
     def regions(self) -> Regions:
@@ -151,7 +157,7 @@ class Session:
     def check_setting_names(self) -> None:
         """Raise a SettingsError for a misspelt setting of the stack; say once which others are not known."""
         for prefix in dict.fromkeys((self.setting_prefix, "lmconv:")):
-            self.tell_unknown_settings(find_unknown_names(self.find_names(), prefix=prefix))
+            self.tell_unknown_settings(find_unknown_names(self.setting_names(), prefix=prefix))
 
     def tell_unknown_settings(self, names: Iterable[str]) -> None:
         """Say once of each of these settings that it is not known here."""
@@ -194,3 +200,19 @@ class Session:
                     on_words=self.on_words,
                 )
             return self._connections
+
+
+@contextmanager
+def explaining_last_settings(record: Properties | None) -> Iterator[None]:
+    """Have an error about settings or credentials say whose they are: both hosts get those of the last `pulumi up`.
+
+    Args:
+        record: what is recorded, with the resource's own profile and role if it has them; None where nothing is.
+    """
+    try:
+        yield
+    except (SettingsError, CredentialsError) as error:
+        if record is not None:
+            own = any(record.get(name) for name in ("profile", "assume_role"))
+            error.remedy += f". {_LAST_SETTINGS}{_OWN_ACCESS if own else ''}"
+        raise

@@ -91,7 +91,7 @@ class Host(Protocol):
     report_seconds: float | None
     """How often a wait is shown again while nothing changes; None for the default."""
 
-    def find_columns(self) -> int | None:
+    def terminal_columns(self) -> int | None:
         """Return the width of the terminal on which Pulumi shows how it goes; None where that can't be told."""
 
     setting_prefix: str

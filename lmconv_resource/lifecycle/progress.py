@@ -23,7 +23,7 @@ class Progress:
         total: how many rows there are.
         show: shows a line on the resource's row.
         moves: whether the display moves, so that no line of it stays.
-        find_columns: returns the width of the terminal, which may change; None where it is not known.
+        terminal_columns: returns the width of the terminal, which may change; None where it is not known.
         runtime: clock and lock.
     """
 
@@ -33,14 +33,14 @@ class Progress:
         show: Callable[[str], None],
         *,
         moves: bool,
-        find_columns: Callable[[], int | None] = lambda: None,
+        terminal_columns: Callable[[], int | None] = lambda: None,
         runtime: Runtime = RUNTIME,
     ) -> None:
         self._total = total
         self._show = show
         self.pause_seconds = DISPLAY_SECONDS if moves else LOG_SECONDS
         """Between two lines."""
-        self._find_columns = find_columns
+        self._find_columns = terminal_columns
         self._now = runtime.now
         self._began = runtime.now()
         self._shown_at = self._began if not moves else float("-inf")

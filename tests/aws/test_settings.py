@@ -146,7 +146,7 @@ def test_a_setting_that_is_not_known_is_said_once() -> None:
     """A newer pulumi-aws may have it: the update goes on."""
     engine = RecordingEngine()
     session = Session(lambda _: None, engine)
-    session.find_names = lambda: ["aws:newestMode"]
+    session.setting_names = lambda: ["aws:newestMode"]
     for _ in range(2):
         session.check_setting_names()
     assert engine.said == [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lmconv_resource.hosts.command import find_command, is_replaced_by
+from lmconv_resource.hosts.command import is_interactive, is_replaced_by, read_command
 
 URN = "urn:pulumi:dev::fleet::pulumi-python:lmconv:LicenseConversion::web-1"
 
@@ -23,7 +23,7 @@ def test_the_command_is_an_ancestor(tmp_path: Path) -> None:
     write(tmp_path, os.getpid(), 7, "python", "-m", "pulumi.dynamic")
     write(tmp_path, 7, 6, "/opt/bin/pulumi-resource-pulumi-python")
     write(tmp_path, 6, 1, "/opt/bin/pulumi", "up", "--replace", URN)
-    command = find_command(tmp_path)
+    command = read_command(tmp_path)
     assert command is not None
     assert is_replaced_by(command, URN)
     assert not is_replaced_by(command, f"{URN}0")
@@ -31,7 +31,7 @@ def test_the_command_is_an_ancestor(tmp_path: Path) -> None:
 
 def test_without_a_table_nothing_is_known(tmp_path: Path) -> None:
     """Elsewhere than on Linux it can't be told."""
-    assert find_command(tmp_path / "none") is None
+    assert read_command(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,27 @@ def test_without_a_table_nothing_is_known(tmp_path: Path) -> None:
 def test_each_form_of_the_flag(words: list[str], is_replaced: bool) -> None:
     """The flag takes a URN as its value or as the next word, with wildcards."""
     assert is_replaced_by(["pulumi", "up", *words, "--yes"], URN) == is_replaced
+
+
+@pytest.mark.parametrize(
+    ("output", "flags", "expected"),
+    [("/dev/pts/3", "", True), ("pipe:[1]", "", False), ("/dev/pts/3", "--non-interactive", False)],
+)
+def test_a_terminal_is_watched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: str, flags: str, *, expected: bool
+) -> None:
+    """A terminal is, a pipe and a command told otherwise are not; nor is anything in CI or without such a table."""
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("TF_BUILD", raising=False)
+    own, parent = tmp_path / str(os.getpid()), tmp_path / "7"
+    (parent / "fd").mkdir(parents=True)
+    (parent / "fd" / "1").symlink_to(output)
+    (parent / "cmdline").write_bytes(b"\0".join([b"/usr/bin/pulumi", b"up", flags.encode(), b""]))
+    own.mkdir()
+    (own / "cmdline").write_bytes(b"python\0")
+    (own / "stat").write_text(f"{os.getpid()} (python (a)) S 7 1")
+
+    assert is_interactive(tmp_path) is expected
+    assert not is_interactive(tmp_path / "none")
+    monkeypatch.setenv("CI", "true")
+    assert not is_interactive(tmp_path)

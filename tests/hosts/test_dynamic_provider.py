@@ -395,7 +395,7 @@ def test_the_names_of_settings_are_found(monkeypatch: pytest.MonkeyPatch, projec
     provider = LicenseConversionTaskProvider()
     provider.configure(ConfigureRequest(Config({"aws:own": "x", "project:own": "x"}, project)))
     assert provider.session is not None
-    assert sorted(provider.session.find_names()) == found
+    assert sorted(provider.session.setting_names()) == found
 
 
 def test_all_look_ups_of_a_program_share_one_session() -> None:

@@ -14,7 +14,8 @@ from pulumi.runtime.proto import engine_pb2
 from support.engine import FakeEngine, serve_engine
 from support.waiting import SOON, wait_until
 
-from lmconv_resource.hosts.engine import Engine, EngineHandler, EngineMonitor
+from lmconv_resource.hosts.engine import Engine, EngineHandler, EngineMonitor, StackRow
+from lmconv_resource.polling.runtime import Runtime
 from lmconv_resource.provider import LicenseConversionTaskProvider
 
 URN = "urn:pulumi:dev::project::pulumi-python:dynamic/lmconv:LicenseConversionTask::task"
@@ -158,3 +159,17 @@ def test_only_a_plugin_has_an_engine() -> None:
     assert provider.session is not None
     assert provider.session.engine is None
     assert not find_monitors()
+
+
+def test_the_stack_row_shows_one_operation_as_it_is_and_more_by_their_number() -> None:
+    """What an operation shows is shown of a single one; with a second one they are counted, once a second at most."""
+    lines: list[str] = []
+    now = 0.0
+    row = StackRow(lines.append, Runtime(now=lambda: now))
+    row.show("a", "5s IN_PROGRESS")
+    row.end("unknown", failed=True)
+    row.show("b", "0s IN_PROGRESS")
+    row.show("b", "1s IN_PROGRESS")
+    now = 2.0
+    row.end("a", failed=True)
+    assert lines == ["5s IN_PROGRESS", "0 of 2 done, 2 running, 0:00:00", "0 of 2 done, 1 failed, 1 running, 0:00:02"]

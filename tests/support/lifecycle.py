@@ -53,7 +53,7 @@ class RecordingEngine(Engine):
         self.shown: list[str] = []
         """What was shown live only."""
 
-    def log(self, severity: str, urn: str | None, message: str) -> None:
+    def log(self, severity: str, urn: str | None, message: str, *, ephemeral: bool = False) -> None:
         """Keep a line of the diagnostics."""
         self.said.append((severity, message))
 

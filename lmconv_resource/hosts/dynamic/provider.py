@@ -26,13 +26,12 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 from pulumi.runtime.config import CONFIG, get_config_env
 
-from lmconv_resource.hosts.display import is_interactive
+from lmconv_resource.hosts.command import is_interactive
 from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import Engine, send_log
 from lmconv_resource.hosts.init_failed import InitFailedError
-from lmconv_resource.hosts.last_settings import named_in_errors
 from lmconv_resource.hosts.secret_texts import SecretTexts, find_leaves
-from lmconv_resource.hosts.session import Session, log
+from lmconv_resource.hosts.session import Session, explaining_last_settings, log
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import UNKNOWN, Created, Updated
 from lmconv_resource.polling.policy import PollingPolicy
@@ -73,7 +72,7 @@ class LookUps:
 
     def __init__(self) -> None:
         self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follows_environment=True)
-        self.session.find_names = _find_program_settings
+        self.session.setting_names = _find_program_settings
         self.threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lmconv-look-up")
 
 
@@ -95,7 +94,7 @@ class _Process:
             if self._session is None:
                 self._session = _start_session(get_config)
             self._session.get_config = get_config
-            self._session.find_names = lambda: names
+            self._session.setting_names = lambda: names
             return self._session
 
     def look_ups(self) -> LookUps:
@@ -202,7 +201,10 @@ class DynamicProvider(ResourceProvider):
         properties = _to_properties(props)
         is_record = any(name in props for name in ("is_complete", "status", "report"))
         state = self.controller.state.from_outputs(properties) if is_record else None
-        with self._joined().operation(props.get(URN)) as op, named_in_errors(properties if is_record else None):
+        with (
+            self._joined().operation(props.get(URN)) as op,
+            explaining_last_settings(properties if is_record else None),
+        ):
             read = self.controller.read(op, id_, state, self.controller.inputs.parse(properties))
         inputs = None if read.inputs is None else {**props, **read.inputs}
         return ReadResult(id_, self._to_outputs(read.state, props), inputs)

@@ -16,7 +16,6 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from lmconv_resource.errors import LIST_ACTION, RequestRefusedError, Subject
 from lmconv_resource.hosts.init_failed import InitFailedError
-from lmconv_resource.hosts.last_settings import named_in_errors
 from lmconv_resource.hosts.native import SCHEMA_PATH, config, properties, shapes
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.properties import Bag
@@ -25,7 +24,7 @@ from lmconv_resource.hosts.native.responses import MalformedError, plain_errors,
 from lmconv_resource.hosts.native.shapes import Spec
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.secret_texts import find_leaves
-from lmconv_resource.hosts.session import Session
+from lmconv_resource.hosts.session import Session, explaining_last_settings
 from lmconv_resource.lifecycle import functions
 from lmconv_resource.lifecycle.fleet import TABLE
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
@@ -179,7 +178,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             task_id = request.id
             if not is_recorded and task_id.startswith("arn:"):
                 task_id, inputs = self._find_newest(op, task_id, inputs)
-            with named_in_errors(inputs if is_recorded else None):
+            with explaining_last_settings(inputs if is_recorded else None):
                 read = controller.read(op, task_id, state, controller.inputs.parse(inputs))
         outputs = read.state.to_outputs()
         secrets = record.secrets | given.secrets

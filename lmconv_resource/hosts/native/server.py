@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from lmconv_resource.hosts.display import is_interactive
+from lmconv_resource.hosts.command import is_interactive
 from lmconv_resource.hosts.engine import Engine, send_log
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider

@@ -90,7 +90,7 @@ class Run:
             len(rows),
             op.log_status,
             moves=op.host.report_seconds is not None,
-            find_columns=op.host.find_columns,
+            terminal_columns=op.host.terminal_columns,
             runtime=runtime,
         )
 

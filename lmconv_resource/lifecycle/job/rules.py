@@ -230,7 +230,7 @@ WORDS: Mapping[str, str] = {
     "stops": "`stop_and_restart` is set",
     "ignores-failure": "`ignore_failure` is set",
     "unreadable": "something that has to be known can't be read from AWS",
-    "patient": "the fault may pass, and AWS has answered a call of this process, or the fault is younger than 10 minutes",
+    "patient": "the fault may pass, and AWS has answered a call of this process, or it is younger than 10 minutes",
     "mine": "the instance has this resource's mark",
     "foreign": "the instance has the mark of another resource",
     "foreign-in-force": "that mark is young, or a task is in progress, or nothing is to be stopped",

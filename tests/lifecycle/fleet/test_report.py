@@ -96,7 +96,7 @@ def test_progress_shows_what_matters_first_and_not_each_moment() -> None:
         now = 0.0
         lines: list[str] = []
         progress = Progress(
-            12, lines.append, moves=moves, find_columns=lambda: columns, runtime=Runtime(now=lambda: now)
+            12, lines.append, moves=moves, terminal_columns=lambda: columns, runtime=Runtime(now=lambda: now)
         )
         progress.begin(3)
         progress.end(done=True, failed=False)
