@@ -1,105 +1,97 @@
-"""The blocking call by real threads, and by clocks that are turned by hand."""
+"""The blocking call, by real threads."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import itertools
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from support.service import FEW, REGION, Service
-from support.waiting import SOON
+from support.waiting import SOON, wait_until
 
 from lmconv_resource.errors import EndpointUnreachableError, Subject, WaitError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
-from lmconv_resource.polling.dispatcher import Dispatcher
+from lmconv_resource.polling.dispatcher import Dispatcher, GetTask, ListPages
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.polling.wait import Wait
 
+THREAD = "lmconv-poller"
+"""The thread that dispatches polls."""
+
+
+def make_poller(get_task: GetTask, list_pages: ListPages | None = None, **options: Any) -> Poller:
+    return Poller(Dispatcher(get_task, list_pages, **options))
+
+
+def wait_for(
+    poller: Poller, task_id: str = "lct-000", cancellation: Cancellation | None = None, **options: Any
+) -> ConversionTask:
+    options = {"report": lambda wait, now: None, **options}
+    return poller.wait_for_task(task_id, REGION, cancellation=cancellation or Cancellation(), **options)
+
 
 def join_poller() -> None:
-    """Wait for the thread to end that dispatches polls."""
     for thread in threading.enumerate():
-        if thread.name == "lmconv-poller":
+        if thread.name == THREAD:
             thread.join(SOON)
 
 
-def nothing(wait: Wait, now: float) -> None:
-    """Show nothing."""
+@contextlib.contextmanager
+def waiting(poller: Poller, task_ids: list[str]) -> Iterator[tuple[Cancellation, list[Future[ConversionTask]]]]:
+    """Wait for these tasks in a thread each, until they end or are cancelled."""
+    cancellation = Cancellation()
+    with ThreadPoolExecutor(len(task_ids)) as threads:
+        yield cancellation, [threads.submit(wait_for, poller, task_id, cancellation) for task_id in task_ids]
 
 
-def test_wait_for_task_gives_the_task_as_it_ended() -> None:
-    """The blocking call restarts the finished task, FAILED ones too: what that means is the caller's to say."""
+def running(count: int = 1) -> Service:
+    return Service(ends={f"lct-{n:03}": 1e9 for n in range(count)})
+
+
+def test_a_wait_returns_the_task_as_it_ended_and_reports_that_last() -> None:
+    """A task that FAILED too: what that means is the caller's to say."""
     service = Service(ends={"lct-000": 0.0}, status=TaskStatus.FAILED)
-    poller = Poller(Dispatcher(service.get_task, None))
-
-    task = poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing)
-
-    assert task.status is TaskStatus.FAILED
-
-
-def test_the_end_is_reported_last() -> None:
-    """The last line on the row shows the status that the task ended with."""
     shown: list[tuple[str, float]] = []
-    service = Service(ends={"lct-000": 0.0})
-    poller = Poller(Dispatcher(service.get_task, None))
 
     def report(wait: Wait, now: float) -> None:
         shown.append((str(wait.task and wait.task.status), wait.waited(now)))
 
-    poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=report)
-
+    assert wait_for(make_poller(service.get_task), report=report).status is TaskStatus.FAILED
     status, waited_seconds = shown[-1]
-    assert status == "TaskStatus.SUCCEEDED"
+    assert status == "TaskStatus.FAILED"
     assert 0 <= waited_seconds < SOON
 
 
-def test_stop_ends_every_wait_at_once() -> None:
-    """Fifty waiting threads end within a second of the cancellation, each with its own one-line error."""
-    service = Service(ends={f"lct-{n:03}": 1e9 for n in range(50)})
-    poller = Poller(Dispatcher(service.get_task, service.list_pages))
-    cancellation, seen = Cancellation(), threading.Semaphore(0)
-    errors: dict[str, Exception] = {}
-
-    def wait_for(task_id: str) -> None:
-        try:
-            poller.wait_for_task(task_id, REGION, cancellation=cancellation, report=lambda *_: seen.release())
-        except WaitError as error:
-            errors[task_id] = error
-
-    threads = [threading.Thread(target=wait_for, args=(task_id,)) for task_id in service.ends]
-    for thread in threads:
-        thread.start()
-    for _ in threads:
-        assert seen.acquire(timeout=SOON)
-    cancellation.set("the update was cancelled")
-    for thread in threads:
-        thread.join(SOON)
-
-    assert set(errors) == set(service.ends)
-    assert str(errors["lct-007"]) == (
-        "Waiting for license conversion task lct-007 in eu-west-1: the update was cancelled after 0s "
-        "(last seen IN_PROGRESS). The conversion continues in AWS, and the next `pulumi up` picks it up."
-    )
+# -- the end of the operation ------------------------------------------------------------------------------------------
 
 
-def test_a_wait_that_begins_after_the_stop_asks_nothing() -> None:
+def test_a_cancellation_ends_every_wait_at_once() -> None:
+    service = running(50)
+    poller = make_poller(service.get_task, service.list_pages)
+    with waiting(poller, list(service.ends)) as (cancellation, waits):
+        wait_until(lambda: len([wait for wait in poller.dispatcher.waits if wait.task]) == 50)
+        cancellation.set("the update was cancelled")
+        for task_id, wait in zip(service.ends, waits, strict=True):
+            error = wait.exception(SOON)
+            assert isinstance(error, WaitError)
+            assert (error.subject.task_id, error.task and error.task.task_id) == (task_id, task_id)
+            assert "the update was cancelled" in error.reason
+
+
+def test_a_wait_that_begins_after_the_cancellation_asks_nothing() -> None:
     """A create that reaches the plugin after ^C fails at once and calls nobody."""
-    service = Service(ends={"lct-000": 1e9})
-    poller = Poller(Dispatcher(service.get_task, None))
-    cancellation = Cancellation()
+    service, cancellation = running(), Cancellation()
     cancellation.set("the update was cancelled")
-
     with pytest.raises(WaitError, match="its status is not known yet"):
-        poller.wait_for_task("lct-000", REGION, cancellation=cancellation, report=nothing)
-
+        wait_for(make_poller(service.get_task), cancellation=cancellation)
     assert not service.calls
 
 
@@ -110,11 +102,9 @@ def test_the_deadline_holds_while_a_poll_is_queued() -> None:
     def acquire() -> None:
         start.wait(SOON)
 
-    service = Service(ends={"lct-000": 1e9})
-    poller = Poller(Dispatcher(service.get_task, None, acquire=acquire))
-
+    poller = make_poller(running().get_task, acquire=acquire)
     with pytest.raises(WaitError, match="its status is not known yet"):
-        poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=0.2)
+        wait_for(poller, timeout_seconds=0.2)
     start.set()
 
 
@@ -122,238 +112,36 @@ def test_a_poll_under_way_at_the_deadline_still_counts() -> None:
     """An answer that arrives just after the deadline, but was asked for before it, ends the wait in success."""
 
     def slow_get(task_id: str) -> ConversionTask:
-        threading.Event().wait(0.4)
+        time.sleep(0.4)
         return ConversionTask(task_id, REGION, status=TaskStatus.SUCCEEDED)
 
-    poller = Poller(Dispatcher(slow_get, None))
-
-    task = poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=0.2)
-
-    assert task.status is TaskStatus.SUCCEEDED
+    assert wait_for(make_poller(slow_get), timeout_seconds=0.2).status is TaskStatus.SUCCEEDED
 
 
-def test_a_bug_while_polling_is_raised_in_the_waiting_thread() -> None:
-    """An error that is nobody's to act on ends the wait as it is, instead of a silent hang."""
-
-    def broken(task_id: str) -> ConversionTask:
-        raise ZeroDivisionError(task_id)
-
-    with pytest.raises(ZeroDivisionError):
-        Poller(Dispatcher(broken, None)).wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing)
+def test_the_deadline_of_the_operation_ends_its_wait_like_the_waits_own() -> None:
+    with pytest.raises(WaitError, match="it did not end within"):
+        wait_for(make_poller(running().get_task), cancellation=Cancellation(deadline=RUNTIME.now() + 0.1))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_bug_in_the_schedule_is_raised_in_every_waiting_thread() -> None:
-    """The thread that dispatches serves every wait: none hangs when it dies, and its bug is shown."""
-    broken: list[threading.Thread] = []
-
-    def clock() -> float:
-        thread = threading.current_thread()
-        if thread.name == "lmconv-poller" and thread not in broken:
-            broken.append(thread)
-            raise ZeroDivisionError
-        return 0.0
-
-    poller = Poller(Dispatcher(Service(ends={"lct-000": 1e9}).get_task, None, runtime=Runtime(now=clock)))
-
-    for _ in range(2):
-        with pytest.raises(ZeroDivisionError):
-            poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=5)
-    join_poller()
-
-
-def test_a_poller_rests_when_no_wait_is_left_and_starts_again() -> None:
-    """One poller serves waits that come long after others have ended."""
-    service = Service(ends={"lct-000": 0.0, "lct-001": 0.0})
-    poller = Poller(Dispatcher(service.get_task, None))
-
-    for task_id in service.ends:
-        assert poller.wait_for_task(task_id, REGION, cancellation=Cancellation(), report=nothing).is_complete
-        join_poller()
-        assert "lmconv-poller" not in {thread.name for thread in threading.enumerate()}
-
-
-def test_waits_that_begin_one_by_one_share_a_list() -> None:
-    """First polls that wait to start are gathered into a list: 100 waits are seen by a few calls."""
-    service = Service(ends={f"lct-{n:03}": 1e9 for n in range(100)})
-    starts = threading.Semaphore(0)
-
-    def acquire() -> None:
-        starts.acquire(timeout=SOON)
-
-    poller = Poller(Dispatcher(service.get_task, service.list_pages, acquire=acquire))
-    cancellation, seen = Cancellation(), threading.Semaphore(0)
-
-    def wait_for(task_id: str) -> None:
-        with contextlib.suppress(WaitError):
-            poller.wait_for_task(task_id, REGION, cancellation=cancellation, report=lambda *_: seen.release())
-
-    threads = [threading.Thread(target=wait_for, args=(task_id,)) for task_id in service.ends]
-    for thread in threads:
-        thread.start()
-    while len(poller.dispatcher.waits) < len(threads):
-        threading.Event().wait(0.01)
-    starts.release(200)
-    for _ in threads:
-        assert seen.acquire(timeout=SOON)
-    cancellation.set("the test is over")
-    for thread in threads:
-        thread.join(SOON)
-
-    assert service.calls.total() <= 50  # one by one they would be 100, and more for those that come due meanwhile
-
-
-def test_what_a_poll_saw_before_its_wait_blocks_is_reported_at_once() -> None:
-    """A poll may be over before the waiting thread first reads its wait: its row does not stay empty for 30 s."""
-    service = Service(ends={"lct-000": 1e9})
-    polled_twice = threading.Event()
-
-    def get_task(task_id: str) -> ConversionTask:
-        if task_id == "lct-000" and service.calls["get"]:
-            polled_twice.set()  # so what the first poll saw has been recorded
-            return ConversionTask(task_id, REGION, status=TaskStatus.IN_PROGRESS)
-        return service.get_task(task_id)
-
-    class SlowToSubscribe(Cancellation):
-        def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-            assert polled_twice.wait(SOON)
-            return super().subscribe(listener)
-
-    poller = Poller(Dispatcher(get_task, None))
-    stop_other, other_reported = Cancellation(), threading.Event()
-    service.ends["lct-other"] = 1e9
-
-    def wait_for_other() -> None:  # so that the poller's thread runs before the wait below begins
-        with contextlib.suppress(WaitError):
-            poller.wait_for_task("lct-other", REGION, cancellation=stop_other, report=lambda *_: other_reported.set())
-
-    other = threading.Thread(target=wait_for_other)
-    other.start()
-    assert other_reported.wait(SOON)
-    service.calls.clear()
-    cancellation = SlowToSubscribe()
+@pytest.mark.parametrize("has_deadline", [False, True])
+def test_a_wait_that_slept_beyond_its_deadline_asks_once_more(has_deadline: bool) -> None:
+    """The waiting thread may wake first: it lets the poll be made that is owed, and then decides."""
+    asleep, service = [0.0], running()
+    runtime = Runtime(now=lambda: time.monotonic() + asleep[0])
 
     def report(wait: Wait, now: float) -> None:
-        assert wait.task is not None
-        cancellation.set("it was reported")
+        service.ends["lct-000"] = 0.0
+        asleep[0] = 5000.0
 
-    with pytest.raises(WaitError, match="it was reported"):  # not a timeout: the report comes first
-        poller.wait_for_task(
-            "lct-000", REGION, cancellation=cancellation, report=report, timeout_seconds=5, poll_interval_seconds=0.02
-        )
-    stop_other.set("the test is over")
-    other.join(SOON)
-
-
-def test_a_wait_is_silent_while_nothing_changes() -> None:
-    """Poll after poll that shows the same is one line, not one a poll: a CI log is not flooded."""
-    service = Service(ends={"lct-000": 1e9})
-    cancellation = Cancellation()
-    reports: list[None] = []
-
-    def get_task(task_id: str) -> ConversionTask:
-        if service.calls["get"] == 10:
-            cancellation.set("ten polls")
-        return service.get_task(task_id)
-
-    with pytest.raises(WaitError):
-        Poller(Dispatcher(get_task, None)).wait_for_task(
-            "lct-000",
-            REGION,
-            cancellation=cancellation,
-            report=lambda *_: reports.append(None),
-            poll_interval_seconds=0.02,
-        )
-
-    assert len(reports) == 1
-
-
-def test_a_poll_that_outlives_its_wait_loses_no_later_ones() -> None:
-    """A poll may wait to start longer than any wait goes on: what begins then is polled all the same."""
-    service = Service(ends={f"lct-{n:03}": 0.0 for n in range(FEW + 3)})
-    starts, blocked = threading.Semaphore(0), threading.Event()
-
-    def acquire() -> None:
-        blocked.set()
-        starts.acquire(timeout=SOON)
-
-    poller = Poller(Dispatcher(service.get_task, service.list_pages, acquire=acquire))
-    with pytest.raises(WaitError):
-        poller.wait_for_task("lct-000", REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=0.05)
-    assert blocked.wait(SOON)
-    join_poller()
-
-    with ThreadPoolExecutor(len(service.ends)) as threads:
-        wait = functools.partial(
-            poller.wait_for_task, region=REGION, cancellation=Cancellation(), report=nothing, timeout_seconds=20
-        )
-        waiting = [threads.submit(wait, task_id) for task_id in service.ends]
-        while len(poller.dispatcher.waits) < len(waiting):
-            threading.Event().wait(0.01)
-        starts.release()  # for the poll of the wait that is over, which has waited longest
-        while not service.calls:
-            threading.Event().wait(0.01)
-        starts.release(100)
-        assert all(done.result(timeout=SOON).is_complete for done in waiting)
-
-
-# -- what is said meanwhile --------------------------------------------------------------------------------------------
-
-
-def wait_until(cancellation: Cancellation, get_task: Callable[[str], ConversionTask], **options: Any) -> list[float]:
-    """Wait until `cancellation` is set, and return when the wait was reported, in seconds since it began."""
-    reports: list[float] = []
-
-    def report(wait: Wait, now: float) -> None:
-        reports.append(wait.waited(now))
-        if len(reports) == 3:
-            cancellation.set("three reports")
-
-    with pytest.raises(WaitError):
-        Poller(Dispatcher(get_task, None, policy=options.pop("policy", PollingPolicy()))).wait_for_task(
-            "lct-000", REGION, cancellation=cancellation, report=report, timeout_seconds=1e6, **options
-        )
-    return reports
-
-
-def test_a_wait_is_reported_again_while_nothing_changes() -> None:
-    """The row does not go stale: it is renewed as often as the caller says."""
-    service = Service(ends={"lct-000": 1e9})
-
-    reports = wait_until(Cancellation(), service.get_task, report_seconds=0.1, poll_interval_seconds=60.0)
-
-    assert [round(seconds, 1) for seconds in reports] == pytest.approx([0, 0.1, 0.2], abs=0.1)
-
-
-def test_a_long_conversion_is_remarked_on_once() -> None:
-    """Whoever waits unusually long is told where to look, one time, and not sooner."""
-    notices: list[float] = []
-    began = time.monotonic()
-    service = Service(ends={"lct-000": 1e9})
-
-    wait_until(
-        Cancellation(),
-        service.get_task,
-        policy=PollingPolicy(long_seconds=0.2),
-        report_seconds=0.15,
-        on_notice=lambda text: notices.append(time.monotonic() - began),
+    task = wait_for(
+        make_poller(service.get_task, runtime=runtime),
+        cancellation=Cancellation(deadline=runtime.now() + 1000.0 if has_deadline else None, runtime=runtime),
+        report=report,
+        timeout_seconds=1000.0,
+        poll_interval_seconds=300.0,
+        report_seconds=0.05,
     )
-
-    assert len(notices) == 1
-    assert notices[0] >= 0.2
-
-
-def test_an_unknown_status_is_remarked_on_once() -> None:
-    """The user is told that the wait goes on for want of knowing better."""
-    notices: list[str] = []
-
-    def get_task(task_id: str) -> ConversionTask:
-        return ConversionTask(task_id, REGION, unknown_status="PAUSED")
-
-    wait_until(Cancellation(), get_task, report_seconds=0.05, poll_interval_seconds=0.02, on_notice=notices.append)
-
-    assert len(notices) == 1
-    assert notices[0].startswith("lct-000 has the status 'PAUSED', which is none of IN_PROGRESS, SUCCEEDED and FAILED")
+    assert task.status is TaskStatus.SUCCEEDED
 
 
 def test_a_first_call_that_hangs_is_given_up_in_time() -> None:
@@ -369,53 +157,174 @@ def test_a_first_call_that_hangs_is_given_up_in_time() -> None:
 
     began = time.monotonic()
     with pytest.raises(WaitError, match="the last because nobody answers"):
-        Poller(Dispatcher(get_task, None, policy=policy)).wait_for_task(
-            "lct-000", REGION, cancellation=Cancellation(), report=nothing
-        )
+        wait_for(make_poller(get_task, policy=policy))
     release.set()
     assert time.monotonic() - began < SOON
 
 
-@pytest.mark.parametrize("has_deadline", [False, True])
-def test_a_wait_that_slept_beyond_its_deadline_asks_once_more(has_deadline: bool) -> None:
-    """The waiting thread may wake first: it lets the poll be made that is owed, and then decides."""
-    asleep = [0.0]
-    service = Service(ends={"lct-000": 1e9})
+# -- its threads -------------------------------------------------------------------------------------------------------
 
-    def report(wait: Wait, now: float) -> None:
-        service.ends["lct-000"] = 0.0
-        asleep[0] = 5000.0
+
+def test_a_bug_while_polling_is_raised_in_the_waiting_thread() -> None:
+    """An error that is nobody's to act on ends the wait as it is, instead of a silent hang."""
+
+    def broken(task_id: str) -> ConversionTask:
+        raise ZeroDivisionError(task_id)
+
+    with pytest.raises(ZeroDivisionError):
+        wait_for(make_poller(broken))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_in_the_schedule_is_raised_in_every_waiting_thread() -> None:
+    """The thread that dispatches serves every wait: none hangs when it dies, and its bug is shown."""
+    broken: list[threading.Thread] = []
 
     def clock() -> float:
-        return time.monotonic() + asleep[0]
+        thread = threading.current_thread()
+        if thread.name == THREAD and thread not in broken:
+            broken.append(thread)
+            raise ZeroDivisionError
+        return 0.0
 
-    cancellation = Cancellation(deadline=clock() + 1000.0 if has_deadline else None, runtime=Runtime(now=clock))
-    task = Poller(Dispatcher(service.get_task, None, runtime=Runtime(now=clock))).wait_for_task(
-        "lct-000",
-        REGION,
-        cancellation=cancellation,
-        report=report,
-        timeout_seconds=1000.0,
-        poll_interval_seconds=300.0,
-        report_seconds=0.05,
-    )
-
-    assert task.status is TaskStatus.SUCCEEDED
+    poller = make_poller(running().get_task, runtime=Runtime(now=clock))
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            wait_for(poller, timeout_seconds=5)
+    join_poller()
 
 
-def test_a_cancellation_that_expires_ends_the_wait() -> None:
-    """The deadline of the operation ends its wait like the wait's own."""
-    cancellation = Cancellation(deadline=RUNTIME.now() + 0.1)
-    service = Service(ends={"lct-000": 1e9})
+def test_a_poller_rests_when_no_wait_is_left_and_starts_again() -> None:
+    """One poller serves waits that come long after others have ended."""
+    service = Service(ends={"lct-000": 0.0, "lct-001": 0.0})
+    poller = make_poller(service.get_task)
+    for task_id in service.ends:
+        assert wait_for(poller, task_id).is_complete
+        join_poller()
+        assert THREAD not in {thread.name for thread in threading.enumerate()}
 
-    with pytest.raises(WaitError, match="it did not end within"):
-        Poller(Dispatcher(service.get_task, None)).wait_for_task(
-            "lct-000", REGION, cancellation=cancellation, report=nothing
+
+def test_waits_that_begin_one_by_one_share_a_list() -> None:
+    """First polls that wait to start are gathered into a list: 100 waits are seen by a few calls."""
+    service, starts = running(100), threading.Semaphore(0)
+
+    def acquire() -> None:
+        starts.acquire(timeout=SOON)
+
+    poller = make_poller(service.get_task, service.list_pages, acquire=acquire)
+    with waiting(poller, list(service.ends)) as (cancellation, _):
+        wait_until(lambda: len(poller.dispatcher.waits) == 100)
+        starts.release(200)
+        wait_until(lambda: all(wait.task for wait in poller.dispatcher.waits))
+        cancellation.set("the test is over")
+    assert service.calls.total() <= 50  # one by one they would be 100, and more for those that come due meanwhile
+
+
+def test_a_poll_that_outlives_its_wait_loses_no_later_ones() -> None:
+    """A poll may wait to start longer than any wait goes on: what begins then is polled all the same."""
+    service = Service(ends={f"lct-{n:03}": 0.0 for n in range(FEW + 3)})
+    starts, blocked = threading.Semaphore(0), threading.Event()
+
+    def acquire() -> None:
+        blocked.set()
+        starts.acquire(timeout=SOON)
+
+    poller = make_poller(service.get_task, service.list_pages, acquire=acquire)
+    with pytest.raises(WaitError):
+        wait_for(poller, timeout_seconds=0.05)
+    assert blocked.wait(SOON)
+    join_poller()
+    with waiting(poller, list(service.ends)) as (_, waits):
+        wait_until(lambda: len(poller.dispatcher.waits) == len(waits))
+        starts.release()  # for the poll of the wait that is over, which has waited longest
+        wait_until(lambda: service.calls)
+        starts.release(100)
+        assert all(wait.result(SOON).is_complete for wait in waits)
+
+
+# -- what is said meanwhile --------------------------------------------------------------------------------------------
+
+
+def test_what_a_poll_saw_before_its_wait_blocks_is_reported_at_once() -> None:
+    """A poll may be over before the waiting thread first reads its wait: its row does not stay empty for 30 s."""
+    service = Service(ends={"lct-000": 1e9, "lct-other": 1e9})
+    polled_twice = threading.Event()
+
+    def get_task(task_id: str) -> ConversionTask:
+        if task_id == "lct-000" and service.calls["get"]:
+            polled_twice.set()  # so what the first poll saw has been recorded
+        return service.get_task(task_id)
+
+    class SlowToSubscribe(Cancellation):
+        def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+            assert polled_twice.wait(SOON)
+            return super().subscribe(listener)
+
+    poller, cancellation = make_poller(get_task), SlowToSubscribe()
+
+    def report(wait: Wait, now: float) -> None:
+        assert wait.task is not None
+        cancellation.set("it was reported")
+
+    with waiting(poller, ["lct-other"]) as (stop_other, _):  # so that the poller's thread runs before the wait begins
+        wait_until(lambda: all(wait.task for wait in poller.dispatcher.waits) and poller.dispatcher.waits)
+        service.calls.clear()
+        with pytest.raises(WaitError, match="it was reported"):  # not a timeout: the report comes first
+            wait_for(poller, cancellation=cancellation, report=report, timeout_seconds=5, poll_interval_seconds=0.02)
+        stop_other.set("the test is over")
+
+
+def test_a_wait_is_silent_while_nothing_changes() -> None:
+    """Poll after poll that shows the same is one line, not one a poll: a CI log is not flooded."""
+    service, cancellation, reports = running(), Cancellation(), list[float]()
+
+    def get_task(task_id: str) -> ConversionTask:
+        if service.calls["get"] == 10:
+            cancellation.set("ten polls")
+        return service.get_task(task_id)
+
+    with pytest.raises(WaitError):
+        wait_for(
+            make_poller(get_task),
+            cancellation=cancellation,
+            report=lambda _, now: reports.append(now),
+            poll_interval_seconds=0.02,
         )
+    assert len(reports) == 1
 
 
-def test_the_clock_goes_on() -> None:
-    """The clock of waits is one that nobody sets, in seconds."""
-    first = RUNTIME.now()
-    time.sleep(0.01)
-    assert 0.01 <= RUNTIME.now() - first < SOON
+@pytest.mark.parametrize(
+    ("unknown_status", "notice"),
+    [
+        (None, "lct-000 has been waited for 0s"),
+        ("PAUSED", "lct-000 has the status 'PAUSED', which is none of IN_PROGRESS, SUCCEEDED and FAILED"),
+    ],
+)
+def test_a_wait_is_reported_again_and_what_is_odd_is_said_once(unknown_status: str | None, notice: str) -> None:
+    """The row is renewed as often as the caller says; whoever waits unusually long is told so, and not sooner."""
+    notices: list[tuple[float, str]] = []
+    reports: list[float] = []
+    cancellation, began = Cancellation(), time.monotonic()
+
+    def get_task(task_id: str) -> ConversionTask:
+        status = None if unknown_status else TaskStatus.IN_PROGRESS
+        return ConversionTask(task_id, REGION, status=status, unknown_status=unknown_status)
+
+    def report(wait: Wait, now: float) -> None:
+        reports.append(wait.waited(now))
+        if len(reports) == 4:
+            cancellation.set("four reports")
+
+    with pytest.raises(WaitError, match="four reports"):
+        wait_for(
+            make_poller(get_task, policy=PollingPolicy(long_seconds=0.2)),
+            cancellation=cancellation,
+            report=report,
+            report_seconds=0.1,
+            poll_interval_seconds=60.0,
+            on_notice=lambda text: notices.append((time.monotonic() - began, text)),
+        )
+    assert all(later - earlier > 0.09 for earlier, later in itertools.pairwise(reports))
+    ((moment, text),) = notices
+    assert text.startswith(notice)
+    assert unknown_status or moment >= 0.2

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from support.waiting import SOON
 
+from lmconv_resource.emulator.limits import RateLimit, TokenBucket
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
@@ -37,25 +38,9 @@ class Clock:
         self.now = end
 
 
-class Bucket:
-    """A limit as AWS's are: `rate` tokens a second, up to `burst` of them, one a call."""
-
-    def __init__(self, clock: Clock, rate: float, burst: float) -> None:
-        self.clock, self.rate, self.burst = clock, rate, burst
-        self.tokens, self.filled_at = burst, clock()
-
-    def admit(self) -> bool:
-        now = self.clock()
-        self.tokens = min(self.burst, self.tokens + (now - self.filled_at) * self.rate)
-        self.filled_at = now
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
-
-
-def seeded(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 -- jitter, not cryptography
+def make_limiter(clock: Clock, seed: int = 1) -> RateLimiter:
+    rng = random.Random(seed)  # noqa: S311 -- jitter, not cryptography
+    return RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=rng))
 
 
 @pytest.fixture
@@ -65,7 +50,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def limiter(clock: Clock) -> RateLimiter:
-    return RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(1)))
+    return make_limiter(clock)
 
 
 def find_starts(limiter: RateLimiter, clock: Clock, count: int) -> list[float]:
@@ -77,22 +62,13 @@ def find_starts(limiter: RateLimiter, clock: Clock, count: int) -> list[float]:
     return starts
 
 
-def test_calls_are_even_by_default(limiter: RateLimiter, clock: Clock) -> None:
-    """The first call starts at once and the others 0.05 s apart, as long as nothing is refused."""
+def test_calls_are_even_and_none_are_saved_up(limiter: RateLimiter, clock: Clock) -> None:
+    """Calls start 0.05 s apart while nothing is refused, after a quiet minute too, however many get through."""
     assert find_starts(limiter, clock, 5) == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
-
-
-def test_no_calls_are_saved_up(limiter: RateLimiter, clock: Clock) -> None:
-    """A quiet minute gives nobody the right to a burst after it."""
-    limiter.acquire()
     clock.sleep(60)
-    assert find_starts(limiter, clock, 3) == pytest.approx([0, 0.05, 0.1])
-
-
-def test_success_at_full_rate_changes_nothing(limiter: RateLimiter) -> None:
-    """Calls that get through never make the gap shorter than the shortest."""
     for _ in range(100):
         limiter.on_success()
+    assert find_starts(limiter, clock, 3) == pytest.approx([0, 0.05, 0.1])
     assert limiter.gap_seconds == PollingPolicy().fastest_gap_seconds == 0.05
 
 
@@ -107,23 +83,16 @@ def test_a_refusal_halves_the_rate(limiter: RateLimiter, clock: Clock) -> None:
     assert PollingPolicy().slowest_gap_seconds == 10
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_refusal_is_followed_by_a_pause(clock: Clock, seed: int) -> None:
-    """After a refusal nobody calls for the new gap and a random part of it, then calls go on a gap apart."""
-    limiter = RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(seed)))
-    limiter.on_throttled()
-    first, second, third = find_starts(limiter, clock, 3)
-    assert 0.25 <= first <= 0.5
-    assert (second - first, third - second) == pytest.approx((0.25, 0.25))
-
-
-def test_pauses_differ_between_processes(clock: Clock) -> None:
-    """The pause after a refusal is random, so that two processes don't come back together."""
+def test_a_refusal_is_followed_by_a_pause(clock: Clock) -> None:
+    """It is the new gap and a part of it that is random, so that two processes don't come back together."""
     pauses = set()
     for seed in range(10):
-        limiter = RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(seed)))
+        limiter = make_limiter(clock, seed)
         limiter.on_throttled()
-        pauses.add(round(find_starts(limiter, clock, 1)[0], 6))
+        first, second, third = find_starts(limiter, clock, 3)
+        assert 0.25 <= first <= 0.5
+        assert (second - first, third - second) == pytest.approx((0.25, 0.25))
+        pauses.add(round(first, 6))
     assert len(pauses) == 10
 
 
@@ -152,9 +121,8 @@ def test_refusals_at_once_count_once(limiter: RateLimiter, clock: Clock) -> None
     assert limiter.gap_seconds == 0.5
 
 
-def test_a_call_that_waits_has_the_new_rate(clock: Clock) -> None:
+def test_a_call_that_waits_has_the_new_rate(limiter: RateLimiter, clock: Clock) -> None:
     """A refusal that comes while a caller waits to start makes it wait longer."""
-    limiter = RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(1)))
     begin = clock()
     limiter.acquire()
     clock.plan(0.02, limiter.on_throttled)
@@ -166,12 +134,11 @@ def test_a_call_that_waits_has_the_new_rate(clock: Clock) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_few_calls_are_wasted_against_a_limit(clock: Clock, seed: int, latency: float) -> None:
     """Against 2 calls a second with a burst of 5, 300 calls get through with at most a tenth of all refused."""
-    limiter = RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(seed)))
-    bucket = Bucket(clock, rate=2, burst=5)
+    limiter, bucket = make_limiter(clock, seed), TokenBucket(RateLimit(rate_per_second=2, burst=5), clock)
     begin, admitted, refused = clock(), 0, 0
     while admitted < 300:
         limiter.acquire()
-        if bucket.admit():
+        if bucket.take():
             admitted += 1
             clock.plan(latency, limiter.on_success)
         else:
@@ -181,23 +148,13 @@ def test_few_calls_are_wasted_against_a_limit(clock: Clock, seed: int, latency: 
     assert clock() - begin <= 2 * 300 / 2  # not bought with needless waiting: within twice what the limit allows
 
 
-def test_threads_share_the_rate() -> None:
+def test_threads_share_the_rate(limiter: RateLimiter, clock: Clock) -> None:
     """Calls that many threads make at once start one by one, each a gap after the one before."""
-    clock = Clock()
-    limiter = RateLimiter(runtime=Runtime(now=clock, sleep=clock.sleep, rng=seeded(1)))
-    starts: list[float] = []
-
-    def call() -> None:
-        for _ in range(10):
-            limiter.acquire()
-            starts.append(round(clock() - 1000, 6))
-
-    threads = [threading.Thread(target=call) for _ in range(8)]
+    threads = [threading.Thread(target=find_starts, args=(limiter, clock, 10)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(SOON)
-    assert len(starts) == 80
     assert clock() - 1000 == pytest.approx(79 * 0.05)
 
 
@@ -209,7 +166,5 @@ def test_a_caller_that_is_cancelled_starts_within_half_a_second(limiter: RateLim
     limiter.on_throttled()
     begin, cancellation = clock(), Cancellation()
     clock.plan(1.0, lambda: cancellation.set("the update was cancelled"))
-
     limiter.acquire(cancellation)
-
     assert 1.0 <= clock() - begin <= 1.5

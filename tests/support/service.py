@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from lmconv_resource.errors import Subject, TaskNotFoundError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import PollingPolicy
@@ -34,40 +33,29 @@ class Service:
     calls: Counter[str] = field(default_factory=Counter)
     listed: Counter[TaskStatus] = field(default_factory=Counter)
     polls: list[tuple[float, str]] = field(default_factory=list)
-    latency: float = 0.0
 
     def get_task(self, task_id: str) -> ConversionTask:
         """Return one task, or raise the next fault."""
         self.calls["get"] += 1
         self.polls.append((self.now, task_id))
-        self.now += self.latency
         fault = self.faults.pop(0) if self.faults else None
         if fault:
             raise fault
-        return self._see(task_id)
-
-    def get_shown(self, task_id: str) -> ConversionTask:
-        """Return one task unless it is hidden: to AWS it is not there then."""
-        if task_id in self.hidden:
-            raise TaskNotFoundError(Subject(task_id=task_id, region=REGION), "AWS does not know it there (no)")
-        return self.get_task(task_id)
-
-    def get_unseen(self, task_id: str) -> ConversionTask:
-        """Return one task without counting a call."""
-        return self._see(task_id)
+        return self.see(task_id)
 
     def list_pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[Mapping[str, ConversionTask]]:
         """Return the tasks of a status by pages, or raise the next fault of the list."""
-        running = [i for i in self.ends if self._see(i).status is status and i not in self.hidden]
+        running = [i for i in self.ends if self.see(i).status is status and i not in self.hidden]
         for start in range(0, max(1, len(running)), self.page_size):
             self.calls["list"] += 1
             self.listed[status] += 1
             fault = self.list_faults.pop(0) if self.list_faults else None
             if fault:
                 raise fault
-            yield {task_id: self._see(task_id) for task_id in running[start : start + self.page_size]}
+            yield {task_id: self.see(task_id) for task_id in running[start : start + self.page_size]}
 
-    def _see(self, task_id: str) -> ConversionTask:
+    def see(self, task_id: str) -> ConversionTask:
+        """Return one task without counting a call."""
         ended = self.now >= self.ends[task_id]
         return ConversionTask(
             task_id,
@@ -76,12 +64,10 @@ class Service:
             start_time=datetime.fromtimestamp(0, timezone.utc),
         )
 
-    def make_dispatcher(self, *, can_list: bool = True, **options: Any) -> Dispatcher:
-        """Return a dispatcher that asks this service, by this clock."""
-        options = {"list_pages": self.list_pages if can_list else None, "get_task": self.get_task, **options}
-        # The same jitter in each run.
+    def make_dispatcher(self, **options: Any) -> Dispatcher:
+        """Return a dispatcher that asks this service, by this clock, with the same jitter in each run."""
         runtime = Runtime(now=lambda: self.now, rng=random.Random(7))  # noqa: S311
-        return Dispatcher(**options, runtime=runtime)
+        return Dispatcher(**{"get_task": self.get_task, "list_pages": self.list_pages, **options}, runtime=runtime)
 
     def run(self, dispatcher: Dispatcher, until: Callable[[], bool] | float) -> None:
         """Turn the clock from poll to poll until `until` holds, or to a moment."""
