@@ -53,7 +53,7 @@ test-oldest: ## Run the tests with the oldest versions that are allowed
 	$(OLDEST)/bin/python $(PYTEST)
 
 bench: $(STAMPS)/dev ## Measure what it costs
-	PYTHONPATH=tools $(BIN)/python -m benchmarks
+	PYTHONPATH=tests:tools $(BIN)/python -m benchmarks
 
 recording: $(STAMPS)/docs ## Record `pulumi up` following a conversion, into docs/recording.svg
 	@command -v pulumi >/dev/null || { echo "make recording needs the pulumi command on PATH." >&2; exit 1; }

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lmconv_resource.errors import FLEET_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.fleet.gather import Gathering
+from lmconv_resource.lifecycle.fleet.gather import ALWAYS, Gathering
 from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine, to_plan_text
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
@@ -129,7 +129,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
             found[row.name] = connect(op, row, gatherings)
         for gathering in gatherings.values():
             ids = [_to_id(state.results[name]) for name, its in found.items() if its is gathering]
-            gathering.instances.keep(ids)
+            gathering.instances.read(ids)
         results = dict(state.results)
         for name, gathering in found.items():
             results[name] = self._refresh_row(op, name, results[name], gathering)
@@ -138,7 +138,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
     def _refresh_row(self, op: Operation, name: str, result: Result, gathering: Gathering) -> Result:
         """Return a row with what EC2 bills its instance as, and a warning where that has changed."""
         try:
-            instance = gathering.instances.ask(_to_id(result))
+            instance = gathering.instances.ask(_to_id(result), ALWAYS)
         except LicenseConversionError as error:
             log.info("%s is kept as it is recorded: %s", name, error)
             return result

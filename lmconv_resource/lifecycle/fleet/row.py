@@ -15,7 +15,7 @@ from lmconv_resource.lifecycle.fleet.gather import Gathering, RowAws, Watch, to_
 from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine
 from lmconv_resource.lifecycle.fleet.report import Outcome, Result
 from lmconv_resource.lifecycle.fleet.table import Row
-from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, read_marks
+from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, read_marks, to_failed_error
 from lmconv_resource.lifecycle.operation import Host, Operation, Severity
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339
@@ -24,11 +24,8 @@ log = logging.getLogger(__name__)
 
 _UP = ("running", "pending")
 
-POLL_SECONDS = 15.0
-"""Between two checks of a task, with many rows: one list serves all of a connection, and more come together so."""
-
-_FEW_ROWS = 20
-"""Rows of a connection up to which the end of a task is noticed as soon as that of any other conversion."""
+_INSTANCE_PAUSE_SECONDS = 0.25
+"""Between two checks of an instance on its way, each of which waits itself until there is something new."""
 
 
 class RowHost:
@@ -80,6 +77,7 @@ class Planned:
         problems: what the checks have found, so that nobody checks again.
         held_id: the task that is recorded.
         ran: whether the instance ran, or is to run again in the end.
+        is_marked: whether it has the fleet's mark, of an operation that was interrupted.
     """
 
     row: Row
@@ -89,23 +87,35 @@ class Planned:
     problems: tuple[Problem, ...] | None = None
     held_id: str | None = None
     ran: bool = False
+    is_marked: bool = False
+
+    def to_result(self, outcome: Outcome, reason: str | None = None) -> Result:
+        """Return what is recorded of a row that comes to this."""
+        return Result(
+            self.row.number,
+            self.row.arn,
+            outcome,
+            reason,
+            source_usage_operation=self.line.source,
+            destination_usage_operation=self.line.destination,
+        )
 
 
 def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> Planned:
     """Return what a job of this row would do first. Nothing is done."""
     host = RowHost(op.host, row.name, keeps=True)
     row_op = replace(op, host=cast(Host, host))
-    watch = Watch(lambda _: None, lambda: None)
-    job = _make_job(row_op, RowAws(gathering.connection, op.cancellation, gathering, watch), row, held_id)
+    job = _make_job(row_op, _to_aws(op, row, gathering, Watch(op.host.runtime.now)), row, held_id)
     try:
         step = job.plan()
     except LicenseConversionError as error:
         return refuse(row, gathering, error)
     facts = job.facts
     seen = facts.instance
-    ran = bool(seen and seen.state in _UP) or any(mark.is_owned_by(op.urn) for mark in facts.marks)
+    is_marked = any(mark.is_owned_by(op.urn) for mark in facts.marks)
+    ran = bool(seen and seen.state in _UP) or is_marked
     line = PlanLine(row.number, row.name, facts.present.usage_operation, _to_destination(row), Action.CONVERT, "")
-    planned = Planned(row, gathering, line, None, facts.problems, held_id, ran)
+    planned = Planned(row, gathering, line, None, facts.problems, held_id, ran, is_marked)
     if step.act in (Act.REFUSE, Act.LEAVE):
         errors = [each for each in (step.error, *step.more) if each]
         reason = "; ".join(each.reason for each in errors) or step.text
@@ -115,8 +125,7 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
         return replace(planned, line=replace(line, action=Action.DONE, text="done already"))
     if step.act in (Act.FOLLOW, Act.ADOPT) or held_id:
         return replace(planned, line=replace(line, action=Action.GO_ON, text=step.text))
-    is_marked = any(mark.is_owned_by(op.urn) for mark in facts.marks)
-    if is_marked:
+    if is_marked and not (seen and seen.state == "running"):
         text = f"{seen.state if seen else 'not shown'}: an earlier `pulumi up` was interrupted, and this one goes on"
         return replace(planned, line=replace(line, action=Action.GO_ON, text=text))
     if seen and seen.state in _UP:
@@ -137,8 +146,12 @@ def _make_job(
 ) -> Job:
     # The guard against endless retries holds for a fleet in any case: each `up` may try once more.
     inputs = replace(row.known, retry_failed=False)
-    poll_seconds = POLL_SECONDS if aws.gathering.rows > _FEW_ROWS else None
-    return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), poll_seconds, problems)
+    shared = Shared(aws.gathering.make_mark, _INSTANCE_PAUSE_SECONDS)
+    return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), problems=problems, shared=shared)
+
+
+def _to_aws(op: Operation, row: Row, gathering: Gathering, watch: Watch) -> RowAws:
+    return RowAws(gathering.connection, op.cancellation, row.arn, gathering, watch)
 
 
 def _join(errors: list[LicenseConversionError], reason: str) -> LicenseConversionError | None:
@@ -156,6 +169,10 @@ def refuse(row: Row, gathering: Gathering | None, error: LicenseConversionError)
 
 def _to_destination(row: Row) -> str | None:
     return row.conversion.destination_license_context.usage_operation if row.conversion else None
+
+
+class NotBegunError(LicenseConversionError):
+    """No further row is begun, so that one that waited for its slot is to have none."""
 
 
 @dataclass(frozen=True)
@@ -176,72 +193,88 @@ class Ended:
 
 
 def run_row(
-    op: Operation, planned: Planned, on_act: Callable[[str], None], on_running: Callable[[bool], None]
+    op: Operation,
+    planned: Planned,
+    tell: Callable[[str, Ended | None], None] = lambda _, __: None,
+    has_slot: Callable[[], bool] = lambda: True,
 ) -> Ended:
     """Carry the job of a row out, to its end.
 
     Args:
         op: the fleet's operation.
         planned: what is planned for it.
-        on_act: told of each act in a word, such as `stopping`.
-        on_running: called when the instance runs again, before what is left is tidied up, with whether its conversion
-            FAILED or was refused.
+        tell: told of each act in a word, such as `stopping`, and of `running` when the instance runs again, before what
+            is left is tidied up; and what the row comes to, as soon as that is known.
+        has_slot: returns whether more may be done than to mark the instance; raises NotBegunError where it never may.
     """
     row, gathering = planned.row, planned.gathering
     if gathering is None:
         raise ValueError(f"{row.name} can't be run: AWS can't be reached for it")
     wall = op.host.runtime.wall
-    began = wall()
+    began, ended_at = wall(), None
 
-    def free() -> None:
-        held = job.task
-        on_running(job.facts.memory.refusal is not None or (held is not None and held.status is TaskStatus.FAILED))
+    def on_act(word: str) -> None:
+        nonlocal ended_at
+        ended_at = wall() if word == "running" else None
+        task, refusal = job.task, job.facts.memory.refusal
+        ended: Ended | None = None
+        if refusal is not None or (task is not None and task.status is TaskStatus.FAILED):
+            ended = finish(_to_failed(job, watch, result, refusal or to_failed_error(cast(ConversionTask, task))))
+        elif task is not None and task.status is TaskStatus.SUCCEEDED:
+            ended = finish(Ended(replace(result, license_conversion_task_id=task.task_id)))
+        tell(word, ended)
 
-    host, watch = RowHost(op.host, row.name), Watch(on_act, free)
-    aws = RowAws(gathering.connection, op.cancellation, gathering, watch)
+    def finish(ended: Ended) -> Ended:
+        """Return what a row came to with what was seen of its instance."""
+        seen = job.facts.memory.last_seen
+        state = "running" if watch.is_up else seen.state if seen else None
+        times = _to_times(job.task) if not watch.has_changed else (began, ended_at or wall())
+        start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
+        outcome = ended.result.outcome
+        is_down = watch.begun and planned.ran and state not in _UP
+        if is_down and outcome is Outcome.REFUSED:
+            outcome = Outcome.IN_PROGRESS
+        result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)
+        return replace(ended, is_down=is_down, counts=ended.counts and watch.has_changed, result=result)
+
+    host, watch = RowHost(op.host, row.name), Watch(op.host.runtime.now, on_act, has_slot)
+    aws = _to_aws(op, row, gathering, watch)
     job = _make_job(replace(op, host=cast(Host, host)), aws, row, planned.held_id, planned.problems)
-    result = Result(
-        row.number,
-        str(row.asked["resource_arn"]),
-        Outcome.SUCCEEDED,
-        source_usage_operation=planned.line.source,
-        destination_usage_operation=planned.line.destination,
-    )
+    result = planned.to_result(Outcome.SUCCEEDED)
     try:
-        outcome = job.run()
+        with gathering.under_way(aws.resource_arn):
+            outcome = job.run()
+    except NotBegunError as withdrawn:
+        return finish(_withdraw(op, planned, gathering, withdrawn))
     except LicenseConversionError as error:
         ended = _to_failed(job, watch, result, error, is_over=op.cancellation.is_set)
         if host.errors:
             reason = " ".join([ended.result.reason or "", *host.errors])
             ended = replace(ended, result=replace(ended.result, reason=reason))
-    else:
-        source = outcome.task.source_license_context.usage_operation if outcome.task else None
-        verified = outcome.verified.usage_operation if outcome.verified else None
-        ended = Ended(
+        return finish(ended)
+    source = outcome.task.source_license_context.usage_operation if outcome.task else None
+    return finish(
+        Ended(
             replace(
                 result,
                 outcome=Outcome.SUCCEEDED if outcome.task_id else Outcome.ALREADY_DONE,
                 license_conversion_task_id=outcome.task_id,
                 source_usage_operation=source or result.source_usage_operation,
-                verified_usage_operation=verified,
+                verified_usage_operation=outcome.verified.usage_operation if outcome.verified else None,
             )
         )
-    seen = job.facts.memory.last_seen
-    state = seen.state if seen else None
-    is_down = watch.begun and planned.ran and state not in _UP
-    if is_down and ended.error is not None and ended.result.outcome is Outcome.REFUSED:
-        ended = replace(ended, result=replace(ended.result, outcome=Outcome.IN_PROGRESS))
-    times = (
-        _to_times(job.task, began, wall())
-        if not watch.begun
-        else (to_rfc3339(_whole(began)), to_rfc3339(_whole(wall())))
     )
-    return replace(
-        ended,
-        is_down=is_down,
-        counts=ended.counts and watch.begun,
-        result=replace(ended.result, instance_state=state, start_time=times[0], end_time=times[1]),
-    )
+
+
+def _withdraw(op: Operation, planned: Planned, gathering: Gathering, withdrawn: NotBegunError) -> Ended:
+    """Remove the mark of a row that was marked before it had a slot, and is to have none."""
+    ended = Ended(planned.to_result(Outcome.NOT_BEGUN, withdrawn.reason))
+    try:
+        end_row(op, planned.row, gathering, None)
+    except LicenseConversionError as error:
+        log.info("%s is still marked: %s", planned.row.name, error)
+        return replace(ended, result=replace(ended.result, outcome=Outcome.IN_PROGRESS))
+    return ended
 
 
 def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> None:
@@ -250,8 +283,9 @@ def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) 
     Raises:
         LicenseConversionError: it is left as it is.
     """
-    aws = RowAws(gathering.connection, op.cancellation, gathering, Watch(lambda _: None, lambda: None))
-    instance = aws.ec2.get_instance(str(row.asked["resource_arn"]))
+    now = op.host.runtime.now
+    aws = _to_aws(op, row, gathering, Watch(now, acted_at=now()))
+    instance = aws.ec2.get_instance(row.arn)
     tags = aws.ec2.list_tags(TAGS, to_places(instance)) if instance else []
     if instance is None or not any(mark.is_owned_by(op.urn) for mark in read_marks(tags, instance)):
         return
@@ -259,7 +293,9 @@ def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) 
     _make_job(replace(op, host=cast(Host, host)), aws, row, held_id, ends=True).run()
 
 
-def _to_failed(job: Job, watch: Watch, result: Result, error: LicenseConversionError, *, is_over: bool) -> Ended:
+def _to_failed(
+    job: Job, watch: Watch, result: Result, error: LicenseConversionError, *, is_over: bool = False
+) -> Ended:
     """Return what a row came to whose job ended in an error."""
     task = job.task or error.task
     is_running = job.held_id is not None and (task is None or not task.is_complete)
@@ -279,12 +315,6 @@ def _to_failed(job: Job, watch: Watch, result: Result, error: LicenseConversionE
     return Ended(failed, not (is_interrupted or is_over), error=error)
 
 
-def _to_times(task: ConversionTask | None, began: datetime, ended: datetime) -> tuple[str | None, str | None]:
+def _to_times(task: ConversionTask | None) -> tuple[datetime | None, datetime | None]:
     """Return when a task that was there already ran."""
-    if task is None or task.start_time is None:
-        return None, None
-    return to_rfc3339(task.start_time), to_rfc3339(task.end_time) if task.end_time else None
-
-
-def _whole(moment: datetime) -> datetime:
-    return moment.replace(microsecond=0)
+    return (task.start_time, task.end_time) if task else (None, None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from lmconv_resource.errors import FLEET_ACTION, CancelledError, LicenseConversionError, Subject
 from lmconv_resource.lifecycle.fleet.plan import Action
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result, to_counts
-from lmconv_resource.lifecycle.fleet.row import Ended, Planned, run_row
+from lmconv_resource.lifecycle.fleet.row import Ended, NotBegunError, Planned, plan_row, run_row
 from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
 from lmconv_resource.lifecycle.fleet.survey import Survey, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
@@ -45,7 +45,7 @@ def sort_rows(rows: Iterable[Row], state: FleetState) -> Rows:
     pending: list[Row] = []
     held: dict[str, str] = {}
     for row in rows:
-        arn = str(row.asked.get("resource_arn"))
+        arn = row.arn
         name, result = recorded.get(arn, ("", None))
         is_same = result is not None and row.is_same(state.table.get(name, {}))
         if result is not None and is_same and is_final(result, row):
@@ -83,8 +83,11 @@ class Run:
         self._changed = runtime.condition()
         self._began = runtime.now()
         self._ended: list[tuple[Row, Ended]] = []
-        self._freed: list[tuple[Row, bool]] = []
+        self._told: list[tuple[Row, str, Ended | None]] = []
+        self._slots: dict[str, str | None] = {}
+        """The rows that have had a slot, and of those that were to have none, why."""
         self._down: list[str] = []
+        self._said: dict[str, Outcome] = {}
         self._results: dict[str, Result] = dict(self._sorted.kept)
         self._progress = Progress(
             len(rows),
@@ -103,7 +106,7 @@ class Run:
         for result in self._results.values():
             self._progress.end(done=result.has_succeeded, failed=result.has_failed, running=False)
         if self._sorted.pending:
-            self._convert(survey(self._op, self._sorted.pending, self._sorted.held_ids))
+            self._convert(survey(self._op, self._sorted.pending, self._sorted.held_ids, begins=True))
         state = FleetState(self._results, self._table)
         return state, self._find_error()
 
@@ -113,73 +116,103 @@ class Run:
             if planned.line.action is Action.REFUSED:
                 self._record(planned.row, _to_refused(planned))
             elif planned.line.action is Action.DONE:
-                self._record(planned.row, run_row(self._op, planned, lambda _: None, lambda _: None))
+                self._record(planned.row, run_row(self._op, planned))
             elif planned.line.action is Action.GO_ON:
                 begun.append(planned)
             else:
                 waiting.append(planned)
-        found.forget()
+        waiting = self._confirm_canaries(waiting)
+        found.expect([*begun, *waiting])
         inputs = self._inputs
         limits = Limits(inputs.max_concurrent, inputs.canaries, inputs.stop_after_failures, inputs.begin_seconds)
         schedule = Schedule([each.row for each in begun], [each.row for each in waiting], limits)
-        self._drive(schedule, {each.row.name: each for each in (*begun, *waiting)}, {each.row.name for each in begun})
+        self._drive(schedule, {each.row.name: each for each in (*begun, *waiting)})
         self._record_waiting(schedule, {each.row.name: each for each in waiting})
 
-    def _drive(self, schedule: Schedule, planned: Mapping[str, Planned], going_on: set[str]) -> None:
+    def _confirm_canaries(self, waiting: list[Planned]) -> list[Planned]:
+        """Return the rows to be begun without those, up to the last canary, that have stop protection."""
+        kept: list[Planned] = []
+        for planned in waiting:
+            gathering = planned.gathering
+            found = planned
+            if len(kept) < self._inputs.canaries and gathering is not None and not gathering.asks_protection:
+                gathering.asks_protection = True
+                found = plan_row(self._op, planned.row, gathering, None)
+                gathering.asks_protection = False
+            if found.line.action is Action.REFUSED:
+                self._record(found.row, _to_refused(found))
+            else:
+                kept.append(found)
+        return kept
+
+    def _drive(self, schedule: Schedule, planned: Mapping[str, Planned]) -> None:
         """Begin rows and wait for their ends, until nothing is under way and nothing is to be begun."""
         runtime, cancellation = self._op.host.runtime, self._op.cancellation
         unsubscribe = cancellation.subscribe(self._wake)
+        prepared: list[Row] = []
         try:
             while True:
                 with self._changed:
                     ended, self._ended = self._ended, []
-                    freed, self._freed = self._freed, []
-                for row, has_failed in freed:
-                    schedule.free_slot(row, counts=has_failed and row.name not in going_on)
+                    told, self._told = self._told, []
+                for row, word, come_to in told:
+                    failed = come_to is not None and come_to.counts
+                    (schedule.leave_slot if word == "starting" else schedule.free_slot)(row, failed=failed)
+                    if word == "running" and come_to is not None:
+                        self._say(row, come_to, was_running=True)
                 for row, end in ended:
-                    counts = end.counts and row.name not in going_on
-                    schedule.end(row, succeeded=end.result.has_succeeded, counts=counts)
+                    schedule.end(row, succeeded=end.result.has_succeeded, failed=end.counts)
                     self._record(row, end, was_running=True)
                 if cancellation.is_set:
                     schedule.stop(cancellation.reason or "its deadline had passed")
                 for row in schedule.next_rows(runtime.now() - self._began):
                     self._progress.begin()
                     self._begin(planned[row.name])
+                    prepared.append(row)
+                prepared = [row for row in prepared if not self._settle(planned[row.name], schedule)]
                 if schedule.is_over:
                     return
                 self._progress.report()
                 with self._changed:
-                    if not (self._ended or self._freed):
+                    if not (self._ended or self._told):
                         pause = self._progress.pause_seconds
                         self._changed.wait(pause if cancellation.is_set else max(0.01, cancellation.remaining(pause)))
         finally:
             unsubscribe()
 
+    def _settle(self, planned: Planned, schedule: Schedule) -> bool:
+        """Tell a row that it has its slot, or that it is to have none; return whether that is so by now."""
+        row, is_withdrawn = planned.row, schedule.stopped is not None and not self._op.cancellation.is_set
+        if not (is_withdrawn or schedule.has_slot(row)):
+            return False
+        self._slots[row.name] = None if schedule.has_slot(row) else schedule.stopped
+        if planned.gathering is not None:
+            planned.gathering.crew.wake()
+        return True
+
+    def _has_slot(self, row: Row) -> bool:
+        reason = self._slots.get(row.name)
+        if reason is not None:
+            raise NotBegunError(Subject(FLEET_ACTION), reason)
+        return row.name in self._slots
+
     def _begin(self, planned: Planned) -> None:
         row = planned.row
 
-        def show(word: str) -> None:
+        def tell(word: str, come_to: Ended | None) -> None:
             self._progress.report(f"{row.name} {word}")
-
-        def free(has_failed: bool) -> None:
-            with self._changed:
-                self._freed.append((row, has_failed))
-                self._changed.notify_all()
-
-        gathering = planned.gathering
-        if gathering is not None:
-            with self._changed:
-                gathering.active += 1
+            if word in ("starting", "running"):
+                with self._changed:
+                    self._told.append((row, word, come_to))
+                    self._changed.notify_all()
 
         def run() -> None:
             try:
-                ended = run_row(self._op, planned, show, free)
+                ended = run_row(self._op, planned, tell, lambda: self._has_slot(row))
             except Exception as bug:  # a row never stops another, and none may be waited for in vain
                 log.exception("a row ended in a bug")
                 ended = _to_bug(self._op, planned, bug)
             with self._changed:
-                if gathering is not None:
-                    gathering.active -= 1
                 self._ended.append((row, ended))
                 self._changed.notify_all()
 
@@ -190,10 +223,17 @@ class Run:
             self._changed.notify_all()
 
     def _record(self, row: Row, ended: Ended, *, was_running: bool = False) -> None:
-        result = ended.result
-        self._results[row.name] = result
+        self._results[row.name] = ended.result
         if ended.is_down:
             self._down.append(row.name)
+        self._say(row, ended, was_running=was_running)
+
+    def _say(self, row: Row, ended: Ended, *, was_running: bool) -> None:
+        """Count a row that has come to its end, and leave a line for it: once."""
+        result, before = ended.result, self._said.get(row.name)
+        self._said[row.name] = result.outcome
+        if before is result.outcome:
+            return
         self._progress.end(done=result.has_succeeded, failed=result.has_failed, running=was_running)
         is_bad = ended.is_down or result.has_failed
         self._op.log(_to_line(row.name, result), "WARNING" if is_bad else "INFO")
@@ -202,15 +242,8 @@ class Run:
         """Record the rows that were not begun, with one line for them all."""
         rows = schedule.take_waiting()
         for row in rows:
-            line = planned[row.name].line
-            self._results[row.name] = Result(
-                row.number,
-                str(row.asked["resource_arn"]),
-                Outcome.NOT_BEGUN,
-                schedule.stopped,
-                source_usage_operation=line.source,
-                destination_usage_operation=line.destination,
-            )
+            outcome = Outcome.IN_PROGRESS if planned[row.name].is_marked else Outcome.NOT_BEGUN
+            self._results[row.name] = planned[row.name].to_result(outcome, schedule.stopped)
         if rows:
             self._op.log(f"{len(rows)} not begun: {schedule.stopped}.", "WARNING")
 
@@ -242,17 +275,7 @@ class Run:
 def _to_refused(planned: Planned) -> Ended:
     error = planned.error
     reason = f"{error.reason}. {error.remedy}".rstrip(". ") + "." if error else planned.line.text
-    return Ended(
-        Result(
-            planned.row.number,
-            str(planned.row.asked["resource_arn"]),
-            Outcome.REFUSED,
-            reason,
-            source_usage_operation=planned.line.source,
-            destination_usage_operation=planned.line.destination,
-        ),
-        error=error,
-    )
+    return Ended(planned.to_result(Outcome.REFUSED, reason), error=error)
 
 
 def _to_bug(op: Operation, planned: Planned, bug: Exception) -> Ended:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.text import to_duration_text
@@ -23,7 +23,8 @@ class Limits:
 class Schedule:
     """Decides, and does nothing: whoever drives it asks `next_rows`, begins these, and says what became of each.
 
-    Not safe to share between threads.
+    A row whose slot is about to get free hands it on early, so that the next one can be marked meanwhile: that one is
+    begun, and stopped once it `has_slot`. Not safe to share between threads.
 
     Args:
         going_on: rows that were begun by an earlier operation. They go on at once, and are neither canaries nor
@@ -35,49 +36,47 @@ class Schedule:
     def __init__(self, going_on: Iterable[Row], waiting: Iterable[Row], limits: Limits) -> None:
         self._limits = limits
         self._going_on = list(going_on)
+        self._begun_before = {row.name for row in self._going_on}
         self._waiting: dict[tuple[str, str], deque[Row]] = {}
         rows = list(waiting)
         for row in rows:
             self._waiting.setdefault(row.account_and_region, deque()).append(row)
         self._canaries = {row.name for row in rows[: limits.canaries]}
-        self._slots: Counter[tuple[str, str]] = Counter()
-        self._in_slot: set[str] = set()
+        self._groups: dict[tuple[str, str], _Slots] = defaultdict(_Slots)
         self._running: set[str] = set()
         self._failed: set[str] = set()
-        self._stopped: str | None = None
+        self.stopped: str | None = None
+        """Why no further row is begun; None while one may be."""
 
     @property
     def running(self) -> int:
         """How many have been begun and have not ended."""
         return len(self._running)
 
-    @property
-    def stopped(self) -> str | None:
-        """Why no further row is begun; None while one may be."""
-        return self._stopped
-
     def stop(self, reason: str) -> None:
         """Begin no further row. The first reason stays."""
-        self._stopped = self._stopped or reason
+        self.stopped = self.stopped or reason
 
     def next_rows(self, elapsed_seconds: float) -> list[Row]:
-        """Return the rows to begin now, `elapsed_seconds` after the start of the operation, which take their slots."""
+        """Return the rows to begin now, `elapsed_seconds` after the start of the operation."""
         limit = self._limits.begin_seconds
         if limit is not None and elapsed_seconds >= limit and self.is_waiting:
             self.stop(f"begin_within is {to_duration_text(limit)}, and that time was over")
         rows, self._going_on = self._going_on, []
         for row in rows:  # their slots are taken, whether there are so many or not
-            self._take_slot(row)
-        for key, queue in self._waiting.items() if self._stopped is None else ():
-            while queue and self._slots[key] < self._limits.max_concurrent and self._may_begin(queue[0]):
-                self._take_slot(queue[0])
+            self._groups[row.account_and_region].taken[row.name] = None
+        for key, queue in self._waiting.items() if self.stopped is None else ():
+            slots = self._groups[key]
+            while queue and slots.free(self._limits.max_concurrent) > 0 and self._may_begin(queue[0]):
                 rows.append(queue.popleft())
+                slots.next[rows[-1].name] = None
+                slots.hand_out(self._limits.max_concurrent)
+        self._running |= {row.name for row in rows}
         return sorted(rows, key=lambda row: row.number)
 
-    def _take_slot(self, row: Row) -> None:
-        self._slots[row.account_and_region] += 1
-        self._in_slot.add(row.name)
-        self._running.add(row.name)
+    def has_slot(self, row: Row) -> bool:
+        """Return whether a row that was begun may be stopped."""
+        return row.name not in self._groups[row.account_and_region].next
 
     def _may_begin(self, row: Row) -> bool:
         return not self._canaries or row.name in self._canaries
@@ -90,31 +89,33 @@ class Schedule:
     @property
     def is_over(self) -> bool:
         """Whether nothing is under way, and nothing is to be begun any more."""
-        return not self._running and not self._going_on and (self._stopped is not None or not self.is_waiting)
+        return not self._running and not self._going_on and (self.stopped is not None or not self.is_waiting)
 
-    def free_slot(self, row: Row, *, counts: bool = False) -> None:
-        """Give a row's slot to the next one: its instance runs again, though its conversion is not tidied up yet.
-
-        Args:
-            row: the row.
-            counts: whether it counts for `stop_after_failures`.
-        """
-        if counts:
+    def leave_slot(self, row: Row, *, failed: bool = False) -> None:
+        """Take note that a row's instance is being started: the next one may be marked."""
+        if failed and row.name not in self._begun_before:
             self._failed.add(row.name)
         limit = self._limits.stop_after_failures
         if limit is not None and len(self._failed) >= limit:
             self.stop(f"{len(self._failed)} have failed, and stop_after_failures is {limit}")
-        if row.name in self._in_slot:
-            self._in_slot.remove(row.name)
-            self._slots[row.account_and_region] -= 1
+        slots = self._groups[row.account_and_region]
+        slots.leaving |= {row.name: None} if row.name in slots.taken else {}
 
-    def end(self, row: Row, *, succeeded: bool, counts: bool) -> None:
-        """Take note that a row has ended; `counts` says whether it counts for `stop_after_failures`."""
+    def free_slot(self, row: Row, *, failed: bool = False) -> None:
+        """Give a row's slot to the next one: its instance runs again, though its conversion is not tidied up yet."""
+        self.leave_slot(row, failed=failed)
+        slots = self._groups[row.account_and_region]
+        for names in (slots.taken, slots.leaving, slots.next):
+            names.pop(row.name, None)
+        slots.hand_out(self._limits.max_concurrent)
+
+    def end(self, row: Row, *, succeeded: bool, failed: bool) -> None:
+        """Take note that a row has ended; `failed` says whether it counts for `stop_after_failures`."""
         if row.name in self._canaries:
             if not succeeded:
                 self.stop(f"{row.name}, a canary, has not SUCCEEDED")
             self._canaries.discard(row.name)
-        self.free_slot(row, counts=counts)
+        self.free_slot(row, failed=failed)
         self._running.discard(row.name)
 
     def take_waiting(self) -> list[Row]:
@@ -122,3 +123,22 @@ class Schedule:
         rows = sorted((row for queue in self._waiting.values() for row in queue), key=lambda row: row.number)
         self._waiting.clear()
         return rows
+
+
+@dataclass
+class _Slots:
+    """The slots of an account and region: names of rows, in the order in which they came."""
+
+    taken: dict[str, None] = field(default_factory=dict)
+    leaving: dict[str, None] = field(default_factory=dict)
+    """Those of them whose instance is being started."""
+    next: dict[str, None] = field(default_factory=dict)
+    """Rows that were begun and have no slot yet."""
+
+    def free(self, most: int) -> int:
+        return most - (len(self.taken) - len(self.leaving)) - len(self.next)
+
+    def hand_out(self, most: int) -> None:
+        while self.next and len(self.taken) < most:
+            name = next(iter(self.next))
+            self.taken[name] = self.next.pop(name)

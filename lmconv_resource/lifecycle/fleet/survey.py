@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmconv_resource.errors import CredentialsError, LicenseConversionError, SettingsError
@@ -15,6 +15,9 @@ from lmconv_resource.lifecycle.operation import Access, Operation
 _AT_ONCE = 16
 """Connections that are surveyed at the same time: an account is asked some ten times for it, one after the other."""
 
+
+_FEW_ROWS = 50
+"""Rows of a fleet of which each is asked for its stop protection."""
 
 _ENDS_AT_ONCE = 64
 """Rows that are forgotten, of which something is under way still."""
@@ -32,10 +35,13 @@ class Survey:
     planned: Sequence[Planned]
     gatherings: Sequence[Gathering]
 
-    def forget(self) -> None:
-        """Have the jobs read anew what was read together."""
+    def expect(self, planned: Iterable[Planned]) -> None:
+        """Have the jobs read anew what was read together, for these rows in their order."""
+        arns: dict[Gathering | None, list[str]] = {}
+        for each in planned:
+            arns.setdefault(each.gathering, []).append(each.row.arn)
         for gathering in self.gatherings:
-            gathering.forget()
+            gathering.expect(arns.get(gathering, ()))
 
 
 def connect(op: Operation, row: Row, gatherings: dict[object, Gathering]) -> Gathering:
@@ -52,13 +58,15 @@ def connect(op: Operation, row: Row, gatherings: dict[object, Gathering]) -> Gat
     return gatherings[connection]
 
 
-def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str]) -> Survey:
+def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, begins: bool = False) -> Survey:
     """Return what is to be done with each row.
 
     Args:
         op: the operation.
         rows: the rows.
         held_ids: the task that is recorded of a row, by the instance's ARN.
+        begins: whether the rows are begun now. Of many it is not asked then whether they have stop protection, which
+            would take a call each: EC2 refuses the stop of those.
 
     Raises:
         SettingsError, CredentialsError: AWS can't be reached for any of the rows, for the same reason.
@@ -71,6 +79,8 @@ def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str]) -> S
             groups.setdefault(connect(op, row, gatherings), []).append(row)
         except LicenseConversionError as error:
             planned.append(refuse(row, None, error))
+    for gathering in groups:
+        gathering.asks_protection = not begins or len(rows) <= _FEW_ROWS
     pool = op.host.runtime.pool(min(_AT_ONCE, len(groups) or 1), "lmconv-survey")
     try:
         found = [pool.submit(_survey_one, op, gathering, those, held_ids) for gathering, those in groups.items()]

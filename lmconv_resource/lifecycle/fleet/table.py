@@ -119,9 +119,14 @@ class Row:
         return self.conversion
 
     @property
+    def arn(self) -> str:
+        """The instance's ARN."""
+        return str(self.asked.get("resource_arn"))
+
+    @property
     def account_and_region(self) -> tuple[str, str]:
         """What the rows share that are counted together."""
-        arn = InstanceArn.parse(str(self.asked.get("resource_arn")))
+        arn = InstanceArn.parse(self.arn)
         return (arn.account, arn.region) if arn else ("", "")
 
     @property
@@ -132,7 +137,7 @@ class Row:
         codes += [code.get("product_code_id") for code in (context or {}).get("product_codes") or ()]  # type: ignore[attr-defined]
         to = " ".join(describe(str(code)) for code in codes if code)
         again = ", once more if it FAILED" if self.asked.get("retry_failed") is True else ""
-        return f"{str(self.asked.get('resource_arn')).rpartition('/')[2]} → {to}{again}"
+        return f"{self.arn.rpartition('/')[2]} → {to}{again}"
 
     def is_same(self, asked: Properties) -> bool:
         """Return whether the same conversion was asked for, whoever calls AWS."""

@@ -12,7 +12,10 @@ from support.job import BYOL, CREATE, TAG, WINDOWS, Job, deny
 from support.waiting import wait_until
 
 from lmconv_resource.emulator import ErrorAnswer, Fault
-from lmconv_resource.errors import LicenseConversionError, SettingsError
+from lmconv_resource.errors import LicenseConversionError, SettingsError, Subject
+from lmconv_resource.lifecycle.fleet.report import Outcome
+from lmconv_resource.lifecycle.fleet.row import NotBegunError, run_row
+from lmconv_resource.lifecycle.fleet.survey import survey
 
 
 def launch(job: Job, billed: str = BYOL, *, running: bool = True, type: str = "m5.large") -> str:
@@ -289,21 +292,29 @@ def test_a_fleet_can_not_be_read_by_its_id(job: Job) -> None:
         fleet.controller.read(op, "sql", None, fleet.controller.inputs.parse({}))
 
 
-def test_calls_of_many_rows_go_together(job: Job) -> None:
-    """A plan of twenty rows takes the calls of one, but for the one that takes a single instance."""
-    fleet = Fleet(job, stop_and_restart=True)
-    for n in range(20):
-        fleet.add(f"r{n}", launch(job))
+def count(job: Job) -> Counter[str]:
+    """Return a counter of all calls from now on, by operation."""
     asked: Counter[str] = Counter()
     made = job.make_client
 
     def make_client(service: str, settings: Any) -> Any:
         client = made(service, settings)
-        client.meta.events.register("before-call", lambda model, **_: asked.update([model.name]), unique_id="count")
+        client.meta.events.register(
+            "before-call", lambda model, **_: asked.update([model.name]), unique_id=str(id(asked))
+        )
         return client
 
     job.make_client = make_client
     job.restart_process()
+    return asked
+
+
+def test_calls_of_many_rows_go_together(job: Job) -> None:
+    """A plan of twenty rows takes the calls of one, but for the one that takes a single instance."""
+    fleet = Fleet(job, stop_and_restart=True)
+    for n in range(20):
+        fleet.add(f"r{n}", launch(job))
+    asked = count(job)
     assert fleet.preview().startswith("20 instances: 20 will be stopped and started")
     assert asked.pop("DescribeInstanceAttribute") == 20
     assert asked == dict.fromkeys(
@@ -322,3 +333,48 @@ def test_calls_of_many_rows_go_together(job: Job) -> None:
         ),
         1,
     )
+
+
+def test_one_that_waits_for_its_slot_is_let_go_when_no_more_are_begun(job: Job) -> None:
+    """Its mark, which it was given early, is removed, and it runs as before."""
+    fleet = Fleet(job, stop_and_restart=True)
+    arn = fleet.add("web", launch(job))
+
+    def has_slot() -> bool:
+        if TAG in job.tags(arn):
+            raise NotBegunError(Subject("waiting"), "3 have failed")
+        return False
+
+    with job.session.operation(URN) as op:
+        rows = fleet.controller.inputs.parse({**fleet.inputs, "instances": fleet.rows}).rows or ()
+        found = survey(op, rows, {}, begins=True)
+        found.expect(found.planned)
+        ended = run_row(op, found.planned[0], has_slot=has_slot)
+
+    assert (ended.result.outcome, ended.result.reason) == (Outcome.NOT_BEGUN, "3 have failed")
+    assert (job.state(arn), TAG in job.tags(arn), job.starts) == ("running", False, 0)
+
+
+def test_of_many_rows_stop_protection_is_left_to_ec2(job: Job) -> None:
+    """The canaries are asked for it, and of the others it is their outcome, as in a plan; again, nothing is done."""
+    answer = job.ec2.run_instances(ImageId="ami-12c6146b", MinCount=52, MaxCount=52, InstanceType="m5.large")
+    ids = [each["InstanceId"] for each in answer["Instances"]]
+    job.ec2.stop_instances(InstanceIds=ids[4:])
+    fleet = Fleet(job, stop_and_restart=True, canaries=1, max_concurrent=4)
+    for n, instance_id in enumerate(ids):
+        job.backend.set_license(instance_id, BYOL if n < 4 else WINDOWS)
+        fleet.add(f"r{n}", job.backend.make_arn(instance_id))
+    for instance_id in (ids[0], ids[2]):
+        job.ec2.modify_instance_attribute(InstanceId=instance_id, DisableApiStop={"Value": True})
+    asked = count(job)
+
+    assert fleet.up() == ""
+
+    protected = [fleet.result(name) for name in ("r0", "r2")]
+    assert {each.outcome for each in protected} == {Outcome.REFUSED}
+    assert {(each.reason or "").partition(".")[0] for each in protected} == {"the instance has stop protection"}
+    assert not any(each.was_begun for each in protected)
+    assert [fleet.outcomes[name] for name in ("r1", "r3")] == ["SUCCEEDED"] * 2
+    assert [TAG in job.tags(job.backend.make_arn(each)) for each in ids[:4]] == [False] * 4
+    assert asked["DescribeInstanceAttribute"] == 3
+    assert not fleet.diff().has_changes
