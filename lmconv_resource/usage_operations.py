@@ -25,57 +25,41 @@ class UsageOperation(str, Enum):
         ```
     """
 
-    LINUX = "RunInstances"
-    RHEL_BYOL = "RunInstances:00g0"
-    RHEL = "RunInstances:0010"
-    RHEL_HA = "RunInstances:1010"
-    RHEL_HA_SQL_SERVER_STANDARD = "RunInstances:1014"
-    RHEL_HA_SQL_SERVER_ENTERPRISE = "RunInstances:1110"
-    RHEL_SQL_SERVER_STANDARD = "RunInstances:0014"
-    RHEL_SQL_SERVER_WEB = "RunInstances:0210"
-    RHEL_SQL_SERVER_ENTERPRISE = "RunInstances:0110"
-    SQL_SERVER_ENTERPRISE = "RunInstances:0100"
-    SQL_SERVER_STANDARD = "RunInstances:0004"
-    SQL_SERVER_WEB = "RunInstances:0200"
-    SUSE = "RunInstances:000g"
-    UBUNTU_PRO = "RunInstances:0g00"
-    WINDOWS = "RunInstances:0002"
-    WINDOWS_BYOL = "RunInstances:0800"
-    WINDOWS_SQL_SERVER_ENTERPRISE = "RunInstances:0102"
-    WINDOWS_SQL_SERVER_STANDARD = "RunInstances:0006"
-    WINDOWS_SQL_SERVER_WEB = "RunInstances:0202"
+    _value_: str
+    meaning: str
+    """What the code stands for, in AWS's words."""
+
+    def __new__(cls, code: str, meaning: str = "") -> UsageOperation:
+        """Return the member of a code."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    LINUX = "RunInstances", "Linux/UNIX"
+    RHEL_BYOL = "RunInstances:00g0", "Red Hat BYOL Linux"
+    RHEL = "RunInstances:0010", "Red Hat Enterprise Linux"
+    RHEL_HA = "RunInstances:1010", "Red Hat Enterprise Linux with HA"
+    RHEL_HA_SQL_SERVER_STANDARD = "RunInstances:1014", "Red Hat Enterprise Linux with SQL Server Standard and HA"
+    RHEL_HA_SQL_SERVER_ENTERPRISE = "RunInstances:1110", "Red Hat Enterprise Linux with SQL Server Enterprise and HA"
+    RHEL_SQL_SERVER_STANDARD = "RunInstances:0014", "Red Hat Enterprise Linux with SQL Server Standard"
+    RHEL_SQL_SERVER_WEB = "RunInstances:0210", "Red Hat Enterprise Linux with SQL Server Web"
+    RHEL_SQL_SERVER_ENTERPRISE = "RunInstances:0110", "Red Hat Enterprise Linux with SQL Server Enterprise"
+    SQL_SERVER_ENTERPRISE = "RunInstances:0100", "SQL Server Enterprise"
+    SQL_SERVER_STANDARD = "RunInstances:0004", "SQL Server Standard"
+    SQL_SERVER_WEB = "RunInstances:0200", "SQL Server Web"
+    SUSE = "RunInstances:000g", "SUSE Linux"
+    UBUNTU_PRO = "RunInstances:0g00", "Ubuntu Pro"
+    WINDOWS = "RunInstances:0002", "Windows"
+    WINDOWS_BYOL = "RunInstances:0800", "Windows BYOL"
+    WINDOWS_SQL_SERVER_ENTERPRISE = "RunInstances:0102", "Windows with SQL Server Enterprise"
+    WINDOWS_SQL_SERVER_STANDARD = "RunInstances:0006", "Windows with SQL Server Standard"
+    WINDOWS_SQL_SERVER_WEB = "RunInstances:0202", "Windows with SQL Server Web"
 
     def __str__(self) -> str:
         """Return the code, in f-strings too, where Pythons differ."""
-        return self.value
+        return self._value_
 
-    @property
-    def meaning(self) -> str:
-        """What the code stands for, in AWS's words."""
-        return _MEANINGS[self]
-
-
-_MEANINGS = {
-    UsageOperation.LINUX: "Linux/UNIX",
-    UsageOperation.RHEL_BYOL: "Red Hat BYOL Linux",
-    UsageOperation.RHEL: "Red Hat Enterprise Linux",
-    UsageOperation.RHEL_HA: "Red Hat Enterprise Linux with HA",
-    UsageOperation.RHEL_HA_SQL_SERVER_STANDARD: "Red Hat Enterprise Linux with SQL Server Standard and HA",
-    UsageOperation.RHEL_HA_SQL_SERVER_ENTERPRISE: "Red Hat Enterprise Linux with SQL Server Enterprise and HA",
-    UsageOperation.RHEL_SQL_SERVER_STANDARD: "Red Hat Enterprise Linux with SQL Server Standard",
-    UsageOperation.RHEL_SQL_SERVER_WEB: "Red Hat Enterprise Linux with SQL Server Web",
-    UsageOperation.RHEL_SQL_SERVER_ENTERPRISE: "Red Hat Enterprise Linux with SQL Server Enterprise",
-    UsageOperation.SQL_SERVER_ENTERPRISE: "SQL Server Enterprise",
-    UsageOperation.SQL_SERVER_STANDARD: "SQL Server Standard",
-    UsageOperation.SQL_SERVER_WEB: "SQL Server Web",
-    UsageOperation.SUSE: "SUSE Linux",
-    UsageOperation.UBUNTU_PRO: "Ubuntu Pro",
-    UsageOperation.WINDOWS: "Windows",
-    UsageOperation.WINDOWS_BYOL: "Windows BYOL",
-    UsageOperation.WINDOWS_SQL_SERVER_ENTERPRISE: "Windows with SQL Server Enterprise",
-    UsageOperation.WINDOWS_SQL_SERVER_STANDARD: "Windows with SQL Server Standard",
-    UsageOperation.WINDOWS_SQL_SERVER_WEB: "Windows with SQL Server Web",
-}
 
 RHEL_FROM_RED_HAT = "6cd5fxzrad0cu2j23p692xytz"
 """The product code of RHEL as Red Hat sells it on AWS Marketplace, North America and global."""
@@ -141,16 +125,13 @@ ELIGIBLE_PAIRS = (
 )
 """The conversions that the user guide lists."""
 
-_KNOWN = frozenset(operation.value for operation in UsageOperation)
+_KNOWN = {str(operation): operation for operation in UsageOperation}
 _FORM = re.compile(r"RunInstances(:[!-~]+)?")
 
 
 def describe(code: str) -> str:
     """Return the code with its meaning, where AWS publishes one: `RunInstances:0800 (Windows BYOL)`."""
-    try:
-        return f"{code} ({UsageOperation(code).meaning})"
-    except ValueError:
-        return code
+    return f"{code} ({_KNOWN[code].meaning})" if code in _KNOWN else code
 
 
 _SPOKEN_OF = ("SQL Server", "Ubuntu LTS", "Red Hat", "RHEL for SAP", "RHEL", "BYOL")
@@ -167,12 +148,12 @@ def texts_about(text: str) -> frozenset[str]:
     except ValueError:
         if "runinstances" not in text.lower() and text not in _RED_HAT_CODES:
             return frozenset()
-    return frozenset({*_KNOWN, *_MEANINGS.values(), *_SPOKEN_OF})
+    return frozenset({*_KNOWN, *(each.meaning for each in UsageOperation), *_SPOKEN_OF})
 
 
 def to_name(code: str) -> str:
     """Return AWS's name of a usage operation; the code where AWS publishes none."""
-    return UsageOperation(code).meaning if code in _KNOWN else code
+    return _KNOWN[code].meaning if code in _KNOWN else code
 
 
 def find_code(text: str) -> str:
@@ -184,10 +165,10 @@ def find_code(text: str) -> str:
         ValueError: it is neither; the error's text lists the names that are meant, or all.
     """
     words = text.lower().split()
-    for operation in UsageOperation:
-        code = operation.value.lower()
-        if "".join(words) in (code, code.partition(":")[2] or code) or words == operation.meaning.lower().split():
-            return operation.value
+    for code, operation in _KNOWN.items():
+        suffix = code.partition(":")[2] or code
+        if "".join(words) in (code.lower(), suffix.lower()) or words == operation.meaning.lower().split():
+            return code
     if _FORM.fullmatch(text):
         return text
     meant = [each for each in UsageOperation if set(words) <= set(each.meaning.lower().split())] or list(UsageOperation)
@@ -197,9 +178,8 @@ def find_code(text: str) -> str:
 
 def describe_license(context: LicenseContext) -> str:
     """Return a license as people read it: `Windows BYOL (RunInstances:0800)`, with its product codes."""
-    code = context.usage_operation
-    meaning = UsageOperation(code).meaning if code in _KNOWN else None
-    operation = f"{meaning} ({code})" if meaning else code or "no usage operation"
+    code = context.usage_operation or "no usage operation"
+    operation = f"{_KNOWN[code].meaning} ({code})" if code in _KNOWN else code
     codes = ", ".join(each.product_code_id or "" for each in context.product_codes)
     return f"{operation} with the product codes {codes}" if codes else operation
 
@@ -232,7 +212,7 @@ def find_unlisted_reason(source: LicenseContext, destination: LicenseContext) ->
 
     Nothing is said of a context without a usage operation, or with one or a product code that is not known here.
     """
-    if not {source.usage_operation, destination.usage_operation} <= _KNOWN:
+    if source.usage_operation not in _KNOWN or destination.usage_operation not in _KNOWN:
         return None
     if any(pair.allows(source, destination) for pair in ELIGIBLE_PAIRS):
         return None
