@@ -4,14 +4,14 @@
 # each resource.
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 import pulumi.dynamic
 
-from lmconv_resource.hosts.dynamic.provider import DRY, SECRETS, TABLE, TIMEOUTS, URN
-from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, CONVERTED, TASK_PROPERTIES, Property
+from lmconv_resource.hosts.dynamic.provider import DRY, SECRETS, TABLE, TIMEOUTS, URN, DynamicProvider
+from lmconv_resource.lifecycle.inputs import CONVERTED
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.sdk.args import (
@@ -39,17 +39,28 @@ _VERIFIED = ("verified_usage_operation", "verified_product_codes")
 class _Resource(pulumi.dynamic.Resource):
     """What all resources hand to their provider beside their inputs."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Pulumi finds the types of outputs in a class's own annotations only, not in its bases'.
+        bases = [base for base in reversed(cls.__mro__) if issubclass(base, _Resource)]
+        cls.__annotations__ = {name: kind for base in bases for name, kind in inspect.get_annotations(base).items()}
+        if "__init__" in vars(cls):
+            setattr(cls, "__init__", naming_close(vars(cls)["__init__"]))  # noqa: B010 -- mypy lets nobody assign it
+
     def __init__(
         self,
-        provider: pulumi.dynamic.ResourceProvider,
-        resource_name: str,
-        inputs: dict[str, Any],
-        opts: pulumi.ResourceOptions | None,
+        provider: DynamicProvider,
+        arguments: Mapping[str, Any],
         hidden: Mapping[str, Any] | None = None,
     ) -> None:
+        """Register the resource, with the arguments of the class's own constructor and what else it is handed."""
+        resource_name, opts = arguments["resource_name"], arguments["opts"]
+        inputs = {entry.name: arguments[entry.name] for entry in provider.controller.inputs.properties}
+        _refuse_providers(resource_name, inputs, opts)
         # Each property costs the SDK several tasks: what is neither given nor an output is left out.
         given = {
             **inputs,
+            SECRETS: find_secret_paths(inputs),
             **(hidden or {}),
             URN: _make_urn(self, resource_name, opts),
             TIMEOUTS: _to_timeouts(opts),
@@ -104,25 +115,6 @@ class _TrackedTask(_Resource):
     """Seconds from start to end by AWS's clock; not set until it has ended."""
 
     # -- end of outputs of a task --
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        # Pulumi finds the types of outputs in a class's own annotations only, not in its bases'.
-        bases = [base for base in reversed(cls.__mro__) if issubclass(base, _TrackedTask)]
-        cls.__annotations__ = {name: kind for base in bases for name, kind in inspect.get_annotations(base).items()}
-        if "__init__" in vars(cls):
-            setattr(cls, "__init__", naming_close(vars(cls)["__init__"]))  # noqa: B010 -- mypy lets nobody assign it
-
-    def __init__(
-        self,
-        provider: pulumi.dynamic.ResourceProvider,
-        resource_name: str,
-        inputs: dict[str, Any],
-        opts: pulumi.ResourceOptions | None,
-        marks: Mapping[str, pulumi.Input[Any]] | None = None,
-    ) -> None:
-        _refuse_providers(resource_name, inputs, opts)
-        super().__init__(provider, resource_name, inputs, opts, {**(marks or {}), SECRETS: find_secret_paths(inputs)})
 
 
 class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversionTask"):
@@ -184,8 +176,7 @@ class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversi
                 a transform sets never arrives: Pulumi does not tell a dynamic resource of it.
         """
         # -- end of constructor of a task --
-        inputs = _select(vars(), TASK_PROPERTIES)
-        super().__init__(LicenseConversionTaskProvider(), resource_name, inputs, opts)
+        super().__init__(LicenseConversionTaskProvider(), vars())
 
     @classmethod
     def get(
@@ -323,21 +314,17 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
                 a transform sets never arrives: Pulumi does not tell a dynamic resource of it.
         """
         # -- end of constructor of a conversion --
-        inputs = _select(vars(), CONVERSION_PROPERTIES)
-        # What was asked for is recorded under this name too, and is a secret there where it is one here.
-        inputs[REQUEST] = {name: inputs[name] for name in CONVERTED}
         from lmconv_resource.conversion_provider import LicenseConversionProvider  # with all that a start takes
 
+        arguments = vars()
         # EC2 says the destination's code again.
         mark = to_secret_mark(source_license_context, destination_license_context)
-        super().__init__(LicenseConversionProvider(), resource_name, inputs, opts, dict.fromkeys(_VERIFIED, mark))
+        # What was asked for is recorded under this name too, and is a secret there where it is one here.
+        asked = {name: arguments[name] for name in CONVERTED}
+        super().__init__(LicenseConversionProvider(), arguments, {REQUEST: asked, **dict.fromkeys(_VERIFIED, mark)})
         if mark is not None:
             for name in _VERIFIED:
                 setattr(self, name, without_mark(getattr(self, name)))
-
-
-def _select(given: Mapping[str, Any], table: Iterable[Property]) -> dict[str, Any]:
-    return {entry.name: given[entry.name] for entry in table}
 
 
 class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
@@ -378,7 +365,6 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
     report: pulumi.Output[str]
     """A report in Markdown: a summary, a row for each instance, reasons and next steps, and when each ran."""
 
-    @naming_close
     # -- constructor of a fleet: `make tables` writes it --
     def __init__(
         self,
@@ -431,17 +417,10 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
                 a transform sets never arrives: Pulumi does not tell a dynamic resource of it.
         """
         # -- end of constructor of a fleet --
-        apart = ("self", "__class__", "resource_name", "instances", "opts")
-        inputs = {name: value for name, value in vars().items() if name not in apart}
-        _refuse_providers(resource_name, inputs, opts)
-        hidden = {
-            # The output has the name of the input. One that is hidden is printed in no diff either.
-            TABLE: instances,
-            SECRETS: find_secret_paths({**inputs, "instances": instances}),
-        }
         from lmconv_resource.fleet_provider import ConversionFleetProvider  # with all that a start takes
 
-        super().__init__(ConversionFleetProvider(), resource_name, inputs, opts, hidden)
+        # The output has the name of the input. One that is hidden is printed in no diff either.
+        super().__init__(ConversionFleetProvider(), vars(), {TABLE: instances, "instances": None})
 
 
 def _refuse_providers(resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:
