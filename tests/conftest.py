@@ -15,7 +15,6 @@ import pytest
 # moto reads this when it is imported: without it each EC2 of a test makes 1,300 images with volumes and snapshots.
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "support" / "images.json")
 
-from known_gaps import KNOWN_GAPS
 from local_engine.plugin import DynamicPlugin
 from support.forked import fork_process
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
@@ -36,14 +35,6 @@ DynamicPlugin.start_process = staticmethod(fork_process)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # fixtures of a wider scope run before the one below
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is known to be missing, with its reason."""
-    for item in items:
-        for gap, reason in KNOWN_GAPS.items():
-            if item.nodeid == gap or item.nodeid.startswith(f"{gap}["):
-                item.add_marker(pytest.mark.skip(reason=f"known gap: {reason}"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

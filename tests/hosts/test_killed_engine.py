@@ -20,7 +20,7 @@ from local_engine.plugin import DynamicPlugin
 from support.engine import OURS, OURS_STARTS, FakeEngine, serve_engine, start_plugin, to_urn
 from support.waiting import wait_until
 
-from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends, serve
+from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 
 SECONDS = 5.0
 GET = "GetLicenseConversionTask"
@@ -69,15 +69,8 @@ Play = Callable[[Scene], "tuple[Callable[[], Any], Callable[[], bool]]"]
 """Returns what is called, and what tells that the moment has come at which the engine is to be killed."""
 
 
-def in_the_pauses_after_a_start(scene: Scene) -> tuple[Callable[[], Any], Callable[[], bool]]:
-    """AWS does not know the task yet that it has just started: the plugin sleeps, for 31 s in all."""
-    scene.aws.faults.add(Fault(ErrorAnswer("InvalidParameterValueException"), operation=GET))
-    return scene.start_conversion, scene.has_asked(2)
-
-
-def in_the_call_to_ec2_after_the_end(scene: Scene) -> tuple[Callable[[], Any], Callable[[], bool]]:
-    """The conversion has ended, and EC2, which is asked what the instance is billed as now, does not answer."""
-    scene.aws.conversion_seconds = 0
+def in_a_call_to_ec2(scene: Scene) -> tuple[Callable[[], Any], Callable[[], bool]]:
+    """EC2, which is asked before a conversion is started, does not answer."""
     return scene.start_conversion, lambda: bool(select.select([scene.ec2], [], [], 0)[0])
 
 
@@ -126,9 +119,8 @@ def ec2() -> Iterator[socket.socket]:
         pytest.param([(in_a_wait, "")], id="quick"),
         pytest.param(
             [
-                (in_the_call_to_ec2_after_the_end, ""),
+                (in_a_call_to_ec2, ""),
                 (as_an_operation_ends, ""),
-                (in_the_pauses_after_a_start, ""),
                 (while_idle, ""),
                 *((in_a_wait, how) for how in SIGNAL_HANDLERS),
             ],

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import re
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from local_engine.deployment import Deployment
 from moto.sts.models import sts_backends
 from pulumi import automation
+from support.certificates import make_context, write_certificate
 from support.clients import make_client
 from support.license_manager import CONTROLS, texts
-from support.stacks import ON_BOTH_ENGINES, LocalStack, Outcome, RealStack
+from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, Outcome, RealStack
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import (
@@ -34,7 +34,6 @@ from lmconv_resource.emulator.effects import Effect
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import Access
-from reliability.bench import LocalBench
 
 ACCOUNT = "123456789012"
 ACCESS_KEY = "AKIAKEEPTHISQUIET000"
@@ -104,15 +103,20 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path, endpoint: str) -> Any:
     return LocalSecrets(tmp_path / "stack") if request.param == "local" else RealSecrets(tmp_path)
 
 
-class LocalSecrets(LocalBench):
+class LocalSecrets(LocalStack):
     """LocalEngine, which goes on after errors. Nothing is marked as a secret, so nothing is masked by the engine."""
 
     def __init__(self, folder: Path) -> None:
-        LocalStack.__init__(self, folder, PROGRAM)
+        super().__init__(folder, PROGRAM)
+
+    def _run(self, operation: str) -> Outcome:
+        with pytest.MonkeyPatch.context() as patch:  # as `--continue-on-error`
+            patch.setattr(Deployment, "stopping", property(lambda each: each.cancelled or each.killed))
+            return super()._run(operation)
 
     def read_state(self) -> str:
         """Return the state without the settings of the last `up`, which the real engine keeps in it as well."""
-        state = json.loads(super().read_state())
+        state = json.loads(self.state_file.read_text())
         del state["config"]
         return json.dumps(state)
 
@@ -250,7 +254,7 @@ def test_control_characters_reach_nobody(tmp_path: Path, monkeypatch: pytest.Mon
         assert any("end" in text for text in told), f"the text has not arrived from {region}"
     assert not [text for _, text in lines if CONTROLS.search(text)]
     assert not [text for text in texts(resources) if CONTROLS.search(text)]
-    assert not [text for _, text in lines if "lct-1" in text and "\n" in text.strip()]
+    assert not [text for _, text in lines if "lct-1" in text and "\n" in text.strip().removeprefix(RECORDED)]
 
 
 # -- the network -------------------------------------------------------------------------------------------------------
@@ -268,31 +272,7 @@ def test_the_emulator_listens_on_loopback_only(endpoint: str) -> None:
 @contextmanager
 def tls_server(folder: Path) -> Iterator[tuple[str, list[bytes]]]:
     """Return an endpoint that nobody has a reason to trust, and what was sent to it in clear."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
+    context = make_context(write_certificate(folder / "server.pem", ["localhost"]))
     received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.1)

@@ -37,7 +37,7 @@ class Heard(Session):
     """A session that notes what the user is told."""
 
     def __init__(self, config: Mapping[str, Any], **settings: Any) -> None:
-        super().__init__(config.get, policy=FAST, runtime=HURRIED, **settings)
+        super().__init__(config.get, **{"policy": FAST, "runtime": HURRIED, **settings})
         self.lines: list[tuple[str, str]] = []
         self.row: list[str] = []
         self.is_replaced: bool | None = None
