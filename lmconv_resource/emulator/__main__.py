@@ -1,9 +1,12 @@
 """Serve the emulator until it is told to end: `python -m lmconv_resource.emulator --instances 12 --fail 2`."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
+
+from lmconv_resource.models import InstanceArn
 
 from . import Emulator, make_world, serve
 
@@ -18,13 +21,26 @@ def main() -> int:
         description="An AWS with a License Manager and a few instances to try programs on. Prints its endpoint, and "
         "serves until interrupted.",
     )
-    parser.add_argument("--instances", default=6, type=int, metavar="N", help="how many (default: %(default)s)")
-    parser.add_argument("--fail", default=1, type=int, metavar="N", help="how many conversions fail (default: 1)")
+    parser.add_argument(
+        "arns",
+        nargs="*",
+        metavar="ARN",
+        help="an instance that a program names: it is made with this id, in the ARN's region and account",
+    )
+    parser.add_argument("--instances", type=int, metavar="N", help="how many instances (default: the ARNs, or 6)")
+    parser.add_argument("--fail", type=int, metavar="N", help="how many conversions fail (default: 1, or 0 with ARNs)")
     parser.add_argument("--seconds", default=10.0, type=float, help="what a conversion takes (default: %(default)g)")
-    parser.add_argument("--region", default="us-east-1", help="where the instances are (default: %(default)s)")
+    parser.add_argument("--region", help="where the instances are (default: the ARNs' region, or us-east-1)")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", default=0, type=int, help="the port to listen on (default: one that is free)")
     arguments = parser.parse_args()
+    arns = [arn for text in arguments.arns if (arn := InstanceArn.parse(text))]
+    ids = [arn.instance_id for arn in arns]
+    region = arguments.region or (arns[0].region if arns else "us-east-1")
+    if len(ids) < len(arguments.arns) or any((arn.region, arn.account) != (region, arns[0].account) for arn in arns):
+        parser.error("ARN: each is the ARN of an instance, all in one account and in the region")
+    if arns:
+        os.environ["MOTO_ACCOUNT_ID"] = arns[0].account
 
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -34,8 +50,10 @@ def main() -> int:
             print(emulator.endpoint, flush=True)
             # moto prints a hint when it meets a host name it does not know, and stdout is for programs to read.
             sys.stdout = sys.stderr
-            emulator.backend(arguments.region).conversion_seconds = arguments.seconds
-            _introduce(emulator, arguments.region, arguments.instances, arguments.fail)
+            emulator.backend(region).conversion_seconds = arguments.seconds
+            instances = max(arguments.instances or len(ids) or 6, len(ids))
+            failing = int(not ids) if arguments.fail is None else arguments.fail
+            _introduce(emulator, region, instances, failing, ids)
             end.wait()
     except (OSError, OverflowError) as error:
         print(f"cannot listen on {arguments.host}:{arguments.port}: {error}", file=sys.stderr)
@@ -43,10 +61,10 @@ def main() -> int:
     return 0
 
 
-def _introduce(emulator: Emulator, region: str, instances: int, failing: int) -> None:
+def _introduce(emulator: Emulator, region: str, instances: int, failing: int, ids: list[str]) -> None:
     """Make the world, and print what is in it and how to get there."""
     print(f"{instances} Windows BYOL instances (RunInstances:0800), {failing} of which can't be converted:")
-    for each in make_world(emulator, region, instances, failing):
+    for each in make_world(emulator, region, instances, failing, ids):
         print(f"  {each.arn}  {each.name}  {each.state}{'  fails' if each.fails else ''}")
     print("\nFor programs and the AWS CLI in another terminal:\n")
     print(f"export AWS_ENDPOINT_URL={emulator.endpoint} AWS_REGION={region}")

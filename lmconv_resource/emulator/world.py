@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import boto3
 from moto.moto_api._internal import mock_random
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from .server import Emulator
 
 _WINDOWS_IMAGE = "ami-12c6146b"
@@ -31,7 +34,9 @@ class WorldInstance:
     """Whether its conversion ends FAILED."""
 
 
-def make_world(emulator: Emulator, region: str, instances: int = 6, failing: int = 1) -> list[WorldInstance]:
+def make_world(
+    emulator: Emulator, region: str, instances: int = 6, failing: int = 1, ids: Sequence[str] = ()
+) -> list[WorldInstance]:
     """Make Windows BYOL instances `web-1` and so on, every third of them stopped; conversions of the last ones fail.
 
     Only these instances can be converted then, as in AWS.
@@ -41,6 +46,7 @@ def make_world(emulator: Emulator, region: str, instances: int = 6, failing: int
         region: The region in which they are made.
         instances: How many.
         failing: Of how many of them a conversion ends FAILED.
+        ids: The ids of the first ones; the others have the same ids each time.
     """
     backend = emulator.backend(region)
     backend.strict = True
@@ -54,7 +60,8 @@ def make_world(emulator: Emulator, region: str, instances: int = 6, failing: int
     world = []
     for number in range(1, instances + 1):
         name, is_stopped = f"web-{number}", number % 3 == 0
-        (made,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"]
+        with _next_id(ids[number - 1] if number <= len(ids) else None):
+            (made,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"]
         instance_id = made["InstanceId"]
         ec2.create_tags(Resources=[instance_id], Tags=[{"Key": "Name", "Value": name}])
         backend.set_license(instance_id, _WINDOWS_BYOL)
@@ -66,3 +73,17 @@ def make_world(emulator: Emulator, region: str, instances: int = 6, failing: int
         arn = backend.make_arn(instance_id)
         world.append(WorldInstance(arn, name, "stopped" if is_stopped else "running", fails))
     return world
+
+
+@contextmanager
+def _next_id(instance_id: str | None) -> Iterator[None]:
+    """Give the next instance this id, which EC2's own call does not take."""
+    from moto.ec2.models import instances as module
+
+    names = vars(module)
+    random_id = names["random_instance_id"]
+    names["random_instance_id"] = (lambda: instance_id) if instance_id else random_id
+    try:
+        yield
+    finally:
+        names["random_instance_id"] = random_id

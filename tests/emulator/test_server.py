@@ -151,7 +151,7 @@ def test_the_world_is_one_to_play_with() -> None:
     worlds = []
     for _ in range(2):
         with serve() as emulator:
-            world = make_world(emulator, "eu-west-1", 3, 1)
+            world = make_world(emulator, "eu-west-1", 3, 1, ["i-0123456789abcdef0"])
             worlds.append(world)
             session = boto3.Session("a", "b", region_name="eu-west-1")
             config = Config(retries={"total_max_attempts": 1})
@@ -178,12 +178,17 @@ def test_the_world_is_one_to_play_with() -> None:
         ("web-3", "stopped", True),
     ]
     assert all(each.arn.startswith("arn:aws:ec2:eu-west-1:123456789012:instance/i-") for each in worlds[0])
+    assert worlds[0][0].arn.endswith("/i-0123456789abcdef0")
 
 
 @pytest.mark.parametrize("number", keep([signal.SIGINT], [signal.SIGINT, signal.SIGTERM]))
 def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
-    """Its one line on stdout is the endpoint, what a person needs is on stderr, and a signal ends it with status 0."""
-    command = [*COMMAND, "--instances", "2", "--fail", "1", "--region", "eu-west-1"]
+    """Its one line on stdout is the endpoint, what a person needs is on stderr, and a signal ends it with status 0.
+
+    Region and account are those of the instance that it is given.
+    """
+    arn = "arn:aws:ec2:eu-west-1:111122223333:instance/i-0123456789abcdef0"
+    command = [*COMMAND, "--instances", "2", "--fail", "1", arn]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -191,10 +196,8 @@ def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
             endpoint = process.stdout.readline().strip()
             shown = [process.stderr.readline() for _ in range(8)]
             assert shown[0] == "2 Windows BYOL instances (RunInstances:0800), 1 of which can't be converted:\n"
-            assert [line.split(":instance/")[1].split()[1:] for line in shown[1:3]] == [
-                ["web-1", "running"],
-                ["web-2", "running", "fails"],
-            ]
+            assert shown[1].split() == [arn, "web-1", "running"]
+            assert shown[2].split()[1:] == ["web-2", "running", "fails"]
             assert shown[6] == f"export AWS_ENDPOINT_URL={endpoint} AWS_REGION=eu-west-1\n"
             with pytest.raises(ClientError):
                 status_of(connect(endpoint), "lct-2")
@@ -218,6 +221,21 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     done = run(PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "needs `pip install 'lmconv-resource[emulator]'` (No module named 'moto')" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("i-0123456789abcdef0",),
+        ("--region", "us-east-1", "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"),
+        (f"{ARN[:-1]}1", "arn:aws:ec2:us-east-1:111122223333:instance/i-0123456789abcdef0"),
+    ],
+)
+def test_the_command_is_given_instances_of_one_place(arguments: tuple[str, ...]) -> None:
+    """What is no ARN of an instance, or is elsewhere than the others, is an error in one line."""
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ARN: each is the ARN of an instance" in done.stderr.splitlines()[-1]
 
 
 def test_the_command_says_that_it_cannot_listen() -> None:
