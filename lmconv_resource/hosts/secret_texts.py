@@ -9,8 +9,8 @@ from lmconv_resource.models import InstanceArn
 from lmconv_resource.text import to_shown
 from lmconv_resource.usage_operations import texts_about
 
-_SHORTEST = 4
-"""A shorter text is part of too many words to be hidden in a sentence."""
+_MIN_LENGTH = 4
+"""A shorter text is part of too many words."""
 
 SHOWN = "[secret]"
 
@@ -22,13 +22,13 @@ class SecretTexts:
         self._lock = threading.Lock()
         self._hidden: tuple[str, ...] = ()
 
-    def hide(self, texts: Iterable[str]) -> None:
-        """Show none of these from now on, in no form in which a message may have them."""
-        found = {text for text in texts if len(text) >= _SHORTEST}
+    def add(self, texts: Iterable[str]) -> None:
+        """Hide these from now on, in every form in which a message may have them."""
+        found = {text for text in texts if len(text) >= _MIN_LENGTH}
         if found.issubset(self._hidden):
             return
         with self._lock:
-            forms = {form for text in found for form in _find_forms(text) if len(form) >= _SHORTEST}
+            forms = {form for text in found for form in _forms_of(text) if len(form) >= _MIN_LENGTH}
             self._hidden = tuple(sorted({*self._hidden, *forms}, key=len, reverse=True))
 
     def mask(self, text: str) -> str:
@@ -38,7 +38,7 @@ class SecretTexts:
         return text
 
 
-def _find_forms(text: str) -> Iterator[str]:
+def _forms_of(text: str) -> Iterator[str]:
     """Yield a text, and what messages have of it: a license's names, an ARN's parts, a value cut short."""
     yield text
     yield from texts_about(text)
@@ -48,13 +48,13 @@ def _find_forms(text: str) -> Iterator[str]:
         yield from (arn.instance_id, arn.account)
 
 
-def find_leaves(value: object) -> Iterator[object]:
+def leaves(value: object) -> Iterator[object]:
     """Yield all that is no object and no list."""
     if isinstance(value, Mapping):
         for entry in value.values():
-            yield from find_leaves(entry)
+            yield from leaves(entry)
     elif isinstance(value, list):
         for entry in value:
-            yield from find_leaves(entry)
+            yield from leaves(entry)
     else:
         yield value

@@ -21,7 +21,7 @@ from lmconv_resource.usage_operations import (
 def test_short_secrets_hide_nothing_else() -> None:
     """A secret of three letters would make words unreadable."""
     secrets = SecretTexts()
-    secrets.hide({"the", "hunter2", "hunter22"})
+    secrets.add({"the", "hunter2", "hunter22"})
     assert secrets.mask("the hunter22 and hunter2") == "the [secret] and [secret]"
 
 
@@ -29,7 +29,7 @@ def test_short_secrets_hide_nothing_else() -> None:
 def test_a_secret_license_is_told_by_no_sentence_about_it(operation: UsageOperation) -> None:
     """Neither by its code nor by its name, nor by what AWS converts it to."""
     secrets = SecretTexts()
-    secrets.hide([operation.value])
+    secrets.add([operation.value])
     own = LicenseContext(operation.value)
     sentences = [describe(operation), describe_license(own)]
     sentences += [find_unlisted_reason(own, LicenseContext(other)) or "" for other in UsageOperation]
@@ -43,7 +43,7 @@ def test_a_secret_license_is_told_by_no_sentence_about_it(operation: UsageOperat
 def test_a_secret_that_is_nearly_a_license_is_not_told_by_what_it_may_mean(text: str) -> None:
     """What is wrong with it names the one that is meant."""
     secrets = SecretTexts()
-    secrets.hide([text])
+    secrets.add([text])
     masked = secrets.mask(f"{find_problem(text)} {find_unknown_warning(text)}")
     assert "0800" not in masked
     assert "Windows" not in masked
@@ -52,7 +52,7 @@ def test_a_secret_that_is_nearly_a_license_is_not_told_by_what_it_may_mean(text:
 def test_a_secret_product_code_is_not_told_by_the_reason_against_it() -> None:
     """AWS converts no RHEL for SAP back, and the sentence about it names that."""
     secrets = SecretTexts()
-    secrets.hide([RHEL_FOR_SAP_FROM_RED_HAT])
+    secrets.add([RHEL_FOR_SAP_FROM_RED_HAT])
     pair = next(each for each in ELIGIBLE_PAIRS if RHEL_FOR_SAP_FROM_RED_HAT in each.destination_codes)
     source = LicenseContext(pair.destination, (ProductCode(RHEL_FOR_SAP_FROM_RED_HAT, "marketplace"),))
     reason = find_unlisted_reason(source, LicenseContext(pair.source))

@@ -36,7 +36,7 @@ from typing import Any
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.init_failed import InitFailedError
 
-_MOST_CALLS = 4096
+_MAX_CALLS = 4096
 """Served at the same time. Threads are started as they are needed; this only bounds a runaway."""
 
 _PULUMI_WORKERS = 4
@@ -44,7 +44,7 @@ _PULUMI_WORKERS = 4
 
 _METHODS = ("Check", "Diff", "Create", "Read", "Update", "Delete")
 
-_POLITE_SECONDS = 0.8
+_GRACE_SECONDS = 0.8
 """What operations are given to end by themselves, and then Python's own way of ending, once the engine is gone."""
 
 
@@ -52,7 +52,7 @@ class _CallPool(ThreadPoolExecutor):
     """Serves each call of ours on a thread of its own, and sends other providers' calls to a pool like Pulumi's."""
 
     def __init__(self) -> None:
-        super().__init__(_MOST_CALLS, thread_name_prefix="lmconv-call")
+        super().__init__(_MAX_CALLS, thread_name_prefix="lmconv-call")
         self._others = ThreadPoolExecutor(_PULUMI_WORKERS, thread_name_prefix="pulumi-call")
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -165,20 +165,20 @@ def apply(
             "Pulumi's plugin serves only four calls at a time, and records nothing of a resource that fails: further "
             "waits hold up other resources."
         )
-    if not _hear_cancel(servicer, on_cancel):
+    if not _forward_cancel(servicer, on_cancel):
         missing.append("Pulumi's plugin does not pass Ctrl+C on: press it twice to end a wait.")
     if not _show_errors_in_one_line(module, to_shown):
         missing.append("Errors are shown with their traceback: read the last line.")
     return missing
 
 
-def _pools_can_be_named() -> bool:
+def _thread_pools_supported() -> bool:
     return hasattr(importlib.import_module("grpc._server"), "_select_thread_pool_for_behavior")
 
 
 def _serve_calls(servicer: Any) -> bool:
     methods = [getattr(servicer, name, None) for name in _METHODS]
-    if not _pools_can_be_named() or None in methods:
+    if not _thread_pools_supported() or None in methods:
         return False
     pool = _CallPool()
     for method in methods:
@@ -186,9 +186,9 @@ def _serve_calls(servicer: Any) -> bool:
     return True
 
 
-def _hear_cancel(servicer: Any, on_cancel: Callable[[], None]) -> bool:
+def _forward_cancel(servicer: Any, on_cancel: Callable[[], None]) -> bool:
     cancel = getattr(servicer, "Cancel", None)
-    if not _pools_can_be_named() or cancel is None:
+    if not _thread_pools_supported() or cancel is None:
         return False
     cancel.experimental_thread_pool = _CancelPool(on_cancel)
     return True
@@ -203,10 +203,10 @@ def _show_errors_in_one_line(module: ModuleType, to_shown: Callable[[str], str])
 
 def end_process() -> None:
     """End this process, for when its engine is gone: first as ^C does, then for certain."""
-    time.sleep(_POLITE_SECONDS)
+    time.sleep(_GRACE_SECONDS)
     # Aimed at the main thread, whose wait a signal to any other thread would not end. It does nothing where SIGINT is
     # ignored (a job started with nohup and &), nor while a call that was left behind still runs.
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        time.sleep(_POLITE_SECONDS)
+        time.sleep(_GRACE_SECONDS)
     os._exit(1)

@@ -30,7 +30,7 @@ from lmconv_resource.hosts.command import is_interactive
 from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import Engine, send_log
 from lmconv_resource.hosts.init_failed import InitFailedError
-from lmconv_resource.hosts.secret_texts import SecretTexts, find_leaves
+from lmconv_resource.hosts.secret_texts import SecretTexts, leaves
 from lmconv_resource.hosts.session import Session, explaining_last_settings, log
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import UNKNOWN, Created, Updated
@@ -57,7 +57,7 @@ TABLE = "__table"
 
 _PROVIDER = "__provider"
 
-_KEPT = ("profile", "assume_role", SECRETS)
+_RECORDED_INPUTS = ("profile", "assume_role", SECRETS)
 """Inputs that the record holds too: a refresh hands over the record only, and has to call AWS the same way."""
 
 _LOOKUP_POLICY = PollingPolicy(fastest_gap_seconds=0.01)
@@ -72,7 +72,7 @@ class LookUps:
 
     def __init__(self) -> None:
         self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follows_environment=True)
-        self.session.setting_names = _find_program_settings
+        self.session.setting_names = _program_setting_names
         self.threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lmconv-look-up")
 
 
@@ -108,7 +108,7 @@ class _Process:
 process = _Process()
 
 
-def _find_provider_settings(config: Config) -> tuple[str, ...]:
+def _provider_setting_names(config: Config) -> tuple[str, ...]:
     """Return the names of all settings that a provider is handed.
 
     `Config` has no public way to them (pulumi 3.260 to 3.272: `pulumi/dynamic/config.py`). Without them a misspelled
@@ -117,7 +117,7 @@ def _find_provider_settings(config: Config) -> tuple[str, ...]:
     return _without_own_project(getattr(config, "_props", ()))
 
 
-def _find_program_settings() -> tuple[str, ...]:
+def _program_setting_names() -> tuple[str, ...]:
     """Return the names of all settings that a program is handed."""
     return _without_own_project({**get_config_env(), **CONFIG.get()})
 
@@ -154,12 +154,12 @@ class DynamicProvider(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         """Take the stack's configuration, and join this process's session."""
-        self.session = process.session(req.config.get, _find_provider_settings(req.config))
+        self.session = process.session(req.config.get, _provider_setting_names(req.config))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""
         # Left in the inputs of a preview, which are recorded nowhere: a diff is told by nothing else.
-        with self._joined().operation(news.get(URN), is_preview=news.get(DRY) is True) as op:
+        with self._own_session().operation(news.get(URN), is_preview=news.get(DRY) is True) as op:
             checked = self.controller.check(op, _to_properties(_olds), _to_properties(news))
         # The engine shows the value of a property that is named, secret or not.
         secret = {path.partition("/")[0] for path in news.get(SECRETS) or ()}
@@ -179,15 +179,15 @@ class DynamicProvider(ResourceProvider):
         state = self.controller.state.from_outputs(_to_properties(_olds))
         inputs = self.controller.inputs.parse(_to_properties(_news))
         urn, is_preview = _news.get(URN) or _olds.get(URN), _news.get(DRY) is True
-        with self._joined().operation(urn, is_preview=is_preview) as op:
+        with self._own_session().operation(urn, is_preview=is_preview) as op:
             diff = self.controller.diff(op, _id, state, inputs)
-        changes = diff.has_changes or _has_moved(_olds, _news)
+        changes = diff.has_changes or _access_changed(_olds, _news)
         return DiffResult(changes=changes, replaces=list(diff.replaces) or None)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the resource, and wait for it if asked to."""
         inputs = self.controller.inputs.parse(_to_properties(props))
-        with self._joined().operation(props.get(URN), _timeout(props, "create")) as op:
+        with self._own_session().operation(props.get(URN), _timeout(props, "create")) as op:
             created = self.controller.create(op, inputs)
             outputs = self._to_outputs(created.state, props)
             _raise_error(created, created.id, outputs, props.get(_PROVIDER))
@@ -202,7 +202,7 @@ class DynamicProvider(ResourceProvider):
         is_record = any(name in props for name in ("is_complete", "status", "report"))
         state = self.controller.state.from_outputs(properties) if is_record else None
         with (
-            self._joined().operation(props.get(URN)) as op,
+            self._own_session().operation(props.get(URN)) as op,
             explaining_last_settings(properties if is_record else None),
         ):
             read = self.controller.read(op, id_, state, self.controller.inputs.parse(properties))
@@ -213,11 +213,11 @@ class DynamicProvider(ResourceProvider):
         """Look the task up again, or wait for its end, and record it."""
         state = self.controller.state.from_outputs(_to_properties(_olds))
         inputs = self.controller.inputs.parse(_to_properties(_news))
-        with self._joined().operation(_news.get(URN), _timeout(_news, "update")) as op:
+        with self._own_session().operation(_news.get(URN), _timeout(_news, "update")) as op:
             updated = self.controller.update(op, _id, state, inputs)
             # It may have replaced one whose record is still there, because its create failed halfway: that one is
             # replaced, and not given up.
-            self._joined().started_here.add_urn(_news.get(URN))
+            self._own_session().started_here.add_urn(_news.get(URN))
             outputs = self._to_outputs(updated.state, _news)
             _raise_error(updated, _id, outputs, _news.get(_PROVIDER))
         return UpdateResult(outputs)
@@ -226,14 +226,14 @@ class DynamicProvider(ResourceProvider):
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
         properties = _to_properties(_props)
         state, inputs = self.controller.state.from_outputs(properties), self.controller.inputs.parse(properties)
-        with self._joined().operation(_props.get(URN), _timeout(_props, "delete")) as op:
+        with self._own_session().operation(_props.get(URN), _timeout(_props, "delete")) as op:
             self.controller.delete(op, _id, state, inputs)
 
-    def _joined(self) -> Session:
+    def _own_session(self) -> Session:
         return self.session or process.session(lambda _: None)
 
     def _to_outputs(self, state: Any, props: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {name: props[name] for name in _KEPT if props.get(name) is not None}
+        kept = {name: props[name] for name in _RECORDED_INPUTS if props.get(name) is not None}
         return {**state.to_outputs(), **kept, URN: props.get(URN)}
 
 
@@ -247,23 +247,23 @@ def _raise_error(result: Created[Any] | Updated[Any], id_: str, outputs: dict[st
         raise InitFailedError(id_, properties, process.secret_texts.mask(str(result.error))) from result.error
 
 
-def _has_moved(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+def _access_changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     """Return whether the record holds another way to AWS, or an older URN: an alias, another parent or stack's name."""
     old, new = olds.get(URN), news.get(URN)
-    is_renamed = isinstance(old, str) and isinstance(new, str) and _known(new) is not UNKNOWN and old != new
-    return is_renamed or any(olds.get(name) != news.get(name) for name in _KEPT)
+    is_renamed = isinstance(old, str) and isinstance(new, str) and _to_plain(new) is not UNKNOWN and old != new
+    return is_renamed or any(olds.get(name) != news.get(name) for name in _RECORDED_INPUTS)
 
 
 def _to_properties(bag: Mapping[str, Any] | None) -> dict[str, object]:
     """Return a property bag with each unknown value, at any depth, as `UNKNOWN`; no message shows its secrets then."""
-    properties = {name: _known(value) for name, value in (bag or {}).items() if name != _PROVIDER}
+    properties = {name: _to_plain(value) for name, value in (bag or {}).items() if name != _PROVIDER}
     if not isinstance(properties.get(TABLE, {}), Mapping):
         properties["instances"] = properties.pop(TABLE)
-    process.secret_texts.hide(_find_secret_texts(properties))
+    process.secret_texts.add(_secret_texts_of(properties))
     return properties
 
 
-def _find_secret_texts(properties: Mapping[str, object]) -> Iterator[str]:
+def _secret_texts_of(properties: Mapping[str, object]) -> Iterator[str]:
     paths = properties.get(SECRETS)
     for path in paths if isinstance(paths, list) else ():
         value: Any = properties
@@ -272,14 +272,14 @@ def _find_secret_texts(properties: Mapping[str, object]) -> Iterator[str]:
                 value = value[int(name)]
             else:
                 value = value.get(name) if isinstance(value, Mapping) else None
-        yield from (leaf for leaf in find_leaves(value) if isinstance(leaf, str))
+        yield from (leaf for leaf in leaves(value) if isinstance(leaf, str))
 
 
-def _known(value: Any) -> object:
+def _to_plain(value: Any) -> object:
     if isinstance(value, Mapping):
-        return {name: _known(entry) for name, entry in value.items()}
+        return {name: _to_plain(entry) for name, entry in value.items()}
     if isinstance(value, list):
-        return [_known(entry) for entry in value]
+        return [_to_plain(entry) for entry in value]
     # The SDK hands on an object at the top and the text that stands for it on the wire elsewhere.
     return UNKNOWN if isinstance(value, Unknown) or (isinstance(value, str) and value == rpc.UNKNOWN) else value
 
@@ -294,7 +294,7 @@ def _validate_timeouts(value: Any) -> str | None:
         return f'{to_shown(value)} is not CustomTimeouts: use durations by operation, such as create="45m"'
     for operation, text in (value or {}).items():
         seconds = parse_duration(text) if isinstance(text, str) else None
-        if not seconds and _known(text) is not UNKNOWN:
+        if not seconds and _to_plain(text) is not UNKNOWN:
             name = to_one_line(to_plain_text(str(operation)))
             return f'{name}={to_shown(text)} is not a duration: use one such as "90s", "45m" or "1h30m"'
     return None

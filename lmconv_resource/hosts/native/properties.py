@@ -15,7 +15,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct, Value
 
 from lmconv_resource.hosts.native.names import to_camel, to_snake
-from lmconv_resource.hosts.secret_texts import find_leaves
+from lmconv_resource.hosts.secret_texts import leaves
 from lmconv_resource.lifecycle.operation import UNKNOWN, ByName
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -66,7 +66,7 @@ def read(struct: Struct) -> Bag:
         values[to_snake(name)] = from_wire(value, hidden, is_by_name=name in _BY_NAME)
         if hidden:
             secrets.add(to_snake(name))
-            secret_texts.update(text for entry in hidden for text in find_leaves(entry) if isinstance(text, str))
+            secret_texts.update(text for entry in hidden for text in leaves(entry) if isinstance(text, str))
     return Bag(values, frozenset(secrets), frozenset(secret_texts))
 
 
@@ -122,7 +122,7 @@ def read_plain(struct: Struct) -> dict[str, object]:
 
 def has_unknown(value: Value) -> bool:
     """Return whether a preview can't know a value yet, wholly or in part."""
-    return UNKNOWN in find_leaves(from_wire(value, []))
+    return UNKNOWN in leaves(from_wire(value, []))
 
 
 def _to_wire(value: Any) -> Value:

@@ -23,7 +23,7 @@ from lmconv_resource.hosts.native.resources import FUNCTIONS, RESOURCES, Resourc
 from lmconv_resource.hosts.native.responses import MalformedError, plain_errors, to_diff_response
 from lmconv_resource.hosts.native.shapes import Spec
 from lmconv_resource.hosts.native.wording import Wording
-from lmconv_resource.hosts.secret_texts import find_leaves
+from lmconv_resource.hosts.secret_texts import leaves
 from lmconv_resource.hosts.session import Session, explaining_last_settings
 from lmconv_resource.lifecycle import functions
 from lmconv_resource.lifecycle.fleet import TABLE
@@ -247,8 +247,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _read(self, struct: Struct) -> Bag:
         bag = properties.read(struct)
-        self.wording.hide(bag.secret_texts)
-        self.wording.keep(find_leaves(bag.values))
+        self.wording.add(bag.secret_texts)
+        self.wording.keep(leaves(bag.values))
         self.session.on_words = self.wording.keep
         return bag
 

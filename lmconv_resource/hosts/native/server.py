@@ -18,13 +18,13 @@ from lmconv_resource.hosts.native.provider import NativeProvider
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.session import Session
 
-_MOST_CALLS = 4096
+_MAX_CALLS = 4096
 """Served at the same time. Threads are started as they are needed; this only bounds a runaway."""
 
-_MOST_BYTES = 400 * 1024 * 1024
+_MAX_BYTES = 400 * 1024 * 1024
 """The longest message that Pulumi's engine sends and takes."""
 
-_POLITE_SECONDS = 0.8
+_GRACE_SECONDS = 0.8
 """What operations are given to end by themselves once the engine is gone."""
 
 
@@ -47,7 +47,7 @@ def make_session(address: str | None, wording: Wording, *, outlives_engine: bool
 
 def end_process() -> None:
     """End this process for certain, however its signals are set, once operations have had a moment to end."""
-    time.sleep(_POLITE_SECONDS)
+    time.sleep(_GRACE_SECONDS)
     os._exit(1)
 
 
@@ -61,10 +61,10 @@ def make_provider(address: str | None) -> NativeProvider:
 def serve(provider: NativeProvider) -> tuple[grpc.Server, int]:
     """Return a server that is started, and its port."""
     server = grpc.server(
-        ThreadPoolExecutor(_MOST_CALLS, thread_name_prefix="lmconv-call"),
+        ThreadPoolExecutor(_MAX_CALLS, thread_name_prefix="lmconv-call"),
         options=[
-            ("grpc.max_receive_message_length", _MOST_BYTES),
-            ("grpc.max_send_message_length", _MOST_BYTES),
+            ("grpc.max_receive_message_length", _MAX_BYTES),
+            ("grpc.max_send_message_length", _MAX_BYTES),
             ("grpc.so_reuseport", 0),
         ],
     )
