@@ -23,7 +23,7 @@ from lmconv_resource.text import parse_rfc3339, to_one_line, to_plain_text, to_r
 
 RESTART_TAG = "lmconv:restart"
 REFUSED_TAG = "lmconv:refused"
-"""How often AWS refused the conversion after a stop, since when, of which instance and why; removed after a success."""
+"""When AWS refused the conversion after a stop, of which instance, and why; removed after a success."""
 
 TAGS = (RESTART_TAG, REFUSED_TAG)
 
@@ -35,6 +35,7 @@ _URN_CHARS = 150
 _VALUE_CHARS = 256
 _SEVERAL, _SHORT = "*", 4
 """What the names of several instances begin with, and how long the hash of each is: 24 bits."""
+_REFUSED_WITHIN, _MAX_REFUSALS = timedelta(hours=24), 5
 _TRANSITION_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
 
@@ -140,33 +141,31 @@ def to_stop_time(instance: Instance) -> datetime | None:
 
 @dataclass(frozen=True)
 class Refusals:
-    """How often AWS refused the conversion of an instance after a stop, since when, and the last code."""
+    """When AWS refused the conversion of an instance after a stop, within 24 hours, and the last code."""
 
-    count: int = 0
-    since: datetime | None = None
+    times: tuple[datetime, ...] = ()
     code: str = ""
 
     @classmethod
     def parse(cls, tags: Iterable[Tag], instance_id: str, now: datetime) -> Refusals:
-        """Return what the tags say; what is older than a day, or a copy of another instance's, does not count."""
+        """Return what the tags say; what is older, or a copy of another instance's, does not count."""
         found = cls()
         for tag in tags:
-            parts = tag.value.split(" ", 3) if tag.key == REFUSED_TAG else []
+            parts = tag.value.split(" ", 2) if tag.key == REFUSED_TAG else []
             try:
-                count, since, of_instance, code = parts
-                refusals = cls(int(count), parse_rfc3339(since), to_plain_text(code))
+                listed, of_instance, code = parts
+                times = tuple(map(parse_rfc3339, listed.split(",")))
             except ValueError:
                 continue
-            is_recent = refusals.since is not None and now - refusals.since < timedelta(hours=24)
-            if of_instance == instance_id and is_recent and refusals.count > found.count:
-                found = refusals
+            recent = tuple(each for each in times if now - each < _REFUSED_WITHIN)
+            if of_instance == instance_id and len(recent) > len(found.times):
+                found = cls(recent, to_plain_text(code))
         return found
 
     def and_one(self, code: str, now: datetime) -> Refusals:
         """Return these and one more."""
-        return Refusals(self.count + 1, self.since or now, code or "refused")
+        return Refusals((*self.times, now.replace(microsecond=0)), code or "refused")
 
     def to_value(self, instance_id: str) -> str:
-        """Return the tag's value."""
-        since = "" if self.since is None else to_rfc3339(self.since.replace(microsecond=0))
-        return f"{self.count} {since} {instance_id} {self.code}"[:256]
+        """Return the tag's value, with the last of them."""
+        return f"{','.join(map(to_rfc3339, self.times[-_MAX_REFUSALS:]))} {instance_id} {self.code}"[:_VALUE_CHARS]

@@ -53,12 +53,13 @@ def test_a_mark_of_several_instances_names_each_and_no_other() -> None:
     assert (mark.is_owned_by("urn:" + "x" * 300), mark.is_owned_by(URN), mark.instance_ids) == (True, False, ids)
 
 
-def test_refusals_of_another_instance_do_not_count() -> None:
+def test_refusals_count_for_a_day_and_for_the_instance_that_they_name() -> None:
     now = datetime.now(timezone.utc)
-    value = Refusals(2).and_one("InvalidParameterValueException", now).to_value("i-1")
-    tags = [Tag("i-2", REFUSED_TAG, value)]
-    assert (Refusals.parse(tags, "i-1", now).count, Refusals.parse(tags, "i-2", now).count) == (3, 0)
-    assert Refusals.parse(tags, "i-1", now + timedelta(hours=25)).count == 0
+    refusals = Refusals((now - timedelta(hours=23), now)).and_one("InvalidParameterValueException", now)
+    tags = [Tag("i-2", REFUSED_TAG, refusals.to_value("i-1"))]
+    later = (timedelta(), timedelta(hours=2), timedelta(hours=25))
+    assert [len(Refusals.parse(tags, "i-1", now + each).times) for each in later] == [3, 2, 0]
+    assert Refusals.parse(tags, "i-2", now).times == ()
 
 
 @pytest.mark.parametrize(

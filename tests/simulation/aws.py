@@ -82,6 +82,8 @@ class Faults:
     """Of the instances: every conversion is refused."""
     refused_as_failed: float = 0.0
     """Of the Creates refused because one is in progress: recorded as a FAILED task."""
+    follower: float = 0.0
+    """Of the ends of tasks: somebody's program asks for another conversion at once, and for one more a moment later."""
     bill_late: float = 0.0
     """Seconds after a task's end at which EC2 bills otherwise, at most."""
     bill_wrong: float = 0.0
@@ -94,9 +96,7 @@ class Faults:
     """Of the stops: somebody starts it again at once."""
     slow_stop: float = 0.0
     """Of the stops: take half an hour."""
-    no_untag: bool = False
     no_interface_tags: bool = False
-    no_list: bool = False
     nasty: bool = False
 
 
@@ -134,6 +134,7 @@ class Instance:
     no_capacity_until: float = -1.0
     wanted: str | None = "running"
     """How its owner wants it; None where somebody else was at it in the middle of a job, so that nobody can say."""
+    copy_of: str | None = None
     touched: float = -1e6
     """When somebody else was last at it."""
 
@@ -200,11 +201,18 @@ class Aws:
         self.tasks: list[Task] = []
         self.is_calm = False
         """Whether nothing goes wrong any more: a history comes to its end."""
+        self.lost_rights: dict[str, tuple[float, float]] = {}
+        """The calls that the account may not make, from when to when."""
         self.refused: list[tuple[float, Instance, str | None]] = []
 
     def chance(self, share: float) -> bool:
         """Draw whether something happens that happens in this share of all cases."""
         return not self.is_calm and share > 0 and self.rng.random() < share
+
+    def has_lost_right(self, call: str) -> bool:
+        """Return whether the account may not make a call at present."""
+        begin, end = self.lost_rights.get(call, (0.0, 0.0))
+        return begin <= self.kernel.now < end
 
     def lag(self, most: float) -> float:
         """Draw by how much an answer is late."""
@@ -297,10 +305,14 @@ class Aws:
         elif what == "untag":
             instance.tags.set(self.kernel.now, {})
         elif what == "convert":
-            if instance.state.value == "stopped" and not is_busy:
-                self.convert(instance, instance.billed.value, self.rng.choice((BYOL, WINDOWS, SQL_WEB)), None, None)
+            code = self.rng.choice((BYOL, WINDOWS, SQL_WEB))
+            if self.unfinished(instance):
+                if self.chance(self.faults.refused_as_failed):
+                    self.add_failed(instance, instance.billed.value, code, None)
+            elif instance.state.value == "stopped":
+                self.convert(instance, instance.billed.value, code, None, None)
         elif what == "copy":
-            copy = self.launch("stopped", instance.billed.value, touched=self.kernel.now)
+            copy = self.launch("stopped", instance.billed.value, copy_of=instance.id)
             copy.tags.set(
                 self.kernel.now, {key: Tag(tag.value, tag.written) for key, tag in instance.tags.value.items()}
             )
@@ -350,6 +362,9 @@ class Aws:
         task.status.set(now, "FAILED" if is_failed else "SUCCEEDED")
         task.message = self._reason("Step 3 of 5 failed") if is_failed else None
         self.log(f"    {task.id} {task.status.value}")
+        if task.urn is not None and self.chance(self.faults.follower):
+            self.kernel.after(0.0, lambda: self.by_somebody("convert", task.instance))
+            self.kernel.after(1.0, lambda: self.by_somebody("convert", task.instance))
         if not is_failed and not self.chance(self.faults.bill_wrong):
             self.kernel.after(self.lag(self.faults.bill_late), lambda: self._bill(task.instance, task.destination))
 

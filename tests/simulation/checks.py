@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ INVARIANTS = {
     9: "no control or bidirectional character in any line",
     10: "no stop erases data unasked",
     11: "AWS is asked to convert only what was last seen stopped",
+    12: "a fleet begins its rows in order, canaries first, never too many at once, and its outcomes are true",
 }
 
 UNPREVENTABLE = {
@@ -81,6 +83,7 @@ class Checks:
         self.said_at: dict[str, float] = {}
         """When a line has last told how an instance is."""
         self.changed_at: dict[str, float] = {}
+        self._changed_by: dict[str, str] = {}
         self._done: dict[tuple[str | None, str], Task] = {}
 
     def violate(
@@ -134,6 +137,7 @@ class Checks:
             self._blame_for_mark("untag", caller, urn, instance, tag)
 
     def _before_act(self, act: str, caller: Caller, urn: str | None, instance: Instance) -> None:
+        caller.acts.append((self._aws.kernel.now, act, instance.id))
         if caller.is_preview:
             self.violate(5, f"a preview would {act} {instance.id}", instance, caller)
         foreign = [tag for tag in instance.marks() if tag.by != urn and tag.by is not None and self._is_young(tag)]
@@ -144,7 +148,9 @@ class Checks:
     def _blame_for_mark(self, act: str, caller: Caller, urn: str | None, instance: Instance, tag: Tag) -> None:
         keys = [f"{instance.id} {place}" for place in ("instance", "interface")]
         was_shown = any(tag.value in caller.marks_seen.get(key, ()) for key in keys)
-        since = caller.calls_of[urn] - max(caller.marks_at.get(f"{urn} {key}", -_FRESH_CALLS) for key in keys)
+        since = caller.calls_of[urn, instance.id] - max(
+            caller.marks_at.get(f"{urn} {key}", -_FRESH_CALLS) for key in keys
+        )
         owner = (tag.by or "").rpartition("::")[2]
         if was_shown or since > _FRESH_CALLS:
             self.violate(5, f"{act} {instance.id} on the mark of {tag.stack} {owner}", instance, caller)
@@ -163,7 +169,7 @@ class Checks:
             seen = caller.tasks_seen.get(task.id)
             listed_at, call = caller.listed_at.get(instance.id, (float("-inf"), -_FRESH_CALLS))
             is_known = seen is not None and seen not in ("SUCCEEDED", "FAILED")
-            is_stale = listed_at < task.began and caller.calls_of[urn] - call > _FRESH_CALLS
+            is_stale = listed_at < task.began and caller.calls_of[urn, instance.id] - call > _FRESH_CALLS
             if task.process is caller.process or is_known or is_stale:
                 self.violate(1, f"{instance.id} is {act} under {task.id}", instance, caller)
             else:
@@ -173,7 +179,7 @@ class Checks:
 
     def on_stopped(self, caller: Caller, urn: str | None, instance: Instance) -> None:
         """Note that one of ours has stopped an instance."""
-        self.on_changed(instance)
+        self.on_changed(caller, instance)
         if instance.state.value == "stopping":
             self._outages.setdefault(instance.id, Outage(urn))
 
@@ -193,7 +199,7 @@ class Checks:
 
     def on_started(self, caller: Caller, urn: str | None, instance: Instance) -> None:
         """Note that one of ours has started an instance, and check that its outage was for something."""
-        self.on_changed(instance)
+        self.on_changed(caller, instance)
         outage = self._outages.pop(instance.id, None)
         if outage is None or outage.is_converted or instance.touched > self._aws.kernel.now - 86400:
             return
@@ -219,13 +225,16 @@ class Checks:
             if outage.urn and f":{stack}::" in outage.urn:
                 outage.excuses.add(why)
 
-    def on_changed(self, instance: Instance) -> None:
+    def on_changed(self, caller: Caller, instance: Instance) -> None:
         """Note that one of ours has done something to an instance."""
+        self._changed_by[instance.id] = caller.stack
         self.changed_at[instance.id] = self._aws.kernel.now
 
     def on_line(self, severity: str, text: str, caller: Caller) -> None:
         """Check a line that the user sees, and note of which instance it tells how it is."""
-        if any(unicodedata.category(char) == "Cc" or char in _BIDIRECTIONAL for char in text):
+        # A fleet's plan is a table of several lines.
+        plain = text.replace("\n", " ") if severity == "INFO" else text
+        if any(unicodedata.category(char) == "Cc" or char in _BIDIRECTIONAL for char in plain):
             self.violate(9, f"a line has {text!r}", None, caller)
         if severity in ("WARNING", "ERROR") and _CHANGES.search(text):
             for name in re.findall(r"i-0[0-9a-f]+", text):
@@ -237,8 +246,12 @@ class Checks:
 
     # -- at the end ----------------------------------------------------------------------------------------------------
 
-    def at_end(self, has_record: bool) -> None:
-        """Check what a history leaves behind."""
+    def at_end(self, known: Mapping[str, set[str]]) -> None:
+        """Check what a history leaves behind.
+
+        Args:
+            known: by stack, the instances of its program and of its records, present and past.
+        """
         for instance in self._aws.instances.values():
             if instance.is_gone:
                 continue
@@ -251,7 +264,7 @@ class Checks:
             text = (
                 f"{instance.id} is {instance.state.value}{' and marked' if marked else ''}, and was {instance.wanted}"
             )
-            if has_record:
+            if instance.id in known[self._changed_by[instance.id]]:
                 self.violate(2, text, instance)
             else:
                 self._forgive("no record")

@@ -19,20 +19,19 @@ from simulation.aws import ACCOUNT, NASTY, Aws, Instance, Shown, Tag, Task
 from simulation.checks import Checks
 from simulation.kernel import KilledError, Process
 
-JOB_CALLS = frozenset(
-    [
-        "DescribeInstances",
-        "DescribeTags",
-        "StopInstances",
-        "StartInstances",
-        "CreateTags",
-        "DeleteTags",
-        "CreateLicenseConversionTaskForResource",
-    ]
+JOB_CALLS = (
+    "DescribeInstances",
+    "DescribeTags",
+    "StopInstances",
+    "StartInstances",
+    "CreateTags",
+    "DeleteTags",
+    "CreateLicenseConversionTaskForResource",
 )
 """Calls for which a job is patient while an instance is down."""
 
 _ACCEPTED_CODES = "DryRunOperation"
+_IDS = re.compile(r"(?:i|eni)-(0[0-9a-f]+aa)\b")
 _STREAK = 3
 """So many faults in a row, at most, outside a burst."""
 
@@ -62,8 +61,10 @@ class Caller:
     lost_credentials_at: float | None = None
     excuses: set[str] = field(default_factory=set)
     """Why this process may be red: what it met that is no fault that passes."""
-    excused: set[str | None] = field(default_factory=set)
-    """The resources for which AWS has refused something."""
+    excused: set[tuple[str | None, str]] = field(default_factory=set)
+    """The resources for which AWS has refused something, and of which instance; of any, without one."""
+    acts: list[tuple[float, str, str]] = field(default_factory=list)
+    """What was sent that changes an instance: when, what, and which."""
     tasks_seen: dict[str, str] = field(default_factory=dict)
     """The status of each task as it was shown last."""
     listed_at: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -72,8 +73,8 @@ class Caller:
     """As which of the resource's calls the marks of an instance were read last."""
     marks_seen: dict[str, tuple[str, ...]] = field(default_factory=dict)
     state_seen: dict[str, str] = field(default_factory=dict)
-    calls_of: Counter[str | None] = field(default_factory=Counter)
-    """How many calls each resource has made."""
+    calls_of: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+    """How many calls each resource has made about an instance."""
     streaks: dict[str, int] = field(default_factory=dict)
     bursts: dict[str, float] = field(default_factory=dict)
 
@@ -118,7 +119,8 @@ class _Client:
         """Make a call: a pause, what befalls it, its effect, a pause, what befalls its answer."""
         aws, caller, kernel = self._aws, self._caller, self._aws.kernel
         caller.calls += 1
-        caller.calls_of[self._urn] += 1
+        ids = self._find_ids(about)
+        caller.calls_of.update((self._urn, each) for each in ids)
         kernel.pause(0.03 + aws.rng.random() ** 3 * 0.6)
         self._befall(name, is_after=False)
         lost = self._find_fault(name, about, is_list)
@@ -133,7 +135,7 @@ class _Client:
                 self._log(f"{name} {about}: refused, {code}")
                 passes = ("UnauthorizedOperation", "InsufficientInstanceCapacity")
                 if name != "GetLicenseConversionTask" and code not in passes:
-                    caller.excused.add(self._urn)
+                    caller.excused.update((self._urn, each) for each in ids or [""])
             raise
         self._befall(name, is_after=True)
         kernel.pause(0.01 + aws.rng.random() ** 3 * 0.3)
@@ -170,8 +172,8 @@ class _Client:
         faults = aws.faults
         if aws.is_calm:
             return None
-        if is_list and faults.no_list:
-            return refusal(name, "AccessDeniedException", "not authorized", 403)
+        if aws.has_lost_right(name):
+            return self._deny(name, about)
         if name in JOB_CALLS and not caller.is_preview:
             if caller.bursts.get(name, -1.0) > now:
                 return refusal(name, "RequestLimitExceeded", "Request limit exceeded.", 503)
@@ -181,7 +183,7 @@ class _Client:
             caller.bursts[name] = now + 400
         if is_list and caller.bursts.get(name, -1.0) > now:
             if not any(task.process is caller.process and task.instance.id in about for task in aws.tasks):
-                caller.excused.add(self._urn)
+                caller.excused.update((self._urn, each) for each in self._find_ids(about) or [""])
             return refusal(name, "ServerInternalException", "internal", 500)
         if caller.streaks.get(name, 0) >= _STREAK:
             caller.streaks[name] = 0
@@ -201,6 +203,19 @@ class _Client:
             )
         caller.streaks[name] = caller.streaks.get(name, 0) + 1 if drawn is not None else 0
         return drawn
+
+    def _deny(self, name: str, about: str) -> Any:
+        aws = self._aws
+        self._caller.excuses.add("no right")
+        if name.startswith("CreateLicense"):
+            aws.refused.append((aws.kernel.now, aws.instances[self._find_ids(about)[0]], self._urn))
+        code = "AccessDeniedException" if "License" in name else "UnauthorizedOperation"
+        return refusal(name, code, "You are not authorized to perform this operation.", 403)
+
+    def _find_ids(self, about: str) -> list[str]:
+        """Return the instances that a call is about."""
+        tasks = {task.id: task.instance.id for task in self._aws.tasks if task.id in about}
+        return list(dict.fromkeys([*tasks.values(), *(f"i-{each}" for each in _IDS.findall(about))]))
 
     @property
     def _urn(self) -> str | None:
@@ -247,7 +262,8 @@ class LicenseManagerClient(_Client):
             if statuses is not None:
                 rows = [row for row in rows if row[1] in statuses]
             for arn in arns or ():
-                self._caller.listed_at[arn.rpartition("/")[2]] = now, self._caller.calls_of[self._urn]
+                id = arn.rpartition("/")[2]
+                self._caller.listed_at[id] = now, self._caller.calls_of[self._urn, id]
             begin = int(NextToken or 0)
             answer: dict[str, Any] = {
                 "LicenseConversionTasks": [self._show(task, moment) for task, _ in rows[begin : begin + MaxResults]]
@@ -373,7 +389,7 @@ class Ec2Client(_Client):
         seen = (tags["lmconv:restart"].value,) if "lmconv:restart" in tags else ()
         key = f"{instance.id} {place}"
         self._caller.marks_seen[key] = seen
-        self._caller.marks_at[f"{self._urn} {key}"] = self._caller.calls_of[self._urn]
+        self._caller.marks_at[f"{self._urn} {key}"] = self._caller.calls_of[self._urn, instance.id]
 
     def describe_tags(self, Filters: Any = (), **paging: Any) -> Any:
         by = {entry["Name"]: entry["Values"] for entry in Filters}
@@ -406,14 +422,15 @@ class Ec2Client(_Client):
 
     def create_tags(self, Resources: Any, Tags: Any, DryRun: bool = False) -> Any:
         def tag() -> Any:
-            self._authorize("CreateTags", Resources, DryRun, denied=False)
+            self._authorize("CreateTags", Resources, DryRun)
             for instance, place in self._find(Resources):
                 for entry in Tags:
                     self._checks.before_tag(self._caller, self._urn, instance, entry["Key"])
                     tags = dict(place.value)
                     tags[entry["Key"]] = Tag(entry["Value"], self._aws.kernel.now, self._urn, self._caller.stack)
                     place.set(self._aws.kernel.now, tags)
-            self._checks.on_changed(self._find(Resources)[0][0])
+            for instance, _ in self._find(Resources):
+                self._checks.on_changed(self._caller, instance)
             return {}
 
         return self._call(
@@ -422,21 +439,22 @@ class Ec2Client(_Client):
 
     def delete_tags(self, Resources: Any, Tags: Any, DryRun: bool = False) -> Any:
         def untag() -> Any:
-            self._authorize("DeleteTags", Resources, DryRun, denied=self._aws.faults.no_untag and not self._aws.is_calm)
+            self._authorize("DeleteTags", Resources, DryRun)
             for instance, place in self._find(Resources):
                 for entry in Tags:
                     tag = place.value.get(entry["Key"])
                     if tag is not None and entry.get("Value", tag.value) == tag.value:
                         self._checks.before_untag(self._caller, self._urn, instance, tag, entry["Key"])
                         place.set(self._aws.kernel.now, {k: v for k, v in place.value.items() if k != entry["Key"]})
-            self._checks.on_changed(self._find(Resources)[0][0])
+            for instance, _ in self._find(Resources):
+                self._checks.on_changed(self._caller, instance)
             return {}
 
         return self._call("DeleteTags", untag, f"{' '.join(Resources)} {Tags[0]['Key']}{' dry' * DryRun}")
 
-    def _authorize(self, name: str, resources: Any, dry: bool, *, denied: bool) -> None:
+    def _authorize(self, name: str, resources: Any, dry: bool) -> None:
         has_interface = any(resource.startswith("eni-") for resource in resources)
-        if denied or (has_interface and self._aws.faults.no_interface_tags):
+        if has_interface and self._aws.faults.no_interface_tags:
             self._caller.excuses.add("no right to tags")
             raise refusal(name, "UnauthorizedOperation", "You are not authorized to perform this operation.", 403)
         if dry:
@@ -453,42 +471,44 @@ class Ec2Client(_Client):
         return found
 
     def start_instances(self, InstanceIds: Any, DryRun: bool = False) -> Any:
-        instance, aws = self._aws.instances[InstanceIds[0]], self._aws
+        instances, aws = [self._aws.instances[each] for each in InstanceIds], self._aws
 
         def start() -> Any:
-            self._authorize("StartInstances", (), DryRun, denied=False)
-            self._check_there("StartInstances", instance)
-            self._checks.before_start(self._caller, self._urn, instance)
-            if instance.no_capacity_until < 0 and aws.chance(aws.faults.capacity):
-                instance.no_capacity_until = aws.kernel.now + 60 + 600 * aws.rng.random()
-            if instance.no_capacity_until > aws.kernel.now and not aws.is_calm:
-                raise refusal("StartInstances", "InsufficientInstanceCapacity", "Insufficient capacity.", 500)
-            if instance.state.value == "stopping":
-                raise refusal(
-                    "StartInstances", "IncorrectInstanceState", "The instance is not in a state to be started"
-                )
-            aws.start(instance)
-            self._checks.on_started(self._caller, self._urn, instance)
+            self._authorize("StartInstances", (), DryRun)
+            for instance in instances:
+                self._check_there("StartInstances", instance)
+                self._checks.before_start(self._caller, self._urn, instance)
+                if instance.no_capacity_until < 0 and aws.chance(aws.faults.capacity):
+                    instance.no_capacity_until = aws.kernel.now + 60 + 600 * aws.rng.random()
+                if instance.no_capacity_until > aws.kernel.now and not aws.is_calm:
+                    raise refusal("StartInstances", "InsufficientInstanceCapacity", "Insufficient capacity.", 500)
+                if instance.state.value == "stopping":
+                    raise refusal("StartInstances", "IncorrectInstanceState", "It is not in a state to be started")
+            for instance in instances:
+                aws.start(instance)
+                self._checks.on_started(self._caller, self._urn, instance)
             return {}
 
-        return self._call("StartInstances", start, f"{instance.id}{' dry' * DryRun}")
+        return self._call("StartInstances", start, f"{' '.join(InstanceIds)}{' dry' * DryRun}")
 
     def stop_instances(self, InstanceIds: Any, Force: bool = False, DryRun: bool = False) -> Any:
-        instance = self._aws.instances[InstanceIds[0]]
+        instances = [self._aws.instances[each] for each in InstanceIds]
 
         def stop() -> Any:
-            self._authorize("StopInstances", (), DryRun, denied=False)
-            self._check_there("StopInstances", instance)
-            if instance.is_protected:
-                raise refusal("StopInstances", "OperationNotPermitted", "disableApiStop")
-            self._checks.before_stop(self._caller, self._urn, instance)
-            if instance.state.value == "pending":
-                raise refusal("StopInstances", "IncorrectInstanceState", "The instance is not in a state to be stopped")
-            self._aws.stop(instance, force=Force)
-            self._checks.on_stopped(self._caller, self._urn, instance)
+            self._authorize("StopInstances", (), DryRun)
+            for instance in instances:
+                self._check_there("StopInstances", instance)
+                if instance.is_protected:
+                    raise refusal("StopInstances", "OperationNotPermitted", "disableApiStop")
+                self._checks.before_stop(self._caller, self._urn, instance)
+                if instance.state.value == "pending":
+                    raise refusal("StopInstances", "IncorrectInstanceState", "It is not in a state to be stopped")
+            for instance in instances:
+                self._aws.stop(instance, force=Force)
+                self._checks.on_stopped(self._caller, self._urn, instance)
             return {}
 
-        return self._call("StopInstances", stop, f"{instance.id}{' force' * Force}{' dry' * DryRun}")
+        return self._call("StopInstances", stop, f"{' '.join(InstanceIds)}{' force' * Force}{' dry' * DryRun}")
 
     @staticmethod
     def _check_there(name: str, instance: Instance) -> None:

@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 from lmconv_resource.aws.client import OpenSession
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
+from lmconv_resource.lifecycle.fleet.controller import FleetController
 from lmconv_resource.lifecycle.operation import Operation, Severity
 from lmconv_resource.polling.policy import PollingPolicy
 from simulation.aws import REGION
@@ -18,6 +20,8 @@ from simulation.clients import Caller
 from simulation.kernel import Kernel, KilledError, Thread
 
 LONGEST_SECONDS = 12 * 3600.0
+FLEET = "fleet"
+"""The name of each fleet."""
 
 
 @dataclass
@@ -33,13 +37,26 @@ class Record:
 
 @dataclass
 class Wish:
-    """A resource of a program."""
+    """A resource of a program: a conversion, or a fleet where its inputs are a table."""
 
     name: str
-    instance: str
-    inputs: dict[str, object]
+    inputs: dict[str, Any]
     depends_on: str | None = None
     timeout: float | None = None
+
+    @property
+    def is_fleet(self) -> bool:
+        return "instances" in self.inputs
+
+    @property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """What is asked for of each instance, by its id, in the table's order."""
+        rows = self.inputs["instances"] if self.is_fleet else [self.inputs]
+        return {row["resource_arn"].rpartition("/")[2]: row for row in rows}
+
+    def destination(self, instance_id: str) -> str:
+        """Return the license that an instance is to have."""
+        return str(self.rows[instance_id]["destination_license_context"]["usage_operation"])
 
 
 @dataclass(eq=False)
@@ -51,12 +68,22 @@ class Stack:
     program: dict[str, Wish]
     records: dict[str, Record] = field(default_factory=dict)
     replaced: list[tuple[str, Record]] = field(default_factory=list)
+    recorded: set[str] = field(default_factory=set)
+    """The instances that it has had a record of."""
+    claimed: set[str] = field(default_factory=set)
+    """The instances that its program has had at a command."""
     is_destroyed: bool = False
     ups: int = 0
 
+    @property
+    def rows(self) -> set[str]:
+        """The instances of its program."""
+        return {id for wish in self.program.values() for id in wish.rows}
+
     def urn(self, name: str) -> str:
         """Return a resource's URN."""
-        kind = "lmconv:index:LicenseConversion" if self.is_native else "pulumi-python:dynamic/lmconv:LicenseConversion"
+        kind = "ConversionFleet" if name == FLEET else "LicenseConversion"
+        kind = f"lmconv:index:{kind}" if self.is_native else f"pulumi-python:dynamic/lmconv:{kind}"
         return f"urn:pulumi:{self.name}::fleet::{kind}::{name}"
 
 
@@ -115,11 +142,14 @@ class Run:
         records_failures: bool = True,
     ) -> None:
         self.kernel, self.stack, self.caller = kernel, stack, caller
-        self.controller = ConversionController()
+        self._controllers: tuple[Controller[Any, Any], ...] = (ConversionController(), FleetController())
         self.session = SimulatedSession(kernel, caller, open_session, on_line)
         caller.cancel = lambda: self.session.cancellation.set("the update was cancelled")
         self._on_line = on_line
         self._records = stack.is_native or records_failures
+        self.program = dict(stack.program)
+        """As it is when the command begins."""
+        stack.claimed |= stack.rows
         self.errors: list[tuple[str, str]] = []
         """Names of resources, and why they failed."""
         self.bugs: list[BaseException] = []
@@ -138,7 +168,7 @@ class Run:
         if refreshes:
             self.refresh()
         started: list[str] = []
-        for name, wish in list(self.stack.program.items()):
+        for name, wish in list(self.program.items()):
             self._await(wish.depends_on)
             if self._is_cancelled or (wish.depends_on and not self.done.get(wish.depends_on)):
                 break
@@ -160,11 +190,8 @@ class Run:
         for name, record in list(self.stack.records.items()):
 
             def read(op: Operation, record: Record = record) -> None:
-                state, inputs = (
-                    self.controller.state.from_outputs(record.outputs),
-                    self.controller.inputs.parse(record.inputs),
-                )
-                found = self.controller.read(op, record.id, state, inputs)
+                controller, state, inputs = self._parse(record)
+                found = controller.read(op, record.id, state, inputs)
                 record.outputs = found.state.to_outputs()
 
             self._call(name, read)
@@ -176,6 +203,14 @@ class Run:
                 del self.stack.records[name]
         self._delete_replaced()
         self.stack.is_destroyed = not self.stack.records
+
+    def _of(self, inputs: Mapping[str, object]) -> Controller[Any, Any]:
+        """Return what a resource with these inputs is served by."""
+        return self._controllers["instances" in inputs]
+
+    def _parse(self, record: Record) -> tuple[Controller[Any, Any], Any, Any]:
+        controller = self._of(record.inputs)
+        return controller, controller.state.from_outputs(record.outputs), controller.inputs.parse(record.inputs)
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
@@ -193,8 +228,8 @@ class Run:
 
     def _plan(self, name: str, wish: Wish, *, previews: bool) -> Callable[[], None] | None:
         """Return the step that the engine takes, after its check and its diff; None after a failure."""
-        record = self.stack.records.get(name)
-        checked = self._call(name, lambda op: self.controller.check(op, record.inputs if record else None, wish.inputs))
+        record, controller = self.stack.records.get(name), self._of(wish.inputs)
+        checked = self._call(name, lambda op: controller.check(op, record.inputs if record else None, wish.inputs))
         if checked is None:
             return None
         for failure in checked.failures:
@@ -206,9 +241,7 @@ class Run:
             return lambda: self._create(name, wish, inputs)
         diff = self._call(
             name,
-            lambda op: self.controller.diff(
-                op, record.id, self.controller.state.from_outputs(record.outputs), self.controller.inputs.parse(inputs)
-            ),
+            lambda op: controller.diff(op, record.id, self._parse(record)[1], controller.inputs.parse(inputs)),
         )
         if diff is None:
             return None
@@ -231,15 +264,16 @@ class Run:
 
     def _create(self, name: str, wish: Wish, inputs: dict[str, object]) -> None:
         self.acted.add(name)
-        parsed = self.controller.inputs.parse(inputs)
-        created = self._call(name, lambda op: self.controller.create(op, parsed), wish.timeout)
+        controller = self._of(inputs)
+        parsed = controller.inputs.parse(inputs)
+        created = self._call(name, lambda op: controller.create(op, parsed), wish.timeout)
         if created is None:
             return
         if created.error is not None:
             self._fail(name, str(created.error))
         if created.error is None or self._records:
             outputs = created.state.to_outputs()
-            self.stack.records[name] = Record(created.id, inputs, outputs, created.error is not None)
+            self._record(name, wish, Record(created.id, inputs, outputs, created.error is not None))
 
     def _replace(self, name: str, wish: Wish, inputs: dict[str, object], record: Record) -> None:
         before = self.stack.records[name]
@@ -249,15 +283,20 @@ class Run:
 
     def _update(self, name: str, wish: Wish, inputs: dict[str, object], record: Record) -> None:
         self.acted.add(name)
-        state, parsed = self.controller.state.from_outputs(record.outputs), self.controller.inputs.parse(inputs)
-        updated = self._call(name, lambda op: self.controller.update(op, record.id, state, parsed), wish.timeout)
+        controller, state, _ = self._parse(record)
+        parsed = controller.inputs.parse(inputs)
+        updated = self._call(name, lambda op: controller.update(op, record.id, state, parsed), wish.timeout)
         if updated is None:
             return
         if updated.error is not None:
             self._fail(name, str(updated.error))
         if updated.error is None or self._records:
             outputs = updated.state.to_outputs()
-            self.stack.records[name] = Record(record.id, inputs, outputs, updated.error is not None)
+            self._record(name, wish, Record(record.id, inputs, outputs, updated.error is not None))
+
+    def _record(self, name: str, wish: Wish, record: Record) -> None:
+        self.stack.records[name] = record
+        self.stack.recorded.update(wish.rows)
 
     def _delete_left_over(self) -> None:
         for name in [name for name in self.stack.records if name not in self.stack.program]:
@@ -270,11 +309,8 @@ class Run:
 
     def _delete(self, name: str, record: Record) -> bool:
         def delete(op: Operation) -> bool:
-            state, inputs = (
-                self.controller.state.from_outputs(record.outputs),
-                self.controller.inputs.parse(record.inputs),
-            )
-            self.controller.delete(op, record.id, state, inputs)
+            controller, state, inputs = self._parse(record)
+            controller.delete(op, record.id, state, inputs)
             return True
 
         return bool(self._call(name, delete))
@@ -299,9 +335,9 @@ class Run:
         finally:
             thread.urn = before
             seconds = self.kernel.now - began
-            self.longest.append((name, seconds, timeout or LONGEST_SECONDS))
+            self.longest.append((name, seconds, timeout or LONGEST_SECONDS * max(1, len(self.stack.claimed))))
             if timeout is not None and seconds >= timeout - 5.0:
-                self.caller.excused.add(urn)
+                self.caller.excused.add((urn, ""))
         return None
 
     def _fail(self, name: str, text: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from lmconv_resource.aws.marks import REFUSED_TAG, RESTART_TAG, make_value
+from lmconv_resource.lifecycle.fleet import run
+from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
+from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.job import RULES, act, rules
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts
@@ -72,12 +75,33 @@ CHANGES: dict[str, Change] = {
 }
 """Guards in the facts, and what the facts are without them."""
 
+
+def _forget_canaries(limits: Limits) -> Limits:
+    return replace(limits, canaries=0)
+
+
+def _forget_the_limit(limits: Limits) -> Limits:
+    return replace(limits, max_concurrent=1000)
+
+
+class _Reversed(Schedule):
+    def __init__(self, going_on: Iterable[Row], waiting: Iterable[Row], limits: Limits) -> None:
+        super().__init__(going_on, reversed(list(waiting)), limits)
+
+
+FLEETS: dict[str, dict[str, Any]] = {
+    "a fleet's canaries": {"Limits": lambda *given: _forget_canaries(Limits(*given))},
+    "a fleet's limit": {"Limits": lambda *given: _forget_the_limit(Limits(*given))},
+    "a fleet's order": {"Schedule": _Reversed},
+}
+"""Guards of a fleet, and what its operation has instead."""
+
 GROUPS = {"doubt": ("await-certainty", "leave-in-doubt")}
 """Rules that are one guard together."""
 
 READ_ANEW = "the facts are read anew before an act"
 
-GUARDS = (READ_ANEW, *CHANGES, *GROUPS, *(rule.name for rule in RULES))
+GUARDS = (READ_ANEW, *CHANGES, *FLEETS, *GROUPS, *(rule.name for rule in RULES))
 
 
 @contextmanager
@@ -89,14 +113,17 @@ def without(guard: str | None) -> Iterator[None]:
     dropped = GROUPS.get(guard, (guard,))
     kept = tuple(rule for rule in RULES if rule.name not in dropped)
     change: Change = CHANGES.get(guard, lambda facts, _: facts)
-    loop: Any = act
-    before = {name: getattr(loop, name) for name in ("decide", "IRREVERSIBLE")}
-
-    loop.decide = lambda facts, wish: rules.decide(change(facts, wish), wish, kept)
+    patches: list[tuple[Any, str, Any]] = [
+        (act, "decide", lambda facts, wish: rules.decide(change(facts, wish), wish, kept)),
+        *((run, name, value) for name, value in FLEETS.get(guard, {}).items()),
+    ]
     if guard == READ_ANEW:
-        loop.IRREVERSIBLE = frozenset()
+        patches.append((act, "IRREVERSIBLE", frozenset()))
+    before = [(module, name, getattr(module, name)) for module, name, _ in patches]
     try:
+        for module, name, value in patches:
+            setattr(module, name, value)
         yield
     finally:
-        for name, value in before.items():
-            setattr(loop, name, value)
+        for module, name, value in before:
+            setattr(module, name, value)

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lmconv_resource.aws.access.settings import Settings
+from lmconv_resource.aws.marks import Mark
 from simulation.aws import BYOL, SQL_STANDARD, WINDOWS, Aws, Faults, Instance
 from simulation.checks import Checks, Violation
-from simulation.clients import Caller, Doom, Source
-from simulation.engine import LONGEST_SECONDS, Run, Stack, Wish
+from simulation.clients import JOB_CALLS, Caller, Doom, Source
+from simulation.engine import FLEET, Run, Stack, Wish
+from simulation.fleets import FleetWatch
 from simulation.guards import without
 from simulation.kernel import EndlessError, Kernel, Process, Thread
 
@@ -60,14 +62,13 @@ class History:
         self._seed, self._switches = seed, switches
         self._rng = random.Random(f"{seed} history")
         self._lines: list[str] = []
-        self._kernel = Kernel(seed)
+        self._kernel = Kernel(seed, 60_000)
         self._aws = Aws(self._kernel, random.Random(f"{seed} aws"), self._draw_faults(), self._log)
         self._checks = Checks(self._aws)
         self._calls = 0
         self._stacks: list[Stack] = []
         self._open = 0
-        self._has_record = True
-        self._is_busy = False
+        self._has_fleets = self._rng.random() < 1 / 6
 
     def play(self) -> Result:
         """Play it to its end."""
@@ -114,21 +115,20 @@ class History:
             failing=draw(0.25, 0.1, 0.5),
             refusal=draw(0.12, 0.3, 1.0),
             refused_as_failed=draw(0.5, 0.5, 1.0),
+            follower=draw(0.1, 0.3, 1.0),
             bill_late=draw(0.4, 3.0, 25.0),
             bill_wrong=draw(0.08, 0.3, 1.0),
             capacity=draw(0.15, 0.2, 0.6),
             ghost=draw(0.12, 0.1, 0.4),
             undone_stop=draw(0.08, 0.2, 1.0),
             slow_stop=draw(0.08, 0.2, 1.0),
-            no_untag=rng.random() < 0.04,
             no_interface_tags=rng.random() < 0.05,
-            no_list=rng.random() < 0.03,
             nasty=rng.random() < 0.15,
         )
 
     def _make_world(self) -> None:
         rng = self._rng
-        count = 6 if rng.random() < 1 / 6 else rng.choice((1, 1, 2, 3))
+        count = rng.choice((6, 6, 7, 9)) if self._has_fleets else rng.choice((1, 1, 1, 2, 2, 3, 3, 6))
         for _ in range(count):
             instance = self._aws.launch(
                 "running" if rng.random() < 0.75 else "stopped",
@@ -143,7 +143,14 @@ class History:
             if rng.random() < 0.05:
                 instance.shown_from = self._kernel.now + 3 + 20 * rng.random()
         for name in "ABC"[: rng.choice((1, 1, 1, 2, 2, 3))]:
-            self._stacks.append(self._draw_stack(name))
+            self._stacks.append(self._draw_fleet(name) if self._has_fleets else self._draw_stack(name))
+        for call in ("DeleteTags", "ListLicenseConversionTasks"):
+            if rng.random() < 0.03:
+                self._aws.lost_rights[call] = 0.0, float("inf")
+        if rng.random() < 0.15:
+            for call in rng.sample(JOB_CALLS, rng.choice((1, 1, 2, len(JOB_CALLS)))):
+                begin = 1200.0 * rng.random()
+                self._aws.lost_rights[call] = begin, begin + 60.0 * 60.0 ** rng.random()
 
     def _draw_stack(self, name: str) -> Stack:
         rng = self._rng
@@ -164,7 +171,6 @@ class History:
             for number, code in enumerate(steps, 1):
                 wish = Wish(
                     f"r{instance.id[3:4]}" + (f"-{number}" if len(steps) > 1 else ""),
-                    instance.id,
                     self._draw_inputs(
                         instance, code, stops=stops, corrects=corrects and len(steps) == 1, preflights=preflights
                     ),
@@ -174,6 +180,36 @@ class History:
                 stack.program[wish.name] = wish
                 before = wish.name
         return stack
+
+    def _draw_fleet(self, name: str) -> Stack:
+        rng = self._rng
+        instances = [each for each in self._aws.instances.values() if rng.random() < 0.85] or [
+            self._aws.instances["i-01aa"]
+        ]
+        rng.shuffle(instances)
+        inputs: dict[str, Any] = {
+            "instances": [self._draw_row(each) for each in instances],
+            "destination_license_context": {"usage_operation": WINDOWS},
+            "stop_and_restart": rng.random() < 0.9,
+            "max_concurrent": rng.choice((1, 2, 3, 20)),
+            "canaries": rng.choice((0, 0, 1, 2)),
+            "fail_on_error": rng.random() < 0.3,
+        }
+        if rng.random() < 0.2:
+            inputs["stop_after_failures"] = rng.choice((1, 2))
+        if rng.random() < 0.1:
+            inputs["begin_within"] = "20m"
+        timeout = rng.choice((40, 90)) * 60.0 if rng.random() < 0.1 else None
+        return Stack(name, rng.random() < 0.5, {FLEET: Wish(FLEET, inputs, timeout=timeout)})
+
+    def _draw_row(self, instance: Instance) -> dict[str, Any]:
+        code = self._rng.choice(_CODES[instance.billed.value])
+        row: dict[str, Any] = {
+            "resource_arn": instance.arn,
+            "name": instance.id,
+            "destination_license_context": {"usage_operation": code},
+        }
+        return {**row, "retry_failed": True} if self._rng.random() < 0.1 else row
 
     def _draw_inputs(self, instance: Instance, code: str, **options: bool) -> dict[str, object]:
         rng = self._rng
@@ -200,6 +236,7 @@ class History:
             for each in fields(Faults)
             if (value := getattr(self._aws.faults, each.name))
         ]
+        faults += [f"no {call} from {begin:.0f} to {end:.0f} s" for call, (begin, end) in self._aws.lost_rights.items()]
         stacks = [f"{stack.name} {'native' if stack.is_native else 'dynamic'}" for stack in self._stacks]
         return f"seed {self._seed}: {', '.join(stacks)}; {', '.join(faults) or 'no faults'}"
 
@@ -248,14 +285,32 @@ class History:
             if what == "copy":
                 self._adopt(list(self._aws.instances.values())[-1])
 
-    def _adopt(self, instance: Instance) -> None:
-        """Take an instance that somebody has launched into a program."""
+    def _adopt(self, copy: Instance) -> None:
+        """Take an instance that somebody has launched into a program, beside the one that it is a copy of or for it."""
         stack = self._rng.choice(self._stacks)
-        name = f"r{instance.id[3:4]}"
-        if name not in stack.program and instance.billed.value in _CODES:
-            code = self._rng.choice(_CODES[instance.billed.value])
-            inputs = self._draw_inputs(instance, code, stops=True, corrects=False, preflights=False)
-            stack.program[name] = Wish(name, instance.id, inputs)
+        if copy.billed.value not in _CODES:
+            return
+        name, is_instead = f"r{copy.id[3:4]}", self._rng.random() < 0.5
+        owners = [wish for wish in stack.program.values() if copy.copy_of in wish.rows]
+        if self._has_fleets:
+            self._change_table(stack, lambda table: table.append(self._draw_row(copy)))
+            if is_instead:
+                self._change_table(stack, lambda table: _drop(table, str(copy.copy_of)))
+        elif is_instead:
+            for wish in owners:
+                stack.program[wish.name] = replace(wish, inputs={**wish.inputs, "resource_arn": copy.arn})
+        elif name not in stack.program:
+            code = self._rng.choice(_CODES[copy.billed.value])
+            inputs = self._draw_inputs(copy, code, stops=True, corrects=False, preflights=False)
+            stack.program[name] = Wish(name, inputs)
+
+    @staticmethod
+    def _change_table(stack: Stack, change: Callable[[list[dict[str, Any]]], object]) -> None:
+        wish = stack.program[FLEET]
+        table = [dict(row) for row in wish.inputs["instances"]]
+        change(table)
+        if table and len({row["name"] for row in table}) == len(table):
+            stack.program[FLEET] = replace(wish, inputs={**wish.inputs, "instances": table})
 
     def _use(self, stack: Stack) -> None:
         rng = self._rng
@@ -283,6 +338,17 @@ class History:
         name = rng.choice(list(stack.program))
         wish = stack.program[name]
         self._log(f"  {stack.name}'s program changes at {name}")
+        if wish.is_fleet:
+            at, code = rng.randrange(len(wish.rows)), rng.choice((BYOL, WINDOWS, SQL_STANDARD))
+            to = {"destination_license_context": {"usage_operation": code}}
+            what = rng.choice(("drop", "retry", "change"))
+            changes: dict[str, Callable[[list[dict[str, Any]]], object]] = {
+                "drop": lambda table: table.pop(at),
+                "retry": lambda table: [row.update(retry_failed=True) for row in table],
+                "change": lambda table: table[at].update(to),
+            }
+            self._change_table(stack, changes[what])
+            return
         if rng.random() < 0.4:
             for other in [each.name for each in stack.program.values() if each.depends_on == name]:
                 del stack.program[other]
@@ -309,7 +375,12 @@ class History:
         process = Process(name, random.Random(f"{self._seed} {name}"))
         caller = Caller(process, stack.name, doom, is_preview=command == "preview")
 
+        wish = stack.program.get(FLEET)
+        watch = FleetWatch(self._aws, wish, stack, caller) if wish and command == "up" else None
+
         def on_line(severity: str, urn: str | None, text: str) -> None:
+            if watch:
+                watch.on_line(text)
             self._log(f"{name} {(urn or '').rpartition('::')[2]:8} {severity}: {text}")
             self._checks.on_line(severity, text, caller)
 
@@ -346,6 +417,8 @@ class History:
         else:
             self._log(f"{name}          {'red' if run.errors else 'green'} after {kernel.now - began:.0f} s")
             self._judge(run, command, waiting, touched, began)
+        if watch and wish:
+            self._judge_fleet(run, watch, wish, began, was_killed=was_killed)
         if command == "destroy" and not was_killed:
             stack.is_destroyed = True
         return run
@@ -360,7 +433,8 @@ class History:
         if waiting:
             checks.violate(6, f"{', '.join(waiting)} still waits", None, caller)
         for name, seconds, limit in run.longest:
-            if limit - 5 <= seconds and limit < LONGEST_SECONDS:
+            wish = stack.program.get(name)
+            if limit - 5 <= seconds and wish is not None and wish.timeout:
                 checks.excuse_outages(stack.name, "deadline")
             if seconds > limit + 900:
                 checks.violate(6, f"{name} took {seconds:.0f} s of {limit:.0f}", None, caller)
@@ -369,34 +443,71 @@ class History:
             return
         if command in ("preview", "destroy"):
             return
-        for name in stack.program:
-            wish = stack.program[name]
-            instance = self._aws.instances[wish.instance]
-            if instance.is_gone or checks.is_said(instance) or instance.touched >= began:
-                continue
-            is_alone = not any(
-                other is not stack and any(each.instance == wish.instance for each in other.program.values())
-                for other in self._stacks
-            )
+        for name, wish in stack.program.items():
             is_last = not any(each.depends_on == name for each in stack.program.values())
-            if not is_alone or not is_last:
-                continue
-            if instance.wanted not in (None, instance.state.value):
-                checks.violate(3, f"green, and {instance.id} is {instance.state.value}", instance, caller)
-            if name in run.acted and self._was_only_ours(instance) and not self._is_licensed(instance, wish):
-                text = f"green, and {instance.id} is billed as {instance.billed.value}"
-                checks.violate(3, text, instance, caller)
+            if is_last and run.program.get(name) is wish:  # which nobody has changed meanwhile
+                for instance in self._instances(wish):
+                    self._judge_green(run, wish, instance, began)
+
+    def _judge_green(self, run: Run, wish: Wish, instance: Instance, began: float) -> None:
+        """Check an instance after a green command."""
+        checks, caller, stack = self._checks, run.caller, run.stack
+        is_hers = self._is_alone(stack, instance) and instance.touched < began
+        if instance.is_gone or checks.is_said(instance) or not is_hers:
+            return
+        if instance.wanted not in (None, instance.state.value):
+            checks.violate(3, f"green, and {instance.id} is {instance.state.value}", instance, caller)
+        has_acted = wish.name in run.acted and not caller.excuses and self._has_succeeded(stack, wish, instance)
+        if has_acted and self._was_only_ours(instance) and not self._is_licensed(instance, wish):
+            checks.violate(3, f"green, and {instance.id} is billed as {instance.billed.value}", instance, caller)
+
+    def _instances(self, wish: Wish) -> list[Instance]:
+        return [self._aws.instances[id] for id in wish.rows]
+
+    def _is_alone(self, stack: Stack, instance: Instance) -> bool:
+        """Return whether no other stack has the instance in its program."""
+        others = [other for other in self._stacks if other is not stack]
+        return not any(instance.id in {*each.claimed, *each.rows} for each in others)
+
+    @staticmethod
+    def _has_succeeded(stack: Stack, wish: Wish, instance: Instance) -> bool:
+        if not wish.is_fleet:
+            return True
+        outputs: Any = stack.records[wish.name].outputs
+        return outputs["instances"][instance.id]["outcome"] in ("SUCCEEDED", "ALREADY_DONE")
+
+    def _judge_fleet(self, run: Run, watch: FleetWatch, wish: Wish, began: float, *, was_killed: bool) -> None:
+        """Check a fleet's operation: order, limits and outcomes; a row that met only what passes has succeeded."""
+        checks, caller, stack = self._checks, run.caller, run.stack
+        record = stack.records.get(wish.name)
+        outputs: Any = record.outputs if record and record is not watch.record and not was_killed else None
+        is_ours = all(self._is_alone(stack, each) and each.touched < began - 1800 for each in self._instances(wish))
+        is_whole = not caller.excuses and not any(each == "" for _, each in caller.excused)
+        for text in watch.find_violations(outputs, is_whole=is_whole, is_ours=is_ours):
+            checks.violate(12, text, None, caller)
+        for instance in self._instances(wish) if outputs and is_whole else ():
+            result = outputs["instances"].get(instance.id, {"outcome": "SUCCEEDED"})
+            is_new = result != watch.before.get(instance.id)
+            if is_new and result["outcome"] not in ("SUCCEEDED", "ALREADY_DONE", "NOT_BEGUN"):
+                touched = {each.id for each in self._aws.instances.values() if each.touched > began - 1800}
+                if not self._find_excuse(run, wish, instance, touched, began):
+                    checks.violate(7, f"{instance.id} met only faults that pass: {result}", instance, caller)
+            is_down = instance.wanted == "running" and instance.state.value in ("stopping", "stopped")
+            is_acted = any(id == instance.id for _, _, id in caller.acts)
+            if is_down and is_acted and not run.errors and instance.touched < began and self._is_alone(stack, instance):
+                checks.violate(3, f"a fleet is green, and {instance.id} ran and is down", instance, caller)
 
     def _blame(self, run: Run, touched: set[str], began: float) -> None:
         for name, text in run.errors:
-            wish = run.stack.program.get(name)
-            if wish is not None and not self._find_excuse(run, wish, touched, began):
+            wish = run.program.get(name)
+            if wish is None:
+                continue
+            if not any(self._find_excuse(run, wish, each, touched, began) for each in self._instances(wish)):
                 self._checks.violate(7, f"red, and met only faults that pass: {text}", None, run.caller)
 
     def _is_licensed(self, instance: Instance, wish: Wish) -> bool:
-        destination: Any = wish.inputs["destination_license_context"]
         is_ignored = bool(wish.inputs.get("ignore_failure"))
-        return is_ignored or instance.billed.value == destination["usage_operation"] or self._was_warned(instance)
+        return is_ignored or instance.billed.value == wish.destination(instance.id) or self._was_warned(instance)
 
     def _was_warned(self, instance: Instance) -> bool:
         return any("WARNING" in line and instance.id in line for line in self._lines)
@@ -404,13 +515,13 @@ class History:
     def _was_only_ours(self, instance: Instance) -> bool:
         return not any(task.instance is instance and task.process is None for task in self._aws.tasks)
 
-    def _find_excuse(self, run: Run, wish: Wish, touched: set[str], began: float) -> str | None:
-        """Return why a resource may have failed, None where it met only what passes."""
+    def _find_excuse(self, run: Run, wish: Wish, instance: Instance, touched: set[str], began: float) -> str | None:
+        """Return why a conversion may have failed, None where it met only what passes."""
         if run.caller.excuses:
             return next(iter(run.caller.excuses))
-        instance, stack = self._aws.instances[wish.instance], run.stack
-        chain = [each for each in stack.program.values() if each.instance == wish.instance]
-        if any(stack.urn(each.name) in run.caller.excused for each in chain):
+        stack, excused = run.stack, run.caller.excused
+        chain = [stack.urn(each.name) for each in stack.program.values() if instance.id in each.rows]
+        if any((urn, id) in excused for urn in chain for id in (instance.id, "")):
             return "refused, or too late"
         if instance.id in touched or instance.touched >= began - 86400:
             return "somebody else"
@@ -420,26 +531,26 @@ class History:
             return "can't be stopped and started"
         if any(task.instance is instance and task.status.value == "FAILED" for task in self._aws.tasks):
             return "FAILED"
-        if any(tag.by != stack.urn(wish.name) and tag.by is not None for tag in instance.marks()):
+        if any(
+            tag.by not in (None, stack.urn(wish.name)) and Mark.parse(tag.value, (), None).is_for(instance.id)
+            for tag in instance.marks()
+        ):
             return "a mark"
-        others = [other for other in self._stacks if other is not stack]
-        if any(each.instance == wish.instance for other in others for each in other.program.values()):
+        if not self._is_alone(stack, instance):
             return "another stack"
         source: Any = wish.inputs.get("source_license_context")
-        destination: Any = wish.inputs["destination_license_context"]
         if source and source["usage_operation"] != instance.billed.value:
             return "another source"
-        if instance.billed.value == SQL_STANDARD and destination["usage_operation"] == BYOL:
+        if instance.billed.value == SQL_STANDARD and wish.destination(instance.id) == BYOL:
             return "a pair that is not listed"
         faults = self._aws.faults
-        return "no way round" if faults.no_list or faults.ghost or faults.undone_stop else None
+        return "no way round" if faults.ghost or faults.undone_stop else None
 
     def _finish(self) -> None:
         """Calm down, run `up` until nothing is left to do, and check what there is then."""
         self._log("  all is calm")
         self._aws.is_calm = True
         self._kernel.pause(30 * 60.0)
-        has_records = all(stack.records or not stack.is_destroyed for stack in self._stacks)
         for _ in range(_ROUNDS):
             did = False
             for stack in self._stacks:
@@ -451,7 +562,8 @@ class History:
                 self._kernel.pause(120.0)
             if not did:
                 break
-        self._checks.at_end(has_records)
+        known = {stack.name: stack.recorded | (set() if stack.is_destroyed else stack.rows) for stack in self._stacks}
+        self._checks.at_end(known)
         self._check_records()
 
     def _check_records(self) -> None:
@@ -459,22 +571,26 @@ class History:
         for stack in self._stacks:
             for name, record in stack.records.items():
                 wish = stack.program.get(name)
-                verified = record.outputs.get("verified_usage_operation")
-                if wish is None or verified is None or any(each.depends_on == name for each in stack.program.values()):
+                if wish is None or any(each.depends_on == name for each in stack.program.values()):
                     continue
-                instance = self._aws.instances[wish.instance]
-                is_alone = all(
-                    other is stack or all(each.instance != wish.instance for each in other.program.values())
-                    for other in self._stacks
+                outputs: Any = (
+                    record.outputs["instances"] if wish.is_fleet else dict.fromkeys(wish.rows, record.outputs)
                 )
-                is_told = verified == instance.billed.value or self._was_warned(instance)
-                if is_alone and self._was_only_ours(instance) and not is_told:
-                    text = f"{verified} is recorded of {instance.id}, which is {instance.billed.value}"
-                    self._checks.violate(3, text, instance)
+                for instance in self._instances(wish):
+                    verified = outputs.get(instance.id, {}).get("verified_usage_operation")
+                    if verified is None or not self._is_alone(stack, instance) or not self._was_only_ours(instance):
+                        continue
+                    if verified != instance.billed.value and not self._was_warned(instance):
+                        text = f"{verified} is recorded of {instance.id}, which is {instance.billed.value}"
+                        self._checks.violate(3, text, instance)
 
     def _log(self, text: str) -> None:
         now = self._kernel.now
         self._lines.append(f"{int(now // 3600):3}:{int(now // 60 % 60):02}:{now % 60:04.1f}  {text}")
+
+
+def _drop(table: list[dict[str, Any]], name: str) -> None:
+    table[:] = [row for row in table if row["name"] != name]
 
 
 def play(seed: int, switches: Switches = Switches()) -> Result:

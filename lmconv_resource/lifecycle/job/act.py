@@ -64,6 +64,8 @@ _FIRST_PAUSE = 1.0
 _FAULT_PAUSE = 30.0
 _CAPACITY_PAUSES = 5.0, 300.0
 _NOTE_TRIES = 9
+_FRESH_SECONDS, _MAX_READS = 15.0, 5
+"""How old the instance may be that an act rests on, and how often it is read again for that: AWS may throttle."""
 _LAST_START_SECONDS = 60.0
 """How long a start is tried for after the deadline, where no conversion was begun: no outage for a slow shutdown."""
 
@@ -199,7 +201,7 @@ class Job:
         with self._op.host.started_here.one_at_a_time(self._arn, self._op.cancellation) as is_mine:
             if not is_mine:
                 raise self._left(self._to_cancelled())
-            stale, pause = EVERYTHING, _FIRST_PAUSE
+            stale, pause, again = EVERYTHING, _FIRST_PAUSE, 0
             while True:
                 try:
                     self.facts = self._reader.read(self.facts, stale)
@@ -207,9 +209,11 @@ class Job:
                     raise self._left(error) from error.__cause__
                 step = decide(self.facts, self._wish)
                 log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
-                if step.act in IRREVERSIBLE and stale != EVERYTHING:
-                    stale = EVERYTHING
+                is_old = self.facts.now - self.facts.instance_at > _FRESH_SECONDS and again < _MAX_READS
+                if step.act in IRREVERSIBLE and (stale != EVERYTHING or is_old):
+                    stale, again = EVERYTHING, again + 1
                     continue
+                again = 0
                 if step.act in (Act.DONE, Act.REFUSE, Act.LEAVE):
                     return self._finish(step)
                 if self._is_over():

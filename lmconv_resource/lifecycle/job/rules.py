@@ -26,7 +26,7 @@ from lmconv_resource.errors import (
     TaskNotFoundError,
     TransientError,
 )
-from lmconv_resource.history import Done, find_done, find_leading_to, find_repeated_failures
+from lmconv_resource.history import MOST_FAILURES, Done, find_done, find_leading_to, find_repeated_failures
 from lmconv_resource.lifecycle.job.checks import Wish, to_errors
 from lmconv_resource.lifecycle.job.facts import Facts
 from lmconv_resource.lifecycle.operation import Severity
@@ -171,6 +171,7 @@ RULES = (
     Rule("start", "mine settled stopped", Act.START, "starting {id} again"),
     Rule("unmark", "mine settled running", Act.UNMARK, "{ended}runs again · {id}"),
     Rule("await-known-state", "mine settled shown -gone", Act.WAIT, "{id} is {state}"),
+    Rule("leave-unseen", "mine settled denied", Act.LEAVE, error="denied"),
     # -- the answer ----------------------------------------------------------------------------------------------------
     Rule("await-billing", "billing-late", Act.WAIT, "EC2 still shows the old license"),
     Rule("refused", "refused", Act.REFUSE, error="refusal"),
@@ -444,9 +445,8 @@ class _Case:
         is_hidden = memory.held_id is not None and memory.held_id in facts.hidden_ids
         unfinished = [task for task in facts.tasks if task.is_unfinished]
         matching = [task for task in unfinished if wish.request.matches(task)]
-        others = [
-            task for task in unfinished if task.task_id != memory.held_id and (memory.held_id or task not in matching)
-        ]
+        may_adopt = wish.converts and not memory.held_id
+        others = [t for t in unfinished if t.task_id != memory.held_id and not (may_adopt and t in matching)]
         self.matching = select_newest(matching)
         self.values |= {"held": memory.held_id or "", "matching": self.matching.task_id if self.matching else ""}
         held_for = self._since(memory.held_since) if memory.held_id else float("inf")
@@ -631,9 +631,9 @@ class _Case:
                 f"({reasons})",
                 remedy,
             )
-        if is_guarded and refusals.count >= 3:
+        if is_guarded and len(refusals.times) >= MOST_FAILURES:
             return self._block(
-                f"AWS has refused the conversion {refusals.count} times within 24 hours after a stop "
+                f"AWS has refused the conversion {len(refusals.times)} times within 24 hours after a stop "
                 f"({refusals.code}), so that the instance is not stopped unattended",
                 remedy,
             )
