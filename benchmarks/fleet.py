@@ -224,7 +224,7 @@ def convert(durations: list[float], accounts: int = 1) -> Night:
         session = Session(
             lambda _: None,
             runtime=kernel.runtime(process),
-            open_session=lambda settings: _Session(settings, by_role[settings.assumed_roles[0].role_arn or ""]),
+            open_session=lambda settings: _Session(settings, by_role[settings.assume_roles[0].role_arn or ""]),
         )
         controller = FleetController()
         with session.operation("urn:pulumi:dev::fleet::lmconv:index:ConversionFleet::fleet") as op:

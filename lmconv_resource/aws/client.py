@@ -14,7 +14,8 @@ from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.recent_tasks import RecentTasks
 from lmconv_resource.aws.ssm import Ssm
-from lmconv_resource.errors import EndpointUnreachableError, ServiceFaultError, ThrottledError
+from lmconv_resource.errors import ServiceFaultError, ThrottledError
+from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import PollingPolicy
@@ -29,14 +30,20 @@ _UNREACHABLE_SECONDS = 60.0
 
 
 class Connection:
-    """What all operations with the same settings share. Safe to share between threads; equal only to itself.
+    """AWS with some settings: what all operations that have them share, and, after `until`, what one of them sees.
+
+    Safe to share between threads.
 
     Args:
-        session: what its clients come from.
-        cancellation: ends the calls of the poller, which serves more than one operation; its runtime is used.
+        session: who calls, and where.
+        cancellation: ends the calls; its runtime is used.
         policy: the rhythm of polls and the pace of calls.
         on_note: told, once each, what the user should know of the connection's polling.
     """
+
+    license_manager: LicenseManager
+    ec2: Ec2
+    ssm: Ssm
 
     def __init__(
         self,
@@ -47,12 +54,13 @@ class Connection:
     ) -> None:
         self.session = session
         self.settings = session.settings
-        self._unreachable: tuple[float, EndpointUnreachableError] | None = None
+        self.region = session.settings.region
         runtime = cancellation.runtime
         self._limiters = {service: RateLimiter(policy, runtime) for service in ("license-manager", "ec2", "ssm", "sts")}
-        # Its lists serve more than one operation, and so end with none of them.
-        self.recent_tasks = RecentTasks(self.license_manager(cancellation).pages, runtime)
-        unpaced = self.license_manager(cancellation).unpaced()
+        self._serve(cancellation)
+        # What follows serves more than one operation, and so ends with none of them.
+        self.recent_tasks = RecentTasks(self.license_manager.pages, runtime)
+        unpaced = self.license_manager.unpaced()
         dispatcher = Dispatcher(
             lambda task_id: unpaced.get_task(task_id, retry=False),
             unpaced.pages,
@@ -62,42 +70,40 @@ class Connection:
             runtime=runtime,
         )
         self.poller = Poller(dispatcher)
+        """The one poller that all waits share."""
 
-    @property
-    def region(self) -> str:
-        """The region, for the sentences of errors."""
-        return self.settings.region
+    def _serve(self, cancellation: Cancellation) -> None:
+        self.cancellation = cancellation
+        self.license_manager = LicenseManager(self.calls("license-manager"))
+        self.ec2 = Ec2(self.calls("ec2"))
+        self.ssm = Ssm(self.calls("ssm"))
 
-    def license_manager(self, cancellation: Cancellation) -> LicenseManager:
-        """Return License Manager, whose pauses and retries end with `cancellation`."""
-        return LicenseManager(self.calls("license-manager", cancellation))
+    def until(self, cancellation: Cancellation) -> Connection:
+        """Return the same connection, with services whose pauses and retries end with this cancellation too."""
+        bound = copy.copy(self)
+        bound._serve(cancellation)
+        return bound
 
-    def ec2(self, cancellation: Cancellation) -> Ec2:
-        """Return EC2, whose pauses and retries end with `cancellation`."""
-        return Ec2(self.calls("ec2", cancellation))
+    def calls(self, service: str) -> Calls:
+        """Return how a service is called."""
+        return Calls(self.session, service, self._limiters[service], self.cancellation)
 
-    def calls(self, service: str, cancellation: Cancellation) -> Calls:
-        """Return how a service is called, until `cancellation`."""
-        return Calls(self.session, service, self._limiters[service], cancellation)
+    def get_recent_task(self, task_id: str) -> ConversionTask:
+        """Return a task as it was within the last seconds; for decisions that start, replace or fail nothing.
 
-    def caller_account(self, cancellation: Cancellation) -> str:
+        Only what is in progress can be old: an end is final.
+        """
+        return self.recent_tasks.get(task_id, self.license_manager)
+
+    def caller_account(self) -> str:
         """Return the id of the account that the credentials belong to; faults of STS's own are tried again.
 
         Raises:
             LicenseConversionError: STS could not be asked; that it can't be reached counts for a minute.
         """
-        runtime = cancellation.runtime
-        if self._unreachable and runtime.now() - self._unreachable[0] < _UNREACHABLE_SECONDS:
-            raise copy.copy(self._unreachable[1])  # whoever gets it may add to it
-        try:
-            return self.calls("sts", cancellation).retry(self.session.account, ThrottledError, ServiceFaultError)
-        except EndpointUnreachableError as error:
-            self._unreachable = runtime.now(), copy.copy(error)
-            raise
-
-    def ssm(self, cancellation: Cancellation) -> Ssm:
-        """Return Systems Manager, whose pauses and retries end with `cancellation`."""
-        return Ssm(self.calls("ssm", cancellation))
+        return self.calls("sts").retry(
+            lambda: self.session.account(_UNREACHABLE_SECONDS), ThrottledError, ServiceFaultError
+        )
 
 
 class Connections:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lmconv_resource.errors import (
     WAIT_ACTION,
@@ -27,7 +27,6 @@ from lmconv_resource.lifecycle.inputs import (
 )
 from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, Wish, read_marks
 from lmconv_resource.lifecycle.operation import (
-    Aws,
     CheckFailure,
     Created,
     Diff,
@@ -42,6 +41,9 @@ from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_aw
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import parse_duration, to_failure_reason
 from lmconv_resource.usage_operations import find_unknown_warning
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +175,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         """Return whether the instance has this resource's mark, and warn of old marks that nobody takes care of."""
         aws, started = op.connect(inputs, task_id, state.task.region), op.host.started_here
         try:
-            tags = started.marks(aws.connection, lambda: aws.ec2.list_tags(TAGS))
+            tags = started.marks(aws.session, lambda: aws.ec2.list_tags(TAGS))
         except (AccessDeniedError, RequestRefusedError) as refusal:  # the latter by what stands in for EC2
             log.info("marks are read from the instance alone: %s", refusal)
             try:
@@ -201,7 +203,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 )
         return is_own and self._is_there(aws, state.request.resource_arn)
 
-    def _is_there(self, aws: Aws, resource_arn: str) -> bool:
+    def _is_there(self, aws: Connection, resource_arn: str) -> bool:
         """Return whether an instance that has a mark can be started still: EC2 shows a terminated one for a while."""
         try:
             instance = aws.ec2.get_instance(resource_arn)

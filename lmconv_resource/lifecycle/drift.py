@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.history import find_leading_to
-from lmconv_resource.lifecycle.operation import Aws, Operation
+from lmconv_resource.lifecycle.operation import Operation
 from lmconv_resource.lifecycle.state import ConversionState
 from lmconv_resource.models import ConversionTask, LicenseContext
 from lmconv_resource.usage_operations import describe
 
+if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
+
 log = logging.getLogger(__name__)
 
 
-def report_drift(op: Operation, aws: Aws, recorded: ConversionState, refreshed: ConversionState) -> None:
+def report_drift(op: Operation, aws: Connection, recorded: ConversionState, refreshed: ConversionState) -> None:
     """Warn when a refresh sees that the instance is not billed any more as what it was converted to.
 
     Where a later conversion has led there, as the second of two steps does, that is said once, and not as a warning.
@@ -35,7 +39,7 @@ def report_drift(op: Operation, aws: Aws, recorded: ConversionState, refreshed: 
     )
 
 
-def _find_later(aws: Aws, state: ConversionState, present: LicenseContext) -> ConversionTask | None:
+def _find_later(aws: Connection, state: ConversionState, present: LicenseContext) -> ConversionTask | None:
     """Return the conversion that has led on to what the instance is billed as, unless it led back."""
     if state.request.source.is_satisfied_by(present):
         return None

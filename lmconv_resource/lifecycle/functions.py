@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from lmconv_resource.aws.access import parse_roles
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, LIST_PROPERTIES, Property, validate
-from lmconv_resource.lifecycle.operation import Access, Aws, Operation
+from lmconv_resource.lifecycle.operation import Access, Operation
 from lmconv_resource.lifecycle.validation import find_wrong_partition
 from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus
 from lmconv_resource.text import to_rfc3339
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
 
 
 def get_task(
@@ -71,7 +74,7 @@ def list_tasks(
     return sorted(found.values(), key=_to_rank)
 
 
-def _connect(op: Operation, given: dict[str, object], table: Iterable[Property]) -> Aws:
+def _connect(op: Operation, given: dict[str, object], table: Iterable[Property]) -> Connection:
     """Return AWS, once what was given has been checked."""
     op.host.check_setting_names()
     region, profile = given["region"], given["profile"]

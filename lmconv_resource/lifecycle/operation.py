@@ -8,18 +8,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
-from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access import AssumedRole, ConfigGet, Regions, Settings
     from lmconv_resource.aws.client import Connection
-    from lmconv_resource.aws.ec2 import Ec2
-    from lmconv_resource.aws.license_manager import LicenseManager
-    from lmconv_resource.aws.ssm import Ssm
     from lmconv_resource.lifecycle.in_process import StartedHere
-    from lmconv_resource.polling.poller import Poller
     from lmconv_resource.polling.runtime import Runtime
 
 Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -132,59 +127,6 @@ class Host(Protocol):
 
 
 @dataclass(frozen=True)
-class Aws:
-    """AWS for one operation: a connection whose pauses and retries end with the operation."""
-
-    connection: Connection
-    cancellation: Cancellation
-
-    @property
-    def settings(self) -> Settings:
-        """The connection's settings."""
-        return self.connection.settings
-
-    def caller_account(self) -> str:
-        """Return the id of the account that the credentials belong to.
-
-        Raises:
-            LicenseConversionError: STS could not be asked.
-        """
-        return self.connection.caller_account(self.cancellation)
-
-    @property
-    def region(self) -> str:
-        """The region that is asked."""
-        return self.connection.region
-
-    @property
-    def license_manager(self) -> LicenseManager:
-        """AWS License Manager."""
-        return self.connection.license_manager(self.cancellation)
-
-    def get_recent_task(self, task_id: str) -> ConversionTask:
-        """Return a task as it was within the last seconds; for decisions that start, replace or fail nothing.
-
-        Only what is in progress can be old: an end is final.
-        """
-        return self.connection.recent_tasks.get(task_id, self.license_manager)
-
-    @property
-    def ec2(self) -> Ec2:
-        """EC2."""
-        return self.connection.ec2(self.cancellation)
-
-    @property
-    def ssm(self) -> Ssm:
-        """Systems Manager."""
-        return self.connection.ssm(self.cancellation)
-
-    @property
-    def poller(self) -> Poller:
-        """The one poller that all waits of the connection share."""
-        return self.connection.poller
-
-
-@dataclass(frozen=True)
 class Operation:
     """One call of the engine's about one resource.
 
@@ -210,7 +152,7 @@ class Operation:
         """Show a line on the resource's row until the next one."""
         self.host.log_status(self.urn, message)
 
-    def connect(self, inputs: HasAccess, task_id: str | None = None, region: str | None = None) -> Aws:
+    def connect(self, inputs: HasAccess, task_id: str | None = None, region: str | None = None) -> Connection:
         """Return AWS as inputs say, for as long as the operation lasts.
 
         Args:
@@ -225,7 +167,7 @@ class Operation:
             resolved = self.host.resolve_region(region or inputs.region, inputs.profile)
             if resolved is not None:
                 access = Access(resolved, inputs.profile, inputs.assume_roles)
-                return Aws(self.host.connect(access), self.cancellation)
+                return self.host.connect(access).until(self.cancellation)
         except SettingsError as error:
             raise error.about(task_id=task_id) from error.__cause__
         remedy = f"Run `pulumi config set {self.host.setting_prefix}region REGION`"

@@ -5,12 +5,13 @@ AWS is asked only where the state does not settle it: never for a task that has 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lmconv_resource.errors import LIST_ACTION, ConversionFailedError, LicenseConversionError, Subject, WaitError
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import TaskInputs, validate_identity
 from lmconv_resource.lifecycle.job import to_failed_error
 from lmconv_resource.lifecycle.operation import (
-    Aws,
     CheckFailure,
     Created,
     Diff,
@@ -23,6 +24,9 @@ from lmconv_resource.lifecycle.state import is_settled, merge, must_await
 from lmconv_resource.models import ConversionTask, TaskStatus, select_newest
 from lmconv_resource.polling.wait import Wait, to_wait_text
 from lmconv_resource.text import to_failure_reason
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
 
 
 class TaskController(Controller[TaskInputs, ConversionTask]):
@@ -101,7 +105,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
             return Updated(state if error.task is None else merge(state, error.task), error)
 
     def _await_or_get(
-        self, op: Operation, aws: Aws, inputs: TaskInputs, task_id: str, recorded: ConversionTask | None
+        self, op: Operation, aws: Connection, inputs: TaskInputs, task_id: str, recorded: ConversionTask | None
     ) -> ConversionTask:
         """Return the task as it is now, or, with the wait option, as it ended; a FAILED one that counts is an error.
 
@@ -132,5 +136,5 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         return task
 
-    def _find_newest(self, aws: Aws, resource_arn: str | None) -> ConversionTask | None:
+    def _find_newest(self, aws: Connection, resource_arn: str | None) -> ConversionTask | None:
         return select_newest(aws.license_manager.list_tasks(resource_arn=resource_arn))

@@ -164,7 +164,7 @@ def walk(config: dict[str, str]) -> None:
     """Make calls that work, are refused, expire, and can't be sent, as a stack with these settings does."""
     session = Session({f"aws:{name}": value for name, value in config.items()}.get)
     connection = session.connect(Access(REGION))
-    license_manager = connection.license_manager(session.cancellation)
+    license_manager = connection.until(session.cancellation).license_manager
     answers: list[Any] = [
         None,
         (400, refuse("AccessDeniedException", "no")),

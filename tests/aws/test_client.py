@@ -86,8 +86,8 @@ def ask_at_once(count: int, ask: Callable[[], Any]) -> list[Any]:
 
 def use(connection: Connection) -> None:
     """Make a call to each of the services."""
-    assert connection.license_manager(Cancellation()).get_task("lct-1").task_id == "lct-1"
-    assert connection.ec2(Cancellation()).get_instance(ARN) is None
+    assert connection.license_manager.get_task("lct-1").task_id == "lct-1"
+    assert connection.ec2.get_instance(ARN) is None
 
 
 def test_equal_settings_share_a_connection() -> None:
@@ -104,10 +104,10 @@ def test_a_connection_makes_no_client_before_its_first_call() -> None:
     """A connection costs nothing until AWS is called, and then only the client of the service that is."""
     makers = Makers()
     connection = make_connections(makers).get(to_settings())
-    connection.ec2(Cancellation())
+    assert connection.ec2
     assert makers.made == []
 
-    connection.license_manager(Cancellation()).get_task("lct-1")
+    connection.license_manager.get_task("lct-1")
 
     assert makers.made == [("license-manager", to_settings())]
 
@@ -130,7 +130,7 @@ def test_a_real_client_serves_many_threads() -> None:
         makers = Makers(make_client)
         connection = make_connections(makers).get(to_settings())
 
-        ask_at_once(20, lambda: connection.license_manager(Cancellation()).get_task("lct-1"))
+        ask_at_once(20, lambda: connection.license_manager.get_task("lct-1"))
 
         assert backend.calls == {GET: 20}
     assert makers.made == [("license-manager", to_settings())]
@@ -143,12 +143,12 @@ def test_a_throttled_call_slows_down_all_callers_of_the_service() -> None:
     connection, other = connections.get(to_settings(maxRetries="0")), connections.get(to_settings("eu-west-2"))
     began = time.monotonic()
     with pytest.raises(ThrottledError):
-        connection.license_manager(Cancellation()).get_task("lct-1")
+        connection.license_manager.get_task("lct-1")
 
     use(other)
-    connection.ec2(Cancellation()).get_instance(ARN)
+    connection.ec2.get_instance(ARN)
     unslowed = time.monotonic() - began
-    connection.license_manager(Cancellation()).get_task("lct-1")
+    connection.license_manager.get_task("lct-1")
 
     assert unslowed < 0.3 <= time.monotonic() - began
 
@@ -178,12 +178,12 @@ def test_a_failure_to_connect_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> No
     connection = make_connections(make_client).get(to_settings())
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
     with pytest.raises(SettingsError, match="Invalid endpoint: nonsense"):
-        connection.license_manager(Cancellation()).get_task("lct-1")
+        connection.license_manager.get_task("lct-1")
 
     monkeypatch.delenv("AWS_ENDPOINT_URL")
 
     with mock_aws(), pytest.raises(TaskNotFoundError):  # AWS was asked
-        connection.license_manager(Cancellation()).get_task("lct-1")
+        connection.license_manager.get_task("lct-1")
 
 
 def test_a_connection_does_not_show_its_secrets() -> None:

@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 from support.lifecycle import ARN, BYOL, REGION, WEB, WINDOWS, RecordingEngine, make_session
 
+from lmconv_resource.aws.client import Connection
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, Instance, InstanceType
 from lmconv_resource.errors import CREATE_ACTION, AccessDeniedError, RequestRefusedError, Subject
 from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish, run_checks, to_errors
-from lmconv_resource.lifecycle.operation import Aws
 from lmconv_resource.models import ConversionRequest, LicenseContext
 
 DENIED = AccessDeniedError(Subject("Asking EC2"), "AWS denies access", "Allow it")
@@ -57,7 +57,7 @@ def check(
     asked = Wish(request, **{"stops": True, "checks": True, **wish})
     engine = RecordingEngine()
     with make_session(engine=engine).operation(None) as op:
-        problems = run_checks(op, cast(Aws, world), asked, instance, ["i-1", "eni-1"])
+        problems = run_checks(op, cast(Connection, world), asked, instance, ["i-1", "eni-1"])
     world.warned = [text for severity, text in engine.said if severity == "WARNING"]
     return problems
 

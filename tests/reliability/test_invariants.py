@@ -10,8 +10,9 @@ import pytest
 from support.license_manager import LIST, NO_PACE, Answer, FakeSession, to_body, to_refusal
 from support.waiting import SOON
 
+from lmconv_resource.aws.client import Connection
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
-from lmconv_resource.lifecycle.operation import Access, Aws
+from lmconv_resource.lifecycle.operation import Access
 from lmconv_resource.lifecycle.state import find_changed, merge
 from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
@@ -38,9 +39,9 @@ def make_record(answer: dict[str, Any]) -> dict[str, Any]:
     return make_session(lambda *_: to_body(answer)).provider().create(dict(INPUTS)).outs or {}
 
 
-def reach(session: FakeSession) -> Aws:
+def reach(session: FakeSession) -> Connection:
     """Return License Manager as an operation that was not cancelled reaches it."""
-    return Aws(session.connect(Access(REGION)), Cancellation(session.cancellation))
+    return session.connect(Access(REGION)).until(Cancellation(session.cancellation))
 
 
 def test_a_finished_record_takes_what_is_new_and_keeps_what_is_missing() -> None:

@@ -107,7 +107,7 @@ class HandPoller(Poller):
     """A poller with all its rules, by a clock that goes from poll to poll."""
 
     def __init__(self, connection: Connection, cancellation: Cancellation, clock: Clock) -> None:
-        service = connection.license_manager(cancellation).unpaced()
+        service = connection.until(cancellation).license_manager.unpaced()
         rng = random.Random(3)  # noqa: S311 -- the same in each run
         get_task = functools.partial(service.get_task, retry=False)
         runtime = Runtime(now=clock, rng=rng)

@@ -31,12 +31,12 @@ from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.ssm import Ssm
 from lmconv_resource.errors import LicenseConversionError, RequestRefusedError, TransientError
 from lmconv_resource.lifecycle.job import CHECKS, make_value
-from lmconv_resource.lifecycle.operation import Aws
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.poller import Poller
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.calls import Calls
     from lmconv_resource.aws.client import Connection
 
 log = logging.getLogger(__name__)
@@ -301,7 +301,7 @@ class Gathering:
     """
 
     def __init__(self, connection: Connection, cancellation: Cancellation) -> None:
-        self.connection = connection
+        self.connection = connection = connection.until(cancellation)
         self.crew = crew = Crew(cancellation)
         self.is_planning = False
         """Whether what was read once is good for all that ask."""
@@ -315,11 +315,7 @@ class Gathering:
         self._running: dict[str, None] = {}
         self._following: dict[str, float] = {}
         self._mark: tuple[str, frozenset[str], datetime] | None = None
-        ec2, manager, ssm = (
-            connection.ec2(cancellation),
-            connection.license_manager(cancellation),
-            connection.ssm(cancellation),
-        )
+        ec2, manager, ssm = connection.ec2, connection.license_manager, connection.ssm
 
         def shared(
             send: Callable[[list[Item]], Mapping[Item, Answer]], most: int = _MOST_INSTANCES, **options: Any
@@ -572,10 +568,10 @@ class Watch:
 class RowEc2(Ec2):
     """EC2 for one row."""
 
-    def __init__(self, aws: RowAws) -> None:
-        super().__init__(aws.connection.calls("ec2", aws.cancellation))
-        self._gathering, self._watch = aws.gathering, aws.watch
-        self._now = aws.watch.now
+    def __init__(self, calls: Calls, gathering: Gathering, watch: Watch) -> None:
+        super().__init__(calls)
+        self._gathering, self._watch = gathering, watch
+        self._now = watch.now
 
     def get_instance(self, resource_arn: str) -> Instance | None:
         """Return an instance as DescribeInstances shows it; None where EC2 shows none."""
@@ -702,9 +698,9 @@ class RowEc2(Ec2):
 class RowManager(LicenseManager):
     """License Manager for one row."""
 
-    def __init__(self, aws: RowAws) -> None:
-        super().__init__(aws.connection.calls("license-manager", aws.cancellation))
-        self._gathering, self._watch = aws.gathering, aws.watch
+    def __init__(self, calls: Calls, gathering: Gathering, watch: Watch) -> None:
+        super().__init__(calls)
+        self._gathering, self._watch = gathering, watch
 
     def list_tasks(
         self,
@@ -731,9 +727,9 @@ class RowManager(LicenseManager):
 class RowSsm(Ssm):
     """Systems Manager for one row."""
 
-    def __init__(self, aws: RowAws) -> None:
-        super().__init__(aws.connection.calls("ssm", aws.cancellation))
-        self._managed = aws.gathering.managed
+    def __init__(self, calls: Calls, gathering: Gathering) -> None:
+        super().__init__(calls)
+        self._managed = gathering.managed
 
     def is_managed(self, instance_id: str, resource_arn: str) -> bool:
         """Return whether Systems Manager knows the instance."""
@@ -743,43 +739,23 @@ class RowSsm(Ssm):
 class RowPoller:
     """The wait for one row's task: by the list that all rows share, and where that does not tell, by the poller."""
 
-    def __init__(self, aws: RowAws) -> None:
-        self._aws = aws
+    def __init__(self, aws: Connection, resource_arn: str, gathering: Gathering) -> None:
+        self._runtime, self._poller = aws.cancellation.runtime, aws.poller
+        self._resource_arn, self._gathering = resource_arn, gathering
 
     def wait_for_task(self, task_id: str, region: str, *, timeout_seconds: float, **options: Any) -> ConversionTask:
         """Block until the task has ended, and return it as it was last seen, as `Poller.wait_for_task` does."""
-        runtime = self._aws.cancellation.runtime
-        until = runtime.now() + timeout_seconds
-        ended = self._aws.gathering.follow(self._aws.resource_arn, task_id, timeout_seconds)
-        left = max(0.0, until - runtime.now())
-        poller = self._aws.connection.poller
-        return ended or poller.wait_for_task(task_id, region, timeout_seconds=left, **options)
+        until = self._runtime.now() + timeout_seconds
+        ended = self._gathering.follow(self._resource_arn, task_id, timeout_seconds)
+        left = max(0.0, until - self._runtime.now())
+        return ended or self._poller.wait_for_task(task_id, region, timeout_seconds=left, **options)
 
 
-@dataclass(frozen=True)
-class RowAws(Aws):
-    """AWS for one row."""
-
-    resource_arn: str
-    gathering: Gathering
-    watch: Watch
-
-    @property
-    def ec2(self) -> RowEc2:
-        """EC2."""
-        return RowEc2(self)
-
-    @property
-    def license_manager(self) -> RowManager:
-        """AWS License Manager."""
-        return RowManager(self)
-
-    @property
-    def ssm(self) -> RowSsm:
-        """Systems Manager."""
-        return RowSsm(self)
-
-    @property
-    def poller(self) -> Poller:
-        """What waits for tasks."""
-        return cast(Poller, RowPoller(self))
+def connect_row(gathering: Gathering, watch: Watch, resource_arn: str, cancellation: Cancellation) -> Connection:
+    """Return AWS for one row."""
+    aws = gathering.connection.until(cancellation)
+    aws.ec2 = RowEc2(aws.calls("ec2"), gathering, watch)
+    aws.license_manager = RowManager(aws.calls("license-manager"), gathering, watch)
+    aws.ssm = RowSsm(aws.calls("ssm"), gathering)
+    aws.poller = cast("Poller", RowPoller(aws, resource_arn, gathering))
+    return aws

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lmconv_resource.aws.remedies import find_remedy
 from lmconv_resource.errors import CancelledError, ConversionFailedError, LicenseConversionError, WaitError
 from lmconv_resource.lifecycle.convert import to_wish
-from lmconv_resource.lifecycle.fleet.gather import Gathering, RowAws, Watch, to_places
+from lmconv_resource.lifecycle.fleet.gather import Gathering, Watch, connect_row, to_places
 from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine
 from lmconv_resource.lifecycle.fleet.report import Outcome, Result
 from lmconv_resource.lifecycle.fleet.table import Row
@@ -19,6 +19,9 @@ from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, read_
 from lmconv_resource.lifecycle.operation import Host, Operation, Severity
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +108,8 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     """Return what a job of this row would do first. Nothing is done."""
     host = RowHost(op.host, row.name, keeps=True)
     row_op = replace(op, host=cast(Host, host))
-    job = _make_job(row_op, _to_aws(op, row, gathering, Watch(op.host.runtime.now)), row, held_id)
+    aws = connect_row(gathering, Watch(op.host.runtime.now), row.arn, op.cancellation)
+    job = _make_job(row_op, aws, gathering, row, held_id)
     try:
         step = job.plan()
     except LicenseConversionError as error:
@@ -137,21 +141,18 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
 
 def _make_job(
     op: Operation,
-    aws: RowAws,
+    aws: Connection,
+    gathering: Gathering,
     row: Row,
     held_id: str | None,
-    problems: tuple[Problem, ...] | None = None,
     *,
+    problems: tuple[Problem, ...] | None = None,
     ends: bool = False,
 ) -> Job:
     # The guard against endless retries holds for a fleet in any case: each `up` may try once more.
     inputs = replace(row.known, retry_failed=False)
-    shared = Shared(aws.gathering.make_mark, _INSTANCE_PAUSE_SECONDS)
+    shared = Shared(gathering.make_mark, _INSTANCE_PAUSE_SECONDS)
     return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), problems=problems, shared=shared)
-
-
-def _to_aws(op: Operation, row: Row, gathering: Gathering, watch: Watch) -> RowAws:
-    return RowAws(gathering.connection, op.cancellation, row.arn, gathering, watch)
 
 
 def _join(errors: list[LicenseConversionError], reason: str) -> LicenseConversionError | None:
@@ -238,11 +239,11 @@ def run_row(
         return replace(ended, is_down=is_down, counts=ended.counts and watch.has_changed, result=result)
 
     host, watch = RowHost(op.host, row.name), Watch(op.host.runtime.now, on_act, has_slot)
-    aws = _to_aws(op, row, gathering, watch)
-    job = _make_job(replace(op, host=cast(Host, host)), aws, row, planned.held_id, planned.problems)
+    aws = connect_row(gathering, watch, row.arn, op.cancellation)
+    job = _make_job(replace(op, host=cast(Host, host)), aws, gathering, row, planned.held_id, problems=planned.problems)
     result = planned.to_result(Outcome.SUCCEEDED)
     try:
-        with gathering.under_way(aws.resource_arn):
+        with gathering.under_way(row.arn):
             outcome = job.run()
     except NotBegunError as withdrawn:
         return finish(_withdraw(op, planned, gathering, withdrawn))
@@ -284,13 +285,13 @@ def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) 
         LicenseConversionError: it is left as it is.
     """
     now = op.host.runtime.now
-    aws = _to_aws(op, row, gathering, Watch(now, acted_at=now()))
+    aws = connect_row(gathering, Watch(now, acted_at=now()), row.arn, op.cancellation)
     instance = aws.ec2.get_instance(row.arn)
     tags = aws.ec2.list_tags(TAGS, to_places(instance)) if instance else []
     if instance is None or not any(mark.is_owned_by(op.urn) for mark in read_marks(tags, instance)):
         return
     host = RowHost(op.host, row.name)
-    _make_job(replace(op, host=cast(Host, host)), aws, row, held_id, ends=True).run()
+    _make_job(replace(op, host=cast(Host, host)), aws, gathering, row, held_id, ends=True).run()
 
 
 def _to_failed(

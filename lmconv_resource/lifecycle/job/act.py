@@ -37,9 +37,10 @@ from lmconv_resource.text import to_duration_text, to_failure_reason
 from lmconv_resource.usage_operations import describe_license
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Instance
     from lmconv_resource.lifecycle.job.checks import Problem
-    from lmconv_resource.lifecycle.operation import Aws, Operation
+    from lmconv_resource.lifecycle.operation import Operation
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Job:
     def __init__(
         self,
         op: Operation,
-        aws: Aws,
+        aws: Connection,
         wish: Wish,
         poll_interval_seconds: float | None = None,
         problems: tuple[Problem, ...] | None = None,

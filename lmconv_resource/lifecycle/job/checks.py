@@ -28,8 +28,9 @@ from lmconv_resource.models import ConversionRequest, InstanceArn
 from lmconv_resource.usage_operations import SQL_SERVER_INCLUDED, UsageOperation, describe
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Instance
-    from lmconv_resource.lifecycle.operation import Aws, Operation
+    from lmconv_resource.lifecycle.operation import Operation
 
 Answer = TypeVar("Answer")
 
@@ -168,7 +169,9 @@ CHECKS: Mapping[str, Problem] = {
 """What each check says, by what it finds. What is found is asked for below, and no more than a wish needs."""
 
 
-def run_checks(op: Operation, aws: Aws, wish: Wish, instance: Instance, places: Sequence[str]) -> tuple[Problem, ...]:
+def run_checks(
+    op: Operation, aws: Connection, wish: Wish, instance: Instance, places: Sequence[str]
+) -> tuple[Problem, ...]:
     """Return what stands in the way. What the caller may not ask is left out, with a line that says so.
 
     Args:
@@ -201,7 +204,7 @@ def run_checks(op: Operation, aws: Aws, wish: Wish, instance: Instance, places: 
     return (*problems, *denied)
 
 
-def find_other_account(op: Operation, aws: Aws, resource_arn: str) -> SettingsError | None:
+def find_other_account(op: Operation, aws: Connection, resource_arn: str) -> SettingsError | None:
     """Return the error of credentials that belong to another account than the instance; None where they do not.
 
     Raises:
@@ -220,7 +223,7 @@ def find_other_account(op: Operation, aws: Aws, resource_arn: str) -> SettingsEr
         return None
     return SettingsError(
         Subject(CREATE_ACTION, None, aws.region, resource_arn),
-        f"the credentials belong to account {account} ({aws.connection.session.origin}), the instance to {arn.account}",
+        f"the credentials belong to account {account} ({aws.session.origin}), the instance to {arn.account}",
         "Use credentials of the instance's account: set `profile` or `assume_role`, or the stack's own",
     )
 
@@ -239,7 +242,7 @@ class _Asker:
     """Asks AWS what the checks find."""
 
     op: Operation
-    aws: Aws
+    aws: Connection
     wish: Wish
     instance: Instance
 

@@ -26,8 +26,9 @@ from lmconv_resource.lifecycle.job.checks import Problem, Wish, find_other_accou
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Instance, Tag
-    from lmconv_resource.lifecycle.operation import Aws, Operation
+    from lmconv_resource.lifecycle.operation import Operation
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class Reader:
         deadline: when the job is over, by the operation's clock.
     """
 
-    def __init__(self, op: Operation, aws: Aws, wish: Wish, deadline: float) -> None:
+    def __init__(self, op: Operation, aws: Connection, wish: Wish, deadline: float) -> None:
         self._op = op
         self._aws = aws
         self._wish = wish
