@@ -1,4 +1,4 @@
-"""What the tests of the emulator share: its region, a clock, and clients inside `mock_aws`."""
+"""What the tests of the emulator share: its region, a clock, and clients inside `mock_aws` and over HTTP."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from emulator import ACCOUNT, REGION, Clock
-from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
+from emulator import REGION, Clock, connect, find_backend
+from lmconv_resource.emulator import LicenseManagerBackend, serve
 
 if TYPE_CHECKING:
     from mypy_boto3_license_manager import LicenseManagerClient
@@ -34,14 +34,20 @@ def mocked() -> Iterator[None]:
 
 @pytest.fixture
 def backend(clock: Clock, mocked: None) -> LicenseManagerBackend:
-    backend = licensemanager_backends[ACCOUNT][REGION]
+    backend = find_backend()
     backend.clock = clock
     return backend
 
 
 @pytest.fixture
 def client(mocked: None) -> LicenseManagerClient:
-    return boto3.client("license-manager")
+    return connect()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    with serve() as emulator:
+        yield emulator.endpoint
 
 
 @pytest.fixture

@@ -5,40 +5,25 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import botocore.session
 import pytest
 
-from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseContext, ProductCode, licensemanager_backends, serve
+from emulator import ARN, BYOL, CREATE, GET, INCLUDED, LIST, find_backend, to_headers
+from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseContext, ProductCode
 
 OPERATIONS = {
-    "GetLicenseConversionTask": {"LicenseConversionTaskId": "lct-whole"},
-    "ListLicenseConversionTasks": {"MaxResults": 1},
-    "CreateLicenseConversionTaskForResource": {
-        "ResourceArn": "arn:aws:ec2:us-east-1:123456789012:instance/i-1",
-        "SourceLicenseContext": {"UsageOperation": "RunInstances:0800"},
-        "DestinationLicenseContext": {"UsageOperation": "RunInstances:0002"},
-    },
+    GET: {"LicenseConversionTaskId": "lct-whole"},
+    LIST: {"MaxResults": 1},
+    CREATE: {"ResourceArn": ARN, "SourceLicenseContext": BYOL, "DestinationLicenseContext": INCLUDED},
 }
 MODEL: Any = botocore.session.get_session().get_service_model("license-manager")
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with serve() as emulator:
-        yield emulator.endpoint
-
-
 def post(endpoint: str, operation: str, body: bytes) -> tuple[int, Any, Any]:
     """Send a call as AWS's clients do; return the status, headers and JSON of the answer."""
-    headers = {
-        "X-Amz-Target": f"AWSLicenseManager.{operation}",
-        "Content-Type": "application/x-amz-json-1.1",
-        "Authorization": "AWS4-HMAC-SHA256 Credential=a/20240501/us-east-1/license-manager/aws4_request, Signature=b",
-    }
-    request = urllib.request.Request(endpoint, body, headers)  # noqa: S310 - an address of ours
+    request = urllib.request.Request(endpoint, body, to_headers(operation))  # noqa: S310 - an address of ours
     try:
         with urllib.request.urlopen(request) as answer:  # noqa: S310 - likewise
             return answer.status, answer.headers, json.load(answer)
@@ -65,22 +50,21 @@ def assert_fits(value: Any, shape: Any) -> None:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_answers_fit_the_service_model(endpoint: str, operation: str) -> None:
     """Each answer has AWS's content type and only members that the model knows, times as epoch numbers, no nulls."""
-    backend = licensemanager_backends["123456789012"]["us-east-1"]
-    backend.reset()
+    backend = find_backend()
     backend.add_task(
         task_id="lct-whole",
-        resource_arn="arn:aws:ec2:us-east-1:123456789012:instance/i-0",
+        resource_arn=ARN,
         source=LicenseContext("RunInstances:0010", (ProductCode("abc"),)),
         destination="RunInstances:00g0",
         seconds=0,
         message="all of it",
     )
-    backend.add_task(resource_arn="arn:aws:ec2:us-east-1:123456789012:instance/i-0", source="", destination="")
+    backend.add_task(resource_arn=ARN, source="", destination="")
     status, headers, answer = post(endpoint, operation, json.dumps(OPERATIONS[operation]).encode())
     assert (status, headers["Content-Type"]) == (200, "application/x-amz-json-1.1")
     shape = MODEL.operation_model(operation).output_shape
     assert_fits(answer, shape)
-    # nothing is left to chance: the first task has every member there is
+    # The first task has every member there is
     assert set(answer) == set(shape.members)
     for task in answer.get("LicenseConversionTasks", []):
         assert set(task) == set(shape.members["LicenseConversionTasks"].member.members)
@@ -88,10 +72,10 @@ def test_answers_fit_the_service_model(endpoint: str, operation: str) -> None:
 
 def test_errors_fit_the_service_model(endpoint: str) -> None:
     """An error that the model lists has its name in body and header, and its HTTP status."""
-    faults = licensemanager_backends["123456789012"]["us-east-1"].faults
-    for shape in MODEL.operation_model("CreateLicenseConversionTaskForResource").error_shapes:
+    faults = find_backend().faults
+    for shape in MODEL.operation_model(CREATE).error_shapes:
         faults.add(Fault(ErrorAnswer(shape.name, "so it is"), calls=1))
-        status, headers, answer = post(endpoint, "CreateLicenseConversionTaskForResource", b"{}")
+        status, headers, answer = post(endpoint, CREATE, b"{}")
         assert status == (500 if shape.name == "ServerInternalException" else 400)
         assert answer == {"__type": shape.name, "Message": "so it is"}
         assert headers["x-amzn-errortype"] == shape.name
@@ -101,18 +85,18 @@ def test_errors_fit_the_service_model(endpoint: str) -> None:
 @pytest.mark.parametrize(
     ("operation", "body"),
     [
-        ("GetLicenseConversionTask", b"{}"),
-        ("GetLicenseConversionTask", b""),
-        ("GetLicenseConversionTask", b"not JSON"),
-        ("GetLicenseConversionTask", b"\xff"),
-        ("GetLicenseConversionTask", b"[]"),
-        ("GetLicenseConversionTask", b"null"),
-        ("GetLicenseConversionTask", b'{"LicenseConversionTaskId": 7}'),
-        ("GetLicenseConversionTask", b'{"LicenseConversionTaskId": null}'),
-        ("ListLicenseConversionTasks", b'{"Filters": {"Name": "Status"}}'),
-        ("ListLicenseConversionTasks", b'{"Filters": [null]}'),
-        ("ListLicenseConversionTasks", b'{"MaxResults": true}'),
-        ("CreateLicenseConversionTaskForResource", b'{"ResourceArn": "arn:aws:ec2:us-east-1:1:instance/i-1"}'),
+        (GET, b"{}"),
+        (GET, b""),
+        (GET, b"not JSON"),
+        (GET, b"\xff"),
+        (GET, b"[]"),
+        (GET, b"null"),
+        (GET, b'{"LicenseConversionTaskId": 7}'),
+        (GET, b'{"LicenseConversionTaskId": null}'),
+        (LIST, b'{"Filters": {"Name": "Status"}}'),
+        (LIST, b'{"Filters": [null]}'),
+        (LIST, b'{"MaxResults": true}'),
+        (CREATE, b'{"ResourceArn": "arn:aws:ec2:us-east-1:1:instance/i-1"}'),
     ],
 )
 def test_a_request_without_sense_is_refused(endpoint: str, operation: str, body: bytes) -> None:

@@ -6,12 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto.moto_api import state_manager
 
-from emulator import ACCOUNT, ARN, NOON, Clock
+from emulator import ACCOUNT, ARN, GET, LIST, NOON, Clock, add_task, connect, get
 from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, ProductCode, licensemanager_backends
 from lmconv_resource.emulator.task import MODEL_NAME
 
@@ -19,34 +18,22 @@ if TYPE_CHECKING:
     from mypy_boto3_license_manager import LicenseManagerClient
 
 
-def add(backend: LicenseManagerBackend, number: int = 0, **arguments: Any) -> str:
-    """Add a task of Windows BYOL to license included, and return its id."""
-    arguments = {"resource_arn": f"{ARN[:-1]}{number}", **arguments}
-    return backend.add_task(source="RunInstances:0800", destination="RunInstances:0002", **arguments).task_id
-
-
 def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
     return error.value.response["Error"]["Code"]
-
-
-def test_a_task_in_progress_has_no_end(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
-    """While a task is IN_PROGRESS, the members about its end are absent."""
-    task = client.get_license_conversion_task(LicenseConversionTaskId=add(backend, seconds=10, message="done"))
-    assert task["Status"] == "IN_PROGRESS"
-    assert task["StartTime"] == datetime.fromtimestamp(NOON, timezone.utc)
-    assert not {"EndTime", "LicenseConversionTime", "StatusMessage"} & set(task)
 
 
 @pytest.mark.parametrize(("status", "converted"), [("SUCCEEDED", True), ("FAILED", False)])
 def test_a_task_ends_after_its_seconds(
     client: LicenseManagerClient, backend: LicenseManagerBackend, clock: Clock, status: str, converted: bool
 ) -> None:
-    """A task with seconds ends exactly when they are over, however late somebody looks."""
-    task_id = add(backend, seconds=10, status=status, message="it ended")
+    """Exactly when they are over, however late somebody looks; until then the members about its end are absent."""
+    task_id = add_task(backend, seconds=10, status=status, message="it ended")
     clock.now += 9.999
-    assert client.get_license_conversion_task(LicenseConversionTaskId=task_id)["Status"] == "IN_PROGRESS"
+    task = get(client, task_id)
+    assert (task["Status"], task["StartTime"]) == ("IN_PROGRESS", datetime.fromtimestamp(NOON, timezone.utc))
+    assert not {"EndTime", "LicenseConversionTime", "StatusMessage"} & set(task)
     clock.now += 100
-    task = client.get_license_conversion_task(LicenseConversionTaskId=task_id)
+    task = get(client, task_id)
     assert (task["Status"], task["StatusMessage"]) == (status, "it ended")
     assert task["EndTime"] == datetime.fromtimestamp(NOON + 10, timezone.utc)
     assert ("LicenseConversionTime" in task) is converted
@@ -54,24 +41,24 @@ def test_a_task_ends_after_its_seconds(
 
 def test_a_task_ends_at_a_look(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
     """A task with looks=3 is seen at its end by the third Get or List, and reading it in the test is no look."""
-    task_id = add(backend, looks=3)
-    seen = [client.get_license_conversion_task(LicenseConversionTaskId=task_id)["Status"]]
+    task_id = add_task(backend, looks=3)
+    seen = [get(client, task_id)["Status"]]
     assert [backend.tasks[task_id].status for _ in range(5)] == ["IN_PROGRESS"] * 5
     seen.append(client.list_license_conversion_tasks()["LicenseConversionTasks"][0]["Status"])
-    seen.append(client.get_license_conversion_task(LicenseConversionTaskId=task_id)["Status"])
+    seen.append(get(client, task_id)["Status"])
     assert seen == ["IN_PROGRESS", "IN_PROGRESS", "SUCCEEDED"]
 
 
 def test_a_task_without_a_course_follows_moto(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
     """With neither seconds nor looks a task has ended, unless moto's state manager says otherwise."""
-    task_id = add(backend)
+    task_id = add_task(backend)
     state_manager.set_transition(MODEL_NAME, {"progression": "manual", "times": 2})
     try:
-        seen = [client.get_license_conversion_task(LicenseConversionTaskId=task_id)["Status"] for _ in range(2)]
+        seen = [get(client, task_id)["Status"] for _ in range(2)]
     finally:
         state_manager.unset_transition(MODEL_NAME)
     assert seen == ["IN_PROGRESS", "SUCCEEDED"]
-    task = client.get_license_conversion_task(LicenseConversionTaskId=add(backend, 1))
+    task = get(client, add_task(backend, 1))
     assert task["EndTime"] == task["StartTime"]
 
 
@@ -79,12 +66,12 @@ def test_a_task_that_stays_until_it_is_finished(
     client: LicenseManagerClient, backend: LicenseManagerBackend, clock: Clock
 ) -> None:
     """A task added as IN_PROGRESS stays so for ever, and shows its message, until finish_task ends it."""
-    task_id = add(backend, status="IN_PROGRESS", message="copying")
+    task_id = add_task(backend, status="IN_PROGRESS", message="copying")
     clock.now += 1e6
-    task = client.get_license_conversion_task(LicenseConversionTaskId=task_id)
+    task = get(client, task_id)
     assert (task["Status"], task["StatusMessage"]) == ("IN_PROGRESS", "copying")
     backend.finish_task(task_id, "FAILED", "no capacity")
-    task = client.get_license_conversion_task(LicenseConversionTaskId=task_id)
+    task = get(client, task_id)
     assert (task["Status"], task["StatusMessage"]) == ("FAILED", "no capacity")
     assert task["EndTime"] == datetime.fromtimestamp(clock.now, timezone.utc)
 
@@ -97,7 +84,7 @@ def test_the_contexts_come_back_as_given(client: LicenseManagerClient, backend: 
         destination=LicenseContext(product_codes=(ProductCode("abc123"),)),
         started=datetime(2024, 5, 1, tzinfo=timezone.utc),
     )
-    answer = client.get_license_conversion_task(LicenseConversionTaskId=task.task_id)
+    answer = get(client, task.task_id)
     assert answer["ResourceArn"] == ARN
     assert answer["SourceLicenseContext"] == {"UsageOperation": "RunInstances:0010"}
     codes = [{"ProductCodeId": "abc123", "ProductCodeType": "marketplace"}]
@@ -109,26 +96,26 @@ def test_the_contexts_come_back_as_given(client: LicenseManagerClient, backend: 
 def test_an_unknown_or_malformed_id_is_an_invalid_value(client: LicenseManagerClient, task_id: str) -> None:
     """AWS has no not-found error: an unknown id and a malformed one have the same code."""
     with pytest.raises(ClientError, match=r"lct-|i-0123") as error:
-        client.get_license_conversion_task(LicenseConversionTaskId=task_id)
+        get(client, task_id)
     assert code_of(error) == "InvalidParameterValueException"
 
 
 def test_a_task_is_in_one_account_and_region(client: LicenseManagerClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another region or account does not know the task, and does not list it."""
-    task_id = add(licensemanager_backends[ACCOUNT]["eu-west-1"])
-    there = boto3.client("license-manager", region_name="eu-west-1")
-    assert there.get_license_conversion_task(LicenseConversionTaskId=task_id)["Status"] == "SUCCEEDED"
+    task_id = add_task(licensemanager_backends[ACCOUNT]["eu-west-1"])
+    there = connect(region="eu-west-1")
+    assert get(there, task_id)["Status"] == "SUCCEEDED"
     with pytest.raises(ClientError):
-        client.get_license_conversion_task(LicenseConversionTaskId=task_id)
+        get(client, task_id)
     monkeypatch.setenv("MOTO_ACCOUNT_ID", "111122223333")
     with pytest.raises(ClientError):
-        there.get_license_conversion_task(LicenseConversionTaskId=task_id)
+        get(there, task_id)
     assert there.list_license_conversion_tasks()["LicenseConversionTasks"] == []
 
 
 def test_the_list_is_filtered(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
     """The filters ResourceArns and Status narrow the list, one at a time or together."""
-    ids = [add(backend, 0), add(backend, 1, seconds=9), add(backend, 0, status="FAILED")]
+    ids = [add_task(backend, 0), add_task(backend, 1, seconds=9), add_task(backend, 0, status="FAILED")]
 
     def find(**filters: str) -> list[str]:
         pairs: Any = [{"Name": name, "Values": [value]} for name, value in filters.items()]
@@ -142,11 +129,14 @@ def test_the_list_is_filtered(client: LicenseManagerClient, backend: LicenseMana
 
 
 def test_the_list_is_paged(client: LicenseManagerClient, backend: LicenseManagerBackend, clock: Clock) -> None:
-    """Each task is in exactly one page, even when tasks leave the filter between two pages."""
-    ids = [add(backend, seconds=10 if number < 3 else 99) for number in range(7)]
+    """Each task is in exactly one page, even when tasks leave the filter between two; a token keeps its filters."""
+    ids = [add_task(backend, seconds=10 if number < 3 else 99) for number in range(7)]
     backend.page_size = 3
     filters: Any = [{"Name": "Status", "Values": ["IN_PROGRESS"]}]
     page = client.list_license_conversion_tasks(Filters=filters, MaxResults=100)
+    with pytest.raises(ClientError, match="filters") as error:
+        client.list_license_conversion_tasks(NextToken=page["NextToken"])
+    assert code_of(error) == "InvalidParameterValueException"
     pages = [page]
     clock.now += 50  # the tasks of the first page have ended now
     while "NextToken" in page:
@@ -159,9 +149,9 @@ def test_the_list_is_paged(client: LicenseManagerClient, backend: LicenseManager
 def test_fifty_tasks_are_a_page(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
     """Without MaxResults a page has 50 tasks, and 50 tasks have no second page."""
     for number in range(50):
-        add(backend, number)
+        add_task(backend, number)
     assert "NextToken" not in client.list_license_conversion_tasks()
-    add(backend, 50)
+    add_task(backend, 50)
     assert len(client.list_license_conversion_tasks()["LicenseConversionTasks"]) == 50
 
 
@@ -183,36 +173,28 @@ def test_a_list_that_is_not_valid_is_refused(
     client: LicenseManagerClient, backend: LicenseManagerBackend, request_: Any
 ) -> None:
     """A filter, page size or token that AWS does not know is an invalid value, never an empty list."""
-    add(backend)
+    add_task(backend)
     with pytest.raises(ClientError) as error:
         client.list_license_conversion_tasks(**request_)
     assert code_of(error) == "InvalidParameterValueException"
 
 
-def test_a_token_belongs_to_its_filters(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
-    """A token that came with other filters is refused."""
-    add(backend), add(backend)
-    token = client.list_license_conversion_tasks(MaxResults=1)["NextToken"]
-    with pytest.raises(ClientError, match="filters") as error:
-        client.list_license_conversion_tasks(NextToken=token, Filters=[{"Name": "Status", "Values": ["SUCCEEDED"]}])
-    assert code_of(error) == "InvalidParameterValueException"
-
-
 def test_calls_are_counted(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
     """Each call is counted by its operation, refused ones too, from many threads at once."""
-    task_id = add(backend)
+    task_id = add_task(backend)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: client.get_license_conversion_task(LicenseConversionTaskId=task_id), range(40)))
+        list(pool.map(lambda _: get(client, task_id), range(40)))
     with pytest.raises(ClientError):
-        client.get_license_conversion_task(LicenseConversionTaskId="lct-unknown")
+        get(client, "lct-unknown")
     client.list_license_conversion_tasks()
-    assert backend.calls == {"GetLicenseConversionTask": 41, "ListLicenseConversionTasks": 1}
+    assert backend.calls == {GET: 41, LIST: 1}
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
         ({"task_id": "task-1"}, "does not match"),
+        ({"task_id": "lct-1"}, "exists already"),
         ({"seconds": 1, "looks": 1}, "not both"),
         ({"seconds": -1}, "negative"),
         ({"seconds": 1, "status": "IN_PROGRESS"}, "stays IN_PROGRESS"),
@@ -220,12 +202,6 @@ def test_calls_are_counted(client: LicenseManagerClient, backend: LicenseManager
 )
 def test_a_task_that_cannot_be_is_refused(backend: LicenseManagerBackend, arguments: Any, why: str) -> None:
     """A mistake in a test's own add_task is an error there, with the reason."""
+    add_task(backend, task_id="lct-1")
     with pytest.raises(ValueError, match=why):
-        add(backend, **arguments)
-
-
-def test_an_id_is_taken_once(backend: LicenseManagerBackend) -> None:
-    """Two tasks cannot have the same id."""
-    add(backend, task_id="lct-1")
-    with pytest.raises(ValueError, match="exists already"):
-        add(backend, task_id="lct-1")
+        add_task(backend, **arguments)

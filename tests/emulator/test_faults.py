@@ -10,14 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import botocore
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from moto import mock_aws
 
-from emulator import ACCOUNT, ARN, NOON, REGION, Clock
+from emulator import CREATE, GET, LIST, NOON, Clock, add_task, connect, find_backend, get, start, to_headers
 from lmconv_resource.emulator import (
     ChangedAnswer,
     DroppedConnection,
@@ -28,7 +26,6 @@ from lmconv_resource.emulator import (
     RawAnswer,
     ShiftedClock,
     SlowAnswer,
-    licensemanager_backends,
     serve,
 )
 from lmconv_resource.emulator.effects import Effect
@@ -36,17 +33,11 @@ from lmconv_resource.emulator.effects import Effect
 if TYPE_CHECKING:
     from mypy_boto3_license_manager import LicenseManagerClient
 
-GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
-CREATE = "CreateLicenseConversionTaskForResource"
-
-
-def connect(endpoint: str | None = None, read_timeout: float = 5) -> LicenseManagerClient:
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=read_timeout)
-    return boto3.client("license-manager", endpoint_url=endpoint, config=config)
+TASK_ID = "lct-1"
 
 
 @pytest.fixture(params=["mocked", "served"])
-def client(request: pytest.FixtureRequest) -> Iterator[LicenseManagerClient]:
+def either(request: pytest.FixtureRequest) -> Iterator[LicenseManagerClient]:
     """A client of the emulator, once inside mock_aws and once over HTTP."""
     if request.param == "mocked":
         with mock_aws():
@@ -56,146 +47,89 @@ def client(request: pytest.FixtureRequest) -> Iterator[LicenseManagerClient]:
             yield connect(emulator.endpoint)
 
 
-@pytest.fixture
-def mocked() -> Iterator[LicenseManagerClient]:
-    with mock_aws():
-        yield connect()
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    with serve() as emulator:
-        yield emulator.endpoint
-
-
-def find_backend(clock: Clock | None = None) -> LicenseManagerBackend:
-    """Return the backend, with one task that has succeeded."""
-    backend = licensemanager_backends[ACCOUNT][REGION]
-    backend.clock = clock or Clock()
-    backend.add_task(
-        task_id="lct-1", resource_arn=ARN, source="RunInstances:0800", destination="RunInstances:0002", message="done"
-    )
+def add_fault(*effects: Effect, **which: Any) -> LicenseManagerBackend:
+    """Have the calls hit, one by each effect unless told otherwise, and return the backend, with one ended task."""
+    backend = find_backend()
+    if TASK_ID not in backend.tasks:
+        add_task(backend, task_id=TASK_ID, message="done")
+    for effect in effects:
+        backend.faults.add(Fault(effect, **{"calls": 1, **which}))
     return backend
-
-
-def get(client: LicenseManagerClient) -> dict[str, Any]:
-    return dict(client.get_license_conversion_task(LicenseConversionTaskId="lct-1"))
 
 
 def outcome(client: LicenseManagerClient) -> str:
     """Return the task's status, or the code of the error instead."""
     try:
-        return str(get(client)["Status"])
+        return str(get(client, TASK_ID)["Status"])
     except ClientError as error:
         return str(error.response["Error"]["Code"])
 
 
+# -- what can happen to a call -----------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
-    ("code", "status"), [("AccessDeniedException", 400), ("ServerInternalException", 500), ("NotAuthorized", 401)]
+    ("effect", "code", "status"),
+    [
+        (ErrorAnswer("AccessDeniedException", "so it is"), "AccessDeniedException", 400),
+        (ErrorAnswer("ServerInternalException"), "ServerInternalException", 500),
+        (ErrorAnswer("NotAuthorized"), "NotAuthorized", 401),
+        (ErrorAnswer("ThrottlingException", http_status=429), "ThrottlingException", 429),
+        (ErrorAnswer("SlowDown", http_status=429), "SlowDown", 429),  # a code that the emulator does not know
+        # What is not AWS's, with and without a body.
+        (RawAnswer(500), "500", 500),
+        (RawAnswer(502, "<html>Bad Gateway</html>"), "502", 502),
+    ],
 )
-def test_an_error(client: LicenseManagerClient, code: str, status: int) -> None:
-    """Every error is a ClientError of its code and HTTP status, and the call is not carried out."""
-    backend = find_backend()
-    backend.faults.add(Fault(ErrorAnswer(code, "so it is"), operation=CREATE))
-    context: Any = {"UsageOperation": "RunInstances:0800"}
+def test_an_error(either: LicenseManagerClient, effect: Effect, code: str, status: int) -> None:
+    """Every error is a ClientError of its code and HTTP status; a call that AWS refuses is not carried out."""
+    backend = add_fault(effect, operation=CREATE)
     with pytest.raises(ClientError) as error:
-        client.create_license_conversion_task_for_resource(
-            ResourceArn=ARN, SourceLicenseContext=context, DestinationLicenseContext=context
-        )
-    assert error.value.response["Error"] == {"Code": code, "Message": "so it is"}
+        start(either)
+    assert error.value.response["Error"]["Code"] == code
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-    assert len(backend.tasks) == 1
+    assert code != "AccessDeniedException" or error.value.response["Error"]["Message"] == "so it is"
+    assert len(backend.tasks) == (1 if isinstance(effect, ErrorAnswer) else 2)
 
 
-def test_an_errors_status_can_be_chosen(mocked: LicenseManagerClient) -> None:
-    """A code that the emulator does not know works with an HTTP status, and a known one can have another."""
-    backend = find_backend()
-    backend.faults.add(Fault(ErrorAnswer("SlowDown", http_status=429), calls=1))
-    backend.faults.add(Fault(ErrorAnswer("ThrottlingException", http_status=429)))
-    for code in ("SlowDown", "ThrottlingException"):
-        with pytest.raises(ClientError) as error:
-            get(mocked)
-        assert error.value.response["Error"]["Code"] == code
-        assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+def test_a_dropped_connection(either: LicenseManagerClient, capfd: pytest.CaptureFixture[str]) -> None:
+    """Before the answer it is ConnectionClosedError: the client of a Create knows no id, and the task is there.
 
-
-@pytest.mark.parametrize("status", [500, 502, 503])
-@pytest.mark.parametrize("body", ["", "<html>Bad Gateway</html>"])
-def test_a_gateways_error(client: LicenseManagerClient, status: int, body: str) -> None:
-    """An HTTP error that is not AWS's is a ClientError whose code is the status, with and without a body."""
-    find_backend().faults.add(Fault(RawAnswer(status, body)))
-    with pytest.raises(ClientError) as error:
-        get(client)
-    assert error.value.response["Error"]["Code"] == str(status)
-    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-
-
-def test_a_dropped_connection(client: LicenseManagerClient, capfd: pytest.CaptureFixture[str]) -> None:
-    """Before the answer it is ConnectionClosedError, mocked and served; the next call works again."""
-    backend = find_backend()
-    backend.faults.add(Fault(DroppedConnection(), calls=1))
-    with pytest.raises(ConnectionClosedError):
-        get(client)
-    assert outcome(client) == "SUCCEEDED"
-    assert backend.calls == {GET: 2}
-    assert capfd.readouterr() == ("", "")
-
-
-def test_half_an_answer(client: LicenseManagerClient, capfd: pytest.CaptureFixture[str]) -> None:
-    """Of half an answer botocore makes one without members, mocked and served, and no error; the next is whole.
-
-    botocore 1.43 sees one on the wire break off.
+    Of half an answer botocore makes one without members, and no error; botocore 1.43 sees one on the wire break off.
+    The next call works again.
     """
-    find_backend().faults.add(Fault(DroppedConnection(halfway=True), calls=1))
+    backend = add_fault(DroppedConnection(), DroppedConnection(halfway=True))
+    with pytest.raises(ConnectionClosedError):
+        start(either)
+    assert len(backend.tasks) == 2
     try:
-        assert set(get(client)) == {"ResponseMetadata"}
+        assert set(get(either, TASK_ID)) == {"ResponseMetadata"}
     except ConnectionClosedError:
         assert botocore.__version__.startswith("1.43.")
-        assert client.meta.endpoint_url.startswith("http://127.0.0.1:")
-    assert outcome(client) == "SUCCEEDED"
+        assert either.meta.endpoint_url.startswith("http://127.0.0.1:")
+    assert outcome(either) == "SUCCEEDED"
+    assert backend.calls == {CREATE: 1, GET: 2}
     assert capfd.readouterr() == ("", "")
 
 
 def test_half_an_answer_breaks_off(endpoint: str) -> None:
     """On the wire it is shorter than it says, so that a client which checks sees it break off."""
-    find_backend().faults.add(Fault(DroppedConnection(halfway=True)))
-    headers = {
-        "X-Amz-Target": f"AWSLicenseManager.{GET}",
-        "Content-Type": "application/x-amz-json-1.1",
-        "Authorization": "AWS4-HMAC-SHA256 Credential=a/20240501/us-east-1/license-manager/aws4_request, Signature=b",
-    }
-    request = urllib.request.Request(endpoint, b'{"LicenseConversionTaskId": "lct-1"}', headers)  # noqa: S310 - ours
+    add_fault(DroppedConnection(halfway=True))
+    body = b'{"LicenseConversionTaskId": "lct-1"}'
+    request = urllib.request.Request(endpoint, body, to_headers(GET))  # noqa: S310 - an address of ours
     with urllib.request.urlopen(request) as answer, pytest.raises(http.client.IncompleteRead):  # noqa: S310 - likewise
         answer.read()
 
 
-def test_a_dropped_create_was_carried_out(client: LicenseManagerClient) -> None:
-    """The client of a dropped Create knows no id, and the task is there."""
-    backend = find_backend()
-    backend.faults.add(Fault(DroppedConnection()))
-    context: Any = {"UsageOperation": "RunInstances:0800"}
-    with pytest.raises(ConnectionClosedError):
-        client.create_license_conversion_task_for_resource(
-            ResourceArn=ARN, SourceLicenseContext=context, DestinationLicenseContext=context
-        )
-    assert len(backend.tasks) == 2
-
-
-def test_an_answer_that_is_no_json(client: LicenseManagerClient) -> None:
-    """Of a web page with HTTP 200, and of nothing, botocore makes an answer without members, and no error."""
-    backend = find_backend()
+def test_an_answer_that_is_no_object(either: LicenseManagerClient) -> None:
+    """Of a web page with HTTP 200, and of nothing, botocore makes an answer without members; on other JSON it fails."""
     for body in ("<html>Sign in</html>", ""):
-        backend.faults.add(Fault(RawAnswer(200, body), calls=1))
-        assert set(get(client)) == {"ResponseMetadata"}
-
-
-def test_an_answer_that_is_no_object(client: LicenseManagerClient) -> None:
-    """Of JSON that is no object botocore's own code fails."""
-    backend = find_backend()
+        add_fault(RawAnswer(200, body))
+        assert set(get(either, TASK_ID)) == {"ResponseMetadata"}
     for body in ("[]", '"text"', "7", "null"):
-        backend.faults.add(Fault(RawAnswer(200, body, "application/x-amz-json-1.1"), calls=1))
+        add_fault(RawAnswer(200, body, "application/x-amz-json-1.1"))
         with pytest.raises(AttributeError):
-            get(client)
+            get(either, TASK_ID)
 
 
 @pytest.mark.parametrize(
@@ -214,76 +148,69 @@ def test_an_answer_that_is_no_object(client: LicenseManagerClient) -> None:
         ),
     ],
 )
-def test_a_changed_answer(client: LicenseManagerClient, effect: Effect, seen: dict[str, Any]) -> None:
+def test_a_changed_answer(either: LicenseManagerClient, clock: Clock, effect: Effect, seen: dict[str, Any]) -> None:
     """A changed member is what the client sees, in Get and in each task of a List."""
-    find_backend().faults.add(Fault(effect))
-    (listed,) = client.list_license_conversion_tasks()["LicenseConversionTasks"]
-    for task in (get(client), dict(listed)):
+    find_backend().clock = clock
+    add_fault(effect, calls=None)
+    (listed,) = either.list_license_conversion_tasks()["LicenseConversionTasks"]
+    for task in (get(either, TASK_ID), dict(listed)):
         assert {name: task.get(name) for name in seen} == seen
 
 
-def test_a_member_of_the_wrong_kind(client: LicenseManagerClient) -> None:
+def test_a_member_of_the_wrong_kind(either: LicenseManagerClient) -> None:
     """Where a time or a structure should be and is not, botocore raises what its parser meets."""
-    backend = find_backend()
-    backend.faults.add(Fault(ChangedAnswer({"StartTime": "soon"}), calls=1))
-    backend.faults.add(Fault(ChangedAnswer({"SourceLicenseContext": "RunInstances"}), calls=1))
+    add_fault(ChangedAnswer({"StartTime": "soon"}), ChangedAnswer({"SourceLicenseContext": "RunInstances"}))
     with pytest.raises(ValueError, match="soon"):
-        get(client)
+        get(either, TASK_ID)
     with pytest.raises(AttributeError):
-        get(client)
+        get(either, TASK_ID)
 
 
-def test_a_changed_list(mocked: LicenseManagerClient) -> None:
+def test_a_changed_list(client: LicenseManagerClient) -> None:
     """In a List the two members of the answer itself can be changed, and errors stay as they are."""
-    backend = find_backend()
-    backend.faults.add(Fault(ChangedAnswer({"NextToken": "again"}, ("LicenseConversionTasks",)), operation=LIST))
-    answer = mocked.list_license_conversion_tasks()
+    add_fault(ChangedAnswer({"NextToken": "again"}, ("LicenseConversionTasks",)), operation=LIST, calls=2)
+    answer = client.list_license_conversion_tasks()
     assert (answer["NextToken"], "LicenseConversionTasks" in answer) == ("again", False)
     with pytest.raises(ClientError, match="is less than 1"):
-        mocked.list_license_conversion_tasks(MaxResults=0)
+        client.list_license_conversion_tasks(MaxResults=0)
 
 
-def test_a_slow_answer(mocked: LicenseManagerClient) -> None:
+def test_a_slow_answer(client: LicenseManagerClient) -> None:
     """A slow call waits before it is carried out, and a later fault can hit it too."""
     waits: list[float] = []
-    backend = find_backend()
+    backend = add_fault(SlowAnswer(30), SlowAnswer(30), ErrorAnswer("ServiceUnavailable"))
     backend.faults.sleep = waits.append
-    backend.faults.add(Fault(SlowAnswer(30), calls=2))
-    backend.faults.add(Fault(ErrorAnswer("ServiceUnavailable"), calls=1))
-    assert [outcome(mocked) for _ in range(3)] == ["ServiceUnavailable", "SUCCEEDED", "SUCCEEDED"]
+    assert [outcome(client) for _ in range(2)] == ["ServiceUnavailable", "SUCCEEDED"]
     assert waits == [30, 30]
     assert backend.faults.injected == {"slow": 2, "error": 1}
 
 
 def test_a_slow_answer_over_http(endpoint: str) -> None:
     """A client that does not wait so long gets its own read timeout."""
-    find_backend().faults.add(Fault(SlowAnswer(0.2), calls=1))
+    add_fault(SlowAnswer(0.2))
     with pytest.raises(ReadTimeoutError):
-        get(connect(endpoint, read_timeout=0.05))
+        get(connect(endpoint, read_timeout=0.05), TASK_ID)
 
 
-def test_the_next_calls(mocked: LicenseManagerClient) -> None:
+# -- which calls are hit -----------------------------------------------------------------------------------------------
+
+
+def test_the_next_calls(client: LicenseManagerClient) -> None:
     """Faults with a number of calls follow one another, and calls of other operations do not count."""
-    backend = find_backend()
-    backend.faults.add(Fault(ErrorAnswer("ThrottlingException"), operation=GET, calls=2))
-    backend.faults.add(Fault(ErrorAnswer("ServerInternalException"), calls=1, operation=GET))
-    mocked.list_license_conversion_tasks()
-    assert [outcome(mocked) for _ in range(4)] == [
-        "ThrottlingException",
-        "ThrottlingException",
-        "ServerInternalException",
-        "SUCCEEDED",
-    ]
+    add_fault(ErrorAnswer("ThrottlingException"), operation=GET, calls=2)
+    backend = add_fault(ErrorAnswer("ServerInternalException"), operation=GET)
+    client.list_license_conversion_tasks()
+    codes = ["ThrottlingException", "ThrottlingException", "ServerInternalException", "SUCCEEDED"]
+    assert [outcome(client) for _ in range(4)] == codes
     assert backend.calls == {GET: 4, LIST: 1}
-    backend.faults.add(Fault(ErrorAnswer("ThrottlingException")))
+    add_fault(ErrorAnswer("ThrottlingException"))
     backend.faults.clear()
-    assert outcome(mocked) == "SUCCEEDED"
+    assert outcome(client) == "SUCCEEDED"
     assert backend.faults.injected == {"error": 3}
 
 
-def test_a_share_of_calls(mocked: LicenseManagerClient) -> None:
+def test_a_share_of_calls(backend: LicenseManagerBackend) -> None:
     """About the share is hit, the same calls with the same seed and others with another one."""
-    backend = find_backend()
 
     def run(seed: int) -> list[bool]:
         backend.faults.clear()
@@ -296,85 +223,68 @@ def test_a_share_of_calls(mocked: LicenseManagerClient) -> None:
     assert 250 < sum(first) < 350
 
 
-def test_threads_share_a_fault_and_a_limit(mocked: LicenseManagerClient) -> None:
+def test_threads_share_a_fault_and_a_limit(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
     """However many threads call, exactly the number of calls is hit and exactly the burst admitted."""
-    backend = find_backend()
-    backend.faults.add(Fault(ErrorAnswer("ThrottlingException"), calls=30))
+    add_fault(ErrorAnswer("ThrottlingException"), calls=30)
     backend.faults.limit_rate(RateLimit(rate_per_second=1, burst=60))
     with ThreadPoolExecutor(8) as threads:
-        seen = Counter(threads.map(lambda _: outcome(mocked), range(80)))
+        seen = Counter(threads.map(lambda _: outcome(client), range(80)))
     assert seen == {"ThrottlingException": 30, "SUCCEEDED": 30, "RateLimitExceededException": 20}
     assert (backend.calls, backend.refused) == ({GET: 80}, {GET: 20})
 
 
-def test_a_window_of_time(mocked: LicenseManagerClient, clock: Clock) -> None:
+def test_a_window_of_time(client: LicenseManagerClient, backend: LicenseManagerBackend, clock: Clock) -> None:
     """A fault with times is there from the first until just before the second, counted from when it was added."""
-    backend = find_backend(clock)
-    backend.faults.add(Fault(ErrorAnswer("ThrottlingException"), from_seconds=5, until_seconds=10))
+    add_fault(ErrorAnswer("ThrottlingException"), from_seconds=5, until_seconds=10, calls=None)
     seen = {}
     for age in (0.0, 4.9, 5.0, 9.9, 10.0):
         clock.now = NOON + age
-        seen[age] = outcome(mocked)
+        seen[age] = outcome(client)
     assert [age for age, what in seen.items() if what == "ThrottlingException"] == [5.0, 9.9]
 
 
 @pytest.mark.parametrize("code", ["RateLimitExceededException", "ThrottlingException"])
-def test_a_rate_limit(mocked: LicenseManagerClient, clock: Clock, code: str) -> None:
+def test_a_rate_limit(client: LicenseManagerClient, backend: LicenseManagerBackend, clock: Clock, code: str) -> None:
     """A burst is admitted at once, then as many as the rate, over all operations; a refused call costs nothing."""
-    backend = find_backend(clock)
+    add_fault()
     backend.faults.limit_rate(RateLimit(rate_per_second=2, burst=3, code=code))
-    mocked.list_license_conversion_tasks()
-    assert [outcome(mocked) for _ in range(4)] == ["SUCCEEDED", "SUCCEEDED", code, code]
+    client.list_license_conversion_tasks()
+    assert [outcome(client) for _ in range(4)] == ["SUCCEEDED", "SUCCEEDED", code, code]
     clock.now += 0.4
-    assert outcome(mocked) == code
+    assert outcome(client) == code
     clock.now += 0.1
-    assert [outcome(mocked) for _ in range(2)] == ["SUCCEEDED", code]
+    assert [outcome(client) for _ in range(2)] == ["SUCCEEDED", code]
     clock.now -= 100
-    assert outcome(mocked) == code
+    assert outcome(client) == code
     clock.now += 1000
-    assert [outcome(mocked) for _ in range(4)] == ["SUCCEEDED", "SUCCEEDED", "SUCCEEDED", code]
+    assert [outcome(client) for _ in range(4)] == ["SUCCEEDED", "SUCCEEDED", "SUCCEEDED", code]
     assert backend.calls == {GET: 12, LIST: 1}
     assert backend.refused == {GET: 6}
     backend.faults.limit_rate(None)
-    assert outcome(mocked) == "SUCCEEDED"
+    assert outcome(client) == "SUCCEEDED"
 
 
-def test_a_steady_client_gets_the_whole_rate(mocked: LicenseManagerClient, clock: Clock) -> None:
+def test_a_steady_client_gets_the_whole_rate(
+    client: LicenseManagerClient, backend: LicenseManagerBackend, clock: Clock
+) -> None:
     """Ten tenths of a token are one, whatever floating point makes of them; faults see admitted calls only."""
-    backend = find_backend(clock)
     clock.now = 0.0
+    add_fault(ErrorAnswer("InternalFailure"))
     backend.faults.limit_rate(RateLimit(rate_per_second=1))
-    backend.faults.add(Fault(ErrorAnswer("InternalFailure"), calls=1))
     seen = []
     for _ in range(31):
-        seen.append(outcome(mocked))
+        seen.append(outcome(client))
         clock.now += 0.1
     assert [index for index, what in enumerate(seen) if what != "RateLimitExceededException"] == [0, 10, 20, 30]
     assert (seen[0], seen[10]) == ("InternalFailure", "SUCCEEDED")
 
 
-def test_a_mock_forgets_its_faults() -> None:
-    """The next mock_aws begins without faults and rate limit."""
-    with mock_aws():
-        backend = find_backend()
-        backend.faults.limit_rate(RateLimit(0.001))
-        backend.faults.add(Fault(ErrorAnswer("ThrottlingException")))
-        assert outcome(connect()) == "ThrottlingException"
-    with mock_aws():
-        assert find_backend().faults.decide(GET) == ()
-
-
 @pytest.mark.parametrize(
-    ("given", "why"),
-    [
-        ({"effect": SlowAnswer(0), "operation": "Get"}, "operation: "),
-        ({"effect": SlowAnswer(0), "share": 0}, "share: "),
-        ({"effect": SlowAnswer(0), "share": 1.5}, "share: "),
-    ],
+    ("given", "why"), [({"operation": "Get"}, "operation: "), ({"share": 0}, "share: "), ({"share": 1.5}, "share: ")]
 )
 def test_a_fault_without_sense(given: dict[str, Any], why: str) -> None:
     """A fault that could hit nothing, or that was mistyped, is not made; nor a code that has no status."""
     with pytest.raises(ValueError, match=why):
-        Fault(**given)
+        Fault(SlowAnswer(0), **given)
     with pytest.raises(ValueError, match="'Slow' is not known to the emulator"):
         ErrorAnswer("Slow")

@@ -9,45 +9,38 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import backend_index, mock_aws
 from moto.server import ThreadedMotoServer
 from support.proofs import keep
 
-from emulator import ACCOUNT, ARN, REGION
+from emulator import ACCOUNT, ARN, LIST, REGION, add_task, connect, find_backend, get, start
 from lmconv_resource import emulator as package
-from lmconv_resource.emulator import licensemanager_backends, make_world, serve
-
-if TYPE_CHECKING:
-    from mypy_boto3_license_manager import LicenseManagerClient
+from lmconv_resource.emulator import add_instance_information, licensemanager_backends, make_world, serve
 
 COMMAND = [sys.executable, "-W", "error", "-m", "lmconv_resource.emulator"]
+IMAGES = {"windows": "ami-12c6146b", "linux": "ami-760aaa0f"}
 
 
-def connect(endpoint: str) -> LicenseManagerClient:
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=5)
-    return boto3.client("license-manager", endpoint_url=endpoint, config=config)
+def test_serve_answers_on_its_endpoint_until_its_block_ends(capfd: pytest.CaptureFixture[str]) -> None:
+    """A task of this process is found over HTTP, on a port of the loopback interface; nothing is printed.
 
-
-def add() -> str:
-    backend = licensemanager_backends[ACCOUNT][REGION]
-    return backend.add_task(resource_arn=ARN, source="RunInstances:0800", destination="RunInstances:0002").task_id
-
-
-def status_of(client: LicenseManagerClient, task_id: str) -> str:
-    return client.get_license_conversion_task(LicenseConversionTaskId=task_id)["Status"]
-
-
-def test_serve_answers_on_its_endpoint() -> None:
-    """A task of this process is found over HTTP, on a free port of the loopback interface."""
+    After the block a client that was connected gets no more answers, and the tasks are gone.
+    """
     with serve() as emulator:
         assert emulator.endpoint.startswith("http://127.0.0.1:")
-        assert status_of(connect(emulator.endpoint), add()) == "SUCCEEDED"
+        client, task_id = connect(emulator.endpoint), add_task(find_backend())
+        assert get(client, task_id)["Status"] == "SUCCEEDED"
+        with pytest.raises(client.exceptions.InvalidParameterValueException, match="lct-gone was not found"):
+            get(client, "lct-gone")
+    with pytest.raises(EndpointConnectionError):
+        get(client, task_id)
+    assert not find_backend().tasks
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_backend_is_that_of_the_callers_account(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,43 +54,17 @@ def test_a_backend_is_that_of_the_callers_account(monkeypatch: pytest.MonkeyPatc
         assert re.fullmatch("arn:aws-cn:ec2:cn-north-1:111122223333:instance/i-[0-9a-f]{17}", task.resource_arn)
 
 
-def test_serve_shows_errors_as_aws_does() -> None:
-    """A refused call is boto3's exception class of that name."""
-    with serve() as emulator:
-        client = connect(emulator.endpoint)
-        with pytest.raises(client.exceptions.InvalidParameterValueException, match="lct-gone was not found"):
-            status_of(client, "lct-gone")
-
-
-def test_serve_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    """Requests leave no line on the screen."""
-    with serve() as emulator:
-        status_of(connect(emulator.endpoint), add())
-    assert capfd.readouterr() == ("", "")
-
-
-def test_serve_ends_with_its_block() -> None:
-    """After the block a client that was connected gets no more answers, and the tasks are gone."""
-    with serve() as emulator:
-        client = connect(emulator.endpoint)
-        task_id = add()
-        status_of(client, task_id)
-    with pytest.raises(EndpointConnectionError):
-        status_of(client, task_id)
-    assert not licensemanager_backends[ACCOUNT][REGION].tasks
-
-
 def test_moto_serves_it_too() -> None:
     """Moto's own threaded server has License Manager once the package is imported."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     client = connect("http://{}:{}".format(*server.get_host_and_port()))
     try:
-        assert status_of(client, add()) == "SUCCEEDED"
+        assert get(client, add_task(find_backend()))["Status"] == "SUCCEEDED"
     finally:
         client.close()
         server.stop()
-        licensemanager_backends[ACCOUNT][REGION].reset()
+        find_backend().reset()
 
 
 def test_registering_again_changes_nothing() -> None:
@@ -107,43 +74,78 @@ def test_registering_again_changes_nothing() -> None:
     assert len(patterns) == len(set(patterns)) == len(package.urls.url_bases)
 
 
+@pytest.mark.parametrize("fips", [False, True])
 @pytest.mark.parametrize(
-    ("region", "host"),
+    ("region", "domain", "dualstack"),
     [
-        ("us-east-1", "license-manager{}.us-east-1.amazonaws.com"),
-        ("us-gov-west-1", "license-manager{}.us-gov-west-1.amazonaws.com"),
-        ("cn-north-1", "license-manager{}.cn-north-1.amazonaws.com.cn"),
+        ("us-east-1", "amazonaws.com", False),
+        ("us-east-1", "api.aws", True),
+        ("us-gov-west-1", "amazonaws.com", False),
+        ("us-gov-west-1", "api.aws", True),
+        ("cn-north-1", "amazonaws.com.cn", False),
+        ("cn-north-1", "api.amazonwebservices.com.cn", True),
     ],
 )
-@pytest.mark.parametrize("fips", [False, True])
-@pytest.mark.parametrize("dualstack", [False, True])
-def test_a_mock_answers_on_all_of_awss_endpoints(region: str, host: str, fips: bool, dualstack: bool) -> None:
+def test_a_mock_answers_on_all_of_awss_endpoints(region: str, domain: str, dualstack: bool, fips: bool) -> None:
     """The FIPS and the dual-stack endpoints of each partition lead to the emulator inside `mock_aws`."""
-    config = Config(retries={"total_max_attempts": 1}, use_fips_endpoint=fips, use_dualstack_endpoint=dualstack)
     with mock_aws():
-        client: LicenseManagerClient = boto3.client("license-manager", region_name=region, config=config)
-        backend = licensemanager_backends[ACCOUNT][region]
-        task = backend.add_task(source="RunInstances:0800", destination="RunInstances:0002")
-        expected = host.format("-fips" if fips else "")
-        if dualstack:
-            expected = expected.replace("amazonaws.com.cn", "api.amazonwebservices.com.cn")
-            expected = expected.replace("amazonaws.com", "api.aws")
-        assert client.meta.endpoint_url == f"https://{expected}"
-        assert status_of(client, task.task_id) == "SUCCEEDED"
+        client = connect(region=region, use_fips_endpoint=fips, use_dualstack_endpoint=dualstack)
+        assert client.meta.endpoint_url == f"https://license-manager{'-fips' if fips else ''}.{region}.{domain}"
+        assert get(client, add_task(licensemanager_backends[ACCOUNT][region]))["Status"] == "SUCCEEDED"
 
 
 def test_a_mock_forgets_all_at_its_end() -> None:
-    """Each mock_aws begins with no tasks, no counted calls and the usual clock."""
+    """Each mock_aws begins with no tasks, no counted calls, no faults and the usual clock."""
     with mock_aws():
-        client: LicenseManagerClient = boto3.client("license-manager")
-        before = licensemanager_backends[ACCOUNT][REGION]
+        before = find_backend()
         before.clock = lambda: 0.0
-        assert status_of(client, add()) == "SUCCEEDED"
+        before.faults.limit_rate(package.RateLimit(0.001))
+        assert get(connect(), add_task(before))["Status"] == "SUCCEEDED"
     with mock_aws():
-        assert client.list_license_conversion_tasks()["LicenseConversionTasks"] == []
-        after = licensemanager_backends[ACCOUNT][REGION]
-        assert after.calls == {"ListLicenseConversionTasks": 1}
+        assert connect().list_license_conversion_tasks()["LicenseConversionTasks"] == []
+        after = find_backend()
+        assert after.calls == {LIST: 1}
+        assert after.faults.decide(LIST) == ()
         assert after.clock() > 0
+
+
+def test_instances_that_systems_manager_manages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DescribeInstanceInformation has the instances with an agent, by their ids or their connection if asked.
+
+    The emulator's environment leads clients there; inside `mock_aws` the call is there after one line.
+    """
+
+    def launch(image: str = "windows") -> str:
+        made = boto3.client("ec2").run_instances(ImageId=IMAGES[image], MinCount=1, MaxCount=1)
+        return str(made["Instances"][0]["InstanceId"])
+
+    def find(**arguments: Any) -> dict[str, tuple[str, str]]:
+        answer = boto3.client("ssm").describe_instance_information(**arguments)
+        return {
+            each["InstanceId"]: (each["PlatformType"], each["PingStatus"]) for each in answer["InstanceInformationList"]
+        }
+
+    add_instance_information()
+    with mock_aws():
+        instance_id = launch()
+        assert find() == {instance_id: ("Windows", "Online")}
+    with serve() as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        windows, linux, without, gone = launch(), launch("linux"), launch(), launch()
+        ec2 = boto3.client("ec2")
+        ec2.stop_instances(InstanceIds=[linux])
+        ec2.terminate_instances(InstanceIds=[gone])
+        emulator.backend(REGION).without_ssm_agent.add(without)
+        expected = {windows: ("Windows", "Online"), linux: ("Linux", "ConnectionLost")}
+        assert find() == expected
+        by_id, lost = {windows: expected[windows]}, {linux: expected[linux]}
+        assert find(Filters=[{"Key": "InstanceIds", "Values": [windows, without]}]) == by_id
+        assert find(InstanceInformationFilterList=[{"key": "InstanceIds", "valueSet": [linux]}]) == lost
+        assert find(Filters=[{"Key": "PingStatus", "Values": ["ConnectionLost"]}]) == lost
+        with pytest.raises(ClientError, match="InstanceIds, PingStatus") as caught:
+            find(Filters=[{"Key": "tag:Name", "Values": ["a"]}])
+        assert caught.value.response["Error"]["Code"] == "InvalidFilterKey"
 
 
 def test_the_world_is_one_to_play_with() -> None:
@@ -153,24 +155,15 @@ def test_the_world_is_one_to_play_with() -> None:
         with serve() as emulator:
             world = make_world(emulator, "eu-west-1", 3, 1, ["i-0123456789abcdef0"])
             worlds.append(world)
-            session = boto3.Session("a", "b", region_name="eu-west-1")
-            config = Config(retries={"total_max_attempts": 1})
-            client: LicenseManagerClient = session.client(
-                "license-manager", endpoint_url=emulator.endpoint, config=config
-            )
-            context: Any = {"SourceLicenseContext": {"UsageOperation": "RunInstances:0800"}}
-            context["DestinationLicenseContext"] = {"UsageOperation": "RunInstances:0002"}
+            client = connect(emulator.endpoint, region="eu-west-1")
             emulator.backend("eu-west-1").conversion_seconds = 0
-            create = client.create_license_conversion_task_for_resource
-            task_id = create(ResourceArn=world[2].arn, **context)["LicenseConversionTaskId"]
-            task = client.get_license_conversion_task(LicenseConversionTaskId=task_id)
+            task = get(client, start(client, world[2].arn))
             assert (task["Status"], task["StatusMessage"].startswith("The emulator")) == ("FAILED", True)
-            with pytest.raises(ClientError, match="invalid state"):
-                create(ResourceArn=world[0].arn, **context)
-            with pytest.raises(ClientError, match="was not found"):
-                create(ResourceArn=ARN, **context)
-            images = session.client("ec2", endpoint_url=emulator.endpoint).describe_images(Owners=["self"])["Images"]
-            assert [image["Name"] for image in images] == ["windows-byol"]
+            for arn, why in ((world[0].arn, "invalid state"), (ARN, "was not found")):
+                with pytest.raises(ClientError, match=why):
+                    start(client, arn)
+            ec2 = boto3.client("ec2", endpoint_url=emulator.endpoint, region_name="eu-west-1")
+            assert [image["Name"] for image in ec2.describe_images(Owners=["self"])["Images"]] == ["windows-byol"]
     assert worlds[0] == worlds[1]
     assert [(each.name, each.state, each.fails) for each in worlds[0]] == [
         ("web-1", "running", False),
@@ -179,6 +172,9 @@ def test_the_world_is_one_to_play_with() -> None:
     ]
     assert all(each.arn.startswith("arn:aws:ec2:eu-west-1:123456789012:instance/i-") for each in worlds[0])
     assert worlds[0][0].arn.endswith("/i-0123456789abcdef0")
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", keep([signal.SIGINT], [signal.SIGINT, signal.SIGTERM]))
@@ -200,7 +196,7 @@ def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
             assert shown[2].split()[1:] == ["web-2", "running", "fails"]
             assert shown[6] == f"export AWS_ENDPOINT_URL={endpoint} AWS_REGION=eu-west-1\n"
             with pytest.raises(ClientError):
-                status_of(connect(endpoint), "lct-2")
+                get(connect(endpoint), "lct-2")
             process.send_signal(number)
             assert process.communicate(timeout=20) == ("", "")
             assert process.returncode == 0
@@ -208,19 +204,27 @@ def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
             process.kill()
 
 
-def run(*arguments: str, **environment: str) -> Any:
+def fail(*arguments: str, **environment: str) -> tuple[int, list[str]]:
+    """Run the command, and return its exit code and its lines on stderr."""
     environment = {**os.environ, **environment}
-    return subprocess.run(
+    done = subprocess.run(
         [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60, env=environment
     )
+    assert done.stdout == ""
+    return done.returncode, done.stderr.splitlines()
 
 
-def test_a_missing_extra_is_named(tmp_path: Path) -> None:
-    """Without moto the command says in one line what to install."""
+def test_the_command_says_in_one_line_why_it_cannot_begin(tmp_path: Path) -> None:
+    """Without moto it names what to install, with exit code 1; where the port is taken it says so, with 2."""
     (tmp_path / "moto.py").write_text("raise ModuleNotFoundError(\"No module named 'moto'\", name='moto')")
-    done = run(PYTHONPATH=str(tmp_path))
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert "needs `pip install 'lmconv-resource[emulator]'` (No module named 'moto')" in done.stderr
+    status, (text,) = fail(PYTHONPATH=str(tmp_path))
+    assert status == 1
+    assert "needs `pip install 'lmconv-resource[emulator]'` (No module named 'moto')" in text
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, (text,) = fail("--port", str(port))
+    assert status == 2
+    assert text.startswith(f"cannot listen on 127.0.0.1:{port}: ")
 
 
 @pytest.mark.parametrize(
@@ -233,16 +237,6 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
 )
 def test_the_command_is_given_instances_of_one_place(arguments: tuple[str, ...]) -> None:
     """What is no ARN of an instance, or is elsewhere than the others, is an error in one line."""
-    done = run(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "ARN: each is the ARN of an instance" in done.stderr.splitlines()[-1]
-
-
-def test_the_command_says_that_it_cannot_listen() -> None:
-    """A port that is taken ends the command with exit code 2 and one line on stderr."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = run("--port", str(port))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"cannot listen on 127.0.0.1:{port}: ")
-    assert done.stderr.count("\n") == 1
+    status, lines = fail(*arguments)
+    assert status == 2
+    assert "ARN: each is the ARN of an instance" in lines[-1]
