@@ -55,8 +55,8 @@ class FleetWatch:
             is_ours: whether nobody else was at the instances, so that order and canaries can be told.
         """
         acts: dict[str, list[float]] = {}
-        for at, _, id in self._caller.acts:
-            if id in self._ids:
+        for at, what, id in self._caller.acts:
+            if id in self._ids and what != "mark":  # which a row may be before it has a slot
                 acts.setdefault(id, []).append(at)
         first = {id: times[0] for id, times in acts.items() if id not in self._going_on}
         if is_ours:

@@ -116,6 +116,8 @@ class Crew:
         self.changed = self.runtime.condition()
         self.active = 0
         """How many rows are under way."""
+        self.is_planning = False
+        """Whether what was read once is good for all that ask."""
         self._lazy = 0
         self._cancellation = cancellation
         cancellation.subscribe(self.wake)
@@ -196,7 +198,8 @@ class Shared(Generic[Item, Answer]):
             known = self._answers.get(item)
             if known is not None and crew.runtime.now() - known.asked_at <= (max_age if known.error is None else 0):
                 return known.open()
-            if known is not None and max_age == ALWAYS:
+            is_lasting = known is not None and (crew.is_planning or not isinstance(known.error, TransientError))
+            if known is not None and is_lasting and max_age == ALWAYS:
                 return known.open()
             ticket = self._waiting.setdefault(item, _Ticket())
             seconds = WINDOW_SECONDS if lazily is None else lazily
@@ -303,8 +306,6 @@ class Gathering:
     def __init__(self, connection: Connection, cancellation: Cancellation) -> None:
         self.connection = connection = connection.until(cancellation)
         self.crew = crew = Crew(cancellation)
-        self.is_planning = False
-        """Whether what was read once is good for all that ask."""
         self.asks_protection = True
         """Whether it is asked of each instance that runs whether it may be stopped, a call each; EC2 refuses a stop."""
         self.stops_pace, self.starts_pace = Pace(), Pace()
@@ -390,7 +391,7 @@ class Gathering:
     def expect(self, arns: Iterable[str]) -> None:
         """Take note of the rows that are to be begun, in their order; from now on each read is as old as it is."""
         self._waiting = dict.fromkeys(arns)
-        self.is_planning = False
+        self.crew.is_planning = False
 
     @contextmanager
     def under_way(self, arn: str) -> Iterator[None]:
@@ -430,7 +431,7 @@ class Gathering:
             stops: whether those that run are stopped, so that they may be.
             checks: whether AWS's prerequisites are checked.
         """
-        self._tag_keys, self.is_planning = tuple(keys), True
+        self._tag_keys, self.crew.is_planning = tuple(keys), True
         ids = [to_id(arn) for arn in arns]
         self.instances.read(ids)
         self.tasks.read(arns)
@@ -576,7 +577,7 @@ class RowEc2(Ec2):
     def get_instance(self, resource_arn: str) -> Instance | None:
         """Return an instance as DescribeInstances shows it; None where EC2 shows none."""
         gathering, watch, instance_id = self._gathering, self._watch, to_id(resource_arn)
-        if gathering.is_planning:
+        if gathering.crew.is_planning:
             instance = gathering.instances.ask(instance_id, ALWAYS)
         elif watch.is_up:
             instance = gathering.instances.ask(
@@ -631,7 +632,7 @@ class RowEc2(Ec2):
         if watch.is_released or (watch.begun and shows_mark):
             return []
         age = watch.limit_age(FRESH_SECONDS if watch.begun else INTERFACE_SECONDS)
-        return self._gathering.list_tags(keys, tuple(resource_ids), ALWAYS if self._gathering.is_planning else age)
+        return self._gathering.list_tags(keys, tuple(resource_ids), ALWAYS if self._gathering.crew.is_planning else age)
 
     def stop(self, *resource_arns: str, force: bool = False) -> None:
         """Have the instance stopped."""
@@ -659,7 +660,7 @@ class RowEc2(Ec2):
     ) -> None:
         """Raise the error of an act that is not allowed; nothing is done."""
         (arn,) = [resource_arn] if isinstance(resource_arn, str) else resource_arn
-        age = ALWAYS if self._gathering.is_planning else 0.0
+        age = ALWAYS if self._gathering.crew.is_planning else 0.0
         self._gathering.checks.ask((action, arn, tuple(tags.items()), tuple(resource_ids)), age)
 
     def set_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
@@ -714,7 +715,7 @@ class RowManager(LicenseManager):
         if watch.is_up:
             return gathering.tasks.ask(arn, RUNNING_SECONDS, lazily=gathering.tidy_seconds) or []
         is_running = watch.shown is not None and watch.shown.state == "running"
-        age = ALWAYS if gathering.is_planning else RUNNING_SECONDS if is_running else FRESH_SECONDS
+        age = ALWAYS if gathering.crew.is_planning else RUNNING_SECONDS if is_running else FRESH_SECONDS
         return gathering.tasks.ask(arn, age) or []
 
     def create_task(self, request: ConversionRequest) -> str:
