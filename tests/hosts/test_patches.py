@@ -18,8 +18,8 @@ from local_engine.provider import InitFailedError as InitError
 from local_engine.state import ResourceState
 from support.engine import OURS, OURS_STARTS, serve_engine, start_plugin, to_provider, to_urn
 from support.stacks import RECORDED, LocalStack
-from support.tasks import add_running
 from support.waiting import SOON, wait_until
+from support.wire import add_running
 
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject

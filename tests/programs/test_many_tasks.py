@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.proofs import keep
 from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
-from support.tasks import add_running
+from support.wire import add_running
 
 from lmconv_resource.aws.recent_tasks import FRESH_SECONDS
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,14 @@ from typing import Any
 import pytest
 from support.commands import Command, find_plugins, finish, serve_commands
 from support.stacks import ON_BOTH_ENGINES
-from support.tasks import add_running
 from support.waiting import SOON, wait_until
+from support.wire import add_running
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend
 
 REGION = "eu-west-1"
 COUNT = 3
+NAMES = [f"lct-{n:04}" for n in range(COUNT)]
 
 PROGRAM = f"""
 import pulumi
@@ -35,7 +35,7 @@ for n in range({COUNT}):
     LicenseConversionTask(f"task-{{n}}", wait_for_completion=wait, poll_interval_seconds=1, **which)
 """
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals, and no /proc")
+pytestmark = [pytest.mark.proof, pytest.mark.skipif(sys.platform == "win32", reason="no signals, and no /proc")]
 
 
 @pytest.fixture
@@ -61,52 +61,54 @@ def begin(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBac
         yield begin_up
 
 
-def wait_for_looks(aws: LicenseManagerBackend) -> None:
-    """Wait until every task is being waited for."""
-    wait_until(lambda: aws.calls.total() >= COUNT, "all tasks looked at", 60)
-
-
-def assert_silent(aws: LicenseManagerBackend, folder: Path) -> None:
-    """No process of ours is left 5 s later, and so nobody calls AWS."""
-    wait_until(lambda: not find_plugins(folder), "the plugin has ended")
+def assert_silent_and_put_right(aws: LicenseManagerBackend, command: Command) -> None:
+    """No process of ours is left soon, so that nobody calls AWS; the next `up` waits to the end, and records it."""
+    wait_until(lambda: not find_plugins(command.folder), "the plugin has ended")
     calls = aws.calls.total()
     time.sleep(0.3)
     assert aws.calls.total() == calls
-
-
-def assert_second_up_is_right(aws: LicenseManagerBackend, command: Command) -> None:
-    """The next `up` waits for the end, and the state holds it."""
-    for n in range(COUNT):
-        aws.finish_task(f"lct-{n:04}")
+    aws.faults.clear()
+    for name in NAMES:
+        aws.finish_task(name)
     finish(command)
     command.clear_pending()
     records = command.records()
     assert {name: each["status"] for name, each in records.items()} == {f"task-{n}": "SUCCEEDED" for n in range(COUNT)}
-    assert {each["license_conversion_task_id"] for each in records.values()} == {f"lct-{n:04}" for n in range(COUNT)}
+    assert {each["license_conversion_task_id"] for each in records.values()} == set(NAMES)
     assert command.pending() == []
 
 
-@pytest.mark.proof
-def test_the_engine_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
-    """After kill -9 of the engine the plugin ends by itself within 5 s, the state is whole, and `up` goes on."""
-    command, engine = begin()
-    wait_for_looks(aws)
+@pytest.mark.parametrize(
+    ("options", "faults"),
+    [
+        ({}, []),  # in a wait
+        # While a look-up is tried again, though nobody waits for a task.
+        ({"wait": False}, [Fault(ErrorAnswer("ServerInternalException"))]),
+        ({"wait": False, "by_arn": True}, [Fault(ErrorAnswer("ServerInternalException"))]),
+    ],
+)
+def test_the_engine_is_killed(
+    begin: Begin, aws: LicenseManagerBackend, options: dict[str, bool], faults: list[Fault]
+) -> None:
+    """After kill -9 of the engine the plugin ends by itself, the state is whole, and `up` goes on."""
+    for fault in faults:
+        aws.faults.add(fault)
+    command, engine = begin(**options)
+    wait_until(lambda: aws.calls.total() >= COUNT, "all tasks asked for", 60)
 
     engine.kill()
 
-    assert_silent(aws, command.folder)
     assert command.records() == {}
-    assert_second_up_is_right(aws, command)
+    assert_silent_and_put_right(aws, command)
 
 
-@pytest.mark.proof
 def test_the_engine_is_killed_when_aws_has_answered(begin: Begin, aws: LicenseManagerBackend) -> None:
     """An engine that dies between AWS's answer and the record has recorded nothing, and the next `up` does."""
-    look = aws.get_license_conversion_task
+    get_task = aws.get_license_conversion_task
     engines: list[subprocess.Popen[str]] = []
 
     def answer_and_kill(task_id: str) -> dict[str, Any]:
-        answer = look(task_id)
+        answer = get_task(task_id)
         wait_until(lambda: engines, "the engine is known")
         engines[0].kill()
         engines[0].wait()
@@ -116,36 +118,16 @@ def test_the_engine_is_killed_when_aws_has_answered(begin: Begin, aws: LicenseMa
     command, engine = begin(wait=False)
     engines.append(engine)
     wait_until(lambda: engine.poll() is not None, "the engine is killed", 60)
-    aws.get_license_conversion_task = look  # type: ignore[method-assign]
+    aws.get_license_conversion_task = get_task  # type: ignore[method-assign]
 
-    assert_silent(aws, command.folder)
     assert command.records() == {}
-    assert_second_up_is_right(aws, command)
+    assert_silent_and_put_right(aws, command)
 
 
-@pytest.mark.proof
-@pytest.mark.parametrize("by_arn", [False, True])
-def test_the_engine_is_killed_while_a_look_is_tried_again(
-    begin: Begin, aws: LicenseManagerBackend, by_arn: bool
-) -> None:
-    """A look that AWS's faults keep going ends with its engine too, within 5 s, though nobody waits for a task."""
-    aws.faults.add(Fault(ErrorAnswer("ServerInternalException")))
-    command, engine = begin(wait=False, by_arn=by_arn)
-    wait_for_looks(aws)
-
-    engine.kill()
-
-    assert_silent(aws, command.folder)
-    assert command.records() == {}
-    aws.faults.clear()
-    assert_second_up_is_right(aws, command)
-
-
-@pytest.mark.proof
 def test_the_plugin_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
     """After kill -9 of the plugin `up` fails at once, the state is whole, and the next `up` goes on."""
     command, engine = begin()
-    wait_for_looks(aws)
+    wait_until(lambda: aws.calls.total() >= COUNT, "all tasks asked for", 60)
 
     (plugin,) = find_plugins(command.folder)
     os.kill(plugin, signal.SIGKILL)
@@ -153,47 +135,28 @@ def test_the_plugin_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBac
 
     assert engine.returncode != 0
     assert "task-0" in said
-    assert_silent(aws, command.folder)
     assert command.records() == {}
-    assert_second_up_is_right(aws, command)
+    assert_silent_and_put_right(aws, command)
 
 
-@pytest.mark.proof
-def test_one_interrupt_ends_every_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
-    """After ^C each wait says its line, every task is recorded, nothing is pending, and `up` goes on."""
-    looks: Counter[str] = Counter()
-    look = aws.get_license_conversion_task
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_ends_every_wait(begin: Begin, aws: LicenseManagerBackend, times: int) -> None:
+    """After ^C each wait says its line, every task is recorded, and nothing is pending; after two of them `up` goes on.
 
-    def count_and_look(task_id: str) -> dict[str, Any]:
-        looks[task_id] += 1
-        return look(task_id)
-
-    aws.get_license_conversion_task = count_and_look  # type: ignore[method-assign]
+    A second one ends the engine at once, whatever there is to record.
+    """
     command, engine = begin()
-    wait_until(lambda: sum(count > 1 for count in looks.values()) == COUNT, "each task has been seen", 60)
+    wait_until(lambda: aws.calls.total() > 2 * COUNT, "each task has been seen", 60)
 
-    engine.send_signal(signal.SIGINT)
+    for _ in range(times):
+        engine.send_signal(signal.SIGINT)
+        time.sleep(0.2)
     said, _ = engine.communicate(timeout=SOON)
 
     assert engine.returncode != 0
-    for n in range(COUNT):
-        assert f"Waiting for license conversion task lct-{n:04} in {REGION}: the update was cancelled after" in said
-    assert command.pending() == []
-    assert len(command.records()) == COUNT
-    assert_silent(aws, command.folder)
-    assert_second_up_is_right(aws, command)
-
-
-@pytest.mark.proof
-def test_two_interrupts_leave_nothing_running(begin: Begin, aws: LicenseManagerBackend) -> None:
-    """After ^C twice the engine is gone at once, the plugin ends by itself within 5 s, and `up` goes on."""
-    command, engine = begin()
-    wait_for_looks(aws)
-
-    engine.send_signal(signal.SIGINT)
-    time.sleep(0.2)
-    engine.send_signal(signal.SIGINT)
-    engine.communicate(timeout=30)
-
-    assert_silent(aws, command.folder)
-    assert_second_up_is_right(aws, command)
+    if times == 1:
+        for name in NAMES:
+            assert f"Waiting for license conversion task {name} in {REGION}: the update was cancelled after" in said
+        assert command.pending() == []
+        assert len(command.records()) == COUNT
+    assert_silent_and_put_right(aws, command)

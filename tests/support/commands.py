@@ -93,6 +93,11 @@ class RealUp:
         command = ["pulumi", operation, *arguments, "--yes", "--skip-preview", "--non-interactive"]
         return _start([*command, "--stack", self._stack.stack.name], self.folder, self._stack.environment)
 
+    def urn(self, name: str) -> str:
+        """Return the URN of a resource in the state."""
+        urn: str = self._stack.resources()[name]["urn"]
+        return urn
+
     def recover(self) -> None:
         """Take the killed engine's lock away."""
         self._stack.stack.cancel()

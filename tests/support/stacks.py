@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from local_engine import LocalEngine, OperationResult, UpdateFailedError
@@ -29,10 +29,13 @@ opts = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=timeo
 task_id = config.get("taskId")
 if config.get_bool("unknown"):
     task_id = pulumi.Stash("ids", input=task_id).output
-if task_id:
+arn = config.get("arn")
+if task_id or arn:
     task = LicenseConversionTask(
         "task",
         license_conversion_task_id=task_id,
+        resource_arn=arn,
+        follow_newest=config.get_bool("follow"),
         wait_for_completion=config.get_bool("wait"),
         ignore_failure=config.get_bool("ignore"),
         region=config.get("region"),
@@ -84,17 +87,29 @@ class Outcome:
         return [text for resource, kind, text in self.said if (resource, kind) == (name, severity)]
 
 
-class Stack(Protocol):
+class Stack:
     """A stack of the program above, or of one given."""
 
     config: dict[str, str]
 
-    def up(self) -> Outcome: ...
-    def preview(self) -> Outcome: ...
-    def refresh(self) -> Outcome: ...
-    def destroy(self) -> Outcome: ...
+    def up(self) -> Outcome:
+        return self._run("up")
+
+    def preview(self) -> Outcome:
+        return self._run("preview")
+
+    def refresh(self) -> Outcome:
+        return self._run("refresh")
+
+    def destroy(self) -> Outcome:
+        return self._run("destroy")
+
+    def _run(self, operation: str) -> Outcome:
+        raise NotImplementedError
+
     def resources(self) -> dict[str, dict[str, Any]]:
         """Return what the state holds, by name: urn, id, inputs and outputs."""
+        raise NotImplementedError
 
 
 def write_program(folder: Path, program: str = PROGRAM) -> Path:
@@ -109,7 +124,7 @@ def _name(urn: str) -> str:
     return urn.rsplit("::", 1)[-1]
 
 
-class LocalStack:
+class LocalStack(Stack):
     """A stack on LocalEngine."""
 
     def __init__(self, folder: Path, program: str = PROGRAM) -> None:
@@ -139,18 +154,6 @@ class LocalStack:
             [(_name(m.urn), m.text) for m in kept if m.ephemeral],
         )
 
-    def up(self) -> Outcome:
-        return self._run("up")
-
-    def preview(self) -> Outcome:
-        return self._run("preview")
-
-    def refresh(self) -> Outcome:
-        return self._run("refresh")
-
-    def destroy(self) -> Outcome:
-        return self._run("destroy")
-
     def resources(self) -> dict[str, dict[str, Any]]:
         with self.engine() as engine:
             return {
@@ -158,7 +161,7 @@ class LocalStack:
             }
 
 
-class RealStack:
+class RealStack(Stack):
     """A stack on the real engine, in a file backend of its own."""
 
     def __init__(self, folder: Path, program: str = PROGRAM) -> None:
@@ -208,18 +211,6 @@ class RealStack:
             [(_name(d.urn or ""), d.severity, _plain(d.message)) for d in diagnostics if not d.ephemeral],
             [(_name(d.urn or ""), _plain(d.message)) for d in diagnostics if d.ephemeral],
         )
-
-    def up(self) -> Outcome:
-        return self._run("up")
-
-    def preview(self) -> Outcome:
-        return self._run("preview")
-
-    def refresh(self) -> Outcome:
-        return self._run("refresh")
-
-    def destroy(self) -> Outcome:
-        return self._run("destroy")
 
     def resources(self) -> dict[str, dict[str, Any]]:
         deployment: Mapping[str, Any] = self.stack.export_stack().deployment or {}
