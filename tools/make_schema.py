@@ -25,10 +25,11 @@ import lmconv_resource as sdk
 from lmconv_resource.aws.access import kinds
 from lmconv_resource.hosts.native import PACKAGE
 from lmconv_resource.hosts.native.names import to_camel
-from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, FLEET_TOKEN, GET_TOKEN, LIST_TOKEN, TASK_TOKEN
+from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, FLEET_TOKEN, TASK_TOKEN
 from lmconv_resource.hosts.native.wording import to_native_text
 from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 from lmconv_resource.lifecycle.fleet.report import Outcome
+from lmconv_resource.lifecycle.functions import GET_TOKEN, LIST_TOKEN
 from lmconv_resource.lifecycle.inputs import (
     ACCESS_INPUTS,
     CONVERSION_PROPERTIES,

@@ -11,8 +11,8 @@ from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, fin
 from lmconv_resource.errors import CredentialsError, SettingsError
 from lmconv_resource.hosts.command import is_replaced_by, read_command, terminal_columns
 from lmconv_resource.hosts.engine import Engine, EngineMonitor, StackRow
-from lmconv_resource.lifecycle.in_process import StartedHere
-from lmconv_resource.lifecycle.operation import Access, Operation, Properties, Severity
+from lmconv_resource.lifecycle.in_process import Severity, StartedHere
+from lmconv_resource.lifecycle.operation import Access, Operation, Properties
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.text import to_shown

@@ -19,6 +19,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.drift import report_drift
+from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.inputs import (
     CONVERTED,
     ConversionInputs,
@@ -34,7 +35,6 @@ from lmconv_resource.lifecycle.operation import (
     Operation,
     Properties,
     Refreshed,
-    Severity,
     Updated,
 )
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await

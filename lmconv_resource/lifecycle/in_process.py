@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from lmconv_resource.aws.ec2 import Tag
 from lmconv_resource.models import ConversionTask
@@ -12,8 +12,8 @@ from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
-if TYPE_CHECKING:
-    from lmconv_resource.lifecycle.operation import Severity
+Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+"""Pulumi's names for how much a line matters."""
 
 
 class StartedHere:

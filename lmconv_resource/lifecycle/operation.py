@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
+from lmconv_resource.lifecycle.in_process import Severity, StartedHere
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access import AssumedRole, ConfigGet, Regions, Settings
     from lmconv_resource.aws.client import Connection
-    from lmconv_resource.lifecycle.in_process import StartedHere
     from lmconv_resource.polling.runtime import Runtime
-
-Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-"""Pulumi's names for how much a line matters."""
 
 Properties = Mapping[str, object]
 """Inputs or outputs by name, as a stack stores them. A value that a preview can't know yet is `UNKNOWN`."""

@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pulumi
 import pulumi.runtime
@@ -20,8 +20,7 @@ from pulumi.runtime import mocks, settings
 
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import process
-from lmconv_resource.lifecycle import functions
-from lmconv_resource.models import ConversionTask
+from lmconv_resource.lifecycle.functions import FUNCTIONS, GET_TOKEN, LIST_TOKEN
 from lmconv_resource.sdk.args import AssumeRoleArgs, naming_close
 from lmconv_resource.sdk.invoke_options import complete, complete_output
 from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult
@@ -32,9 +31,6 @@ AssumeRole = AssumeRoleArgs | Mapping[str, Any] | Sequence[AssumeRoleArgs | Mapp
 """A role, or a chain of roles, whose members are plain values."""
 
 _ROLE_MEMBERS = tuple(AssumeRoleArgs.__annotations__)
-
-_GET_TOKEN = "lmconv:index:getLicenseConversionTask"  # noqa: S105 -- Pulumi's word for a function's name
-_LIST_TOKEN = "lmconv:index:getLicenseConversionTasks"  # noqa: S105
 
 
 @naming_close
@@ -58,10 +54,8 @@ def get_license_conversion_task(
     Raises:
         pulumi.RunError: the task could not be looked up; its text is one line.
     """
-    way = _to_way(region, profile, assume_role, opts)
-    if _is_mocked():
-        return GetLicenseConversionTaskResult(_call_mocks(_GET_TOKEN, {"id": id, **way}))
-    return _to_result(_look_up(lambda op: functions.get_task(op, id, **way)))
+    access = _to_access(region, profile, assume_role, opts)
+    return GetLicenseConversionTaskResult(_call(GET_TOKEN, {"id": id, **access}))
 
 
 @naming_close
@@ -105,12 +99,9 @@ def get_license_conversion_tasks(
     Raises:
         pulumi.RunError: the tasks could not be listed; its text is one line.
     """
-    way = _to_way(region, profile, assume_role, opts)
-    if _is_mocked():
-        answer = _call_mocks(_LIST_TOKEN, {"resource_arns": resource_arns, "statuses": statuses, **way})
-        return [GetLicenseConversionTaskResult(task) for task in answer.get("tasks") or ()]
-    tasks = _look_up(lambda op: functions.list_tasks(op, resource_arns=resource_arns, statuses=statuses, **way))
-    return [_to_result(task) for task in tasks]
+    access = _to_access(region, profile, assume_role, opts)
+    answer = _call(LIST_TOKEN, {"resource_arns": resource_arns, "statuses": statuses, **access})
+    return [GetLicenseConversionTaskResult(task) for task in answer.get("tasks") or ()]
 
 
 @naming_close
@@ -127,17 +118,17 @@ def get_license_conversion_tasks_output(
 
     `opts` is as for the plain form, and may be `pulumi.InvokeOutputOptions(depends_on=[…])`: resources to wait for.
     """
-    way = {"region": region, "profile": profile, "assume_role": assume_role}
-    given = complete_output({"resource_arns": resource_arns, "statuses": statuses, **way}, opts)
+    access = {"region": region, "profile": profile, "assume_role": assume_role}
+    given = complete_output({"resource_arns": resource_arns, "statuses": statuses, **access}, opts)
     return given.apply(lambda known: _aside(get_license_conversion_tasks, **known))
 
 
-def _to_way(
+def _to_access(
     region: str | None, profile: str | None, assume_role: AssumeRole | None, opts: pulumi.InvokeOptions | None
 ) -> dict[str, Any]:
     """Return how to reach AWS, in plain values, with what the parent has of it."""
-    way = complete({"region": region, "profile": profile, "assume_role": assume_role}, opts)
-    return {**way, "assume_role": _to_plain(way["assume_role"])}
+    access = complete({"region": region, "profile": profile, "assume_role": assume_role}, opts)
+    return {**access, "assume_role": _to_plain(access["assume_role"])}
 
 
 def _to_plain(assume_role: AssumeRole | None) -> Any:
@@ -149,10 +140,14 @@ def _to_plain(assume_role: AssumeRole | None) -> Any:
     return assume_role
 
 
-def _look_up(ask: Callable[[Any], Result]) -> Result:
+def _call(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a function answers, of a unit test's mocks where it has set some."""
+    if _is_mocked():
+        given = {name: value for name, value in args.items() if value is not None}
+        return cast(Mapping[str, Any], pulumi.runtime.invoke(token, given).value or {})
     try:
         with process.look_ups().session.operation(None) as op:
-            return ask(op)
+            return FUNCTIONS[token](op, args)
     except LicenseConversionError as error:
         raise pulumi.RunError(str(error)) from error
 
@@ -170,13 +165,3 @@ def _is_mocked() -> bool:
     """Return whether a unit test has set mocks; an engine that is played over the mock monitor says so."""
     monitor = settings.get_monitor()
     return isinstance(monitor, mocks.MockMonitor) and not getattr(monitor, "runs_look_ups", False)
-
-
-def _call_mocks(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    given = {name: value for name, value in args.items() if value is not None}
-    answer: Mapping[str, Any] = pulumi.runtime.invoke(token, given).value or {}
-    return answer
-
-
-def _to_result(task: ConversionTask) -> GetLicenseConversionTaskResult:
-    return GetLicenseConversionTaskResult(task.to_outputs())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi.runtime
@@ -14,8 +14,7 @@ from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider
 from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle import functions
-from lmconv_resource.lifecycle.operation import Operation
+from lmconv_resource.lifecycle.functions import FUNCTIONS
 from lmconv_resource.polling.policy import PollingPolicy
 
 TEST_POLICY = PollingPolicy(
@@ -77,28 +76,14 @@ class ProviderMocks(pulumi.runtime.Mocks):
             pulumi.RunError: The look-up failed.
         """
         given = _to_plain(args.args)
-        look_up = _LOOK_UPS.get(args.token)
+        look_up = FUNCTIONS.get(args.token)
         if look_up is None:
             return given, []
         try:
             with self._session.operation(None) as op:
-                return look_up(op, **given), []
+                return look_up(op, given), []
         except LicenseConversionError as error:
             raise pulumi.RunError(str(error)) from error
-
-
-def _get_task(op: Operation, *, id: str, **way: Any) -> dict[str, Any]:
-    return {**functions.get_task(op, id, **way).to_outputs()}
-
-
-def _list_tasks(op: Operation, **given: Any) -> dict[str, Any]:
-    return {"tasks": [{**task.to_outputs()} for task in functions.list_tasks(op, **given)]}
-
-
-_LOOK_UPS: dict[str, Callable[..., dict[str, Any]]] = {
-    "lmconv:index:getLicenseConversionTask": _get_task,
-    "lmconv:index:getLicenseConversionTasks": _list_tasks,
-}
 
 
 def _to_provider(inputs: Mapping[str, Any]) -> DynamicProvider | None:

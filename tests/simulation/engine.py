@@ -13,7 +13,8 @@ from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.fleet.controller import FleetController
-from lmconv_resource.lifecycle.operation import Operation, Severity
+from lmconv_resource.lifecycle.in_process import Severity
+from lmconv_resource.lifecycle.operation import Operation
 from lmconv_resource.polling.policy import PollingPolicy
 from simulation.aws import REGION
 from simulation.clients import Caller

@@ -11,7 +11,7 @@ from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.operation import Severity
+from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter

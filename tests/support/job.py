@@ -15,8 +15,9 @@ from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import LicenseManagerBackend, serve
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.convert import ConversionController
+from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.inputs import ConversionInputs
-from lmconv_resource.lifecycle.operation import CheckFailure, Created, Diff, Severity
+from lmconv_resource.lifecycle.operation import CheckFailure, Created, Diff
 from lmconv_resource.lifecycle.state import ConversionState
 from lmconv_resource.polling.policy import PollingPolicy
 from support.clients import made_by

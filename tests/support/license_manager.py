@@ -19,7 +19,8 @@ from botocore.parsers import create_parser
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.client import Connection
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.operation import Access, Operation, Severity
+from lmconv_resource.lifecycle.in_process import Severity
+from lmconv_resource.lifecycle.operation import Access, Operation
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher

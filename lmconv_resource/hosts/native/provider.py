@@ -19,14 +19,14 @@ from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.native import SCHEMA_PATH, config, properties, shapes
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.properties import Bag
-from lmconv_resource.hosts.native.resources import FUNCTIONS, RESOURCES, Resource, find_newest_id
+from lmconv_resource.hosts.native.resources import RESOURCES, Resource, find_newest_id
 from lmconv_resource.hosts.native.responses import MalformedError, plain_errors, to_diff_response
 from lmconv_resource.hosts.native.shapes import Spec
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.secret_texts import leaves
 from lmconv_resource.hosts.session import Session, explaining_last_settings
-from lmconv_resource.lifecycle import functions
 from lmconv_resource.lifecycle.fleet import TABLE
+from lmconv_resource.lifecycle.functions import FUNCTIONS, find_tasks
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
 from lmconv_resource.lifecycle.state import REQUEST
 
@@ -197,9 +197,9 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             raise MalformedError(f"{request.token} is not listed: it has no id in AWS.")
         if any(properties.has_unknown(value) for value in request.query.fields.values()):
             return iter([provider_pb2.ListResponse(computed=provider_pb2.ListResponse.Computed())])
-        query: dict[str, Any] = self._read_arguments(request.token, spec, request.query).values
+        query = self._read_arguments(request.token, spec, request.query)
         with self.session.operation(None) as op:
-            tasks = functions.list_tasks(op, **query)
+            tasks = find_tasks(op, query.values)
         ids = [task.task_id for task in tasks][: request.limit if request.limit > 0 else None]
         return iter([provider_pb2.ListResponse(result=provider_pb2.ListResponse.Result(id=id)) for id in ids])
 

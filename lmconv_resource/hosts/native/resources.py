@@ -1,16 +1,16 @@
-"""What the package offers, by its tokens: three resources and two functions."""
+"""What the package offers, by its tokens: its resources."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lmconv_resource.hosts.native import PACKAGE
-from lmconv_resource.lifecycle import functions
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.fleet import FLEET_OUTPUTS, FleetController
+from lmconv_resource.lifecycle.functions import find_tasks
 from lmconv_resource.lifecycle.operation import UNKNOWN, Operation, Properties
 from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.models import OUTPUTS, select_newest
@@ -18,8 +18,6 @@ from lmconv_resource.models import OUTPUTS, select_newest
 TASK_TOKEN = f"{PACKAGE}:index:LicenseConversionTask"
 CONVERSION_TOKEN = f"{PACKAGE}:index:LicenseConversion"
 FLEET_TOKEN = f"{PACKAGE}:index:ConversionFleet"
-GET_TOKEN = f"{PACKAGE}:index:getLicenseConversionTask"
-LIST_TOKEN = f"{PACKAGE}:index:getLicenseConversionTasks"
 
 _LASTING = ("license_conversion_task_id", "region", "resource_arn", "source_license_context", "adopted")
 _LASTING_OUTPUTS = frozenset({*_LASTING, "destination_license_context"})
@@ -82,25 +80,5 @@ def to_input(output: object) -> object:
 
 def find_newest_id(op: Operation, resource_arn: str, region: str | None) -> str | None:
     """Return the id of a resource's newest task, None where AWS shows none."""
-    newest = select_newest(functions.list_tasks(op, resource_arns=[resource_arn], region=region))
+    newest = select_newest(find_tasks(op, {"resource_arns": [resource_arn], "region": region}))
     return newest.task_id if newest else None
-
-
-def _get_task(op: Operation, args: Mapping[str, Any]) -> dict[str, object]:
-    return functions.get_task(op, args["id"], **_way(args)).to_outputs()
-
-
-def _way(args: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: args.get(name) for name in ("region", "profile", "assume_role")}
-
-
-def _list_tasks(op: Operation, args: Mapping[str, Any]) -> dict[str, object]:
-    given = {"resource_arns": args.get("resource_arns"), "statuses": args.get("statuses")}
-    tasks = functions.list_tasks(op, **given, **_way(args))
-    return {"tasks": [task.to_outputs() for task in tasks]}
-
-
-FUNCTIONS: Mapping[str, Callable[[Operation, Mapping[str, Any]], dict[str, object]]] = {
-    GET_TOKEN: _get_task,
-    LIST_TOKEN: _list_tasks,
-}

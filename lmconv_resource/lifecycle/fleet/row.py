@@ -15,8 +15,9 @@ from lmconv_resource.lifecycle.fleet.gather import Gathering, Watch, connect_row
 from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine
 from lmconv_resource.lifecycle.fleet.report import Outcome, Result
 from lmconv_resource.lifecycle.fleet.table import Row
+from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, read_marks, to_failed_error
-from lmconv_resource.lifecycle.operation import Host, Operation, Severity
+from lmconv_resource.lifecycle.operation import Host, Operation
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339
 

@@ -27,9 +27,9 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.history import MOST_FAILURES, Done, find_done, find_leading_to, find_repeated_failures
+from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job.checks import Wish, to_errors
 from lmconv_resource.lifecycle.job.facts import Facts
-from lmconv_resource.lifecycle.operation import Severity
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
 from lmconv_resource.text import to_duration_text, to_failure_reason
 from lmconv_resource.usage_operations import describe_license, find_unlisted_reason
