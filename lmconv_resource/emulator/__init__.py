@@ -38,8 +38,7 @@ try:
 
     from . import models, urls
     from .effects import ChangedAnswer, DroppedConnection, ErrorAnswer, RawAnswer, ShiftedClock, SlowAnswer
-    from .faults import Fault, Faults
-    from .limits import RateLimit
+    from .faults import Fault, Faults, RateLimit
     from .managed_instances import add_instance_information
     from .models import LicenseManagerBackend, licensemanager_backends
     from .server import Emulator, serve

@@ -11,7 +11,6 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from .effects import Effect, ErrorAnswer
-from .limits import RateLimit, TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,26 +49,52 @@ class Fault:
             raise ValueError("share: it is not above 0 and at most 1")
 
 
+@dataclass(frozen=True)
+class RateLimit:
+    """How many calls an account may make in a region, all operations together."""
+
+    rate_per_second: float
+    burst: int = 1
+    """So many calls may be made at once after a pause."""
+    code: str = "RateLimitExceededException"
+    """What the others are refused with; ThrottlingException is AWS's other code for it."""
+
+
+class TokenBucket:
+    """Says of each call whether a limit admits it. The bucket begins full. Not safe to use from several threads."""
+
+    def __init__(self, limit: RateLimit, clock: Callable[[], float]) -> None:
+        self.limit = limit
+        self._clock = clock
+        self._tokens = float(limit.burst)
+        self._filled = clock()
+
+    def take(self) -> bool:
+        """Return whether the call is admitted; one that is not costs nothing."""
+        now = self._clock()
+        # A clock that is set back takes nothing out.
+        self._tokens += max(0.0, now - self._filled) * self.limit.rate_per_second
+        self._tokens = min(self._tokens, float(self.limit.burst))
+        self._filled = now
+        # Many small parts of a token add up to a hair less than a whole one.
+        if self._tokens < 1 - 1e-6:
+            return False
+        self._tokens -= 1
+        return True
+
+
 class Faults:
     """The faults and the rate limit of one account and region. Safe to use from several threads."""
 
-    calls: Counter[str]
-    """How often each operation was called, refused calls included."""
-
-    refused: Counter[str]
-    """How often the rate limit refused each operation."""
-
-    injected: Counter[str]
-    """How many calls each kind of effect has hit, refusals by the rate limit not included."""
-
-    sleep: Callable[[float], None]
-    """Waits so many seconds. `time.sleep` unless a test sets its own."""
-
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.calls = Counter()
-        self.refused = Counter()
-        self.injected = Counter()
-        self.sleep = time.sleep
+        self.calls: Counter[str] = Counter()
+        """How often each operation was called, refused calls included."""
+        self.refused: Counter[str] = Counter()
+        """How often the rate limit refused each operation."""
+        self.injected: Counter[str] = Counter()
+        """How many calls each kind of effect has hit, refusals by the rate limit not included."""
+        self.sleep: Callable[[float], None] = time.sleep
+        """Waits so many seconds."""
         self._clock = clock
         self._lock = Lock()
         self._armed: list[_Armed] = []

@@ -30,48 +30,28 @@ class LicenseManagerBackend(BaseBackend):
     moto's reset, and so the beginning and the end of `mock_aws`, puts everything back.
     """
 
-    clock: Callable[[], float]
-    """Gives the time now, in seconds since the epoch. `time.time` unless a test sets its own."""
-
-    page_size: int
-    """At most this many tasks are in one answer of ListLicenseConversionTasks, whatever MaxResults says."""
-
-    conversion_seconds: float
-    """How long a task made by CreateLicenseConversionTaskForResource is IN_PROGRESS."""
-
-    conversion_status: str
-    """How such a task ends: SUCCEEDED, FAILED, or IN_PROGRESS for never."""
-
-    conversion_message: str | None
-    """The StatusMessage of such a task from its end on."""
-
-    strict: bool
-    """Whether only instances that moto's EC2 has can be converted, as in AWS. False unless a test sets it."""
-
-    failing: dict[str, str]
-    """The ids of instances whose conversion ends FAILED, and the StatusMessage of each."""
-
-    without_ssm_agent: set[str]
-    """The ids of instances that Systems Manager does not manage; it manages all others of this account and region."""
-
-    tasks: dict[str, ConversionTask]
-    """All tasks by their id, oldest first."""
-
-    faults: Faults
-    """What goes wrong with calls: nothing, until a test adds faults or a rate limit."""
-
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self.clock = time.time
+        self.clock: Callable[[], float] = time.time
+        """Returns the time now, in seconds since the epoch."""
         self.page_size = 50
+        """At most this many tasks are in one answer of ListLicenseConversionTasks, whatever MaxResults says."""
         self.conversion_seconds = 10.0
+        """How long a task made by CreateLicenseConversionTaskForResource is IN_PROGRESS."""
         self.conversion_status = SUCCEEDED
-        self.conversion_message = None
+        """How such a task ends: SUCCEEDED, FAILED, or IN_PROGRESS for never."""
+        self.conversion_message: str | None = None
+        """The StatusMessage of such a task from its end on."""
         self.strict = False
-        self.failing = {}
-        self.without_ssm_agent = set()
-        self.tasks = {}
-        self.faults = Faults(self._now)
+        """Whether only instances that moto's EC2 has can be converted, as in AWS."""
+        self.failing: dict[str, str] = {}
+        """The ids of instances whose conversion ends FAILED, and the StatusMessage of each."""
+        self.without_ssm_agent: set[str] = set()
+        """The ids of the instances of this account and region that Systems Manager does not manage."""
+        self.tasks: dict[str, ConversionTask] = {}
+        """All tasks by their id, oldest first."""
+        self.faults = Faults(lambda: self.clock())  # noqa: PLW0108 -- a test may set another clock
+        """What goes wrong with calls: nothing, until a test adds faults or a rate limit."""
         self._lock = RLock()
 
     def add_task(
@@ -148,9 +128,6 @@ class LicenseManagerBackend(BaseBackend):
 
         """
         self.tasks[task_id].finish(status, message)
-
-    def _now(self) -> float:
-        return self.clock()  # asked anew each time, as a test may set another one
 
     @property
     def calls(self) -> Counter[str]:

@@ -8,7 +8,7 @@ import pytest
 from support.proofs import keep
 from support.simulation import POLICY, Service, Simulation, Starts, Waits, run_loops
 
-from lmconv_resource.emulator.limits import RateLimit
+from lmconv_resource.emulator.faults import RateLimit
 
 HOUR = 3600.0
 

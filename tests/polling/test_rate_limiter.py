@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from support.waiting import SOON
 
-from lmconv_resource.emulator.limits import RateLimit, TokenBucket
+from lmconv_resource.emulator.faults import RateLimit, TokenBucket
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter

@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from lmconv_resource.emulator.limits import RateLimit, TokenBucket
+from lmconv_resource.emulator.faults import RateLimit, TokenBucket
 from lmconv_resource.errors import LIST_ACTION, AccessDeniedError, Subject, ThrottledError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
