@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import os
 import re
-import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
@@ -18,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError, SSLError
 from support.aws import Pauses
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
+from support.certificates import make_context, write_certificate
 from support.clients import make_client
 from support.waiting import SOON
 from support.wire import ACCESS_KEY
@@ -525,36 +523,15 @@ def test_the_environments_proxies_are_botocores(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate of 127.0.0.1 that signs itself, with its key in one file."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "own.pem"
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
-    return path
+    """A certificate of this machine that signs itself, with its key in one file."""
+    return write_certificate(tmp_path / "own.pem", ["localhost"])
 
 
 def test_a_ca_bundle_is_trusted(certificate: Path) -> None:
     """aws:customCaBundle is what an endpoint's certificate is verified with, for STS too; without it, it is refused."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with serve_accounts(context) as accounts:
+    with serve_accounts(make_context(certificate)) as accounts:
         accounts.add_user(HOME, ACCESS_KEY)
+        accounts.endpoint = accounts.endpoint.replace("127.0.0.1", "localhost")
         settings = to_settings(accounts, customCaBundle=str(certificate), assumeRoles=[{"roleArn": ROLE}])
         assert send(accounts, settings).account == OTHER
         with pytest.raises(SSLError):

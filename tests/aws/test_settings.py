@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import json
 import os
 import re
@@ -241,103 +240,65 @@ def test_a_shared_config_that_cannot_be_read(
 # -- what is read ------------------------------------------------------------------------------------------------------
 
 
+FULL_ROLE = {
+    "roleArn": ROLE,
+    "sessionName": "me",
+    "externalId": "ext",
+    "duration": "1h30m",
+    "policy": "{}",
+    "policyArns": ["arn:aws:iam::aws:policy/A"],
+    "tags": {"b": "2", "a": "1"},
+    "transitiveTagKeys": ["a"],
+    "sourceIdentity": "alice",
+}
+ROLE_VALUE = AssumedRole(
+    ROLE, "me", 5400, "{}", ("arn:aws:iam::aws:policy/A",), "ext", (("a", "1"), ("b", "2")), ("a",), "alice"
+)
+FILE = str(Path(__file__))
+READ: dict[str, tuple[Any, Any]] = {
+    "profile": ("work", "work"),
+    "endpoints": (
+        [{"licensemanager": "https://lm", "sts": "https://sts", "s3": "https://s3"}],
+        (("license-manager", "https://lm"), ("sts", "https://sts")),
+    ),
+    "maxRetries": (3, 3),
+    "assumeRoles": ([FULL_ROLE, {"roleArn": f"{ROLE}2"}], (ROLE_VALUE, AssumedRole(f"{ROLE}2", "lmconv-resource"))),
+    "assumeRoleWithWebIdentity": (
+        {"roleArn": ROLE, "webIdentityTokenFile": FILE, "sessionName": "ci", "duration": "15m"},
+        AssumedRole(ROLE, "ci", 900, web_identity_token_file=FILE),
+    ),
+    "sharedConfigFiles": ([FILE], (FILE,)),
+    "sharedCredentialsFiles": ([FILE], (FILE,)),
+    "allowedAccountIds": (["222222222222", "111111111111"], ("111111111111", "222222222222")),
+    "forbiddenAccountIds": (["333333333333"], ("333333333333",)),
+    "useFipsEndpoint": (True, True),
+    "useDualstackEndpoint": (False, False),
+    "customCaBundle": (FILE, FILE),
+    "httpProxy": ("http://proxy", "http://proxy"),
+    "httpsProxy": ("https://proxy:3128", "https://proxy:3128"),
+    "noProxy": ("localhost,.corp", "localhost,.corp"),
+    "stsRegion": ("us-east-1", "us-east-1"),
+    "ec2MetadataServiceEndpoint": ("http://[::1]:1338", "http://[::1]:1338"),
+    "ec2MetadataServiceEndpointMode": ("IPv6", "IPv6"),
+    "skipMetadataApiCheck": (True, True),
+    "userAgents": (["tool/1.0"], ("tool/1.0",)),
+}
+"""By a setting, what a stack says and what is read; keys are in a test of their own."""
+
+
 @pytest.mark.parametrize("as_text", [True, False], ids=["JSON text", "values"])
-def test_all_settings_are_read(tmp_path: Path, as_text: bool) -> None:
+def test_all_settings_are_read(as_text: bool) -> None:
     """Every setting is in the value, whether Pulumi hands structured ones on as JSON text or as values."""
-    file = tmp_path / "file"
-    file.touch()
-    config: dict[str, Any] = {
-        "profile": "work",
-        "endpoints": [{"licensemanager": "https://lm", "sts": "https://sts", "s3": "https://s3"}],
-        "maxRetries": 3,
-        "assumeRoles": [
-            {
-                "roleArn": ROLE,
-                "sessionName": "me",
-                "externalId": "ext",
-                "duration": "1h30m",
-                "policy": "{}",
-                "policyArns": ["arn:aws:iam::aws:policy/A"],
-                "tags": {"b": "2", "a": "1"},
-                "transitiveTagKeys": ["a"],
-                "sourceIdentity": "alice",
-            },
-            {"roleArn": f"{ROLE}2"},
-        ],
-        "assumeRoleWithWebIdentity": {
-            "roleArn": ROLE,
-            "webIdentityTokenFile": str(file),
-            "sessionName": "ci",
-            "duration": "15m",
-            "policy": "{}",
-            "policyArns": ["arn:aws:iam::aws:policy/A"],
-        },
-        "sharedConfigFiles": [str(file)],
-        "sharedCredentialsFiles": [str(file)],
-        "allowedAccountIds": ["222222222222", "111111111111"],
-        "forbiddenAccountIds": ["333333333333"],
-        "useFipsEndpoint": True,
-        "useDualstackEndpoint": False,
-        "customCaBundle": str(file),
-        "httpProxy": "http://proxy",
-        "httpsProxy": "https://proxy:3128",
-        "noProxy": "localhost,.corp",
-        "stsRegion": "us-east-1",
-        "ec2MetadataServiceEndpoint": "http://[::1]:1338",
-        "ec2MetadataServiceEndpointMode": "IPv6",
-        "skipMetadataApiCheck": True,
-        "userAgents": ["tool/1.0"],
-        "insecure": False,
-    }
+    given = {key: value for key, (value, _) in READ.items()}
     if as_text:
-        config = {name: value if isinstance(value, str) else json.dumps(value) for name, value in config.items()}
-    settings = to_settings(**config)
-    assert settings == Settings(
-        region=REGION,
-        profile="work",
-        assume_role_with_web_identity=AssumedRole(
-            ROLE,
-            web_identity_token_file=str(file),
-            session_name="ci",
-            duration=900,
-            policy="{}",
-            policy_arns=("arn:aws:iam::aws:policy/A",),
-        ),
-        assume_roles=(
-            AssumedRole(
-                ROLE,
-                "me",
-                external_id="ext",
-                duration=5400,
-                policy="{}",
-                policy_arns=("arn:aws:iam::aws:policy/A",),
-                tags=(("a", "1"), ("b", "2")),
-                transitive_tag_keys=("a",),
-                source_identity="alice",
-            ),
-            AssumedRole(f"{ROLE}2", "lmconv-resource"),
-        ),
-        endpoints=(("license-manager", "https://lm"), ("sts", "https://sts")),
-        max_retries=3,
-        shared_config_files=(str(file),),
-        shared_credentials_files=(str(file),),
-        allowed_account_ids=("111111111111", "222222222222"),
-        forbidden_account_ids=("333333333333",),
-        use_fips_endpoint=True,
-        use_dualstack_endpoint=False,
-        custom_ca_bundle=str(file),
-        http_proxy="http://proxy",
-        https_proxy="https://proxy:3128",
-        no_proxy="localhost,.corp",
-        sts_region="us-east-1",
-        ec2_metadata_service_endpoint="http://[::1]:1338",
-        ec2_metadata_service_endpoint_mode="IPv6",
-        skip_metadata_api_check=True,
-        user_agents=("tool/1.0",),
-    )
+        given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
+    settings = to_settings(**given)
+    assert {key: getattr(settings, _to_snake_case(key)) for key in READ} == {
+        key: each for key, (_, each) in READ.items()
+    }
     unset = {field.name for field in fields(Settings) if getattr(settings, field.name) == field.default}
     assert unset == {"access_key", "secret_key", "token", "prefix"}
-    assert {settings: 1}[to_settings(**config)] == 1
+    assert {settings: 1}[to_settings(**given)] == 1
 
 
 def test_empty_settings_are_those_of_none() -> None:
@@ -408,17 +369,11 @@ def test_the_environment_has_a_fingerprint(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_secrets_are_not_shown() -> None:
     """Settings do not show a secret when they are printed."""
-    settings = to_settings(
-        accessKey="ak-recognisable",
-        secretKey="sk-recognisable",
-        token="tok-recognisable",
-        httpProxy="http://me:recognisable@proxy",
-        httpsProxy="http://me:recognisable@proxy",
-        endpoints={"licensemanager": "http://me:recognisable@lm"},
-        assumeRoles=[{"roleArn": ROLE, "externalId": "ext-recognisable"}],
-    )
-    identity = to_settings(assumeRoleWithWebIdentity={"roleArn": ROLE, "webIdentityToken": "tok-recognisable"})
-    assert "recognisable" not in repr(settings) + str(settings) + repr(identity)
+    role = {"roleArn": ROLE, "externalId": "ext-recognisable", "policy": '{"Id": "recognisable"}'}
+    identity = {"roleArn": ROLE, "webIdentityToken": "tok-recognisable"}
+    settings = to_settings(httpProxy="http://me:recognisable@p", assumeRoles=[role], assumeRoleWithWebIdentity=identity)
+    parts = (settings, *settings.assume_roles, settings.assume_role_with_web_identity)
+    assert "recognisable" not in "".join(map(repr, parts))
 
 
 ENDPOINTS_FORM = 'a list of services and URLs ([{"licensemanager": "https://HOST"}])'
@@ -489,11 +444,6 @@ WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken
             [{"roleArn": ROLE, "polcyArns": ["recognisable"]}],
             f"entry 1 of {{}} has 'polcyArns', which is none of {ROLE_KEYS}",
         ),
-        (
-            "assumeRole",
-            {"roleArn": ROLE, "durationSeconds": 3600},
-            f"{{}} has 'durationSeconds', which is none of {ROLE_KEYS}",
-        ),
         *(
             (
                 "assumeRoles",
@@ -507,13 +457,9 @@ WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken
             {"roleArn": ROLE, "duration": 3600},
             f"duration of {{}} is not a duration between 15m and 12h{NUMBER}",
         ),
-        ("assumeRole", {"roleArn": ROLE, "policy": {"Id": 1}}, "policy of {} is not a policy as JSON text"),
         ("assumeRole", {"roleArn": ROLE, "policy": "recognisable"}, "policy of {} is not a policy as JSON text"),
-        ("assumeRole", {"roleArn": ROLE, "policy": "[]"}, "policy of {} is not a policy as JSON text"),
         ("assumeRole", {"roleArn": ROLE, "policyArns": "recognisable"}, "policyArns of {} is not a list of strings"),
         ("assumeRole", {"roleArn": ROLE, "tags": ["recognisable"]}, "tags of {} is not an object of strings"),
-        ("assumeRole", {"roleArn": ROLE, "tags": {"a": 1}}, "tags of {} is not an object of strings"),
-        ("assumeRole", {"roleArn": ROLE, "transitiveTagKeys": [1]}, "transitiveTagKeys of {} is not a list of strings"),
         (
             "assumeRole",
             {"roleArn": ROLE, "externalId": "recognisable one"},
@@ -523,11 +469,6 @@ WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken
             "assumeRole",
             {"roleArn": ROLE, "sessionName": "recognisable one"},
             "sessionName of {} is not 2 to 64 letters, digits and _+=,.@-",
-        ),
-        (
-            "assumeRole",
-            {"roleArn": ROLE, "sourceIdentity": "x"},
-            "sourceIdentity of {} is not 2 to 64 letters, digits and _+=,.@-",
         ),
         (
             "assumeRoleWithWebIdentity",
@@ -549,23 +490,12 @@ WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken
             {"roleArn": ROLE, "webIdentityTokenFile": "/no/such/file"},
             "webIdentityTokenFile of {} names '/no/such/file', which is no file",
         ),
-        (
-            "assumeRoleWithWebIdentity",
-            {"webIdentityToken": "recognisable"},
-            "roleArn of {} is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)",
-        ),
         ("endpoints", [{"ec2": "lm.recognisable"}], "ec2 of entry 1 of {} is not a URL (https://HOST)"),
-        ("endpoints", {"sts": ["recognisable"]}, "sts of {} is not a URL (https://HOST)"),
         ("endpoints", [{"stss": "https://h"}], "entry 1 of {} has 'stss', which pulumi-aws writes sts"),
         (
             "endpoints",
             {"license-manager": "https://x"},
             "{} has 'license-manager', which pulumi-aws writes licensemanager",
-        ),
-        (
-            "endpoints",
-            {"licencemanager": "https://x"},
-            "{} has 'licencemanager', which pulumi-aws writes licensemanager",
         ),
         ("endpoints", {"EC2": "https://x"}, "{} has 'EC2', which pulumi-aws writes ec2"),
         ("customCaBundle", "/no/such/file", "{} names '/no/such/file', which is no file"),
@@ -629,10 +559,6 @@ def test_half_of_a_key_is_refused(given: dict[str, str]) -> None:
             [{"role_arn": ROLE}, {"role_arn": 7}],
             f"role_arn of entry 2 of assume_role is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME){NUMBER}",
         ),
-        (
-            [{"role_arn": ROLE, "duration": "1d"}],
-            "duration of entry 1 of assume_role is not a duration between 15m and 12h",
-        ),
     ],
 )
 def test_a_resources_wrong_role_is_named(value: Any, told: str) -> None:
@@ -691,9 +617,3 @@ def test_settings_need_no_botocore() -> None:
     code = "import sys, lmconv_resource.aws.access.settings; print({'boto3', 'botocore'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "set()\n"
-
-
-def test_the_signature_is_what_hosts_call() -> None:
-    """Hosts give these by name."""
-    parameters = inspect.signature(Settings.from_config).parameters
-    assert list(parameters) == ["get", "region", "profile", "assume_roles", "prefix"]
