@@ -34,10 +34,15 @@ ELSEWHERE = {
     "pulumi cancel --yes": "test_two_commands_clean_up_after_a_killed_pulumi",
     "pulumi refresh --yes --clear-pending-creates": "test_two_commands_clean_up_after_a_killed_pulumi",
     "python -m lmconv_resource.emulator --port 5000 --instances 12 --fail 2": "test_the_emulator_is_a_command",
+    "python -m lmconv_resource.emulator arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0": (
+        "tests/emulator/test_server.py"
+    ),
+    "make simulate SEEDS=0-50000": "takes an hour; tests/simulation plays the first of them",
     "git clone URL ../lmconv_resource": "the reader's own URL; the copy of the checkout is there",
     "aws sso login --profile licenses": "needs a portal and a person",
     "aws ec2 describe-instances --filters Name=tag-key,Values=lmconv:restart"
     " --query 'Reservations[].Instances[].InstanceId'": "AWS's own command is no part of this project",
+    "aws ec2 describe-tags --filters Name=key,Values=lmconv:restart": "likewise",
 }
 """Commands that are not run as part of their page, each with who runs it or why nobody can."""
 
@@ -247,6 +252,7 @@ def test_settings_of_examples(world: World, page: str) -> None:
             "pulumi install",  # as for docs/installing.md
             "$EDITOR instances.csv",
             "pulumi stack output readme > report.md",
+            "pulumi preview",
         }
         world.run(commands, (world.checkout / page).parent)
 
