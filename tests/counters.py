@@ -14,21 +14,9 @@ import pulumi
 from pulumi.dynamic import (CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource,
                             ResourceProvider, UpdateResult)
 
-ENGINE = sys.argv[-1]
-
-
 def log(call, *args):
     with open("calls.jsonl", "a") as file:
         file.write(json.dumps([call, *args], default=str) + "\\n")
-
-
-def say(urn, text):
-    import grpc
-    from pulumi.runtime.proto import engine_pb2 as pb, engine_pb2_grpc
-    with grpc.insecure_channel(ENGINE) as channel:
-        stub = engine_pb2_grpc.EngineStub(channel)
-        stub.Log(pb.LogRequest(urn=urn, severity=pb.INFO, message=text, ephemeral=True))
-        stub.Log(pb.LogRequest(urn=urn, severity=pb.WARNING, message="look"))
 
 
 class Counter(ResourceProvider):
@@ -51,10 +39,6 @@ class Counter(ResourceProvider):
         log("create", props.get("value"), props.get("token"))
         if props.get("value") == "fail":
             raise RuntimeError("the counter is broken")
-        if props.get("urn"):
-            say(props["urn"], "counting")
-        if props.get("print"):
-            print("printed by the plugin")
         if props.get("wait"):
             Path(props["wait"]).touch()
             while not Path("go").exists():

@@ -94,6 +94,7 @@ def test_without_a_way_to_pulumi_the_program_runs_on_the_local_engine(checkout: 
 
 
 @pytest.mark.skipif(shutil.which("pulumi") is None, reason="the pulumi command is not on PATH")
+@pytest.mark.proof
 def test_with_pulumi_the_program_runs_on_the_real_engine(checkout: Path) -> None:
     pulumi = shutil.which("pulumi")
     assert pulumi is not None

@@ -16,6 +16,7 @@ from lmconv_resource.emulator import LicenseManagerBackend
 
 pytestmark = [
     needs_pulumi,
+    pytest.mark.proof,
     pytest.mark.timeout(240),
 ]
 
@@ -44,7 +45,7 @@ def _at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("waits", [1, pytest.param(12, marks=pytest.mark.proof)])
+@pytest.mark.parametrize("waits", [1, 12])
 def test_what_matters_is_on_the_row(waits: int, tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """Each row says time and status, and the stack's row how far all are; at the end nothing of it is left."""
     add_running(aws, waits)

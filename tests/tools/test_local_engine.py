@@ -1,4 +1,7 @@
-"""The local engine does with a program what the Pulumi engine does with it."""
+"""The local engine does with a program what the Pulumi engine does with it.
+
+More of it, the same on both, is shown by the programs of tests/programs.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 from counters import PROJECT, PROVIDER, calls, write_program
-from local_engine import UNKNOWN, LocalEngine, Message, UpdateFailedError
-from local_engine.plugin import DynamicPlugin, start_process
-from local_engine.properties import make_secret
+from local_engine import LocalEngine, UpdateFailedError
 from support.proofs import keep
-from support.waiting import wait_until
+from support.waiting import SOON, wait_until
 
 
 @pytest.fixture
@@ -100,6 +101,7 @@ def make_real_stack(folder: Path, tmp_path: Path) -> Callable[..., str]:
 
 
 @needs_pulumi
+@pytest.mark.proof
 @pytest.mark.timeout(300)
 def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path: Path) -> None:
     """The real engine calls the provider the same way and counts the same changes."""
@@ -116,6 +118,7 @@ def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path:
 
 
 @needs_pulumi
+@pytest.mark.proof
 @pytest.mark.timeout(300)
 def test_the_real_engine_configures_as_the_last_up_too(write: Write, engines: Engines, tmp_path: Path) -> None:
     """A refresh and a destroy configure the provider the same way on both, with what `up` had and not what is set."""
@@ -128,15 +131,6 @@ def test_the_real_engine_configures_as_the_last_up_too(write: Write, engines: En
         getattr(engines(folder, config={"size": size}, state_file=tmp_path / "state.json"), operation)()
         assert calls(folder, "configure") == real
         assert real[0][1]["counters:size"] == "1"
-
-
-def test_configuration(write: Write, engines: Engines) -> None:
-    """Program and provider see the project's defaults and the given values, under full keys, as JSON strings."""
-    folder = write('Count("a")\npulumi.export("list", config.require_object("list"))')
-    result = engines(folder, config={"size": 7, "aws:region": "us-east-1"}).up()
-    assert result.outputs == {"list": [1, 2]}
-    seen = {"counters:size": "7", "counters:list": "[1,2]", "aws:region": "us-east-1"}
-    assert calls(folder, "configure") == [["configure", seen, "counters", str(folder)]]
 
 
 def test_replacement_order(write: Write, engines: Engines, tmp_path: Path) -> None:
@@ -156,17 +150,6 @@ def test_replacement_order(write: Write, engines: Engines, tmp_path: Path) -> No
         calls(folder)
         engines(folder, config=config, state_file=tmp_path / "state.json").up()
         assert [name for name, *_ in calls(folder, "create", "delete")] == order
-
-
-def test_check_failure(write: Write, engines: Engines) -> None:
-    """An input that check refuses fails the operation with the property and the reason, and nothing is created."""
-    folder = write('Count("a", "bad")')
-    with pytest.raises(UpdateFailedError) as caught:
-        engines(folder).up()
-    (error,) = caught.value.errors
-    assert error.urn.endswith("::a")
-    assert error.text.endswith("resource 'a': property value value {bad} has a problem: it is bad")
-    assert calls(folder, "create") == []
 
 
 def test_failed_create(write: Write, engines: Engines) -> None:
@@ -237,29 +220,6 @@ def test_what_is_there_but_not_as_it_should_be_is_recorded(write: Write, engines
         assert engines(folder, config={"value": "2"}, state_file=state).up().changes[op] == count
 
 
-def test_failed_update(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """A failed update keeps the old state."""
-    folder = write('Count("a", config.get("value"))')
-    state = tmp_path / "state.json"
-    engines(folder, config={"value": "1"}, state_file=state).up()
-    with pytest.raises(UpdateFailedError, match="the counter is stuck") as caught:
-        engines(folder, config={"value": "fail"}, state_file=state).up()
-    assert caught.value.result.resource("a").outputs["shown"] == "<1>"
-    assert engines(folder, config={"value": "2"}, state_file=state).up().changes["update"] == 1
-
-
-def test_preview(write: Write, engines: Engines) -> None:
-    """A preview checks and diffs with unknown values, creates nothing, and keeps no state."""
-    folder = write(LIFECYCLE)
-    engine = engines(folder)
-    result = engine.preview()
-    assert dict(result.changes) == {"create": 3}
-    assert result.outputs == {"shown": UNKNOWN}
-    names = [name for name, *_ in calls(folder)]
-    assert names == ["configure", "check", "check"]
-    assert engine.resources == []
-
-
 def test_secrets(write: Write, engines: Engines, tmp_path: Path) -> None:
     """The plugin gets a secret in clear, its output is secret again, and messages mask secret configuration."""
     folder = write(
@@ -284,31 +244,6 @@ def test_secrets(write: Write, engines: Engines, tmp_path: Path) -> None:
     assert (tmp_path / "s").stat().st_mode & 0o077 == 0
 
 
-def test_get_by_id(write: Write, engines: Engines) -> None:
-    """A resource with an id in its options is read, never created or deleted, and belongs to the state as external."""
-    folder = write('pulumi.export("shown", Count("a", "1", opts=pulumi.ResourceOptions(id="it")).shown)')
-    engine = engines(folder)
-    result = engine.up()
-    assert result.outputs == {"shown": "<found>"}
-    assert result.resource("a").external
-    assert result.changes["read"] == 1
-    engine.destroy()
-    assert [name for name, *_ in calls(folder)] == ["configure", "read"]
-
-
-def test_refresh(write: Write, engines: Engines) -> None:
-    """A refresh records what the provider finds, compares it to what is wanted, and forgets what is gone."""
-    folder = write('Count("a", "1")')
-    engine = engines(folder)
-    engine.up()
-    calls(folder)
-    assert engine.refresh().resource("a").outputs["shown"] == "<found>"
-    assert calls(folder, "read", "diff") == [["read", "id-1", "1"], ["diff", "id-1", "<found>", "1"]]
-    (folder / "gone").touch()
-    assert engine.refresh().changes["delete"] == 1
-    assert [each.name for each in engine.resources] == ["counters-dev"]
-
-
 @pytest.mark.parametrize("operation", keep(["refresh"], ["refresh", "destroy"]))
 def test_the_last_ups_configuration_serves_refresh_and_destroy(
     write: Write, engines: Engines, tmp_path: Path, operation: str
@@ -322,68 +257,6 @@ def test_the_last_ups_configuration_serves_refresh_and_destroy(
     getattr(engines(folder, config={"size": 4}, state_file=state), operation)()
     ((_, seen, *_),) = calls(folder, "configure")
     assert (seen["counters:size"], seen["aws:region"]) == ("2", "us-east-1")
-
-
-def test_the_recorded_configurations_secrets_stay_secret(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """A secret of the last `up` is marked in the state, and masked in the lines of an engine that never got it."""
-    folder, state = write('Count("a", "1", token=config.require_secret("token"))'), tmp_path / "state.json"
-    (folder / "counter.py").write_text(PROVIDER.replace('log("read"', 'print(f"it is {props[\'token\']}"), log("read"'))
-    engines(folder, config={"token": "hush"}, secret_config=["token"], state_file=state).up()
-    assert json.loads(state.read_text())["config"]["counters:token"] == make_secret("hush")
-    result = engines(folder, state_file=state).refresh()
-    assert [message.text for message in result.messages] == ["it is [secret]"]
-
-
-def test_messages(write: Write, engines: Engines) -> None:
-    """Lines sent to the engine come with their resource; what the plugin prints comes with the stack."""
-    folder = write(
-        """
-        urn = pulumi.create_urn("a", "pulumi-python:dynamic/tests:Count")
-        Count("a", "1", urn=urn, print=True)
-        """
-    )
-    heard: list[Message] = []
-    result = engines(folder, on_message=heard.append).up()
-    urn = result.resource("a").urn
-    stack = "urn:pulumi:dev::counters::pulumi:pulumi:Stack::counters-dev"
-    assert set(result.messages) == {
-        Message(urn, "info", "counting", ephemeral=True),
-        Message(urn, "warning", "look"),
-        Message(stack, "info", "printed by the plugin"),
-    }
-    assert heard == result.messages
-
-
-def test_stash(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """A Stash keeps the first value it got."""
-    folder = write('pulumi.export("kept", pulumi.Stash("s", input=config.require("value")).output)')
-    engines(folder, config={"value": "old"}, state_file=tmp_path / "state.json").up()
-    result = engines(folder, config={"value": "new"}, state_file=tmp_path / "state.json").up()
-    assert result.outputs == {"kept": "old"}
-    assert result.resource("s").outputs["input"] == "new"
-
-
-class _Mocks(pulumi.runtime.Mocks):
-    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
-        return {"echo": args.args["word"]}
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        return f"{args.name}-id", {**args.inputs, "arn": "arn:made-up"}
-
-
-def test_mocks(engines: Engines) -> None:
-    """Other resources and functions are answered by the user's mocks, and refused by name without them."""
-
-    def program() -> None:
-        bucket = pulumi.CustomResource("aws:s3/bucket:Bucket", "b", {"size": 1, "arn": None})
-        pulumi.export("arn", bucket.__dict__["arn"])
-        pulumi.export("echo", pulumi.runtime.invoke("aws:index:echo", {"word": "hi"}).value["echo"])
-
-    result = engines(program, mocks=_Mocks()).up()
-    assert result.outputs == {"arn": "arn:made-up", "echo": "hi"}
-    assert result.resource("b").id == "b-id"
-    with pytest.raises(UpdateFailedError, match=r"aws:(s3/bucket:Bucket|index:echo), whose provider"):
-        engines(program).up()
 
 
 def test_cancel(write: Write, engines: Engines) -> None:
@@ -404,27 +277,6 @@ def test_cancel(write: Write, engines: Engines) -> None:
     assert {each.name for each in engine.resources} == {"counters-dev", "first"}
     assert engine.plugin is not None
     assert engine.plugin.poll() is not None
-
-
-def test_kill(write: Write, engines: Engines) -> None:
-    """After a kill the operation is over and its plugin goes on alone, until the engine is closed."""
-    folder = write('Count("first", "1", wait="waiting")')
-    engine = engines(folder)
-
-    def kill() -> None:
-        wait_until((folder / "waiting").exists)
-        engine.kill()
-
-    helper = threading.Thread(target=kill)
-    helper.start()
-    with pytest.raises(UpdateFailedError, match="killed"):
-        engine.up()
-    helper.join()
-    assert engine.plugin is not None
-    assert engine.plugin.poll() is None
-    assert {each.name for each in engine.resources} == {"counters-dev"}
-    engine.close()
-    assert engine.plugin.poll() == -signal.SIGKILL
 
 
 def test_two_programs(write: Write, engines: Engines, tmp_path: Path) -> None:
@@ -455,11 +307,137 @@ def test_bad_program(write: Write, engines: Engines) -> None:
     assert engines(folder, config={"ok": "1"}).up().changes["create"] == 2
 
 
-def test_broken_plugin(write: Write, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plugin that doesn't start fails the resource, and what it printed is among the messages."""
-    monkeypatch.setattr(DynamicPlugin, "start_process", staticmethod(start_process))
-    folder = write('Count("a", "1")')
-    (folder / "dill.py").write_text("if __import__('sys').argv[0] == '-m': raise SystemExit('no pickles')")
-    with pytest.raises(UpdateFailedError, match="could not start the plugin") as caught:
+# -- how it ends: on ^C, in time, and with the error of a program that fails, hangs or exits ---------------------------
+
+
+def hang_in(folder: Path, method: str) -> Path:
+    """Let the provider hang in a method, once it has written its process's id into a file; return the file."""
+    hang = f'Path("pid").write_text(str(os.getpid())), time.sleep(600), log("{method}"'
+    (folder / "counter.py").write_text(PROVIDER.replace(f'log("{method}"', hang))
+    return folder / "pid"
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z" if Path("/proc").is_dir() else True
+
+
+def fail(engine: LocalEngine, operation: str = "up") -> str:
+    """Run an operation that fails, and return its one error."""
+    with pytest.raises(UpdateFailedError) as caught:
+        getattr(engine, operation)()
+    (error,) = caught.value.errors
+    return error.text
+
+
+RUN = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[2] / "tools")!r})
+from local_engine import LocalEngine
+_, folder, state, operation = sys.argv
+getattr(LocalEngine(folder, state_file=state), operation)()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize(
+    ("operation", "method"),
+    keep([("up", "create")], [("up", "create"), ("preview", "check"), ("refresh", "read"), ("destroy", "delete")]),
+)
+def test_an_interrupt_ends_it_with_its_plugin(
+    write: Write, engines: Engines, tmp_path: Path, operation: str, method: str
+) -> None:
+    """^C ends every operation, whatever the provider does, and leaves no process behind."""
+    folder, state = write('Count("a", "1")'), tmp_path / "state.json"
+    if operation in ("refresh", "destroy"):
+        engines(folder, state_file=state).up()
+    pid = hang_in(folder, method)
+    process = subprocess.Popen([sys.executable, "-c", RUN, folder, state, operation], stderr=subprocess.PIPE, text=True)
+    with process:
+        wait_until(lambda: pid.exists() and pid.read_text())
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=SOON)
+    assert said.endswith("KeyboardInterrupt\n")
+    assert not is_running(int(pid.read_text()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_an_interrupt_ends_a_program_that_is_stuck(write: Write, tmp_path: Path) -> None:
+    """^C ends the engine also where the program waits in its own code."""
+    folder = write('import time\nfrom pathlib import Path\nPath("begun").touch()\ntime.sleep(600)')
+    process = subprocess.Popen([sys.executable, "-c", RUN, folder, tmp_path / "state.json", "up"])
+    with process:
+        wait_until((folder / "begun").exists)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SOON) != 0
+
+
+@pytest.mark.parametrize(
+    ("operation", "method"),
+    keep([("up", "check")], [("up", "check"), ("refresh", "read"), ("destroy", "delete")]),
+)
+def test_a_call_that_takes_too_long(
+    write: Write, engines: Engines, tmp_path: Path, operation: str, method: str
+) -> None:
+    """Every operation has its timeout."""
+    folder, state = write('Count("a", config.get("value") or "1")'), tmp_path / "state.json"
+    engines(folder, state_file=state).up()
+    hang_in(folder, method)
+    error = fail(engines(folder, config={"value": "2"}, state_file=state, timeout=1), operation)
+    assert error.startswith("it took longer than 1 s")
+
+
+def test_a_program_that_hangs(write: Write, engines: Engines) -> None:
+    """A program that is stuck in its own code is left behind."""
+    folder = write(
+        """
+        import time
+        from pathlib import Path
+
+        def wait(file):
+            while not file.exists():
+                time.sleep(0.01)
+
+        wait(Path("go").absolute())
+        Count("late")
+        """
+    )
+    before = Path.cwd(), list(sys.path), sys.argv
+    engine = engines(folder, timeout=0.5)
+    began = time.monotonic()
+    assert fail(engine) == "it took longer than 0.5 s, LocalEngine's timeout, and was ended"
+    assert time.monotonic() - began < SOON
+    assert (Path.cwd(), list(sys.path), sys.argv) == before
+    (left,) = [each for each in threading.enumerate() if each.name == "local-engine"]
+    (folder / "go").touch()
+    left.join(SOON)
+    assert not left.is_alive()
+    assert engine.resources == []
+    assert engine.plugin is None
+
+
+def test_a_program_that_hangs_can_be_killed(write: Write, engines: Engines) -> None:
+    """A kill ends an operation at once though the program is stuck."""
+    folder = write("import time\nwhile not config.get_bool('never'): time.sleep(0.01)")
+    engine = engines(folder)
+    threading.Timer(0.3, engine.kill).start()
+    began = time.monotonic()
+    assert fail(engine) == "the engine was killed"
+    assert time.monotonic() - began < SOON
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "said"),
+    [("3", "3", []), ("-1", "255", []), ("'there is no such shop'", "1", ["there is no such shop"]), ("True", "1", [])],
+)
+def test_a_program_that_exits(write: Write, engines: Engines, code: str, error: str, said: list[str]) -> None:
+    """`sys.exit` fails the operation with the engine's words, and what it is given as a text is shown."""
+    folder = write(f'import sys\nCount("a", "1")\nsys.exit({code})')
+    with pytest.raises(UpdateFailedError) as caught:
         engines(folder).up()
-    assert "no pickles" in [message.text for message in caught.value.result.messages]
+    (failure,) = caught.value.errors
+    assert failure.text == f"an unhandled error occurred: program exited with non-zero exit code: {error}"
+    assert [message.text for message in caught.value.result.messages] == [*said, failure.text]
