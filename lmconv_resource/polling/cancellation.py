@@ -1,4 +1,4 @@
-"""How what is under way is told to end: by a reason, or by a deadline."""
+"""How work in progress is told to end: by a reason, or by a deadline."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Cancellation:
     ) -> None:
         self.runtime: Runtime = runtime or (parent.runtime if parent else RUNTIME)
         self._parent = parent
-        self._deadline = deadline
+        never = float("inf")
+        self._deadline: float = min(never if deadline is None else deadline, parent._deadline if parent else never)
         self._reason: str | None = None
         self._event = self.runtime.event()
         self._listeners: dict[object, Callable[[], None]] = {}
@@ -61,16 +62,11 @@ class Cancellation:
     @property
     def is_expired(self) -> bool:
         """Whether the deadline, or the parent's, has passed."""
-        own = self._deadline is not None and self.runtime.now() >= self._deadline
-        return own or bool(self._parent and self._parent.is_expired)
+        return self.runtime.now() >= self._deadline
 
     def remaining(self, default: float) -> float:
         """Return the seconds until the deadline, or the parent's if that is earlier; `default` where there is none."""
-        seconds = [] if self._deadline is None else [max(0.0, self._deadline - self.runtime.now())]
-        if self._parent:
-            parents = self._parent.remaining(float("inf"))
-            seconds += [] if parents == float("inf") else [parents]
-        return min(seconds, default=default)
+        return default if self._deadline == float("inf") else max(0.0, self._deadline - self.runtime.now())
 
     def set(self, reason: str) -> None:
         """Tell all listeners to end; the first reason stays."""
