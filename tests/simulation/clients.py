@@ -207,6 +207,7 @@ class _Client:
     def _deny(self, name: str, about: str) -> Any:
         aws = self._aws
         self._caller.excuses.add("no right")
+        self._checks.excuse_outages(self._caller.stack, "no right")
         if name.startswith("CreateLicense"):
             aws.refused.append((aws.kernel.now, aws.instances[self._find_ids(about)[0]], self._urn))
         code = "AccessDeniedException" if "License" in name else "UnauthorizedOperation"
