@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import tenacity
 
 from lmconv_resource.aws.access import attempt
 from lmconv_resource.errors import (
+    UNREADABLE_REMEDY,
     ClockSkewError,
     ExpiredCredentialsError,
     LicenseConversionError,
+    ServiceFaultError,
     Subject,
     ThrottledError,
     TransientError,
@@ -29,6 +32,10 @@ log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
+_MAX_PAGES = 1000
+"""A list of more pages has a token that leads in circles."""
+
+_CAPITAL = re.compile("(?<!^)[A-Z]")
 
 _LONGEST_BACKOFF_SECONDS = 8.0
 
@@ -61,13 +68,13 @@ class Calls:
         self.limiter = limiter
         self.cancellation = cancellation
 
-    def once(self, send: Callable[[Any], Any], subject: Subject, *, paced: bool = True) -> Any:
-        """Make one call and return its answer.
+    def call(self, subject: Subject, members: Mapping[str, Any], *, paced: bool = True) -> Any:
+        """Make one call, the action of the subject, and return its answer.
 
         Args:
-            send: makes the call on the client that it is given.
-            subject: what the call is about, for its errors.
-            paced: False where the caller has acquired the pace's turn itself.
+            subject: what the call is about, for its errors too.
+            members: what is sent.
+            paced: False where the caller has acquired the pace's turn itself, or waits for none.
 
         Raises:
             LicenseConversionError: the call failed; a `TransientError` if another try may help.
@@ -76,23 +83,24 @@ class Calls:
             self.limiter.acquire(self.cancellation)
         generation = self._session.generation
         try:
-            answer = self._send(send, subject)
+            answer = self._send(subject, members)
         except ExpiredCredentialsError as expired:
             # A rotated file, a renewed sign-in or a new token of a web identity may be there by now: once.
             if not self._session.renew(generation):
                 raise
             log.info("the credentials were read again: %s", expired)
-            answer = self._send(send, subject)
+            answer = self._send(subject, members)
         self.limiter.on_success()
         return answer
 
-    def _send(self, send: Callable[[Any], Any], subject: Subject) -> Any:
+    def _send(self, subject: Subject, members: Mapping[str, Any]) -> Any:
+        method = _CAPITAL.sub(r"_\g<0>", subject.action.rpartition(":")[2]).lower()
         try:
             client = self._session.client(self._service)
         except ExpiredCredentialsError as expired:  # STS said so, which is asked first
             raise ExpiredCredentialsError(subject, expired.reason, expired.remedy) from expired
         try:
-            answer = send(client)
+            answer = getattr(client, method)(**members)
         except Exception as cause:
             error = self._session.explain(cause, subject, self._service)
             if isinstance(error, ThrottledError):
@@ -121,6 +129,34 @@ class Calls:
             return retrying(call)
         finally:
             attempt.reset(before)
+
+    def read(self, subject: Subject, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer of a call that only reads, tried again where AWS itself asks for it or has a fault.
+
+        A network without a way to the service holds up nobody for long.
+        """
+        answer: dict[str, Any] = self.retry(lambda: self.call(subject, members), ThrottledError, ServiceFaultError)
+        return answer
+
+    def read_pages(self, subject: Subject, members: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield each page of such a call."""
+        return self.pages(subject, lambda token: self.read(subject, {**members, **token}))
+
+    @staticmethod
+    def pages(subject: Subject, ask: Callable[[dict[str, Any]], Any]) -> Iterator[Any]:
+        """Yield each page of a list. `ask` is given what to send beside the query: nothing, or the next page's token.
+
+        Raises:
+            TransientError: the list has no end.
+        """
+        token: dict[str, Any] = {}
+        for _ in range(_MAX_PAGES):
+            answer = ask(token)
+            yield answer
+            if not answer.get("NextToken"):
+                return
+            token = {"NextToken": answer["NextToken"]}
+        raise TransientError(subject, f"the list has no end after {_MAX_PAGES} pages", UNREADABLE_REMEDY)
 
     def _sleep(self, seconds: float) -> None:
         self.cancellation.wait(seconds)

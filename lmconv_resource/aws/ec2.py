@@ -5,18 +5,11 @@ EC2's texts (names of groups, reasons) are spelled out here, so that none can ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lmconv_resource.errors import (
-    UNREADABLE_REMEDY,
-    RequestRefusedError,
-    ServiceFaultError,
-    Subject,
-    ThrottledError,
-    TransientError,
-)
+from lmconv_resource.errors import RequestRefusedError, Subject
 from lmconv_resource.models import InstanceArn, LicenseContext
 from lmconv_resource.text import to_one_line, to_plain_text
 
@@ -34,9 +27,6 @@ ADDRESS_ACTION = "ec2:DescribeAddresses"
 IMAGE_ACTION = "ec2:DescribeImages"
 TYPE_ACTION = "ec2:DescribeInstanceTypes"
 TAGS_ACTION = "ec2:DescribeTags"
-
-_MAX_PAGES = 1000
-"""An answer of more pages has a token that leads in circles."""
 
 _MAX_FILTER_VALUES = 200
 """EC2's limit of values in one filter."""
@@ -180,7 +170,7 @@ class Ec2:
         query = {"Filters": [{"Name": "instance-id", "Values": list(instance_ids)}]}
         return [
             Instance(entry.get("InstanceId") or "", state, _to_line(entry.get("UsageOperation")), entry)
-            for page in self._pages("describe_instances", query, DESCRIBE_ACTION, resource_arn)
+            for page in self._pages(DESCRIBE_ACTION, resource_arn, **query)
             for reservation in page.get("Reservations") or ()
             for entry in reservation.get("Instances") or ()
             for state in [_to_line((entry.get("State") or {}).get("Name")) or "unknown"]
@@ -195,40 +185,22 @@ class Ec2:
         for chunk in chunks or [()]:
             filters = [{"Name": "key", "Values": list(keys)}]
             filters += [{"Name": "resource-id", "Values": list(chunk)}] if chunk else []
-            for page in self._pages("describe_tags", {"Filters": filters}, TAGS_ACTION, resource_arn):
+            for page in self._pages(TAGS_ACTION, resource_arn, Filters=filters):
                 found += [
                     Tag(tag.get("ResourceId") or "", tag.get("Key") or "", tag.get("Value") or "")
                     for tag in page.get("Tags") or ()
                 ]
         return found
 
-    def _pages(self, method: str, query: dict[str, Any], action: str, resource_arn: str) -> Iterator[dict[str, Any]]:
-        for _ in range(_MAX_PAGES):
-            answer = self._ask(lambda ec2: getattr(ec2, method)(**query), action, resource_arn)
-            yield answer
-            if not answer.get("NextToken"):
-                return
-            query["NextToken"] = answer["NextToken"]
-        subject = Subject(action, None, self._region, resource_arn)
-        raise TransientError(subject, f"the list has no end after {_MAX_PAGES} pages", UNREADABLE_REMEDY)
-
     def has_stop_protection(self, resource_arn: str) -> bool:
         """Return whether the instance's `disableApiStop` is set."""
         instance_id = to_instance_id(resource_arn) or ""
-        answer = self._ask(
-            lambda ec2: ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="disableApiStop"),
-            ATTRIBUTE_ACTION,
-            resource_arn,
-        )
+        answer = self._ask(ATTRIBUTE_ACTION, resource_arn, InstanceId=instance_id, Attribute="disableApiStop")
         return bool((answer.get("DisableApiStop") or {}).get("Value"))
 
     def is_persistent_spot(self, request_id: str, resource_arn: str) -> bool:
         """Return whether a Spot instance's request is persistent: only such an instance can be stopped."""
-        answer = self._ask(
-            lambda ec2: ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[request_id]),
-            SPOT_ACTION,
-            resource_arn,
-        )
+        answer = self._ask(SPOT_ACTION, resource_arn, SpotInstanceRequestIds=[request_id])
         return any(request.get("Type") == "persistent" for request in answer.get("SpotInstanceRequests") or ())
 
     def is_elastic(self, public_ip: str, resource_arn: str) -> bool:
@@ -237,20 +209,19 @@ class Ec2:
 
     def list_elastic(self, public_ips: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
         """Return those of these addresses, at most 200, that are Elastic IP addresses, each with True."""
-        by: list[Any] = [{"Name": "public-ip", "Values": list(public_ips)}]
-        answer = self._ask(lambda ec2: ec2.describe_addresses(Filters=by), ADDRESS_ACTION, resource_arn)
+        by = [{"Name": "public-ip", "Values": list(public_ips)}]
+        answer = self._ask(ADDRESS_ACTION, resource_arn, Filters=by)
         return {str(each.get("PublicIp")): True for each in answer.get("Addresses") or ()}
 
     def is_amazon_image(self, image_id: str, resource_arn: str) -> bool | None:
         """Return whether Amazon owns an image; None where EC2 does not show it any more."""
-        by: list[Any] = [{"Name": "image-id", "Values": [image_id]}]
-        answer = self._ask(lambda ec2: ec2.describe_images(Filters=by), IMAGE_ACTION, resource_arn)
+        answer = self._ask(IMAGE_ACTION, resource_arn, Filters=[{"Name": "image-id", "Values": [image_id]}])
         images = answer.get("Images") or ()
         return any(image.get("ImageOwnerAlias") == "amazon" for image in images) if images else None
 
     def get_type(self, name: str, resource_arn: str) -> InstanceType:
         """Return what EC2 says of an instance type; a type that it does not show says nothing."""
-        answer = self._ask(lambda ec2: ec2.describe_instance_types(InstanceTypes=[name]), TYPE_ACTION, resource_arn)
+        answer = self._ask(TYPE_ACTION, resource_arn, InstanceTypes=[name])
         found = next(iter(answer.get("InstanceTypes") or ()), None) or {}
         has_store = found.get("InstanceStorageSupported")
         # Types of earlier generations have such volumes only where the launch asked for them, which EC2 does not show.
@@ -260,44 +231,40 @@ class Ec2:
 
     def stop(self, *resource_arns: str, force: bool = False) -> None:
         """Have instances stopped, all of them or none; `force` does not wait for their operating system."""
-        self._do("stop_instances", STOP_ACTION, resource_arns[0], InstanceIds=_to_ids(resource_arns), Force=force)
+        self._do(STOP_ACTION, resource_arns[0], InstanceIds=_to_ids(resource_arns), Force=force)
 
     def start(self, *resource_arns: str) -> None:
         """Have instances started, all of them or none."""
-        self._do("start_instances", START_ACTION, resource_arns[0], InstanceIds=_to_ids(resource_arns))
+        self._do(START_ACTION, resource_arns[0], InstanceIds=_to_ids(resource_arns))
 
     def set_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
         """Set tags of the instance and of what belongs to it."""
-        self._do("create_tags", TAG_ACTION, resource_arn, Resources=list(resource_ids), Tags=_to_pairs(tags))
+        self._do(TAG_ACTION, resource_arn, Resources=list(resource_ids), Tags=_to_pairs(tags))
 
     def delete_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
         """Remove tags that have just these values: those that another has written meanwhile stay."""
-        self._do("delete_tags", UNTAG_ACTION, resource_arn, Resources=list(resource_ids), Tags=_to_pairs(tags))
+        self._do(UNTAG_ACTION, resource_arn, Resources=list(resource_ids), Tags=_to_pairs(tags))
 
     def check_may(
         self, action: str, resource_arn: str | Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
     ) -> None:
         """Raise the error of starts, stops or tags that are not allowed; nothing is done (EC2's DryRun)."""
         arns = [resource_arn] if isinstance(resource_arn, str) else resource_arn
+        about: dict[str, Any] = {"InstanceIds": _to_ids(arns)}
+        if action in (TAG_ACTION, UNTAG_ACTION):
+            about = {"Resources": list(resource_ids), "Tags": _to_pairs(tags)}
         try:
-            if action in (TAG_ACTION, UNTAG_ACTION):
-                method = "create_tags" if action == TAG_ACTION else "delete_tags"
-                about: dict[str, Any] = {"Resources": list(resource_ids), "Tags": _to_pairs(tags)}
-            else:
-                method = "start_instances" if action == START_ACTION else "stop_instances"
-                about = {"InstanceIds": _to_ids(arns)}
-            self._ask(lambda ec2: getattr(ec2, method)(DryRun=True, **about), action, arns[0])
+            self._ask(action, arns[0], DryRun=True, **about)
         except RequestRefusedError as answer:
             if answer.code != "DryRunOperation":  # which is EC2's yes
                 raise
 
-    def _do(self, method: str, action: str, resource_arn: str, **about: Any) -> None:
+    def _do(self, action: str, resource_arn: str, **about: Any) -> None:
         subject = Subject(action, None, self._region, resource_arn)
-        self._calls.once(lambda ec2: getattr(ec2, method)(**about), subject, paced=False)
+        self._calls.call(subject, about, paced=False)
 
-    def _ask(self, send: Callable[[Any], Any], action: str, resource_arn: str) -> dict[str, Any]:
-        subject = Subject(action, None, self._region, resource_arn)
-        answer: dict[str, Any] = self._calls.retry(
-            lambda: self._calls.once(send, subject), ThrottledError, ServiceFaultError
-        )
-        return answer
+    def _ask(self, action: str, resource_arn: str, **about: Any) -> dict[str, Any]:
+        return self._calls.read(Subject(action, None, self._region, resource_arn), about)
+
+    def _pages(self, action: str, resource_arn: str, **about: Any) -> Iterator[dict[str, Any]]:
+        return self._calls.read_pages(Subject(action, None, self._region, resource_arn), about)

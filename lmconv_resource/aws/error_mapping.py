@@ -28,68 +28,40 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.text import to_plain_text, without_credentials
 
-THROTTLING_CODES = frozenset(
-    {
-        "RateLimitExceededException",  # License Manager's own, which botocore does not count as throttling
-        "ThrottlingException",
-        "Throttling",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "BandwidthLimitExceeded",
-        "SlowDown",
-        "PriorRequestNotComplete",
-        "TransactionInProgressException",
-        "EC2ThrottledException",
-    }
+
+def _codes(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+# The first is License Manager's own, which botocore does not count as throttling.
+THROTTLING_CODES = _codes(
+    "RateLimitExceededException ThrottlingException Throttling ThrottledException RequestThrottled "
+    "RequestThrottledException TooManyRequestsException RequestLimitExceeded LimitExceededException "
+    "ProvisionedThroughputExceededException BandwidthLimitExceeded SlowDown PriorRequestNotComplete "
+    "TransactionInProgressException EC2ThrottledException"
 )
-ACCESS_CODES = frozenset(
-    {"AuthorizationException", "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized"}
+ACCESS_CODES = _codes("AuthorizationException AccessDeniedException AccessDenied UnauthorizedOperation NotAuthorized")
+NOT_FOUND_CODES = _codes("InvalidParameterValueException")
+FAULT_CODES = _codes(
+    "ServerInternalException InternalFailure InternalError ServiceUnavailable RequestTimeout RequestTimeoutException"
 )
-NOT_FOUND_CODES = frozenset({"InvalidParameterValueException"})
-FAULT_CODES = frozenset(
-    {
-        "ServerInternalException",
-        "InternalFailure",
-        "InternalError",
-        "ServiceUnavailable",
-        "RequestTimeout",
-        "RequestTimeoutException",
-    }
-)
-EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
-CLOCK_CODES = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
-_EC2_EXPIRED_CODES = frozenset({"RequestExpired"})
+EXPIRED_CODES = _codes("ExpiredToken ExpiredTokenException TokenRefreshRequired")
+CLOCK_CODES = _codes("RequestExpired RequestTimeTooSkewed RequestInTheFuture")
+_EC2_EXPIRED_CODES = _codes("RequestExpired")
 """EC2 says the same of an expired token and of a wrong clock; a clock that was right before mostly still is.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
 _SIGNED_AT_ANOTHER_TIME = re.compile(r"[Ss]ignature (expired|not yet current)")
 """In the text of InvalidSignatureException; the same code stands for a wrong key too."""
-REFUSED_CREDENTIAL_CODES = frozenset(
-    {
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "AuthFailure",
-        "OptInRequired",
-        "InvalidIdentityToken",
-        "IDPRejectedClaim",
-    }
-)
-
-_ROTATED_CODES = frozenset(
-    {"UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "InvalidIdentityToken", "IDPRejectedClaim"}
+_ROTATED_CODES = _codes(
+    "UnrecognizedClientException InvalidClientTokenId AuthFailure InvalidIdentityToken IDPRejectedClaim"
 )
 """How AWS refuses a key or a token that it has known before."""
+REFUSED_CREDENTIAL_CODES = _ROTATED_CODES | _codes(
+    "InvalidSignatureException SignatureDoesNotMatch IncompleteSignature MissingAuthenticationToken "
+    "MissingAuthenticationTokenException OptInRequired"
+)
 
 
 def from_botocore(

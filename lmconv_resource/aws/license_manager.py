@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 PAGE_SIZE = 100
 """Asked for in lists. AWS publishes no limit; its other lists end at 100."""
 
-_MOST_PAGES = 1000
-"""A list that is longer has a token that leads in circles."""
-
 
 class LicenseManager:
     """License Manager with one connection's settings. Safe to share between threads.
@@ -62,11 +59,7 @@ class LicenseManager:
 
     def _get_task(self, task_id: str) -> ConversionTask:
         subject = Subject(GET_ACTION, task_id, self._region)
-        answer = self._calls.once(
-            lambda client: client.get_license_conversion_task(LicenseConversionTaskId=task_id),
-            subject,
-            paced=self._paced,
-        )
+        answer = self._calls.call(subject, {"LicenseConversionTaskId": task_id}, paced=self._paced)
         if not (answer.get("LicenseConversionTaskId") or answer.get("Status")):
             # botocore takes any text with HTTP 200 for an answer whose members are all absent, a proxy's page too.
             raise TransientError(subject, "the response is not a license conversion task", UNREADABLE_REMEDY)
@@ -152,20 +145,17 @@ class LicenseManager:
         query: dict[str, Any] = {"Filters": filters, "MaxResults": PAGE_SIZE}
         turns = [self._paced]
 
-        def send() -> Any:
+        def send(token: dict[str, Any]) -> Any:
             paced = turns.pop() if turns else True  # only the first call's turn may have been acquired already
             try:
-                return self._calls.once(
-                    lambda client: client.list_license_conversion_tasks(**query), subject, paced=paced
-                )
+                return self._calls.call(subject, {**query, **token}, paced=paced)
             except RequestRefusedError:
                 # The page size is a guess: AWS publishes no limit.
                 if query.pop("MaxResults", None) is None:
                     raise
-                return send()
+                return send(token)
 
-        for _ in range(_MOST_PAGES):
-            answer = ask(send)
+        for answer in self._calls.pages(subject, lambda token: ask(lambda: send(token))):
             page: dict[str, ConversionTask] = {}
             for entry in answer.get("LicenseConversionTasks") or ():
                 task_id = entry.get("LicenseConversionTaskId") if isinstance(entry, dict) else None
@@ -173,10 +163,6 @@ class LicenseManager:
                     task = read_entry(entry, task_id)
                     page |= {} if task is None else {task_id: task}
             yield page
-            if not answer.get("NextToken"):
-                return
-            query["NextToken"] = answer["NextToken"]
-        raise TransientError(subject, f"the list has no end after {_MOST_PAGES} pages", UNREADABLE_REMEDY)
 
     def create_task(self, request: ConversionRequest) -> str:
         """Start a conversion by one CreateLicenseConversionTaskForResource, and return the new task's id.
@@ -194,15 +180,12 @@ class LicenseManager:
         if self._calls.cancellation.is_set:  # whoever runs `up` again must be the only one who starts anything
             reason = self._calls.cancellation.reason or "its deadline had passed"
             raise CancelledError(subject, f"{reason} before a conversion was started")
-        answer = self._calls.once(
-            lambda client: client.create_license_conversion_task_for_resource(
-                ResourceArn=request.resource_arn,
-                SourceLicenseContext=request.source.to_request(),
-                DestinationLicenseContext=request.destination.to_request(),
-            ),
-            subject,
-            paced=False,
-        )
+        members = {
+            "ResourceArn": request.resource_arn,
+            "SourceLicenseContext": request.source.to_request(),
+            "DestinationLicenseContext": request.destination.to_request(),
+        }
+        answer = self._calls.call(subject, members, paced=False)
         task_id: str | None = answer.get("LicenseConversionTaskId")
         if not task_id:
             raise TransientError(subject, "the answer has no task id", UNREADABLE_REMEDY)

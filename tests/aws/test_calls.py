@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore import exceptions as botocore_errors
@@ -80,6 +83,11 @@ def test_the_pauses_between_tries_grow() -> None:
     assert all(most > bound / 2 for most, bound in zip(longest, bounds, strict=True))
 
 
+def to_aws(send: Callable[..., Any]) -> TimelessAws:
+    """Return AWS whose look-ups are answered by this."""
+    return TimelessAws(make_client=lambda *_: SimpleNamespace(get_license_conversion_task=send))
+
+
 REFUSED_KEYS: list[tuple[Exception, str]] = [
     (ClientError({"Error": {"Code": code, "Message": "No."}}, GET), code)
     for code in ("UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "RequestExpired")
@@ -87,32 +95,27 @@ REFUSED_KEYS: list[tuple[Exception, str]] = [
 
 
 @pytest.mark.parametrize(("cause", "told"), REFUSED_KEYS, ids=[told for _, told in REFUSED_KEYS])
-def test_keys_that_were_good_once_are_read_again(aws: TimelessAws, cause: Exception, told: str) -> None:
+def test_keys_that_were_good_once_are_read_again(cause: Exception, told: str) -> None:
     """Keys that AWS has taken and takes no more were rotated; keys that it never took are wrong."""
-    calls, subject = aws.calls(), Subject(GET, TASK_ID, REGION)
-    tries: list[int] = []
-
-    def refuse_keys(_: object) -> None:
-        tries.append(1)
-        raise cause
-
+    send = Mock(side_effect=[cause, {}, cause, cause])
+    calls, subject = to_aws(send).calls(), Subject(GET, TASK_ID, REGION)
     with pytest.raises((CredentialsError, ClockSkewError), match=told) as first:
-        calls.once(refuse_keys, subject)
-    assert (len(tries), isinstance(first.value, ExpiredCredentialsError)) == (1, False)
+        calls.call(subject, {})
+    assert (send.call_count, isinstance(first.value, ExpiredCredentialsError)) == (1, False)
 
-    calls.once(lambda _: {}, subject)
+    calls.call(subject, {})
     with pytest.raises(ExpiredCredentialsError, match=told):
-        calls.once(refuse_keys, subject)
-    assert len(tries) == 3
+        calls.call(subject, {})
+    assert send.call_count == 4
 
 
-def test_credentials_that_have_ended_when_they_are_given(aws: TimelessAws) -> None:
+def test_credentials_that_have_ended_when_they_are_given() -> None:
     """Botocore has no class for it, and whoever gives them is to be asked, not the answer."""
     past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
     given = {"access_key": "a", "secret_key": "s", "token": "t", "expiry_time": past.isoformat()}
     credentials = RefreshableCredentials("a", "s", "t", past, lambda: given, "custom-process")
     with pytest.raises(ExpiredCredentialsError, match="the refreshed credentials are still expired"):
-        aws.calls().once(lambda _: credentials.get_frozen_credentials(), Subject(GET, TASK_ID, REGION))
+        to_aws(lambda **_: credentials.get_frozen_credentials()).calls().call(Subject(GET, TASK_ID, REGION), {})
 
 
 def test_told_to_stop_no_try_follows(aws: TimelessAws) -> None:
