@@ -17,7 +17,7 @@
     └── WaitError                       a wait that did not end in success; has .task, the last one seen
         └── ConversionFailedError       the task ended FAILED
 
-A class exists where somebody catches it. Deep code raises with what it knows, and whoever knows more says so with
+A class exists where some code catches it. Deep code raises with what it knows, and the caller adds the rest with
 `about`. What AWS and botocore raise becomes one of these in `aws.error_mapping` only.
 """
 
@@ -177,7 +177,7 @@ class EndpointUnreachableError(TransientError):
 
 
 class ClockSkewError(TransientError):
-    """AWS takes the time in the request's signature for wrong: this machine's clock is, or the machine slept."""
+    """AWS rejects the time in the request's signature: this machine's clock is wrong, or the machine slept."""
 
     remedy = "Set this machine's clock (by NTP, for example), then run `pulumi up` again"
 
@@ -201,6 +201,6 @@ class WaitError(LicenseConversionError):
 
 
 class ConversionFailedError(WaitError):
-    """The task ended FAILED. Nothing is waited for any more."""
+    """The task ended FAILED."""
 
     remedy = "Fix the cause and start a new conversion, or set ignore_failure=True to record this one as it is"

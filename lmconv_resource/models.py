@@ -310,7 +310,7 @@ _TIMES = ("start_time", "license_conversion_time", "end_time")
 def _parse_time(text: str | None) -> datetime | None:
     try:
         return _to_utc(parse_rfc3339(text)) if text else None
-    except ValueError:  # of a record that somebody has edited
+    except ValueError:  # of a record that was edited by hand
         return None
 
 

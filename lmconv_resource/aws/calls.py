@@ -85,7 +85,7 @@ class Calls:
         try:
             answer = self._send(subject, members)
         except ExpiredCredentialsError as expired:
-            # A rotated file, a renewed sign-in or a new token of a web identity may be there by now: once.
+            # A rotated file, a renewed sign-in or a new token of a web identity may be there: once.
             if not self._session.renew(generation):
                 raise
             log.info("the credentials were read again: %s", expired)
@@ -115,7 +115,7 @@ class Calls:
         By default with any `TransientError`.
         """
         retrying = tenacity.Retrying(
-            # Another clock is no fault that passes by itself: a wait that has had good answers carries it, nobody else.
+            # A wrong clock is not transient: only a wait that has had good answers carries it.
             retry=tenacity.retry_if_exception_type(on or TransientError)
             & tenacity.retry_if_not_exception_type(ClockSkewError),
             stop=lambda state: state.attempt_number > self.settings.max_retries or self.cancellation.is_set,

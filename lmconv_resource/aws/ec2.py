@@ -214,7 +214,7 @@ class Ec2:
         return {str(each.get("PublicIp")): True for each in answer.get("Addresses") or ()}
 
     def is_amazon_image(self, image_id: str, resource_arn: str) -> bool | None:
-        """Return whether Amazon owns an image; None where EC2 does not show it any more."""
+        """Return whether Amazon owns an image; None where EC2 no longer shows it."""
         answer = self._ask(IMAGE_ACTION, resource_arn, Filters=[{"Name": "image-id", "Values": [image_id]}])
         images = answer.get("Images") or ()
         return any(image.get("ImageOwnerAlias") == "amazon" for image in images) if images else None

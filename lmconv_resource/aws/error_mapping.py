@@ -73,7 +73,7 @@ def from_botocore(
         cause: what was raised.
         subject: what the call was about.
         were_accepted: whether the service has taken credentials of this connection before: those that it refuses then
-            have ended, as keys do that somebody has rotated.
+            have ended, as rotated keys do.
         decode: decodes an authorization message of AWS's.
     """
     if isinstance(cause, botocore_errors.ClientError):
@@ -83,7 +83,7 @@ def from_botocore(
         return CredentialsError(subject, text, _SET_CREDENTIALS)
     if isinstance(cause, _SIGN_IN_ERRORS) or (were_accepted and isinstance(cause, _CREDENTIAL_ERRORS)):
         return ExpiredCredentialsError(subject, text, _SIGN_IN)
-    # botocore's, with no class of its own, where whoever gives the credentials hands over some that have ended.
+    # botocore's, with no class of its own, where the source of the credentials returns expired ones.
     if isinstance(cause, RuntimeError) and "refreshed credentials are still expired" in text:
         return ExpiredCredentialsError(subject, text, _SIGN_IN)
     if isinstance(cause, _CREDENTIAL_ERRORS):

@@ -177,7 +177,7 @@ class LicenseManager:
                 may have started a task.
         """
         subject = Subject(CREATE_ACTION, None, self._region, request.resource_arn)
-        if self._calls.cancellation.is_set:  # whoever runs `up` again must be the only one who starts anything
+        if self._calls.cancellation.is_set:  # only the next `up` may start anything
             reason = self._calls.cancellation.reason or "its deadline had passed"
             raise CancelledError(subject, f"{reason} before a conversion was started")
         members = {

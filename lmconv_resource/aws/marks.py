@@ -58,7 +58,7 @@ class Mark:
         instance_id: the instance that it was written for, or the short hashes of several behind a `*`; None in the form
             of earlier versions.
         urn: the end of the owner's URN.
-        since: when it was written; None where nobody knows.
+        since: when it was written; None where that is not known.
         until: when the job is over at the latest.
     """
 
@@ -89,7 +89,7 @@ class Mark:
         return self.owner == (own[:256] if self.instance_id is None else _hash(own))
 
     def is_young(self, now: datetime) -> bool:
-        """Return whether its job may still be going on; of one that nobody knows the age of, always."""
+        """Return whether its job may still be going on; always, where its age is not known."""
         return self.until is None or now < self.until + GRACE
 
     def is_for(self, instance_id: str) -> bool:
@@ -132,7 +132,7 @@ def read_marks(tags: Iterable[Tag], instance: Instance | None = None) -> tuple[M
 
 
 def to_stop_time(instance: Instance) -> datetime | None:
-    """Return when the state last changed by somebody's call, by EC2's word; None where it does not say."""
+    """Return when a call last changed the state, as EC2 says; None where it does not say."""
     match = _TRANSITION_TIME.search(instance.transition_reason)
     if match is None:
         return None

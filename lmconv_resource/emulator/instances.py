@@ -105,7 +105,7 @@ def set_license(instance: Instance, context: LicenseContext, moment: datetime | 
 
 
 def follow(instance: Instance, task: ConversionTask) -> None:
-    """Make DescribeInstances show what the task's end changes once that is due, though nobody looked at the task."""
+    """Make DescribeInstances show what the task's end changes once that is due, even if no call has read the task."""
     vars(instance)["license_conversion_task"] = task
     if not hasattr(type(instance), "usage_operation"):
         instance.__class__ = _make_following(type(instance))

@@ -67,7 +67,7 @@ class LicenseManagerBackend(BaseBackend):
         message: str | None = None,
         started: datetime | None = None,
     ) -> ConversionTask:
-        """Add a task as if somebody had started it, and return it.
+        """Add a task as if a client had started it, and return it.
 
         Args:
             task_id: `lct-` and up to 46 letters and digits; None makes one.

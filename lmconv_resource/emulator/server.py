@@ -112,7 +112,7 @@ class _Server(ThreadedWSGIServer):
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more requests, and end the connections there are."""
+        """Accept no more requests, and end all connections."""
         if self._thread is None:
             return
         self.shutdown()

@@ -173,7 +173,7 @@ class ConversionTask(ManagedState):
         elif progression == "manual" and self._tick >= transition["times"]:
             self._end(self._course.status, self._course.message, now)
         elif progression == "time" and now >= self._added + transition["seconds"]:
-            # The end is when it was due, not when somebody looked.
+            # The end is when it was due, not when it was read.
             self._end(self._course.status, self._course.message, self._added + transition["seconds"])
 
     def _end(self, status: str, message: str | None, moment: float) -> None:

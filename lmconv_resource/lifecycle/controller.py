@@ -133,7 +133,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         return Diff(changed=find_changed(recorded, found))
 
     def _refresh(self, op: Operation, task_id: str, recorded: ConversionTask | None, inputs: InputsT) -> ConversionTask:
-        """Return the task as it is now; the record of a finished one that AWS does not know any more, as it was."""
+        """Return the task as it is now; the record of a finished one that AWS no longer knows, as it was."""
         region = recorded.region if recorded else inputs.region
         place = {"license_conversion_task_id": task_id, "region": op.host.resolve_region(region, inputs.profile)}
         failures = validate(place, GET_PROPERTIES)  # a read comes without a check

@@ -172,7 +172,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         return Diff(replaces=("verified_usage_operation",))
 
     def _is_marked(self, op: Operation, task_id: str | None, state: ConversionState, inputs: ConversionInputs) -> bool:
-        """Return whether the instance has this resource's mark, and warn of old marks that nobody takes care of."""
+        """Return whether the instance has this resource's mark, and warn of old marks whose job does not continue."""
         aws, started = op.connect(inputs, task_id, state.task.region), op.host.started_here
         try:
             tags = started.marks(aws.session, lambda: aws.ec2.list_tags(TAGS))
@@ -430,7 +430,7 @@ def replace_request(inputs: ConversionInputs, state: ConversionState) -> Convers
 
 
 def _to_bug(cause: Exception, task_id: str, region: str | None) -> LicenseConversionError:
-    """Return an error that nobody foresaw as a line; the log has where it comes from."""
+    """Return an unforeseen error as a line; the log has its traceback."""
     log.error("an error that is a bug", exc_info=cause)
     error = LicenseConversionError(
         Subject(WAIT_ACTION, task_id, region),

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def report_drift(op: Operation, aws: Connection, recorded: ConversionState, refreshed: ConversionState) -> None:
-    """Warn when a refresh sees that the instance is not billed any more as what it was converted to.
+    """Warn when a refresh sees that the instance is no longer billed as what it was converted to.
 
     Where a later conversion has led there, as the second of two steps does, that is said once, and not as a warning.
     """

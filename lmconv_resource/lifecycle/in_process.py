@@ -95,7 +95,7 @@ class StartedHere:
 
         Args:
             place: what stands for the account and region.
-            list_marks: asks AWS for them; called without a lock, so that nobody waits for another's call.
+            list_marks: asks AWS for them; called without a lock, so that no thread waits for another's call.
         """
         with self._lock:
             marks = self._marks.get(place)

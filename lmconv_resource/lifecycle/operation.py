@@ -84,7 +84,7 @@ class Host(Protocol):
     """How often a wait is shown again while nothing changes; None for the default."""
 
     def terminal_columns(self) -> int | None:
-        """Return the width of the terminal on which Pulumi shows how it goes; None where that can't be told."""
+        """Return the width of the terminal on which Pulumi shows its progress; None where that is not known."""
 
     setting_prefix: str
     """The namespace of the settings that the user sees in this host: `aws:`."""
@@ -93,7 +93,7 @@ class Host(Protocol):
         """Return AWS's regions."""
 
     def check_setting_names(self) -> None:
-        """Raise a SettingsError when the stack has a setting that nobody knows: it might say who calls, or where."""
+        """Raise a SettingsError when the stack has an unknown setting: it might say who calls, or where."""
 
     def to_settings(self, access: Access) -> Settings:
         """Return the stack's settings, with what a resource says itself on top of them. Nothing is sent.
@@ -110,7 +110,7 @@ class Host(Protocol):
         """
 
     def is_replaced_by_command(self, urn: str | None) -> bool | None:
-        """Return whether the user's command has this resource replaced (`--replace URN`); None where it can't be told.
+        """Return whether the user's command has this resource replaced (`--replace URN`); None where that is not known.
 
         No engine tells: to a provider, such a replacement is a resource that the stack does not have yet.
         """

@@ -200,7 +200,7 @@ def validate_table(value: object) -> str | None:
 
 
 def find_wrong_partition(arn: InstanceArn, partition: str | None) -> str | None:
-    """Return what is wrong with the partition of an ARN whose region is in another, or in one that nobody knows."""
+    """Return what is wrong with the partition of an ARN whose region is in another, or in an unknown one."""
     if partition in (None, arn.partition):
         return None
     return f"has the partition {arn.partition}, and its region {arn.region} is one of {partition}"

@@ -46,7 +46,7 @@ class Cancellation:
         self.close()
 
     def close(self) -> None:
-        """Have the parent forget this one, which it does not cancel any more."""
+        """Have the parent forget this one, which it then no longer cancels."""
         self._unsubscribe()
 
     @property
@@ -82,7 +82,7 @@ class Cancellation:
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when this or a parent is set, at once if it is; return what ends the subscription.
 
-        A deadline calls nobody: whoever waits knows it by `remaining`.
+        A deadline calls no listener: a waiting thread reads `remaining`.
         """
         key = object()
         with self._lock:

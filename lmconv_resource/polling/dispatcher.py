@@ -99,7 +99,7 @@ class Dispatcher:
         return wait
 
     def remove(self, wait: Wait) -> None:
-        """End a wait: it is not polled any more."""
+        """End a wait: it is no longer polled."""
         with self.changed:
             self._waits.pop(wait, None)
             self.changed.notify()
@@ -154,7 +154,7 @@ class Dispatcher:
         others = [wait for wait in self._waits if wait.wants_poll and not wait.is_too_late(now)]
         # What comes due soon would go along: together they need one list.
         due = [*self._queue, *(wait for wait in others if wait.is_near(now))]
-        # A task not seen yet may well have ended: alone it is polled by itself, which answers that in one call.
+        # A task not seen yet may well have ended: alone it is polled separately, which tells that in one call.
         least = 2 if any(wait.task is None for wait in due) else 1
         if len(due) < max(least, self._pages):
             return []
@@ -171,7 +171,7 @@ class Dispatcher:
     # -- poll --------------------------------------------------------------------------------------------------------
 
     def _poll_batch(self, batch: list[Wait], run: Run) -> None:
-        """Ask once for all; poll by itself what the list does not show, which has ended or is new."""
+        """Ask once for all; poll separately what the list does not show, which has ended or is new."""
         try:
             self._poll_by_list(batch, run)
         except BaseException as bug:
@@ -209,9 +209,9 @@ class Dispatcher:
             run(lambda wait=wait: self._poll_missing(wait))  # type: ignore[misc]
 
     def _poll_ended(self, missing: list[Wait]) -> None:
-        """Find what has succeeded by a list, for as long as that takes fewer calls than polling each by itself.
+        """Find what has succeeded by a list, for as long as that takes fewer calls than polling each separately.
 
-        Those that it does not show are polled by themselves all the same: that is under way meanwhile.
+        Those that it does not show are polled separately in any case, at the same time.
         """
         most_pages = max(1, int(self.policy.ended_pages_share * len(missing)))
         waits = {wait.task_id: wait for wait in missing}
@@ -224,7 +224,7 @@ class Dispatcher:
                     if page[task_id].status is TaskStatus.SUCCEEDED:
                         self._record(waits.pop(task_id), page[task_id])
                         found += 1
-                # What was meanwhile polled by itself is looked for no more.
+                # What was polled separately meanwhile need not be found.
                 waits = {task_id: wait for task_id, wait in waits.items() if wait.dispatched}
                 if not waits or pages >= most_pages:
                     break

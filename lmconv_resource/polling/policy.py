@@ -30,7 +30,7 @@ class PollingPolicy:
     """With more waits than these, promptness in the first minute gives way to fewer calls."""
 
     crowd_lateness_seconds: float = 5.0
-    """What the least lateness is then: each new task would else have the list of all the others asked for anew."""
+    """The least lateness with so many: otherwise each new task would have the list of all others requested again."""
 
     shortest_interval_seconds: float = 2.0
     longest_interval_seconds: float = 30.0

@@ -74,7 +74,7 @@ class Wait:
 
     @property
     def limit(self) -> float:
-        """When it ends if nothing is seen any more.
+        """When it ends if no further poll sees the task.
 
         That is at its deadline or when the poll then under way must be over, and sooner where AWS was never reached.
         """
@@ -123,7 +123,7 @@ class Wait:
         self.asked_since = now if self.asked_since is None else self.asked_since
 
     def stop_polling(self) -> None:
-        """Plan no poll any more: only the deadline is left."""
+        """Plan no further poll: only the deadline is left."""
         self.dispatched = self.in_flight = False
         self.next_poll = self.deadline + self.policy.request_grace_seconds
         self.changed.set()

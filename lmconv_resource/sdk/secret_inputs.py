@@ -46,7 +46,7 @@ def without_mark(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
         return await output.is_known() and not (pulumi.runtime.is_dry_run() and await output.future() == "")
 
     parts = [asyncio.ensure_future(part) for part in (output.resources(), find_value(), is_known(), output.is_secret())]
-    for part in parts:  # of a resource that fails nobody asks for the others
+    for part in parts:  # where one fails, the others are not awaited
         part.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     return pulumi.Output(*parts)
 

@@ -831,7 +831,7 @@ def test_other_credentials_have_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert hints == [
         "Set new ones with `pulumi config set --secret` (aws:accessKey, aws:secretKey, aws:token)",
         "Renew the token in webIdentityTokenFile of aws:assumeRoleWithWebIdentity",
-        "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew",
+        "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN again",
         "Supply credentials in any way the AWS CLI supports",
         "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE",
     ]

@@ -181,7 +181,7 @@ FAULTS = (
         _NEVER,
         _refuse("ExpiredTokenException"),
         line="the credentials have expired (ExpiredTokenException: The reason). Set AWS_ACCESS_KEY_ID, "
-        "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew.",
+        "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN again.",
     ),
     _row("signature too old: `InvalidSignatureException`", _NEVER, _SLEPT, line=_CLOCK),
     _row("signature too old, after a good answer", _LATER, _SLEPT, good_calls=1, passes=True),

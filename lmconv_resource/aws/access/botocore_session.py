@@ -94,7 +94,7 @@ class SettingsSession(FilesSession):
         """The credentials that roles are assumed with: keys, a web identity, or what botocore finds; None if nothing.
 
         Raises:
-            CredentialsError: they need a code of an MFA device, for which nobody can be asked here.
+            CredentialsError: they need a code of an MFA device, for which there is no prompt here.
         """
         settings = self.settings
         if settings.access_key and settings.secret_key:
@@ -165,7 +165,7 @@ class SettingsSession(FilesSession):
             )
 
     def _refuse_mfa(self) -> None:
-        """Raise a CredentialsError where botocore would ask the terminal for a code: nobody sees it, nor ends it."""
+        """Raise a CredentialsError where botocore would prompt for a code, which no user of Pulumi sees."""
         for name, content in self.profile_chain:
             if assumes_role(content) and "mfa_serial" in content:
                 raise CredentialsError(

@@ -229,7 +229,7 @@ ROLE_MEMBERS = (
 WEB_IDENTITY_MEMBERS = (
     *_SESSION_MEMBERS,
     Member("webIdentityToken", _TOKEN, "The token.", is_secret=True),
-    Member("webIdentityTokenFile", FILE, "The file that the token is read from, each time anew."),
+    Member("webIdentityTokenFile", FILE, "The file that the token is read from, each time again."),
 )
 
 

@@ -58,7 +58,7 @@ _PROFILE_HINTS = {
 _ANY_CREDENTIALS = "Supply credentials in any way the AWS CLI supports"
 
 _METHODS = {
-    "env": ("AWS_ACCESS_KEY_ID", "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew"),
+    "env": ("AWS_ACCESS_KEY_ID", "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN again"),
     "iam-role": ("this EC2 instance's role", "Check the role of this EC2 instance"),
     "container-role": ("this container's role", "Check the role of this container"),
 }
@@ -68,7 +68,7 @@ _SIGN_IN_ERRORS = (SSOError, LoginError, TokenRetrievalError, CredentialRetrieva
 """What is raised where the settings are right, and who is to give the credentials does not, or can't be run."""
 
 _RENEWAL_SECONDS = 10.0
-"""Credentials that were read anew and refused are not read again within this time, however many waits notice it."""
+"""Credentials that were read again and refused are not read again within this time, however many waits notice it."""
 
 
 class AccessSession:
@@ -85,7 +85,7 @@ class AccessSession:
     def __init__(self, settings: Settings, shared: SharedClients | None = None, runtime: Runtime = RUNTIME) -> None:
         self.settings = settings
         self.generation = 0
-        """How often the credentials were read anew."""
+        """How often the credentials were read again."""
         self._shared = shared or SharedClients(runtime)
         self._runtime = runtime
         self._subject = Subject(CONNECT_ACTION, region=settings.region)
@@ -120,7 +120,7 @@ class AccessSession:
             generation = self.generation
             self._check_account(generation)
             client = self.unchecked_client(service)
-            if self.generation == generation:  # otherwise it may sign with credentials whose account nobody has checked
+            if self.generation == generation:  # otherwise it may sign with credentials whose account was not checked
                 return client
 
     def find_credentials(self) -> None:
@@ -185,7 +185,7 @@ class AccessSession:
                 failed_at, failure = self._failure
                 lasts = isinstance(failure, EndpointUnreachableError)
                 if answers != self._answers or (lasts and self._runtime.now() - failed_at < unreachable_seconds):
-                    raise copy.copy(failure)  # whoever gets it may add to it
+                    raise copy.copy(failure)  # the caller may add to it
             try:
                 self._account, self._failure = self._ask_account(), None
             except LicenseConversionError as error:
@@ -198,7 +198,7 @@ class AccessSession:
             return self._account[1]
 
     def _ask_account(self) -> tuple[int, str]:
-        """Return a generation of credentials and their account, by STS; expired ones are read anew, once."""
+        """Return a generation of credentials and their account, by STS; expired ones are read again, once."""
         while True:
             generation = self.generation
             client = self.unchecked_client("sts")
@@ -257,7 +257,7 @@ class AccessSession:
         with self._lock:
             try:
                 return self._to_hint(self._find_core())
-            except (BotoCoreError, LicenseConversionError):  # a file that can't be read, by now
+            except (BotoCoreError, LicenseConversionError):  # a file that can no longer be read
                 return _ANY_CREDENTIALS
 
     def _decode_denial(self, message: str) -> str | None:

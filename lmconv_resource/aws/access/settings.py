@@ -90,7 +90,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "assumeRoleWithWebIdentity",
         kinds.WEB_IDENTITY,
-        "members `roleArn`, one of `webIdentityToken` and `webIdentityTokenFile` (read anew each time the credentials "
+        "members `roleArn`, one of `webIdentityToken` and `webIdentityTokenFile` (read again each time the credentials "
         "are renewed), `sessionName`, `duration`, `policy`, `policyArns`; refused beside `accessKey`",
     ),
     Setting("sharedConfigFiles", kinds.FILES, f"instead of the default file; {_LAST_WINS}"),
@@ -330,7 +330,7 @@ def find_region(
 ) -> str | None:
     """Return the region to use: the resource's own, the stack's, the recorded one, the environment's or the profile's.
 
-    The recorded one comes before the environment's, so that nobody's shell replaces a resource. None where none is set.
+    The recorded one comes before the environment's, so that no shell replaces a resource. None where none is set.
 
     Raises:
         SettingsError: the shared config has to be asked, and there is no such profile or it can't be read.

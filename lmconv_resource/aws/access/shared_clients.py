@@ -1,4 +1,4 @@
-"""What sessions of other credentials share: botocore's data, and clients that are signed anew for each call."""
+"""What sessions of other credentials share: botocore's data, and clients whose calls are signed one by one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _signing: ContextVar[Any] = ContextVar("signing", default=None)
 
 
 class Signer:
-    """What botocore takes for the credentials of a shared client: those of whoever calls at the moment."""
+    """The credentials of a shared client, for botocore: those of the session that is calling."""
 
     method = "shared"
 

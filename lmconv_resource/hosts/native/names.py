@@ -9,7 +9,7 @@ _GAP = re.compile(r"(?<=[a-z0-9])_([a-z0-9])")
 
 
 def to_camel(name: str) -> str:
-    """Return a name in camelCase. A leading `__`, which says that a property is shown to nobody, stays."""
+    """Return a name in camelCase. A leading `__`, which hides a property from the user, stays."""
     return _GAP.sub(lambda match: match[1].upper(), name)
 
 

@@ -68,7 +68,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @plain_errors
     def Attach(self, request: Any, _: Any) -> Any:  # noqa: N802
-        """Serve another engine, for a plugin that somebody runs in a debugger."""
+        """Serve another engine, for a plugin that runs in a debugger."""
         self.session = self._attach(request.address)
         return Empty()
 

@@ -76,8 +76,8 @@ def serve(provider: NativeProvider) -> tuple[grpc.Server, int]:
 
 def main() -> None:
     """Serve the engine whose address is the first argument, after options that the engine may put before it."""
-    # The engine runs a plugin in a process group of its own and interrupts it when it needs it no more. Calls that
-    # still run then have nobody to answer, and Python would wait for their threads.
+    # The engine runs a plugin in a process group of its own and interrupts it when it no longer needs it. Calls that
+    # still run then have no caller left, and Python would wait for their threads.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]

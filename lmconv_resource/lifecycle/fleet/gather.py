@@ -54,7 +54,7 @@ RUNNING_SECONDS = 30.0
 """How old the tasks of an instance that runs may be: License Manager converts none that runs."""
 
 INTERFACE_SECONDS = 300.0
-"""How old the tags of a network interface may be that differ from those of its instance, which is read anew."""
+"""How old the tags of a network interface may be that differ from those of its instance, which is read again."""
 
 TIDY_SECONDS = 300.0
 """How long what is left waits for other calls, at most, once an instance runs again: it takes no slot."""
@@ -129,7 +129,7 @@ class Crew:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is waited for any more."""
+        """Whether nothing more is waited for."""
         return self._cancellation.is_set
 
     def wait_for(self, is_over: Callable[[], bool]) -> None:
@@ -239,7 +239,7 @@ class Shared(Generic[Item, Answer]):
         try:
             for at in range(0, len(items), self._most):
                 self._answer_some({item: tickets[item] for item in items[at : at + self._most]})
-        except BaseException as bug:  # nobody may take the lack of an answer for one
+        except BaseException as bug:  # a missing answer must not count as one
             for ticket in tickets.values():
                 ticket.error = bug if ticket.is_open else ticket.error
             raise

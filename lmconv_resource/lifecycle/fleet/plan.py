@@ -1,4 +1,4 @@
-"""What an `up` would do with a fleet, as a table that somebody can approve."""
+"""What an `up` would do with a fleet, as a table to approve."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Planned:
         gathering: AWS, as the rows of its connection share it; None where it can't be reached.
         line: its line of the plan.
         error: what keeps it from being converted, by which all its reasons are said.
-        problems: what the checks have found, so that nobody checks again.
+        problems: what the checks have found, so that they are not made again.
         held_id: the task that is recorded.
         ran: whether the instance ran, or is to run again in the end.
         is_marked: whether it has the fleet's mark, of an operation that was interrupted.

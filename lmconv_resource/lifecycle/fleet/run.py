@@ -58,7 +58,7 @@ def sort_rows(rows: Iterable[Row], state: FleetState) -> Rows:
 
 
 def is_final(result: Result, row: Row) -> bool:
-    """Return whether nothing is done with a row any more, as long as its table asks for the same."""
+    """Return whether a row needs nothing more, as long as its table asks for the same."""
     if result.has_succeeded:
         return True
     return result.has_failed and result.was_begun and row.asked.get("retry_failed") is not True
@@ -209,7 +209,7 @@ class Run:
         def run() -> None:
             try:
                 ended = run_row(self._op, planned, tell, lambda: self._has_slot(row))
-            except Exception as bug:  # a row never stops another, and none may be waited for in vain
+            except Exception as bug:  # a row never stops another, and each must come to its end
                 log.exception("a row ended in a bug")
                 ended = _to_bug(self._op, planned, bug)
             with self._changed:

@@ -88,7 +88,7 @@ class Schedule:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is under way, and nothing is to be begun any more."""
+        """Whether nothing is under way, and nothing more is to be begun."""
         return not self._running and not self._going_on and (self.stopped is not None or not self.is_waiting)
 
     def leave_slot(self, row: Row, *, failed: bool = False) -> None:

@@ -36,7 +36,7 @@ class Survey:
     gatherings: Sequence[Gathering]
 
     def expect(self, planned: Iterable[Planned]) -> None:
-        """Have the jobs read anew what was read together, for these rows in their order."""
+        """Have the jobs read again what was read together, for these rows in their order."""
         arns: dict[Gathering | None, list[str]] = {}
         for each in planned:
             arns.setdefault(each.gathering, []).append(each.row.arn)

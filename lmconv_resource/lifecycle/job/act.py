@@ -1,4 +1,4 @@
-"""The loop that carries one conversion out: read, decide, act once, read anew.
+"""The loop that carries one conversion out: read, decide, act once, read again.
 
 Nothing else stops, starts or tags an instance, or starts a conversion.
 """
@@ -152,7 +152,7 @@ class Job:
 
     @property
     def is_marked(self) -> bool:
-        """Whether the instance is marked, so that somebody has to start it."""
+        """Whether the instance is marked, so that it has to be started again."""
         memory = self.facts.memory
         return (memory.is_marked or memory.marks_sent > 0) and not memory.is_released
 
@@ -576,7 +576,7 @@ class Job:
         return CREATE_ACTION if self._wish.converts else START_ACTION
 
     def _left(self, error: LicenseConversionError) -> LicenseConversionError:
-        """Return an error that also says how the instance was left, as it was seen last; asks nobody."""
+        """Return an error that also says how the instance was left, as it was seen last; calls AWS for nothing."""
         seen = self.facts.memory.last_seen
         if not self.is_marked or seen is None or "start-instances" in error.remedy:
             return error

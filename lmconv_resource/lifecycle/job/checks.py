@@ -280,7 +280,7 @@ class _Asker:
         return {"store_optional" if found.is_store_optional else "store": has_store}
 
     def warn_of_address(self) -> None:
-        """Warn of a public address that the instance will not have any more when it runs again."""
+        """Warn of a public address that the instance will no longer have when it runs again."""
         answer = self.instance.answer
         address = answer.get("PublicIpAddress")
         associations = [each.get("Association") or {} for each in answer.get("NetworkInterfaces") or ()]

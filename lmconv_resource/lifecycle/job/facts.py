@@ -1,6 +1,6 @@
 """What is known of one conversion: what AWS shows now, and what the job has sent so far. Nothing is decided here.
 
-Nobody else asks EC2 or License Manager on the way to a decision.
+No other module asks EC2 or License Manager for what a decision needs.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Facts:
     deadline: float = 0.0
     """When the job is over, in seconds of `now`."""
     is_forced_by_command: bool | None = False
-    """Whether `--replace` asks for a new conversion; None where it can't be told."""
+    """Whether `--replace` asks for a new conversion; None where that is not known."""
 
     @property
     def marks(self) -> tuple[Mark, ...]:
@@ -185,7 +185,7 @@ class Reader:
         )
 
     def read(self, facts: Facts, parts: Iterable[str]) -> Facts:
-        """Return the facts with these parts read anew.
+        """Return the facts with these parts read again.
 
         Raises:
             LicenseConversionError: AWS could not be asked, in a way that does not pass.

@@ -100,7 +100,7 @@ RULES = (
     Rule("leave-hidden", "held-hidden", Act.LEAVE, error="hidden"),
     Rule("await-aws", "unreadable patient", Act.WAIT, "{fault}"),
     Rule("leave-unreadable", "unreadable", Act.LEAVE, error="fault"),
-    # -- somebody's mark -----------------------------------------------------------------------------------------------
+    # -- another resource's mark ---------------------------------------------------------------------------------------
     Rule(
         "foreign-mark",
         "foreign foreign-in-force converts -held -done",
@@ -134,7 +134,7 @@ RULES = (
         "not-shown-any-more",
         "hidden mine",
         Act.LEAVE,
-        "EC2 does not show {id} any more",
+        "EC2 no longer shows {id}",
         f"If it is still there, {_NEXT_UP} start it with `aws ec2 start-instances --instance-ids {{id}}`",
     ),
     Rule("may-not-look", "denied needed -held converts", Act.REFUSE, error="denied"),
@@ -265,7 +265,7 @@ WORDS: Mapping[str, str] = {
     "start-waits": "a start was accepted a moment ago, or the next try is not due",
     "bounced": "it was starting and has stopped again",
     "started-twice": "it was started twice",
-    "start-in-vain": "that was in vain twice",
+    "start-in-vain": "starting it has failed twice",
     "start-refused": "EC2 has refused the start",
     "billing-late": "the task SUCCEEDED a moment ago, and EC2 shows the old license",
     "unchecked": "the checks that are to be made have not been",
@@ -451,7 +451,7 @@ class _Case:
         self.values |= {"held": memory.held_id or "", "matching": self.matching.task_id if self.matching else ""}
         held_for = self._since(memory.held_since) if memory.held_id else float("inf")
         list_fault = facts.list_error is not None and memory.held_id is None
-        # A network without a way to EC2 keeps nobody from converting an instance that he has stopped himself.
+        # Without a route to EC2, an instance that the user has stopped can still be converted.
         can_do_without = not (wish.stops or memory.last_seen or self.words & {"needed", "mine"} or memory.is_marked)
         is_closed = isinstance(facts.instance_error, EndpointUnreachableError) and (
             memory.held_id is not None or self._since(memory.failing_since) >= _CLOSED_SECONDS
