@@ -34,7 +34,7 @@ connections, cancellation = Connections(Cancellation(), on_note=print), Cancella
 def use(number):
     role = AssumedRole(f"arn:aws:iam::{number:012}:role/conversion")
     keys = {"access_key": "AKIA", "secret_key": "sk"}
-    connection = connections.get(Settings("eu-west-1", assumed_roles=(role,), endpoints=endpoints, **keys))
+    connection = connections.get(Settings("eu-west-1", assume_roles=(role,), endpoints=endpoints, **keys))
     connection.until(cancellation).license_manager.list_tasks()
     connection.until(cancellation).ec2.get_instance(f"arn:aws:ec2:eu-west-1:{number:012}:instance/i-0123456789abcdef0")
 

@@ -610,6 +610,24 @@ def test_the_account_is_held_against_the_settings(
     assert [request.operation for request in accounts.requests] == ["GetCallerIdentity"]
 
 
+@pytest.mark.parametrize(
+    ("config", "origin"),
+    [
+        ({}, "AWS_ACCESS_KEY_ID"),
+        ({"profile": "work"}, "the profile work"),
+        ({"accessKey": "AKIASTACK", "secretKey": "sk"}, "aws:accessKey"),
+        ({"assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityToken": "tok1"}}, "aws:assumeRoleWithWebIdentity"),
+        ({"profile": "work", "assumeRoles": [{"roleArn": ROLE}]}, f"the role {ROLE}"),
+    ],
+)
+def test_what_gave_the_credentials_is_named(
+    write_config: Callable[[str], None], config: dict[str, Any], origin: str
+) -> None:
+    """Where they belong to a wrong account, the line says which of the settings is to be changed."""
+    write_config(PROFILES)
+    assert AccessSession(to_settings(**config)).origin == origin
+
+
 @pytest.fixture
 def checked(accounts: AwsAccounts, tmp_path: Path) -> AccessSession:
     """The clients of a stack that allows one account only, with the keys of a file."""
