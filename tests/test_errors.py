@@ -7,27 +7,21 @@ import re
 from typing import Any
 
 import pytest
-from moto import mock_aws
-from support.aws import ACCOUNT, REGION, NotingSession
+from support.aws import REGION
 
 from lmconv_resource import errors
-from lmconv_resource.emulator import ChangedAnswer, Fault, licensemanager_backends
 from lmconv_resource.errors import (
     CONNECT_ACTION,
     CREATE_ACTION,
     GET_ACTION,
     LIST_ACTION,
     WAIT_ACTION,
-    ConversionFailedError,
     LicenseConversionError,
     RequestRefusedError,
     Subject,
     TaskNotFoundError,
     WaitError,
 )
-from lmconv_resource.lifecycle.inputs import TaskInputs
-from lmconv_resource.lifecycle.operation import Operation
-from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.models import ConversionTask, TaskStatus
 
 TASK_ID = "lct-1"
@@ -137,28 +131,3 @@ def test_who_knows_more_says_it(cls: type[LicenseConversionError]) -> None:
 def test_a_refusal_has_awss_code(cls: type[RequestRefusedError]) -> None:
     """Whoever catches a refusal can tell it by AWS's word for it."""
     assert cls(SUBJECT, "why", code="SomeException").code == "SomeException"
-
-
-@pytest.mark.parametrize(
-    ("answer", "why"),
-    [
-        (ChangedAnswer({"StatusMessage": "step 1\n  of 2"}), "step 1 of 2"),
-        (ChangedAnswer({"StatusMessage": "it broke."}), "it broke"),
-        (ChangedAnswer(without=("StatusMessage",)), "AWS gives no status message"),
-    ],
-)
-def test_a_failure_says_why_and_what_to_do(answer: ChangedAnswer, why: str) -> None:
-    """A task that FAILED ends the wait with AWS's reason; where AWS gives none, the sentence stays whole."""
-    with mock_aws():
-        backend = licensemanager_backends[ACCOUNT][REGION]
-        backend.add_task(task_id=TASK_ID, resource_arn=ARN, source="a", destination="b", status="FAILED")
-        backend.faults.add(Fault(answer))
-        inputs = TaskInputs(license_conversion_task_id=TASK_ID, region=REGION, wait_for_completion=True)
-        error = TaskController().create(Operation(NotingSession()), inputs).error
-    assert isinstance(error, ConversionFailedError)
-    assert str(error) == (
-        f"Waiting for license conversion task lct-1 in eu-west-1: it FAILED: {why}. "
-        "Fix the cause and start a new conversion, or set ignore_failure=True to record this one as it is."
-    )
-    assert error.task is not None
-    assert error.task.status is TaskStatus.FAILED

@@ -47,18 +47,8 @@ class Scene:
     def arn(self) -> str:
         return f"arn:aws:ec2:{self.aws.region_name}:123456789012:instance/i-0123456789abcdef0"
 
-    def start_conversion(self, **inputs: Any) -> Any:
-        """Create a resource that starts a conversion."""
-        contexts = {
-            f"{name}_license_context": {"usage_operation": operation, "product_codes": []}
-            for name, operation in (("source", "RunInstances:0800"), ("destination", "RunInstances:0002"))
-        }
-        place = {"resource_arn": self.arn, "region": self.aws.region_name, "__provider": OURS_STARTS}
-        return self.plugin.create(to_urn("task"), {**place, **contexts, **inputs})
-
-    def wait(self) -> Any:
-        """Create a resource that waits, for ever."""
-        return self.plugin.create(to_urn("task"), {**self.add_task(status="IN_PROGRESS"), "wait_for_completion": True})
+    def create(self, inputs: dict[str, Any]) -> Any:
+        return self.plugin.create(to_urn("task"), inputs)
 
     def has_asked(self, times: int) -> Callable[[], bool]:
         """Return what tells whether the task has been asked for so often."""
@@ -71,18 +61,21 @@ Play = Callable[[Scene], "tuple[Callable[[], Any], Callable[[], bool]]"]
 
 def in_a_call_to_ec2(scene: Scene) -> tuple[Callable[[], Any], Callable[[], bool]]:
     """EC2, which is asked before a conversion is started, does not answer."""
-    return scene.start_conversion, lambda: bool(select.select([scene.ec2], [], [], 0)[0])
+    inputs = {
+        "resource_arn": scene.arn,
+        "region": scene.aws.region_name,
+        "source_license_context": {"usage_operation": "RunInstances:0800"},
+        "destination_license_context": {"usage_operation": "RunInstances:0002"},
+        "__provider": OURS_STARTS,
+    }
+    return lambda: scene.create(inputs), lambda: bool(select.select([scene.ec2], [], [], 0)[0])
 
 
 def while_idle(scene: Scene) -> tuple[Callable[[], Any], Callable[[], bool]]:
     """Nothing is under way: all that was to be done has been done."""
-    done = threading.Event()
-
-    def create() -> None:
-        scene.plugin.create(to_urn("task"), scene.add_task(seconds=0))
-        done.set()
-
-    return create, done.is_set
+    done: list[Any] = []
+    inputs = scene.add_task(seconds=0)
+    return lambda: done.append(scene.create(inputs)), lambda: bool(done)
 
 
 def as_an_operation_ends(scene: Scene) -> tuple[Callable[[], Any], Callable[[], bool]]:
@@ -95,12 +88,13 @@ def as_an_operation_ends(scene: Scene) -> tuple[Callable[[], Any], Callable[[], 
 
     scene.aws.get_license_conversion_task = answer_late  # type: ignore[method-assign]
     inputs = scene.add_task(seconds=0)
-    return lambda: scene.plugin.create(to_urn("task"), inputs), scene.has_asked(1)
+    return lambda: scene.create(inputs), scene.has_asked(1)
 
 
 def in_a_wait(scene: Scene) -> tuple[Callable[[], Any], Callable[[], bool]]:
     """A task is waited for."""
-    return scene.wait, scene.has_asked(1)
+    inputs = {**scene.add_task(status="IN_PROGRESS"), "wait_for_completion": True}
+    return lambda: scene.create(inputs), scene.has_asked(1)
 
 
 SIGNAL_HANDLERS = {"ignored": "signal.SIG_IGN", "handled": "lambda *_: None"}

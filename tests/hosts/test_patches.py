@@ -145,23 +145,6 @@ def test_cancel_ends_every_wait_with_one_line(waiting: Callable[..., Waiting], a
     assert {each.id for each in up.engine.resources if each.custom} == set(aws.tasks)
 
 
-@pytest.mark.proof
-def test_the_plugin_ends_by_itself_when_the_engine_is_gone(
-    waiting: Callable[..., Waiting], aws: LicenseManagerBackend
-) -> None:
-    """A plugin whose engine was killed stops calling AWS and ends, within 5 s."""
-    add_running(aws, 5)
-    up = waiting(5)
-    up.wait_until_shown()
-    plugin = up.engine.plugin
-    assert plugin is not None
-    up.engine.kill()
-    plugin.wait(timeout=5 + 3)  # and what an interpreter takes to end on a busy machine
-    calls = aws.calls.total()
-    time.sleep(0.5)
-    assert aws.calls.total() == calls
-
-
 def test_waits_hold_up_nobody(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
     """While 40 tasks wait, a finished task and a resource of another provider are made as if nobody waited."""
     add_running(aws, 40)

@@ -141,9 +141,13 @@ def test_how_to_wait_changes_nothing_of_what_has_ended(aws: LicenseManagerBacken
 # -- what a wait ends in -----------------------------------------------------------------------------------------------
 
 
-def test_a_failure_is_an_error_that_holds_the_task(aws: LicenseManagerBackend) -> None:
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [("step 1\n  of 2", "step 1 of 2"), ("it broke.", "it broke"), (None, "AWS gives no status message")],
+)
+def test_a_failure_is_an_error_that_holds_the_task(aws: LicenseManagerBackend, message: str | None, why: str) -> None:
     """A wait that ends FAILED returns the task as it was seen beside its error; nothing of it is recorded here."""
-    task_id = add(aws, status="FAILED", message="no")
+    task_id = add(aws, status="FAILED", message=message)
     session = make_session()
     controller = TaskController()
 
@@ -152,8 +156,11 @@ def test_a_failure_is_an_error_that_holds_the_task(aws: LicenseManagerBackend) -
         created = controller.create(op, inputs)
 
     assert isinstance(created.error, ConversionFailedError)
-    assert str(created.error).startswith(f"Waiting for license conversion task {task_id} in {REGION}: it FAILED: no. ")
-    assert (created.id, created.state.status, created.state.status_message) == (task_id, "FAILED", "no")
+    assert str(created.error) == (
+        f"Waiting for license conversion task {task_id} in {REGION}: it FAILED: {why}. Fix the cause and start a new "
+        "conversion, or set ignore_failure=True to record this one as it is."
+    )
+    assert (created.id, created.state.status, created.state.status_message) == (task_id, "FAILED", message)
 
 
 @pytest.mark.parametrize("how", ["deadline", "cancelled"])
