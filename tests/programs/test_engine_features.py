@@ -5,6 +5,7 @@ What does not work stands in docs/traps.md.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -58,6 +59,15 @@ class Project(RealStack):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def pulumi(self, *args: str, folder: Path | None = None) -> str:
+        """Run a command of `pulumi` that ends well, with no stack selected by it, and return what it printed."""
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(
+            ["pulumi", *args], cwd=folder or self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def urn(self, name: str) -> str:
         return f"urn:pulumi:{self.stack.name}::followed::pulumi-python:dynamic/lmconv:LicenseConversionTask::{name}"
 
@@ -85,16 +95,6 @@ def test_from_another_directory(project: Project, tmp_path: Path) -> None:
     assert project.tracked() == {"a": "lct-0000"}
 
 
-def test_target_and_exclude(project: Project) -> None:
-    """Only what is meant is created."""
-    project.write('task("a", 0); task("b", 1); task("c", 2)')
-
-    project.up("--target", project.urn("a"))
-    assert set(project.tracked()) == {"a"}
-    project.up("--exclude", project.urn("c"))
-    assert set(project.tracked()) == {"a", "b"}
-
-
 def test_continue_on_error(project: Project, aws: LicenseManagerBackend) -> None:
     """A conversion that FAILED does not keep the others from being recorded."""
     aws.finish_task("lct-0000", "FAILED")
@@ -113,69 +113,46 @@ task("b", 1, wait_for_completion=True)
     assert project.tracked() == {"b": "lct-0001"}
 
 
+REPLACED_TOGETHER = 'a = task("a", {}); task("b", 2, opts=ResourceOptions(replace_with=[a]))'
+THREE = 'task("a", 0); task("b", 1); task("c", 2)'
+FIRST, ID = {"a": "lct-0000"}, "license_conversion_task_id"
+
+
 @pytest.mark.parametrize(
-    ("opts", "expected", "steps"),
+    ("before", "after", "arguments", "tracked"),
     [
-        ("retain_on_delete=True", {}, "- 1 "),
-        ("delete_before_replace=True", {}, "- 1 "),
+        ("", THREE, ["--target", "a"], FIRST),
+        ("", THREE, ["--exclude", "c"], {**FIRST, "b": "lct-0001"}),
+        # What is removed is forgotten; nothing happens in AWS in any case.
+        ('task("a", 0, opts=ResourceOptions(retain_on_delete=True))', "", [], {}),
+        ('task("a", 0, opts=ResourceOptions(delete_before_replace=True))', "", [], {}),
+        ('task("a", 0, opts=ResourceOptions(protect=True))', "", [], FIRST),
+        # Another id that is ignored replaces nothing; else it does, in whichever order, and together with another.
+        (
+            'task("a", 0)',
+            'task("a", 1, opts=ResourceOptions(ignore_changes=["license_conversion_task_id"]))',
+            [],
+            FIRST,
+        ),
+        ('task("a", 0)', 'task("a", 1)', [], {"a": "lct-0001"}),
+        ('task("a", 0)', 'task("a", 1, opts=ResourceOptions(delete_before_replace=True))', [], {"a": "lct-0001"}),
+        (REPLACED_TOGETHER.format(0), REPLACED_TOGETHER.format(1), [], {"a": "lct-0001", "b": "lct-0002"}),
     ],
 )
-def test_removed(project: Project, opts: str, expected: dict[str, str], steps: str) -> None:
-    """A removed resource is forgotten; nothing happens in AWS in any case."""
-    project.write(f'task("a", 0, opts=ResourceOptions({opts}))')
+def test_options(project: Project, before: str, after: str, arguments: list[str], tracked: dict[str, str]) -> None:
+    """Of options of a resource and of `up` the state holds what is expected; a protected one fails to be removed."""
+    project.write(before)
     project.up()
-    project.write("")
+    project.write(after)
 
-    project.up()
+    done = project.run(
+        "up", "--yes", "--skip-preview", *(project.urn(word) if len(word) == 1 else word for word in arguments)
+    )
 
-    assert project.tracked() == expected
-
-
-def test_protect(project: Project) -> None:
-    """A protected one stays until it is unprotected."""
-    project.write('task("a", 0, opts=ResourceOptions(protect=True))')
-    project.up()
-    project.write("")
-
-    done = project.run("up", "--yes", "--skip-preview")
-
-    assert done.returncode != 0
-    assert project.tracked() == {"a": "lct-0000"}
-
-
-def test_ignore_changes(project: Project) -> None:
-    """Another id that is ignored replaces nothing."""
-    project.write('task("a", 0)')
-    project.up()
-    project.write('task("a", 1, opts=ResourceOptions(ignore_changes=["license_conversion_task_id"]))')
-    project.up()
-
-    assert project.tracked() == {"a": "lct-0000"}
-
-
-@pytest.mark.parametrize("opts", ["", "delete_before_replace=True"])
-def test_replacements(project: Project, opts: str) -> None:
-    """Another id replaces the resource, in whichever order."""
-    project.write(f'task("a", 0, opts=ResourceOptions({opts}))')
-    project.up()
-    project.write(f'task("a", 1, opts=ResourceOptions({opts}))')
-    project.up()
-
-    assert project.tracked() == {"a": "lct-0001"}
-
-
-def test_replace_with(project: Project) -> None:
-    """A resource is replaced together with another."""
-    program = """
-a = task("a", NUMBER)
-task("b", 2, opts=ResourceOptions(replace_with=[a]))
-"""
-    project.write(program.replace("NUMBER", "0"))
-    project.up()
-    project.write(program.replace("NUMBER", "1"))
-
-    assert "2 replaced" in project.up()
-    assert project.tracked() == {"a": "lct-0001", "b": "lct-0002"}
+    assert (done.returncode != 0) is ("protect" in before), done.stdout + done.stderr
+    assert project.tracked() == tracked
+    if before == REPLACED_TOGETHER.format(0):
+        assert "2 replaced" in done.stdout
 
 
 TRANSFORM = """
@@ -244,14 +221,7 @@ pulumi.export("operation", other.require_output("to").apply(lambda to: to["usage
 task("b", 1)
 """
     (second / "__main__.py").write_text(program)
-    environment = {**os.environ, **project.environment}
-
-    def pulumi(*args: str) -> str:
-        done = subprocess.run(
-            ["pulumi", *args], cwd=second, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    pulumi = functools.partial(project.pulumi, folder=second)
 
     pulumi("stack", "init", "two")
     pulumi("config", "set", "aws:region", "eu-west-1")
@@ -364,14 +334,7 @@ def test_a_resource_is_moved_to_another_stack(project: Project) -> None:
     project.write('task("a", 0, wait_for_completion=False)')
     project.up()
     other = ("--stack", "other")
-    environment = {**os.environ, **project.environment}
-
-    def run(*args: str) -> str:
-        done = subprocess.run(
-            ["pulumi", *args], cwd=project.folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    run = project.pulumi
 
     run("stack", "init", "other")
     run("state", "move", "--source", project.stack.name, "--dest", "other", project.urn("a"), "--yes")

@@ -33,11 +33,16 @@ class Service:
     calls: Counter[str] = field(default_factory=Counter)
     listed: Counter[TaskStatus] = field(default_factory=Counter)
     polls: list[tuple[float, str]] = field(default_factory=list)
+    page_seconds: float = 0.0
+    """How long a page of a list takes, which shows what was when it was asked for."""
+    on_call: Callable[[str], None] = lambda _: None
+    """Is called with `get` or `list` before each call is answered, and may raise."""
 
     def get_task(self, task_id: str) -> ConversionTask:
         """Return one task, or raise the next fault."""
         self.calls["get"] += 1
         self.polls.append((self.now, task_id))
+        self.on_call("get")
         fault = self.faults.pop(0) if self.faults else None
         if fault:
             raise fault
@@ -49,10 +54,13 @@ class Service:
         for start in range(0, max(1, len(running)), self.page_size):
             self.calls["list"] += 1
             self.listed[status] += 1
+            self.on_call("list")
             fault = self.list_faults.pop(0) if self.list_faults else None
             if fault:
                 raise fault
-            yield {task_id: self.see(task_id) for task_id in running[start : start + self.page_size]}
+            page = {task_id: self.see(task_id) for task_id in running[start : start + self.page_size]}
+            self.now += self.page_seconds
+            yield page
 
     def see(self, task_id: str) -> ConversionTask:
         """Return one task without counting a call."""
@@ -64,9 +72,9 @@ class Service:
             start_time=datetime.fromtimestamp(0, timezone.utc),
         )
 
-    def make_dispatcher(self, **options: Any) -> Dispatcher:
+    def make_dispatcher(self, seed: int = 7, **options: Any) -> Dispatcher:
         """Return a dispatcher that asks this service, by this clock, with the same jitter in each run."""
-        runtime = Runtime(now=lambda: self.now, rng=random.Random(7))  # noqa: S311
+        runtime = Runtime(now=lambda: self.now, rng=random.Random(seed))  # noqa: S311
         return Dispatcher(**{"get_task": self.get_task, "list_pages": self.list_pages, **options}, runtime=runtime)
 
     def run(self, dispatcher: Dispatcher, until: Callable[[], bool] | float) -> None:
