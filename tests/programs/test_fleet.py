@@ -17,6 +17,7 @@ from support.job import BYOL, REGION, WINDOWS
 from support.pulumi_programs import HAS_PULUMI, WITHOUT_PULUMI, Program
 
 from lmconv_resource.emulator import Emulator, LicenseManagerBackend, serve
+from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600), pytest.mark.skipif(not HAS_PULUMI, reason=WITHOUT_PULUMI)]
 
@@ -174,3 +175,5 @@ def test_in_python(world: World, tmp_path: Path) -> None:
     resources = json.loads(run("stack", "export"))["deployment"]["resources"]
     (record,) = [each for each in resources if each["urn"].endswith("::sql")]
     check_record(record, world, snake=True)
+    known = {entry.name for entry in FLEET_PROPERTIES} | {"rows"}
+    assert {name for name in record["inputs"] if not name.startswith("__")} <= known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from enum import Enum
 
 from lmconv_resource.text import to_one_line, to_plain_text
 from lmconv_resource.usage_operations import to_name
+
+_OWN_WORDS = re.compile(r" (?:of )?(?:i-[0-9a-f]+|\d+\.\d+\.\d+\.\d+)")
 
 
 class Action(Enum):
@@ -42,7 +45,8 @@ class PlanLine:
 def to_plan_text(lines: Iterable[PlanLine]) -> str:
     """Return the table: the counts, a line for each row, its columns as wide as their longest, and the notes.
 
-    A row is at most as wide as its reason wants: a terminal wraps it, and nothing is cut.
+    A row is at most as wide as its reason wants: a terminal wraps it, and nothing is cut. A note of several rows
+    stands once, without the ids and addresses in which they differ.
     """
     rows = sorted(lines, key=lambda line: line.number)
     counts = Counter(row.action for row in rows)
@@ -53,9 +57,16 @@ def to_plan_text(lines: Iterable[PlanLine]) -> str:
         f"{number:>{widths[0]}}  {name:<{widths[1]}}  {licenses:<{widths[2]}}  {text}".rstrip()
         for number, name, licenses, text in cells
     ]
-    notes = [_plain(f"{row.name}: {note}") for row in rows for note in row.notes]
+    notes: dict[str, list[str]] = {}
+    for row in rows:
+        for note in row.notes:
+            notes.setdefault(_plain(_OWN_WORDS.sub("", note)), []).append(_plain(row.name))
     return "\n".join(
-        [f"{len(rows)} instance{'' if len(rows) == 1 else 's'}: {parts or 'nothing to do'}", *table, *notes]
+        [
+            f"{len(rows)} instance{'' if len(rows) == 1 else 's'}: {parts or 'nothing to do'}",
+            *table,
+            *(f"{', '.join(names)}: {note}" for note, names in notes.items()),
+        ]
     )
 
 

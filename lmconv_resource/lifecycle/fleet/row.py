@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _UP = ("running", "pending")
 
+_RETRY_REMEDY = "Fix the cause, and run `pulumi up` again once the first of them is 24 hours old"
+
 _INSTANCE_PAUSE_SECONDS = 0.25
 """Between two checks of an instance on its way, each of which waits itself until there is something new."""
 
@@ -153,7 +155,8 @@ def _make_job(
     # The guard against endless retries holds for a fleet in any case: each `up` may try once more.
     inputs = replace(row.known, retry_failed=False)
     shared = Shared(gathering.make_mark, _INSTANCE_PAUSE_SECONDS)
-    return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), problems=problems, shared=shared)
+    wish = replace(to_wish(op, inputs, held_id, ends=ends), retry_remedy=_RETRY_REMEDY)
+    return Job(op, aws, wish, problems=problems, shared=shared)
 
 
 def _join(errors: list[LicenseConversionError], reason: str) -> LicenseConversionError | None:

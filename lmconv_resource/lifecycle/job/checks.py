@@ -60,6 +60,7 @@ class Wish:
         checks: whether AWS's prerequisites are checked first.
         corrects_drift: whether EC2's word counts for more than the history of tasks.
         retries_failed: whether one is started after three that FAILED or were refused.
+        retry_remedy: what to do when three have FAILED or were refused, in place of a conversion's own.
         ignores_failure: whether a FAILED task is a result, and no error.
         allows_unlisted_pair: whether a pair that AWS's guide does not list is asked for.
         allows_instance_store_loss: whether the stop may erase instance store volumes.
@@ -75,6 +76,7 @@ class Wish:
     checks: bool = False
     corrects_drift: bool = False
     retries_failed: bool = False
+    retry_remedy: str | None = None
     ignores_failure: bool = False
     allows_unlisted_pair: bool = False
     allows_instance_store_loss: bool = False

@@ -621,7 +621,7 @@ class _Case:
         refusals = facts.refusals
         is_guarded = not wish.retries_failed and not facts.is_forced_by_command
         by_force = "" if facts.is_forced_by_command is None else f" or run `pulumi up --replace '{wish.urn}'`"
-        remedy = f"Fix the cause, then set retry_failed=True{by_force} to start one"
+        remedy = wish.retry_remedy or f"Fix the cause, then set retry_failed=True{by_force} to start one"
         if is_guarded and failures:
             reasons = ", ".join(
                 f"{task.task_id}: {to_failure_reason(task.status_message).rstrip('.')}" for task in failures
