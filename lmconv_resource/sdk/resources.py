@@ -35,6 +35,7 @@ AssumeRole = pulumi.Input[
 _VERIFIED = ("verified_usage_operation", "verified_product_codes")
 """What EC2 says of the instance afterwards."""
 
+
 class _Resource(pulumi.dynamic.Resource):
     """What all resources hand to their provider beside their inputs."""
 
