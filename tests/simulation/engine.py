@@ -97,7 +97,7 @@ class SimulatedSession(Session):
     def __init__(self, kernel: Kernel, caller: Caller, open_session: OpenSession, on_line: Callable[..., None]) -> None:
         super().__init__(
             {"aws:region": REGION}.get,
-            policy=PollingPolicy(),
+            policy=PollingPolicy(longest_sleep_seconds=5.0),  # else most hand-overs are sleeps
             open_session=open_session,
             runtime=kernel.runtime(caller.process),
         )
