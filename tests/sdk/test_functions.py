@@ -122,10 +122,8 @@ def test_one_task_is_given_with_every_field(aws: LicenseManagerBackend) -> None:
 
 
 def test_a_running_task_is_not_waited_for(aws: LicenseManagerBackend) -> None:
-    """What has not ended has no end and no duration, and is one call."""
-    task = get_license_conversion_task(id=add(aws, status="IN_PROGRESS"))
-
-    assert (task.status, task.is_complete, task.end_time, task.duration_seconds) == ("IN_PROGRESS", False, None, None)
+    """What has not ended is one call."""
+    assert get_license_conversion_task(id=add(aws, status="IN_PROGRESS")).status == "IN_PROGRESS"
     assert aws.calls == {GET: 1}
 
 
@@ -196,16 +194,10 @@ def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: Lice
 
 
 def test_the_profile_is_the_stacks(aws: LicenseManagerBackend) -> None:
-    """`aws:profile` is used; one that does not exist is one line with what to check."""
+    """`aws:profile` is used."""
     configure(aws_profile="nobody")
-
-    with pytest.raises(pulumi.RunError) as caught:
+    with pytest.raises(pulumi.RunError, match=r"The config profile \(nobody\) could not be found"):
         get_license_conversion_tasks()
-
-    assert str(caught.value) == (
-        "Connecting to AWS License Manager for license conversion tasks in eu-west-1: The config profile (nobody) "
-        "could not be found. Check the resource's profile, aws:profile (`pulumi config`) and AWS_PROFILE."
-    )
 
 
 def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,89 +226,48 @@ def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("ask", "line"),
     [
-        (
-            lambda: get_license_conversion_task("task-1"),
-            "license_conversion_task_id 'task-1' is not the id of a license conversion task: use lct- followed by "
-            "letters and digits, at most 50 characters in all",
-        ),
-        (
-            lambda: get_license_conversion_tasks(resource_arns=["i-0abc"]),
-            "resource_arns 'i-0abc' is not an ARN: use one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
-        ),
-        (
-            lambda: get_license_conversion_tasks(resource_arns=arn(0)),
-            f"resource_arns '{arn(0)}' is not a list: use a list of ARNs",
-        ),
-        (
-            lambda: get_license_conversion_tasks(statuses=["DONE"]),
-            "statuses has 'DONE', which is not a status: use IN_PROGRESS, SUCCEEDED, FAILED",
-        ),
-        (
-            lambda: get_license_conversion_tasks(region="Europe"),
-            "region 'Europe' is not an AWS region: use one such as eu-west-1",
-        ),
+        (lambda: get_license_conversion_task("task-1"), "license_conversion_task_id 'task-1' is not the id of"),
+        (lambda: get_license_conversion_tasks(resource_arns=["i-0abc"]), "resource_arns 'i-0abc' is not an ARN: "),
+        (lambda: get_license_conversion_tasks(resource_arns=arn(0)), "resource_arns 'arn:.*' is not a list: "),
+        (lambda: get_license_conversion_tasks(statuses=["DONE"]), "statuses has 'DONE', which is not a status: "),
+        (lambda: get_license_conversion_tasks(region="Europe"), "region 'Europe' is not an AWS region: "),
     ],
 )
-def test_a_bad_argument_is_one_line(aws: LicenseManagerBackend, ask: Callable[[], Any], line: str) -> None:
-    """An argument that can't be used is named with its value and the remedy, before AWS is asked."""
-    with pytest.raises(pulumi.RunError) as caught:
+def test_a_bad_argument_is_refused(aws: LicenseManagerBackend, ask: Callable[[], Any], line: str) -> None:
+    """It is named with its value, before AWS is asked."""
+    with pytest.raises(pulumi.RunError, match=f"{line}.*. Correct it in the program"):
         ask()
-
-    assert str(caught.value) == (
-        f"Connecting to AWS License Manager for license conversion tasks: {line}. Correct it in the program."
-    )
     assert not aws.calls
 
 
 @pytest.mark.parametrize(
-    ("ask", "operation", "doing"),
+    ("ask", "line"),
     [
-        (lambda: get_license_conversion_task("lct-1"), GET, f"Looking up license conversion task lct-1 in {REGION}"),
-        (get_license_conversion_tasks, LIST, f"Listing license conversion tasks in {REGION}"),
+        (lambda: get_license_conversion_task("lct-1"), f"Looking up license conversion task lct-1 in {REGION}: "),
+        (get_license_conversion_tasks, f"Listing license conversion tasks in {REGION}: "),
         (
             lambda: get_license_conversion_tasks(resource_arns=[arn(0)]),
-            LIST,
-            f"Listing the license conversions of {arn(0)} in {REGION}",
+            f"Listing the license conversions of {arn(0)} in {REGION}: ",
         ),
     ],
 )
-def test_a_missing_right_is_one_line(
-    aws: LicenseManagerBackend, ask: Callable[[], Any], operation: str, doing: str
-) -> None:
-    """What AWS refuses is a RunError, which Pulumi shows without a traceback, that names the right to allow."""
+def test_what_aws_refuses_is_one_line(aws: LicenseManagerBackend, ask: Callable[[], Any], line: str) -> None:
+    """A RunError, which Pulumi shows without a traceback, that says what was asked for."""
     aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no")))
-
-    with pytest.raises(pulumi.RunError) as caught:
+    with pytest.raises(pulumi.RunError, match=f"^{line}AWS denies access"):
         ask()
-
-    assert str(caught.value) == (
-        f"{doing}: AWS denies access (AccessDeniedException: no). "
-        f"Allow license-manager:{operation} in the IAM policy of the credentials in use."
-    )
 
 
 def test_an_unknown_task_is_one_line(aws: LicenseManagerBackend) -> None:
-    """A task that AWS does not know is an error with what to check."""
-    with pytest.raises(pulumi.RunError) as caught:
+    """A task that AWS does not know is an error."""
+    with pytest.raises(pulumi.RunError, match="AWS does not know it there"):
         get_license_conversion_task("lct-1")
-
-    assert str(caught.value) == (
-        f"Looking up license conversion task lct-1 in {REGION}: AWS does not know it there "
-        "(InvalidParameterValueException: The license conversion task lct-1 was not found). Check the id, the region "
-        "(set `region` or run `pulumi config set aws:region REGION`) and that the credentials belong to the task's "
-        "account."
-    )
 
 
 def test_no_region_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no setting names a region, the line says which ones can."""
-    with pytest.raises(pulumi.RunError) as caught:
+    with pytest.raises(pulumi.RunError, match="region is not set: set it on the resource, or run"):
         get_license_conversion_tasks()
-
-    assert str(caught.value) == (
-        "Connecting to AWS License Manager for license conversion tasks: region is not set: set it on the resource, or "
-        "run `pulumi config set aws:region REGION`, or set AWS_REGION. Correct it in the program."
-    )
 
 
 @pytest.mark.parametrize("secret", ["aws_secretKey", "aws_token"])
@@ -408,9 +359,10 @@ def test_a_result_can_be_exported_whole(served: LicenseManagerBackend) -> None:
 
     with LocalEngine(program, config={"aws:region": REGION}) as engine:
         task = engine.up().outputs["task"]
-
-    assert (task["license_conversion_task_id"], task["status"]) == (task_id, "SUCCEEDED")
-    assert task["source_license_context"]["usage_operation"] == "RunInstances:0800"
+    assert (task["license_conversion_task_id"], task["source_license_context"]["usage_operation"]) == (
+        task_id,
+        "RunInstances:0800",
+    )
 
 
 def test_outputs_lead_in_and_out(make_stack: Callable[[str], Stack], served: LicenseManagerBackend) -> None:
@@ -448,10 +400,8 @@ def test_an_error_ends_the_program_in_one_line(
 
     assert not outcome.ok
     first = next(text for _, severity, text in outcome.said if severity == "error")
-    assert first == (
-        f"Listing license conversion tasks in {REGION}: AWS denies access (AccessDeniedException: no). "
-        "Allow license-manager:ListLicenseConversionTasks in the IAM policy of the credentials in use."
-    )
+    assert first.startswith(f"Listing license conversion tasks in {REGION}: AWS denies access")
+    assert "\n" not in first
     shown = [text for _, severity, text in outcome.said if severity != "debug"]  # Pulumi notes one there
     assert not any("Traceback" in text for text in shown)
 
@@ -561,29 +511,20 @@ def in_program(ask: Callable[[], pulumi.Output[Any]]) -> Any:
     return value
 
 
-def test_mocks_answer_for_one_task(mock: Callable[[dict[str, Any]], Answers]) -> None:
-    """Under Pulumi's mocks a look-up goes to `Mocks.call`, with its token and arguments, and not to AWS."""
+def test_mocks_answer(mock: Callable[[dict[str, Any]], Answers]) -> None:
+    """A look-up goes to `Mocks.call`, with its token and what the program gives it, and not to AWS.
+
+    A mock answers with what its test needs: the rest is None, as where AWS leaves it out.
+    """
     mocks = mock(ONE)
-
     task = get_license_conversion_task("lct-1", region="us-east-1")
-
     assert mocks.asked == [("lmconv:index:getLicenseConversionTask", {"id": "lct-1", "region": "us-east-1"})]
     assert isinstance(task, GetLicenseConversionTaskResult)
     assert (task.license_conversion_task_id, task.status, task.is_complete) == ("lct-1", "SUCCEEDED", True)
     assert task.source_license_context == LicenseContext(usage_operation="RunInstances:0800")
-
-
-def test_what_mocks_leave_out_is_none(mock: Callable[[dict[str, Any]], Answers]) -> None:
-    """A mock answers with what its test needs: the rest is None, as where AWS leaves it out."""
-    mock(ONE)
-
-    task = get_license_conversion_task("lct-1")
-
     assert [task.region, task.end_time, task.duration_seconds] == [None, None, None]
-    context = task.destination_license_context
-    assert context is not None
-    assert context.usage_operation is None
-    (code,) = context.product_codes
+    assert task.destination_license_context.usage_operation is None
+    (code,) = task.destination_license_context.product_codes
     assert [code.product_code_id, code.product_code_type] == ["abc", None]
     assert get_license_conversion_tasks() == []
 
@@ -591,11 +532,8 @@ def test_what_mocks_leave_out_is_none(mock: Callable[[dict[str, Any]], Answers])
 def test_mocks_answer_for_a_list(mock: Callable[[dict[str, Any]], Answers]) -> None:
     """The list's token has the tasks as its result's member `tasks`; what the program left out is no argument."""
     mocks = mock({"tasks": [ONE, {"license_conversion_task_id": "lct-2"}]})
-
-    found = get_license_conversion_tasks(statuses=["SUCCEEDED"])
-
+    assert ids(get_license_conversion_tasks(statuses=["SUCCEEDED"])) == ["lct-1", "lct-2"]
     assert mocks.asked == [("lmconv:index:getLicenseConversionTasks", {"statuses": ["SUCCEEDED"]})]
-    assert ids(found) == ["lct-1", "lct-2"]
 
 
 def test_mocks_answer_for_outputs(mock: Callable[[dict[str, Any]], Answers]) -> None:
