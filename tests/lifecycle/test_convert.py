@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -710,3 +711,15 @@ def test_delete_asks_nobody(aws: LicenseManagerBackend) -> None:
             controller.delete(op, "lct-1", controller.state.from_outputs(record), controller.inputs.parse(record))
 
     assert not aws.calls
+
+
+def test_a_start_that_is_throttled_to_the_end_of_its_time(aws: LicenseManagerBackend, instance_arn: str) -> None:
+    """The line names the deadline and what AWS said until then, and does not say that somebody cancelled it."""
+    aws.faults.add(Fault(ErrorAnswer("RateLimitExceededException", "Too many."), operation=CREATE))
+    stack = convert(resource_arn=instance_arn)
+
+    error = stack.up(timeout_seconds=900.0).error
+
+    assert error is not None
+    assert re.search(r"its deadline had passed .*; the last fault: AWS asks to slow down", str(error)), error
+    assert "cancelled" not in str(error)
