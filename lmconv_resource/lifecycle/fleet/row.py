@@ -236,7 +236,8 @@ def run_row(
         times = _to_times(job.task) if not watch.has_changed else (began, ended_at or wall())
         start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
         outcome = ended.result.outcome
-        is_down = watch.begun and planned.ran and state not in _UP
+        # A plan knows nothing of an instance that EC2 did not show yet; a mark says that it ran.
+        is_down = watch.begun and (planned.ran or job.is_marked) and state not in _UP
         if is_down and outcome is Outcome.REFUSED:
             outcome = Outcome.IN_PROGRESS
         result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)
