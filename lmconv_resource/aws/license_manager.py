@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.errors import (
@@ -86,28 +86,23 @@ class LicenseManager:
         arns = [resource_arn] if isinstance(resource_arn, str) else list(resource_arn or ())
         subject = Subject(LIST_ACTION, None, self._region, arns[0] if len(arns) == 1 else None)
 
-        def ask(send: Callable[[], Any]) -> Any:
-            answer = self._calls.retry(send)
+        found = []
+        for answer in self._answers(subject, arns, status, TransientError):
             if "LicenseConversionTasks" not in answer:
                 # A page of a proxy's and half an answer reach us like this too; as "none" they would be believed.
-                raise TransientError(
-                    subject, "the response is not a list of license conversion tasks", UNREADABLE_REMEDY
-                )
-            return answer
-
-        def read_entry(entry: Any, task_id: str) -> ConversionTask:
-            try:
-                return self._read(entry, task_id)
-            except TransientError as unreadable:
-                if not keeps_unreadable:
-                    raise
-                log.info("an entry of the list counts as unfinished: %s", unreadable)
-                about = entry.get("ResourceArn")
-                return ConversionTask.unreadable(
-                    task_id, self._region, about if isinstance(about, str) else subject.resource_arn
-                )
-
-        return [task for page in self._pages(subject, arns, status, ask, read_entry) for task in page.values()]
+                reason = "the response is not a list of license conversion tasks"
+                raise TransientError(subject, reason, UNREADABLE_REMEDY)
+            for task_id, entry in _find_entries(answer).items():
+                try:
+                    found.append(self._read(entry, task_id))
+                except TransientError as unreadable:
+                    if not keeps_unreadable:
+                        raise
+                    log.info("an entry of the list counts as unfinished: %s", unreadable)
+                    arn = entry.get("ResourceArn")
+                    arn = arn if isinstance(arn, str) else subject.resource_arn
+                    found.append(ConversionTask.unreadable(task_id, self._region, arn))
+        return found
 
     def pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[dict[str, ConversionTask]]:
         """Return the tasks of the account and region with this status, a page at a time, by id.
@@ -118,30 +113,20 @@ class LicenseManager:
         Raises:
             LicenseConversionError: the list failed; an `AccessDeniedError` where only looking up is allowed.
         """
-        subject = Subject(LIST_ACTION, None, self._region)
+        for answer in self._answers(Subject(LIST_ACTION, None, self._region), [], status, ThrottledError):
+            page = {}
+            for task_id, entry in _find_entries(answer).items():
+                try:
+                    page[task_id] = self._read(entry, task_id)
+                except TransientError as unreadable:
+                    log.info("an entry of the list is left out: %s", unreadable)
+            yield page
 
-        def read_entry(entry: Any, task_id: str) -> ConversionTask | None:
-            try:
-                return self._read(entry, task_id)
-            except TransientError as unreadable:
-                log.info("an entry of the list is left out: %s", unreadable)
-                return None
-
-        return self._pages(subject, [], status, lambda send: self._calls.retry(send, ThrottledError), read_entry)
-
-    def _pages(
-        self,
-        subject: Subject,
-        resource_arns: list[str],
-        status: TaskStatus | None,
-        ask: Callable[[Callable[[], Any]], Any],
-        read_entry: Callable[[Any, str], ConversionTask | None],
-    ) -> Iterator[dict[str, ConversionTask]]:
-        filters = []
-        if resource_arns:
-            filters.append({"Name": "ResourceArns", "Values": resource_arns})
-        if status:
-            filters.append({"Name": "Status", "Values": [status.value]})
+    def _answers(
+        self, subject: Subject, arns: list[str], status: TaskStatus | None, retried: type[TransientError]
+    ) -> Iterator[dict[str, Any]]:
+        filters = [{"Name": "ResourceArns", "Values": arns}] if arns else []
+        filters += [{"Name": "Status", "Values": [status.value]}] if status else []
         query: dict[str, Any] = {"Filters": filters, "MaxResults": PAGE_SIZE}
         turns = [self._paced]
 
@@ -155,14 +140,7 @@ class LicenseManager:
                     raise
                 return send(token)
 
-        for answer in self._calls.pages(subject, lambda token: ask(lambda: send(token))):
-            page: dict[str, ConversionTask] = {}
-            for entry in answer.get("LicenseConversionTasks") or ():
-                task_id = entry.get("LicenseConversionTaskId") if isinstance(entry, dict) else None
-                if isinstance(task_id, str) and task_id:
-                    task = read_entry(entry, task_id)
-                    page |= {} if task is None else {task_id: task}
-            yield page
+        return self._calls.pages(subject, lambda token: self._calls.retry(lambda: send(token), retried))
 
     def create_task(self, request: ConversionRequest) -> str:
         """Start a conversion by one CreateLicenseConversionTaskForResource, and return the new task's id.
@@ -197,3 +175,10 @@ class LicenseManager:
             return ConversionTask.from_answer(answer, task_id=task_id, region=self._region)
         except AnswerError as cause:
             raise TransientError(subject, str(cause), UNREADABLE_REMEDY) from cause
+
+
+def _find_entries(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entries of a list that name a task, by its id; nobody can wait for another."""
+    entries = [each for each in answer.get("LicenseConversionTasks") or () if isinstance(each, dict)]
+    ids = ((each.get("LicenseConversionTaskId"), each) for each in entries)
+    return {task_id: each for task_id, each in ids if task_id and isinstance(task_id, str)}
