@@ -44,7 +44,7 @@ class Done:
         return f"{self.task.task_id} has already done it, and {self.continued_by.task_id} later converted it on to {to}"
 
 
-def find_done(
+def completed_task(
     request: ConversionRequest, tasks: Iterable[ConversionTask], present: LicenseContext | None
 ) -> Done | None:
     """Return the task that has done it, by the history of the resource's tasks; None where none counts any more.
@@ -82,7 +82,7 @@ def _is_chain(task: ConversionTask, later: Iterable[ConversionTask]) -> bool:
     return True
 
 
-def find_leading_to(destination: LicenseContext, tasks: Iterable[ConversionTask]) -> ConversionTask | None:
+def newest_task_to(destination: LicenseContext, tasks: Iterable[ConversionTask]) -> ConversionTask | None:
     """Return the newest task that has led to this license, None where there is none."""
     return select_newest(
         task
@@ -91,7 +91,7 @@ def find_leading_to(destination: LicenseContext, tasks: Iterable[ConversionTask]
     )
 
 
-def find_repeated_failures(
+def repeated_failures(
     destination: LicenseContext, tasks: Iterable[ConversionTask], now: datetime
 ) -> tuple[ConversionTask, ...]:
     """Return the last three tasks to this license, newest first, if they all FAILED within 24 hours; else none."""

@@ -196,7 +196,7 @@ def find_problem(code: str) -> str | None:
     return None if _FORM.fullmatch(code) else "use RunInstances, or RunInstances: and a code, such as RunInstances:0002"
 
 
-def find_unknown_warning(code: str | None) -> str | None:
+def unknown_code_warning(code: str | None) -> str | None:
     """Return a warning about a usage operation that AWS has not published, with the nearest one that it has."""
     if code is None or code in _KNOWN:
         return None
@@ -207,7 +207,7 @@ def find_unknown_warning(code: str | None) -> str | None:
     return f"{code} is not a known usage operation; it is passed to AWS as it is.{hint}"
 
 
-def find_unlisted_reason(source: LicenseContext, destination: LicenseContext) -> str | None:
+def unlisted_reason(source: LicenseContext, destination: LicenseContext) -> str | None:
     """Return what AWS's user guide has against a conversion, with what it lists from there; None if nothing.
 
     Nothing is said of a context without a usage operation, or with one or a product code that is not known here.

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore import exceptions as botocore_errors
 
-from lmconv_resource.aws.remedies import Decode, find_remedy, to_denial
+from lmconv_resource.aws.remedies import Decode, remedy_for, to_denial
 from lmconv_resource.errors import (
     CONNECT_ACTION,
     GET_ACTION,
@@ -189,5 +189,5 @@ def _from_refusal(
     if code in NOT_FOUND_CODES and subject.action == GET_ACTION:
         return TaskNotFoundError(subject, f"AWS does not know it there ({code}: {reason})", code=code)
     return RequestRefusedError(
-        subject, f"AWS refused the request ({code}: {reason})", find_remedy(reason) or None, code=code
+        subject, f"AWS refused the request ({code}: {reason})", remedy_for(reason) or None, code=code
     )

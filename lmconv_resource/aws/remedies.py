@@ -24,7 +24,7 @@ _REMEDIES = {
 (https://docs.aws.amazon.com/license-manager/latest/userguide/conversion-troubleshooting.html)."""
 
 
-def find_remedy(reason: str) -> str:
+def remedy_for(reason: str) -> str:
     """Return what to do about a refusal or a failure in AWS's documented words; nothing where it is another."""
     return next((remedy for words, remedy in _REMEDIES.items() if words in reason), "")
 
@@ -60,7 +60,7 @@ def to_denial(reason: str, permission: str, decode: Decode) -> tuple[str, str]:
         permission: the IAM action of the call, where the text names none.
         decode: decodes what AWS encodes.
     """
-    known = find_remedy(reason)
+    known = remedy_for(reason)
     if known:
         return reason, known
     encoded = _ENCODED.search(reason)

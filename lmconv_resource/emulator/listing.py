@@ -9,7 +9,7 @@ from typing import Any
 
 from .exceptions import InvalidParameterValueException
 from .task import FAILED, IN_PROGRESS, SUCCEEDED
-from .validation import find_value_problem, quote
+from .validation import quote, value_problem
 
 
 def read_filters(filters: list[dict[str, Any]]) -> dict[str, list[str]]:
@@ -29,7 +29,7 @@ def read_filters(filters: list[dict[str, Any]]) -> dict[str, list[str]]:
             raise InvalidParameterValueException(f"Filters: {name} is given once, with at least one value")
         unknown = [value for value in values if value not in (IN_PROGRESS, SUCCEEDED, FAILED)]
         if name == "Status" and unknown:
-            why = find_value_problem("LicenseConversionTaskStatus", unknown[0])
+            why = value_problem("LicenseConversionTaskStatus", unknown[0])
             raise InvalidParameterValueException(f"Filters: Status: {why}")
         wanted[members[name]] = values
     return wanted

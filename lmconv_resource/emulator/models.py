@@ -15,7 +15,7 @@ from .faults import Faults
 from .instances import find_convertible, find_instance, follow, get_usage_operation, set_license
 from .listing import make_token, read_filters, read_token
 from .task import FAILED, IN_PROGRESS, SUCCEEDED, ConversionTask, Course, LicenseContext
-from .validation import find_value_problem, quote
+from .validation import quote, value_problem
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -234,7 +234,7 @@ class LicenseManagerBackend(BaseBackend):
         on_success: Callable[[datetime], None] | None = None,
     ) -> ConversionTask:
         task_id = task_id or f"lct-{mock_random.get_random_hex(17)}"
-        problem = find_value_problem("LicenseConversionTaskId", task_id)
+        problem = value_problem("LicenseConversionTaskId", task_id)
         if problem:
             raise ValueError(problem)
         with self._lock:

@@ -33,7 +33,7 @@ def check_request(operation: str, request: object) -> dict[str, Any]:
     return {name: value for name, value in request.items() if value is not None}
 
 
-def find_value_problem(shape_name: str, value: str) -> str | None:
+def value_problem(shape_name: str, value: str) -> str | None:
     """Return why `value` is not a valid `shape_name` (such as `LicenseConversionTaskId`), or None when it is."""
     shape: Shape = get_service_model("license-manager").shape_for(shape_name)
     return next((why for _, why in find_problems(shape, value)), None)
@@ -45,12 +45,12 @@ def find_problems(shape: Any, value: object, place: str = "") -> Iterator[tuple[
     if not isinstance(value, expected) or isinstance(value, bool):
         yield place, f"{quote(value)} is not a {shape.type_name}"
     elif isinstance(value, dict):
-        yield from _find_member_problems(shape, value, place)
+        yield from _member_problems(shape, value, place)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from find_problems(shape.member, item, f"{place}[{index}]")
     elif isinstance(value, str):
-        why = _find_string_problem(shape, value)
+        why = _string_problem(shape, value)
         if why:
             yield place, why
 
@@ -61,7 +61,7 @@ def quote(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _find_member_problems(shape: Any, value: dict[str, Any], place: str) -> Iterator[tuple[str, str]]:
+def _member_problems(shape: Any, value: dict[str, Any], place: str) -> Iterator[tuple[str, str]]:
     prefix = f"{place}." if place else ""
     for name in shape.required_members:
         if value.get(name) is None:
@@ -71,7 +71,7 @@ def _find_member_problems(shape: Any, value: dict[str, Any], place: str) -> Iter
             yield from find_problems(member, value[name], prefix + name)
 
 
-def _find_string_problem(shape: Any, value: str) -> str | None:
+def _string_problem(shape: Any, value: str) -> str | None:
     longest = shape.metadata.get("max")
     if longest is not None and len(value) > longest:
         return f"{quote(value)} is longer than {longest} characters"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, find_region, find_unknown_names, load
+from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, find_region, load, unknown_setting_names
 from lmconv_resource.errors import CredentialsError, SettingsError
 from lmconv_resource.hosts.command import is_replaced_by, read_command, terminal_columns
 from lmconv_resource.hosts.engine import Engine, EngineMonitor, StackRow
@@ -157,7 +157,7 @@ class Session:
     def check_setting_names(self) -> None:
         """Raise a SettingsError for a misspelt setting of the stack; say once which others are not known."""
         for prefix in dict.fromkeys((self.setting_prefix, "lmconv:")):
-            self.tell_unknown_settings(find_unknown_names(self.setting_names(), prefix=prefix))
+            self.tell_unknown_settings(unknown_setting_names(self.setting_names(), prefix=prefix))
 
     def tell_unknown_settings(self, names: Iterable[str]) -> None:
         """Say once of each of these settings that it is not known here."""

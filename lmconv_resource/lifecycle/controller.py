@@ -32,7 +32,7 @@ from lmconv_resource.lifecycle.operation import (
     Updated,
 )
 from lmconv_resource.lifecycle.state import find_changed, is_reopened, merge, to_change_text
-from lmconv_resource.lifecycle.validation import find_wrong_partition
+from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, LicenseContext, TaskStatus
 
 
@@ -228,8 +228,8 @@ def _validate_access(op: Operation, olds: Properties | None, checked: Properties
 
 def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None) -> list[CheckFailure]:
     regions = op.host.regions()
-    partition = regions.find_partition(settings.region)
-    reason = None if arn is None else find_wrong_partition(arn, partition)
+    partition = regions.partition_of(settings.region)
+    reason = None if arn is None else partition_problem(arn, partition)
     if reason:
         return [CheckFailure("resource_arn", f"resource_arn {reason}: use the ARN as AWS shows it")]
     is_own = "license-manager" in settings.endpoint_urls

@@ -40,7 +40,7 @@ from lmconv_resource.lifecycle.operation import (
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import parse_duration, to_failure_reason
-from lmconv_resource.usage_operations import find_unknown_warning
+from lmconv_resource.usage_operations import unknown_code_warning
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
@@ -73,7 +73,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 inputs.source_license_context.usage_operation,
                 inputs.destination_license_context.usage_operation,
             )
-            for warning in filter(None, map(find_unknown_warning, dict.fromkeys(operations))):
+            for warning in filter(None, map(unknown_code_warning, dict.fromkeys(operations))):
                 op.log(warning, "WARNING")
         is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _IDENTITY)  # type: ignore[union-attr]
         names = ("region", "profile", "assume_role", "preflight", "stop_and_restart")

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.history import find_leading_to
+from lmconv_resource.history import newest_task_to
 from lmconv_resource.lifecycle.operation import Operation
 from lmconv_resource.lifecycle.state import ConversionState
 from lmconv_resource.models import ConversionTask, LicenseContext
@@ -48,7 +48,7 @@ def _find_later(aws: Connection, state: ConversionState, present: LicenseContext
     except LicenseConversionError as error:
         log.info("whether a later conversion has led there is not known: %s", error)
         return None
-    led_here = find_leading_to(present, tasks)
+    led_here = newest_task_to(present, tasks)
     began = state.task.start_time
     is_later = led_here is not None and led_here.start_time and began and led_here.start_time > began
     return led_here if is_later else None

@@ -9,7 +9,7 @@ from lmconv_resource.aws.access import parse_roles
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, LIST_PROPERTIES, Property, validate
 from lmconv_resource.lifecycle.operation import Access, Operation, Properties
-from lmconv_resource.lifecycle.validation import find_wrong_partition
+from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus, sort_newest_first
 
 if TYPE_CHECKING:
@@ -85,6 +85,6 @@ def _check_places(op: Operation, region: str, instances: Iterable[InstanceArn]) 
         if arn.region != region:
             reason = f"region {region} is not that of all resource_arns: one is in {arn.region}"
             raise SettingsError(Subject(CONNECT_ACTION), reason, "Ask for one region at a time")
-        wrong = find_wrong_partition(arn, op.host.regions().find_partition(region))
+        wrong = partition_problem(arn, op.host.regions().partition_of(region))
         if wrong:
             raise SettingsError(Subject(CONNECT_ACTION), f"one of resource_arns {wrong}", "Use it as AWS shows it")

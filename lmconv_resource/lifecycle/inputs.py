@@ -258,7 +258,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 """The members of nested values: of an input by its type, of a member by its name."""
 
 
-def find_misnamed_member(value: object, type: str) -> str | None:
+def misnamed_member(value: object, type: str) -> str | None:
     """Return what is wrong with the names of the members of a value, at any depth, in words that follow its name.
 
     One that is misspelt would be left out of what AWS is asked to do.
@@ -268,14 +268,14 @@ def find_misnamed_member(value: object, type: str) -> str | None:
         type: its type, or the name of the member that it is.
     """
     if isinstance(value, (list, tuple)):
-        return next((reason for entry in value if (reason := find_misnamed_member(entry, type))), None)
+        return next((reason for entry in value if (reason := misnamed_member(entry, type))), None)
     names = MEMBERS.get(type)
     if names is None or not isinstance(value, Mapping):
         return None
     for name, member in value.items():
         if name not in names:
             return f"has the member {to_shown(name)}, {to_known(str(name), names)}"
-        reason = find_misnamed_member(member, name)
+        reason = misnamed_member(member, name)
         if reason:
             return reason
     return None
@@ -291,7 +291,7 @@ def validate(properties: Properties, table: Iterable[Property]) -> list[CheckFai
     failures = []
     for entry in table:
         value = properties.get(entry.name)
-        reason = None if value is UNKNOWN else find_misnamed_member(value, entry.type) or entry.rule(value)
+        reason = None if value is UNKNOWN else misnamed_member(value, entry.type) or entry.rule(value)
         if reason:
             failures.append(CheckFailure(entry.name, f"{entry.name} {reason}"))
     return failures

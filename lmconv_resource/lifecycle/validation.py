@@ -199,7 +199,7 @@ def validate_table(value: object) -> str | None:
     return f"{to_shown(value)} is not a list: use what read_instances returns, or a list of FleetInstanceArgs"
 
 
-def find_wrong_partition(arn: InstanceArn, partition: str | None) -> str | None:
+def partition_problem(arn: InstanceArn, partition: str | None) -> str | None:
     """Return what is wrong with the partition of an ARN whose region is in another, or in an unknown one."""
     if partition in (None, arn.partition):
         return None

@@ -13,7 +13,7 @@ from lmconv_resource.sdk.resources import (
     INHERITED_PROVIDER,
     LicenseConversion,
     LicenseConversionTask,
-    find_inherited_provider,
+    inherited_provider,
 )
 from lmconv_resource.sdk.secret_inputs import find_outputs
 
@@ -91,5 +91,5 @@ def _refuse_provider(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None)
             "opts.provider does not reach a look-up. Pass region, profile or assume_role to it, or set the stack's "
             "aws: settings."
         )
-    if find_inherited_provider(opts) and args.get("profile") is None and args.get("assume_role") is None:
+    if inherited_provider(opts) and args.get("profile") is None and args.get("assume_role") is None:
         raise pulumi.RunError(f"A look-up: {INHERITED_PROVIDER.format('look-up')}")

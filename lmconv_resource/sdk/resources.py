@@ -434,7 +434,7 @@ def _refuse_providers(resource_name: str, inputs: Mapping[str, Any], opts: pulum
             f"{resource_name}: opts.provider and opts.providers do not reach this resource. "
             "Pass region, profile or assume_role to it, or set the stack's aws: settings."
         )
-    if find_inherited_provider(opts) and inputs.get("profile") is None and inputs.get("assume_role") is None:
+    if inherited_provider(opts) and inputs.get("profile") is None and inputs.get("assume_role") is None:
         raise pulumi.RunError(f"{resource_name}: {INHERITED_PROVIDER.format('resource')}")
 
 
@@ -444,7 +444,7 @@ INHERITED_PROVIDER = (
 )
 
 
-def find_inherited_provider(opts: pulumi.ResourceOptions | pulumi.InvokeOptions | None) -> Any:
+def inherited_provider(opts: pulumi.ResourceOptions | pulumi.InvokeOptions | None) -> Any:
     """Return the provider that the parent has for AWS's resources, None where it has none."""
     parent = opts.parent if opts else None
     return parent.get_provider("aws:index:any") if parent is not None else None

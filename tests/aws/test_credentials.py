@@ -925,15 +925,13 @@ def test_a_failure_to_make_a_client_is_not_kept(monkeypatch: pytest.MonkeyPatch)
 
 def test_regions_are_known_by_their_pattern() -> None:
     """A region that AWS has, or a new one of the same form, is known; a misspelt one is not."""
-    assert [
-        Regions().find_partition(region) for region in ("eu-west-1", "cn-north-1", "us-gov-west-1", "eu-west-9")
-    ] == [
+    assert [Regions().partition_of(region) for region in ("eu-west-1", "cn-north-1", "us-gov-west-1", "eu-west-9")] == [
         "aws",
         "aws-cn",
         "aws-us-gov",
         "aws",
     ]
-    assert not any(Regions().find_partition(region) for region in ("eu-wst-1x", "Ireland", "", "eu_west_1"))
+    assert not any(Regions().partition_of(region) for region in ("eu-wst-1x", "Ireland", "", "eu_west_1"))
 
 
 def test_a_region_that_is_none_is_refused() -> None:

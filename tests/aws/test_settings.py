@@ -27,7 +27,7 @@ from lmconv_resource.aws.access.settings import (
     Treatment,
     environment_key,
     find_region,
-    find_unknown_names,
+    unknown_setting_names,
 )
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
@@ -129,16 +129,16 @@ def test_the_settings_that_are_read_are_those_of_the_table() -> None:
 def test_a_misspelt_setting_is_refused(name: str, remedy: str) -> None:
     """It might say who calls, or where: so it is not passed over, and what it might mean is named."""
     with pytest.raises(SettingsError) as error:
-        find_unknown_names(["aws:region", name, "aws:zone"])
+        unknown_setting_names(["aws:region", name, "aws:zone"])
     assert str(error.value) == f"{SUBJECT}'{name}' is not a setting. {remedy} with `pulumi config rm '{name}'`."
 
 
 def test_settings_that_are_known_or_not_ours_pass() -> None:
     """Those of the table, the engine's own and other namespaces'."""
-    assert find_unknown_names([f"aws:{setting.key}" for setting in SETTINGS]) == []
+    assert unknown_setting_names([f"aws:{setting.key}" for setting in SETTINGS]) == []
     theirs = ["aws:version", "aws:pluginDownloadURL", "project:asumeRoles", "aws-native:asumeRoles", "own:more"]
-    assert find_unknown_names([*theirs, "aws:computeOptimizerMode"]) == ["aws:computeOptimizerMode"]
-    assert find_unknown_names(["own:more"], prefix="own:", more=["more"]) == []
+    assert unknown_setting_names([*theirs, "aws:computeOptimizerMode"]) == ["aws:computeOptimizerMode"]
+    assert unknown_setting_names(["own:more"], prefix="own:", more=["more"]) == []
 
 
 def test_a_setting_that_is_not_known_is_said_once() -> None:
@@ -189,7 +189,7 @@ def test_an_empty_profile_of_the_environment_is_none(
     AccessSession(Settings(REGION)).find_credentials()
     write_config("[profile work]\naws_access_key_id = ak\naws_secret_access_key = sk\n")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    assert Regions().find_partition(REGION) == "aws"
+    assert Regions().partition_of(REGION) == "aws"
     AccessSession(to_settings(profile="work")).find_credentials()
 
 

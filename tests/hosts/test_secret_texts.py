@@ -13,8 +13,8 @@ from lmconv_resource.usage_operations import (
     describe,
     describe_license,
     find_problem,
-    find_unknown_warning,
-    find_unlisted_reason,
+    unknown_code_warning,
+    unlisted_reason,
 )
 
 
@@ -32,8 +32,8 @@ def test_a_secret_license_is_told_by_no_sentence_about_it(operation: UsageOperat
     secrets.add([operation.value])
     own = LicenseContext(operation.value)
     sentences = [describe(operation), describe_license(own)]
-    sentences += [find_unlisted_reason(own, LicenseContext(other)) or "" for other in UsageOperation]
-    sentences += [find_unlisted_reason(LicenseContext(other), own) or "" for other in UsageOperation]
+    sentences += [unlisted_reason(own, LicenseContext(other)) or "" for other in UsageOperation]
+    sentences += [unlisted_reason(LicenseContext(other), own) or "" for other in UsageOperation]
     text = secrets.mask(" ".join(sentences))
     told = {each.value for each in UsageOperation} | {each.meaning for each in UsageOperation} | {"SQL Server", "BYOL"}
     assert [each for each in told if each in text] == []
@@ -44,7 +44,7 @@ def test_a_secret_that_is_nearly_a_license_is_not_told_by_what_it_may_mean(text:
     """What is wrong with it names the one that is meant."""
     secrets = SecretTexts()
     secrets.add([text])
-    masked = secrets.mask(f"{find_problem(text)} {find_unknown_warning(text)}")
+    masked = secrets.mask(f"{find_problem(text)} {unknown_code_warning(text)}")
     assert "0800" not in masked
     assert "Windows" not in masked
 
@@ -55,7 +55,7 @@ def test_a_secret_product_code_is_not_told_by_the_reason_against_it() -> None:
     secrets.add([RHEL_FOR_SAP_FROM_RED_HAT])
     pair = next(each for each in ELIGIBLE_PAIRS if RHEL_FOR_SAP_FROM_RED_HAT in each.destination_codes)
     source = LicenseContext(pair.destination, (ProductCode(RHEL_FOR_SAP_FROM_RED_HAT, "marketplace"),))
-    reason = find_unlisted_reason(source, LicenseContext(pair.source))
+    reason = unlisted_reason(source, LicenseContext(pair.source))
     assert reason
     assert "SAP" in reason
     assert "SAP" not in secrets.mask(reason)

@@ -14,8 +14,8 @@ from lmconv_resource.lifecycle.inputs import (
     TASK_PROPERTIES,
     ConversionInputs,
     TaskInputs,
-    find_misnamed_member,
     find_unknown,
+    misnamed_member,
     validate,
     validate_identity,
 )
@@ -189,7 +189,7 @@ def test_any_value_passes_or_is_named(name: str, value: Any) -> None:
 )
 def test_a_misspelt_member_is_named(context: object, reason: str | None) -> None:
     """At any depth, with the right name where one is close: without it, AWS would be asked for something else."""
-    assert find_misnamed_member(context, "license_context") == reason
+    assert misnamed_member(context, "license_context") == reason
     failures = validate({"region": "eu-west-1", "source_license_context": context}, CONVERSION_PROPERTIES)
     found = [failure.reason for failure in failures if failure.property == "source_license_context"]
     assert reason is None or found == [f"source_license_context {reason}"]

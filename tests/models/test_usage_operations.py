@@ -8,7 +8,7 @@ import pytest
 
 from lmconv_resource import usage_operations
 from lmconv_resource.models import LicenseContext, ProductCode
-from lmconv_resource.usage_operations import ELIGIBLE_PAIRS, UsageOperation, describe, find_unlisted_reason
+from lmconv_resource.usage_operations import ELIGIBLE_PAIRS, UsageOperation, describe, unlisted_reason
 
 
 @pytest.mark.parametrize("operation", UsageOperation)
@@ -63,7 +63,7 @@ def test_what_the_guide_lists(
     source: str, codes: tuple[str, ...], destination: str, new_codes: tuple[str, ...], is_listed: bool
 ) -> None:
     """Red Hat's product codes say whose subscription it is, and of RHEL for SAP there is no way back."""
-    assert (find_unlisted_reason(context(source, codes), context(destination, new_codes)) is None) is is_listed
+    assert (unlisted_reason(context(source, codes), context(destination, new_codes)) is None) is is_listed
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_what_the_guide_lists(
 )
 def test_a_warning_lists_what_there_is(source: str, codes: tuple[str, ...], destination: str, warning: str) -> None:
     """What can't be done is answered with what can, and with the reason where there is a known one."""
-    assert warning in (find_unlisted_reason(context(source, codes), context(destination)) or "")
+    assert warning in (unlisted_reason(context(source, codes), context(destination)) or "")
 
 
 def test_nothing_is_said_of_what_is_not_known() -> None:
     """An unknown code has a warning of its own, and a context without one can't be judged."""
-    assert find_unlisted_reason(context("RunInstances:zzzz"), context("RunInstances:0002")) is None
-    assert find_unlisted_reason(LicenseContext(), context("RunInstances:0002")) is None
+    assert unlisted_reason(context("RunInstances:zzzz"), context("RunInstances:0002")) is None
+    assert unlisted_reason(LicenseContext(), context("RunInstances:0002")) is None
 
 
 def test_the_pairs_are_each_listed_once() -> None:

@@ -17,8 +17,8 @@ from lmconv_resource.aws.access.settings import (
     Settings,
     environment_key,
     find_region,
-    find_unknown_names,
     make_table,
+    unknown_setting_names,
 )
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ __all__ = [
     "attempt",
     "environment_key",
     "find_region",
-    "find_unknown_names",
     "is_region",
     "load",
     "make_table",
     "parse_roles",
+    "unknown_setting_names",
 ]
 
 _WITH_BOTOCORE = {

@@ -110,7 +110,7 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
             into[key] = value
 
 
-def find_region_of_profile(
+def region_of_profile(
     profile: str | None, config_files: Iterable[str], credentials_files: Iterable[str], *, remedy: str
 ) -> str | None:
     """Return the region of a profile in these files, or in the default ones; None where it has none.

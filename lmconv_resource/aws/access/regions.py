@@ -26,7 +26,7 @@ class Regions:
         """Return whether this version of botocore lists the region; a newer region may be missing there."""
         return any(region in partition["regions"] for partition in self._partitions)
 
-    def find_partition(self, region: str) -> str | None:
+    def partition_of(self, region: str) -> str | None:
         """Return the partition of a region (`aws`, `aws-cn`), also of a new one that fits its pattern; else None."""
         for partition in self._partitions:
             if region in partition["regions"] or re.match(partition["regionRegex"], region):
@@ -36,9 +36,9 @@ class Regions:
     def check(self, settings: Settings) -> None:
         """Raise a SettingsError when AWS has no such region; an endpoint of one's own may have regions of its own."""
         prefix, endpoints = settings.prefix, settings.endpoint_urls
-        if "license-manager" not in endpoints and self.find_partition(settings.region) is None:
+        if "license-manager" not in endpoints and self.partition_of(settings.region) is None:
             raise _no_region(settings.region, f"`region`, {prefix}region (`pulumi config`) and AWS_REGION")
-        if settings.sts_region and "sts" not in endpoints and self.find_partition(settings.sts_region) is None:
+        if settings.sts_region and "sts" not in endpoints and self.partition_of(settings.sts_region) is None:
             raise _no_region(settings.sts_region, f"{prefix}stsRegion (`pulumi config`)")
 
 

@@ -292,7 +292,7 @@ _OF_FLEETS = {"maxConcurrentConversions": "max_concurrent", "stopAfterFailures":
 """What were settings of the stack before there were fleets, and the inputs of a fleet that do it."""
 
 
-def find_unknown_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[str] = ()) -> list[str]:
+def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[str] = ()) -> list[str]:
     """Return which of a stack's settings are in the namespace and in no table: a newer pulumi-aws may know them.
 
     Args:
@@ -347,13 +347,13 @@ def find_region(
 
 def _find_shared_config_region(get: ConfigGet, profile: str | None, prefix: str) -> str | None:
     load()
-    from lmconv_resource.aws.access.files import find_region_of_profile
+    from lmconv_resource.aws.access.files import region_of_profile
 
     stack_profile, *files = (
         _ROWS[name].read(get, prefix) or () for name in ("profile", "shared_config_files", "shared_credentials_files")
     )
     remedy = f"Check {prefix}profile (`pulumi config`), AWS_PROFILE and the AWS config file"
-    return find_region_of_profile(profile or stack_profile or None, *files, remedy=remedy)
+    return region_of_profile(profile or stack_profile or None, *files, remedy=remedy)
 
 
 def check_account(settings: Settings, account_id: str, origin: str) -> None:

@@ -88,16 +88,16 @@ class SharedClients:
         """Have AWS's words in the client's answers told from now on."""
         tell = self._on_words
         if tell is not None:
-            client.meta.events.register("after-call", lambda parsed, **_: tell(_find_words(parsed)))
+            client.meta.events.register("after-call", lambda parsed, **_: tell(_words_in(parsed)))
 
 
-def _find_words(answer: object) -> Iterator[str]:
+def _words_in(answer: object) -> Iterator[str]:
     if isinstance(answer, list):
         for each in answer:
-            yield from _find_words(each)
+            yield from _words_in(each)
     elif isinstance(answer, dict):
         for name, value in answer.items():
             if isinstance(value, str) and name in ("Message", "StatusMessage"):
                 yield value
             elif isinstance(value, (dict, list)):
-                yield from _find_words(value)
+                yield from _words_in(value)

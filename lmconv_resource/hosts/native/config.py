@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
-from lmconv_resource.aws.access import ConfigGet, Settings, find_unknown_names
+from lmconv_resource.aws.access import ConfigGet, Settings, unknown_setting_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
 from lmconv_resource.hosts.native.properties import from_wire, has_unknown
@@ -50,7 +50,7 @@ def check(news: Struct, on_unknown: Callable[[list[str]], None]) -> list[CheckFa
     try:
         if os.environ.get("PULUMI_PROJECT") != PACKAGE:
             names = (f"{SETTING_PREFIX}{key}" for key in news.fields)
-            on_unknown(find_unknown_names(names, prefix=SETTING_PREFIX))
+            on_unknown(unknown_setting_names(names, prefix=SETTING_PREFIX))
         Settings.from_config(get, str(region or "us-east-1"), prefix=SETTING_PREFIX)
     except SettingsError as error:
         return [CheckFailure(error.key, str(error))]

@@ -272,7 +272,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _read_as(self, known: Spec, struct: Struct, what: str, remedy: str) -> Bag:
         bag = self._read(struct)
-        reason = shapes.find_misshapen(properties.read_plain(struct), known)
+        reason = shapes.shape_problem(properties.read_plain(struct), known)
         if reason:
             raise MalformedError(f"{what}: {reason}. {remedy}.")
         return bag

@@ -82,7 +82,7 @@ def _find_misnamed_members(value: object, spec: Spec) -> Iterator[str]:
                 yield from _find_misnamed_members(entry, members[name])
 
 
-def find_misshapen(values: Mapping[str, object], properties: Spec) -> str | None:
+def shape_problem(values: Mapping[str, object], properties: Spec) -> str | None:
     """Return what is wrong with the types of properties, those that are not known passed over; None if nothing is."""
     for name, value in values.items():
         if name in properties:
@@ -103,7 +103,7 @@ def _find_wrong_type(value: object, spec: Spec) -> str | None:
         return next((reason for entry in value if (reason := _find_wrong_type(entry, kind["items"]))), None)
     if isinstance(value, Mapping):
         members = kind.get("properties") or dict.fromkeys(value, kind.get("additionalProperties", {}))
-        reason = find_misshapen(value, members)
+        reason = shape_problem(value, members)
         return reason and f"has the member {reason}"
     return None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from lmconv_resource.aws.remedies import find_remedy
+from lmconv_resource.aws.remedies import remedy_for
 from lmconv_resource.errors import CancelledError, ConversionFailedError, LicenseConversionError, WaitError
 from lmconv_resource.lifecycle.convert import to_wish
 from lmconv_resource.lifecycle.fleet.gather import Gathering, Watch, connect_row, to_places
@@ -309,7 +309,7 @@ def _to_failed(
     reason = f"{error.reason}. {error.remedy}."
     if isinstance(error, ConversionFailedError):
         message = task.status_message if task else None
-        reason = ". ".join(filter(None, (to_failure_reason(message).rstrip("."), find_remedy(message or "")))) + "."
+        reason = ". ".join(filter(None, (to_failure_reason(message).rstrip("."), remedy_for(message or "")))) + "."
         outcome = Outcome.FAILED
     elif is_running or (is_interrupted and watch.begun) or (task is not None and task.status is TaskStatus.SUCCEEDED):
         outcome = Outcome.IN_PROGRESS

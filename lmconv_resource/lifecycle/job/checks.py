@@ -206,7 +206,7 @@ def run_checks(
     return (*problems, *denied)
 
 
-def find_other_account(op: Operation, aws: Connection, resource_arn: str) -> SettingsError | None:
+def other_account_error(op: Operation, aws: Connection, resource_arn: str) -> SettingsError | None:
     """Return the error of credentials that belong to another account than the instance; None where they do not.
 
     Raises:

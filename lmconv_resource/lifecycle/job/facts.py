@@ -22,7 +22,7 @@ from lmconv_resource.errors import (
     ThrottledError,
     TransientError,
 )
-from lmconv_resource.lifecycle.job.checks import Problem, Wish, find_other_account, run_checks
+from lmconv_resource.lifecycle.job.checks import Problem, Wish, other_account_error, run_checks
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class Reader:
             # What runs already is adopted or refused: nothing is begun beside it, whoever asks.
             may_begin = self._wish.converts and not any(task.is_unfinished for task in facts.tasks)
             if ACCOUNT in parts and may_begin and not self._is_account_known and not facts.memory.held_id:
-                facts = replace(facts, account_error=find_other_account(self._op, self._aws, self._arn))
+                facts = replace(facts, account_error=other_account_error(self._op, self._aws, self._arn))
                 self._is_account_known = True
             part = CHECKS
             if CHECKS in parts and facts.instance is not None:

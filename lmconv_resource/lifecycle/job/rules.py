@@ -14,7 +14,7 @@ from typing import Any
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
 from lmconv_resource.aws.marks import RESTART_TAG, Mark
-from lmconv_resource.aws.remedies import find_remedy
+from lmconv_resource.aws.remedies import remedy_for
 from lmconv_resource.errors import (
     CREATE_ACTION,
     WAIT_ACTION,
@@ -26,13 +26,13 @@ from lmconv_resource.errors import (
     TaskNotFoundError,
     TransientError,
 )
-from lmconv_resource.history import MOST_FAILURES, Done, find_done, find_leading_to, find_repeated_failures
+from lmconv_resource.history import MOST_FAILURES, Done, completed_task, newest_task_to, repeated_failures
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job.checks import Wish, to_errors
 from lmconv_resource.lifecycle.job.facts import Facts
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
 from lmconv_resource.text import to_duration_text, to_failure_reason
-from lmconv_resource.usage_operations import describe_license, find_unlisted_reason
+from lmconv_resource.usage_operations import describe_license, unlisted_reason
 
 
 class Act(Enum):
@@ -525,7 +525,7 @@ class _Case:
         facts, memory, wish = self.facts, self.memory, self.wish
         held, present = facts.held, facts.present
         if wish.converts and not memory.held_id:
-            self.done = find_done_already(wish, facts.tasks, present)
+            self.done = done_already(wish, facts.tasks, present)
         if self.done is not None:
             self.values["done"] = self.done.to_text(present)
         succeeded = held is not None and held.status is TaskStatus.SUCCEEDED
@@ -611,13 +611,13 @@ class _Case:
                 _find_source_problem(request, present),
                 "Set source_license_context to what it is now, or leave it out",
             )
-        unlisted = None if wish.allows_unlisted_pair else find_unlisted_reason(self.request.source, request.destination)
+        unlisted = None if wish.allows_unlisted_pair else unlisted_reason(self.request.source, request.destination)
         if unlisted:
             return self._block(
                 unlisted.rstrip("."),
                 "Convert to one that is listed, or set allow_unlisted_pair=True to have AWS decide",
             )
-        failures = find_repeated_failures(request.destination, facts.tasks, facts.wall)
+        failures = repeated_failures(request.destination, facts.tasks, facts.wall)
         refusals = facts.refusals
         is_guarded = not wish.retries_failed and not facts.is_forced_by_command
         by_force = "" if facts.is_forced_by_command is None else f" or run `pulumi up --replace '{wish.urn}'`"
@@ -674,14 +674,14 @@ class _Case:
         self.values["state_reason"] = reason or "EC2 gives no reason"
 
 
-def find_done_already(wish: Wish, tasks: Iterable[ConversionTask], present: Any) -> Done | None:
+def done_already(wish: Wish, tasks: Iterable[ConversionTask], present: Any) -> Done | None:
     """Return what has already done it, by EC2's word or by the history of the tasks; None if nothing has."""
     request = wish.request
     if request.is_done(present):
-        return Done(find_leading_to(request.destination, tasks))
+        return Done(newest_task_to(request.destination, tasks))
     if wish.corrects_drift and not present.is_empty:
         return None
-    return find_done(request, tasks, None if present.is_empty else present)
+    return completed_task(request, tasks, None if present.is_empty else present)
 
 
 def _find_source_problem(request: ConversionRequest, present: Any) -> str:
@@ -704,7 +704,7 @@ def to_failed_error(
     task: ConversionTask, remedy: str = "Fix the cause; the next `pulumi up` starts a new conversion"
 ) -> ConversionFailedError:
     """Return the error of a task that ended FAILED, with AWS's reason and, where AWS documents one, its remedy."""
-    known = find_remedy(task.status_message or "")
+    known = remedy_for(task.status_message or "")
     return ConversionFailedError(
         Subject(WAIT_ACTION, task.task_id, task.region),
         f"it FAILED: {to_failure_reason(task.status_message).rstrip('.')}",
