@@ -66,6 +66,8 @@ def read(struct: Struct) -> Bag:
         values[to_snake(name)] = from_wire(value, hidden, is_by_name=name in _BY_NAME)
         if hidden:
             secrets.add(to_snake(name))
+        # What a fleet says of its rows tells secrets, and is none: the inputs have these.
+        if name != "report" and not (name in _BY_NAME and isinstance(values[to_snake(name)], Mapping)):
             secret_texts.update(text for entry in hidden for text in leaves(entry) if isinstance(text, str))
     return Bag(values, frozenset(secrets), frozenset(secret_texts))
 

@@ -23,7 +23,7 @@ from lmconv_resource.hosts.native.resources import RESOURCES, Resource, find_new
 from lmconv_resource.hosts.native.responses import MalformedError, plain_errors, to_diff_response
 from lmconv_resource.hosts.native.shapes import Spec
 from lmconv_resource.hosts.native.wording import Wording
-from lmconv_resource.hosts.secret_texts import leaves
+from lmconv_resource.hosts.secret_texts import SecretTexts, leaves
 from lmconv_resource.hosts.session import Session, explaining_last_settings
 from lmconv_resource.lifecycle.fleet import TABLE
 from lmconv_resource.lifecycle.functions import FUNCTIONS, find_tasks
@@ -131,7 +131,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn) as op:
             checked = resource.controller.check(op, olds.values, news.values)
         inputs = shapes.with_secrets(request.news, spec["inputProperties"])
-        inputs.MergeFrom(properties.write(checked.defaults))
+        inputs.MergeFrom(properties.write(checked.defaults, _find_telling(checked.defaults, news)))
         return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures, news.secrets))
 
     @plain_errors
@@ -154,7 +154,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             with self.session.operation(request.urn, is_preview=True) as op:
                 resource.controller.preview(op, None, resource.controller.inputs.parse(given.values))
-            preview = _write_outputs(resource.preview_create(given.values), given.secrets)
+            preview = _write_outputs(resource.preview_create(given.values), given)
             return provider_pb2.CreateResponse(properties=preview)
         inputs = resource.controller.parse_certain(given.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
@@ -181,10 +181,10 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             with explaining_last_settings(inputs if is_recorded else None):
                 read = controller.read(op, task_id, state, controller.inputs.parse(inputs))
         outputs = read.state.to_outputs()
-        secrets = record.secrets | given.secrets
-        wanted, found = request.inputs, _write_outputs(outputs, secrets)
+        secret = Bag({}, record.secrets | given.secrets, record.secret_texts | given.secret_texts)
+        wanted, found = request.inputs, _write_outputs(outputs, secret)
         if not is_recorded:
-            wanted = properties.write(resource.imported_inputs(inputs, read.inputs, outputs), secrets)
+            wanted = properties.write(resource.imported_inputs(inputs, read.inputs, outputs), secret.secrets)
         return provider_pb2.ReadResponse(
             id=task_id, properties=found, inputs=wanted, refresh_before_update=_is_running(found)
         )
@@ -213,7 +213,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             with self.session.operation(request.urn, is_preview=True) as op:
                 controller.preview(op, state, controller.inputs.parse(news.values))
-            preview = _write_outputs(resource.preview_update(olds.values), news.secrets)
+            preview = _write_outputs(resource.preview_update(olds.values), news)
             return provider_pb2.UpdateResponse(properties=preview)
         inputs = controller.parse_certain(news.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
@@ -290,7 +290,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         ]
 
     def _to_outputs(self, resource: Resource, result: Created[Any] | Updated[Any], given: Bag) -> Struct:
-        return _write_outputs(result.state.to_outputs(), given.secrets)
+        return _write_outputs(result.state.to_outputs(), given)
 
     def _raise_error(self, result: Created[Any] | Updated[Any], id: str, outputs: Struct) -> None:
         """Raise the error with which an operation ended that has something to record."""
@@ -327,13 +327,21 @@ def _is_running(outputs: Struct) -> bool:
 _CONTEXTS = ("source_license_context", "destination_license_context")
 
 
-def _write_outputs(outputs: Properties, secrets: frozenset[str]) -> Struct:
+def _write_outputs(outputs: Properties, given: Bag) -> Struct:
     """Return outputs as a message; what is secret as an input is so as an output, and in what says it again."""
-    if "report" in outputs:  # a fleet's; what becomes of its rows is no secret, whatever is one in the table
-        return properties.write(outputs, {TABLE} if "instances" in secrets else ())
-    again: set[str] = set()
+    if "report" in outputs:  # a fleet's, which says of its rows what was given
+        table = {TABLE} if "instances" in given.secrets else set[str]()
+        return properties.write(outputs, _find_telling(outputs, given) | table)
+    secrets, again = given.secrets, set[str]()
     if secrets.intersection(("resource_arn", *_CONTEXTS)):
         again.add(REQUEST)
     if secrets.intersection(_CONTEXTS):
         again.update(("verified_usage_operation", "verified_product_codes"))
     return properties.write(outputs, secrets | again)
+
+
+def _find_telling(values: Properties, given: Bag) -> frozenset[str]:
+    """Return the names of the properties in which a secret of those that were given is told, in whatever words."""
+    texts = SecretTexts()
+    texts.add(given.secret_texts)
+    return frozenset(name for name, value in values.items() if texts.mask(str(value)) != str(value))

@@ -277,6 +277,24 @@ def test_a_secret_input_is_a_secret_output(native: Plugin, aws: LicenseManagerBa
     assert MessageToDict(native.read(CONVERSION, id_, outputs, checked).properties) == outputs
 
 
+def test_a_fleet_tells_no_secret_of_its_rows(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """What says a secret license again, in whatever words, is secret; what says nothing of it is not."""
+    row = {"resourceArn": ARN, "name": "web-1", "sourceLicenseContext": {"usageOperation": "RunInstances:0800"}}
+    context = {"usageOperation": secret("RunInstances:0002")}
+    for inputs in (
+        {"instances": [{**row, "destinationLicenseContext": context}]},
+        {"instances": [row], "destinationLicenseContext": context},
+    ):
+        checked, failures = native.check("lmconv:index:ConversionFleet", inputs)
+        assert failures == []
+        assert checked["rows"][SIGNATURE] == SECRET
+        id_, outputs = native.create("lmconv:index:ConversionFleet", checked)
+        read = native.read("lmconv:index:ConversionFleet", id_, outputs, checked)
+        for found in (outputs, MessageToDict(read.properties)):
+            told = {name for name, value in found.items() if isinstance(value, dict) and SIGNATURE in value}
+            assert told == {"instances", "report", "__table"}
+
+
 def test_no_secret_is_in_an_error(native: Plugin, aws: LicenseManagerBackend) -> None:
     """Neither in a failed check nor in a failed call."""
     _, failures = native.check(CONVERSION, {**CONVERT, "resourceArn": secret("not-an-arn")})
