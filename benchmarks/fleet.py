@@ -251,11 +251,11 @@ def draw(count: int) -> list[float]:
     return [rng.uniform(5, 600) for _ in range(count)]
 
 
-def _schedule(durations: list[float]) -> float:
-    """Return how long it takes when each slot that gets free is taken at once, in order."""
+def schedule(durations: list[float]) -> float:
+    """Return how many seconds these conversions take when each slot that gets free is taken at once, in order."""
     slots = [0.0] * AT_ONCE
     for seconds in durations:
-        heapq.heapreplace(slots, slots[0] + seconds)
+        heapq.heapreplace(slots, slots[0] + STOP_SECONDS + seconds + START_SECONDS)
     return max(slots)
 
 
@@ -274,7 +274,7 @@ def measure(*, quick: bool) -> Group:
     count = 60 if quick else 200
     durations = draw(count)
     night = convert(durations)
-    best = _schedule([STOP_SECONDS + each + START_SECONDS for each in durations])
+    best = schedule(durations)
     script = sum(_count_script_calls(each) for each in durations)
     what, calls = f"{count} instances of one account, {AT_ONCE} at a time", night.calls.total()
     figures = [

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from benchmarks import __main__ as command
+from benchmarks import fleet
 from benchmarks.figures import Figure, Group, to_ratio, to_table
 
 FIGURE = Figure("an up", "1.50 s", "beside: 1.00 s", "x1.50", "x2", True)
@@ -51,3 +52,11 @@ def test_the_table_reads_well_on_a_terminal() -> None:
 def test_ratios(ours: float, beside: float, text: str) -> None:
     """A ratio is a factor, or a part where it is small."""
     assert to_ratio(ours, beside) == text
+
+
+def test_a_fleet_takes_few_calls_and_little_longer_than_the_best_schedule() -> None:
+    """200 instances of one account, 20 at a time, in virtual time: six calls a row, with dry runs, and 5 % longer."""
+    durations = fleet.draw(200)
+    night = fleet.convert(durations)
+    assert night.calls.total() <= 1200, night.calls
+    assert night.seconds <= 1.05 * fleet.schedule(durations)

@@ -379,3 +379,12 @@ def test_of_many_rows_stop_protection_is_left_to_ec2(job: Job) -> None:
     assert [TAG in job.tags(job.backend.make_arn(each)) for each in ids[:4]] == [False] * 4
     assert asked["DescribeInstanceAttribute"] == 3
     assert not fleet.diff().has_changes
+
+
+def test_a_row_that_keeps_failing_is_left_alone(job: Job) -> None:
+    """Its `retry_failed` starts one more with each `up`; after three within a day it says when the next one may be."""
+    fleet = Fleet(job)
+    fail(job, fleet.add("web", launch(job, running=False), retry_failed=True))
+    assert [fleet.up() or fleet.outcomes["web"] for _ in range(4)] == ["FAILED"] * 3 + ["REFUSED"]
+    assert (fleet.result("web").reason or "").endswith("run `pulumi up` again once the first of them is 24 hours old.")
+    assert job.starts == 3
