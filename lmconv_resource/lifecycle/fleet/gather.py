@@ -29,7 +29,14 @@ from lmconv_resource.aws.ec2 import (
 )
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.ssm import Ssm
-from lmconv_resource.errors import LicenseConversionError, RequestRefusedError, TransientError
+from lmconv_resource.errors import (
+    WAIT_ACTION,
+    LicenseConversionError,
+    RequestRefusedError,
+    Subject,
+    TransientError,
+    WaitError,
+)
 from lmconv_resource.lifecycle.job import CHECKS, make_value
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
@@ -748,6 +755,12 @@ class RowPoller:
         """Block until the task has ended, and return it as it was last seen, as `Poller.wait_for_task` does."""
         until = self._runtime.now() + timeout_seconds
         ended = self._gathering.follow(self._resource_arn, task_id, timeout_seconds)
+        reason = options["cancellation"].reason
+        listed = self._gathering.tasks.find(self._resource_arn).answer or ()
+        task = next((each for each in listed if each.task_id == task_id), None)
+        if ended is None and reason:
+            seen = f" (last seen {task.status_text})" if task else ""
+            raise WaitError(Subject(WAIT_ACTION, task_id, region), f"{reason}{seen}", task=task)
         left = max(0.0, until - self._runtime.now())
         return ended or self._poller.wait_for_task(task_id, region, timeout_seconds=left, **options)
 

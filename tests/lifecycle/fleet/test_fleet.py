@@ -247,6 +247,9 @@ def test_what_a_cancel_interrupts_is_recorded_and_goes_on(job: Job) -> None:
     assert errors[0].startswith("Converting the licenses of 4 instances: the update was cancelled; 2 NOT_BEGUN, 2 IN_")
     assert fleet.outcomes == {"r0": "IN_PROGRESS", "r1": "IN_PROGRESS", "r2": "NOT_BEGUN", "r3": "NOT_BEGUN"}
     assert fleet.result("r0").license_conversion_task_id in job.backend.tasks
+    assert (fleet.result("r0").reason or "").startswith(
+        ("the update was cancelled. The", "the update was cancelled (last")
+    )
     for task_id in list(job.backend.tasks):
         job.backend.finish_task(task_id)
     job.backend.conversion_status = "SUCCEEDED"
