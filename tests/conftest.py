@@ -56,7 +56,12 @@ def _aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
-    """A License Manager on loopback, seen in eu-west-1, and an environment that leads to it."""
+    """A License Manager on loopback, seen in eu-west-1, and an environment that leads to it.
+
+    Nobody answers for other services: that is known at once, and without a name being looked up.
+    """
+    for service in ("EC2", "SSM", "STS"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", "http://127.0.0.1:9")
     with serve() as emulator:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
         yield licensemanager_backends["123456789012"]["eu-west-1"]

@@ -287,7 +287,8 @@ def test_what_failed_halfway_is_recorded(tmp_path: Path, aws: LicenseManagerBack
             "__timeouts": timeouts,
         }
 
-    with serve_engine() as engine, start_plugin(tmp_path, engine) as plugin, ThreadPoolExecutor() as pool:
+    config = {"aws:maxRetries": "0"}  # of what EC2, which is not there, is asked
+    with serve_engine() as engine, start_plugin(tmp_path, engine, config) as plugin, ThreadPoolExecutor() as pool:
 
         def fail_create(number: int, text: str, **timeouts: str) -> tuple[dict[str, Any], ResourceState]:
             inputs = to_inputs(number, **timeouts)

@@ -7,17 +7,14 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pulumi
 import pytest
 import yaml
 from local_engine import LocalEngine
 from pulumi import automation
-from pulumi.runtime import rpc
 from support.stacks import needs_pulumi
 
 from lmconv_resource.emulator import serve
@@ -59,23 +56,6 @@ def emulate(monkeypatch: pytest.MonkeyPatch) -> Emulate:
     return emulate
 
 
-class Cloud(pulumi.runtime.Mocks):
-    """Plays pulumi-aws: records what it is asked for, and when."""
-
-    def __init__(self) -> None:
-        self.asked: dict[str, tuple[Mapping[str, Any], datetime]] = {}
-        self.made: list[tuple[str, Mapping[str, Any], datetime]] = []
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        inputs = {name: rpc.unwrap_rpc_secret(value) for name, value in args.inputs.items()}
-        self.asked[args.typ] = (inputs, datetime.now(timezone.utc))
-        self.made.append((args.name, inputs, datetime.now(timezone.utc)))
-        return f"{args.name}-id", dict(args.inputs)
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
-        raise AssertionError(args.token)
-
-
 @contextmanager
 def real_stack(program: Path, folder: Path) -> Iterator[automation.Stack]:
     """Return a stack of a copy of the program on the real engine, with all that belongs to it in `folder`."""
@@ -97,10 +77,6 @@ def real_stack(program: Path, folder: Path) -> Iterator[automation.Stack]:
     stack.set_config("aws:region", automation.ConfigValue("eu-west-1"))
     yield stack
     stack.destroy()
-
-
-def plain(outputs: Mapping[str, automation.OutputValue]) -> dict[str, Any]:
-    return {name: output.value for name, output in outputs.items()}
 
 
 def check_root_outputs(outputs: Mapping[str, Any]) -> None:
@@ -160,28 +136,12 @@ def test_the_root_program_follows_a_task_to_its_end_and_exports_every_output(emu
 
 
 @pytest.mark.proof
-def test_the_root_program_takes_its_region_from_its_own_setting_first(emulate: Emulate) -> None:
-    config = {"licenseConversionTaskId": DONE, "region": "eu-west-1", "aws:region": "us-east-1"}
-    with emulate(**{DONE: {"message": "done"}}), LocalEngine(PROJECT, config=config) as engine:
-        check_root_outputs(engine.up().outputs)
-
-
-@pytest.mark.proof
 def test_the_root_program_does_not_wait_where_it_is_told_so(emulate: Emulate) -> None:
     config = {"licenseConversionTaskId": RUNNING, "waitForCompletion": False, "aws:region": "eu-west-1"}
     with emulate(**{RUNNING: {"status": "IN_PROGRESS"}}), LocalEngine(PROJECT, config=config) as engine:
         outputs = engine.up().outputs
     assert outputs["status"] == "IN_PROGRESS"
     assert outputs["note"].get("at") is None
-
-
-@needs_pulumi
-@pytest.mark.proof
-def test_the_root_program_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path) -> None:
-    with emulate(**{DONE: {"seconds": 1, "message": "done"}}), real_stack(PROJECT, tmp_path) as stack:
-        stack.set_config("licenseConversionTaskId", automation.ConfigValue(DONE))
-        check_root_outputs(plain(stack.up().outputs))
-        assert stack.up().summary.resource_changes == {"same": 3}
 
 
 def test_track_shows_each_task_also_one_that_failed(emulate: Emulate) -> None:
@@ -201,15 +161,6 @@ def test_track_waits_for_all_where_it_is_told_so(emulate: Emulate) -> None:
         FAILED: "FAILED",
     }
     assert outputs["all_complete"] is True
-
-
-@needs_pulumi
-@pytest.mark.proof
-def test_track_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path) -> None:
-    with emulate(**TRACKED), real_stack(PROJECT / "examples" / "track", tmp_path) as stack:
-        for index, task_id in enumerate(TRACKED):
-            stack.set_config(f"taskIds[{index}]", automation.ConfigValue(task_id), path=True)
-        check_tracked(plain(stack.up().outputs))
 
 
 # -- an audit ----------------------------------------------------------------------------------------------------------
@@ -235,31 +186,32 @@ def check_audit(outputs: Mapping[str, Any]) -> None:
     }
 
 
+@needs_pulumi
+@pytest.mark.proof
+@pytest.mark.parametrize("program", [PROJECT, EXAMPLES / "track", AUDIT], ids=lambda path: path.name)
+def test_the_same_on_the_real_engine(program: Path, emulate: Emulate, tmp_path: Path) -> None:
+    tasks = {PROJECT: {DONE: {"seconds": 1, "message": "done"}}, AUDIT: AUDITED}.get(program, TRACKED)
+    with emulate(**tasks), real_stack(program, tmp_path) as stack:
+        if program == PROJECT:
+            stack.set_config("licenseConversionTaskId", automation.ConfigValue(DONE))
+        if program.name == "track":
+            for index, task_id in enumerate(TRACKED):
+                stack.set_config(f"taskIds[{index}]", automation.ConfigValue(task_id), path=True)
+        outputs = {name: output.value for name, output in stack.up().outputs.items()}
+        {PROJECT: check_root_outputs, AUDIT: check_audit}.get(program, check_tracked)(outputs)
+        assert set(stack.up().summary.resource_changes or ()) <= {"same"}
+
+
 def test_audit_lists_all_conversions_and_stores_nothing(emulate: Emulate) -> None:
     with emulate(**AUDITED), LocalEngine(AUDIT, config={"aws:region": "eu-west-1"}) as engine:
         check_audit(engine.preview().outputs)
         check_audit(engine.up().outputs)
         assert [resource.type for resource in engine.resources] == ["pulumi:pulumi:Stack"]
-
-
-def test_audit_lists_some_statuses_where_it_is_told_so(emulate: Emulate) -> None:
     config = {"statuses": ["FAILED"], "aws:region": "eu-west-1"}
     with emulate(**AUDITED), LocalEngine(AUDIT, config=config) as engine:
         outputs = engine.up().outputs
     assert outputs["by_status"] == {"FAILED": 1}
     assert [task["task"] for task in outputs["conversions"]] == [FAILED]
-
-
-def test_audit_of_an_account_without_conversions_is_empty(emulate: Emulate) -> None:
-    with emulate(), LocalEngine(AUDIT, config={"aws:region": "eu-west-1"}) as engine:
-        assert engine.up().outputs == {"conversions": [], "by_status": {}}
-
-
-@needs_pulumi
-@pytest.mark.proof
-def test_audit_does_the_same_on_the_real_engine(emulate: Emulate, tmp_path: Path) -> None:
-    with emulate(**AUDITED), real_stack(AUDIT, tmp_path) as stack:
-        check_audit(plain(stack.up().outputs))
 
 
 @pytest.mark.parametrize(

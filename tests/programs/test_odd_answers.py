@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from local_engine import LocalEngine
+from support.job import WINDOWS, Job
 from support.stacks import LocalStack
 
 from lmconv_resource.emulator import ChangedAnswer, Fault, LicenseManagerBackend
 
 REGION = "eu-west-1"
 ROOT = Path(__file__).parents[2]
-MINE, OTHER = (f"arn:aws:ec2:{REGION}:123456789012:instance/i-{n:017x}" for n in range(2))
+MINE = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
 
 CONTEXTS = """
 import pulumi
@@ -25,15 +26,15 @@ pulumi.export("codes", task.source_license_context.product_codes)
 pulumi.export("to", task.destination_license_context.usage_operation)
 """
 
-OTHERS = f"""
+OTHERS = """
 import pulumi
 from lmconv_resource import (
     LicenseContextArgs, LicenseConversion, LicenseConversionTask, get_license_conversion_tasks)
 
-LicenseConversionTask("task", resource_arn="{MINE}")
+LicenseConversionTask("task", resource_arn=pulumi.Config().require("arn"))
 LicenseConversion(
     "conversion",
-    resource_arn="{MINE}",
+    resource_arn=pulumi.Config().require("arn"),
     source_license_context=LicenseContextArgs(usage_operation="RunInstances:0800"),
     destination_license_context=LicenseContextArgs(usage_operation="RunInstances:0002"),
     preflight=False,
@@ -84,13 +85,14 @@ def test_the_root_program_notes_what_there_is(tmp_path: Path, aws: LicenseManage
     assert result.outputs["note"]["to"] == "RunInstances:0002"
 
 
-def test_the_unknown_status_of_somebody_elses_task_hinders_nobody(tmp_path: Path, aws: LicenseManagerBackend) -> None:
+def test_the_unknown_status_of_somebody_elses_task_hinders_nobody(tmp_path: Path, job: Job) -> None:
     """Lists show it as it is; following another ARN, and starting it, care for that ARN only."""
-    add(aws, MINE, "lct-1")
-    add(aws, OTHER, "lct-2")
-    aws.tasks["lct-2"].status = "PAUSED"
+    mine = job.launch(WINDOWS)
+    add(job.backend, mine, "lct-1")
+    add(job.backend, job.launch(), "lct-2")
+    job.backend.tasks["lct-2"].status = "PAUSED"
     stack = LocalStack(tmp_path / "stack", OTHERS)
-    stack.config["aws:region"] = REGION
+    stack.config |= {"aws:region": REGION, "followed:arn": mine}
 
     outcome = stack.up()
 

@@ -124,7 +124,7 @@ def test_waits_by_list_are_not_mixed_up(
         backend.page_size = 7
 
     def run(place: tuple[int, str]) -> None:
-        waits = {"wait_for_completion": True, "ignore_failure": True, "poll_interval_seconds": 1}
+        waits: dict[str, Any] = {"wait_for_completion": True, "ignore_failure": True, "poll_interval_seconds": 1}
         outs = provider.create(to_inputs(*place, **waits)).outs
         assert outs is not None
         assert_own(outs, *place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -10,9 +11,8 @@ from typing import Any
 
 import botocore
 import pytest
-from support.clients import made_by
+from support.clients import made_by, make_client
 from support.job import ACCOUNT, FAST, REGION, Heard
-from support.lifecycle import make_shared_client
 from support.proofs import keep
 
 from lmconv_resource.emulator import (
@@ -42,9 +42,13 @@ PATIENT = replace(FAST, given_id_seconds=3600.0, first_answer_seconds=3600.0, fa
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    """A License Manager on loopback, for the whole module."""
+    """A License Manager on loopback, for the whole module, whose one client is made for it."""
     with serve() as emulator:
         yield emulator.endpoint
+        make_one_client.cache_clear()
+
+
+make_one_client = functools.cache(make_client)
 
 
 def to_outputs(status: str, members: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def find_problems(operation: str, row: FaultRow, endpoint: str) -> Iterator[str]
     provider = LicenseConversionTaskProvider()
     config = {"aws:region": REGION, "aws:maxRetries": str(RETRIES)}
     # What has expired is answered by who knows where credentials come from; else one client does for all cells.
-    parts = {} if "ExpiredToken" in row.name else {"open_session": made_by(make_shared_client)}
+    parts = {} if "ExpiredToken" in row.name else {"open_session": made_by(make_one_client)}
     provider.session = session = Heard(config, policy=PATIENT, **parts)
     inputs = {"license_conversion_task_id": TASK_ID, "region": REGION, "wait_for_completion": operation in WAITING}
     inputs["poll_interval_seconds"] = 1 if operation in WAITING else None

@@ -29,7 +29,8 @@ _SERVE = f"import sys; sys.path[:0] = {_FOLDERS!r}; from support.forked import s
 
 def fork_process(folder: Path, engine_address: str, environment: Mapping[str, str]) -> Any:
     """Return a process of `pulumi.dynamic`, as `start_process` does."""
-    if "COVERAGE_PROCESS_START" in environment or environment.get("PYTHONPATH") != os.environ.get("PYTHONPATH"):
+    is_changed = environment.get("PYTHONPATH") != os.environ.get("PYTHONPATH")
+    if sys.platform != "linux" or "COVERAGE_PROCESS_START" in environment or is_changed:
         return start_process(folder, engine_address, environment)
     return _Forked(json.dumps([str(folder), engine_address, dict(environment)]).encode())
 
