@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Lock
@@ -22,7 +21,7 @@ from support.waiting import SOON
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.client import Connection, Connections
 from lmconv_resource.emulator import licensemanager_backends
-from lmconv_resource.errors import SettingsError, TaskNotFoundError, ThrottledError
+from lmconv_resource.errors import ThrottledError
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 
@@ -112,16 +111,6 @@ def test_a_connection_makes_no_client_before_its_first_call() -> None:
     assert makers.made == [("license-manager", to_settings())]
 
 
-def test_threads_share_one_client_of_each_service() -> None:
-    """Twenty threads that call both services at once have one client of License Manager made and one of EC2."""
-    makers = Makers()
-    connections = make_connections(makers)
-
-    ask_at_once(20, lambda: use(connections.get(to_settings())))
-
-    assert Counter(service for service, _ in makers.made) == {"license-manager": 1, "ec2": 1}
-
-
 def test_a_real_client_serves_many_threads() -> None:
     """With boto3's own client too, it is made once and serves all threads."""
     with mock_aws():
@@ -171,25 +160,6 @@ def test_other_settings_have_another_client() -> None:
 
     assert len({id(one) for one in found}) == len({id(one.poller) for one in found}) == len(others)
     assert makers.made == [(service, settings) for settings in others for service in ("license-manager", "ec2")]
-
-
-def test_a_failure_to_connect_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings that could not be used are tried afresh at the next call."""
-    connection = make_connections(make_client).get(to_settings())
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
-    with pytest.raises(SettingsError, match="Invalid endpoint: nonsense"):
-        connection.license_manager.get_task("lct-1")
-
-    monkeypatch.delenv("AWS_ENDPOINT_URL")
-
-    with mock_aws(), pytest.raises(TaskNotFoundError):  # AWS was asked
-        connection.license_manager.get_task("lct-1")
-
-
-def test_a_connection_does_not_show_its_secrets() -> None:
-    """A connection shows no secret when it is printed."""
-    connection = make_connections(Makers()).get(to_settings(accessKey="ak", secretKey="sk-recognisable"))
-    assert "recognisable" not in repr(connection) + str(connection)
 
 
 @pytest.mark.parametrize(

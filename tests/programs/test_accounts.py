@@ -729,8 +729,8 @@ def test_a_refresh_tells_how_to_take_new_settings(world: World) -> None:
     outcome = world.stack.refresh()
     assert not outcome.ok
     hint = (
-        "A refresh and a destroy use the settings of the last `pulumi up`: `pulumi refresh --run-program` takes those "
-        "of now."
+        "A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh --run-program` to use "
+        "the present ones."
     )
     assert outcome.errors("task") == [
         "Connecting to AWS License Manager for license conversion task lct-task: "
