@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -418,6 +419,31 @@ def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any],
 def test_settings_that_pass(native: Plugin, settings: dict[str, Any]) -> None:
     """Unknown ones in a preview, and what is the engine's own."""
     assert native.check_config(**settings)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings", "told"),
+    [
+        ({"AWS_PROFILE": ""}, {}, ""),
+        ({"AWS_PROFILE": "nobody"}, {"accessKey": "a", "secretKey": "s"}, "(nobody) could not be found. Check the"),
+        ({"AWS_ACCESS_KEY_ID": ""}, {}, "Unable to locate credentials. Set credentials with"),
+        ({"AWS_CONFIG_FILE": "pyproject.toml"}, {}, "can't be read: line"),
+        ({}, {"newestMode": "on", "endpoints": [{"mainframe": "https://h"}]}, ""),
+    ],
+)
+def test_what_the_environment_says_is_a_line(
+    native: Plugin, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], settings: dict[str, Any], told: str
+) -> None:
+    """A check of this host says it, in its names; what does not count passes."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert native.check_config(**settings)[1] == []
+    native.configure(region="eu-west-1", **settings)
+    _, failures = native.check(TASK, {"licenseConversionTaskId": "lct-1"})
+    lines = [text for _, text in failures]
+    assert len(lines) == bool(told)
+    assert told in "".join(lines)
+    assert not re.search("(?<!arn:)aws:", "".join(lines))
 
 
 @pytest.mark.parametrize(
