@@ -10,15 +10,15 @@ from concurrent.futures import ProcessPoolExecutor
 
 from simulation.checks import INVARIANTS, UNPREVENTABLE
 from simulation.guards import GUARDS
-from simulation.history import Result, Switches, play
+from simulation.history import Result, play
 
 sys.setrecursionlimit(3000)
 
 
-def _play_range(seeds: range, switches: Switches) -> list[Result]:
+def _play_range(seeds: range, guard: str | None) -> list[Result]:
     results = []
     for seed in seeds:
-        result = play(seed, switches)
+        result = play(seed, guard)
         result.lines = []
         results.append(result)
     return results
@@ -29,7 +29,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
     parser.add_argument("--seeds", default="0-300", help="from and, after a dash, to: 0-3000; or one, with its log")
     parser.add_argument("-n", type=int, default=2, help="processes side by side")
-    parser.add_argument("--old-dynamic", action="store_true", help="the dynamic host records nothing of a failure")
     parser.add_argument("--lines", type=int, default=0, help="show only the last lines of the log")
     parser.add_argument(
         "--guards", action="store_true", help="take each guard out, and look for the first seed that finds it"
@@ -37,10 +36,9 @@ def main() -> int:
     parser.add_argument("--without", choices=GUARDS, metavar="GUARD", help="take this guard out")
     parser.add_argument("--first", type=int, default=3, help="seeds named for each invariant")
     given = parser.parse_args()
-    switches = Switches(records_failures=not given.old_dynamic, without=given.without)
     first, _, last = given.seeds.partition("-")
     if not last:
-        return _show(play(int(first), switches), given.lines)
+        return _show(play(int(first), given.without), given.lines)
     if given.guards:
         return _try_guards(range(int(first), int(last)), given.n)
     began = time.monotonic()
@@ -48,7 +46,7 @@ def main() -> int:
     chunks = [seeds[at : at + 50] for at in range(0, len(seeds), 50)]
     results: list[Result] = []
     with ProcessPoolExecutor(given.n) as pool:
-        for found in pool.map(_play_range, chunks, [switches] * len(chunks)):
+        for found in pool.map(_play_range, chunks, [given.without] * len(chunks)):
             results += found
     _summarize(results, time.monotonic() - began, given.first)
     return 1 if any(result.violations for result in results) else 0
@@ -69,7 +67,7 @@ def _try_guards(seeds: range, processes: int) -> int:
 def _find_first(seeds: range, guard: str) -> tuple[Result, int] | None:
     """Return the first history that finds that a guard is missing, and how many were played; None where none does."""
     for played, seed in enumerate(seeds, 1):
-        result = play(seed, Switches(without=guard))
+        result = play(seed, guard)
         if result.violations and not play(seed).violations:
             result.lines = []
             return result, played

@@ -53,8 +53,6 @@ class Violation:
 
     invariant: int
     text: str
-    instance: str = ""
-    process: str = ""
 
 
 @dataclass
@@ -63,7 +61,6 @@ class Outage:
 
     urn: str | None
     is_converted: bool = False
-    is_refused: bool = False
     excuses: set[str] = field(default_factory=set)
 
 
@@ -86,13 +83,10 @@ class Checks:
         self._changed_by: dict[str, str] = {}
         self._done: dict[tuple[str | None, str], Task] = {}
 
-    def violate(
-        self, invariant: int, text: str, instance: Instance | None = None, caller: Caller | None = None
-    ) -> None:
+    def violate(self, invariant: int, text: str) -> None:
         """Note a broken invariant."""
-        name, process = instance.id if instance else "", caller.process.name if caller else ""
         self._aws.log(f"!! {invariant}: {text}")
-        self.violations.append(Violation(invariant, text, name, process))
+        self.violations.append(Violation(invariant, text))
 
     def _forgive(self, name: str) -> None:
         self._aws.log(f"?? {name}")
@@ -109,7 +103,7 @@ class Checks:
                 self._forgive("stopped as it was marked")
                 instance.wanted = None
             else:
-                self.violate(2, f"{instance.id} was stopped before, and is started", instance, caller)
+                self.violate(2, f"{instance.id} was stopped before, and is started")
 
     def before_stop(self, caller: Caller, urn: str | None, instance: Instance) -> None:
         """Check a stop."""
@@ -117,14 +111,14 @@ class Checks:
         if instance.state.value in ("running", "pending"):
             self._check_unfinished("stopped", caller, urn, instance)
             if instance.has_store:
-                self.violate(10, f"{instance.id} has instance store volumes, and is stopped", instance, caller)
+                self.violate(10, f"{instance.id} has instance store volumes, and is stopped")
 
     def before_create(self, caller: Caller, urn: str | None, instance: Instance) -> None:
         """Check a call to start a conversion."""
         self._before_act("convert", caller, urn, instance)
         seen = caller.state_seen.get(instance.id)
         if seen not in (None, "stopped"):
-            self.violate(11, f"{instance.id} is to be converted and was last seen {seen}", instance, caller)
+            self.violate(11, f"{instance.id} is to be converted and was last seen {seen}")
 
     def before_tag(self, caller: Caller, urn: str | None, instance: Instance, key: str) -> None:
         """Check a mark."""
@@ -139,7 +133,7 @@ class Checks:
     def _before_act(self, act: str, caller: Caller, urn: str | None, instance: Instance) -> None:
         caller.acts.append((self._aws.kernel.now, act, instance.id))
         if caller.is_preview:
-            self.violate(5, f"a preview would {act} {instance.id}", instance, caller)
+            self.violate(5, f"a preview would {act} {instance.id}")
         foreign = [tag for tag in instance.marks() if tag.by != urn and tag.by is not None and self._is_young(tag)]
         owned = any(tag.by == urn for tag in instance.marks())
         if foreign and not owned:
@@ -153,7 +147,7 @@ class Checks:
         )
         owner = (tag.by or "").rpartition("::")[2]
         if was_shown or since > _FRESH_CALLS:
-            self.violate(5, f"{act} {instance.id} on the mark of {tag.stack} {owner}", instance, caller)
+            self.violate(5, f"{act} {instance.id} on the mark of {tag.stack} {owner}")
         else:
             self._forgive("two marked at once")
 
@@ -171,7 +165,7 @@ class Checks:
             is_known = seen is not None and seen not in ("SUCCEEDED", "FAILED")
             is_stale = listed_at < task.began and caller.calls_of[urn, instance.id] - call > _FRESH_CALLS
             if task.process is caller.process or is_known or is_stale:
-                self.violate(1, f"{instance.id} is {act} under {task.id}", instance, caller)
+                self.violate(1, f"{instance.id} is {act} under {task.id}")
             else:
                 self._forgive("listed late")
 
@@ -194,7 +188,7 @@ class Checks:
         if before is not None and before.status.value == "SUCCEEDED" and was_billed:
             since = [each for each in self._aws.tasks if each.instance is task.instance and each.began > before.began]
             if all(each is task or each.status.value == "FAILED" for each in since):
-                self.violate(4, f"{task.id} does what {before.id} has done", task.instance, caller)
+                self.violate(4, f"{task.id} does what {before.id} has done")
         self._done[key] = task
 
     def on_started(self, caller: Caller, urn: str | None, instance: Instance) -> None:
@@ -211,9 +205,7 @@ class Checks:
         moments.append(self._aws.kernel.now)
         within_a_day = [moment for moment in moments if self._aws.kernel.now - moment < 86400]
         if len(within_a_day) > {"interrupted": 9, "refused": 3, "": 0}[kind]:
-            self.violate(
-                8, f"{instance.id} was stopped and is started, {kind or 'without a conversion'}", instance, caller
-            )
+            self.violate(8, f"{instance.id} was stopped and is started, {kind or 'without a conversion'}")
 
     def on_interrupted(self, caller: Caller) -> None:
         """Note that a process was interrupted: what it has stopped was stopped for nothing."""
@@ -235,7 +227,7 @@ class Checks:
         # A fleet's plan is a table of several lines.
         plain = text.replace("\n", " ") if severity == "INFO" else text
         if any(unicodedata.category(char) == "Cc" or char in _BIDIRECTIONAL for char in plain):
-            self.violate(9, f"a line has {text!r}", None, caller)
+            self.violate(9, f"a line has {text!r}")
         if severity in ("WARNING", "ERROR") and _CHANGES.search(text):
             for name in re.findall(r"i-0[0-9a-f]+", text):
                 self.said_at[name] = self._aws.kernel.now
@@ -265,6 +257,6 @@ class Checks:
                 f"{instance.id} is {instance.state.value}{' and marked' if marked else ''}, and was {instance.wanted}"
             )
             if instance.id in known[self._changed_by[instance.id]]:
-                self.violate(2, text, instance)
+                self.violate(2, text)
             else:
                 self._forgive("no record")

@@ -129,7 +129,6 @@ class Run:
         caller: the provider's process.
         open_session: returns where its clients come from.
         on_line: told each line.
-        records_failures: whether the dynamic host records what is half done.
     """
 
     def __init__(
@@ -139,15 +138,12 @@ class Run:
         caller: Caller,
         open_session: OpenSession,
         on_line: Callable[[str, str | None, str], None],
-        *,
-        records_failures: bool = True,
     ) -> None:
         self.kernel, self.stack, self.caller = kernel, stack, caller
         self._controllers: tuple[Controller[Any, Any], ...] = (ConversionController(), FleetController())
         self.session = SimulatedSession(kernel, caller, open_session, on_line)
         caller.cancel = lambda: self.session.cancellation.set("the update was cancelled")
         self._on_line = on_line
-        self._records = stack.is_native or records_failures
         self.program = dict(stack.program)
         """As it is when the command begins."""
         stack.claimed |= stack.rows
@@ -272,9 +268,7 @@ class Run:
             return
         if created.error is not None:
             self._fail(name, str(created.error))
-        if created.error is None or self._records:
-            outputs = created.state.to_outputs()
-            self._record(name, wish, Record(created.id, inputs, outputs, created.error is not None))
+        self._record(name, wish, Record(created.id, inputs, created.state.to_outputs(), created.error is not None))
 
     def _replace(self, name: str, wish: Wish, inputs: dict[str, object], record: Record) -> None:
         before = self.stack.records[name]
@@ -291,9 +285,7 @@ class Run:
             return
         if updated.error is not None:
             self._fail(name, str(updated.error))
-        if updated.error is None or self._records:
-            outputs = updated.state.to_outputs()
-            self._record(name, wish, Record(record.id, inputs, outputs, updated.error is not None))
+        self._record(name, wish, Record(record.id, inputs, updated.state.to_outputs(), updated.error is not None))
 
     def _record(self, name: str, wish: Wish, record: Record) -> None:
         self.stack.records[name] = record

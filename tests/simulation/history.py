@@ -23,19 +23,6 @@ _ROUNDS = 4
 """Calm `up`s at the end, at most."""
 
 
-@dataclass(frozen=True)
-class Switches:
-    """What a history has beside its faults, for all of them or to try one thing.
-
-    Args:
-        records_failures: whether the dynamic host records what is half done.
-        without: the guard that is taken out.
-    """
-
-    records_failures: bool = True
-    without: str | None = None
-
-
 @dataclass
 class Result:
     """What became of a history."""
@@ -55,11 +42,10 @@ class History:
 
     Args:
         seed: the seed.
-        switches: what is on.
     """
 
-    def __init__(self, seed: int, switches: Switches = Switches()) -> None:
-        self._seed, self._switches = seed, switches
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._rng = random.Random(f"{seed} history")
         self._lines: list[str] = []
         self._kernel = Kernel(seed, 60_000)
@@ -387,7 +373,7 @@ class History:
         def open_session(settings: Settings) -> Source:
             return Source(settings, self._aws, self._checks, caller)
 
-        run = Run(kernel, stack, caller, open_session, on_line, records_failures=self._switches.records_failures)
+        run = Run(kernel, stack, caller, open_session, on_line)
         commands: dict[str, Callable[[], None]] = {
             "up": run.up,
             "preview": lambda: run.up(previews=True),
@@ -427,17 +413,17 @@ class History:
 
     def _judge(self, run: Run, command: str, waiting: list[str], touched: set[str], began: float) -> None:
         """Check a command that has ended."""
-        checks, caller, stack = self._checks, run.caller, run.stack
+        checks, stack = self._checks, run.stack
         for bug in run.bugs:
-            checks.violate(0, f"{type(bug).__name__}: {bug}", None, caller)
+            checks.violate(0, f"{type(bug).__name__}: {bug}")
         if waiting:
-            checks.violate(6, f"{', '.join(waiting)} still waits", None, caller)
+            checks.violate(6, f"{', '.join(waiting)} still waits")
         for name, seconds, limit in run.longest:
             wish = stack.program.get(name)
             if limit - 5 <= seconds and wish is not None and wish.timeout:
                 checks.excuse_outages(stack.name, "deadline")
             if seconds > limit + 900:
-                checks.violate(6, f"{name} took {seconds:.0f} s of {limit:.0f}", None, caller)
+                checks.violate(6, f"{name} took {seconds:.0f} s of {limit:.0f}")
         if run.errors:
             self._blame(run, touched, began)
             return
@@ -456,10 +442,10 @@ class History:
         if instance.is_gone or checks.is_said(instance) or not is_hers:
             return
         if instance.wanted not in (None, instance.state.value):
-            checks.violate(3, f"green, and {instance.id} is {instance.state.value}", instance, caller)
+            checks.violate(3, f"green, and {instance.id} is {instance.state.value}")
         has_acted = wish.name in run.acted and not caller.excuses and self._has_succeeded(stack, wish, instance)
         if has_acted and self._was_only_ours(instance) and not self._is_licensed(instance, wish):
-            checks.violate(3, f"green, and {instance.id} is billed as {instance.billed.value}", instance, caller)
+            checks.violate(3, f"green, and {instance.id} is billed as {instance.billed.value}")
 
     def _instances(self, wish: Wish) -> list[Instance]:
         return [self._aws.instances[id] for id in wish.rows]
@@ -484,26 +470,26 @@ class History:
         is_ours = all(self._is_alone(stack, each) and each.touched < began - 1800 for each in self._instances(wish))
         is_whole = not caller.excuses and not any(each == "" for _, each in caller.excused)
         for text in watch.find_violations(outputs, is_whole=is_whole, is_ours=is_ours):
-            checks.violate(12, text, None, caller)
+            checks.violate(12, text)
         for instance in self._instances(wish) if outputs and is_whole else ():
             result = outputs["instances"].get(instance.id, {"outcome": "SUCCEEDED"})
             is_new = result != watch.before.get(instance.id)
             if is_new and result["outcome"] not in ("SUCCEEDED", "ALREADY_DONE", "NOT_BEGUN"):
                 touched = {each.id for each in self._aws.instances.values() if each.touched > began - 1800}
                 if not self._find_excuse(run, wish, instance, touched, began):
-                    checks.violate(7, f"{instance.id} met only faults that pass: {result}", instance, caller)
+                    checks.violate(7, f"{instance.id} met only faults that pass: {result}")
             is_down = instance.wanted == "running" and instance.state.value in ("stopping", "stopped")
             is_acted = any(id == instance.id for _, _, id in caller.acts)
             if is_down and is_acted and not run.errors and instance.touched < began and self._is_alone(stack, instance):
-                checks.violate(3, f"a fleet is green, and {instance.id} ran and is down", instance, caller)
+                checks.violate(3, f"a fleet is green, and {instance.id} ran and is down")
 
     def _blame(self, run: Run, touched: set[str], began: float) -> None:
         for name, text in run.errors:
             wish = run.program.get(name)
-            if wish is None:
+            if wish is None or wish.inputs.get("begin_within"):
                 continue
             if not any(self._find_excuse(run, wish, each, touched, began) for each in self._instances(wish)):
-                self._checks.violate(7, f"red, and met only faults that pass: {text}", None, run.caller)
+                self._checks.violate(7, f"red, and met only faults that pass: {text}")
 
     def _is_licensed(self, instance: Instance, wish: Wish) -> bool:
         is_ignored = bool(wish.inputs.get("ignore_failure"))
@@ -582,7 +568,7 @@ class History:
                         continue
                     if verified != instance.billed.value and not self._was_warned(instance):
                         text = f"{verified} is recorded of {instance.id}, which is {instance.billed.value}"
-                        self._checks.violate(3, text, instance)
+                        self._checks.violate(3, text)
 
     def _log(self, text: str) -> None:
         now = self._kernel.now
@@ -593,7 +579,7 @@ def _drop(table: list[dict[str, Any]], name: str) -> None:
     table[:] = [row for row in table if row["name"] != name]
 
 
-def play(seed: int, switches: Switches = Switches()) -> Result:
-    """Play one seed, and return what became of it."""
-    with without(switches.without):
-        return History(seed, switches).play()
+def play(seed: int, guard: str | None = None) -> Result:
+    """Play one seed, without a guard where one is named, and return what became of it."""
+    with without(guard):
+        return History(seed).play()

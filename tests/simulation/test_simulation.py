@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from simulation.guards import READ_ANEW
-from simulation.history import Switches, play
+from simulation.history import play
 
 EACH = 25
 LONG = pytest.mark.proof
@@ -52,5 +52,5 @@ FOUND_BY = {
 @pytest.mark.parametrize("guard", FOUND_BY)
 def test_a_guard_that_is_taken_out_is_found(guard: str) -> None:
     """The world finds that it is missing: what it never does wrong proves nothing."""
-    assert play(FOUND_BY[guard], Switches(without=guard)).violations
+    assert play(FOUND_BY[guard], guard).violations
     assert not play(FOUND_BY[guard]).violations
