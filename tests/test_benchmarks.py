@@ -20,7 +20,6 @@ def test_the_readme_says_of_each_group_how_it_is_measured() -> None:
 
 
 def test_an_unknown_group_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """A name that is misspelled measures nothing."""
     with pytest.raises(SystemExit):
         command.main(["nothing-to-doo"])
     assert "there is no group nothing-to-doo" in capsys.readouterr().err
@@ -33,13 +32,11 @@ def test_a_bound_that_is_missed_fails(
     """The exit status tells whether all bounds hold, and the last line which do not."""
     figure = Figure("an up", "1.50 s", "beside: 1.00 s", "x1.50", "x2", holds)
     monkeypatch.setitem(command.GROUPS, "made-up", lambda quick: Group("Made up", (figure,)))
-
     assert command.main(["made-up", "--quick"]) == status
     assert capsys.readouterr().out.rstrip().endswith(end)
 
 
 def test_the_table_reads_well_on_a_terminal() -> None:
-    """Every line is as wide as the others."""
     lines = to_table([FIGURE])
     assert len(lines) == 3
     assert len({len(line) for line in lines}) == 1
@@ -50,7 +47,6 @@ def test_the_table_reads_well_on_a_terminal() -> None:
     ("ours", "beside", "text"), [(3, 2, "x1.50"), (1, 10, "1/10.0"), (1, 100, "1/100"), (0, 1, ""), (1, 0, "")]
 )
 def test_ratios(ours: float, beside: float, text: str) -> None:
-    """A ratio is a factor, or a part where it is small."""
     assert to_ratio(ours, beside) == text
 
 

@@ -70,7 +70,6 @@ def test_every_error_is_one_line_about_a_place(cls: type[LicenseConversionError]
 
 @pytest.mark.parametrize("cls", [c for c in find_classes() if c.remedy], ids=lambda cls: str(cls.__name__))
 def test_a_class_has_a_remedy_of_its_own(cls: type[LicenseConversionError]) -> None:
-    """What a class says to do next is a sentence in one line, where its raiser knows nothing better."""
     error = cls(SUBJECT, "why", task=TASK) if issubclass(cls, WaitError) else cls(SUBJECT, "why")
     assert str(error) == f"Looking up license conversion task lct-1 in eu-west-1: why. {cls.remedy}."
     assert re.fullmatch(r"[A-Z].*[^.\s]", cls.remedy)
@@ -112,7 +111,6 @@ def test_what_was_being_done(subject: Subject, text: str) -> None:
     ],
 )
 def test_the_permission_of_an_action(action: str, permission: str) -> None:
-    """An action of License Manager is allowed under its own name, one of another service under that service's."""
     assert Subject(action, TASK_ID, REGION).permission == permission
 
 
@@ -129,5 +127,4 @@ def test_who_knows_more_says_it(cls: type[LicenseConversionError]) -> None:
 
 @pytest.mark.parametrize("cls", [RequestRefusedError, TaskNotFoundError])
 def test_a_refusal_has_awss_code(cls: type[RequestRefusedError]) -> None:
-    """Whoever catches a refusal can tell it by AWS's word for it."""
     assert cls(SUBJECT, "why", code="SomeException").code == "SomeException"

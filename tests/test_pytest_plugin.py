@@ -66,7 +66,6 @@ def test_it_costs_nothing_where_no_test_asks(pytester: pytest.Pytester) -> None:
 
 
 def test_a_missing_extra_is_named(pytester: pytest.Pytester) -> None:
-    """Without the emulator's packages the fixture's error says what to install."""
     pytester.makeconftest("import sys; sys.modules['moto'] = None")
     pytester.makepyfile("def test_it(license_manager): pass")
     result = pytester.runpytest_subprocess(*OPTIONS)

@@ -11,7 +11,6 @@ def test_the_documents_have_the_tables_of_today() -> None:
 
 
 def test_a_document_that_differs_is_named() -> None:
-    """What stands between a table's two comments is replaced, and nothing else."""
     document = "before\n<!-- table task: tests/tables.py writes it -->\nold\n<!-- end of table task -->\nafter\n"
     put = tables.put_into(document, "task", "new")
     assert put == document.replace("\nold\n", "\n\nnew\n\n")

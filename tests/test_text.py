@@ -58,7 +58,6 @@ def test_what_is_no_duration(text: str) -> None:
 
 @given(st.text() | st.text("0123456789.nuµmsh"))
 def test_any_text_is_a_duration_or_none(text: str) -> None:
-    """Odd text gives seconds of at least 0 or None, and never an error."""
     seconds = parse_duration(text)
     assert seconds is None or seconds >= 0
 
@@ -77,13 +76,11 @@ def test_any_text_is_a_duration_or_none(text: str) -> None:
     ],
 )
 def test_a_number_of_seconds_is_said_as_people_say_it(seconds: float, text: str) -> None:
-    """Two units at the most, rounded down."""
     assert to_duration_text(seconds) == text
 
 
 @given(st.datetimes(timezones=st.timezones()))
 def test_moments_come_back(moment: datetime) -> None:
-    """A moment of any zone is read back as the same moment."""
     try:
         text = to_rfc3339(moment)
     except OverflowError:  # before the year 1 or after 9999 in UTC
@@ -110,7 +107,6 @@ def test_times_are_rfc3339_in_utc(moment: datetime, text: str) -> None:
 
 
 def test_white_space_is_one_space() -> None:
-    """Line breaks and runs of white space are one space, and none at the ends."""
     assert to_one_line(" a\n\tb \r\n c ") == "a b c"
     assert to_failure_reason("no\nspace") == "no space"
     assert to_failure_reason(None) == to_failure_reason("") == "AWS gives no status message"
@@ -133,7 +129,6 @@ def test_a_shown_value_is_short_and_harmless() -> None:
     ],
 )
 def test_a_url_is_shown_without_name_and_password(text: str, plain: str) -> None:
-    """What stands before the @ of a URL's host is left out."""
     assert without_credentials(text) == plain
 
 

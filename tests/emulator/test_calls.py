@@ -65,7 +65,6 @@ def test_a_task_without_a_course_follows_moto(client: LicenseManagerClient, back
 def test_a_task_that_stays_until_it_is_finished(
     client: LicenseManagerClient, backend: LicenseManagerBackend, clock: Clock
 ) -> None:
-    """A task added as IN_PROGRESS stays so for ever, and shows its message, until finish_task ends it."""
     task_id = add_task(backend, status="IN_PROGRESS", message="copying")
     clock.now += 1e6
     task = get(client, task_id)
@@ -101,7 +100,6 @@ def test_an_unknown_or_malformed_id_is_an_invalid_value(client: LicenseManagerCl
 
 
 def test_a_task_is_in_one_account_and_region(client: LicenseManagerClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another region or account does not know the task, and does not list it."""
     task_id = add_task(licensemanager_backends[ACCOUNT]["eu-west-1"])
     there = connect(region="eu-west-1")
     assert get(there, task_id)["Status"] == "SUCCEEDED"
@@ -114,7 +112,6 @@ def test_a_task_is_in_one_account_and_region(client: LicenseManagerClient, monke
 
 
 def test_the_list_is_filtered(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
-    """The filters ResourceArns and Status narrow the list, one at a time or together."""
     ids = [add_task(backend, 0), add_task(backend, 1, seconds=9), add_task(backend, 0, status="FAILED")]
 
     def find(**filters: str) -> list[str]:
@@ -180,7 +177,6 @@ def test_a_list_that_is_not_valid_is_refused(
 
 
 def test_calls_are_counted(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
-    """Each call is counted by its operation, refused ones too, from many threads at once."""
     task_id = add_task(backend)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: get(client, task_id), range(40)))

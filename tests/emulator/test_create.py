@@ -63,7 +63,6 @@ def test_a_conversion_runs_ten_seconds_unless_a_test_says_otherwise(
 
 
 def test_one_conversion_at_a_time(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
-    """A resource that is being converted is refused with the task's id, until that task has ended."""
     task_id = start(client)
     with pytest.raises(ClientError, match=task_id) as error:
         start(client)
@@ -165,7 +164,6 @@ def test_an_instance_with_stop_protection(
 def test_an_eligible_pair(
     client: LicenseManagerClient, backend: LicenseManagerBackend, instance_id: str, source: str, destination: str
 ) -> None:
-    """What AWS's guide lists is converted."""
     assert convert(client, backend.make_arn(instance_id), source, destination)
 
 

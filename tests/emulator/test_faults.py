@@ -186,7 +186,6 @@ def test_a_slow_answer(client: LicenseManagerClient) -> None:
 
 
 def test_a_slow_answer_over_http(endpoint: str) -> None:
-    """A client that does not wait so long gets its own read timeout."""
     add_fault(SlowAnswer(0.2))
     with pytest.raises(ReadTimeoutError):
         get(connect(endpoint, read_timeout=0.05), TASK_ID)
@@ -210,8 +209,6 @@ def test_the_next_calls(client: LicenseManagerClient) -> None:
 
 
 def test_a_share_of_calls(backend: LicenseManagerBackend) -> None:
-    """About the share is hit, the same calls with the same seed and others with another one."""
-
     def run(seed: int) -> list[bool]:
         backend.faults.clear()
         backend.faults.add(Fault(ErrorAnswer("ThrottlingException"), share=0.3, seed=seed))

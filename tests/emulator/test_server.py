@@ -55,7 +55,6 @@ def test_a_backend_is_that_of_the_callers_account(monkeypatch: pytest.MonkeyPatc
 
 
 def test_moto_serves_it_too() -> None:
-    """Moto's own threaded server has License Manager once the package is imported."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     client = connect("http://{}:{}".format(*server.get_host_and_port()))
@@ -68,7 +67,6 @@ def test_moto_serves_it_too() -> None:
 
 
 def test_registering_again_changes_nothing() -> None:
-    """The package is one service of moto, however often it is imported."""
     package._register()
     patterns = [(name, pattern) for name, pattern in backend_index.backend_url_patterns if name == "licensemanager"]
     assert len(patterns) == len(set(patterns)) == len(package.urls.url_bases)

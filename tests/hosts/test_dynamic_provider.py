@@ -133,7 +133,6 @@ def test_check_names_every_bad_property_and_fills_in_the_defaults(provider: Lice
 
 
 def test_create_gives_every_output(provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend) -> None:
-    """A running task's record has every output, those that AWS leaves out as None."""
     task_id = add(aws, status="IN_PROGRESS")
     result = provider.create(checked(provider, license_conversion_task_id=task_id, __urn="urn:pulumi:x"))
     assert result.id == task_id

@@ -38,19 +38,16 @@ for n in range(int(pulumi.Config().require("count"))):
     LicenseConversionTask(f"task-{n}", license_conversion_task_id=f"lct-{n:04}", wait_for_completion=True)
 """
 
-PLAIN_PROVIDER = """
-import time
-from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+BROKEN_PROVIDER = """
+from pulumi.dynamic import Resource, ResourceProvider
 
-class Plain(ResourceProvider):
+class Broken(ResourceProvider):
     def create(self, props):
-        if props.get("divide"):
-            1 / 0
-        return CreateResult("plain", {})
+        1 / 0
 
-class PlainResource(Resource):
-    def __init__(self, name, props, opts=None):
-        super().__init__(Plain(), name, props, opts)
+class BrokenResource(Resource):
+    def __init__(self, name):
+        super().__init__(Broken(), name, {})
 """
 
 
@@ -74,14 +71,14 @@ def add_ended(aws: LicenseManagerBackend, task_id: str, **course: Any) -> None:
 class Waiting:
     """An `up` that waits, in a thread of its own, and the moment when all its waits have shown themselves."""
 
-    def __init__(self, stack: LocalStack, count: int, **settings: Any) -> None:
+    def __init__(self, stack: LocalStack, count: int) -> None:
         self.error: UpdateFailedError | None = None
         self.kept: list[Message] = []
         self.ended = threading.Event()
         self._shown: set[str] = set()
         self._count = count
         self._all_shown = threading.Event()
-        self.engine: LocalEngine = stack.engine(parallel=count + 20, on_message=self._hear, **settings)
+        self.engine: LocalEngine = stack.engine(parallel=count + 20, on_message=self._hear)
         self._thread = threading.Thread(target=self._up)
         self._thread.start()
 
@@ -114,11 +111,11 @@ def waiting(tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[Callable[...
     """Return what starts an `up` with so many waits, and ends it after the test."""
     started: list[Waiting] = []
 
-    def start(count: int, program: str = WAITS, **settings: Any) -> Waiting:
+    def start(count: int, program: str = WAITS) -> Waiting:
         stack = LocalStack(tmp_path, program)
-        (tmp_path / "plain.py").write_text(PLAIN_PROVIDER)
+        (tmp_path / "broken.py").write_text(BROKEN_PROVIDER)
         stack.config["count"] = str(count)
-        started.append(Waiting(stack, count, **settings))
+        started.append(Waiting(stack, count))
         return started[-1]
 
     yield start
@@ -145,39 +142,14 @@ def test_cancel_ends_every_wait_with_one_line(waiting: Callable[..., Waiting], a
     assert {each.id for each in up.engine.resources if each.custom} == set(aws.tasks)
 
 
-def test_waits_hold_up_nobody(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
-    """While 40 tasks wait, a finished task and a resource of another provider are made as if nobody waited."""
-    add_running(aws, 40)
-    add_ended(aws, "lct-finished")
-    seconds: dict[str, float] = {}
-
-    def on_step(step: Any) -> None:
-        if step.seconds is not None:
-            seconds[step.urn.rsplit("::", 1)[-1]] = step.seconds
-
-    program = (
-        WAITS
-        + """
-from plain import PlainResource
-LicenseConversionTask("finished", license_conversion_task_id="lct-finished", wait_for_completion=True)
-PlainResource("plain", {})
-"""
-    )
-    up = waiting(40, program, on_step=on_step)
-    up.wait_until_shown()
-    wait_until(lambda: {"finished", "plain"} <= set(seconds))
-    up.engine.cancel()
-    assert up.ended.wait(SOON)
-
-
 def test_a_bug_keeps_its_traceback(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
     """An error that no user can act on is shown with all there is, ours being installed or not."""
     add_ended(aws, "lct-0000")
-    up = waiting(1, WAITS + "\nfrom plain import PlainResource\nPlainResource('plain', {'divide': True})\n")
+    up = waiting(1, WAITS + "\nfrom broken import BrokenResource\nBrokenResource('broken')\n")
     assert up.ended.wait(SOON)
 
     assert up.error is not None
-    (text,) = [error.text for error in up.error.errors if error.urn.endswith("::plain")]
+    (text,) = [error.text for error in up.error.errors if error.urn.endswith("::broken")]
     assert "Traceback (most recent call last)" in text
     assert "ZeroDivisionError" in text
 
@@ -188,7 +160,6 @@ def test_nothing_is_printed(waiting: Callable[..., Waiting], aws: LicenseManager
     add_ended(aws, "lct-0000", looks=2)
     up = waiting(1)
     assert up.ended.wait(SOON)
-
     assert up.error is None
     assert up.kept == []
 
@@ -384,7 +355,6 @@ def format_while_handling(main: ModuleType, error: Exception) -> str:
 def test_only_our_errors_lose_their_traceback(main: ModuleType) -> None:
     """The plugin formats our errors as our sentence and others with all there is; the rest of `traceback` is as is."""
     patches.apply(lambda: None, main)
-
     ours = SettingsError(Subject(CONNECT_ACTION), "no region is set", "Set one")
     assert format_while_handling(main, ours) == (
         "Connecting to AWS License Manager for license conversion tasks: no region is set. Set one."
@@ -399,8 +369,6 @@ def test_cancel_is_heard_before_it_is_queued(main: ModuleType) -> None:
     heard: list[str] = []
     patches.apply(lambda: heard.append(threading.current_thread().name), main)
     pool = main.DynamicResourceProviderServicer.Cancel.experimental_thread_pool
-
     pool.submit(SimpleNamespace).result(SOON)
     pool.shutdown()
-
     assert heard == [threading.current_thread().name]

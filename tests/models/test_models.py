@@ -83,13 +83,11 @@ def test_every_member_of_the_answer_reaches_an_output(shape: Any) -> None:
 
 
 def test_the_statuses_are_those_of_the_service_model() -> None:
-    """Each status that AWS's model has is pending or finished, and no other is."""
     assert [status.value for status in TaskStatus] == list(MODEL.shape_for("LicenseConversionTaskStatus").enum)
     assert frozenset(TaskStatus) - FINISHED_STATUSES == {TaskStatus.IN_PROGRESS}
 
 
 def test_an_absent_member_is_none() -> None:
-    """An answer with nothing but a status and an ARN gives every output: None, or an empty context, for the rest."""
     outputs = read({"LicenseConversionTaskId": TASK_ID}).to_outputs()
     contexts: dict[str, Any] = {name: {"usage_operation": None, "product_codes": []} for name in CONTEXTS}
     known = {"license_conversion_task_id": TASK_ID, "region": REGION, "status": "IN_PROGRESS", "resource_arn": "arn"}

@@ -44,14 +44,12 @@ def test_the_newest_started_last(older: ConversionTask, newer: ConversionTask) -
 
 
 def test_no_tasks_have_no_newest() -> None:
-    """An empty list has none."""
     assert select_newest([]) is None
 
 
 def test_the_order_of_product_codes_says_nothing() -> None:
     """Product codes are a set, whose type is `marketplace` where nobody says it; another code is another context."""
     one, two = ProductCode("one", "marketplace"), ProductCode("two", "marketplace")
-
     assert LicenseContext(None, (one, two)).is_same(LicenseContext(None, (two, one)))
     assert LicenseContext(None, (one,)).is_same(LicenseContext(None, (ProductCode("one", None),)))
     assert not LicenseContext(None, (one,)).is_same(LicenseContext(None, (one, two)))
@@ -62,7 +60,6 @@ def test_the_order_of_product_codes_says_nothing() -> None:
 def test_requests_are_values() -> None:
     """A request that exchanges the contexts of another reverts it, for the same resource only."""
     back = ConversionRequest(ARN, REQUEST.destination, REQUEST.source)
-
     assert back.reverts(REQUEST)
     assert not REQUEST.reverts(REQUEST)
     assert not dataclasses.replace(back, resource_arn=f"{ARN}1").reverts(REQUEST)
@@ -71,7 +68,6 @@ def test_requests_are_values() -> None:
 
 
 def test_a_request_is_what_the_inputs_ask_for() -> None:
-    """Inputs without product codes, or with none, ask for the same."""
     inputs = {
         "resource_arn": ARN,
         "source_license_context": {"usage_operation": BYOL},

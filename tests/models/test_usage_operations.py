@@ -20,12 +20,10 @@ def test_each_has_a_code_and_a_meaning(operation: UsageOperation) -> None:
 
 
 def test_no_meaning_stands_twice() -> None:
-    """Two codes that are called the same could not be told apart."""
     assert len({operation.meaning for operation in UsageOperation}) == len(UsageOperation)
 
 
 def test_an_unknown_code_is_shown_as_it_is() -> None:
-    """A code that AWS adds tomorrow passes, without a meaning."""
     assert describe("RunInstances:9999") == "RunInstances:9999"
 
 
@@ -101,5 +99,4 @@ def test_nothing_is_said_of_what_is_not_known() -> None:
 
 
 def test_the_pairs_are_each_listed_once() -> None:
-    """The data has no double."""
     assert len(set(ELIGIBLE_PAIRS)) == len(ELIGIBLE_PAIRS) == 18

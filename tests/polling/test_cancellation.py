@@ -43,7 +43,6 @@ def test_a_child_ends_with_its_parent_and_not_the_other_way_round() -> None:
 
 
 def test_a_closed_child_leaves_nothing_behind() -> None:
-    """A parent that outlives thousands of children holds none of them."""
     parent = Cancellation()
     with Cancellation(parent) as child:
         gone = weakref.ref(child)

@@ -177,7 +177,6 @@ def test_each_call_acquires_once() -> None:
 
 @pytest.mark.parametrize("status", [RUNNING, SUCCEEDED])
 def test_a_bug_while_listing_is_recorded_for_every_wait(status: TaskStatus) -> None:
-    """Whatever is wrong with a list, no wait hangs because of it, and the bug is shown."""
     service = Service()
     dispatcher, waits = begin(service, 10, seconds=0.0, list_pages=failing_list(service, status, ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
@@ -212,7 +211,6 @@ def test_a_poll_that_comes_too_late_hinders_no_other() -> None:
 
 
 def test_a_queued_poll_of_a_wait_that_has_ended_is_not_made() -> None:
-    """Whoever ends a wait, by ^C for one, leaves no call behind in the queue."""
     service = Service()
     dispatcher, (wait,) = begin(service)
     jobs: list[Callable[[], None]] = []
@@ -252,7 +250,6 @@ def test_a_long_list_of_ended_tasks_is_given_up() -> None:
 
 
 def test_a_list_of_ended_tasks_that_fails_hinders_nobody() -> None:
-    """The tasks that it was to find are polled by themselves all the same."""
     service = Service()
     dispatcher, waits = begin(service, 10, seconds=100.0, list_pages=failing_list(service, SUCCEEDED, UNREACHABLE))
     service.run(dispatcher, ended(waits))

@@ -71,7 +71,6 @@ def test_a_fixed_interval_is_constant(waited: float, fixed_seconds: float) -> No
 
 @given(st.integers(1, 10_000), SEEDS)
 def test_a_pause_after_a_fault_is_within_its_bounds(faults: int, seed: int) -> None:
-    """After any number of faults in a row the next poll comes after half a second at least and 30.5 s at most."""
     assert 0.5 <= POLICY.fault_interval(faults, seeded(seed)) <= 30.5
 
 

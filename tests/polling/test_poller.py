@@ -87,7 +87,6 @@ def test_a_cancellation_ends_every_wait_at_once() -> None:
 
 
 def test_a_wait_that_begins_after_the_cancellation_asks_nothing() -> None:
-    """A create that reaches the plugin after ^C fails at once and calls nobody."""
     service, cancellation = running(), Cancellation()
     cancellation.set("the update was cancelled")
     with pytest.raises(WaitError, match="its status is not known yet"):
@@ -96,7 +95,6 @@ def test_a_wait_that_begins_after_the_cancellation_asks_nothing() -> None:
 
 
 def test_the_deadline_holds_while_a_poll_is_queued() -> None:
-    """A wait whose poll never starts ends at its deadline and not when the queue moves."""
     start = threading.Event()
 
     def acquire() -> None:
@@ -109,8 +107,6 @@ def test_the_deadline_holds_while_a_poll_is_queued() -> None:
 
 
 def test_a_poll_under_way_at_the_deadline_still_counts() -> None:
-    """An answer that arrives just after the deadline, but was asked for before it, ends the wait in success."""
-
     def slow_get(task_id: str) -> ConversionTask:
         time.sleep(0.4)
         return ConversionTask(task_id, REGION, status=TaskStatus.SUCCEEDED)
@@ -166,8 +162,6 @@ def test_a_first_call_that_hangs_is_given_up_in_time() -> None:
 
 
 def test_a_bug_while_polling_is_raised_in_the_waiting_thread() -> None:
-    """An error that is nobody's to act on ends the wait as it is, instead of a silent hang."""
-
     def broken(task_id: str) -> ConversionTask:
         raise ZeroDivisionError(task_id)
 
@@ -195,7 +189,6 @@ def test_a_bug_in_the_schedule_is_raised_in_every_waiting_thread() -> None:
 
 
 def test_a_poller_rests_when_no_wait_is_left_and_starts_again() -> None:
-    """One poller serves waits that come long after others have ended."""
     service = Service(ends={"lct-000": 0.0, "lct-001": 0.0})
     poller = make_poller(service.get_task)
     for task_id in service.ends:

@@ -78,14 +78,12 @@ def assert_part_of_loops(part: float, starts: list[tuple[float, str]], until: fl
     ("count", "part"), keep([(1, 0.6), (100, 1 / 60)], [(1, 0.6), (10, 1 / 12), (100, 1 / 60), (500, 1 / 60)])
 )
 def test_tasks_started_together_cost_a_part_of_what_loops_cost(count: int, part: float, page_size: int) -> None:
-    """Over two hours, until each end is noticed, the calls are within the promised part of a loop for each task."""
     assert_part_of_loops(part, [(0.0, f"lct-{number:04}") for number in range(count)], math.inf, page_size)
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("page_size", [50, 100])
 def test_a_new_task_each_minute_costs_a_part_of_what_loops_cost(page_size: int) -> None:
-    """For two hours in which none ends, the calls are within a tenth of the loops'."""
     assert_part_of_loops(0.1, [(60.0 * number, f"lct-{number:04}") for number in range(120)], 2 * HOUR, page_size)
 
 
@@ -126,7 +124,6 @@ def test_500_ends_in_the_same_second_are_noticed_in_time(phase: int, page_size: 
 @pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("may_list", [True, False])
 def test_a_limit_of_calls_fails_no_wait_and_wastes_few_calls(at_once: bool, may_list: bool) -> None:
-    """Against 2 calls a second, burst 5, 200 waits all succeed, and at most a tenth of their calls is throttled."""
     rng = random.Random(1)  # noqa: S311 -- not cryptography
     service = Service(ends={f"lct-{number:04}": 1800.0 if at_once else rng.uniform(300, 3900) for number in range(200)})
     bucket = TokenBucket(RateLimit(rate_per_second=2, burst=5), lambda: service.now)

@@ -122,7 +122,6 @@ def test_refusals_at_once_count_once(limiter: RateLimiter, clock: Clock) -> None
 
 
 def test_a_call_that_waits_has_the_new_rate(limiter: RateLimiter, clock: Clock) -> None:
-    """A refusal that comes while a caller waits to start makes it wait longer."""
     begin = clock()
     limiter.acquire()
     clock.plan(0.02, limiter.on_throttled)
@@ -133,7 +132,6 @@ def test_a_call_that_waits_has_the_new_rate(limiter: RateLimiter, clock: Clock) 
 @pytest.mark.parametrize("latency", [0.0, 0.05, 0.2, 1.0])
 @pytest.mark.parametrize("seed", range(5))
 def test_few_calls_are_wasted_against_a_limit(clock: Clock, seed: int, latency: float) -> None:
-    """Against 2 calls a second with a burst of 5, 300 calls get through with at most a tenth of all refused."""
     limiter, bucket = make_limiter(clock, seed), TokenBucket(RateLimit(rate_per_second=2, burst=5), clock)
     begin, admitted, refused = clock(), 0, 0
     while admitted < 300:
@@ -149,7 +147,6 @@ def test_few_calls_are_wasted_against_a_limit(clock: Clock, seed: int, latency: 
 
 
 def test_threads_share_the_rate(limiter: RateLimiter, clock: Clock) -> None:
-    """Calls that many threads make at once start one by one, each a gap after the one before."""
     threads = [threading.Thread(target=find_starts, args=(limiter, clock, 10)) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -159,7 +156,6 @@ def test_threads_share_the_rate(limiter: RateLimiter, clock: Clock) -> None:
 
 
 def test_a_caller_that_is_cancelled_starts_within_half_a_second(limiter: RateLimiter, clock: Clock) -> None:
-    """Whoever is told to end does not sleep on for the ten seconds that a slow rate may take."""
     for _ in range(8):
         limiter.on_throttled()
         clock.sleep(60)

@@ -72,7 +72,6 @@ def follow(wait: Wait, results: Iterable[ConversionTask | Exception]) -> float:
 
 
 def test_what_is_in_progress_is_polled_by_the_policy() -> None:
-    """The next poll is within the policy's interval, and less than a twentieth before its end."""
     wait = make()
     wait.dispatched = wait.in_flight = True
     wait.record(RUNNING, 1300.0, RNG)
@@ -94,7 +93,6 @@ def test_a_list_takes_along_what_is_nearly_due() -> None:
 
 
 def test_the_first_poll_is_never_too_late() -> None:
-    """However short the deadline, what a task is like is asked once."""
     wait = make(deadline=1000.5)
     assert not wait.is_too_late(1000.4)
     wait.task = RUNNING

@@ -39,7 +39,6 @@ def test_a_terminal_becomes_one_picture() -> None:
     """Each screen that stood for a while is a frame, and the last one is what the terminal shows at the end."""
     screens = recording.to_screens(WRITTEN)
     shown = read_screens(recording.to_svg(screens, "A title"))
-
     assert [screen.seconds for screen in screens] == [0.0, 0.5, 4.0]
     assert [re.sub(r"\s+", " ", text) for text in shown] == [
         "$ pulumi up --yes --skip-preview ",
@@ -52,7 +51,6 @@ def test_the_picture_in_the_repository_is_of_a_conversion_that_ended() -> None:
     """docs/recording.svg follows the README's resource from IN_PROGRESS to created, and asks nobody for a font."""
     svg = (PROJECT / "docs" / "recording.svg").read_text(encoding="utf-8")
     *before, last = read_screens(svg)
-
     assert any("10s IN_PROGRESS" in text for text in before)
     assert re.search(r"sql-server-01 +created", last)
     assert 'usage_operation: "RunInstances:0002"' in last
@@ -62,7 +60,6 @@ def test_the_picture_in_the_repository_is_of_a_conversion_that_ended() -> None:
 
 
 def test_without_pulumi_it_says_what_it_needs(tmp_path: Path) -> None:
-    """One line and no picture where the pulumi command is missing."""
     output = tmp_path / "recording.svg"
     done = subprocess.run(
         [sys.executable, TOOL, output],
@@ -80,8 +77,6 @@ def test_without_pulumi_it_says_what_it_needs(tmp_path: Path) -> None:
 @pytest.mark.proof
 @pytest.mark.skipif(shutil.which("pulumi") is None, reason="pulumi is not on PATH")
 def test_a_real_run_is_recorded(tmp_path: Path) -> None:
-    """The tool records the real pulumi, up to the end of the conversion."""
     output = tmp_path / "recording.svg"
     subprocess.run([sys.executable, TOOL, output], check=True, capture_output=True)
-
     assert 'usage_operation: "RunInstances:0002"' in read_screens(output.read_text(encoding="utf-8"))[-1]

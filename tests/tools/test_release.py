@@ -69,7 +69,6 @@ def test_a_dirty_tree_is_refused(project: Path, name: str) -> None:
 
 @pytest.mark.parametrize("heading", ["## 1.2.3 (unreleased)", "## 1.2.30 (2026-01-02)", "## Unreleased"])
 def test_a_changelog_without_the_version_is_refused(project: Path, heading: str) -> None:
-    """The version needs a heading with its day."""
     (project / "CHANGELOG.md").write_text(f"# Changelog\n\n{heading}\n")
     commit(project)
     assert refuse(project) == "CHANGELOG.md has no heading `## 1.2.3 (YYYY-MM-DD)`."
@@ -88,7 +87,6 @@ def test_the_states_of_a_version_are_written_once(
     (pulumi.parent / "git").symlink_to(git_folder)
     monkeypatch.setenv("PATH", str(pulumi.parent))
     assert "needs the `pulumi` command" in refuse(project)
-
     pulumi.touch(mode=0o755)
     assert refuse(project) == "The states of 1.2.3 have been written into tests/states. Commit them and run this again."
     assert refuse(project).startswith("The tree is dirty: ")
@@ -105,7 +103,6 @@ def test_a_command_that_fails_ends_it(project: Path, capfd: pytest.CaptureFixtur
 
 
 def test_the_changelog_of_this_project_has_its_version() -> None:
-    """What is in the repository could be released."""
     release.check_changelog(PROJECT, release.read_version(PROJECT))
 
 
