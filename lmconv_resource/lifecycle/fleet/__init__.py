@@ -1,8 +1,9 @@
 """Many conversions as one resource: a table of instances, in order, so many at a time.
 
 `table` is what a program asks for, `survey` what is to be done with each row and `plan` how that is shown, `schedule`
-which row is begun when, `run` one operation, `row` what becomes of one, `gather` how AWS is asked for many at once,
-`progress` and `report` what is said of it. What others may use is named here.
+which row is begun when, `run` one operation, `row` what becomes of one, `report` what is said of it. `gather` asks AWS
+for many rows at once, by calls that are `shared`; a row's job reaches it by its `services`. What others may use is
+named here.
 """
 
 from lmconv_resource.lifecycle.fleet.controller import FleetController

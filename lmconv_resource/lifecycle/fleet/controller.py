@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from lmconv_resource.errors import FLEET_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.fleet.gather import ALWAYS, Gathering
+from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine, to_plan_text
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
+from lmconv_resource.lifecycle.fleet.shared import ALWAYS
 from lmconv_resource.lifecycle.fleet.survey import connect, end_rows, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row, find_problem
 from lmconv_resource.lifecycle.operation import (

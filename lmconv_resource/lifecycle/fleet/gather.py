@@ -7,72 +7,41 @@ one instance only is the conversion itself, and an instance's stop protection.
 
 from __future__ import annotations
 
-import copy
 import logging
 import statistics
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.ec2 import (
     START_ACTION,
     STOP_ACTION,
     TAG_ACTION,
     UNTAG_ACTION,
-    Ec2,
     Instance,
     InstanceType,
     Tag,
 )
-from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.aws.ssm import Ssm
 from lmconv_resource.errors import (
-    WAIT_ACTION,
     LicenseConversionError,
     RequestRefusedError,
-    Subject,
-    TransientError,
-    WaitError,
 )
-from lmconv_resource.lifecycle.job import CHECKS, make_value
-from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus
+from lmconv_resource.lifecycle.fleet.shared import Answer, Crew, Item, Pace, Shared, Ticket
+from lmconv_resource.lifecycle.job import make_value
+from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
-from lmconv_resource.polling.poller import Poller
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.calls import Calls
     from lmconv_resource.aws.client import Connection
 
 log = logging.getLogger(__name__)
 
-Item = TypeVar("Item", bound=Hashable)
-Answer = TypeVar("Answer")
-
-WINDOW_SECONDS = 0.25
-"""How long a call waits for others that go with it."""
-
-FRESH_SECONDS = 3.0
-"""How old what an act rests on may be: as old as a call of this job's own that takes its time."""
-
-RUNNING_SECONDS = 30.0
-"""How old the tasks of an instance that runs may be: License Manager converts none that runs."""
-
-INTERFACE_SECONDS = 300.0
-"""How old the tags of a network interface may be that differ from those of its instance, which is read again."""
 
 TIDY_SECONDS = 300.0
 """How long what is left waits for other calls, at most, once an instance runs again: it takes no slot."""
 
 _TIDY_SECONDS_A_ROW = 10.0
-
-_EARLY_SECONDS = 5.0
-"""How long a mark waits for others that is set before there is a slot."""
-
-_OLDEST_SECONDS = 30.0
-"""After that an instance on its way is described in any case."""
 
 _POLL_SHARE, _SHORTEST_POLL, _LONGEST_POLL = 0.11, 2.0, 30.0
 """Of the mean time that conversions have taken so far: how long after one list of tasks the next one comes."""
@@ -89,211 +58,6 @@ _MOST_LISTED = 50
 _MARKED_TOGETHER = 32
 _MARK_MARGIN = timedelta(minutes=30)
 """How much later than the first of them may the last of those begin that share the value of a mark."""
-
-ALWAYS = float("inf")
-
-
-class _Ticket(Generic[Answer]):
-    """What threads wait for."""
-
-    def __init__(self) -> None:
-        self.answer: Answer | None = None
-        self.error: BaseException | None = None
-        self.is_open = True
-        self.asked_at = self.before = float("-inf")
-        """When this was asked for, and when the time before."""
-
-    def open(self) -> Answer | None:
-        if isinstance(self.error, LicenseConversionError):
-            raise copy.copy(self.error) from self.error.__cause__
-        if self.error is not None:
-            raise self.error
-        return self.answer
-
-
-class Crew:
-    """The rows of a connection that are under way, and how they wait for each other.
-
-    Args:
-        cancellation: ends each wait; its runtime is used.
-    """
-
-    def __init__(self, cancellation: Cancellation) -> None:
-        self.runtime = cancellation.runtime
-        self.changed = self.runtime.condition()
-        self.active = 0
-        """How many rows are under way."""
-        self.is_planning = False
-        """Whether what was read once is good for all that ask."""
-        self._lazy = 0
-        self._cancellation = cancellation
-        cancellation.subscribe(self.wake)
-
-    def wake(self) -> None:
-        """Let all that wait look again."""
-        with self.changed:
-            self.changed.notify_all()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more is waited for."""
-        return self._cancellation.is_set
-
-    def wait_for(self, is_over: Callable[[], bool]) -> None:
-        """Wait until something is over, of which `wake` tells."""
-        with self.changed:
-            while not (is_over() or self.is_over):
-                self.wait(_OLDEST_SECONDS, is_over)
-
-    def wait(self, seconds: float, is_over: Callable[[], bool], *, is_lazy: bool = False) -> None:
-        """Wait until something is over; a lazy wait ends too when all rows wait so. Holds `changed`."""
-        until = self.runtime.now() + seconds
-        self._lazy += is_lazy
-        if is_lazy and self._lazy >= self.active:
-            self.changed.notify_all()
-        try:
-            while not (is_over() or self._cancellation.is_set or (is_lazy and self._lazy >= self.active)):
-                left = until - self.runtime.now()
-                if left <= 0:
-                    return
-                self.changed.wait(left)
-        finally:
-            self._lazy -= is_lazy
-
-
-class Shared(Generic[Item, Answer]):
-    """One operation of AWS's, called for all rows that ask within a moment. Safe to share between threads.
-
-    Args:
-        crew: the rows.
-        send: asks for some items at once, and returns the answers by item; what is absent is answered with None.
-        most: how many go together.
-        along: returns what else is asked for, because it will be wanted soon.
-        alone: whether a refusal of several is tried again one by one, so that each gets an answer of its own.
-    """
-
-    def __init__(
-        self,
-        crew: Crew,
-        send: Callable[[list[Item]], Mapping[Item, Answer]],
-        most: int,
-        *,
-        along: Callable[[], Iterable[Item]] = tuple,
-        alone: bool = False,
-    ) -> None:
-        self._crew = crew
-        self._send = send
-        self._most = most
-        self._along = along
-        self._alone = alone
-        self._waiting: dict[Item, _Ticket[Answer]] = {}
-        self._answers: dict[Item, _Ticket[Answer]] = {}
-
-    def ask(self, item: Item, max_age: float = 0.0, *, lazily: float | None = None) -> Answer | None:
-        """Return the answer for one item.
-
-        Args:
-            item: the item.
-            max_age: how many seconds old it may be. An error is only good where its age does not matter.
-            lazily: for how many seconds others may come first whose call this can go with.
-
-        Raises:
-            LicenseConversionError: the call failed.
-        """
-        crew = self._crew
-        with crew.changed:
-            known = self._answers.get(item)
-            if known is not None and crew.runtime.now() - known.asked_at <= (max_age if known.error is None else 0):
-                return known.open()
-            is_lasting = known is not None and (crew.is_planning or not isinstance(known.error, TransientError))
-            if known is not None and is_lasting and max_age == ALWAYS:
-                return known.open()
-            ticket = self._waiting.setdefault(item, _Ticket())
-            seconds = WINDOW_SECONDS if lazily is None else lazily
-            crew.wait(seconds, lambda: self._waiting.get(item) is not ticket, is_lazy=lazily is not None)
-            leads = self._waiting.get(item) is ticket
-            tickets = self._waiting if leads else {}
-            if leads:
-                self._waiting = {}
-                room = max(0, self._most - len(tickets))
-                others = [each for each in self._along() if each not in tickets][:room]
-        if leads:
-            self._answer({**tickets, **{each: _Ticket() for each in others}})
-        with crew.changed:
-            while ticket.is_open:
-                crew.changed.wait()
-        return ticket.open()
-
-    def await_new(
-        self, item: Item, seconds: float, is_new: Callable[[_Ticket[Answer]], bool]
-    ) -> _Ticket[Answer] | None:
-        """Return what somebody's call has shown of an item when it is new; None where that takes longer than so."""
-        with self._crew.changed:
-            self._crew.wait(seconds, lambda: item in self._answers and is_new(self._answers[item]))
-            known = self._answers.get(item)
-        return known if known is not None and is_new(known) else None
-
-    def read(self, items: Iterable[Item]) -> None:
-        """Ask for many at once, for those who ask later and do not mind its age: an error is an answer too."""
-        self._answer({item: _Ticket() for item in items})
-
-    def find(self, item: Item) -> _Ticket[Answer]:
-        """Return what was shown of an item last; of one that was never asked for, nothing."""
-        return self._answers.get(item) or _Ticket()
-
-    def _answer(self, tickets: Mapping[Item, _Ticket[Answer]]) -> None:
-        items = list(tickets)
-        try:
-            for at in range(0, len(items), self._most):
-                self._answer_some({item: tickets[item] for item in items[at : at + self._most]})
-        except BaseException as bug:  # a missing answer must not count as one
-            for ticket in tickets.values():
-                ticket.error = bug if ticket.is_open else ticket.error
-            raise
-        finally:
-            with self._crew.changed:
-                for ticket in tickets.values():
-                    ticket.is_open = False
-                for item, ticket in tickets.items():
-                    ticket.before = self.find(item).asked_at
-                    self._answers[item] = ticket
-                self._crew.changed.notify_all()
-
-    def _answer_some(self, tickets: Mapping[Item, _Ticket[Answer]]) -> None:
-        asked_at = self._crew.runtime.now()
-        answers: Mapping[Item, Answer] = {}
-        error: LicenseConversionError | None = None
-        try:
-            answers = self._send(list(tickets))
-        except LicenseConversionError as refusal:
-            if self._alone and len(tickets) > 1 and not isinstance(refusal, TransientError):
-                log.info("each is asked for by itself: %s", refusal)
-                for item, ticket in tickets.items():
-                    self._answer_some({item: ticket})
-                return
-            error = refusal
-        for item, ticket in tickets.items():
-            ticket.answer, ticket.error, ticket.asked_at = answers.get(item), error, asked_at
-            ticket.is_open = False
-
-
-class Pace:
-    """How long instances take to stop, or to start, by what was seen of the last ones."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, float]] = deque(maxlen=30)
-
-    def note(self, shortest: float, longest: float) -> None:
-        """Note that one took longer than `shortest` seconds, and no longer than `longest`."""
-        self._seen.append((shortest, longest))
-
-    def next_pause(self, age: float) -> float:
-        """Return after how many seconds one is asked for that began so many seconds ago."""
-        low = max((each[0] for each in self._seen), default=0.0)
-        high = statistics.median(each[1] for each in self._seen) if self._seen else 0.0
-        expected = (low + high) / 2 if low + 1.5 < high else high
-        return expected - age if age < expected else max(1.5, 0.25 * (age - expected))
-
 
 Check = tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...]]
 """A dry run: its action, the instance's ARN, tags and the ids that are tagged."""
@@ -475,10 +239,10 @@ class Gathering:
         runtime = self.crew.runtime
         self._following[arn] = began = runtime.now()
 
-        def find(ticket: _Ticket[list[ConversionTask]]) -> ConversionTask | None:
+        def find(ticket: Ticket[list[ConversionTask]]) -> ConversionTask | None:
             return next((task for task in ticket.answer or () if task.task_id == task_id), None)
 
-        def has_ended(ticket: _Ticket[list[ConversionTask]]) -> bool:
+        def has_ended(ticket: Ticket[list[ConversionTask]]) -> bool:
             task = find(ticket)
             return task is not None and task.is_complete
 
@@ -512,264 +276,3 @@ def to_id(resource_arn: str) -> str:
 def to_places(instance: Instance) -> tuple[str, ...]:
     """Return the ids of what a mark is written to."""
     return (instance.instance_id, *([instance.interface_id] if instance.interface_id else []))
-
-
-@dataclass
-class Watch:
-    """What the services of a row have seen of it.
-
-    Args:
-        now: returns the present.
-        on_act: called before each act with a word for it, and with `running` when the instance runs again.
-        has_slot: returns whether more may be done than to mark an instance that runs.
-    """
-
-    now: Callable[[], float]
-    on_act: Callable[[str], None] = lambda _: None
-    has_slot: Callable[[], bool] = lambda: True
-    begun: bool = False
-    """Whether something was sent, be it a mark only."""
-    has_changed: bool = False
-    """Whether the instance was stopped, or its conversion asked for."""
-    acted_at: float = float("-inf")
-    """When something was sent last: what was read before that says nothing of it."""
-    stop_at: float | None = None
-    start_at: float | None = None
-    """When the instance was stopped, and started again, last."""
-    is_up: bool = False
-    """Whether it was seen to run since."""
-    is_released: bool = False
-    """Whether the mark is gone."""
-    shown: Instance | None = None
-    """The instance as it was shown last."""
-
-    @property
-    def sent_at(self) -> float | None:
-        """When the instance was last sent on the way on which it still is."""
-        state = self.shown.state if self.shown else None
-        if self.start_at is not None:
-            return self.start_at if state in ("stopped", "pending") else None
-        return self.stop_at if state in ("running", "stopping") else None
-
-    def limit_age(self, seconds: float) -> float:
-        """Return how old a read may be, at most so many seconds: not as old as what was sent last."""
-        return min(seconds, self.now() - self.acted_at)
-
-    def see(self, instance: Instance | None) -> None:
-        """Note what EC2 shows of the instance."""
-        self.shown = instance
-        if self.start_at is not None and instance is not None and instance.state == "running":
-            self.run_again()
-
-    def run_again(self) -> None:
-        """Note that the instance runs again: what is left takes no slot."""
-        if not self.is_up:
-            self.is_up = True
-            self.on_act("running")
-
-    def act(self, word: str) -> None:
-        """Note that something is about to be done."""
-        self.begun = True
-        self.on_act(word)
-
-
-class RowEc2(Ec2):
-    """EC2 for one row."""
-
-    def __init__(self, calls: Calls, gathering: Gathering, watch: Watch) -> None:
-        super().__init__(calls)
-        self._gathering, self._watch = gathering, watch
-        self._now = watch.now
-
-    def get_instance(self, resource_arn: str) -> Instance | None:
-        """Return an instance as DescribeInstances shows it; None where EC2 shows none."""
-        gathering, watch, instance_id = self._gathering, self._watch, to_id(resource_arn)
-        if gathering.crew.is_planning:
-            instance = gathering.instances.ask(instance_id, ALWAYS)
-        elif watch.is_up:
-            instance = gathering.instances.ask(
-                instance_id, watch.limit_age(FRESH_SECONDS), lazily=gathering.tidy_seconds
-            )
-        elif watch.sent_at is not None:
-            instance = self._await_change(instance_id, watch.sent_at)
-        else:
-            if watch.begun:
-                gathering.crew.wait_for(watch.has_slot)
-            instance = gathering.instances.ask(instance_id, watch.limit_age(FRESH_SECONDS))
-            if not watch.has_slot() and (instance is None or instance.state != "running"):
-                gathering.crew.wait_for(watch.has_slot)
-                instance = gathering.instances.ask(instance_id, watch.limit_age(FRESH_SECONDS))
-        watch.see(instance)
-        return instance
-
-    def _await_change(self, instance_id: str, sent_at: float) -> Instance | None:
-        """Return the instance when it is shown in another state than before, or when it is to be asked for again."""
-        watch, instances = self._watch, self._gathering.instances
-        is_starting = watch.start_at is not None
-        pace = self._gathering.starts_pace if is_starting else self._gathering.stops_pace
-        old = watch.shown.state if watch.shown else None
-        due = self._now() + pace.next_pause(self._now() - sent_at)
-
-        def is_new(ticket: _Ticket[Instance]) -> bool:
-            return ticket.asked_at > sent_at and ticket.answer is not None and ticket.answer.state != old
-
-        while not self._gathering.crew.is_over:
-            oldest = max(instances.find(instance_id).asked_at, sent_at) + _OLDEST_SECONDS
-            left = min(due, oldest) - self._now()
-            if instances.await_new(instance_id, max(0.0, left), is_new) is not None:
-                break
-            if left <= 0:
-                instances.ask(instance_id)
-                break
-        found = instances.find(instance_id)
-        if found.answer is not None and found.answer.state == ("running" if is_starting else "stopped"):
-            pace.note(max(0.0, found.before - sent_at), found.asked_at - sent_at)
-        return found.answer
-
-    def list_tags(
-        self, keys: Sequence[str], resource_ids: Sequence[str] = (), resource_arn: str = "instances"
-    ) -> list[Tag]:
-        """Return the tags with these names, of these resources.
-
-        Where the instance that was just shown has a mark itself, nothing more is asked: what its network interface has
-        says the same, and whoever reads adds the instance's own tags.
-        """
-        watch = self._watch
-        shows_mark = watch.shown is not None and any(tag.key == keys[0] for tag in watch.shown.tags)
-        if watch.is_released or (watch.begun and shows_mark):
-            return []
-        age = watch.limit_age(FRESH_SECONDS if watch.begun else INTERFACE_SECONDS)
-        return self._gathering.list_tags(keys, tuple(resource_ids), ALWAYS if self._gathering.crew.is_planning else age)
-
-    def stop(self, *resource_arns: str, force: bool = False) -> None:
-        """Have the instance stopped."""
-        self._watch.act("stopping")
-        for arn in resource_arns:
-            try:
-                self._gathering.stops.ask((arn, force))
-            except RequestRefusedError as refusal:
-                if refusal.code != "OperationNotPermitted" or not super().has_stop_protection(arn):
-                    raise
-                reason, remedy = CHECKS["protected"].reason, CHECKS["protected"].remedy.format(instance=to_id(arn))
-                raise RequestRefusedError(refusal.subject, reason, remedy, code=refusal.code) from None
-        self._watch.has_changed = True
-        self._watch.stop_at = self._watch.acted_at = self._now()
-
-    def start(self, *resource_arns: str) -> None:
-        """Have the instance started."""
-        self._watch.act("starting")
-        for arn in resource_arns:
-            self._gathering.starts.ask(arn)
-        self._watch.start_at = self._watch.acted_at = self._now()
-
-    def check_may(
-        self, action: str, resource_arn: str | Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
-    ) -> None:
-        """Raise the error of an act that is not allowed; nothing is done."""
-        (arn,) = [resource_arn] if isinstance(resource_arn, str) else resource_arn
-        age = ALWAYS if self._gathering.crew.is_planning else 0.0
-        self._gathering.checks.ask((action, arn, tuple(tags.items()), tuple(resource_ids)), age)
-
-    def set_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
-        """Set tags of the instance and of what belongs to it."""
-        self._watch.act("marking")
-        lazily = None if self._watch.has_slot() else _EARLY_SECONDS
-        self._gathering.marks.ask((tuple(tags.items()), tuple(resource_ids)), lazily=lazily)
-        self._watch.acted_at = self._now()
-
-    def delete_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
-        """Remove tags that have just these values: the instance runs again."""
-        self._watch.run_again()
-        asked = tuple(tags.items()), tuple(resource_ids)
-        self._gathering.unmarks.ask(asked, lazily=self._gathering.tidy_seconds)
-        self._watch.is_released, self._watch.acted_at = True, self._now()
-
-    def has_stop_protection(self, resource_arn: str) -> bool:
-        """Return whether the instance's `disableApiStop` is set, as far as that is asked before a stop."""
-        is_running = self._watch.shown is not None and self._watch.shown.state in ("running", "pending")
-        asks = not is_running or self._gathering.asks_protection
-        return asks and super().has_stop_protection(resource_arn)
-
-    def is_amazon_image(self, image_id: str, resource_arn: str) -> bool | None:
-        """Return whether Amazon owns an image."""
-        return self._gathering.images.ask(image_id, ALWAYS)
-
-    def is_elastic(self, public_ip: str, resource_arn: str) -> bool:
-        """Return whether a public address is an Elastic IP address of the account, which a stop leaves as it is."""
-        return bool(self._gathering.addresses.ask(public_ip, ALWAYS))
-
-    def get_type(self, name: str, resource_arn: str) -> InstanceType:
-        """Return what EC2 says of an instance type."""
-        return self._gathering.types.ask(name, ALWAYS) or InstanceType()
-
-
-class RowManager(LicenseManager):
-    """License Manager for one row."""
-
-    def __init__(self, calls: Calls, gathering: Gathering, watch: Watch) -> None:
-        super().__init__(calls)
-        self._gathering, self._watch = gathering, watch
-
-    def list_tasks(
-        self,
-        *,
-        resource_arn: str | Sequence[str] | None = None,
-        status: TaskStatus | None = None,
-        keeps_unreadable: bool = False,
-    ) -> list[ConversionTask]:
-        """Return the tasks of the row's instance."""
-        gathering, watch, arn = self._gathering, self._watch, str(resource_arn)
-        if watch.is_up:
-            return gathering.tasks.ask(arn, RUNNING_SECONDS, lazily=gathering.tidy_seconds) or []
-        is_running = watch.shown is not None and watch.shown.state == "running"
-        age = ALWAYS if gathering.crew.is_planning else RUNNING_SECONDS if is_running else FRESH_SECONDS
-        return gathering.tasks.ask(arn, age) or []
-
-    def create_task(self, request: ConversionRequest) -> str:
-        """Start a conversion, and return the new task's id."""
-        self._watch.act("converting")
-        self._watch.has_changed = True
-        return super().create_task(request)
-
-
-class RowSsm(Ssm):
-    """Systems Manager for one row."""
-
-    def __init__(self, calls: Calls, gathering: Gathering) -> None:
-        super().__init__(calls)
-        self._managed = gathering.managed
-
-    def is_managed(self, instance_id: str, resource_arn: str) -> bool:
-        """Return whether Systems Manager knows the instance."""
-        return bool(self._managed.ask(instance_id, ALWAYS))
-
-
-class RowPoller:
-    """The wait for one row's task: by the list that all rows share, and where that does not tell, by the poller."""
-
-    def __init__(self, aws: Connection, resource_arn: str, gathering: Gathering) -> None:
-        self._runtime, self._poller = aws.cancellation.runtime, aws.poller
-        self._resource_arn, self._gathering = resource_arn, gathering
-
-    def wait_for_task(self, task_id: str, region: str, *, timeout_seconds: float, **options: Any) -> ConversionTask:
-        """Block until the task has ended, and return it as it was last seen, as `Poller.wait_for_task` does."""
-        until = self._runtime.now() + timeout_seconds
-        ended = self._gathering.follow(self._resource_arn, task_id, timeout_seconds)
-        reason = options["cancellation"].reason
-        listed = self._gathering.tasks.find(self._resource_arn).answer or ()
-        task = next((each for each in listed if each.task_id == task_id), None)
-        if ended is None and reason:
-            seen = f" (last seen {task.status_text})" if task else ""
-            raise WaitError(Subject(WAIT_ACTION, task_id, region), f"{reason}{seen}", task=task)
-        left = max(0.0, until - self._runtime.now())
-        return ended or self._poller.wait_for_task(task_id, region, timeout_seconds=left, **options)
-
-
-def connect_row(gathering: Gathering, watch: Watch, resource_arn: str, cancellation: Cancellation) -> Connection:
-    """Return AWS for one row."""
-    aws = gathering.connection.until(cancellation)
-    aws.ec2 = RowEc2(aws.calls("ec2"), gathering, watch)
-    aws.license_manager = RowManager(aws.calls("license-manager"), gathering, watch)
-    aws.ssm = RowSsm(aws.calls("ssm"), gathering)
-    aws.poller = cast("Poller", RowPoller(aws, resource_arn, gathering))
-    return aws

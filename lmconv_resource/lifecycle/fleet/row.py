@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 from lmconv_resource.aws.remedies import remedy_for
 from lmconv_resource.errors import CancelledError, ConversionFailedError, LicenseConversionError, WaitError
 from lmconv_resource.lifecycle.convert import to_wish
-from lmconv_resource.lifecycle.fleet.gather import Gathering, Watch, connect_row, to_places
+from lmconv_resource.lifecycle.fleet.gather import Gathering, to_places
 from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine
 from lmconv_resource.lifecycle.fleet.report import Outcome, Result
+from lmconv_resource.lifecycle.fleet.services import Watch, connect_row
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, read_marks, to_failed_error
