@@ -95,7 +95,7 @@ def run(declare):
 
 def test_up(license_manager):
     pulumi.runtime.set_mocks(ProviderMocks())
-    license_manager.add_task(task_id="lct-1", source="RunInstances:0800", destination="RunInstances:0002", looks=3)
+    license_manager.add_task(task_id="lct-1", source="RunInstances:0800", destination="RunInstances:0002", polls=3)
     assert run(lambda: LicenseConversionTask.get("read", "lct-1").status) == "IN_PROGRESS"
     waited = lambda: LicenseConversionTask("t", license_conversion_task_id="lct-1", wait_for_completion=True).status
     assert run(waited) == "SUCCEEDED"

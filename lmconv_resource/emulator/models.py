@@ -62,7 +62,7 @@ class LicenseManagerBackend(BaseBackend):
         source: LicenseContext | str,
         destination: LicenseContext | str,
         seconds: float | None = None,
-        looks: int | None = None,
+        polls: int | None = None,
         status: str = SUCCEEDED,
         message: str | None = None,
         started: datetime | None = None,
@@ -75,20 +75,20 @@ class LicenseManagerBackend(BaseBackend):
             source: the license type converted from; a plain string is a usage operation.
             destination: the license type converted to, likewise.
             seconds: the task is IN_PROGRESS for this long, from now on the backend's clock.
-            looks: the task is IN_PROGRESS until this look at it: with 3, the third sees the end. Each Get of the task
-                is a look, and so is each List (all its pages together are one).
-            status: how it ends. IN_PROGRESS never ends by itself, and takes neither seconds nor looks. A word that AWS
+            polls: the task is IN_PROGRESS until this poll of it: with 3, the third sees the end. Each Get of the task
+                is a poll, and so is each List (all its pages together are one).
+            status: how it ends. IN_PROGRESS never ends by itself, and takes neither seconds nor polls. A word that AWS
                 does not have is possible, to see what a client makes of it.
             message: the StatusMessage, from the end on; at once for a task that stays IN_PROGRESS.
             started: the StartTime, aware; None is now. The end does not depend on it.
 
-        With neither seconds nor looks the task has ended, unless moto's state manager was told otherwise.
+        With neither seconds nor polls the task has ended, unless moto's state manager was told otherwise.
 
         Raises:
-            ValueError: the id is malformed or taken, or seconds, looks and status contradict each other.
+            ValueError: the id is malformed or taken, or seconds, polls and status contradict each other.
 
         """
-        course = Course(status=status, message=message, seconds=seconds, looks=looks)
+        course = Course(status=status, message=message, seconds=seconds, polls=polls)
         return self._add(
             task_id,
             course,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 IN_PROGRESS, SUCCEEDED, FAILED = "IN_PROGRESS", "SUCCEEDED", "FAILED"
 
 MODEL_NAME = "licensemanager::conversiontask"
-"""The name to give moto's `state_manager.set_transition` for tasks that were added without seconds or looks."""
+"""The name to give moto's `state_manager.set_transition` for tasks that were added without seconds or polls."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class LicenseContext:
 
 @dataclass(frozen=True)
 class Course:
-    """When and how a task ends: after `seconds`, at the look number `looks`, or, with neither, as moto is configured.
+    """When and how a task ends: after `seconds`, at the poll number `polls`, or, with neither, as moto is configured.
 
     moto's own setting for `licensemanager::conversiontask` is "immediate" unless a test sets another. A task whose
     status is IN_PROGRESS stays so until `finish_task`.
@@ -72,22 +72,22 @@ class Course:
     status: str = SUCCEEDED
     message: str | None = None
     seconds: float | None = None
-    looks: int | None = None
+    polls: int | None = None
 
     def __post_init__(self) -> None:
-        if self.seconds is not None and self.looks is not None:
-            raise ValueError("a task ends after seconds or after looks, not both")
-        if (self.seconds or 0) < 0 or (self.looks or 0) < 0:
-            raise ValueError("seconds and looks cannot be negative")
-        if self.status == IN_PROGRESS and (self.seconds is not None or self.looks is not None):
-            raise ValueError("a task that stays IN_PROGRESS has no seconds and no looks")
+        if self.seconds is not None and self.polls is not None:
+            raise ValueError("a task ends after seconds or after polls, not both")
+        if (self.seconds or 0) < 0 or (self.polls or 0) < 0:
+            raise ValueError("seconds and polls cannot be negative")
+        if self.status == IN_PROGRESS and (self.seconds is not None or self.polls is not None):
+            raise ValueError("a task that stays IN_PROGRESS has no seconds and no polls")
 
     def to_transition(self) -> dict[str, Any]:
         """Return the course in the words of moto's state manager."""
         if self.seconds is not None:
             return {"progression": "time", "seconds": self.seconds}
-        if self.looks is not None:
-            return {"progression": "manual", "times": self.looks}
+        if self.polls is not None:
+            return {"progression": "manual", "times": self.polls}
         return state_manager.get_transition(MODEL_NAME)
 
 
@@ -124,7 +124,7 @@ class ConversionTask(ManagedState):
 
     @property
     def status(self) -> str:
-        """IN_PROGRESS, SUCCEEDED, FAILED, or whatever the task was told to end with. Reading it is not a look."""
+        """IN_PROGRESS, SUCCEEDED, FAILED, or whatever the task was told to end with. Reading it is not a poll."""
         with self._lock:
             self._settle()
             return str(self._status)

@@ -184,7 +184,7 @@ CONVERSION_PROPERTIES = (
         optional(validate_flag),
         "Whether an instance that runs is stopped before its conversion and started again after it, in success and in "
         "failure; one that was stopped stays stopped. Before it stops, the instance gets the tag `lmconv:restart`, by "
-        "which the next `up` goes on after one that was interrupted. Needs ec2:DescribeInstances, "
+        "which the next `up` continues after an interrupted one. Needs ec2:DescribeInstances, "
         "ec2:DescribeInstanceAttribute, ec2:StopInstances, ec2:StartInstances, ec2:CreateTags and ec2:DeleteTags.",
         default=False,
     ),

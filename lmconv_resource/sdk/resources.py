@@ -282,7 +282,7 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
                 fill them in. Another one replaces the resource.
             stop_and_restart: whether an instance that runs is stopped before its conversion and started again after it,
                 in success and in failure; one that was stopped stays stopped. Before it stops, the instance gets the
-                tag `lmconv:restart`, by which the next `up` goes on after one that was interrupted. Needs
+                tag `lmconv:restart`, by which the next `up` continues after an interrupted one. Needs
                 ec2:DescribeInstances, ec2:DescribeInstanceAttribute, ec2:StopInstances, ec2:StartInstances,
                 ec2:CreateTags and ec2:DeleteTags. Default False.
             force_stop_after: how long the operating system may take to shut down before the instance is stopped by
@@ -402,7 +402,7 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
                 One that ran before and does not run in the end makes it fail in any case. Default False.
             stop_and_restart: whether an instance that runs is stopped before its conversion and started again after it,
                 in success and in failure; one that was stopped stays stopped. Before it stops, the instance gets the
-                tag `lmconv:restart`, by which the next `up` goes on after one that was interrupted. Needs
+                tag `lmconv:restart`, by which the next `up` continues after an interrupted one. Needs
                 ec2:DescribeInstances, ec2:DescribeInstanceAttribute, ec2:StopInstances, ec2:StartInstances,
                 ec2:CreateTags and ec2:DeleteTags. Default False.
             force_stop_after: how long the operating system may take to shut down before the instance is stopped by

@@ -488,7 +488,7 @@ WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken
         (
             "assumeRoleWithWebIdentity",
             {"roleArn": ROLE, "webIdentityTokenFile": "/no/such/file"},
-            "webIdentityTokenFile of {} names '/no/such/file', which is no file",
+            "webIdentityTokenFile of {} names '/no/such/file', which is not a file",
         ),
         ("endpoints", [{"ec2": "lm.recognisable"}], "ec2 of entry 1 of {} is not a URL (https://HOST)"),
         ("endpoints", [{"stss": "https://h"}], "entry 1 of {} has 'stss', which pulumi-aws writes sts"),
@@ -498,9 +498,9 @@ WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken
             "{} has 'license-manager', which pulumi-aws writes licensemanager",
         ),
         ("endpoints", {"EC2": "https://x"}, "{} has 'EC2', which pulumi-aws writes ec2"),
-        ("customCaBundle", "/no/such/file", "{} names '/no/such/file', which is no file"),
-        ("customCaBundle", "/a\0b", r"{} names '/a\x00b', which is no file"),
-        ("sharedConfigFiles", ["/no/such/file"], "{} names '/no/such/file', which is no file"),
+        ("customCaBundle", "/no/such/file", "{} names '/no/such/file', which is not a file"),
+        ("customCaBundle", "/a\0b", r"{} names '/a\x00b', which is not a file"),
+        ("sharedConfigFiles", ["/no/such/file"], "{} names '/no/such/file', which is not a file"),
     ],
 )
 def test_a_wrong_member_is_named_with_its_entry(name: str, value: Any, told: str) -> None:

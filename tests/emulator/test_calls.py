@@ -26,7 +26,7 @@ def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
 def test_a_task_ends_after_its_seconds(
     client: LicenseManagerClient, backend: LicenseManagerBackend, clock: Clock, status: str, converted: bool
 ) -> None:
-    """Exactly when they are over, however late somebody looks; until then the members about its end are absent."""
+    """Exactly when they are over, however late somebody polls; until then the members about its end are absent."""
     task_id = add_task(backend, seconds=10, status=status, message="it ended")
     clock.now += 9.999
     task = get(client, task_id)
@@ -40,8 +40,8 @@ def test_a_task_ends_after_its_seconds(
 
 
 def test_a_task_ends_at_a_look(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
-    """A task with looks=3 is seen at its end by the third Get or List, and reading it in the test is no look."""
-    task_id = add_task(backend, looks=3)
+    """A task with polls=3 is seen at its end by the third Get or List, and reading it in the test is no poll."""
+    task_id = add_task(backend, polls=3)
     seen = [get(client, task_id)["Status"]]
     assert [backend.tasks[task_id].status for _ in range(5)] == ["IN_PROGRESS"] * 5
     seen.append(client.list_license_conversion_tasks()["LicenseConversionTasks"][0]["Status"])
@@ -50,7 +50,7 @@ def test_a_task_ends_at_a_look(client: LicenseManagerClient, backend: LicenseMan
 
 
 def test_a_task_without_a_course_follows_moto(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
-    """With neither seconds nor looks a task has ended, unless moto's state manager says otherwise."""
+    """With neither seconds nor polls a task has ended, unless moto's state manager says otherwise."""
     task_id = add_task(backend)
     state_manager.set_transition(MODEL_NAME, {"progression": "manual", "times": 2})
     try:
@@ -191,7 +191,7 @@ def test_calls_are_counted(client: LicenseManagerClient, backend: LicenseManager
     [
         ({"task_id": "task-1"}, "does not match"),
         ({"task_id": "lct-1"}, "exists already"),
-        ({"seconds": 1, "looks": 1}, "not both"),
+        ({"seconds": 1, "polls": 1}, "not both"),
         ({"seconds": -1}, "negative"),
         ({"seconds": 1, "status": "IN_PROGRESS"}, "stays IN_PROGRESS"),
     ],

@@ -157,7 +157,7 @@ def test_a_bug_keeps_its_traceback(waiting: Callable[..., Waiting], aws: License
 @pytest.mark.proof
 def test_nothing_is_printed(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
     """The provider leaves no line on the stack's row: what it says is said under its resources, or live."""
-    add_ended(aws, "lct-0000", looks=2)
+    add_ended(aws, "lct-0000", polls=2)
     up = waiting(1)
     assert up.ended.wait(SOON)
     assert up.error is None

@@ -317,7 +317,7 @@ def test_a_machine_that_slept_goes_on_waiting(aws: LicenseManagerBackend, code: 
     assert str(refused.error).endswith("Set this machine's clock (by NTP, for example), then run `pulumi up` again.")
     assert task.id is None
 
-    aws.add_task(resource_arn=ARN, source=BYOL, destination=WINDOWS, looks=2, task_id="lct-slept")
+    aws.add_task(resource_arn=ARN, source=BYOL, destination=WINDOWS, polls=2, task_id="lct-slept")
     aws.faults.add(Fault(ChangedAnswer({"Progress": 1}), calls=1))
     aws.faults.add(Fault(late, calls=1))
     slept = track(license_conversion_task_id="lct-slept", wait_for_completion=True)

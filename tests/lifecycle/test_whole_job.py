@@ -42,7 +42,7 @@ def test_product_codes_of_the_instance_are_sent(job: Job) -> None:
 def test_one_in_progress_with_the_same_contexts_is_adopted(job: Job) -> None:
     """A conversion to the same destination that somebody started is followed."""
     arn = job.launch(BYOL)
-    task_id = job.backend.add_task(resource_arn=arn, source=BYOL, destination=WINDOWS, looks=3).task_id
+    task_id = job.backend.add_task(resource_arn=arn, source=BYOL, destination=WINDOWS, polls=3).task_id
     created = job.create(job.inputs(arn))
     assert (created.id, created.state.adopted, job.starts) == (task_id, True, 0)
     assert job.lines("INFO")[0] == f"{task_id} is already doing it and is adopted; no conversion is started."

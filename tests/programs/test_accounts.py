@@ -734,7 +734,7 @@ def test_a_refresh_tells_how_to_take_new_settings(world: World) -> None:
     )
     assert outcome.errors("task") == [
         "Connecting to AWS License Manager for license conversion task lct-task: "
-        f"aws:sharedCredentialsFiles names {to_shown(old)}, which is no file. "
+        f"aws:sharedCredentialsFiles names {to_shown(old)}, which is not a file. "
         f"Check it with `pulumi config get aws:sharedCredentialsFiles`. {hint}"
     ]
     assert world.stack.up().ok

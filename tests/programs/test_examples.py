@@ -153,7 +153,7 @@ def test_track_shows_each_task_also_one_that_failed(emulate: Emulate) -> None:
 @pytest.mark.proof
 def test_track_waits_for_all_where_it_is_told_so(emulate: Emulate) -> None:
     config = {"taskIds": [DONE, FAILED], "waitForCompletion": True, "aws:region": "eu-west-1"}
-    tasks = {DONE: {"seconds": 1}, FAILED: {"looks": 2, "status": "FAILED"}}
+    tasks = {DONE: {"seconds": 1}, FAILED: {"polls": 2, "status": "FAILED"}}
     with emulate(**tasks), LocalEngine(PROJECT / "examples" / "track", config=config) as engine:
         outputs = engine.up().outputs
     assert {task_id: task["status"] for task_id, task in outputs["tasks"].items()} == {

@@ -82,7 +82,7 @@ def test_lines_go_to_the_row_of_the_resource_that_they_are_about(stack: Stack, a
 
 def test_a_wait_blocks_until_the_end(stack: Stack, aws: LicenseManagerBackend) -> None:
     """The dependent resource sees the end, and the row has shown the progress live only."""
-    stack.config |= {"followed:taskId": add(aws, looks=2), "followed:wait": "true"}
+    stack.config |= {"followed:taskId": add(aws, polls=2), "followed:wait": "true"}
 
     outcome = stack.up()
 

@@ -40,7 +40,7 @@ def test_a_task_is_followed(tmp_path: Path, aws: LicenseManagerBackend) -> None:
         resource_arn="arn:aws:ec2:eu-west-1:123456789012:instance/i-0",
         source="RunInstances:0800",
         destination="RunInstances:0002",
-        looks=2,
+        polls=2,
     )
 
     with LocalEngine(write(tmp_path, TASK), config={"aws:region": "eu-west-1"}) as engine:

@@ -87,7 +87,7 @@ def put_task(row: FaultRow, *, waits: bool) -> LicenseManagerBackend:
         started=NOW - timedelta(hours=1),
         status="SUCCEEDED",
         message=TOLD_AS["SUCCEEDED"],
-        looks=2 if waits else None,
+        polls=2 if waits else None,
         seconds=None if waits else 0,
     )
     if row.good_calls:

@@ -148,7 +148,7 @@ def _file(value: Any, place: Place) -> str:
     """Return the path without `~` and variables. botocore passes over a file that is not there in silence."""
     full = os.path.expanduser(os.path.expandvars(_text()(value, place)))
     if "\0" in full or not os.path.isfile(full):
-        raise place.error(f"{place.name} names {to_shown(value)}, which is no file")
+        raise place.error(f"{place.name} names {to_shown(value)}, which is not a file")
     return full
 
 

@@ -134,7 +134,9 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     if step.act in (Act.FOLLOW, Act.ADOPT) or held_id:
         return replace(planned, line=replace(line, action=Action.GO_ON, text=step.text))
     if is_marked and not (seen and seen.state == "running"):
-        text = f"{seen.state if seen else 'not shown'}: an earlier `pulumi up` was interrupted, and this one goes on"
+        text = (
+            f"{seen.state if seen else 'not shown'}: an earlier `pulumi up` was interrupted, and this one continues it"
+        )
         return replace(planned, line=replace(line, action=Action.GO_ON, text=text))
     if seen and seen.state in _UP:
         text = "runs: will be stopped and started" if seen.state == "running" else "is starting: will be stopped again"

@@ -261,7 +261,7 @@ WORDS: Mapping[str, str] = {
     "refused": "AWS has refused the conversion",
     "noted": "which is noted on the instance, or can't be",
     "blocked": "something stands in the way of the conversion",
-    "done": "it is licensed as declared, or a task has done it and none has led back",
+    "done": "it is licensed as declared, or a task has done it and no later one has converted it back",
     "start-waits": "a start was accepted a moment ago, or the next try is not due",
     "bounced": "it was starting and has stopped again",
     "started-twice": "it was started twice",
