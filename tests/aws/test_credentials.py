@@ -514,6 +514,14 @@ def test_domains_that_need_no_proxy(proxy: AwsAccounts, no_proxy: str, is_used: 
     assert bool(proxies) is is_used
 
 
+@pytest.mark.parametrize(("no_proxy", "is_used"), [("[::1]:8080", False), ("::1", False), ("[::1]:80", True)])
+def test_an_ipv6_address_that_needs_no_proxy(no_proxy: str, is_used: bool) -> None:
+    """With a port it stands in brackets, as in a URL."""
+    endpoints = [{"licensemanager": "http://[::1]:8080"}]
+    settings = to_settings(endpoints=endpoints, httpProxy="http://127.0.0.1:1", noProxy=no_proxy)
+    assert bool(make_client("license-manager", settings).meta.config.proxies) is is_used
+
+
 def test_the_environments_proxies_are_botocores(monkeypatch: pytest.MonkeyPatch, proxy: AwsAccounts) -> None:
     """Without settings, HTTP_PROXY and NO_PROXY work as botocore reads them."""
     monkeypatch.setenv("http_proxy", proxy.endpoint)

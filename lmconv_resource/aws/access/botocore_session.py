@@ -211,7 +211,8 @@ def _bypasses_proxies(url: str, no_proxy: str) -> bool:
     """Return whether `no_proxy` holds the host of the URL: its name, its domain, its address or a network."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    entries = [entry.strip().removeprefix("*.") for entry in no_proxy.split(",")]
+    # An IPv6 address stands in brackets where a port follows.
+    entries = [entry.strip("[ ").replace("]", "").removeprefix("*.") for entry in no_proxy.lower().split(",")]
     for entry in entries:
         with suppress(ValueError):  # one of them is a name
             if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
