@@ -288,6 +288,7 @@ def test_two_commands_clean_up_after_a_killed_pulumi(world: World, emulator: Emu
     assert "3 created" in written or "2 created" in written
 
 
+@pytest.mark.proof  # tests/emulator/test_server.py shows the same of the command itself
 def test_the_emulator_is_a_command() -> None:
     """It prints its endpoint and serves until ^C; only the port is another one here."""
     (command,) = find_blocks("docs/testing.md")[0]

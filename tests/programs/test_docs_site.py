@@ -88,7 +88,9 @@ def program(pytester: pytest.Pytester) -> Path:
 
 
 @pytest.mark.usefixtures("program")
-@pytest.mark.parametrize("test", [MOCKS, FAULTS], ids=["mocks", "faults"])
+@pytest.mark.parametrize(
+    "test", [pytest.param(MOCKS, id="mocks"), pytest.param(FAULTS, id="faults", marks=pytest.mark.proof)]
+)
 def test_the_tests_that_the_page_shows_pass(pytester: pytest.Pytester, test: str) -> None:
     """What docs/testing.md shows is a test as it stands."""
     pytester.makepyfile(test)
