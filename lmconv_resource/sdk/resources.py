@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi.dynamic
 
-from lmconv_resource.hosts.dynamic.provider import DRY, SECRETS, TABLE, TIMEOUTS, URN, DynamicProvider
+from lmconv_resource.hosts.dynamic.provider import DRY, INSTANCES, SECRETS, TABLE, TIMEOUTS, URN, DynamicProvider
 from lmconv_resource.lifecycle.inputs import CONVERTED
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
@@ -419,8 +419,16 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
         # -- end of constructor of a fleet --
         from lmconv_resource.fleet_provider import ConversionFleetProvider  # with all that a start takes
 
-        # The output has the name of the input. One that is hidden is printed in no diff either.
-        super().__init__(ConversionFleetProvider(), vars(), {TABLE: instances, "instances": None})
+        arguments = vars()
+        # What becomes of the rows says what was given. The first of the outputs has the name of an input: that one is
+        # handed over under another, and as it is hidden it is printed in no diff either.
+        mark = to_secret_mark(instances, destination_license_context)
+        telling = ("instances", "succeeded", "failed", "not_begun", "report")
+        marks = dict.fromkeys((*telling, "rows", TABLE), mark)
+        super().__init__(ConversionFleetProvider(), arguments, {INSTANCES: instances, **marks})
+        if mark is not None:
+            for name in telling:
+                setattr(self, name, without_mark(getattr(self, name)))
 
 
 def _refuse_providers(resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:

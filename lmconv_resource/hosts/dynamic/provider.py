@@ -52,8 +52,11 @@ DRY = "__dry"
 SECRETS = "__secrets"
 """Where the inputs are secret: paths such as `assume_role/0/external_id`."""
 
+INSTANCES = "__instances"
+"""A fleet's `instances`, which are an output of that name too."""
+
 TABLE = "__table"
-"""A fleet's `instances`, which are an output of that name too. What a record has of this name is keyed by name."""
+"""A fleet's rows by name, in its record; as an input it only makes that a secret."""
 
 _PROVIDER = "__provider"
 
@@ -257,22 +260,28 @@ def _access_changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
 def _to_properties(bag: Mapping[str, Any] | None) -> dict[str, object]:
     """Return a property bag with each unknown value, at any depth, as `UNKNOWN`; no message shows its secrets then."""
     properties = {name: _to_plain(value) for name, value in (bag or {}).items() if name != _PROVIDER}
-    if not isinstance(properties.get(TABLE, {}), Mapping):
-        properties["instances"] = properties.pop(TABLE)
+    if INSTANCES in properties:
+        properties["instances"] = properties.pop(INSTANCES)
     process.secret_texts.add(_secret_texts_of(properties))
     return properties
 
 
 def _secret_texts_of(properties: Mapping[str, object]) -> Iterator[str]:
-    paths = properties.get(SECRETS)
+    paths, rows = properties.get(SECRETS), properties.get(TABLE)
     for path in paths if isinstance(paths, list) else ():
-        value: Any = properties
-        for name in str(path).split("/"):
-            if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-                value = value[int(name)]
-            else:
-                value = value.get(name) if isinstance(value, Mapping) else None
-        yield from (leaf for leaf in leaves(value) if isinstance(leaf, str))
+        names = str(path).split("/")
+        yield from _texts_at(properties, names)
+        for row in rows.values() if isinstance(rows, Mapping) else ():  # a record has what was given by its rows
+            yield from _texts_at(row, names[2:] if names[0] == "instances" else names)
+
+
+def _texts_at(value: Any, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            value = value.get(name) if isinstance(value, Mapping) else None
+    return (leaf for leaf in leaves(value) if isinstance(leaf, str))
 
 
 def _to_plain(value: Any) -> object:
