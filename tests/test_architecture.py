@@ -153,3 +153,37 @@ def test_no_module_has_state_that_changes(path: Path) -> None:
             made = ast.unparse(statement.value.func)
             assert not made.startswith(("threading.", "collections.")), made
             assert made not in ("dict", "list", "set", "defaultdict", "Lock", "Event"), made
+
+
+SHOWN_BY = {
+    "aws/access": "aws/test_credentials.py",
+    "aws/marks": "lifecycle/test_job.py",
+    "aws/remedies": "aws/test_error_mapping.py",
+    "aws/ssm": "lifecycle/test_checks.py",
+    "conversion_provider": "hosts/test_dynamic_provider.py",
+    "fleet_provider": "programs/test_fleet.py",
+    "emulator": "emulator",
+    "history": "lifecycle/test_whole_job.py",
+    "hosts/dynamic": "hosts/test_dynamic_provider.py",
+    "hosts/init_failed": "hosts/test_patches.py",
+    "hosts/native": "hosts/native",
+    "hosts/session": "hosts/test_dynamic_provider.py",
+    "lifecycle": "lifecycle",
+    "polling/runtime": "polling/test_poller.py",
+    "provider": "hosts/test_dynamic_provider.py",
+    "sdk": "sdk",
+    "testing": "test_pytest_plugin.py",
+}
+"""What shows the modules that no test is named after, by module or package; a folder is all its tests."""
+
+
+def test_each_module_has_its_tests() -> None:
+    """By its name, or as the table above says."""
+    tests = PACKAGE.parent / "tests"
+    named = {path.stem.removeprefix("test_") for path in tests.rglob("test_*.py")}
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "__init__.py" and path.stem not in named:
+            parts = path.relative_to(PACKAGE).with_suffix("").parts
+            places = ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
+            assert any(place in SHOWN_BY for place in places), f"nothing is said to show {path.relative_to(PACKAGE)}"
+    assert all((tests / shown).exists() for shown in SHOWN_BY.values())
