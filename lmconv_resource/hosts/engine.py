@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
+import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -29,6 +31,9 @@ _CALL_SECONDS = 2.0
 
 MONITOR_SECONDS = 1.0
 """Between two checks whether the engine is alive. Two refusals in a row end the process: 1 to 2 s."""
+
+_GRACE_SECONDS = 0.8
+"""For operations to end by themselves, and then for Python to end as it does by itself, once the engine is gone."""
 
 
 class Engine:
@@ -183,3 +188,14 @@ def send_log(engine: Engine) -> None:
     except ValueError:
         package.setLevel(logging.WARNING)
         package.warning("LMCONV_LOG=%s is not a level: use DEBUG, INFO, WARNING or ERROR.", level)
+
+
+def end_process() -> None:
+    """End this process, for when its engine is gone: first as ^C does, then for certain."""
+    time.sleep(_GRACE_SECONDS)
+    # Aimed at the main thread, whose wait a signal to any other thread would not end. It does nothing where SIGINT is
+    # ignored (a job started with nohup and &), nor while a call that was left behind still runs.
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(_GRACE_SECONDS)
+    os._exit(1)

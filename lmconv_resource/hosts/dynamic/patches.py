@@ -22,11 +22,7 @@ from __future__ import annotations
 import base64
 import binascii
 import importlib
-import os
-import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,9 +39,6 @@ _PULUMI_WORKERS = 4
 """How many calls Pulumi's plugin serves at once (`max_workers` in its `main`)."""
 
 _METHODS = ("Check", "Diff", "Create", "Read", "Update", "Delete")
-
-_GRACE_SECONDS = 0.8
-"""What operations are given to end by themselves, and then Python's own way of ending, once the engine is gone."""
 
 
 class _CallPool(ThreadPoolExecutor):
@@ -199,14 +192,3 @@ def _show_errors_in_one_line(module: ModuleType, to_shown: Callable[[str], str])
         return False
     module.traceback = _PlainTraceback(to_shown)  # type: ignore[attr-defined]
     return True
-
-
-def end_process() -> None:
-    """End this process, for when its engine is gone: first as ^C does, then for certain."""
-    time.sleep(_GRACE_SECONDS)
-    # Aimed at the main thread, whose wait a signal to any other thread would not end. It does nothing where SIGINT is
-    # ignored (a job started with nohup and &), nor while a call that was left behind still runs.
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        time.sleep(_GRACE_SECONDS)
-    os._exit(1)

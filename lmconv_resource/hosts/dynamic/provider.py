@@ -28,7 +28,7 @@ from pulumi.runtime.config import CONFIG, get_config_env
 
 from lmconv_resource.hosts.command import is_interactive
 from lmconv_resource.hosts.dynamic import patches
-from lmconv_resource.hosts.engine import Engine, send_log
+from lmconv_resource.hosts.engine import Engine, end_process, send_log
 from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.secret_texts import SecretTexts, leaves
 from lmconv_resource.hosts.session import Session, explaining_last_settings, log
@@ -140,7 +140,7 @@ def _start_session(get_config: ConfigGet) -> Session:
     send_log(session.engine)  # type: ignore[arg-type]
     for missing in patches.apply(lambda: session.cancellation.set("the update was cancelled"), to_shown=to_shown):
         log.warning(missing)
-    session.watch_engine(patches.end_process)
+    session.watch_engine(end_process)
     return session
 
 

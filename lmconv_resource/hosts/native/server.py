@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from lmconv_resource.hosts.command import is_interactive
-from lmconv_resource.hosts.engine import Engine, send_log
+from lmconv_resource.hosts.engine import Engine, end_process, send_log
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider
 from lmconv_resource.hosts.native.wording import Wording
@@ -23,9 +22,6 @@ _MAX_CALLS = 4096
 
 _MAX_BYTES = 400 * 1024 * 1024
 """The longest message that Pulumi's engine sends and takes."""
-
-_GRACE_SECONDS = 0.8
-"""What operations are given to end by themselves once the engine is gone."""
 
 
 def make_session(address: str | None, wording: Wording, *, outlives_engine: bool = False) -> Session:
@@ -43,12 +39,6 @@ def make_session(address: str | None, wording: Wording, *, outlives_engine: bool
         send_log(engine)
         session.watch_engine((lambda: None) if outlives_engine else end_process)
     return session
-
-
-def end_process() -> None:
-    """End this process for certain, however its signals are set, once operations have had a moment to end."""
-    time.sleep(_GRACE_SECONDS)
-    os._exit(1)
 
 
 def make_provider(address: str | None) -> NativeProvider:
