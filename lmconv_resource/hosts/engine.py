@@ -135,17 +135,16 @@ class StackRow:
         self._show = show
         self._progress = Progress(0, show, moves=True, terminal_columns=terminal_columns, runtime=runtime)
         self._lock = runtime.lock()
-        self._running: set[str] = set()
-        self._count = 0
+        self._ended: dict[str, bool] = {}
+        """By the URN of each resource that was shown, whether an operation on it has ended: it counts once."""
 
     def show(self, urn: str, message: str) -> None:
         """Show how the operation on a resource goes."""
         with self._lock:
-            if urn not in self._running:
-                self._running.add(urn)
-                self._count += 1
+            if urn not in self._ended:
+                self._ended[urn] = False
                 self._progress.add()
-        if self._count == 1:
+        if len(self._ended) == 1:
             self._show(message)
         else:
             self._progress.report()
@@ -153,11 +152,11 @@ class StackRow:
     def end(self, urn: str | None, *, failed: bool) -> None:
         """Count the end of an operation, if it was shown."""
         with self._lock:
-            if urn not in self._running:
+            if urn is None or self._ended.get(urn, True):
                 return
-            self._running.discard(urn)
+            self._ended[urn] = True
         self._progress.end(done=not failed, failed=failed)
-        if self._count > 1:
+        if len(self._ended) > 1:
             self._progress.report()
 
 

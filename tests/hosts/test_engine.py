@@ -162,14 +162,21 @@ def test_only_a_plugin_has_an_engine() -> None:
 
 
 def test_the_stack_row_shows_one_operation_as_it_is_and_more_by_their_number() -> None:
-    """What an operation shows is shown of a single one; with a second one they are counted, once a second at most."""
+    """A single resource's line is shown as it is, a second operation's too; two are counted, once a second at most."""
     lines: list[str] = []
     now = 0.0
     row = StackRow(lines.append, Runtime(now=lambda: now))
     row.show("a", "5s IN_PROGRESS")
     row.end("unknown", failed=True)
+    row.end("a", failed=True)
+    row.show("a", "starting")
     row.show("b", "0s IN_PROGRESS")
     row.show("b", "1s IN_PROGRESS")
     now = 2.0
-    row.end("a", failed=True)
-    assert lines == ["5s IN_PROGRESS", "0 of 2 done, 2 running, 0:00:00", "0 of 2 done, 1 failed, 1 running, 0:00:02"]
+    row.end("b", failed=False)
+    assert lines == [
+        "5s IN_PROGRESS",
+        "starting",
+        "0 of 2 done, 1 failed, 1 running, 0:00:00",
+        "1 of 2 done, 1 failed, 0:00:02",
+    ]
