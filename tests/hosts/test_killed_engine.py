@@ -92,8 +92,9 @@ def as_an_operation_ends(scene: Scene) -> tuple[Callable[[], Any], Callable[[], 
 
 
 def in_a_wait(scene: Scene) -> tuple[Callable[[], Any], Callable[[], bool]]:
-    """A task is waited for."""
+    """A task is waited for, by a process that was patched at the engine's first call."""
     inputs = {**scene.add_task(status="IN_PROGRESS"), "wait_for_completion": True}
+    scene.plugin.check(to_urn("task"), {}, inputs)
     return lambda: scene.create(inputs), scene.has_asked(1)
 
 

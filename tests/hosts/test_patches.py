@@ -6,20 +6,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import boto3
+import grpc
 import pytest
 from google.protobuf.struct_pb2 import Struct
-from local_engine import LocalEngine, Message, UpdateFailedError
 from local_engine.provider import InitFailedError as InitError
 from local_engine.state import ResourceState
 from support.engine import OURS, OURS_STARTS, serve_engine, start_plugin, to_provider, to_urn
-from support.stacks import RECORDED, LocalStack
 from support.waiting import SOON, wait_until
 from support.wire import add_running
 
@@ -29,26 +27,6 @@ from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.init_failed import InitFailedError
 
 REGION = "eu-west-1"
-
-WAITS = """
-import pulumi
-from lmconv_resource import LicenseConversionTask
-
-for n in range(int(pulumi.Config().require("count"))):
-    LicenseConversionTask(f"task-{n}", license_conversion_task_id=f"lct-{n:04}", wait_for_completion=True)
-"""
-
-BROKEN_PROVIDER = """
-from pulumi.dynamic import Resource, ResourceProvider
-
-class Broken(ResourceProvider):
-    def create(self, props):
-        1 / 0
-
-class BrokenResource(Resource):
-    def __init__(self, name):
-        super().__init__(Broken(), name, {})
-"""
 
 
 @pytest.fixture
@@ -60,111 +38,7 @@ def aws(aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch) -> LicenseM
     return aws
 
 
-def add_ended(aws: LicenseManagerBackend, task_id: str, **course: Any) -> None:
-    arn = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0"
-    course = course or {"seconds": 0}
-    aws.add_task(
-        task_id=task_id, resource_arn=arn, source="RunInstances:0800", destination="RunInstances:0002", **course
-    )
-
-
-class Waiting:
-    """An `up` that waits, in a thread of its own, and the moment when all its waits have shown themselves."""
-
-    def __init__(self, stack: LocalStack, count: int) -> None:
-        self.error: UpdateFailedError | None = None
-        self.kept: list[Message] = []
-        self.ended = threading.Event()
-        self._shown: set[str] = set()
-        self._count = count
-        self._all_shown = threading.Event()
-        self.engine: LocalEngine = stack.engine(parallel=count + 20, on_message=self._hear)
-        self._thread = threading.Thread(target=self._up)
-        self._thread.start()
-
-    def _hear(self, message: Message) -> None:
-        if not message.ephemeral:
-            self.kept.append(message)
-        if message.ephemeral and "IN_PROGRESS" in message.text:
-            self._shown.add(message.urn)
-            if len(self._shown) == self._count:
-                self._all_shown.set()
-
-    def _up(self) -> None:
-        try:
-            self.engine.up()
-        except UpdateFailedError as error:
-            self.error = error
-        self.ended.set()
-
-    def wait_until_shown(self, seconds: float = 60.0) -> None:
-        assert self._all_shown.wait(seconds), f"only {len(self._shown)} of {self._count} waits showed themselves"
-
-    def close(self) -> None:
-        self.engine.close()
-        self._thread.join(timeout=30)
-        assert not self._thread.is_alive()
-
-
-@pytest.fixture
-def waiting(tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[Callable[..., Waiting]]:
-    """Return what starts an `up` with so many waits, and ends it after the test."""
-    started: list[Waiting] = []
-
-    def start(count: int, program: str = WAITS) -> Waiting:
-        stack = LocalStack(tmp_path, program)
-        (tmp_path / "broken.py").write_text(BROKEN_PROVIDER)
-        stack.config["count"] = str(count)
-        started.append(Waiting(stack, count))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.close()
-
-
-def test_cancel_ends_every_wait_with_one_line(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
-    """Soon after `Cancel` thirty waits end, each with its own line and without a traceback, and all are recorded."""
-    add_running(aws, 30)
-    up = waiting(30)
-    up.wait_until_shown()
-    up.engine.cancel()
-    assert up.ended.wait(SOON)
-    assert up.error is not None
-    lines = sorted(error.text for error in up.error.errors if "LicenseConversionTask" in error.urn)
-    assert len(lines) == 30
-    for n, text in enumerate(lines):
-        assert text.startswith(RECORDED)
-        line = text.strip().removeprefix(RECORDED)
-        assert line.startswith(f"Waiting for license conversion task lct-{n:04} in eu-west-1: the update was cancelled")
-        assert line.endswith("The conversion continues in AWS, and the next `pulumi up` picks it up.")
-        assert "\n" not in line
-    assert {each.id for each in up.engine.resources if each.custom} == set(aws.tasks)
-
-
-def test_a_bug_keeps_its_traceback(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
-    """An error that no user can act on is shown with all there is, ours being installed or not."""
-    add_ended(aws, "lct-0000")
-    up = waiting(1, WAITS + "\nfrom broken import BrokenResource\nBrokenResource('broken')\n")
-    assert up.ended.wait(SOON)
-
-    assert up.error is not None
-    (text,) = [error.text for error in up.error.errors if error.urn.endswith("::broken")]
-    assert "Traceback (most recent call last)" in text
-    assert "ZeroDivisionError" in text
-
-
-@pytest.mark.proof
-def test_nothing_is_printed(waiting: Callable[..., Waiting], aws: LicenseManagerBackend) -> None:
-    """The provider leaves no line on the stack's row: what it says is said under its resources, or live."""
-    add_ended(aws, "lct-0000", polls=2)
-    up = waiting(1)
-    assert up.ended.wait(SOON)
-    assert up.error is None
-    assert up.kept == []
-
-
-# -- other packages' dynamic providers ---------------------------------------------------------------------------------
+# -- calls at the same time --------------------------------------------------------------------------------------------
 
 SLOW_PROVIDER = """
 import time
@@ -173,6 +47,8 @@ from pulumi.dynamic import CreateResult, ResourceProvider
 
 class Slow(ResourceProvider):
     def create(self, props):
+        if props.get("is_broken"):
+            1 / 0
         began = time.monotonic()
         Path(f"began-{props['n']:.0f}").touch()
         while not Path("release").exists():
@@ -193,11 +69,13 @@ def test_other_providers_keep_their_four_workers_and_hold_up_none_of_ours(
 ) -> None:
     """Ten slow creates of another package's run four at a time, as by Pulumi's own hand, and never more.
 
-    Meanwhile twelve of ours wait, and a finished one is created at once.
+    Meanwhile twelve of ours wait, and a finished one is created at once. `Cancel` then ends each wait with one line.
+    Nothing is printed, for that would stay on the stack's row, and a bug of another's provider keeps its traceback.
     """
     (tmp_path / "slow.py").write_text(SLOW_PROVIDER)
     add_running(aws, OURS_WAITING)
-    add_ended(aws, "lct-finished")
+    aws.add_task(task_id="lct-finished", source="RunInstances:0800", destination="RunInstances:0002", seconds=0)
+    printed: list[str] = []
 
     def to_inputs(name: str) -> dict[str, Any]:
         inputs = {"license_conversion_task_id": f"lct-{name}", "wait_for_completion": True, "region": REGION}
@@ -205,7 +83,7 @@ def test_other_providers_keep_their_four_workers_and_hold_up_none_of_ours(
 
     with (
         serve_engine() as engine,
-        start_plugin(tmp_path, engine) as plugin,
+        start_plugin(tmp_path, engine, on_line=printed.append) as plugin,
         ThreadPoolExecutor(OURS_WAITING + THEIRS) as pool,
     ):
         plugin.create(to_urn("finished"), to_inputs("finished"))
@@ -213,6 +91,8 @@ def test_other_providers_keep_their_four_workers_and_hold_up_none_of_ours(
         waits = [pool.submit(plugin.create, to_urn(name), to_inputs(name)) for name in names]
         wait_until(lambda: {to_urn(name) for name in names} <= {r.urn for r in engine.requests}, "all of ours wait")
         slow = to_provider("slow", "Slow")
+        with pytest.raises(grpc.RpcError, match=r"Traceback \(most recent call last\)[^$]*ZeroDivisionError"):
+            plugin.create(to_urn("broken"), {"is_broken": True, "__provider": slow})
         theirs = [pool.submit(plugin.create, to_urn(f"t{n}"), {"n": n, "__provider": slow}) for n in range(THEIRS)]
         wait_until(lambda: len(list(tmp_path.glob("began-*"))) >= PULUMI_WORKERS, "theirs have begun")
 
@@ -225,7 +105,14 @@ def test_other_providers_keep_their_four_workers_and_hold_up_none_of_ours(
         made = [each.result(SOON)[1] for each in theirs]
         assert count_at_once([(each["began"], each["ended"]) for each in made]) == PULUMI_WORKERS
         plugin.cancel()
-        assert all("the update was cancelled" in str(each.exception(30)) for each in waits)
+        for name, each in zip(names, waits, strict=True):
+            error = each.exception(SOON)
+            assert isinstance(error, InitError), error
+            (line,) = error.reasons
+            assert line.startswith(f"Waiting for license conversion task lct-{name} in {REGION}: the update was canc")
+            assert (error.id, error.outputs["status"], len(line.splitlines())) == (f"lct-{name}", "IN_PROGRESS", 1)
+        assert all(request.ephemeral for request in engine.requests)
+        assert printed == []
 
 
 # -- a resource that failed halfway ------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ What a poll means for one wait is in test_wait, how late ends are noticed and wh
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -210,16 +210,21 @@ def test_a_poll_that_comes_too_late_hinders_no_other() -> None:
     assert dispatcher.next_poll() == waits[1].next_poll
 
 
-def test_a_queued_poll_of_a_wait_that_has_ended_is_not_made() -> None:
-    service = Service()
-    dispatcher, (wait,) = begin(service)
-    jobs: list[Callable[[], None]] = []
+@pytest.mark.parametrize("count", [1, FEW + 1])
+def test_a_queued_poll_of_a_wait_that_has_ended_is_not_made(count: int) -> None:
+    """Neither one that was queued at once, nor one that was queued because a list did not show the task."""
+    service = Service(hidden={f"lct-{n:03}" for n in range(count)})
+    dispatcher, waits = begin(service, count)
+    jobs = deque[Callable[[], None]]()
     dispatcher.dispatch(jobs.append)
-    dispatcher.remove(wait)
-    for job in jobs:
-        job()
-    assert len(jobs) == 1
-    assert not service.calls
+    if count > 1:
+        jobs.popleft()()
+    for wait in waits:
+        dispatcher.remove(wait)
+    assert jobs
+    while jobs:
+        jobs.popleft()()
+    assert service.calls["get"] == 0
 
 
 def test_no_list_is_ground_for_a_failure() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +54,7 @@ def start_plugin(
     engine: FakeEngine,
     config: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] = lambda _: None,
 ) -> Iterator[DynamicPlugin]:
     """Return a plugin process of Pulumi's, killed at the end; it starts with the first call."""
     plugin = DynamicPlugin(
@@ -61,7 +62,7 @@ def start_plugin(
         engine.address,
         config=dict(config or {}),
         environment={"PULUMI_PROJECT": "project", "PULUMI_CONFIG": "{}", **(environment or {})},
-        on_line=lambda _: None,
+        on_line=on_line,
     )
     try:
         yield plugin
