@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,11 +42,7 @@ STATEFUL = ("hosts/dynamic/provider.py", "aws/access/loading.py")
 MUTATING = {"add", "append", "clear", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
 
 
-def find_modules() -> list[Path]:
-    return [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in APART]
-
-
-MODULES = find_modules()
+MODULES = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in APART]
 
 
 def name_of(path: Path) -> str:
@@ -81,14 +78,8 @@ def test_imports_point_down(path: Path) -> None:
         top = imported.split(".")[0]
         if top == NAME:
             assert order.index(layer_of(imported)) <= order.index(layer), f"{layer} imports {imported}"
-        elif top not in _standard_library():
+        elif top not in sys.stdlib_module_names:
             assert top in LAYERS[layer], f"{layer} imports {imported}"
-
-
-def _standard_library() -> frozenset[str]:
-    import sys
-
-    return sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("face", FACES)
