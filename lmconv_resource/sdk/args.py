@@ -133,28 +133,28 @@ class AssumeRoleArgsDict(TypedDict):
     """The role's ARN."""
 
     external_id: NotRequired[pulumi.Input[str] | None]
-    """What the role's trust policy may ask for."""
+    """The external id that the role requires."""
 
     session_name: NotRequired[pulumi.Input[str] | None]
-    """The session's name in AWS's logs. Default: `lmconv-resource`."""
+    """The session's name, for CloudTrail. Default: `lmconv-resource`."""
 
     duration: NotRequired[pulumi.Input[str] | None]
-    """How long the credentials last, such as `1h`, 15 minutes to 12 hours; renewed while a wait continues."""
+    """How long its credentials last, 15m to 12h, such as `1h30m`; a wait renews them."""
 
     policy: NotRequired[pulumi.Input[str] | None]
-    """A session policy, as JSON, that narrows the role's rights."""
+    """An IAM policy as JSON text that narrows the role's rights."""
 
     policy_arns: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]] | None]
-    """ARNs of managed policies that narrow the role's rights."""
+    """ARNs of IAM policies that narrow the role's rights."""
 
     tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]] | None]
     """Tags of the session."""
 
     transitive_tag_keys: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]] | None]
-    """The tags that stay along a chain of roles."""
+    """The keys of tags that further roles are given, too."""
 
     source_identity: NotRequired[pulumi.Input[str] | None]
-    """Who assumes the role, for AWS's logs."""
+    """Who assumes the role, for CloudTrail."""
 
 
 @_input
@@ -174,28 +174,28 @@ class AssumeRoleArgs:
     """The role's ARN."""
 
     external_id: pulumi.Input[str] | None = None
-    """What the role's trust policy may ask for."""
+    """The external id that the role requires."""
 
     session_name: pulumi.Input[str] | None = None
-    """The session's name in AWS's logs. Default: `lmconv-resource`."""
+    """The session's name, for CloudTrail. Default: `lmconv-resource`."""
 
     duration: pulumi.Input[str] | None = None
-    """How long the credentials last, such as `1h`, 15 minutes to 12 hours; renewed while a wait continues."""
+    """How long its credentials last, 15m to 12h, such as `1h30m`; a wait renews them."""
 
     policy: pulumi.Input[str] | None = None
-    """A session policy, as JSON, that narrows the role's rights."""
+    """An IAM policy as JSON text that narrows the role's rights."""
 
     policy_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None
-    """ARNs of managed policies that narrow the role's rights."""
+    """ARNs of IAM policies that narrow the role's rights."""
 
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None
     """Tags of the session."""
 
     transitive_tag_keys: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None
-    """The tags that stay along a chain of roles."""
+    """The keys of tags that further roles are given, too."""
 
     source_identity: pulumi.Input[str] | None = None
-    """Who assumes the role, for AWS's logs."""
+    """Who assumes the role, for CloudTrail."""
 
 
 class FleetInstanceArgsDict(TypedDict):

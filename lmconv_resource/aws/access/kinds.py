@@ -214,8 +214,8 @@ class Member:
 
 _SESSION_MEMBERS = (
     Member("roleArn", _ROLE_ARN, "The role's ARN."),
-    Member("sessionName", _SESSION_NAME, "The session's name, for CloudTrail."),
-    Member("duration", _DURATION, 'How long its credentials last, 15m to 12h: "1h30m".'),
+    Member("sessionName", _SESSION_NAME, "The session's name, for CloudTrail. Default: `lmconv-resource`."),
+    Member("duration", _DURATION, "How long its credentials last, 15m to 12h, such as `1h30m`; a wait renews them."),
     Member("policy", _POLICY, "An IAM policy as JSON text that narrows the role's rights."),
     Member("policyArns", _TEXTS, "ARNs of IAM policies that narrow the role's rights."),
 )
