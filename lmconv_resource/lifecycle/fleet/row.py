@@ -257,6 +257,8 @@ def run_row(
         return finish(_withdraw(op, planned, gathering, withdrawn))
     except LicenseConversionError as error:
         ended = _to_failed(job, watch, result, error, is_over=op.cancellation.is_set)
+        if job.is_marked and ended.result.outcome is Outcome.REFUSED:  # its mark is for the next `pulumi up`
+            ended = replace(ended, result=replace(ended.result, outcome=Outcome.IN_PROGRESS))
         if host.errors:
             reason = " ".join([ended.result.reason or "", *host.errors])
             ended = replace(ended, result=replace(ended.result, reason=reason))
