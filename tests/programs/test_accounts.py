@@ -495,7 +495,8 @@ def test_what_the_environment_says_is_a_line_and_no_traceback(world: World, name
     preview, up = world.stack.preview(), world.stack.up()
     assert [preview.ok, up.ok] == [not told or name == "a certificate of nobody", not told], (preview.said, up.said)
     for outcome in (preview, up):
-        assert "Traceback" not in json.dumps([outcome.said, outcome.shown])
+        # The real engine's debug lines have what Pulumi's own SDK says when a program ends early.
+        assert "Traceback" not in json.dumps([[line for line in outcome.said if line[1] != "debug"], outcome.shown])
         assert "secret-of-mine" not in json.dumps([outcome.said, outcome.shown])
         assert outcome.ok or told in "\n".join(outcome.errors("task"))
     if "newestMode" in settings:
