@@ -15,6 +15,8 @@ from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, RealStack, Sta
 
 from lmconv_resource.models import OUTPUTS
 
+pytestmark = pytest.mark.timeout(400)  # a story has many commands of Pulumi's
+
 PROGRAM = """
 import pulumi
 from lmconv_resource import LicenseContextArgs, LicenseConversion

@@ -15,6 +15,8 @@ from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, RealStack, Sta
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 
+pytestmark = pytest.mark.timeout(400)  # a story has many commands of Pulumi's
+
 REGION = "eu-west-1"
 ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
