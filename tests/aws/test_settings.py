@@ -133,6 +133,12 @@ def test_a_misspelt_setting_is_refused(name: str, remedy: str) -> None:
     assert str(error.value) == f"{SUBJECT}'{name}' is not a setting. {remedy} with `pulumi config rm '{name}'`."
 
 
+def test_a_setting_of_ours_that_is_none_is_refused() -> None:
+    """Nobody else has settings in that namespace."""
+    with pytest.raises(SettingsError, match=r"'lmconv:wait' is not a setting\. Remove it with `pulumi config rm"):
+        unknown_setting_names(["lmconv:region", "lmconv:wait"], prefix="lmconv:")
+
+
 def test_settings_that_are_known_or_not_ours_pass() -> None:
     """Those of the table, the engine's own and other namespaces'."""
     assert unknown_setting_names([f"aws:{setting.key}" for setting in SETTINGS]) == []

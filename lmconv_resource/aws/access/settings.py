@@ -295,13 +295,15 @@ _OF_FLEETS = {"maxConcurrentConversions": "max_concurrent", "stopAfterFailures":
 def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[str] = ()) -> list[str]:
     """Return which of a stack's settings are in the namespace and in no table: a newer pulumi-aws may know them.
 
+    Nobody else has settings under `lmconv:`: there each is refused.
+
     Args:
         names: full names, of other namespaces too.
         prefix: the namespace.
         more: keys that are settings beside those of the table.
 
     Raises:
-        SettingsError: one is like a setting that is known, and may be meant to say who or where.
+        SettingsError: one is like a setting that is known, and may be meant to say who or where, or is under `lmconv:`.
     """
     known = [*(setting.key for setting in SETTINGS), *more]
     unknown = []
@@ -313,9 +315,10 @@ def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:", more: I
             remedy = f"Give a ConversionFleet {_OF_FLEETS[key]}, then run `pulumi config rm {name}`"
             raise Place(name, remedy, key).error(f"{name} is not a setting")
         meant = find_close(key, known)
-        if meant:
-            remedy = f"Write {prefix}{meant}, or remove it with `pulumi config rm {to_shown(name)}`"
-            raise Place(name, remedy, meant).error(f"{to_shown(name)} is not a setting")
+        if meant or prefix == "lmconv:":
+            write = f"Write {prefix}{meant}, or remove" if meant else "Remove"
+            remedy = f"{write} it with `pulumi config rm {to_shown(name)}`"
+            raise Place(name, remedy, meant or key).error(f"{to_shown(name)} is not a setting")
         unknown.append(name)
     return unknown
 

@@ -91,5 +91,6 @@ def to_provider_text(text: str, name: str) -> str:
     place = f"provider `{name}` in the program"
     head, stop, remedy = text.rpartition(". ")
     if stop and "`pulumi config" in remedy:
-        return f"{head}. Correct it on the {place}."
+        meant = re.match(r"Write (\w+)", remedy)
+        return f"{head}. {f'Write {meant[1]}' if meant else 'Correct it'} on the {place}."
     return re.sub(r"run `pulumi config set (\w+) \w+`", rf"set \1 on the {place}", text)

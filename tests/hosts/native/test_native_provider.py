@@ -397,6 +397,7 @@ def test_settings_as_json_text_or_as_values(native: Plugin, aws: LicenseManagerB
             "allowedAccountIds",
             "'lmconv:allowedAccountId' is not a setting. Write lmconv:allowedAccountIds, or",
         ),
+        ({"instanceId": "i-1"}, "instanceId", "'lmconv:instanceId' is not a setting. Remove it with"),
     ],
 )
 def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any], property_: str, reason: str) -> None:
@@ -412,7 +413,6 @@ def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any],
     [
         {"region": UNKNOWN},
         {"version": "1"},
-        {"instanceId": "i-1"},
         {},
     ],
 )
@@ -428,7 +428,7 @@ def test_settings_that_pass(native: Plugin, settings: dict[str, Any]) -> None:
         ({"AWS_PROFILE": "nobody"}, {"accessKey": "a", "secretKey": "s"}, "(nobody) could not be found. Check the"),
         ({"AWS_ACCESS_KEY_ID": ""}, {}, "Unable to locate credentials. Set credentials with"),
         ({"AWS_CONFIG_FILE": "pyproject.toml"}, {}, "can't be read: line"),
-        ({}, {"newestMode": "on", "endpoints": [{"mainframe": "https://h"}]}, ""),
+        ({}, {"endpoints": [{"mainframe": "https://h"}]}, ""),
     ],
 )
 def test_what_the_environment_says_is_a_line(
