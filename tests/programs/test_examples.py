@@ -190,9 +190,8 @@ def check_audit(outputs: Mapping[str, Any]) -> None:
 @pytest.mark.proof
 @pytest.mark.parametrize("program", [PROJECT, EXAMPLES / "track", AUDIT], ids=lambda path: path.name)
 def test_the_same_on_the_real_engine(program: Path, emulate: Emulate, tmp_path: Path) -> None:
-    tasks: dict[str, dict[str, Any]] = {PROJECT: {DONE: {"seconds": 1, "message": "done"}}, AUDIT: AUDITED}.get(
-        program, TRACKED
-    )
+    worlds: dict[Path, dict[str, Any]] = {PROJECT: {DONE: {"seconds": 1, "message": "done"}}, AUDIT: AUDITED}
+    tasks = worlds.get(program, TRACKED)
     with emulate(**tasks), real_stack(program, tmp_path) as stack:
         if program == PROJECT:
             stack.set_config("licenseConversionTaskId", automation.ConfigValue(DONE))
