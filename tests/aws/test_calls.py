@@ -18,13 +18,7 @@ from support.wire import Wire
 
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.errors import (
-    ClockSkewError,
-    CredentialsError,
-    ExpiredCredentialsError,
-    ServiceFaultError,
-    Subject,
-)
+from lmconv_resource.errors import ClockSkewError, CredentialsError, ExpiredCredentialsError, ServiceFaultError, Subject
 from lmconv_resource.models import TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.rate_limiter import RateLimiter
@@ -104,9 +98,11 @@ def test_keys_that_were_good_once_are_read_again(cause: Exception, told: str) ->
     assert (send.call_count, isinstance(first.value, ExpiredCredentialsError)) == (1, False)
 
     calls.call(subject, {})
-    with pytest.raises(ExpiredCredentialsError, match=told):
+    with pytest.raises(ExpiredCredentialsError, match=told) as last:
         calls.call(subject, {})
     assert send.call_count == 4
+    if told == "InvalidClientTokenId":
+        assert "AWS no longer accepts the credentials (InvalidClientTokenId: No)" in str(last.value)
 
 
 def test_credentials_that_have_ended_when_they_are_given() -> None:
@@ -118,23 +114,18 @@ def test_credentials_that_have_ended_when_they_are_given() -> None:
         to_aws(lambda **_: credentials.get_frozen_credentials()).calls().call(Subject(GET, TASK_ID, REGION), {})
 
 
-def test_told_to_stop_no_try_follows(aws: TimelessAws) -> None:
-    """Once it is told to stop, a look-up makes no further try."""
+ASK = pytest.mark.parametrize(
+    "ask", [LicenseManager.list_tasks, lambda asked: asked.get_task(TASK_ID)], ids=[LIST, GET]
+)
+
+
+@ASK
+def test_told_to_stop_no_try_follows(aws: TimelessAws, ask: Callable[[LicenseManager], object]) -> None:
     stopped = aws.pauses
     wire = Wire(aws.client(), (500, refuse("ServerInternalException")))
     wire.on_send = lambda: stopped.set("the update was cancelled")
     with pytest.raises(ServiceFaultError):
-        aws.license_manager.get_task(TASK_ID)
-    assert (len(wire.requests), stopped.seconds) == (1, [])
-
-
-def test_told_to_stop_no_list_is_tried_again(aws: TimelessAws) -> None:
-    """Once it is told to stop, a list makes no further try either."""
-    stopped = aws.pauses
-    wire = Wire(aws.client(), (500, refuse("ServerInternalException")))
-    wire.on_send = lambda: stopped.set("the update was cancelled")
-    with pytest.raises(ServiceFaultError):
-        aws.license_manager.list_tasks()
+        ask(aws.license_manager)
     assert (len(wire.requests), stopped.seconds) == (1, [])
 
 
@@ -151,10 +142,7 @@ def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
             turns.append(len(wire.requests))
 
     calls = Calls(
-        MadeClients(aws.settings, lambda service, _: aws.client(service)),
-        "license-manager",
-        Turns(),
-        aws.pauses,
+        MadeClients(aws.settings, lambda service, _: aws.client(service)), "license-manager", Turns(), aws.pauses
     )
 
     assert list(LicenseManager(calls, paced=paced).pages()) == [{}, {}]
@@ -162,7 +150,7 @@ def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
     assert turns == ([0, 1, 2] if paced else [1, 2])
 
 
-@pytest.mark.parametrize("ask", [LicenseManager.list_tasks, lambda asked: asked.get_task(TASK_ID)], ids=[LIST, GET])
+@ASK
 def test_told_to_stop_no_turn_is_waited_for(aws: TimelessAws, ask: Callable[[LicenseManager], object]) -> None:
     """However slow the pace has become, who is told to stop does not wait for a turn."""
     for _ in range(20):

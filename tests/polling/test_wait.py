@@ -14,6 +14,7 @@ from lmconv_resource.errors import (
     AccessDeniedError,
     ClockSkewError,
     EndpointUnreachableError,
+    ExpiredCredentialsError,
     LicenseConversionError,
     Subject,
     TaskNotFoundError,
@@ -34,7 +35,13 @@ THROTTLED = ThrottledError(SUBJECT, "AWS asks to slow down (Throttling: Rate)")
 NOT_FOUND = TaskNotFoundError(SUBJECT, "AWS does not know it there (no)")
 SKEWED = ClockSkewError(SUBJECT, "Signature expired")
 DENIED = AccessDeniedError(SUBJECT, "no")
+EXPIRED = ExpiredCredentialsError(SUBJECT, "the credentials have expired", "Sign in")
 RNG = random.Random(1)  # noqa: S311 -- jitter
+
+
+@pytest.fixture(autouse=True)
+def _same_jitter() -> None:
+    RNG.seed(1)  # whichever tests ran before
 
 
 def make_task(status: str | None, message: str | None = None, seconds: float | None = None) -> ConversionTask:
@@ -168,6 +175,13 @@ def test_how_long_faults_are_carried(
     if RUNNING in before:
         assert isinstance(wait.outcome, LicenseConversionError)
         assert wait.outcome.task is RUNNING
+
+
+def test_credentials_that_end_a_wait_end_no_conversion() -> None:
+    wait = make()
+    follow(wait, [RUNNING, EXPIRED])
+    continues = "; the conversion continues in AWS, and the next `pulumi up` picks it up."
+    assert str(wait.outcome) == str(EXPIRED).removesuffix(".") + continues
 
 
 @pytest.mark.parametrize(("is_known", "seconds"), [(True, 30), (False, 8)])

@@ -16,8 +16,6 @@ from support.proofs import keep
 from support.stacks import ON_BOTH_ENGINES, LocalStack, Outcome, RealStack, Stack
 from support.wire import ACCESS_KEY
 
-from lmconv_resource.text import to_shown
-
 REGION = "eu-west-1"
 HOME, STACK, OTHER, THIRD = (digit * 12 for digit in "1234")
 """The accounts of the environment, of the stack's settings, and of two roles."""
@@ -280,34 +278,6 @@ def test_a_resource_has_its_own_way(local: World) -> None:
     sent = {"RoleArn": ROLE, "RoleSessionName": "lmconv-resource", "ExternalId": "ext"}
     tags = {"Tags.member.1.Key": "team", "Tags.member.1.Value": "licenses"}
     was_asked("AssumeRole", account=STACK, parameters={**sent, **tags})(local)
-
-
-@pytest.mark.proof
-def test_a_role_comes_after_those_of_the_stack(world: World) -> None:
-    """Resources of several accounts and regions live in one stack; a role is assumed once for each of these."""
-    places = [(OTHER, REGION), (OTHER, "us-east-1"), (THIRD, REGION), (THIRD, REGION)]
-    rows = [
-        conversion(
-            account,
-            name=f"c{number}",
-            resource_arn=arn_of(account, region) + str(number),
-            assume_role={"role_arn": f"arn:aws:iam::{account}:role/LicenseConversionRole"},
-        )
-        for number, (account, region) in enumerate(places)
-    ]
-    world.configure(*rows, region=None, assumeRoles=[{"roleArn": f"arn:aws:iam::{STACK}:role/hub"}])
-    outcome = world.stack.up()
-    assert outcome.ok, outcome.said
-    created = world.accounts.requests_of("CreateLicenseConversionTaskForResource")
-    assert sorted((request.account, request.region) for request in created) == sorted(places)
-    assert {(request.account, request.region) for request in world.sent} == set(places)
-    last = [r for r in world.accounts.requests_of("AssumeRole") if r.parameters["RoleArn"].endswith("ConversionRole")]
-    assert {request.account for request in last} == {STACK}
-    assert len(last) == 3
-    assert len(world.accounts.requests_of("GetCallerIdentity")) == 3
-    resources = world.stack.resources()
-    assert [resources[f"c{number}"]["outputs"]["region"] for number in range(4)] == [region for _, region in places]
-    assert world.stack.up().changes == {"same": 5}
 
 
 @pytest.mark.proof
@@ -630,121 +600,6 @@ def test_a_list_is_asked_in_the_region_of_the_arns(local: World) -> None:
 # -- credentials that change -------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Rotation:
-    """Lets the credentials of a file expire in the middle of a wait, and puts others there if it is told to."""
-
-    world: World
-    next_key: str | None
-    is_removed: bool = False
-    """Whether AWS does not even know the old key any more."""
-    polls: int = 0
-
-    def __post_init__(self) -> None:
-        self.file = Path(self.world.write("rotated", f"[default]\n{KEYS('AKIASTACK')}"))
-        self.world.accounts.on_request = self.on_request
-
-    def on_request(self, request: Request) -> None:
-        if request.operation != "GetLicenseConversionTask":
-            return
-        self.polls += 1
-        if self.polls == 2:
-            (self.world.accounts.remove if self.is_removed else self.world.accounts.expire)("AKIASTACK")
-            if self.next_key:
-                self.file.write_text(f"[default]\n{KEYS(self.next_key)}")
-        if request.access_key == self.next_key:
-            for each in self.world.accounts.tasks[STACK, REGION].values():
-                each |= {"Status": "SUCCEEDED", "EndTime": 1700000090}
-
-
-@pytest.mark.proof
-@pytest.mark.parametrize("is_removed", [False, True])
-def test_credentials_that_expire_in_a_wait_are_read_again(local: World, is_removed: bool) -> None:
-    """A credentials file that was rotated meanwhile carries the wait on, with one renewal."""
-    local.accounts.add_user(STACK, "AKIANEXT")
-    rotation = Rotation(local, "AKIANEXT", is_removed)
-    row = conversion(STACK, wait_for_completion=True, poll_interval_seconds=1)
-    local.configure(row, sharedCredentialsFiles=[str(rotation.file)])
-    outcome = local.stack.up()
-    assert outcome.ok, outcome.said
-    assert local.stack.resources()["conversion"]["outputs"]["status"] == "SUCCEEDED"
-    keys = [request.access_key for request in local.accounts.requests_of("GetLicenseConversionTask")]
-    assert keys[:3] == ["AKIASTACK", "AKIASTACK", "AKIANEXT"]
-    assert set(keys[2:]) == {"AKIANEXT"}
-
-
-@pytest.mark.proof
-def test_nothing_is_started_with_keys_of_another_account_that_were_rotated_in(local: World) -> None:
-    """Whose account it is was compared with the keys of before: those that are read again are compared too."""
-    local.accounts.add_user(OTHER, "AKIANEXT")
-    rotation = Rotation(local, "AKIANEXT")
-
-    def expire(request: Request) -> None:
-        if request.operation == "CreateLicenseConversionTaskForResource" and request.access_key == "AKIASTACK":
-            local.accounts.expire("AKIASTACK")
-            rotation.file.write_text(f"[default]\n{KEYS('AKIANEXT')}")
-
-    local.accounts.on_request = expire
-    local.configure(conversion(STACK), sharedCredentialsFiles=[str(rotation.file)])
-    (line,) = local.stack.up().errors("conversion")
-    assert f"the reloaded credentials belong to account {OTHER}, the earlier ones to {STACK}." in line
-    started = local.accounts.requests_of("CreateLicenseConversionTaskForResource")
-    assert [request.access_key for request in started] == ["AKIASTACK"]
-
-
-@pytest.mark.proof
-@pytest.mark.parametrize(
-    ("is_removed", "told"),
-    [
-        (False, "the credentials have expired (ExpiredToken: The security token included in the request is e"),
-        (True, "AWS no longer accepts the credentials (InvalidClientTokenId: The security token included in the"),
-    ],
-)
-def test_credentials_that_stay_expired_end_the_wait(world: World, is_removed: bool, told: str) -> None:
-    """After one renewal the wait ends, with what to do about credentials of that kind; the conversion goes on."""
-    rotation = Rotation(world, None, is_removed)
-    row = conversion(STACK, wait_for_completion=True, poll_interval_seconds=1)
-    world.configure(row, sharedCredentialsFiles=[str(rotation.file)])
-    outcome = world.stack.up()
-    assert not outcome.ok
-    (line,) = outcome.errors("conversion")
-    expected = (
-        r"Looking up license conversion task lct-\w+ in eu-west-1: " + re.escape(told) + r"[a-z ]+\)\. "
-        r"Put new keys into the profile default; the conversion continues in AWS, and the next `pulumi up` picks it "
-        r"up\."
-    )
-    assert re.search(f"{expected}$", line)
-    assert rotation.polls == 2
-    assert world.accounts.requests[-1].operation == "GetCallerIdentity"  # before anything else
-
-
-@pytest.mark.proof
-def test_a_refresh_tells_how_to_take_new_settings(world: World) -> None:
-    """A refresh runs with the settings of the last up: an error about these says what runs with those of now."""
-    world.add_tasks(STACK)
-    old, new = (world.write(name, f"[default]\n{KEYS('AKIASTACK')}") for name in ("old", "new"))
-    world.configure(task(), sharedCredentialsFiles=[old])
-    assert world.stack.up().ok
-    Path(old).unlink()
-    world.configure(task(), sharedCredentialsFiles=[new])
-    outcome = world.stack.refresh()
-    assert not outcome.ok
-    hint = (
-        "A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh --run-program` to use "
-        "the present ones."
-    )
-    assert outcome.errors("task") == [
-        "Connecting to AWS License Manager for license conversion task lct-task: "
-        f"aws:sharedCredentialsFiles names {to_shown(old)}, which is not a file. "
-        f"Check it with `pulumi config get aws:sharedCredentialsFiles`. {hint}"
-    ]
-    assert world.stack.up().ok
-    world.accounts.expire("AKIASTACK")
-    (line,) = world.stack.refresh().errors("task")
-    assert line.endswith(f"Put new keys into the profile default. {hint}")
-    assert world.stack.destroy().ok
-
-
 def test_a_refresh_tells_how_to_take_another_profile_of_the_resource(local: World) -> None:
     """What the record holds of the resource's own way is replaced by an update only."""
     local.add_tasks(STACK)
@@ -754,7 +609,8 @@ def test_a_refresh_tells_how_to_take_another_profile_of_the_resource(local: Worl
     local.write_profiles("")
     (line,) = local.stack.refresh().errors("task")
     assert line.endswith(
-        "to use the present ones, and `pulumi up` after a change of the resource's profile or assume_role."
+        " A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh --run-program` to use "
+        "the present ones, and `pulumi up` after a change of the resource's profile or assume_role."
     )
 
 
@@ -853,38 +709,6 @@ def test_what_an_older_version_recorded_in_clear_is_hidden_by_the_next_update(lo
         assert local.stack.up().changes == changes
         assert (arn_of(HOME) in stored(local)) is (not secret)
         assert local.stack.destroy().ok
-
-
-@pytest.mark.proof
-def test_no_credentials_get_out(world: World) -> None:
-    """Keys, secrets and tokens of profiles and roles are in no state, message or line of the log."""
-    world.patch.setenv("LMCONV_LOG", "DEBUG")
-    keys = (
-        "aws_access_key_id = AKIASTACK\naws_secret_access_key = secret-of-the-profile\naws_session_token = tok-quiet\n"
-    )
-    world.accounts.add_user(STACK, "AKIASTACK", token="tok-quiet")
-    world.accounts.web_identity_tokens = {"web-token-quiet"}
-    world.write_profiles(f"[profile work]\n{keys}")
-    token_file = world.write("token", "web-token-quiet")
-    rows = [
-        conversion(OTHER, profile="work", assume_role={"role_arn": ROLE}),
-        task(license_conversion_task_id="lct-nowhere"),
-    ]
-    identity = {"roleArn": THIRD_ROLE, "webIdentityTokenFile": token_file}
-    world.configure(*rows, assumeRoleWithWebIdentity=identity)
-    said = []
-    for operation in (world.stack.preview, world.stack.up, world.stack.up, world.stack.refresh):
-        outcome = operation()
-        said.append(json.dumps([outcome.said, outcome.shown, outcome.outputs]))
-    assert world.accounts.requests_of("AssumeRole")
-    assert world.accounts.requests_of("AssumeRoleWithWebIdentity")
-    whole = world.stack.exported() if isinstance(world.stack, RealStack) else stored(world)
-    everything_seen = whole + "".join(said)
-    issued = [request.access_key for request in world.accounts.requests if request.access_key.startswith("ASIA")]
-    assert issued
-    quiet = ["AKIASTACK", "secret-of-the-profile", "tok-quiet", "web-token-quiet", "secret-1", "token-1", *issued]
-    assert [one for one in quiet if one in everything_seen] == []
-    assert "lct-nowhere" in everything_seen
 
 
 # -- an explicit provider ----------------------------------------------------------------------------------------------
