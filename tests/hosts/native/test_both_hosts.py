@@ -292,11 +292,7 @@ def test_a_newer_conversion_replaces_one_that_failed(host: Host, aws: LicenseMan
     ("newest", "starts", "adopted"), [(None, 1, False), ("SUCCEEDED", 0, True), ("FAILED", 1, False)]
 )
 def test_create_starts_once(
-    host: Host,
-    aws: LicenseManagerBackend,
-    newest: str | None,
-    starts: int,
-    adopted: bool,
+    host: Host, aws: LicenseManagerBackend, newest: str | None, starts: int, adopted: bool
 ) -> None:
     """By what the resource's newest task is."""
     aws.conversion_seconds = 0.0

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from support.job import BYOL, WINDOWS, Job
 from support.pulumi_programs import HAS_PULUMI, ROOT, WITHOUT_PULUMI, Program
-from support.waiting import SOON, wait_until
+from support.waiting import SOON
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 
@@ -365,47 +365,8 @@ def test_moving_from_the_dynamic_resource(tmp_path: Path, aws: LicenseManagerBac
     assert aws.calls[STARTS] == 1
 
 
-@pytest.mark.proof
-def test_plain_errors_are_one_line(tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """In this host's words."""
-    task = {"type": "lmconv:LicenseConversionTask", "properties": {"licenseConversionTaskId": "lct-none"}}
-    stack = Program(tmp_path, program(task=task))
-    stack.config(region="eu-west-1")
-    _, written = stack.up(ok=False)
-    (line,) = {line.strip() for line in written.splitlines() if line.strip().startswith("error: Looking up")}
-    assert "lmconv:region" in line
-    assert "Traceback" not in written
-    assert aws.calls["GetLicenseConversionTask"] == 1
-
-
-@pytest.mark.proof
-def test_an_engine_that_is_killed_leaves_no_plugin(tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """It ends by itself, soon."""
-    with waiting(tmp_path, aws):
-        assert _plugins(tmp_path)
-    wait_until(lambda: not _plugins(tmp_path), "the plugin has ended")
-
-
 def _plugins(folder: Path) -> list[int]:
     """Return the processes of a program's plugin."""
     listed = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
     name = str(folder / "bin" / "pulumi-resource-lmconv")
     return [int(line.split()[0]) for line in listed.splitlines() if name in line]
-
-
-@pytest.mark.proof
-def test_functions(tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """From a YAML program."""
-    aws.add_task(task_id="lct-1", resource_arn=ARN.format(0), source="a", destination="b")
-    text = {
-        **program(),
-        "variables": {
-            "one": {"fn::invoke": {"function": "lmconv:getLicenseConversionTask", "arguments": {"id": "lct-1"}}},
-            "all": {"fn::invoke": {"function": "lmconv:getLicenseConversionTasks", "arguments": {}}},
-        },
-        "outputs": {"one": "${one.status}", "first": "${all.tasks[0].licenseConversionTaskId}"},
-    }
-    stack = Program(tmp_path, text)
-    stack.config(region="eu-west-1")
-    stack.up()
-    assert stack.outputs() == {"one": "SUCCEEDED", "first": "lct-1"}

@@ -104,9 +104,7 @@ def test_whatever_arrives_is_answered_or_refused_in_one_line(native: Plugin, dat
         lambda: stub.Create(
             provider_pb2.CreateRequest(**of, timeout=1.0, properties=struct(INPUTS), preview=draw(st.booleans()))
         ),
-        lambda: stub.Read(
-            provider_pb2.ReadRequest(**changed, properties=struct(RECORDS), inputs=struct(INPUTS)),
-        ),
+        lambda: stub.Read(provider_pb2.ReadRequest(**changed, properties=struct(RECORDS), inputs=struct(INPUTS))),
         lambda: stub.Update(
             provider_pb2.UpdateRequest(
                 **changed, olds=struct(RECORDS), news=struct(INPUTS), preview=draw(st.booleans())
