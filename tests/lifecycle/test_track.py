@@ -8,18 +8,10 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
-from support.lifecycle import ARN, BYOL, GET, LIST, REGION, WINDOWS, OneResource, RecordingEngine, make_session
-from support.proofs import keep
+from support.lifecycle import ARN, BYOL, GET, LIST, REGION, WINDOWS, OneResource, make_session
 
-from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
-from lmconv_resource.errors import (
-    ClockSkewError,
-    ConversionFailedError,
-    LicenseConversionError,
-    SettingsError,
-    TaskNotFoundError,
-    WaitError,
-)
+from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
+from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, SettingsError, TaskNotFoundError
 from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.models import OUTPUTS
@@ -163,47 +155,6 @@ def test_a_failure_is_an_error_that_holds_the_task(aws: LicenseManagerBackend, m
     assert (created.id, created.state.status, created.state.status_message) == (task_id, "FAILED", message)
 
 
-@pytest.mark.parametrize("how", ["deadline", "cancelled"])
-def test_a_wait_that_is_broken_off_returns_the_task_that_was_seen(aws: LicenseManagerBackend, how: str) -> None:
-    """At its deadline, or when the update is cancelled, a create returns what it saw last, with the error."""
-    task_id = add(aws, status="IN_PROGRESS", message="converting")
-    session = make_session()
-    controller = TaskController()
-    inputs = controller.inputs.parse({"license_conversion_task_id": task_id, "wait_for_completion": True})
-
-    class Cancelling(RecordingEngine):
-        def log_status(self, urn: str | None, message: str) -> None:
-            session.cancellation.set("the update was cancelled")
-
-    session.engine = Cancelling() if how == "cancelled" else None
-    with session.operation(None, 4.0 if how == "deadline" else None) as op:
-        created = controller.create(op, inputs)
-
-    assert isinstance(created.error, WaitError)
-    assert not isinstance(created.error, ConversionFailedError)
-    reason = "the update was cancelled after" if how == "cancelled" else "it did not end within"
-    assert reason in str(created.error)
-    assert (created.id, created.state.status, created.state.status_message) == (task_id, "IN_PROGRESS", "converting")
-    assert created.state == controller.state.from_outputs(created.state.to_outputs())
-
-
-def test_an_update_whose_wait_fails_returns_the_task_that_was_seen(aws: LicenseManagerBackend) -> None:
-    """An update returns what it saw, merged into the state, for a host that can store it."""
-    task_id = add(aws, status="IN_PROGRESS")
-    task = track(license_conversion_task_id=task_id)
-    task.up()
-    aws.finish_task(task_id, "FAILED", "no")
-    controller = TaskController()
-
-    with make_session().operation(None) as op:
-        inputs = controller.inputs.parse({**task.inputs, "wait_for_completion": True})
-        updated = controller.update(op, task_id, controller.state.from_outputs(task.outputs), inputs)
-
-    assert isinstance(updated.error, ConversionFailedError)
-    assert (updated.state.status, updated.state.status_message) == ("FAILED", "no")
-    assert task.outputs["status"] == "IN_PROGRESS"
-
-
 def test_a_wait_that_saw_nothing_has_nothing_to_record(aws: LicenseManagerBackend) -> None:
     """Where AWS denies access at the first poll there is no task to return: the error is raised."""
     aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no")))
@@ -238,20 +189,6 @@ def test_a_refresh_says_what_has_become_of_it(aws: LicenseManagerBackend) -> Non
 
     assert line.startswith(f"{task_id} IN_PROGRESS → FAILED after ")
     assert task.outputs["status"] == "FAILED"
-
-
-def test_a_finished_task_that_aws_forgot_is_kept(aws: LicenseManagerBackend) -> None:
-    """A task that has ended stays in the state with a warning when AWS does not know it any more."""
-    task_id = add(aws)
-    task = track(license_conversion_task_id=task_id)
-    task.up()
-    before = dict(task.outputs)
-    aws.tasks.clear()
-
-    (line,) = task.refresh().lines("WARNING")
-
-    assert line.startswith("The record of the finished task is kept as it was. Looking up license conversion task lct-")
-    assert task.outputs == before
 
 
 def test_a_running_task_that_aws_does_not_know_is_an_error(aws: LicenseManagerBackend) -> None:
@@ -295,36 +232,6 @@ def test_forgetting_asks_nobody_and_says_nothing(aws: LicenseManagerBackend) -> 
 
     assert task.destroy().said == []
     assert aws.calls.total() == calls
-
-
-LATE = {
-    "InvalidSignatureException": "Signature expired: 20260301T120000Z is now earlier than 20260301T125500Z",
-    "RequestExpired": "Request has expired.",
-    "RequestTimeTooSkewed": "The difference is too large.",
-}
-
-
-@pytest.mark.parametrize("code", keep(["InvalidSignatureException"], LATE))
-def test_a_machine_that_slept_goes_on_waiting(aws: LicenseManagerBackend, code: str) -> None:
-    """What is signed anew succeeds: after a good answer a wrong time is carried, before one it is an error."""
-    task_id = add(aws)
-    late = ErrorAnswer(code, LATE[code], 400)
-    task = track(license_conversion_task_id=task_id, wait_for_completion=True)
-    aws.faults.add(Fault(late, calls=1))
-
-    refused = task.up()
-    assert isinstance(refused.error, ClockSkewError)
-    assert str(refused.error).endswith("Set this machine's clock (by NTP, for example), then run `pulumi up` again.")
-    assert task.id is None
-
-    aws.add_task(resource_arn=ARN, source=BYOL, destination=WINDOWS, polls=2, task_id="lct-slept")
-    aws.faults.add(Fault(ChangedAnswer({"Progress": 1}), calls=1))
-    aws.faults.add(Fault(late, calls=1))
-    slept = track(license_conversion_task_id="lct-slept", wait_for_completion=True)
-
-    assert slept.up().error is None
-    assert slept.outputs["status"] == "SUCCEEDED"
-    assert aws.faults.injected == {"error": 2, "answer": 1}
 
 
 # -- as the newest of a resource ---------------------------------------------------------------------------------------

@@ -151,10 +151,7 @@ def test_contexts(context: Any) -> None:
             f"'{BYOL}' is not a LicenseContextArgs, such as LicenseContextArgs(usage_operation=\"RunInstances:0002\")",
         ),
         ({}, "has neither a usage_operation nor product_codes: set what AWS shows for the instance"),
-        (
-            {"product_codes": []},
-            "has neither a usage_operation nor product_codes: set what AWS shows for the instance",
-        ),
+        ({"product_codes": []}, "has neither a usage_operation nor product_codes: set what AWS shows for the instance"),
         (
             {"usage_operation": ""},
             "has the usage_operation '': use a string of at most 50 characters, such as RunInstances:0002",

@@ -8,7 +8,7 @@ import pytest
 from support.job import BYOL, ENTERPRISE, URN, WINDOWS, Job, deny
 
 from lmconv_resource.emulator import LicenseContext, ProductCode
-from lmconv_resource.errors import LicenseConversionError, OtherConversionError
+from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.lifecycle.inputs import ConversionInputs
 
 NOW = datetime.now(timezone.utc)
@@ -37,24 +37,6 @@ def test_product_codes_of_the_instance_are_sent(job: Job) -> None:
     sent = {"product_code_id": "6cd5fxzrad0cu2j23p692xytz", "product_code_type": "marketplace"}
     assert outputs["source_license_context"] == {"usage_operation": "RunInstances:00g0", "product_codes": [sent]}
     assert outputs["verified_product_codes"] == []
-
-
-def test_one_in_progress_with_the_same_contexts_is_adopted(job: Job) -> None:
-    """A conversion to the same destination that somebody started is followed."""
-    arn = job.launch(BYOL)
-    task_id = job.backend.add_task(resource_arn=arn, source=BYOL, destination=WINDOWS, polls=3).task_id
-    created = job.create(job.inputs(arn))
-    assert (created.id, created.state.adopted, job.starts) == (task_id, True, 0)
-    assert job.lines("INFO")[0] == f"{task_id} is already doing it and is adopted; no conversion is started."
-
-
-def test_one_in_progress_with_other_contexts_is_an_error(job: Job) -> None:
-    """Whatever the destination is, a conversion in progress to another one is an error that names it."""
-    arn = job.launch(BYOL)
-    task_id = job.add_task(arn, BYOL, ENTERPRISE, "IN_PROGRESS")
-    with pytest.raises(OtherConversionError, match=task_id):
-        job.create(job.inputs(arn))
-    assert job.starts == 0
 
 
 @pytest.mark.parametrize("source", [None, BYOL, WINDOWS])
@@ -174,14 +156,6 @@ def test_three_failures_are_an_error_with_their_reasons(job: Job) -> None:
     assert job.starts == 0
 
 
-def test_retry_failed_starts_one(job: Job) -> None:
-    """With `retry_failed` the fourth is started."""
-    arn = job.launch(BYOL)
-    fail_three_times(job, arn)
-    job.create(job.inputs(arn, retry_failed=True))
-    assert (job.starts, job.billed(arn)) == (1, WINDOWS)
-
-
 def test_a_forced_replacement_starts_one(job: Job) -> None:
     """`pulumi up --replace URN` starts one, and where that can be told, the error says so."""
     arn = job.launch(BYOL)
@@ -197,9 +171,9 @@ def test_a_forced_replacement_starts_one(job: Job) -> None:
     assert job.starts == 1
 
 
-@pytest.mark.parametrize("history", ["two", "old", "elsewhere", "then done"])
+@pytest.mark.parametrize("history", ["two", "old", "elsewhere", "then done", "retry_failed"])
 def test_fewer_failures_start_the_next(job: Job, history: str) -> None:
-    """Two failures, three over days, those to another destination, or one before a success do not count."""
+    """Two failures, three over days, to another destination, before a success, or with `retry_failed` do not count."""
     arn = job.launch(BYOL)
     if history == "two":
         fail_three_times(job, arn)
@@ -211,18 +185,11 @@ def test_fewer_failures_start_the_next(job: Job, history: str) -> None:
             job.add_task(arn, BYOL, ENTERPRISE, "FAILED", started=NOW - n * HOURS)
     else:
         fail_three_times(job, arn)
+    if history == "then done":
         job.add_task(arn, BYOL, WINDOWS, started=NOW - 0.9 * HOURS)
         job.add_task(arn, WINDOWS, BYOL, started=NOW - 0.8 * HOURS)
-    job.create(job.inputs(arn))
+    job.create(job.inputs(arn, retry_failed=history == "retry_failed"))
     assert job.starts == 1
-
-
-def test_a_failure_is_said_and_a_new_one_started(job: Job) -> None:
-    """One FAILED task is no reason to give up."""
-    arn = job.launch(BYOL)
-    task_id = job.add_task(arn, BYOL, WINDOWS, "FAILED", message="no agent.")
-    job.create(job.inputs(arn))
-    assert job.lines("INFO") == [f"The last conversion, {task_id}, FAILED: no agent. A new one is started."]
 
 
 @pytest.mark.parametrize("earlier", [True, False])
@@ -276,13 +243,6 @@ def test_a_recorded_success_is_no_change(job: Job, source: str | None) -> None:
     assert job.check(job.inputs(arn, source=source), olds=job.inputs(arn, source=BYOL)) == ()
     assert not job.diff(created, job.inputs(arn, source=source)).has_changes
     assert job.backend.calls.total() == calls
-
-
-def test_another_destination_replaces(job: Job) -> None:
-    """Where the end is another, a new conversion is made."""
-    arn = job.launch(BYOL)
-    created = job.create(job.inputs(arn))
-    assert job.diff(created, job.inputs(arn, to=ENTERPRISE)).replaces == ("destination_license_context",)
 
 
 def test_codes_that_the_program_does_not_name_do_not_count(job: Job) -> None:
