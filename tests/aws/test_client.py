@@ -169,6 +169,7 @@ def test_other_settings_have_another_client() -> None:
         "lmconv_resource.provider",
         "lmconv_resource.conversion_provider",
         "lmconv_resource.hosts.session",
+        "lmconv_resource.aws.access.settings",
     ],
 )
 def test_a_program_does_not_import_boto3(module: str) -> None:

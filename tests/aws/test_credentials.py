@@ -481,11 +481,7 @@ def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch, proxy: AwsAccounts) ->
     ],
 )
 def test_what_needs_no_proxy(
-    monkeypatch: pytest.MonkeyPatch,
-    accounts: AwsAccounts,
-    proxy: AwsAccounts,
-    no_proxy: str,
-    is_used: bool,
+    monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts, proxy: AwsAccounts, no_proxy: str, is_used: bool
 ) -> None:
     """aws:noProxy holds for the environment's proxy and the stack's, and wins over NO_PROXY."""
     monkeypatch.setenv("no_proxy", "example.test")

@@ -13,10 +13,7 @@ from support.wire import Wire
 
 from lmconv_resource.aws.ec2 import Instance, to_instance_id
 from lmconv_resource.emulator import licensemanager_backends
-from lmconv_resource.errors import (
-    EndpointUnreachableError,
-    ThrottledError,
-)
+from lmconv_resource.errors import EndpointUnreachableError, ThrottledError
 from lmconv_resource.models import ConversionRequest, LicenseContext
 
 BYOL, WINDOWS = LicenseContext("RunInstances:0800"), LicenseContext("RunInstances:0002")

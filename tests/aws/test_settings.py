@@ -6,8 +6,6 @@ import importlib.util
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -481,11 +479,7 @@ WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken
             {**WEB, "externalId": "recognisable"},
             f"{{}} has 'externalId', which is none of {WEB_KEYS}",
         ),
-        (
-            "assumeRoleWithWebIdentity",
-            {"roleArn": ROLE},
-            "{} needs one of webIdentityToken and webIdentityTokenFile",
-        ),
+        ("assumeRoleWithWebIdentity", {"roleArn": ROLE}, "{} needs one of webIdentityToken and webIdentityTokenFile"),
         (
             "assumeRoleWithWebIdentity",
             {**WEB, "webIdentityTokenFile": "/recognisable"},
@@ -616,10 +610,3 @@ def test_any_setting_is_usable_or_one_line(name: str, value: Any, as_text: bool)
     else:
         line = f"aws:{name} gives settings with the hash {hash(settings)}"
     assert f"aws:{name}" in line
-
-
-def test_settings_need_no_botocore() -> None:
-    """What reads settings brings no boto3 or botocore with it, which an unchanged stack does without."""
-    code = "import sys, lmconv_resource.aws.access.settings; print({'boto3', 'botocore'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "set()\n"

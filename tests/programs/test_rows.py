@@ -14,11 +14,7 @@ from support.wire import add_running
 
 from lmconv_resource.emulator import LicenseManagerBackend
 
-pytestmark = [
-    needs_pulumi,
-    pytest.mark.proof,
-    pytest.mark.timeout(240),
-]
+pytestmark = [needs_pulumi, pytest.mark.proof, pytest.mark.timeout(240)]
 
 PROGRAM = """
 import pulumi

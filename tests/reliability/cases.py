@@ -224,13 +224,7 @@ FAULTS = (
         line=_OWN_FAULT.format("500: Internal Server Error"),
         passes=True,
     ),
-    _row(
-        "HTTP 502 without a body",
-        _GIVES_UP,
-        RawAnswer(502),
-        line=_OWN_FAULT.format("502: Bad Gateway"),
-        passes=True,
-    ),
+    _row("HTTP 502 without a body", _GIVES_UP, RawAnswer(502), line=_OWN_FAULT.format("502: Bad Gateway"), passes=True),
     _row("HTTP 502 with a web page, once", _ONCE, RawAnswer(502, _PAGE), calls=1, passes=True),
     _row("HTTP 503 without a body, once", _ONCE, RawAnswer(503), calls=1, passes=True),
     _row(
@@ -241,13 +235,7 @@ FAULTS = (
         passes=True,
     ),
     _row("connection dropped before the answer, once", _ONCE, DroppedConnection(), calls=1, passes=True),
-    _row(
-        "connection dropped before the answer",
-        _GIVES_UP,
-        DroppedConnection(),
-        line=_CLOSED,
-        passes=True,
-    ),
+    _row("connection dropped before the answer", _GIVES_UP, DroppedConnection(), line=_CLOSED, passes=True),
     _row("connection dropped in the middle of the answer, once", _ONCE, DroppedConnection(True), calls=1, passes=True),
     _row(
         "connection dropped in the middle of the answer",
@@ -279,19 +267,8 @@ FAULTS = (
                 "EndTime",
             )
         ),
-        shown={
-            "source_license_context": _EMPTY_CONTEXT,
-            "destination_license_context": _EMPTY_CONTEXT,
-        }
-        | dict.fromkeys(
-            (
-                "status_message",
-                "start_time",
-                "license_conversion_time",
-                "end_time",
-                "duration_seconds",
-            )
-        ),
+        shown={"source_license_context": _EMPTY_CONTEXT, "destination_license_context": _EMPTY_CONTEXT}
+        | dict.fromkeys(("status_message", "start_time", "license_conversion_time", "end_time", "duration_seconds")),
     ),
     _row(
         "missing status",
@@ -320,11 +297,7 @@ FAULTS = (
         line=_UNREADABLE.format('ValueError: Invalid timestamp "yesterday": Unknown string format: yesterday'),
         passes=True,
     ),
-    _row(
-        "additional members",
-        _HARMLESS,
-        ChangedAnswer(members={"Progress": 50, "Steps": [{"Name": "x"}]}),
-    ),
+    _row("additional members", _HARMLESS, ChangedAnswer(members={"Progress": 50, "Steps": [{"Name": "x"}]})),
     _row(
         "unknown status",
         _BACKWARDS,

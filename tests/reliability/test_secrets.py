@@ -17,19 +17,10 @@ from local_engine.deployment import Deployment
 from moto.sts.models import sts_backends
 from pulumi import automation
 from support.certificates import make_context, write_certificate
-from support.clients import make_client
 from support.license_manager import CONTROLS, texts
 from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, Outcome, RealStack
 
-from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.emulator import (
-    ChangedAnswer,
-    ErrorAnswer,
-    Fault,
-    RawAnswer,
-    licensemanager_backends,
-    serve,
-)
+from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault, RawAnswer, licensemanager_backends, serve
 from lmconv_resource.emulator.effects import Effect
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
@@ -301,23 +292,6 @@ def test_an_endpoint_that_nobody_vouches_for_gets_nothing(config: dict[str, str]
     """TLS is verified, and no setting of ours turns that off: not even the request is sent."""
     with tls_server(tmp_path) as (url, received):
         session = Session({"aws:endpoints": json.dumps([{"licensemanager": url}]), "aws:maxRetries": "0", **config}.get)
-        with (
-            session.operation(None) as op,
-            pytest.raises(SettingsError, match="certificate verify failed"),
-        ):
+        with session.operation(None) as op, pytest.raises(SettingsError, match="certificate verify failed"):
             op.connect(Access("eu-west-1")).license_manager.get_task("lct-1")
         assert not [each for each in received if each]
-
-
-def test_an_endpoint_is_used_as_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stack's endpoint wins over the environment's, and without either it is AWS's own, by https."""
-
-    def find_endpoint(region: str, **config: str) -> str:
-        url: str = make_client("license-manager", Settings.from_config(config.get, region)).meta.endpoint_url
-        return url
-
-    assert find_endpoint("eu-west-1") == "https://license-manager.eu-west-1.amazonaws.com"
-    monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "https://vpce.example")
-    given = json.dumps([{"licensemanager": "https://given.example/path"}])
-    assert find_endpoint("eu-west-1", **{"aws:endpoints": given}) == "https://given.example/path"
-    assert find_endpoint("eu-west-2") == "https://vpce.example"

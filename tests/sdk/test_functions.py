@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -193,13 +191,6 @@ def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: Lice
     assert get_license_conversion_task("lct-uswest2", region="us-west-2").region == "us-west-2"
 
 
-def test_the_profile_is_the_stacks(aws: LicenseManagerBackend) -> None:
-    """`aws:profile` is used."""
-    configure(aws_profile="nobody")
-    with pytest.raises(pulumi.RunError, match=r"The config profile \(nobody\) could not be found"):
-        get_license_conversion_tasks()
-
-
 def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program may set where AWS is, and as whom to ask, while it runs: each look-up goes by what holds then."""
     configure(aws_region=REGION, aws_maxRetries="0")
@@ -258,39 +249,10 @@ def test_what_aws_refuses_is_one_line(aws: LicenseManagerBackend, ask: Callable[
         ask()
 
 
-def test_an_unknown_task_is_one_line(aws: LicenseManagerBackend) -> None:
-    """A task that AWS does not know is an error."""
-    with pytest.raises(pulumi.RunError, match="AWS does not know it there"):
-        get_license_conversion_task("lct-1")
-
-
 def test_no_region_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no setting names a region, the line says which ones can."""
     with pytest.raises(pulumi.RunError, match="region is not set: set it on the resource, or run"):
         get_license_conversion_tasks()
-
-
-@pytest.mark.parametrize("secret", ["aws_secretKey", "aws_token"])
-def test_no_secret_is_shown(aws: LicenseManagerBackend, secret: str) -> None:
-    """A refusal that repeats the request, and settings that are only half there, show no secret."""
-    configure(**{"aws_region": REGION, secret: "s3cr3t/+=value"})
-
-    with pytest.raises(pulumi.RunError) as caught:
-        get_license_conversion_tasks()
-
-    assert "s3cr3t" not in str(caught.value) + repr(caught.value.__cause__)
-
-
-def test_a_program_that_only_imports_us_does_without_boto3() -> None:
-    """Importing the package, and declaring resources with it, loads no boto3: that is the provider's."""
-    seen = subprocess.run(
-        [sys.executable, "-c", "import sys, lmconv_resource; print(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-
-    assert not {"boto3", "botocore", "tenacity"} & set(seen)
 
 
 # -- in programs -------------------------------------------------------------------------------------------------------
