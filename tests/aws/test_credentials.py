@@ -36,7 +36,8 @@ HOME, STACK, OTHER, THIRD = (digit * 12 for digit in "1234")
 """The accounts of the environment, of the stack's settings, of a role, and of other keys."""
 SUBJECT = "Connecting to AWS License Manager for license conversion tasks in eu-west-1: "
 ROLE = f"arn:aws:iam::{OTHER}:role/tracker"
-PROFILES = "[profile work]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n"
+KEYS = "aws_access_key_id = {}\naws_secret_access_key = sk\n".format
+PROFILES = f"[profile work]\n{KEYS('AKIASTACK')}"
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_the_profile_signs(
 ) -> None:
     """aws:profile wins over the environment's keys and AWS_PROFILE; a resource's own wins over the stack's keys too."""
     accounts.add_user(OTHER, "AKIAHOME")
-    write_config(f"{PROFILES}[profile home]\naws_access_key_id = AKIAHOME\naws_secret_access_key = sk\n")
+    write_config(f"{PROFILES}[profile home]\n{KEYS('AKIAHOME')}")
     monkeypatch.setenv("AWS_PROFILE", "home")
     assert send(accounts, to_settings(accounts, profile="work")).account == STACK
     stack = {"accessKey": "AKIASTACK", "secretKey": "sk", "token": "tok"}
@@ -125,7 +126,7 @@ def test_the_profile_signs(
 def test_a_credentials_file_of_the_stack_signs(accounts: AwsAccounts, tmp_path: Path) -> None:
     """aws:sharedCredentialsFiles is read instead of the default file, and before the environment's keys."""
     file = tmp_path / "keys of the stack"
-    file.write_text("[default]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n")
+    file.write_text(f"[default]\n{KEYS('AKIASTACK')}")
     assert send(accounts, to_settings(accounts, sharedCredentialsFiles=json.dumps([str(file)]))).account == STACK
 
 
@@ -156,12 +157,11 @@ def test_the_last_of_several_files_wins(
 ) -> None:
     """aws:sharedConfigFiles and aws:sharedCredentialsFiles are put together key by key, credentials over config."""
     accounts.add_user(THIRD, "AKIAHOME")
-    keys = "aws_access_key_id = {}\naws_secret_access_key = sk\n".format
 
     def write(kind: str, texts: list[str]) -> list[str]:
         paths = [tmp_path / f"{kind}-{number}" for number in range(len(texts))]
         for path, text in zip(paths, texts, strict=True):
-            path.write_text(text.format(home=keys("AKIAHOME"), stack=keys("AKIASTACK"), role=ROLE))
+            path.write_text(text.format(home=KEYS("AKIAHOME"), stack=KEYS("AKIASTACK"), role=ROLE))
         return [str(path) for path in paths]
 
     files = {"sharedConfigFiles": write("config", config), "sharedCredentialsFiles": write("keys", credentials)}
@@ -181,7 +181,7 @@ def test_a_config_file_without_credentials_leaves_them_to_the_environment(
 def test_a_credentials_file_without_the_profile_is_refused(accounts: AwsAccounts, tmp_path: Path) -> None:
     """Nothing is signed with other credentials than the file's."""
     file = tmp_path / "keys"
-    file.write_text("[work]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n")
+    file.write_text(f"[work]\n{KEYS('AKIASTACK')}")
     with pytest.raises(SettingsError) as error:
         send(accounts, to_settings(accounts, sharedCredentialsFiles=[str(file)]))
     assert str(error.value) == (
@@ -265,12 +265,8 @@ def test_a_chain_of_the_stack_and_a_resource(accounts: AwsAccounts) -> None:
     }
     settings = Settings.from_config(config.get, REGION, assume_roles=(AssumedRole(ROLE),))
     assert send(accounts, settings).account == OTHER
-    assert [request.account for request in accounts.requests_of("AssumeRole")] == [HOME, STACK, HOME]
-    assert [request.parameters["RoleArn"].split(":")[4] for request in accounts.requests_of("AssumeRole")] == [
-        STACK,
-        HOME,
-        OTHER,
-    ]
+    hops = [(each.account, each.parameters["RoleArn"].split(":")[4]) for each in accounts.requests_of("AssumeRole")]
+    assert hops == [(HOME, STACK), (STACK, HOME), (HOME, OTHER)]
 
 
 def test_clients_of_a_session_share_credentials(accounts: AwsAccounts) -> None:
@@ -409,24 +405,18 @@ def test_a_profiles_own_settings_stay_when_a_role_is_assumed(
 @pytest.mark.parametrize(
     ("config", "endpoint"),
     [
-        ({"useFipsEndpoint": "true"}, "https://license-manager-fips.eu-west-1.amazonaws.com"),
-        ({"useDualstackEndpoint": True}, "https://license-manager.eu-west-1.api.aws"),
-        (
-            {"useFipsEndpoint": "false", "AWS_USE_FIPS_ENDPOINT": "true"},
-            "https://license-manager.eu-west-1.amazonaws.com",
-        ),
-        (
-            {"useDualstackEndpoint": "false", "AWS_USE_DUALSTACK_ENDPOINT": "true"},
-            "https://license-manager.eu-west-1.amazonaws.com",
-        ),
-        ({"AWS_USE_FIPS_ENDPOINT": "true"}, "https://license-manager-fips.eu-west-1.amazonaws.com"),
+        ({"useFipsEndpoint": "true"}, "-fips.eu-west-1.amazonaws.com"),
+        ({"useDualstackEndpoint": True}, ".eu-west-1.api.aws"),
+        ({"useFipsEndpoint": "false", "AWS_USE_FIPS_ENDPOINT": "true"}, ".eu-west-1.amazonaws.com"),
+        ({"useDualstackEndpoint": "false", "AWS_USE_DUALSTACK_ENDPOINT": "true"}, ".eu-west-1.amazonaws.com"),
+        ({"AWS_USE_FIPS_ENDPOINT": "true"}, "-fips.eu-west-1.amazonaws.com"),
     ],
 )
 def test_fips_and_dualstack(monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], endpoint: str) -> None:
     """aws:useFipsEndpoint and aws:useDualstackEndpoint choose the endpoint, false over the environment too."""
     for name in [name for name in config if name.startswith("AWS_")]:
         monkeypatch.setenv(name, config.pop(name))
-    assert endpoint_of("license-manager", to_settings(**config)) == endpoint
+    assert endpoint_of("license-manager", to_settings(**config)) == f"https://license-manager{endpoint}"
 
 
 @pytest.mark.parametrize("service", ["license-manager", "ec2", "ssm", "sts"])
@@ -492,29 +482,25 @@ def test_what_needs_no_proxy(
 
 
 @pytest.mark.parametrize(
-    ("no_proxy", "is_used"),
+    ("host", "no_proxy", "is_used"),
     [
-        ("test", False),
-        (".test", False),
-        ("*.test", False),
-        ("ense-manager.test", True),
-        ("test:80", False),
-        ("license-manager.test:8080", True),
-        ("[::1]:80", True),
+        ("license-manager.test", "test", False),
+        ("license-manager.test", ".test", False),
+        ("license-manager.test", "*.test", False),
+        ("license-manager.test", "ense-manager.test", True),
+        ("license-manager.test", "test:80", False),
+        ("license-manager.test", "license-manager.test:8080", True),
+        ("license-manager.test", "[::1]:80", True),
+        ("[::1]:8080", "[::1]:8080", False),
+        ("[::1]:8080", "::1", False),
+        ("[::1]:8080", "[::1]:80", True),
     ],
 )
-def test_domains_that_need_no_proxy(proxy: AwsAccounts, no_proxy: str, is_used: bool) -> None:
-    """An entry of aws:noProxy holds for a whole label of the host's name and what is under it."""
-    settings = to_settings(endpoints=[NAMED], httpProxy=proxy.endpoint, noProxy=no_proxy)
-    proxies = make_client("license-manager", settings).meta.config.proxies
-    assert bool(proxies) is is_used
-
-
-@pytest.mark.parametrize(("no_proxy", "is_used"), [("[::1]:8080", False), ("::1", False), ("[::1]:80", True)])
-def test_an_ipv6_address_that_needs_no_proxy(no_proxy: str, is_used: bool) -> None:
-    """With a port it stands in brackets, as in a URL."""
-    endpoints = [{"licensemanager": "http://[::1]:8080"}]
-    settings = to_settings(endpoints=endpoints, httpProxy="http://127.0.0.1:1", noProxy=no_proxy)
+def test_hosts_that_need_no_proxy(host: str, no_proxy: str, is_used: bool) -> None:
+    """An entry holds for whole labels of a name and what is under it; an IPv6 address with a port has brackets."""
+    settings = to_settings(
+        endpoints=[{"licensemanager": f"http://{host}"}], httpProxy="http://127.0.0.1:1", noProxy=no_proxy
+    )
     assert bool(make_client("license-manager", settings).meta.config.proxies) is is_used
 
 
@@ -635,7 +621,7 @@ def test_what_gave_the_credentials_is_named(
 @pytest.fixture
 def checked(accounts: AwsAccounts, tmp_path: Path) -> AccessSession:
     """The clients of a stack that allows one account only, with the keys of a file."""
-    (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n")
+    (tmp_path / "keys").write_text(f"[default]\n{KEYS('AKIASTACK')}")
     settings = to_settings(accounts, sharedCredentialsFiles=[str(tmp_path / "keys")], allowedAccountIds=[STACK])
     return AccessSession(settings)
 
@@ -662,7 +648,7 @@ def test_the_account_is_asked_for_with_credentials_that_were_rotated(
     checked.unchecked_client("license-manager").list_license_conversion_tasks()
     accounts.remove("AKIASTACK")
     accounts.add_user(STACK, "AKIANEXT")
-    (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIANEXT\naws_secret_access_key = sk\n")
+    (tmp_path / "keys").write_text(f"[default]\n{KEYS('AKIANEXT')}")
     checked.mark_working("sts")
     assert checked.account() == STACK
     asked = [request.access_key for request in accounts.requests_of("GetCallerIdentity")]
@@ -741,12 +727,11 @@ def test_a_session_is_renewed(accounts: AwsAccounts, tmp_path: Path) -> None:
     """After its renewal a session signs with what the credentials file holds then; many renewals at once are one."""
     file = tmp_path / "keys"
     accounts.add_user(OTHER, "AKIANEXT")
-    text = "[default]\naws_access_key_id = {}\naws_secret_access_key = sk\n"
-    file.write_text(text.format("AKIASTACK"))
+    file.write_text(f"[default]\n{KEYS('AKIASTACK')}")
     session = AccessSession(to_settings(accounts, sharedCredentialsFiles=[str(file)]))
     list_tasks(session)
     accounts.expire("AKIASTACK")
-    file.write_text(text.format("AKIANEXT"))
+    file.write_text(f"[default]\n{KEYS('AKIANEXT')}")
     with pytest.raises(ClientError, match="ExpiredTokenException"):
         list_tasks(session)
     seen = session.generation
@@ -770,12 +755,12 @@ def test_credentials_of_another_account_do_not_take_the_place_of_those_before(
     accounts: AwsAccounts, tmp_path: Path
 ) -> None:
     """Where the account is known, what is read anew has to belong to it: nothing is sent with the others."""
-    (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIASTACK\naws_secret_access_key = sk\n")
+    (tmp_path / "keys").write_text(f"[default]\n{KEYS('AKIASTACK')}")
     settings = to_settings(accounts, sharedCredentialsFiles=[str(tmp_path / "keys")])
     clients = AccessSession(settings)
     assert clients.account() == STACK
     accounts.add_user(OTHER, "AKIAOTHER")
-    (tmp_path / "keys").write_text("[default]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = sk\n")
+    (tmp_path / "keys").write_text(f"[default]\n{KEYS('AKIAOTHER')}")
     assert clients.renew(clients.generation)
     with pytest.raises(SettingsError) as error:
         clients.client("license-manager")
@@ -929,12 +914,8 @@ def test_a_failure_to_make_a_client_is_not_kept(monkeypatch: pytest.MonkeyPatch)
 
 def test_regions_are_known_by_their_pattern() -> None:
     """A region that AWS has, or a new one of the same form, is known; a misspelt one is not."""
-    assert [Regions().partition_of(region) for region in ("eu-west-1", "cn-north-1", "us-gov-west-1", "eu-west-9")] == [
-        "aws",
-        "aws-cn",
-        "aws-us-gov",
-        "aws",
-    ]
+    known = {"eu-west-1": "aws", "cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov", "eu-west-9": "aws"}
+    assert {region: Regions().partition_of(region) for region in known} == known
     assert not any(Regions().partition_of(region) for region in ("eu-wst-1x", "Ireland", "", "eu_west_1"))
 
 

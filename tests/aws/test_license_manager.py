@@ -389,43 +389,40 @@ def test_a_throttled_page_is_asked_for_again(aws: TimelessAws) -> None:
     assert aws.clock.now >= 3 * 0.25
 
 
-def test_a_page_that_stays_throttled_is_given_up(aws: TimelessAws) -> None:
-    """After as many refusals of one page as there are tries, the list ends in the user's line."""
-    wire = Wire(aws.client(), (400, refuse("RateLimitExceededException", "Too many requests.")))
-    with pytest.raises(ThrottledError) as error:
-        list(aws.license_manager.pages())
-    assert str(error.value) == (
-        LISTING + "AWS asks to slow down (RateLimitExceededException: Too many requests)." + SLOWER
-    )
-    assert len(wire.requests) == 3
-
-
 @pytest.mark.parametrize(
-    ("answer", "cls", "told"),
+    ("answer", "cls", "told", "calls"),
     [
+        (
+            (400, refuse("RateLimitExceededException", "Too many requests.")),
+            ThrottledError,
+            "AWS asks to slow down (RateLimitExceededException: Too many requests)." + SLOWER,
+            3,
+        ),
         (
             (400, refuse("AccessDeniedException", "Not you.")),
             AccessDeniedError,
             "AWS denies access (AccessDeniedException: Not you). Allow license-manager:ListLicenseConversionTasks in "
             "the IAM policy of the credentials in use.",
+            1,
         ),
         (
             (200, {"LicenseConversionTasks": 5}),
             TransientError,
             "the answer can't be read (TypeError: 'int' object is not iterable)." + CHECK_ENDPOINT,
+            1,
         ),
     ],
 )
 def test_a_list_that_fails(
-    aws: TimelessAws, answer: tuple[int, Any], cls: type[LicenseConversionError], told: str
+    aws: TimelessAws, answer: tuple[int, Any], cls: type[LicenseConversionError], told: str, calls: int
 ) -> None:
-    """A list that fails for another reason ends at once, in a line about the list and with its IAM action."""
+    """It ends in a line about the list and with its IAM action; a throttled page after as many tries as there are."""
     wire = Wire(aws.client(), answer)
     with pytest.raises(LicenseConversionError) as error:
         list(aws.license_manager.pages())
     assert type(error.value) is cls
     assert str(error.value) == LISTING + told
-    assert len(wire.requests) == 1
+    assert len(wire.requests) == calls
 
 
 def test_entries_without_an_id_are_left_out(aws: TimelessAws) -> None:

@@ -372,7 +372,6 @@ def test_the_environment_has_a_fingerprint(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_secrets_are_not_shown() -> None:
-    """Settings do not show a secret when they are printed."""
     role = {"roleArn": ROLE, "externalId": "ext-recognisable", "policy": '{"Id": "recognisable"}'}
     identity = {"roleArn": ROLE, "webIdentityToken": "tok-recognisable"}
     settings = to_settings(httpProxy="http://me:recognisable@p", assumeRoles=[role], assumeRoleWithWebIdentity=identity)

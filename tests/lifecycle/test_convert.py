@@ -423,21 +423,6 @@ def test_contexts_that_are_exchanged_convert_back(aws: LicenseManagerBackend, in
     assert conversion.up().step == "same"
 
 
-def test_turning_the_wait_on_is_a_change_by_name(aws: LicenseManagerBackend) -> None:
-    """Without the wait `up` goes on at once; with it a later one updates, when the conversion has ended."""
-    aws.conversion_seconds = 0.5
-    conversion = convert(wait_for_completion=False)
-    conversion.up()
-    assert conversion.outputs["status"] == "IN_PROGRESS"
-
-    del conversion.inputs["wait_for_completion"]
-    waited = conversion.up()
-
-    assert (waited.step, waited.diff.changed, waited.diff.replaces) == ("update", ("wait_for_completion",), ())
-    assert (conversion.outputs["status"], conversion.up().step) == ("SUCCEEDED", "same")
-    assert aws.calls[CREATE] == 1
-
-
 @pytest.mark.parametrize("wait", [True, False])
 def test_a_conversion_that_failed_since_is_replaced(aws: LicenseManagerBackend, wait: bool) -> None:
     """A conversion that nobody waited for and that has failed since blocks nothing: a new one replaces it."""

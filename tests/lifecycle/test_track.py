@@ -179,7 +179,6 @@ def test_an_ignored_failure_is_recorded_with_a_warning(aws: LicenseManagerBacken
 
 
 def test_a_refresh_says_what_has_become_of_it(aws: LicenseManagerBackend) -> None:
-    """A refresh records the end, and says of a failure that it is one."""
     task_id = add(aws, status="IN_PROGRESS")
     task = track(license_conversion_task_id=task_id)
     task.up()

@@ -67,7 +67,6 @@ def test_what_is_no_task_id(task_id: Any) -> None:
     ],
 )
 def test_regions(region: str) -> None:
-    """Regions of all of AWS's partitions pass."""
     assert validate_region(region) is None
 
 
@@ -87,7 +86,6 @@ def test_poll_intervals(seconds: float) -> None:
 
 @pytest.mark.parametrize("seconds", [0, 0.99, 300.5, -1, math.nan, math.inf, "10", True, [10]])
 def test_what_is_no_poll_interval(seconds: Any) -> None:
-    """Any other value is refused with the bounds."""
     assert validate_poll_interval(seconds) == (
         f"{seconds!r} is not a number of seconds from 1 to 300: use one, or leave it out"
     )
@@ -103,7 +101,6 @@ def test_what_is_no_poll_interval(seconds: Any) -> None:
     ],
 )
 def test_arns(arn: str) -> None:
-    """ARNs of all of AWS's partitions pass."""
     assert validate_arn(arn) is None
 
 

@@ -30,7 +30,7 @@ ACCOUNT = "123456789012"
 ACCESS_KEY = "AKIAKEEPTHISQUIET000"
 SECRET_KEY = "keep/this+quiet/too/0123456789abcdefghij"
 TOKEN = "FwoGZXIvYXdzEKEEPTHETOKENQUIET//////////wEaDA"
-EXTERNAL_ID = "keep-the-external-id-quiet"
+EXTERNAL_ID, WEB_TOKEN = "keep-the-external-id-quiet", "keep-the-web-token-quiet"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/tracker"
 
 SIGNATURE_TEXT = (
@@ -160,11 +160,21 @@ def give_by_role(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: 
     stack.config["aws:endpoints"] = json.dumps([{"sts": endpoint, "licensemanager": endpoint}])
 
 
+def give_by_web_identity(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: str) -> None:
+    (folder / "token").write_text(WEB_TOKEN)
+    identity = {"roleArn": ROLE, "webIdentityTokenFile": str(folder / "token")}
+    stack.config["aws:assumeRoleWithWebIdentity"] = json.dumps(identity)
+    stack.config["aws:endpoints"] = json.dumps([{"sts": endpoint, "licensemanager": endpoint}])
+
+
 @pytest.mark.parametrize(
     "give",
     [
         give_by_role,  # with the environment's credentials, so that it shows what the others show
-        *(pytest.param(way, marks=pytest.mark.proof) for way in (give_by_environment, give_by_config, give_by_profile)),
+        *(
+            pytest.param(way, marks=pytest.mark.proof)
+            for way in (give_by_environment, give_by_config, give_by_profile, give_by_web_identity)
+        ),
     ],
 )
 def test_credentials_stay_where_they_are(
@@ -188,12 +198,12 @@ def test_credentials_stay_where_they_are(
     outcomes.append(stack.refresh())
 
     assert "in-eu-west-1" in stack.resources()
-    secrets = {ACCESS_KEY, SECRET_KEY, TOKEN, EXTERNAL_ID}
+    secrets = {ACCESS_KEY, SECRET_KEY, TOKEN, EXTERNAL_ID, WEB_TOKEN}
     for account in sts_backends.values():
         for backend in account.values():
             for role in backend.assumed_roles:
                 secrets |= {role.access_key_id, role.secret_access_key, role.session_token}
-    assert len(secrets) > 4 or give is not give_by_role
+    assert len(secrets) > 5 or give not in (give_by_role, give_by_web_identity)
     text = stack.read_state() + "".join(
         line for outcome in outcomes for _, _, line in [*outcome.said, *((a, "", b) for a, b in outcome.shown)]
     )

@@ -120,7 +120,6 @@ def test_one_task_is_given_with_every_field(aws: LicenseManagerBackend) -> None:
 
 
 def test_a_running_task_is_not_waited_for(aws: LicenseManagerBackend) -> None:
-    """What has not ended is one call."""
     assert get_license_conversion_task(id=add(aws, status="IN_PROGRESS")).status == "IN_PROGRESS"
     assert aws.calls == {GET: 1}
 
@@ -328,7 +327,6 @@ def test_a_result_can_be_exported_whole(served: LicenseManagerBackend) -> None:
 
 
 def test_outputs_lead_in_and_out(make_stack: Callable[[str], Stack], served: LicenseManagerBackend) -> None:
-    """An output leads in, and the fields of what is found lead out."""
     stack = make_stack(PROGRAM)
     add(served, 1)
     task_id = add(served)
@@ -512,7 +510,6 @@ def test_mocks_answer_for_outputs(mock: Callable[[dict[str, Any]], Answers]) -> 
 
 
 def test_mocks_answer_for_a_list_of_outputs(mock: Callable[[dict[str, Any]], Answers]) -> None:
-    """A list of outputs leads in, and a list of tasks out."""
     mocks = mock({"tasks": [ONE]})
 
     found = in_program(

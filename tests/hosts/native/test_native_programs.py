@@ -63,7 +63,6 @@ def waiting(tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[tuple[Progra
 
 
 def test_the_yaml_example_from_create_to_destroy(tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """Create, no change, change, refresh, destroy."""
     aws.conversion_seconds = 0.5
     stack = Program(tmp_path, example("yaml"))
     stack.config(region="eu-west-1")
@@ -86,6 +85,22 @@ def test_the_yaml_example_from_create_to_destroy(tmp_path: Path, aws: LicenseMan
     assert aws.calls[STARTS] == 2
 
 
+def create_change_and_destroy(stack: Program, aws: LicenseManagerBackend) -> dict[str, Any]:
+    """Create, no change, change, refresh, destroy; return the outputs of what was created."""
+    stack.config(region="eu-west-1")
+    stack.run("config", "set", "instanceArn", ARN.format(0))
+    stack.run("config", "set", "destination", "RunInstances:0002")
+    assert stack.up()[0] == {"create": 2}
+    outputs = stack.outputs()
+    assert stack.up()[0] == {"same": 2}
+    stack.run("config", "set", "destination", "RunInstances:0006")
+    assert stack.up()[0] == {"replace": 1, "same": 1}
+    assert stack.refresh()[0] == {"same": 2}
+    assert stack.destroy()[0] == {"delete": 2}
+    assert aws.calls[STARTS] == 2
+    return outputs
+
+
 @pytest.mark.proof
 @pytest.mark.skipif(
     not all(shutil.which(name) for name in ("pulumi-language-nodejs", "npm")),
@@ -93,26 +108,14 @@ def test_the_yaml_example_from_create_to_destroy(tmp_path: Path, aws: LicenseMan
 )
 @pytest.mark.timeout(400)
 def test_the_typescript_example_from_create_to_destroy(tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """Create, no change, change, refresh, destroy, with the SDK that Pulumi writes from the schema."""
+    """With the SDK that Pulumi writes from the schema."""
     aws.conversion_seconds = 0.5
     stack = Program(tmp_path, example("typescript"))
     for name in ("package.json", "tsconfig.json", "index.ts"):
         shutil.copy(ROOT / "examples" / "typescript" / name, stack.folder)
     stack.run("package", "add", str(tmp_path / "bin" / "pulumi-resource-lmconv"), seconds=350)
-    stack.config(region="eu-west-1")
-    stack.run("config", "set", "instanceArn", ARN.format(0))
-    assert stack.up()[0] == {"create": 2}
-    assert stack.outputs() == {
-        "taskId": next(iter(aws.tasks)),
-        "status": "SUCCEEDED",
-        "licensedAs": "RunInstances:0002",
-    }
-    assert stack.up()[0] == {"same": 2}
-    stack.run("config", "set", "destination", "RunInstances:0006")
-    assert stack.up()[0] == {"replace": 1, "same": 1}
-    assert stack.refresh()[0] == {"same": 2}
-    assert stack.destroy()[0] == {"delete": 2}
-    assert aws.calls[STARTS] == 2
+    outputs = create_change_and_destroy(stack, aws)
+    assert outputs == {"taskId": next(iter(aws.tasks)), "status": "SUCCEEDED", "licensedAs": "RunInstances:0002"}
 
 
 PYTHON = """
@@ -135,7 +138,7 @@ pulumi.export("seen", lmconv.get_license_conversion_task_output(id=conversion.id
 @pytest.mark.proof
 @pytest.mark.skipif(shutil.which("pulumi-language-python") is None, reason="pulumi-language-python is not on PATH")
 def test_a_python_program_from_create_to_destroy(tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """Create, no change, change, refresh, destroy, with the SDK that Pulumi writes from the schema."""
+    """With the SDK that Pulumi writes from the schema."""
     aws.conversion_seconds = 0.5
     sdk = tmp_path / "sdk"
     stack = Program(tmp_path, program(), PULUMI_PYTHON_CMD=sys.executable)
@@ -146,17 +149,8 @@ def test_a_python_program_from_create_to_destroy(tmp_path: Path, aws: LicenseMan
     subprocess.run([sys.executable, *map(str, install)], check=True)
     stack.write({"name": "converted", "runtime": "python"})
     (stack.folder / "__main__.py").write_text(PYTHON)
-    stack.config(region="eu-west-1")
-    stack.run("config", "set", "instanceArn", ARN.format(0))
-    stack.run("config", "set", "destination", "RunInstances:0002")
-    assert stack.up()[0] == {"create": 2}
-    assert stack.outputs() == {"licensedAs": "RunInstances:0002", "seen": "SUCCEEDED", "status": "SUCCEEDED"}
-    assert stack.up()[0] == {"same": 2}
-    stack.run("config", "set", "destination", "RunInstances:0006")
-    assert stack.up()[0] == {"replace": 1, "same": 1}
-    assert stack.refresh()[0] == {"same": 2}
-    assert stack.destroy()[0] == {"delete": 2}
-    assert aws.calls[STARTS] == 2
+    outputs = create_change_and_destroy(stack, aws)
+    assert outputs == {"licensedAs": "RunInstances:0002", "seen": "SUCCEEDED", "status": "SUCCEEDED"}
 
 
 @pytest.mark.proof

@@ -185,7 +185,6 @@ def test_import_by_an_arn_takes_its_region(aws: LicenseManagerBackend, native: P
 
 
 def test_a_refresh_keeps_the_inputs(native: Plugin, aws: LicenseManagerBackend) -> None:
-    """They are what the program said."""
     add_done(aws)
     inputs = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "ignoreFailure": True}
     _, outputs = native.create(TASK, inputs)
@@ -222,7 +221,6 @@ def test_a_check_failure_shows_no_secret(native: Plugin) -> None:
 
 
 def test_what_ec2_says_of_a_secret_context_is_secret(native: Plugin, aws: LicenseManagerBackend) -> None:
-    """It is the destination's code again."""
     aws.conversion_seconds = 0.0
     context = {"usageOperation": secret("RunInstances:0002")}
     _, outputs = native.create(CONVERSION, {**CONVERT, "destinationLicenseContext": context})
