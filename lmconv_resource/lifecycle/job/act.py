@@ -344,9 +344,12 @@ class Job:
         except AccessDeniedError as denied:
             if len(places) < 2:
                 raise
-            self._op.log(f"Only the instance is tagged, which a program that manages its tags may undo. {denied}")
-            self._remember(is_instance_only=True)
-            send(self._arn, tag, self.facts.places)
+            send(self._arn, tag, places[:1])
+            try:
+                send(self._arn, tag, places[1:])
+            except AccessDeniedError:
+                self._remember(is_instance_only=True)
+                self._op.log(f"Only the instance is tagged, which a program that manages its tags may undo. {denied}")
 
     def _stop(self, _: Step) -> None:
         memory, now = self.facts.memory, self._op.host.runtime.now()
