@@ -14,19 +14,50 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 from pulumi.dynamic import CreateResult, ReadResult
-from support.both_hosts import ARN, BYOL, CONVERT, INCLUDED, TRACK, add, wired
 from support.hurry import HURRIED
-from support.native_host import CONVERSION, FAST, TASK, Plugin, plugin, to_init_error, to_text
+from support.native_host import CONVERSION, FAST, TASK, Plugin, plugin, to_init_error, to_struct, to_text
 
 from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider
 from lmconv_resource.hosts.init_failed import InitFailedError
-from lmconv_resource.hosts.native.properties import read
+from lmconv_resource.hosts.native.properties import read, write
 from lmconv_resource.hosts.native.wording import to_native_text
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.provider import LicenseConversionTaskProvider
+
+ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
+BYOL, INCLUDED = {"usage_operation": "RunInstances:0800"}, {"usage_operation": "RunInstances:0002"}
+
+TRACK: dict[str, Any] = {"license_conversion_task_id": "lct-1", "region": "eu-west-1"}
+CONVERT: dict[str, Any] = {
+    "resource_arn": ARN,
+    "source_license_context": BYOL,
+    "destination_license_context": INCLUDED,
+    "region": "eu-west-1",
+    "wait_for_completion": True,
+}
+
+
+def add(
+    aws: LicenseManagerBackend, status: str = "SUCCEEDED", task_id: str = "lct-1", message: str | None = None
+) -> None:
+    """Add a task of the resource, which leads to the same."""
+    aws.add_task(
+        task_id=task_id,
+        resource_arn=ARN,
+        source="RunInstances:0800",
+        destination="RunInstances:0002",
+        status=status,
+        message=message,
+    )
+
+
+def wired(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return properties as the native host takes them."""
+    named: dict[str, Any] = MessageToDict(write(properties))
+    return named
 
 
 @dataclass
@@ -102,8 +133,6 @@ class Dynamic:
 
 
 def unwired(properties: Mapping[str, Any]) -> dict[str, Any]:
-    from support.native_host import to_struct
-
     return read(to_struct(properties)).values
 
 

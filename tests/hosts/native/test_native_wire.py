@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pulumi.runtime.proto import provider_pb2
-from support.both_hosts import ARN
 from support.native_host import CONVERSION, TASK, UNKNOWN, Plugin, plugin, secret, to_struct, to_text
 
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.hosts.native.shapes import SCHEMA
 from lmconv_resource.text import to_plain_text
 
+ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 FLEET = "lmconv:index:ConversionFleet"
 GET, LIST = "lmconv:index:getLicenseConversionTask", "lmconv:index:getLicenseConversionTasks"
 RECORD = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "status": "SUCCEEDED", "isComplete": True}
