@@ -185,14 +185,6 @@ def test_another_conversion_in_progress_is_one_line(aws: LicenseManagerBackend) 
     assert aws.calls[CREATE] == 0
 
 
-def test_a_new_task_that_aws_does_not_show_yet_is_waited_for(aws: LicenseManagerBackend) -> None:
-    """Right after its start AWS may not know the task everywhere: that is no error, and nothing is started again."""
-    aws.faults.add(Fault(ErrorAnswer("InvalidParameterValueException", "not found"), operation=GET, calls=1))
-
-    assert convert().up().error is None
-    assert aws.calls[CREATE] == 1
-
-
 def test_a_product_code_without_a_type_is_a_marketplace_code(aws: LicenseManagerBackend) -> None:
     """A product code given as a dict needs no type: AWS knows one."""
     conversion = convert(destination_license_context={"product_codes": [{"product_code_id": "abc"}]})

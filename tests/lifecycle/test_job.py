@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
+import boto3
 import pytest
+from support.hurry import FACTOR
 from support.job import TAG, URN, Job, deny
 
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Tag
 from lmconv_resource.aws.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.errors import EndpointUnreachableError, Subject
@@ -41,6 +46,30 @@ def test_a_mark_is_found_where_tags_can_not_be_listed(job: Job, code: str) -> No
     job.restart_process()
 
     assert job.diff(created, inputs).changed == ("stop_and_restart",)
+
+
+def test_what_a_mark_rests_on_is_read_right_before_it(job: Job) -> None:
+    """A list of tasks that takes long must not come between: another stack may have marked the instance meanwhile."""
+    calls: list[str] = []
+
+    def make_client(service: str, settings: Settings) -> Any:
+        client: Any = boto3.client(service, region_name=settings.region)  # type: ignore[call-overload]
+
+        def note(model: Any, params: Any, **_: Any) -> None:
+            is_list = model.name == "ListLicenseConversionTasks"
+            if is_list:
+                time.sleep(20.0 / FACTOR)
+            if is_list or (model.name in ("DescribeInstances", "CreateTags") and "DryRun" not in params["body"]):
+                calls.append(model.name)
+
+        client.meta.events.register("before-call", note)
+        return client
+
+    job.make_client = make_client
+    job.restart_process()
+    arn = job.launch(running=True)
+    job.create(job.inputs(arn, stop_and_restart=True))
+    assert calls[calls.index("CreateTags") - 1] == "DescribeInstances"
 
 
 def test_a_mark_of_several_instances_names_each_and_no_other() -> None:

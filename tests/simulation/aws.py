@@ -181,6 +181,9 @@ class Task:
     def is_unfinished(self) -> bool:
         return self.status.value not in ("SUCCEEDED", "FAILED")
 
+    def has_ended(self, moment: float) -> bool:
+        return self.ended is not None and self.ended <= moment
+
 
 Observer = Callable[[str, Instance], None]
 

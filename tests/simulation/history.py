@@ -441,7 +441,8 @@ class History:
         is_hers = self._is_alone(stack, instance) and instance.touched < began
         if instance.is_gone or checks.is_said(instance) or not is_hers:
             return
-        if instance.wanted not in (None, instance.state.value):
+        is_stopping = instance.state.value == "stopping"  # which somebody has told it to, before
+        if instance.wanted not in (None, "stopped" if is_stopping else instance.state.value):
             checks.violate(3, f"green, and {instance.id} is {instance.state.value}")
         has_acted = wish.name in run.acted and not caller.excuses and self._has_succeeded(stack, wish, instance)
         if has_acted and self._was_only_ours(instance) and not self._is_licensed(instance, wish):
@@ -501,6 +502,11 @@ class History:
     def _was_only_ours(self, instance: Instance) -> bool:
         return not any(task.instance is instance and task.process is None for task in self._aws.tasks)
 
+    def _last_urn(self, instance: Instance) -> str | None:
+        """Return which resource has converted an instance last: a step that has left the program may have led on."""
+        ended = [task for task in self._aws.tasks if task.instance is instance and task.status.value == "SUCCEEDED"]
+        return max(ended, key=lambda task: task.began).urn if ended else None
+
     def _find_excuse(self, run: Run, wish: Wish, instance: Instance, touched: set[str], began: float) -> str | None:
         """Return why a conversion may have failed, None where it met only what passes."""
         if run.caller.excuses:
@@ -529,6 +535,9 @@ class History:
             return "another source"
         if instance.billed.value == SQL_STANDARD and wish.destination(instance.id) == BYOL:
             return "a pair that is not listed"
+        before = [task for task in self._aws.tasks if task.instance is instance and task.urn == stack.urn(wish.name)]
+        if any(task.destination != wish.destination(instance.id) and not task.has_ended(began) for task in before):
+            return "its own to another license"
         faults = self._aws.faults
         return "no way round" if faults.ghost or faults.undone_stop else None
 
@@ -559,12 +568,16 @@ class History:
                 wish = stack.program.get(name)
                 if wish is None or any(each.depends_on == name for each in stack.program.values()):
                     continue
+                recorded = Wish(name, dict(record.inputs))  # the program may have another instance by now
                 outputs: Any = (
-                    record.outputs["instances"] if wish.is_fleet else dict.fromkeys(wish.rows, record.outputs)
+                    record.outputs["instances"] if wish.is_fleet else dict.fromkeys(recorded.rows, record.outputs)
                 )
                 for instance in self._instances(wish):
                     verified = outputs.get(instance.id, {}).get("verified_usage_operation")
-                    if verified is None or not self._is_alone(stack, instance) or not self._was_only_ours(instance):
+                    is_last = self._last_urn(instance) in (None, stack.urn(name))
+                    if verified is None or not (is_last and self._is_alone(stack, instance)):
+                        continue
+                    if not self._was_only_ours(instance):
                         continue
                     if verified != instance.billed.value and not self._was_warned(instance):
                         text = f"{verified} is recorded of {instance.id}, which is {instance.billed.value}"

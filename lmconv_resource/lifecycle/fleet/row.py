@@ -155,8 +155,10 @@ def _make_job(
     problems: tuple[Problem, ...] | None = None,
     ends: bool = False,
 ) -> Job:
-    # The guard against endless retries holds for a fleet in any case: each `up` may try once more.
-    inputs = replace(row.known, retry_failed=False)
+    # The guard against endless retries holds for a fleet in any case: each `up` may try once more. What a row that is
+    # forgotten has begun is not waited for.
+    waits = row.known.wait_for_completion and not ends
+    inputs = replace(row.known, retry_failed=False, wait_for_completion=waits)
     shared = Shared(gathering.make_mark, _INSTANCE_PAUSE_SECONDS)
     wish = replace(to_wish(op, inputs, held_id, ends=ends), retry_remedy=_RETRY_REMEDY)
     return Job(op, aws, wish, problems=problems, shared=shared)
@@ -240,7 +242,7 @@ def run_row(
         start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
         outcome = ended.result.outcome
         # A plan knows nothing of an instance that EC2 did not show yet; a mark says that it ran.
-        is_down = watch.begun and (planned.ran or job.is_marked) and state not in _UP
+        is_down = watch.begun and (planned.ran or job.is_marked) and state != "running"
         if is_down and outcome is Outcome.REFUSED:
             outcome = Outcome.IN_PROGRESS
         result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)

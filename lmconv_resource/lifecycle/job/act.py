@@ -29,7 +29,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.history import Done
 from lmconv_resource.lifecycle.job.checks import Wish
-from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TASKS, Memory, Reader
+from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TAGS_PART, TASKS, Memory, Reader
 from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Act, Step, decide
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, select_newest
 from lmconv_resource.polling.wait import Wait, to_wait_text
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_INSTANCE_ONLY = frozenset({INSTANCE})
+_INSTANCE_ONLY, _FOR_MARK = frozenset({INSTANCE}), frozenset({INSTANCE, TAGS_PART})
 _ON_ITS_WAY = ("await-stopped", "await-running", "await-stopping", "await-running-end", "await-stopped-end")
 """Rules that wait for a state of the instance and read that alone: a fleet would ask for everything each second."""
 
@@ -210,9 +210,12 @@ class Job:
                     raise self._left(error) from error.__cause__
                 step = decide(self.facts, self._wish)
                 log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
+                is_whole = stale == EVERYTHING or (again > 0 and step.act is Act.MARK)
                 is_old = self.facts.now - self.facts.instance_at > _FRESH_SECONDS and again < _MAX_READS
-                if step.act in IRREVERSIBLE and (stale != EVERYTHING or is_old):
-                    stale, again = EVERYTHING, again + 1
+                if step.act in IRREVERSIBLE and (not is_whole or is_old):
+                    # A list of tasks that takes a minute must not make old what a mark rests on.
+                    stale = _FOR_MARK if is_whole and step.act is Act.MARK else EVERYTHING
+                    again += 1
                     continue
                 again = 0
                 if step.act in (Act.DONE, Act.REFUSE, Act.LEAVE):
