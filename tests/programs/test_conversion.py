@@ -25,7 +25,7 @@ config = pulumi.Config()
 arn, source = config.require("arn"), config.get("from")
 conversion = LicenseConversion(
     "conversion",
-    resource_arn=pulumi.Stash("arns", input=arn).output if config.get_bool("unknown") else arn,
+    resource_arn=pulumi.Stash("before", input="").id.apply(lambda _: arn) if config.get_bool("unknown") else arn,
     source_license_context=LicenseContextArgs(usage_operation=source) if source else None,
     destination_license_context=LicenseContextArgs(usage_operation=config.require("to")),
     wait_for_completion=config.get_bool("wait"),

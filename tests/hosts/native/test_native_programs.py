@@ -21,7 +21,10 @@ from support.waiting import SOON
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 
-pytestmark = pytest.mark.skipif(not HAS_PULUMI, reason=WITHOUT_PULUMI)
+pytestmark = [
+    pytest.mark.skipif(not HAS_PULUMI, reason=WITHOUT_PULUMI),
+    pytest.mark.timeout(400),  # a story has many commands of Pulumi's
+]
 
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-{:017x}"
 STARTS = "CreateLicenseConversionTaskForResource"
