@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import boto3
 from moto.moto_api._internal import mock_random
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _WINDOWS_IMAGE = "ami-12c6146b"
 """One of moto's own."""
+
+_TYPE: Final = "m5.xlarge"
+"""Without instance store volumes, and large enough for every license."""
 
 _WINDOWS_BYOL = "RunInstances:0800"
 
@@ -61,7 +64,7 @@ def make_world(
     for number in range(1, instances + 1):
         name, is_stopped = f"web-{number}", number % 3 == 0
         with _next_id(ids[number - 1] if number <= len(ids) else None):
-            (made,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"]
+            (made,) = ec2.run_instances(ImageId=image, InstanceType=_TYPE, MinCount=1, MaxCount=1)["Instances"]
         instance_id = made["InstanceId"]
         ec2.create_tags(Resources=[instance_id], Tags=[{"Key": "Name", "Value": name}])
         backend.set_license(instance_id, _WINDOWS_BYOL)

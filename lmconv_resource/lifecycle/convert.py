@@ -106,12 +106,12 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         except LicenseConversionError as error:  # the update asks again, and fails if it has to
             op.log(f"What `pulumi up` will do is not known. {error}", "WARNING")
             return []
-        if step.act not in (Act.REFUSE, Act.LEAVE):
-            op.log(job.to_plan_text(step))
         problems = [problem for problem in job.facts.problems or () if step.act is not Act.DONE]
         for problem in problems:
             if problem.is_warning or problem.may_pass:
                 op.log(f"{problem}.", "WARNING")
+        if step.act not in (Act.REFUSE, Act.LEAVE):  # the last line is the one that the resource's row shows
+            op.log(job.to_plan_text(step))
         lasting = [
             CheckFailure("resource_arn", str(each)) for each in problems if not (each.is_warning or each.may_pass)
         ]

@@ -223,7 +223,10 @@ class Wait:
 
     def to_timeout_error(self, now: float) -> WaitError:
         """Return what a wait ends in whose deadline has passed."""
-        reason = f"it did not end within {to_duration_text(self.waited(now))} ({self._last_seen})"
+        waited = self.waited(now)
+        # The work before the wait may have taken all the time that there was.
+        end = f"within {to_duration_text(waited)}" if waited >= 1.0 else "before the deadline"
+        reason = f"it did not end {end} ({self._last_seen})"
         return self._to_error(reason, f"{self._goes_on}; custom_timeouts sets how long to wait")
 
     def to_interrupted_error(self, why: str, now: float) -> WaitError:

@@ -606,5 +606,5 @@ def test_a_start_that_is_throttled_to_the_end_of_its_time(aws: LicenseManagerBac
     error = stack.up(timeout_seconds=900.0).error
 
     assert error is not None
-    assert re.search(r"its deadline had passed .*; the last fault: AWS asks to slow down", str(error)), error
+    assert re.search(r"its deadline had passed \(15m00s\)[^(]*; the last fault: AWS asks to slow", str(error)), error
     assert "cancelled" not in str(error)

@@ -142,6 +142,12 @@ def test_the_last_poll_is_early_enough(now: float, next_poll: float | None) -> N
     )
 
 
+def test_a_wait_that_had_no_time_names_none() -> None:
+    """What came before it has taken all the time that the operation had."""
+    wait = make(deadline=1000.0, started=1000.0)
+    assert ": it did not end before the deadline (its status is not known yet). " in str(wait.to_timeout_error(1000.3))
+
+
 LOST = (
     "Waiting for license conversion task lct-1 in eu-west-1: every check has failed for {}, the last because {} ({}). "
 )

@@ -92,4 +92,4 @@ class Fleet:
         return {name: each.outcome.value for name, each in self.state.results.items()}
 
     def _given(self) -> dict[str, Any]:
-        return {**self.inputs, "instances": self.rows}
+        return {"instances": self.rows, **self.inputs}

@@ -50,10 +50,12 @@ class FleetController(Controller[FleetInputs, FleetState]):
         checked = {**news, **defaults}
         failures = self._validate(checked)
         inputs = self.inputs.parse(checked)
-        if failures or inputs.rows is None:
+        if failures:
             return Checked(defaults, tuple(failures))
         if op.is_preview and not olds:
             self.preview(op, None, inputs)
+        if inputs.rows is None:
+            return Checked(defaults)
         return Checked({**defaults, ROWS: to_summaries(inputs.rows)})
 
     def _validate(self, checked: Properties) -> list[CheckFailure]:
@@ -195,10 +197,10 @@ def _says_the_same(result: Result, error: LicenseConversionError | None) -> bool
 
 
 def _to_kept_line(name: str, result: Result) -> PlanLine:
+    present = result.source_usage_operation
     if result.has_succeeded:
+        present = result.verified_usage_operation or result.destination_usage_operation
         action, text = Action.DONE, "done already"
     else:
         action, text = Action.KEPT, f"{result.outcome.value} before, and stays as it is: set retry_failed on its row"
-    return PlanLine(
-        result.number, name, result.source_usage_operation, result.destination_usage_operation, action, text
-    )
+    return PlanLine(result.number, name, present, result.destination_usage_operation, action, text)

@@ -57,17 +57,17 @@ def to_plan_text(lines: Iterable[PlanLine]) -> str:
         f"{number:>{widths[0]}}  {name:<{widths[1]}}  {licenses:<{widths[2]}}  {text}".rstrip()
         for number, name, licenses, text in cells
     ]
+    head = f"{len(rows)} instance{'' if len(rows) == 1 else 's'}: {parts or 'nothing to do'}"
+    return "\n".join([head, *table, *to_notes(rows)])
+
+
+def to_notes(rows: Iterable[PlanLine]) -> list[str]:
+    """Return the notes of rows, each once with the names of its rows: `web-1, web-2: …`."""
     notes: dict[str, list[str]] = {}
     for row in rows:
         for note in row.notes:
             notes.setdefault(_plain(_OWN_WORDS.sub("", note)), []).append(_plain(row.name))
-    return "\n".join(
-        [
-            f"{len(rows)} instance{'' if len(rows) == 1 else 's'}: {parts or 'nothing to do'}",
-            *table,
-            *(f"{', '.join(names)}: {note}" for note, names in notes.items()),
-        ]
-    )
+    return [f"{', '.join(names)}: {note}" for note, names in notes.items()]
 
 
 def _to_licenses(row: PlanLine) -> str:

@@ -81,7 +81,7 @@ class Planned:
         gathering: AWS, as the rows of its connection share it; None where it can't be reached.
         line: its line of the plan.
         error: what keeps it from being converted, by which all its reasons are said.
-        problems: what the checks have found, so that they are not made again.
+        problems: what the checks have found, so that they are not made again; what they warn of is in the line's notes.
         held_id: the task that is recorded.
         ran: whether the instance ran, or is to run again in the end.
         is_marked: whether it has the fleet's mark, of an operation that was interrupted.
@@ -123,7 +123,9 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     is_marked = any(mark.is_owned_by(op.urn) for mark in facts.marks)
     ran = bool(seen and seen.state in _UP) or is_marked
     line = PlanLine(row.number, row.name, facts.present.usage_operation, _to_destination(row), Action.CONVERT, "")
-    planned = Planned(row, gathering, line, None, facts.problems, held_id, ran, is_marked)
+    notes = (*host.warnings, *(f"{each}." for each in facts.problems or () if each.is_warning))
+    problems = facts.problems and tuple(each for each in facts.problems if not each.is_warning)
+    planned = Planned(row, gathering, line, None, problems, held_id, ran, is_marked)
     if step.act in (Act.REFUSE, Act.LEAVE):
         errors = [each for each in (step.error, *step.more) if each]
         reason = "; ".join(each.reason for each in errors) or step.text
@@ -140,9 +142,9 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
         return replace(planned, line=replace(line, action=Action.GO_ON, text=text))
     if seen and seen.state in _UP:
         text = "runs: will be stopped and started" if seen.state == "running" else "is starting: will be stopped again"
-        return replace(planned, line=replace(line, action=Action.RESTART, text=text, notes=tuple(host.warnings)))
+        return replace(planned, line=replace(line, action=Action.RESTART, text=text, notes=notes))
     text = seen.state if seen else "EC2 does not show it yet"
-    return replace(planned, line=replace(line, text=text, notes=tuple(host.warnings)))
+    return replace(planned, line=replace(line, text=text, notes=notes))
 
 
 def _make_job(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from lmconv_resource.errors import FLEET_ACTION, CancelledError, LicenseConversionError, Subject
-from lmconv_resource.lifecycle.fleet.plan import Action
+from lmconv_resource.lifecycle.fleet.plan import Action, to_notes
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result, to_counts
 from lmconv_resource.lifecycle.fleet.row import Ended, NotBegunError, Planned, plan_row, run_row
 from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
@@ -122,6 +122,8 @@ class Run:
             else:
                 waiting.append(planned)
         waiting = self._confirm_canaries(waiting)
+        for note in to_notes(planned.line for planned in waiting):
+            self._op.log(note, "WARNING")
         found.expect([*begun, *waiting])
         inputs = self._inputs
         limits = Limits(inputs.max_concurrent, inputs.canaries, inputs.stop_after_failures, inputs.begin_seconds)

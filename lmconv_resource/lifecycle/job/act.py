@@ -572,7 +572,8 @@ class Job:
         cancellation, facts = self._op.cancellation, self.facts
         seen = facts.memory.last_seen
         state = f" while the instance was {seen.state}" if seen else ""
-        reason = cancellation.reason or f"its deadline had passed ({to_duration_text(facts.now - facts.memory.began)})"
+        limit = self._op.timeout_seconds or facts.now - facts.memory.began
+        reason = cancellation.reason or f"its deadline had passed ({to_duration_text(limit)})"
         fault = facts.memory.last_fault
         because = "" if cancellation.reason or fault is None else f"; the last fault: {fault}"
         return CancelledError(Subject(self._action, None, self._aws.region, self._arn), f"{reason}{state}{because}")

@@ -16,6 +16,7 @@ from lmconv_resource.errors import LicenseConversionError, SettingsError, Subjec
 from lmconv_resource.lifecycle.fleet.report import Outcome
 from lmconv_resource.lifecycle.fleet.row import NotBegunError, run_row
 from lmconv_resource.lifecycle.fleet.survey import survey
+from lmconv_resource.lifecycle.operation import UNKNOWN
 
 
 def launch(job: Job, billed: str = BYOL, *, running: bool = True, type: str = "m5.large") -> str:
@@ -76,6 +77,29 @@ def test_the_plan_says_what_becomes_of_each_row(mixed: Fleet) -> None:
     assert {mixed.job.state(row["resource_arn"]) for row in mixed.rows[:3]} == {"running"}
 
 
+def test_what_checks_warn_of_stands_once_for_all_rows(job: Job) -> None:
+    """In the plan and in the `up` alike, and with each of them before the first row is begun."""
+    fleet = Fleet(job, stop_and_restart=True)
+    arns = [fleet.add(name, launch(job, type="m1.small")) for name in ("a", "b")]
+    note = (
+        "a, b: m1.small can have instance store volumes, which the stop erases, and EC2 does not show whether it has."
+    )
+    assert len([line for line in fleet.preview().splitlines() if line.startswith(note)]) == 1
+    known = len(job.session.lines)
+    assert fleet.up() == ""
+    lines = [text for _, text in job.session.lines[known:]]
+    assert [line.partition(":")[0] for line in lines[:2]] == ["a, b", "a, b"]
+    assert sum("instance store" in line for line in lines) == 1
+    assert {job.state(arn) for arn in arns} == {"running"}
+
+
+def test_of_a_table_that_is_not_known_the_preview_says_so(job: Job) -> None:
+    """It is what another resource has yet to make."""
+    fleet = Fleet(job)
+    fleet.inputs["instances"] = UNKNOWN
+    assert fleet.preview() == "The table of instances is not known yet: the update plans it."
+
+
 def test_a_row_never_stops_another(mixed: Fleet) -> None:
     """Each row has its outcome, the resource succeeds, and what was stopped runs again."""
     assert mixed.up() == ""
@@ -105,7 +129,9 @@ def test_again_nothing_is_done_and_what_can_be_converted_by_then_is(mixed: Fleet
     mixed.job.ec2.modify_instance_attribute(InstanceId=guarded, DisableApiStop={"Value": False})
     mixed.job.backend.failing = {}
     assert mixed.diff().changed == ("rows",)
-    assert "web-2   Windows BYOL → Windows  FAILED before, and stays as it is" in mixed.preview()
+    plan = mixed.preview()
+    assert "web-2   Windows BYOL → Windows  FAILED before, and stays as it is" in plan
+    assert "web-1   Windows → Windows       done already" in plan
     mixed.up()
     assert mixed.outcomes == {**MIXED, "sql": "SUCCEEDED"}
     mixed.rows[1]["retry_failed"] = True
