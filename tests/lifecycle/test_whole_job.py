@@ -28,6 +28,20 @@ def test_the_source_is_what_ec2_says(job: Job) -> None:
     assert (outputs["adopted"], job.starts) == (False, 1)
 
 
+def test_a_preview_ends_with_the_plan(job: Job) -> None:
+    """In one line, after what there is to know besides: the last line is the one that the resource's row shows."""
+    arn = job.launch(BYOL, running=True, InstanceType="m1.small")
+    assert not job.check(job.inputs(arn, stop_and_restart=True))
+    *notes, (severity, plan) = job.session.lines
+    assert (severity, plan) == (
+        "INFO",
+        f"{arn.rpartition('/')[2]} runs: will be stopped, converted from Windows BYOL ({BYOL}) to Windows ({WINDOWS}), "
+        "and started again",
+    )
+    assert {severity for severity, _ in notes} == {"WARNING"}
+    assert (job.state(arn), job.starts) == ("running", 0)
+
+
 def test_product_codes_of_the_instance_are_sent(job: Job) -> None:
     """The source has the instance's product codes too, and those of the destination are verified."""
     arn = job.launch("RunInstances:00g0")
