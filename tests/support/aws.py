@@ -10,14 +10,11 @@ from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
 from lmconv_resource.polling.runtime import Runtime
-from support.clients import MadeClients, MakeClient, made_by, make_client
-from support.hurry import HURRIED
+from support.clients import MadeClients, MakeClient, make_client
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 GET, LIST, CREATE = (
@@ -112,16 +109,3 @@ class TimelessAws:
     def ec2(self) -> Ec2:
         """EC2."""
         return Ec2(self.calls("ec2"))
-
-
-class NotingSession(Session):
-    """A session that keeps the lines that stay in the diagnostics, each after its severity."""
-
-    def __init__(self, *, make_client: MakeClient = shared_client, **config: Any) -> None:
-        values = {f"aws:{name}": value for name, value in config.items()}
-        super().__init__(values.get, policy=UNPACED, runtime=HURRIED, open_session=made_by(make_client))
-        self.lines: list[str] = []
-
-    def log(self, severity: Severity, urn: str | None, message: str) -> None:
-        """Keep a line."""
-        self.lines.append(f"{severity}: {message}")
