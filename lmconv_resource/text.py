@@ -65,9 +65,14 @@ def to_plain_text(text: str) -> str:
     return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def to_whole(value: object) -> object:
+    """Return a whole number as an int, which Pulumi hands on as a float, and any other value as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def to_shown(value: object) -> str:
     """Return a value as an error shows it: plain, and at most 80 characters."""
-    text = to_plain_text(repr(value))
+    text = to_plain_text(repr(to_whole(value)))
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 

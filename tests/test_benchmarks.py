@@ -56,3 +56,10 @@ def test_a_fleet_takes_few_calls_and_little_longer_than_the_best_schedule() -> N
     night = fleet.convert(durations)
     assert night.calls.total() <= 1200, night.calls
     assert night.seconds <= 1.05 * fleet.schedule(durations)
+
+
+def test_rows_that_begin_together_are_marked_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However old the survey is by then: with AWS as slow as a survey of 100 accounts, twenty rows are one mark."""
+    monkeypatch.setattr(fleet, "CALL_SECONDS", 0.6)
+    calls = fleet.convert(fleet.draw(20)).calls
+    assert calls["create_tags"] == 2, "one of them a dry run"

@@ -9,7 +9,7 @@ from lmconv_resource.aws.access import is_region, parse_roles
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.lifecycle.operation import UNKNOWN, has_unknown
 from lmconv_resource.models import PRODUCT_CODE_TYPE, TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
-from lmconv_resource.text import parse_duration, to_shown
+from lmconv_resource.text import parse_duration, to_shown, to_whole
 from lmconv_resource.usage_operations import find_problem
 
 Rule = Callable[[object], "str | None"]
@@ -184,8 +184,8 @@ def validate_whole(least: int) -> Rule:
     """Return a rule for a whole number of at least `least`."""
 
     def validate(value: object) -> str | None:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_number and value >= least and value == int(value):  # type: ignore[operator, call-overload]
+        whole = to_whole(value)
+        if isinstance(whole, int) and not isinstance(whole, bool) and whole >= least:
             return None
         return f"{to_shown(value)} is not a whole number of at least {least}"
 

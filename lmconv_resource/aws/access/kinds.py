@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
-from lmconv_resource.text import find_close, parse_duration, to_shown
+from lmconv_resource.text import find_close, parse_duration, to_shown, to_whole
 
 _TEXT_SCHEMA: Mapping[str, Any] = {"type": "string"}
 _LIST_SCHEMA: Mapping[str, Any] = {"type": "array", "items": _TEXT_SCHEMA}
@@ -127,20 +127,15 @@ def _flag(value: Any, _: Place) -> bool:
     return value in (True, "true")
 
 
-def _whole(value: Any) -> Any:
-    """Return a whole number as an int, which Pulumi hands on as a float, and any other value as it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _count(value: Any, place: Place) -> int:
-    value = _whole(value)
+    value = to_whole(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError
     return int(_text("[0-9]{1,9}")(str(value), place))
 
 
 def _account(value: Any, place: Place) -> str:
-    value = _whole(value)  # YAML and `pulumi config set --path` turn them into numbers
+    value = to_whole(value)  # YAML and `pulumi config set --path` turn them into numbers
     return _text("[0-9]{12}")(str(value) if type(value) is int else value, place)
 
 

@@ -84,6 +84,7 @@ class Gathering:
         self._lists_alone = False
         self._places: dict[str, tuple[str, ...]] = {}
         self._waiting: dict[str, None] = {}
+        self._unmarked: dict[str, None] = {}
         self._running: dict[str, None] = {}
         self._following: dict[str, float] = {}
         self._mark: tuple[str, frozenset[str], datetime] | None = None
@@ -162,6 +163,7 @@ class Gathering:
     def expect(self, arns: Iterable[str]) -> None:
         """Take note of the rows that are to be begun, in their order; from now on each read is as old as it is."""
         self._waiting = dict.fromkeys(arns)
+        self._unmarked = dict.fromkeys(map(to_id, self._waiting))
         self.crew.is_planning = False
 
     @contextmanager
@@ -177,6 +179,7 @@ class Gathering:
         finally:
             with crew.changed:
                 self._running.pop(arn)
+                self._unmarked.pop(to_id(arn), None)
                 crew.active -= 1
                 crew.changed.notify_all()
 
@@ -227,8 +230,9 @@ class Gathering:
     def make_mark(self, urn: str | None, instance_id: str, since: datetime, until: datetime) -> str:
         """Return the value of a mark, which the next rows share, so that one call can write and remove it for many."""
         with self.crew.changed:
+            self._unmarked.pop(instance_id, None)
             if self._mark is None or instance_id not in self._mark[1] or until > self._mark[2]:
-                ids = [instance_id, *map(to_id, self._waiting)][:_MARKED_TOGETHER]
+                ids = [instance_id, *self._unmarked][:_MARKED_TOGETHER]
                 last = until + _MARK_MARGIN
                 value = make_value(urn, ids if len(ids) > 1 else instance_id, since, last)
                 self._mark = value, frozenset(ids), last

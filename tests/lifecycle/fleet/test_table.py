@@ -68,7 +68,7 @@ def test_what_a_preview_does_not_know_is_no_row_yet() -> None:
         ({"instances": [{"resource_arn": ARN, "name": " "}]}, "name ' ' is not a string"),
         ({"instances": [{"resource_arn": ARN, "arn": ARN}]}, "'arn' is not a member: write resource_arn"),
         ({"instances": [{"resource_arn": ARN}], "destination_license_context": None}, "it has no destination_license_"),
-        ({"max_concurrent": 0}, "max_concurrent 0 is not a whole number of at least 1"),
+        ({"max_concurrent": 0.0}, "max_concurrent 0 is not a whole number of at least 1"),
         ({"canaries": 1.5}, "canaries 1.5 is not a whole number of at least 0"),
         ({"stop_after_failures": "2"}, "stop_after_failures '2' is not a whole number of at least 1"),
         ({"begin_within": "tonight"}, "begin_within 'tonight' is not a duration"),
