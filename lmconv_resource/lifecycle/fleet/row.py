@@ -9,7 +9,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from lmconv_resource.aws.remedies import remedy_for
-from lmconv_resource.errors import CancelledError, ConversionFailedError, LicenseConversionError, WaitError
+from lmconv_resource.errors import (
+    CancelledError,
+    ConversionFailedError,
+    LicenseConversionError,
+    RequestRefusedError,
+    WaitError,
+)
 from lmconv_resource.lifecycle.convert import to_wish
 from lmconv_resource.lifecycle.fleet.gather import Gathering, to_places
 from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine
@@ -243,8 +249,8 @@ def run_row(
         times = _to_times(job.task) if not watch.has_changed else (began, ended_at or wall())
         start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
         outcome = ended.result.outcome
-        # A plan knows nothing of an instance that EC2 did not show yet; a mark says that it ran.
-        is_down = watch.begun and (planned.ran or job.is_marked) and state != "running"
+        # A mark that is left says that it ran, and is still to be started, however it was seen last.
+        is_down = watch.begun and (job.is_marked or (planned.ran and state != "running"))
         if is_down and outcome is Outcome.REFUSED:
             outcome = Outcome.IN_PROGRESS
         result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)
@@ -322,7 +328,7 @@ def _to_failed(
         outcome = Outcome.FAILED
     elif is_running or (is_interrupted and watch.begun) or (task is not None and task.status is TaskStatus.SUCCEEDED):
         outcome = Outcome.IN_PROGRESS
-    elif is_interrupted or is_over:
+    elif is_interrupted or (is_over and not isinstance(error, RequestRefusedError)):
         outcome = Outcome.NOT_BEGUN
     else:
         outcome = Outcome.REFUSED
