@@ -530,8 +530,8 @@ class Job:
         self._op.log(f"{done.to_text(self.facts.present)} and is adopted; no conversion is started.")
         if done.continued_by is not None and self._wish.request.source.is_empty:
             self._op.log(
-                "A later conversion continued from the declared destination. If no resource of this program did that, "
-                "set correct_drift=True to have it converted back.",
+                f"A later conversion of {self.facts.places[0]} continued from the declared destination. If no resource "
+                "of this program did that, set correct_drift=True to have it converted back.",
                 "WARNING",
             )
 

@@ -451,10 +451,12 @@ class _Case:
         self.values |= {"held": memory.held_id or "", "matching": self.matching.task_id if self.matching else ""}
         held_for = self._since(memory.held_since) if memory.held_id else float("inf")
         list_fault = facts.list_error is not None and memory.held_id is None
-        # Without a route to EC2, an instance that the user has stopped can still be converted.
+        # Without a route to EC2, an instance that the user has stopped can still be converted, or followed.
         can_do_without = not (wish.stops or memory.last_seen or self.words & {"needed", "mine"} or memory.is_marked)
         is_closed = isinstance(facts.instance_error, EndpointUnreachableError) and (
-            memory.held_id is not None or self._since(memory.failing_since) >= _CLOSED_SECONDS
+            memory.held_id is not None
+            or (may_adopt and self.matching is not None)
+            or self._since(memory.failing_since) >= _CLOSED_SECONDS
         )
         instance_fault = isinstance(facts.instance_error, TransientError) and not (can_do_without and is_closed)
         fault = (
