@@ -16,7 +16,7 @@ from simulation.history import play
 EACH = 25
 LONG = pytest.mark.proof
 RANGES = [
-    pytest.param(begin, marks=() if begin < 100 else LONG, id=f"{begin}-{begin + EACH}")
+    pytest.param(begin, marks=() if begin < 300 else LONG, id=f"{begin}-{begin + EACH}")
     for begin in range(0, 3000, EACH)
 ]
 
