@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from support.fleet import URN, Fleet
 from support.job import BYOL, CREATE, TAG, WINDOWS, Job, deny
 from support.waiting import wait_until
 
+from lmconv_resource.aws.marks import make_value
 from lmconv_resource.emulator import ErrorAnswer, Fault
 from lmconv_resource.errors import LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.fleet.report import Outcome
@@ -257,6 +259,18 @@ def deny_start(arn: str) -> Any:
         return client
 
     return make_client
+
+
+def test_a_copied_mark_makes_no_row_one_that_ran(job: Job) -> None:
+    """It came along with a copy of the tags: the row waits for its turn, and stays stopped."""
+    fleet = Fleet(job, stop_and_restart=True)
+    copy = fleet.add("copy", launch(job, running=False)).rpartition("/")[2]
+    now = datetime.now(timezone.utc)
+    value = make_value(URN, "i-0123456789abcdef0", now, now + timedelta(hours=1))
+    job.ec2.create_tags(Resources=[copy], Tags=[{"Key": TAG, "Value": value}])
+    assert fleet.preview().endswith("Windows BYOL → Windows  stopped")
+    assert not fleet.up()
+    assert job.state(copy) == "stopped"
 
 
 def test_one_that_was_last_seen_starting_fails_the_resource(job: Job) -> None:
