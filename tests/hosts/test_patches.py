@@ -169,10 +169,10 @@ def test_what_failed_halfway_is_recorded(tmp_path: Path, aws: LicenseManagerBack
         assert plugin.diff(state, inputs, []).replaces == ("status",)
 
         aws.conversion_seconds = 3600.0
-        inputs, state = fail_create(1, "it did not end within", create="1s", update="1s")
+        inputs, state = fail_create(1, "it did not end before the deadline", create="1s", update="1s")
         assert state.outputs["status"] == "IN_PROGRESS"
         assert plugin.diff(state, inputs, []).changes
-        with pytest.raises(InitError, match="it did not end within") as again:
+        with pytest.raises(InitError, match="it did not end before the deadline") as again:
             plugin.update(state, inputs, [])
         assert (again.value.id, again.value.outputs) == (state.id, state.outputs)
         aws.finish_task(state.id)

@@ -284,7 +284,7 @@ def test_a_bug_after_the_start_loses_no_task(
     ("how", "why", "status"),
     [
         ("FAILED", "it FAILED: no", "FAILED"),
-        ("deadline", "it did not end within", "IN_PROGRESS"),
+        ("deadline", "it did not end", "IN_PROGRESS"),
         ("cancelled", "the update was cancelled", "IN_PROGRESS"),
         ("denied", "AWS denies access", None),  # at the first poll, so that nothing was seen
     ],

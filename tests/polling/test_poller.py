@@ -115,7 +115,7 @@ def test_a_poll_under_way_at_the_deadline_still_counts() -> None:
 
 
 def test_the_deadline_of_the_operation_ends_its_wait_like_the_waits_own() -> None:
-    with pytest.raises(WaitError, match="it did not end within"):
+    with pytest.raises(WaitError, match="it did not end before the deadline"):
         wait_for(make_poller(running().get_task), cancellation=Cancellation(deadline=RUNTIME.now() + 0.1))
 
 

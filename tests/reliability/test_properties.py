@@ -452,7 +452,7 @@ class Story(RuleBasedStateMachine):
             assert not self.program["ignore_failure"]
             assert "FAILED" in self.told[self.identity]
         else:
-            assert (isinstance(error, WaitError) and "it did not end within" in str(error)) or not calm, (
+            assert (isinstance(error, WaitError) and "it did not end" in str(error)) or not calm, (
                 "an error without a reason"
             )
         recorded = (self.record or {}).get("region"), (self.record or {}).get("license_conversion_task_id")
