@@ -99,6 +99,10 @@ class Mark:
             return names in (None, instance_id)
         return _to_short(instance_id) in (names[at : at + _SHORT] for at in range(1, len(names), _SHORT))
 
+    def is_own(self, urn: str | None, instance_id: str) -> bool:
+        """Return whether the resource with this URN wrote it for this instance: a copied mark is nobody's own."""
+        return self.is_owned_by(urn) and self.is_for(instance_id)
+
     @property
     def instance_ids(self) -> list[str]:
         """The instance that it was written for, or where the value does not tell, those that have it."""

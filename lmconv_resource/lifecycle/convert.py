@@ -297,9 +297,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             refreshed = replace(refreshed, verified=instance.license_context)
             report_drift(op, aws, state, refreshed)
         marks = read_marks(instance.tags) if instance and instance.state == "stopped" else ()
-        if instance is not None and any(
-            mark.is_owned_by(op.urn) and mark.is_for(instance.instance_id) for mark in marks
-        ):
+        if instance is not None and any(mark.is_own(op.urn, instance.instance_id) for mark in marks):
             op.log(f"{instance.instance_id} is stopped and still has to be started: run `pulumi up`.", "WARNING")
         return Refreshed(refreshed)
 

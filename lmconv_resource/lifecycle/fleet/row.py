@@ -126,7 +126,7 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
         return refuse(row, gathering, error)
     facts = job.facts
     seen = facts.instance
-    is_marked = any(mark.is_owned_by(op.urn) and mark.is_for(facts.places[0]) for mark in facts.marks)
+    is_marked = any(mark.is_own(op.urn, facts.places[0]) for mark in facts.marks)
     ran = bool(seen and seen.state in _UP) or is_marked
     line = PlanLine(row.number, row.name, facts.present.usage_operation, _to_destination(row), Action.CONVERT, "")
     notes = (*host.warnings, *(f"{each}." for each in facts.problems or () if each.is_warning))
@@ -307,9 +307,10 @@ def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) 
     now = op.host.runtime.now
     aws = connect_row(gathering, Watch(now, acted_at=now()), row.arn, op.cancellation)
     instance = aws.ec2.get_instance(row.arn)
-    tags = aws.ec2.list_tags(TAGS, to_places(instance)) if instance else []
-    marks = [mark for mark in read_marks(tags, instance) if instance and mark.is_for(instance.instance_id)]
-    if not any(mark.is_owned_by(op.urn) for mark in marks):
+    if instance is None:
+        return
+    tags = aws.ec2.list_tags(TAGS, to_places(instance))
+    if not any(mark.is_own(op.urn, instance.instance_id) for mark in read_marks(tags, instance)):
         return
     host = RowHost(op.host, row.name)
     _make_job(replace(op, host=cast(Host, host)), aws, gathering, row, held_id, ends=True).run()
