@@ -185,9 +185,6 @@ class Task:
         return self.ended is not None and self.ended <= moment
 
 
-Observer = Callable[[str, Instance], None]
-
-
 class Aws:
     """One account in one region.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -337,8 +336,3 @@ class Run:
         if not self.caller.process.is_dead:
             self.errors.append((name, text))
             self._on_line("ERROR", self.stack.urn(name), text)
-
-
-def copy_inputs(wish: Wish, **changes: object) -> Wish:
-    """Return a resource with other inputs."""
-    return dataclasses.replace(wish, inputs={**wish.inputs, **changes})

@@ -18,6 +18,7 @@ from lmconv_resource.hosts.native.properties import from_wire, has_unknown
 from lmconv_resource.hosts.native.shapes import SCHEMA, Spec
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff
 from lmconv_resource.lifecycle.validation import optional, validate_region
+from lmconv_resource.text import to_whole
 
 SETTINGS_SCHEMA: Spec = SCHEMA["provider"]["inputProperties"]
 """What the schema says of the settings."""
@@ -76,7 +77,7 @@ def _norm(key: str, value: Any) -> Any:
     if isinstance(value, str) and SETTINGS_SCHEMA.get(key, {}).get("type") != "string":
         with suppress(ValueError, RecursionError):
             value = json.loads(value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return to_whole(value)
 
 
 def explicit_name(urn: str) -> str | None:

@@ -7,16 +7,13 @@ import logging
 import statistics
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from lmconv_resource.errors import (
     LicenseConversionError,
     TransientError,
 )
 from lmconv_resource.polling.cancellation import Cancellation
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 

@@ -285,7 +285,6 @@ _SETTLING_SECONDS = 7.0
 _LIST_SECONDS = 60.0
 """For how long a list that can't be read keeps a conversion from counting as ended, whose end another call shows."""
 _STOP_SECONDS = 20.0
-_START_SECONDS = 30.0
 _START_IN_VAIN_SECONDS = 75.0
 _MARK_SECONDS = 5.0
 _BILLING_SECONDS = 30.0
