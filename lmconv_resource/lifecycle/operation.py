@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.in_process import Severity, StartedHere
 from lmconv_resource.polling.cancellation import Cancellation
-from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access import AssumedRole, ConfigGet, Regions, Settings
@@ -169,10 +168,6 @@ class Operation:
             raise error.about(task_id=task_id) from error.__cause__
         remedy = f"Run `pulumi config set {self.host.setting_prefix}region REGION`"
         raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", remedy)
-
-    def remaining_seconds(self) -> float:
-        """Return how long the operation may still wait."""
-        return self.cancellation.remaining(DEFAULT_DEADLINE_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from lmconv_resource.lifecycle.operation import (
 )
 from lmconv_resource.lifecycle.state import is_settled, merge, must_await
 from lmconv_resource.models import ConversionTask, TaskStatus, select_newest
+from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.wait import Wait, to_wait_text
 from lmconv_resource.text import to_failure_reason
 
@@ -123,7 +124,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
                 aws.region,
                 cancellation=op.cancellation,
                 report=report,
-                timeout_seconds=op.remaining_seconds(),
+                timeout_seconds=op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS),
                 poll_interval_seconds=inputs.poll_interval_seconds,
                 report_seconds=op.host.report_seconds,
                 # Of one that is neither recorded nor listed there is only the id that the program gives.

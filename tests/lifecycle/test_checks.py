@@ -8,9 +8,9 @@ import pytest
 from support.lifecycle import ARN, BYOL, REGION, WEB, WINDOWS, RecordingEngine, make_session
 
 from lmconv_resource.aws.client import Connection
-from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, Instance, InstanceType
-from lmconv_resource.errors import CREATE_ACTION, AccessDeniedError, RequestRefusedError, Subject
-from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish, run_checks, to_errors
+from lmconv_resource.aws.ec2 import START_ACTION, TAG_ACTION, Instance, InstanceType
+from lmconv_resource.errors import AccessDeniedError, RequestRefusedError, Subject
+from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish, run_checks
 from lmconv_resource.models import ConversionRequest, LicenseContext
 
 DENIED = AccessDeniedError(Subject("Asking EC2"), "AWS denies access", "Allow it")
@@ -81,6 +81,8 @@ FOUND: dict[str, tuple[str, World, dict[str, Any], dict[str, Any]]] = {
     "store_optional": ("store_optional", World(get_type=InstanceType(8, True, True)), {}, {}),
     "spot": ("spot", World(is_persistent_spot=False), SPOT, {}),
     "spot without a request": ("spot", World(), {"InstanceLifecycle": "spot"}, {}),
+    "address": ("address", World(), {"PublicIpAddress": "192.0.2.1"}, {}),
+    "address, not known": ("address", World(is_elastic=DENIED), {"PublicIpAddress": "192.0.2.1"}, {}),
     "protected": ("protected", World(has_stop_protection=True), {}, {"stops": False}),
     "included_on_host": ("included_on_host", World(), HOST, {"to": WEB}),
     "byol_off_host": ("byol_off_host", World(), {}, {"to": BYOL}),
@@ -100,7 +102,6 @@ def test_what_stands_in_the_way(name: str) -> None:
     assert (problem.action, problem.may_pass, problem.is_warning) == (meant.action, meant.may_pass, meant.is_warning)
     assert str(problem).startswith(str(meant).partition("{")[0])
     assert "{" not in str(problem)
-    assert len(to_errors([problem], REGION, ARN)) == (not meant.is_warning)
 
 
 def test_every_row_is_tried() -> None:
@@ -129,17 +130,6 @@ def test_what_stands_in_nobodys_way(world: World, answer: dict[str, Any], wish: 
     assert world.warned == []
 
 
-@pytest.mark.parametrize("elastic", [False, DENIED])
-def test_a_public_address_that_a_stop_loses_is_a_warning(elastic: object) -> None:
-    """Where it is not known to be an Elastic IP address, too."""
-    world = World(is_elastic=elastic)
-    assert check(world, {"PublicIpAddress": "192.0.2.1"}) == ()
-    assert world.warned == [
-        "The public address 192.0.2.1 of i-1 is no Elastic IP address: the instance gets another one when it is "
-        "started again."
-    ]
-
-
 def test_the_rights_around_a_conversion_are_checked_before_the_stop() -> None:
     """Each act that is denied is named by itself, by EC2's DryRun."""
     problems = check(World(check_may=deny(START_ACTION, TAG_ACTION)), {})
@@ -156,11 +146,3 @@ def test_no_more_is_asked_than_a_wish_needs() -> None:
     assert world.asked == []
     check(world, SPOT, stops=False)
     assert world.asked == ["has_stop_protection", "is_managed"]
-
-
-def test_the_subject_of_a_problem_is_what_it_is_about() -> None:
-    """What blocks a stop is an error of the stop."""
-    (problem,) = check(World(), GROUP)
-    (error,) = to_errors([problem], REGION, ARN)
-    assert (error.subject.action, CHECKS["unmanaged"].action) == (STOP_ACTION, CREATE_ACTION)
-    assert "detach-instances --instance-ids i-1 --auto-scaling-group-name web" in error.remedy

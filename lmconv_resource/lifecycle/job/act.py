@@ -27,18 +27,17 @@ from lmconv_resource.errors import (
     TransientError,
     WaitError,
 )
-from lmconv_resource.history import Done
 from lmconv_resource.lifecycle.job.checks import Wish
-from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TAGS_PART, TASKS, Memory, Reader
+from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TAGS_PART, TASKS, Facts, Memory, Reader
 from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Act, Step, decide
-from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, select_newest
-from lmconv_resource.polling.wait import Wait, to_wait_text
-from lmconv_resource.text import to_duration_text, to_failure_reason
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
+from lmconv_resource.polling.wait import to_wait_text
+from lmconv_resource.text import to_duration_text
 from lmconv_resource.usage_operations import describe_license
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
-    from lmconv_resource.aws.ec2 import Instance
     from lmconv_resource.lifecycle.job.checks import Problem
     from lmconv_resource.lifecycle.operation import Operation
 
@@ -80,16 +79,12 @@ class Outcome:
         is_adopted: whether the task was there already.
         task: the task as it was seen last.
         verified: what EC2 bills the instance as, None where it does not say.
-        done: what had done it already.
-        instance: the instance as it was seen last.
     """
 
     task_id: str | None
     is_adopted: bool
     task: ConversionTask | None
     verified: LicenseContext | None
-    done: Done | None = None
-    instance: Instance | None = None
 
 
 @dataclass(frozen=True)
@@ -134,11 +129,18 @@ class Job:
         self._poll_interval_seconds = poll_interval_seconds
         self._shared = shared
         now = op.host.runtime.now()
-        self._deadline = now + op.remaining_seconds()
-        self._reader = Reader(op, aws, wish, self._deadline)
-        self._has_said_what_is_known = False
-        begun = self._reader.begin(Memory(now, wish.held_id, wish.held_id is not None, now))
-        self.facts = replace(begun, problems=problems)
+        self._deadline = now + op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS)
+        self._reader = Reader(op, aws, wish)
+        self.facts = Facts(
+            now,
+            op.host.runtime.wall(),
+            Memory(now, wish.held_id, wish.held_id is not None, now),
+            problems=problems,
+            region=aws.region,
+            resource_arn=self._arn,
+            deadline=self._deadline,
+            is_forced_by_command=op.host.is_replaced_by_command(wish.urn) if wish.converts else False,
+        )
 
     @property
     def held_id(self) -> str | None:
@@ -178,7 +180,7 @@ class Job:
         """Return a plan in one line: what will be done, that it is done already, or why it can't be."""
         facts, seen = self.facts, self.facts.memory.last_seen
         name = f"{facts.places[0]}{_STATE_TEXTS.get(seen.state, f' is {seen.state}') if seen else ''}"
-        source = (step.request or self._wish.request).source
+        source = step.request.source
         pair = f"from {describe_license(source)} to {describe_license(self._wish.request.destination)}"
         if step.act in (Act.REFUSE, Act.LEAVE):
             errors = [each for each in (step.error, *step.more) if each]
@@ -220,10 +222,15 @@ class Job:
                 again = 0
                 if step.act in (Act.DONE, Act.REFUSE, Act.LEAVE):
                     return self._finish(step)
-                if self._is_over():
+                if self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline:
                     self._try_last_start(step)
                     raise self._left(self._to_cancelled())
-                self._show(step)
+                if step.rule.severity:
+                    self._op.log(f"{step.text}.", step.rule.severity)
+                elif step.text and step.act is not Act.FOLLOW:
+                    self._op.log_status(step.text)
+                for severity, text in step.notes:
+                    self._op.log(text, severity)
                 if step.act is Act.WAIT:
                     self._op.cancellation.wait(pause)
                     limit = _FAULT_PAUSE if "fault" in step.rule.text else self._shared.instance_pause_seconds
@@ -231,36 +238,15 @@ class Job:
                     stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | self.facts.unread
                     continue
                 stale, pause = EVERYTHING, _FIRST_PAUSE
-                if step.act is Act.CHECK:
-                    stale = frozenset({CHECKS})
-                else:
-                    self._act(step)
-                    stale = self._after(step.act)
-
-    def _after(self, act: Act) -> frozenset[str]:
-        """Return what has to be read after an act: an instance on its way is asked for alone, a new task followed."""
-        if act in (Act.STOP, Act.FORCE, Act.START):
-            return _INSTANCE_ONLY
-        if act in (Act.CREATE, Act.ADOPT) and self.facts.held is not None:
-            return frozenset() if self._wish.waits else frozenset({TASKS})
-        is_plain = act is Act.FOLLOW and not (self._wish.stops or self.facts.memory.is_marked)
-        return _INSTANCE_ONLY if is_plain and self.task is not None else EVERYTHING
-
-    def _is_over(self) -> bool:
-        return self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline
-
-    def _show(self, step: Step) -> None:
-        if step.rule.severity:
-            self._op.log(f"{step.text}.", step.rule.severity)
-        elif step.text and step.act is not Act.FOLLOW:
-            self._op.log_status(step.text)
+                stale = frozenset({CHECKS}) if step.act is Act.CHECK else self._act(step)
 
     def _remember(self, **changes: Any) -> None:
         self.facts = replace(self.facts, memory=replace(self.facts.memory, **changes))
 
     # -- acts: each once, and what AWS said of it remembered -----------------------------------------------------------
 
-    def _act(self, step: Step) -> None:
+    def _act(self, step: Step) -> frozenset[str]:
+        """Do it, and return what has to be read then: an instance on its way alone; of a new task nothing."""
         acts: dict[Act, Callable[[Step], None]] = {
             Act.FOLLOW: self._follow,
             Act.ADOPT: self._adopt,
@@ -279,18 +265,23 @@ class Job:
             self._op.cancellation.wait(_FIRST_PAUSE)
         except (CredentialsError, SettingsError, CancelledError) as error:
             raise self._left(error) from error.__cause__
+        if step.act in (Act.MARK, Act.CREATE):
+            self._remember(is_told=True)
+        if step.act in (Act.STOP, Act.FORCE, Act.START):
+            return _INSTANCE_ONLY
+        if step.act in (Act.CREATE, Act.ADOPT) and self.facts.held is not None:
+            return frozenset() if self._wish.waits else frozenset({TASKS})
+        is_plain = step.act is Act.FOLLOW and not (self._wish.stops or self.facts.memory.is_marked)
+        return _INSTANCE_ONLY if is_plain and self.facts.held is not None else EVERYTHING
 
     def _follow(self, _: Step) -> None:
-        def report(wait: Wait, now: float) -> None:
-            self._op.log_status(to_wait_text(wait, now))
-
         remaining = max(0.0, self._deadline - self._op.host.runtime.now())
         try:
             task = self._aws.poller.wait_for_task(
-                self.held_id or "",
+                self.facts.memory.held_id or "",
                 self._aws.region,
                 cancellation=self._op.cancellation,
-                report=report,
+                report=lambda wait, now: self._op.log_status(to_wait_text(wait, now)),
                 timeout_seconds=remaining,
                 poll_interval_seconds=self._poll_interval_seconds,
                 report_seconds=self._op.host.report_seconds,
@@ -300,7 +291,8 @@ class Job:
             self._keep(error.task)
             is_down = self._wish.stops or self.facts.memory.is_marked
             is_fault = isinstance(error, (WaitError, TaskNotFoundError))
-            if self._is_over() or not (is_down and is_fault):
+            is_over = self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline
+            if is_over or not (is_down and is_fault):
                 raise self._left(error) from error.__cause__
             log.info("%s", error)  # with an instance down, faults are carried to the deadline
             return
@@ -314,21 +306,13 @@ class Job:
                 self._op.host.started_here.ended[task.task_id] = task
 
     def _adopt(self, step: Step) -> None:
-        task = step.task
-        if task is None:
-            return
-        self._keep(task)
-        is_own = self.facts.memory.create_tries > 0 and task.task_id not in self.facts.memory.known_ids
-        if not is_own:
-            self._op.log(f"{task.task_id} is already doing it and is adopted; no conversion is started.")
-        self._hold(task.task_id, is_adopted=not is_own)
+        task, now = step.task, self._op.host.runtime.now()
+        if task is not None:
+            self._keep(task)
+            held = {"held_id": task.task_id, "held_since": now, "is_adopted": step.is_adopted}
+            self._remember(**held, create_lost_at=None, in_progress_at=None)
 
-    def _hold(self, task_id: str, *, is_adopted: bool) -> None:
-        now = self._op.host.runtime.now()
-        self._remember(held_id=task_id, is_adopted=is_adopted, held_since=now, create_lost_at=None, in_progress_at=None)
-
-    def _set_mark(self, step: Step) -> None:
-        self._say_what_is_known()
+    def _set_mark(self, _: Step) -> None:
         runtime, places = self._op.host.runtime, self.facts.places
         until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
         tag = {RESTART_TAG: self._shared.make_mark(self._wish.urn, places[0], runtime.wall(), until)}
@@ -374,12 +358,11 @@ class Job:
     def _create(self, step: Step) -> None:
         memory, runtime = self.facts.memory, self._op.host.runtime
         if memory.create_tries == 0:
-            self._say_what_is_known()
             self._remember(known_ids=frozenset(task.task_id for task in self.facts.tasks))
         tries = memory.create_tries + 1
         self._remember(create_tries=tries)
         try:
-            task_id = self._aws.license_manager.create_task(step.request or self._wish.request)
+            task_id = self._aws.license_manager.create_task(step.request)
         except ThrottledError as throttled:  # this call has started nothing
             self._remember(last_fault=throttled.reason, create_again_at=runtime.now() + self._backoff(tries))
             log.info("%s", throttled)
@@ -393,22 +376,8 @@ class Job:
             self._on_refusal(refusal)
         else:
             self._op.host.started_here.remember(self._arn, task_id)
-            self._hold(task_id, is_adopted=False)
-            request = step.request or self._wish.request
-            self._keep(ConversionTask.started(task_id, self._aws.region, request))
-
-    def _say_what_is_known(self) -> None:
-        """Say, before anything is done, what the checks warn of and that the last conversion FAILED."""
-        if self._has_said_what_is_known:
-            return
-        self._has_said_what_is_known = True
-        newest = select_newest(self.facts.tasks)
-        if newest is not None and newest.status is TaskStatus.FAILED:
-            why = to_failure_reason(newest.status_message).rstrip(".")
-            self._op.log(f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started.")
-        for problem in self.facts.problems or ():
-            if problem.is_warning:
-                self._op.log(f"{problem}.", "WARNING")
+            started = ConversionTask.started(task_id, self._aws.region, step.request)
+            self._adopt(replace(step, task=started, is_adopted=False))
 
     def _on_refusal(self, refusal: LicenseConversionError) -> None:
         now, reason = self._op.host.runtime.now(), refusal.reason.lower()
@@ -504,69 +473,14 @@ class Job:
             for other in step.more:
                 self._op.log(str(other), "ERROR")
             raise (self._left(error) if step.act is Act.LEAVE else error)
-        facts = self.facts
-        self._warn_of_copies()
-        done = None if facts.memory.held_id else step.done
-        task = facts.held if done is None else done.task
-        task_id = facts.memory.held_id or (task.task_id if task else None)
-        verified = None if facts.present.is_empty else facts.present
-        # A call without an answer may have started what has ended since.
-        is_own = task is not None and facts.memory.create_tries > 0 and task.task_id not in facts.memory.known_ids
-        is_adopted = facts.memory.is_adopted or (done is not None and not is_own)
-        if done is not None:
-            self._say_done(done)
-        self._warn_of_billing(task, verified, done)
-        self._warn_of_stopped(is_adopted and task is not None)
+        facts, task = self.facts, step.task
+        for severity, text in step.notes:
+            self._op.log(text, severity)
         for known in facts.tasks:
             if not known.is_unfinished:
                 self._op.host.started_here.forget(self._arn, known.task_id)
-        return Outcome(task_id, is_adopted, task, verified, done, facts.instance)
-
-    def _say_done(self, done: Done) -> None:
-        if done.task is None:
-            text = done.to_text(self.facts.present)
-            self._op.log(f"{self._arn}: {text} already; no conversion is started.")
-            return
-        self._op.log(f"{done.to_text(self.facts.present)} and is adopted; no conversion is started.")
-        if done.continued_by is not None and self._wish.request.source.is_empty:
-            self._op.log(
-                f"A later conversion of {self.facts.places[0]} continued from the declared destination. If no resource "
-                "of this program did that, set correct_drift=True to have it converted back.",
-                "WARNING",
-            )
-
-    def _warn_of_billing(self, task: ConversionTask | None, verified: LicenseContext | None, done: Done | None) -> None:
-        is_success = task is not None and task.status is TaskStatus.SUCCEEDED
-        if not is_success or verified is None or (done and done.continued_by):
-            return
-        if not self._wish.request.destination.is_satisfied_by(verified):
-            self._op.log(
-                f"EC2 still bills {self._arn} as {describe_license(verified)}, not as "
-                f"{describe_license(self._wish.request.destination)}; set correct_drift=True to have it converted "
-                "again.",
-                "WARNING",
-            )
-
-    def _warn_of_stopped(self, is_adopted: bool) -> None:
-        instance = self.facts.instance
-        if not (self._wish.stops and is_adopted and instance and instance.state in ("stopped", "stopping")):
-            return
-        if not self.facts.marks or self.facts.memory.is_released:
-            self._op.log(
-                f"{instance.instance_id} is {instance.state} and has no mark that it is to be started again. If it ran "
-                f"before its conversion, start it with `aws ec2 start-instances --instance-ids "
-                f"{instance.instance_id}`.",
-                "WARNING",
-            )
-
-    def _warn_of_copies(self) -> None:
-        for mark in self.facts.marks:
-            if not mark.is_for(self.facts.places[0]):
-                self._op.log(
-                    f"{self.facts.places[0]} has a mark that was written for another instance and copied: it is "
-                    f"ignored. Remove the tag {RESTART_TAG}.",
-                    "WARNING",
-                )
+        task_id = facts.memory.held_id or (task.task_id if task else None)
+        return Outcome(task_id, step.is_adopted, task, None if facts.present.is_empty else facts.present)
 
     def _to_cancelled(self) -> CancelledError:
         cancellation, facts = self._op.cancellation, self.facts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -134,6 +134,11 @@ CHECKS: Mapping[str, Problem] = {
         "Save what is on them",
         is_warning=True,
     ),
+    "address": Problem(
+        "the public address {address} of {instance} is no Elastic IP address",
+        "The instance gets another one when it is started again",
+        is_warning=True,
+    ),
     "spot": Problem(
         "it is a Spot instance of a request that is not persistent, so it can't be stopped",
         "Convert an On-Demand instance, or one of a persistent Spot request",
@@ -193,7 +198,6 @@ def run_checks(
     if will_stop:
         found.update(asker.ask_about_stop())
         denied = list(asker.find_missing_rights(places))
-        asker.warn_of_address()
     if will_stop or wish.checks:
         found["protected"] = asker.ask("stop protection", aws.ec2.has_stop_protection)
     if wish.checks:
@@ -230,15 +234,6 @@ def other_account_error(op: Operation, aws: Connection, resource_arn: str) -> Se
     )
 
 
-def to_errors(problems: Iterable[Problem], region: str, resource_arn: str) -> list[LicenseConversionError]:
-    """Return the problems that block as errors."""
-    return [
-        LicenseConversionError(Subject(each.action, None, region, resource_arn), each.reason, each.remedy)
-        for each in problems
-        if not each.is_warning
-    ]
-
-
 @dataclass
 class _Asker:
     """Asks AWS what the checks find."""
@@ -262,37 +257,30 @@ class _Asker:
         request_id, is_spot = answer.get("SpotInstanceRequestId"), answer.get("InstanceLifecycle") == "spot"
         can_ask = is_spot and request_id
         is_stoppable = self.ask("the Spot request", self.aws.ec2.is_persistent_spot, request_id) if can_ask else False
-        return {
+        address, interfaces = answer.get("PublicIpAddress"), answer.get("NetworkInterfaces") or ()
+        associations = [each.get("Association") or {} for each in interfaces]
+        owners = {each.get("IpOwnerId") for each in associations if each.get("PublicIp") == address}
+        is_lost = address and (
+            owners == {"amazon"} or not self.ask("Elastic IP addresses", self.aws.ec2.is_elastic, address)
+        )
+        found: dict[str, object] = {
             "group": instance.group,
             "store_root": answer.get("RootDeviceType") == "instance-store",
             "spot": is_spot and is_stoppable is False,  # EC2 itself refuses the stop of one that can't be asked for
-            **({} if self.wish.allows_instance_store_loss or not instance.type_name else self._ask_about_store()),
+            "address": address if is_lost else None,
         }
-
-    def _ask_about_store(self) -> dict[str, object]:
-        """A stop erases instance store volumes: it is refused, and where it is not known whether there are any, too."""
-        name, found = self.instance.type_name, InstanceType()
+        name, kind = instance.type_name, InstanceType()
+        if self.wish.allows_instance_store_loss or not name:
+            return found
+        # A stop erases instance store volumes: it is refused where it is not known whether there are any, too.
         try:
-            found = self.aws.ec2.get_type(name, self.wish.request.resource_arn)
+            kind = self.aws.ec2.get_type(name, self.wish.request.resource_arn)
         except RequestRefusedError as refusal:  # of a type that EC2 does not know, the name has to do
             log.info("whether %s has instance store volumes is told by its name: %s", name, refusal)
         except AccessDeniedError as denied:
-            return {"store_unknown": denied}
-        has_store = bool(_STORE_NAMES.match(name)) if found.has_instance_store is None else found.has_instance_store
-        return {"store_optional" if found.is_store_optional else "store": has_store}
-
-    def warn_of_address(self) -> None:
-        """Warn of a public address that the instance will no longer have when it runs again."""
-        answer = self.instance.answer
-        address = answer.get("PublicIpAddress")
-        associations = [each.get("Association") or {} for each in answer.get("NetworkInterfaces") or ()]
-        owners = {each.get("IpOwnerId") for each in associations if each.get("PublicIp") == address}
-        if address and (owners == {"amazon"} or not self.ask("Elastic IP addresses", self.aws.ec2.is_elastic, address)):
-            self.op.log(
-                f"The public address {address} of {self.instance.instance_id} is no Elastic IP address: the instance "
-                "gets another one when it is started again.",
-                "WARNING",
-            )
+            return {**found, "store_unknown": denied}
+        has_store = bool(_STORE_NAMES.match(name)) if kind.has_instance_store is None else kind.has_instance_store
+        return {**found, "store_optional" if kind.is_store_optional else "store": has_store}
 
     def find_missing_rights(self, places: Sequence[str]) -> Iterator[Problem]:
         """Yield which of the acts around a conversion are not allowed, by EC2's DryRun."""

@@ -90,6 +90,8 @@ class Memory:
     """The last fault that passed, or has not yet."""
     ended_at: float | None = None
     """When the held task's end was seen first."""
+    is_told: bool = False
+    """Whether it was said what the checks warn of, and that the last conversion FAILED."""
 
 
 @dataclass(frozen=True)
@@ -158,31 +160,15 @@ class Reader:
         op: the operation.
         aws: where the instance is.
         wish: what is asked for.
-        deadline: when the job is over, by the operation's clock.
     """
 
-    def __init__(self, op: Operation, aws: Connection, wish: Wish, deadline: float) -> None:
+    def __init__(self, op: Operation, aws: Connection, wish: Wish) -> None:
         self._op = op
         self._aws = aws
         self._wish = wish
         self._arn = wish.request.resource_arn
-        self._deadline = deadline
         self._is_told_of_tags = False
         self._is_account_known = False
-
-    def begin(self, memory: Memory) -> Facts:
-        """Return what is known before anything is read."""
-        runtime = self._op.host.runtime
-        is_forced = self._op.host.is_replaced_by_command(self._wish.urn) if self._wish.converts else False
-        return Facts(
-            runtime.now(),
-            runtime.wall(),
-            memory,
-            region=self._aws.region,
-            resource_arn=self._arn,
-            deadline=self._deadline,
-            is_forced_by_command=is_forced,
-        )
 
     def read(self, facts: Facts, parts: Iterable[str]) -> Facts:
         """Return the facts with these parts read again.
@@ -274,8 +260,10 @@ class Reader:
         owners = {mark.is_owned_by(self._wish.urn) for mark in facts.marks if mark.is_for(facts.places[0])}
         owned, foreign = True in owners, False in owners
         started_here = self._op.host.started_here
-        is_answered = any(map(_is_answer, (facts.instance_error, facts.list_error)))
-        started_here.is_answered = started_here.is_answered or is_answered
+        for error in (facts.instance_error, facts.list_error):
+            # AWS has answered, be it that it asks to slow down or has a fault of its own.
+            is_answer = not isinstance(error, TransientError) or isinstance(error, (ThrottledError, ServiceFaultError))
+            started_here.is_answered = started_here.is_answered or is_answer
         held = facts.held
         is_ended = held is not None and not held.is_unfinished
         memory = replace(
@@ -298,8 +286,3 @@ class Reader:
         if is_listed or any(task.is_unfinished for task in facts.tasks):
             memory = replace(memory, in_progress_at=None)
         return replace(facts, memory=memory)
-
-
-def _is_answer(error: LicenseConversionError | None) -> bool:
-    """Return whether AWS has answered, be it that it asks to slow down or has a fault of its own."""
-    return not isinstance(error, TransientError) or isinstance(error, (ThrottledError, ServiceFaultError))

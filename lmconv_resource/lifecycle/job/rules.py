@@ -6,14 +6,14 @@ order is the meaning: what forbids comes before what does, and the end of a job 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from typing import Any
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
-from lmconv_resource.aws.marks import RESTART_TAG, Mark
+from lmconv_resource.aws.marks import RESTART_TAG
 from lmconv_resource.aws.remedies import remedy_for
 from lmconv_resource.errors import (
     CREATE_ACTION,
@@ -28,7 +28,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.history import MOST_FAILURES, Done, completed_task, newest_task_to, repeated_failures
 from lmconv_resource.lifecycle.in_process import Severity
-from lmconv_resource.lifecycle.job.checks import Wish, to_errors
+from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
 from lmconv_resource.text import to_duration_text, to_failure_reason
@@ -301,28 +301,25 @@ class Step:
 
     Args:
         rule: the rule that says so.
+        act: what it does.
         text: what is shown on the row, or left in the log where the rule has a severity.
+        request: the conversion with its source known.
         error: the error that it ends in.
         more: further errors of the same kind, a line each.
-        task: the task that is adopted.
-        done: what has done the conversion already.
-        request: the conversion with its source known.
-        mark: the mark that counts.
+        task: the task that is adopted, or that is followed or has led to the end.
+        is_adopted: whether that was there already.
+        notes: lines that stay in the log, before it is done.
     """
 
     rule: Rule
+    act: Act
     text: str
+    request: ConversionRequest
     error: LicenseConversionError | None = None
     more: tuple[LicenseConversionError, ...] = ()
     task: ConversionTask | None = None
-    done: Done | None = None
-    request: ConversionRequest | None = None
-    mark: Mark | None = None
-
-    @property
-    def act(self) -> Act:
-        """What it does."""
-        return self.rule.then
+    is_adopted: bool = False
+    notes: tuple[tuple[Severity, str], ...] = ()
 
 
 def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
@@ -339,9 +336,15 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
         remedy = rule.remedy.format_map(case.values)
         action = {Act.REFUSE: CREATE_ACTION, Act.LEAVE: START_ACTION}[rule.then]
         errors = (LicenseConversionError(case.subject(action), text, remedy),)
-    return Step(
-        rule, text, next(iter(errors), None), tuple(errors[1:]), case.matching, case.done, case.request, case.mark
-    )
+    task = facts.held or (case.done.task if case.done else None)
+    if rule.then is Act.ADOPT:
+        task = case.matching
+    # A call without an answer may have started it.
+    is_new = task is not None and facts.memory.create_tries > 0 and task.task_id not in facts.memory.known_ids
+    is_adopted = facts.memory.is_adopted or (facts.memory.held_id is None and not is_new)
+    notes = tuple(case.notes(rule.then, task, is_adopted=is_adopted))
+    error, more = next(iter(errors), None), tuple(errors[1:])
+    return Step(rule, rule.then, text, case.request, error, more, task, is_adopted, notes)
 
 
 class _Case:
@@ -373,12 +376,9 @@ class _Case:
         arn = None if action == WAIT_ACTION else self.arn
         return Subject(action, task_id, self.facts.region, arn)
 
-    def _since(self, moment: float | None) -> float:
-        return float("inf") if moment is None else self.facts.now - moment
-
-    def _seen_after(self, moment: float | None) -> float:
-        """Return how long after a moment EC2 was asked for the instance last."""
-        return float("inf") if moment is None else self.facts.instance_at - moment
+    def _since(self, moment: float | None, *, as_seen: bool = False) -> float:
+        """Return how long ago a moment is, or was when EC2 was asked for the instance last."""
+        return float("inf") if moment is None else (self.facts.instance_at if as_seen else self.facts.now) - moment
 
     def _instance_words(self) -> None:
         facts, memory, instance = self.facts, self.memory, self.facts.instance
@@ -392,7 +392,7 @@ class _Case:
             denied=is_denied,
             shown=instance,
             gone=instance and instance.is_gone,
-            **{"looked-for": self._seen_after(memory.hidden_since) < limit},
+            **{"looked-for": self._since(memory.hidden_since, as_seen=True) < limit},
         )
         if instance and instance.state in ("running", "pending", "stopping", "stopped"):
             self.words.add(instance.state)
@@ -500,7 +500,14 @@ class _Case:
                 "other_destination": describe_license(other.destination_license_context),
             }
             self.errors["other"] = (to_other_error(wish.request, other.task_id, facts.region),)
-        self.doubt = self._find_doubt(hidden_others)
+        self.doubt: str | None = None
+        if is_hidden or hidden_others:
+            task_id = memory.held_id if is_hidden else hidden_others[0]
+            self.doubt = f"AWS does not show {task_id}, which may be in progress"
+        elif memory.in_progress_at is not None:
+            self.doubt = "AWS has said that a conversion is in progress, and lists none"
+        elif facts.list_error is not None and self._since(memory.list_failing_since) < _LIST_SECONDS:
+            self.doubt = f"whether a conversion is in progress is not known: {facts.list_error.reason}"
         self.values["doubt"] = self.doubt or ""
         self._say(
             doubt=self.doubt,
@@ -509,18 +516,6 @@ class _Case:
                 < _DOUBT_SECONDS
             },
         )
-
-    def _find_doubt(self, hidden_others: list[str]) -> str | None:
-        facts, memory = self.facts, self.memory
-        if memory.held_id and memory.held_id in facts.hidden_ids:
-            return f"AWS does not show {memory.held_id}, which may be in progress"
-        if hidden_others:
-            return f"AWS does not show {hidden_others[0]}, which may be in progress"
-        if memory.in_progress_at is not None:
-            return "AWS has said that a conversion is in progress, and lists none"
-        if facts.list_error is not None and self._since(memory.list_failing_since) < _LIST_SECONDS:
-            return f"whether a conversion is in progress is not known: {facts.list_error.reason}"
-        return None
 
     def _license_words(self) -> None:
         facts, memory, wish = self.facts, self.memory, self.wish
@@ -565,7 +560,7 @@ class _Case:
                 "billing-late": succeeded
                 and is_other
                 and is_new
-                and self._seen_after(memory.ended_at) < _BILLING_SECONDS
+                and self._since(memory.ended_at, as_seen=True) < _BILLING_SECONDS
             },
         )
         self.values["present"] = describe_license(present) if not present.is_empty else "what EC2 does not say"
@@ -580,7 +575,8 @@ class _Case:
         operation = present.usage_operation
         if memory.stop_refusal is not None:
             return (memory.stop_refusal,)
-        if memory.stops >= 2 and "running" in self.words and self._seen_after(memory.stopped_at) >= _STOP_SECONDS:
+        is_up_since = self._since(memory.stopped_at, as_seen=True) >= _STOP_SECONDS and "running" in self.words
+        if memory.stops >= 2 and is_up_since:
             return self._block(
                 "it was started from outside twice",
                 "Find out who or what starts it, then run `pulumi up` again",
@@ -638,7 +634,11 @@ class _Case:
                 f"({refusals.code}), so that the instance is not stopped unattended",
                 remedy,
             )
-        return tuple(to_errors(facts.problems or (), facts.region or "", self.arn))
+        return tuple(
+            LicenseConversionError(self.subject(each.action), each.reason, each.remedy)
+            for each in facts.problems or ()
+            if not each.is_warning
+        )
 
     def _block(self, reason: str, remedy: str, action: str = CREATE_ACTION) -> tuple[LicenseConversionError, ...]:
         return (LicenseConversionError(self.subject(action), reason, remedy),)
@@ -646,7 +646,8 @@ class _Case:
     def _act_words(self) -> None:
         facts, memory, wish = self.facts, self.memory, self.wish
         bounced = memory.starts > 0 and memory.was_pending and "stopped" in self.words
-        in_vain = memory.starts >= 2 and (bounced or self._seen_after(memory.first_start_at) > _START_IN_VAIN_SECONDS)
+        since_start = self._since(memory.first_start_at, as_seen=True)
+        in_vain = memory.starts >= 2 and (bounced or since_start > _START_IN_VAIN_SECONDS)
         will_stop = wish.stops and self.words & {"running", "pending"}
         force_at = memory.stopped_at + (wish.force_after_seconds or 0.0)
         reason = facts.instance.state_reason if facts.instance else None
@@ -661,7 +662,7 @@ class _Case:
                 "start-waits": facts.now < memory.start_again_at and not bounced,
                 "start-in-vain": in_vain,
                 "start-refused": memory.start_error is not None and not isinstance(memory.start_error, TransientError),
-                "stop-waits": memory.stops and self._seen_after(memory.stopped_at) < _STOP_SECONDS,
+                "stop-waits": memory.stops and self._since(memory.stopped_at, as_seen=True) < _STOP_SECONDS,
                 "stopped-once": memory.stops,
                 "force-due": wish.force_after_seconds
                 and memory.stops
@@ -673,6 +674,52 @@ class _Case:
             self.errors["start"] = (memory.start_error,)
         self.values["start_fault"] = memory.start_error.reason if memory.start_error else f"starting {self.id} again"
         self.values["state_reason"] = reason or "EC2 gives no reason"
+
+    def notes(self, act: Act, task: ConversionTask | None, *, is_adopted: bool) -> Iterator[tuple[Severity, str]]:
+        """Yield what is said before anything is done, of a task that is adopted, and at the end."""
+        facts, memory, wish, done, present = self.facts, self.memory, self.wish, self.done, self.facts.present
+        if act in (Act.MARK, Act.CREATE) and not memory.is_told:
+            newest = select_newest(facts.tasks)
+            if newest is not None and newest.status is TaskStatus.FAILED:
+                why = to_failure_reason(newest.status_message).rstrip(".")
+                yield "INFO", f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started."
+            yield from (("WARNING", f"{each}.") for each in facts.problems or () if each.is_warning)
+        if act is Act.ADOPT and task and is_adopted:
+            yield "INFO", f"{task.task_id} is already doing it and is adopted; no conversion is started."
+        if act is not Act.DONE:
+            return
+        for mark in facts.marks:
+            if not mark.is_for(self.id):
+                yield (
+                    "WARNING",
+                    f"{self.id} has a mark that was written for another instance and copied: it is ignored. Remove the "
+                    f"tag {RESTART_TAG}.",
+                )
+        if done is not None:
+            done_text = done.to_text(present)
+            said = f"{done_text} and is adopted" if done.task else f"{self.arn}: {done_text} already"
+            yield "INFO", f"{said}; no conversion is started."
+        if done is not None and done.continued_by is not None and wish.request.source.is_empty:
+            yield (
+                "WARNING",
+                f"A later conversion of {self.id} continued from the declared destination. If no resource of this "
+                "program did that, set correct_drift=True to have it converted back.",
+            )
+        is_success = task is not None and task.status is TaskStatus.SUCCEEDED
+        is_other = not present.is_empty and not wish.request.destination.is_satisfied_by(present)
+        if is_success and is_other and not (done and done.continued_by):
+            yield (
+                "WARNING",
+                f"EC2 still bills {self.arn} as {describe_license(present)}, not as "
+                f"{describe_license(wish.request.destination)}; set correct_drift=True to have it converted again.",
+            )
+        is_unmarked = not facts.marks or memory.is_released
+        if wish.stops and task and is_adopted and self.words & {"stopped", "stopping"} and is_unmarked:
+            yield (
+                "WARNING",
+                f"{self.id} is {self.values['state']} and has no mark that it is to be started again. If it ran before "
+                f"its conversion, start it with `aws ec2 start-instances --instance-ids {self.id}`.",
+            )
 
 
 def done_already(wish: Wish, tasks: Iterable[ConversionTask], present: Any) -> Done | None:
