@@ -227,8 +227,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def create(self, op: Operation, inputs: ConversionInputs) -> Created[ConversionState]:
         """Start the conversion, unless it is under way or done already, and wait for its end if asked to."""
-        job = self._make_job(op, inputs, None, inputs.region)
-        op.host.started_here.add_urn(op.urn)
+        job = Job(op, op.connect(inputs), to_wish(op, inputs))
+        op.host.started_here.urns.add(op.urn)
         try:
             outcome = job.run()
         except Exception as cause:
@@ -313,8 +313,10 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             task = op.connect(inputs, task_id, region).get_recent_task(task_id)
             if task.is_unfinished:  # what the diff has just seen is not asked for again
                 return Updated(replace(state, task=self._merge(op, state.task, task)))
-        job = self._make_job(op, replace_request(inputs, state), None if settled else task_id, region, ends=settled)
-        op.host.started_here.add_urn(op.urn)
+        held_id = None if settled else task_id
+        wish = to_wish(op, replace_request(inputs, state), held_id, ends=settled)
+        job = Job(op, op.connect(inputs, held_id, region), wish)
+        op.host.started_here.urns.add(op.urn)
         try:
             outcome = job.run()
         except LicenseConversionError as error:
@@ -337,7 +339,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         An instance that this resource has stopped, and not started again, is started if nothing is in progress; else
         a warning names it. The old half of a replacement is forgotten silently: the new conversion counts.
         """
-        if op.host.started_here.has_urn(op.urn):
+        if op.urn and op.urn in op.host.started_here.urns:
             return
         arn = state.request.resource_arn
         # What it is licensed as now is not asked, so nothing is said of it.
@@ -360,7 +362,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         try:
             if self._is_marked(op, task_id, state, inputs):
                 held_id = None if state.task.is_complete or state.is_begun else task_id
-                self._make_job(op, inputs, held_id, state.task.region, ends=True).run()
+                aws = op.connect(inputs, held_id, state.task.region)
+                Job(op, aws, to_wish(op, inputs, held_id, ends=True)).run()
         except LicenseConversionError as error:
             instance_id = arn.rpartition("/")[2]
             op.log(
@@ -368,12 +371,6 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 f"`aws ec2 start-instances --instance-ids {instance_id}`.",
                 "WARNING",
             )
-
-    def _make_job(
-        self, op: Operation, inputs: ConversionInputs, held_id: str | None, region: str | None, *, ends: bool = False
-    ) -> Job:
-        aws = op.connect(inputs, held_id, region)
-        return Job(op, aws, to_wish(op, inputs, held_id, ends=ends), inputs.poll_interval_seconds)
 
 
 class _Lines:
@@ -405,6 +402,7 @@ def to_wish(op: Operation, inputs: ConversionInputs, held_id: str | None = None,
         converts=not ends,
         held_id=held_id,
         waits=inputs.wait_for_completion,
+        poll_interval_seconds=inputs.poll_interval_seconds,
         stops=inputs.stop_and_restart,
         force_after_seconds=parse_duration(inputs.force_stop_after) if inputs.force_stop_after else None,
         checks=inputs.checks,

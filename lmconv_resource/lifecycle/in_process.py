@@ -21,7 +21,6 @@ class StartedHere:
 
     def __init__(self, runtime: Runtime = RUNTIME) -> None:
         self._lock = runtime.lock()
-        self._urns: set[str] = set()
         self._released = runtime.condition()
         self._busy: set[str] = set()
         """The instances that a job is about at present; `_released` guards it."""
@@ -30,22 +29,14 @@ class StartedHere:
         self._told: set[str] = set()
         self.is_answered = False
         """Whether AWS has answered any job's call."""
+        self.urns: set[str | None] = set()
+        """The resources whose conversions were begun here, so that what is deleted of them was replaced."""
         self.plans: dict[str | None, list[tuple[Severity, str]]] = {}
         """What is to be said of a plan, by URN."""
         self.ended: dict[str, ConversionTask] = {}
         """Tasks whose end was seen, by id."""
         self.removed_marks: set[tuple[str, str]] = set()
         """Marks that were removed here, which EC2 shows for a while: the resource's id and the tag's value."""
-
-    def add_urn(self, urn: str | None) -> None:
-        """Remember that the resource's conversion has been begun here."""
-        if urn:
-            with self._lock:
-                self._urns.add(urn)
-
-    def has_urn(self, urn: str | None) -> bool:
-        """Return whether the resource's conversion has been begun here, so that what is deleted of it was replaced."""
-        return urn in self._urns
 
     @contextmanager
     def one_at_a_time(self, resource_arn: str, cancellation: Cancellation) -> Iterator[bool]:
@@ -80,13 +71,8 @@ class StartedHere:
         with self._lock:
             self._tasks.setdefault(resource_arn, {})[task_id] = None
 
-    def forget(self, resource_arn: str, task_id: str) -> None:
-        """Forget a task that has been seen to have ended."""
-        with self._lock:
-            self._tasks.get(resource_arn, {}).pop(task_id, None)
-
     def tasks_of(self, resource_arn: str) -> tuple[str, ...]:
-        """Return the ids of the tasks that were started here for an instance and have not been seen to have ended."""
+        """Return the ids of the tasks that were started here for an instance."""
         with self._lock:
             return tuple(self._tasks.get(resource_arn, ()))
 

@@ -220,7 +220,7 @@ class DynamicProvider(ResourceProvider):
             updated = self.controller.update(op, _id, state, inputs)
             # It may have replaced one whose record is still there, because its create failed halfway: that one is
             # replaced, and not given up.
-            self._own_session().started_here.add_urn(_news.get(URN))
+            self._own_session().started_here.urns.add(_news.get(URN))
             outputs = self._to_outputs(updated.state, _news)
             _raise_error(updated, _id, outputs, _news.get(_PROVIDER))
         return UpdateResult(outputs)

@@ -107,7 +107,6 @@ class Job:
         op: the operation.
         aws: where the instance is.
         wish: what is asked for.
-        poll_interval_seconds: a constant interval of the wait, in place of the policy's.
         problems: what the checks have found, where they were just made.
         shared: what the rows of a fleet share.
     """
@@ -117,7 +116,6 @@ class Job:
         op: Operation,
         aws: Connection,
         wish: Wish,
-        poll_interval_seconds: float | None = None,
         problems: tuple[Problem, ...] | None = None,
         *,
         shared: Shared = Shared(),
@@ -126,7 +124,6 @@ class Job:
         self._aws = aws
         self._wish = wish
         self._arn = wish.request.resource_arn
-        self._poll_interval_seconds = poll_interval_seconds
         self._shared = shared
         now = op.host.runtime.now()
         self._deadline = now + op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS)
@@ -283,7 +280,7 @@ class Job:
                 cancellation=self._op.cancellation,
                 report=lambda wait, now: self._op.log_status(to_wait_text(wait, now)),
                 timeout_seconds=remaining,
-                poll_interval_seconds=self._poll_interval_seconds,
+                poll_interval_seconds=self._wish.poll_interval_seconds,
                 report_seconds=self._op.host.report_seconds,
                 on_notice=self._op.log,
             )
@@ -476,9 +473,6 @@ class Job:
         facts, task = self.facts, step.task
         for severity, text in step.notes:
             self._op.log(text, severity)
-        for known in facts.tasks:
-            if not known.is_unfinished:
-                self._op.host.started_here.forget(self._arn, known.task_id)
         task_id = facts.memory.held_id or (task.task_id if task else None)
         return Outcome(task_id, step.is_adopted, task, None if facts.present.is_empty else facts.present)
 

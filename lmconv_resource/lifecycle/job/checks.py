@@ -55,6 +55,7 @@ class Wish:
         converts: False only brings to its end what was begun: start the instance again, remove the mark.
         held_id: the task that is recorded.
         waits: whether its end is waited for.
+        poll_interval_seconds: a constant interval of the wait, in place of the policy's.
         stops: whether an instance that runs is stopped, and started again.
         force_after_seconds: when a stop that is under way becomes one by force.
         checks: whether AWS's prerequisites are checked first.
@@ -71,6 +72,7 @@ class Wish:
     converts: bool = True
     held_id: str | None = None
     waits: bool = True
+    poll_interval_seconds: float | None = None
     stops: bool = False
     force_after_seconds: float | None = None
     checks: bool = False

@@ -237,17 +237,17 @@ class Reader:
             list_error = error
         readable = {task.task_id for task in tasks if not task.is_unfinished or task.status is not None}
         hidden = []
+        ended = self._op.host.started_here.ended  # an end is final, and a list can be a minute late
         for task_id in dict.fromkeys((held_id, *self._op.host.started_here.tasks_of(self._arn))):
             if task_id is None or task_id in readable:
                 continue
             try:
-                task = manager.get_task(task_id)
+                task = ended.get(task_id) or manager.get_task(task_id)
             except (TaskNotFoundError, TransientError) as error:
                 log.info("%s is not shown: %s", task_id, error)
                 hidden.append(task_id)
                 continue
             tasks = [*(each for each in tasks if each.task_id != task_id), task]
-        ended = self._op.host.started_here.ended  # an end is final, and a list can be a minute late
         ended.update((task.task_id, task) for task in tasks if not task.is_unfinished)
         tasks = [ended.get(task.task_id, task) for task in tasks]
         return replace(facts, tasks=tuple(tasks), hidden_ids=tuple(hidden), list_error=list_error)
