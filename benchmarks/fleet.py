@@ -184,7 +184,7 @@ class _Session(AccessSession):
         """Return a client; every service is the same here."""
         return _Client(self._aws)
 
-    def find_credentials(self) -> None:
+    def check_credentials(self) -> None:
         """There are none to look for."""
 
 

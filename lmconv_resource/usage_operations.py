@@ -144,7 +144,7 @@ def texts_about(text: str) -> frozenset[str]:
     That is every published license: what is near to a secret code, or what it converts to, gives it away as well.
     """
     try:
-        find_code(text)
+        parse_code(text)
     except ValueError:
         if "runinstances" not in text.lower() and text not in _RED_HAT_CODES:
             return frozenset()
@@ -156,7 +156,7 @@ def to_name(code: str) -> str:
     return _KNOWN[code].meaning if code in _KNOWN else code
 
 
-def find_code(text: str) -> str:
+def parse_code(text: str) -> str:
     """Return the usage operation that a person means, by its code, with or without `RunInstances:`, or by its name.
 
     A code that AWS has not published is returned as it is.
@@ -184,7 +184,7 @@ def describe_license(context: LicenseContext) -> str:
     return f"{operation} with the product codes {codes}" if codes else operation
 
 
-def find_problem(code: str) -> str | None:
+def code_problem(code: str) -> str | None:
     """Return what is wrong with a usage operation, as text that follows its name; None for one that AWS may know."""
     if code in _KNOWN:
         return None
@@ -221,10 +221,10 @@ def unlisted_reason(source: LicenseContext, destination: LicenseContext) -> str 
     start = describe(source.usage_operation or "")
     listed = dict.fromkeys(pair.destination for pair in ELIGIBLE_PAIRS if pair.source == source.usage_operation)
     ways = ", ".join(describe(operation.value) for operation in listed) or "nothing"
-    return f"{_find_reason(source, destination)} The user guide lists, from {start}: {ways}."
+    return f"{_reason_against(source, destination)} The user guide lists, from {start}: {ways}."
 
 
-def _find_reason(source: LicenseContext, destination: LicenseContext) -> str:
+def _reason_against(source: LicenseContext, destination: LicenseContext) -> str:
     old, new = source.usage_operation, destination.usage_operation
     if old in SQL_SERVER_INCLUDED and new == _Op.WINDOWS_BYOL:
         return (

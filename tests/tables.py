@@ -139,7 +139,7 @@ def _put(text: str, begin: str, made: str, end: str) -> str:
     return f"{head}{begin}{made}{end}{rest.partition(end)[2]}"
 
 
-def find_outdated() -> dict[Path, str]:
+def outdated_files() -> dict[Path, str]:
     """Return the documents whose tables are not those of today, as they should be."""
     wanted: dict[Path, str] = {}
     for (name, table), make in TABLES.items():
@@ -155,7 +155,7 @@ def find_outdated() -> dict[Path, str]:
 
 def main(arguments: list[str]) -> int:
     """Write the tables into the documents, or say which are out of date."""
-    outdated = find_outdated()
+    outdated = outdated_files()
     if arguments == ["--write"]:
         for path, text in outdated.items():
             path.write_text(text, encoding="utf-8")

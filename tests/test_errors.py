@@ -31,7 +31,7 @@ SUBJECT = Subject(GET_ACTION, TASK_ID, REGION)
 TASK = ConversionTask(TASK_ID, REGION, status=TaskStatus.IN_PROGRESS)
 
 
-def find_classes() -> list[type[LicenseConversionError]]:
+def error_classes() -> list[type[LicenseConversionError]]:
     found = vars(errors).values()
     return [cls for cls in found if inspect.isclass(cls) and issubclass(cls, LicenseConversionError)]
 
@@ -55,10 +55,10 @@ def test_the_tree_is_drawn_as_it_is() -> None:
             depth = len(match[1]) // 4
             path[depth:] = [match[2]]
             drawn[match[2]] = path[depth - 1] if depth else "Exception"
-    assert drawn == {cls.__name__: cls.__bases__[0].__name__ for cls in find_classes()}
+    assert drawn == {cls.__name__: cls.__bases__[0].__name__ for cls in error_classes()}
 
 
-@pytest.mark.parametrize("cls", find_classes(), ids=lambda cls: str(cls.__name__))
+@pytest.mark.parametrize("cls", error_classes(), ids=lambda cls: str(cls.__name__))
 def test_every_error_is_one_line_about_a_place(cls: type[LicenseConversionError]) -> None:
     """Every error is one line whatever texts it is made of, begins with task and region, and says what to do next."""
     error = make(cls)
@@ -68,7 +68,7 @@ def test_every_error_is_one_line_about_a_place(cls: type[LicenseConversionError]
     assert bool(error.__doc__)
 
 
-@pytest.mark.parametrize("cls", [c for c in find_classes() if c.remedy], ids=lambda cls: str(cls.__name__))
+@pytest.mark.parametrize("cls", [c for c in error_classes() if c.remedy], ids=lambda cls: str(cls.__name__))
 def test_a_class_has_a_remedy_of_its_own(cls: type[LicenseConversionError]) -> None:
     error = cls(SUBJECT, "why", task=TASK) if issubclass(cls, WaitError) else cls(SUBJECT, "why")
     assert str(error) == f"Looking up license conversion task lct-1 in eu-west-1: why. {cls.remedy}."
@@ -114,7 +114,7 @@ def test_the_permission_of_an_action(action: str, permission: str) -> None:
     assert Subject(action, TASK_ID, REGION).permission == permission
 
 
-@pytest.mark.parametrize("cls", find_classes(), ids=lambda cls: str(cls.__name__))
+@pytest.mark.parametrize("cls", error_classes(), ids=lambda cls: str(cls.__name__))
 def test_who_knows_more_says_it(cls: type[LicenseConversionError]) -> None:
     """Deep code raises with what it knows; `about` adds the task to that very error, and keeps the rest."""
     error = make(cls, Subject(CONNECT_ACTION, region=REGION))

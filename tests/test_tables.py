@@ -7,7 +7,7 @@ import tables
 
 def test_the_documents_have_the_tables_of_today() -> None:
     """Settings, inputs, the matrix of faults and schema.json: `make tables` writes them anew."""
-    assert [path.name for path in tables.find_outdated()] == []
+    assert [path.name for path in tables.outdated_files()] == []
 
 
 def test_a_document_that_differs_is_named() -> None:

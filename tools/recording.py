@@ -88,7 +88,7 @@ class Screen:
     lines: tuple[Text, ...]
 
 
-def find_program() -> str:
+def read_program() -> str:
     """Return the program of the README that follows a task."""
     (*_, program) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     return str(program)
@@ -107,7 +107,7 @@ def run_program(folder: Path) -> list[tuple[float, bytes]]:
     program = folder / "licenses"
     program.mkdir()
     (program / "Pulumi.yaml").write_text("name: licenses\nruntime: {name: python, options: {virtualenv: .venv}}\n")
-    (program / "__main__.py").write_text(find_program())
+    (program / "__main__.py").write_text(read_program())
     (program / ".venv").symlink_to(sys.prefix, target_is_directory=True)
     env = {**demo.make_environment(os.environ, folder), "TERM": "xterm-256color", "PYTHONPATH": str(PROJECT)}
     for command in ("stack init dev", f"config set aws:region {demo.REGION}"):

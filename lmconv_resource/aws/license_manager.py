@@ -92,7 +92,7 @@ class LicenseManager:
                 # A page of a proxy's and half an answer reach us like this too; as "none" they would be believed.
                 reason = "the response is not a list of license conversion tasks"
                 raise TransientError(subject, reason, UNREADABLE_REMEDY)
-            for task_id, entry in _find_entries(answer).items():
+            for task_id, entry in _entries_by_id(answer).items():
                 try:
                     found.append(self._read(entry, task_id))
                 except TransientError as unreadable:
@@ -115,7 +115,7 @@ class LicenseManager:
         """
         for answer in self._answers(Subject(LIST_ACTION, None, self._region), [], status, ThrottledError):
             page = {}
-            for task_id, entry in _find_entries(answer).items():
+            for task_id, entry in _entries_by_id(answer).items():
                 try:
                     page[task_id] = self._read(entry, task_id)
                 except TransientError as unreadable:
@@ -177,7 +177,7 @@ class LicenseManager:
             raise TransientError(subject, str(cause), UNREADABLE_REMEDY) from cause
 
 
-def _find_entries(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _entries_by_id(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the entries of a list that name a task, by its id; nobody can wait for another."""
     entries = [each for each in answer.get("LicenseConversionTasks") or () if isinstance(each, dict)]
     ids = ((each.get("LicenseConversionTaskId"), each) for each in entries)

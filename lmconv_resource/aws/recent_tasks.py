@@ -65,7 +65,7 @@ class RecentTasks:
         """
         while True:
             with self._lock:
-                task = self._find_fresh(task_id)
+                task = self._fresh_task(task_id)
                 if task is not None:
                     return task
                 if not self._wants_list(task_id):
@@ -86,7 +86,7 @@ class RecentTasks:
             self._seen[task_id] = (asked_at, task)
         return task
 
-    def _find_fresh(self, task_id: str) -> ConversionTask | None:
+    def _fresh_task(self, task_id: str) -> ConversionTask | None:
         seen_at, task = self._seen.get(task_id, (float("-inf"), None))
         return task if task and (task.is_complete or self._is_fresh(seen_at)) else None
 

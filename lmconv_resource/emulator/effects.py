@@ -141,7 +141,7 @@ class ChangedAnswer(Effect):
 
         def change(whole: dict[str, Any]) -> None:
             own = [name for name in (*self.members, *self.without) if _is_of_list(answer, name)]
-            for task in _find_tasks(answer, whole):
+            for task in _tasks_in(answer, whole):
                 self._change(task, [name for name in (*self.members, *self.without) if name not in own])
             self._change(whole, own)
 
@@ -207,7 +207,7 @@ class ShiftedClock(Effect):
         """Return the answer with other times."""
 
         def change(whole: dict[str, Any]) -> None:
-            for task in _find_tasks(answer, whole):
+            for task in _tasks_in(answer, whole):
                 task.update({name: task[name] + self.offset_seconds for name in _TIMES if name in task})
 
         return answer.change_members(change)
@@ -217,6 +217,6 @@ def _is_of_list(answer: Answer, name: str) -> bool:
     return answer.operation == _LIST and name in _LIST_MEMBERS
 
 
-def _find_tasks(answer: Answer, whole: dict[str, Any]) -> list[dict[str, Any]]:
+def _tasks_in(answer: Answer, whole: dict[str, Any]) -> list[dict[str, Any]]:
     tasks: list[dict[str, Any]] = whole["LicenseConversionTasks"] if answer.operation == _LIST else [whole]
     return tasks

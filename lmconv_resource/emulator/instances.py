@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _INSTANCE_ARN = re.compile(r"arn:[^:]+:ec2:(?P<region>[^:]*):(?P<account_id>[^:]*):instance/(?P<instance_id>.+)")
 
 
-def find_convertible(
+def get_convertible(
     resource_arn: str,
     source: LicenseContext,
     destination: LicenseContext,
@@ -42,7 +42,7 @@ def find_convertible(
         InvalidParameterValueException: a request of this account and region cannot convert the instance.
 
     """
-    instance = find_instance(resource_arn)
+    instance = get_instance(resource_arn)
     if instance is None:
         if strict:
             raise InvalidParameterValueException(f"{resource_arn} was not found.")
@@ -77,7 +77,7 @@ def _is_listed(source: LicenseContext, destination: LicenseContext) -> bool:
     return any(pair.allows(old, new) for pair in ELIGIBLE_PAIRS)
 
 
-def find_instance(resource_arn: str) -> Instance | None:
+def get_instance(resource_arn: str) -> Instance | None:
     """Return moto's EC2 instance of this ARN, or None when it is no instance that moto has."""
     match = _INSTANCE_ARN.fullmatch(resource_arn)
     # EC2 is large: it is not loaded to learn that it has nothing, nor is a backend made, which builds a whole VPC.

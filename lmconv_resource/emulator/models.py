@@ -12,7 +12,7 @@ from moto.moto_api._internal import mock_random
 
 from .exceptions import InvalidParameterValueException, ValidationException
 from .faults import Faults
-from .instances import find_convertible, find_instance, follow, get_usage_operation, set_license
+from .instances import follow, get_convertible, get_instance, get_usage_operation, set_license
 from .listing import make_token, read_filters, read_token
 from .task import FAILED, IN_PROGRESS, SUCCEEDED, ConversionTask, Course, LicenseContext
 from .validation import quote, value_problem
@@ -115,7 +115,7 @@ class LicenseManagerBackend(BaseBackend):
             KeyError: moto has no such instance in this account and region.
 
         """
-        instance = find_instance(self.make_arn(instance_id))
+        instance = get_instance(self.make_arn(instance_id))
         if instance is None:
             raise KeyError(instance_id)
         set_license(instance, _to_context(context), None)
@@ -208,7 +208,7 @@ class LicenseManagerBackend(BaseBackend):
             for task in self.tasks.values():
                 if task.resource_arn == resource_arn and task.status == IN_PROGRESS:
                     raise ValidationException(f"{resource_arn} is being converted by {task.task_id}.")
-            instance = find_convertible(
+            instance = get_convertible(
                 resource_arn, old, new, account_id=self.account_id, region=self.region_name, strict=self.strict
             )
             if instance is not None:

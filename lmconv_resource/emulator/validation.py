@@ -27,7 +27,7 @@ def check_request(operation: str, request: object) -> dict[str, Any]:
 
     """
     shape = get_service_model("license-manager").operation_model(operation).input_shape
-    problems = [f"{place or 'The request'}: {why}" for place, why in find_problems(shape, request)]
+    problems = [f"{place or 'The request'}: {why}" for place, why in value_problems(shape, request)]
     if problems or not isinstance(request, dict):
         raise InvalidParameterValueException("; ".join(problems))
     return {name: value for name, value in request.items() if value is not None}
@@ -36,10 +36,10 @@ def check_request(operation: str, request: object) -> dict[str, Any]:
 def value_problem(shape_name: str, value: str) -> str | None:
     """Return why `value` is not a valid `shape_name` (such as `LicenseConversionTaskId`), or None when it is."""
     shape: Shape = get_service_model("license-manager").shape_for(shape_name)
-    return next((why for _, why in find_problems(shape, value)), None)
+    return next((why for _, why in value_problems(shape, value)), None)
 
 
-def find_problems(shape: Any, value: object, place: str = "") -> Iterator[tuple[str, str]]:
+def value_problems(shape: Any, value: object, place: str = "") -> Iterator[tuple[str, str]]:
     """Yield `(place, why)` for everything in `value` that the botocore shape does not allow."""
     expected = _PYTHON_TYPES[shape.type_name]
     if not isinstance(value, expected) or isinstance(value, bool):
@@ -48,7 +48,7 @@ def find_problems(shape: Any, value: object, place: str = "") -> Iterator[tuple[
         yield from _member_problems(shape, value, place)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from find_problems(shape.member, item, f"{place}[{index}]")
+            yield from value_problems(shape.member, item, f"{place}[{index}]")
     elif isinstance(value, str):
         why = _string_problem(shape, value)
         if why:
@@ -68,7 +68,7 @@ def _member_problems(shape: Any, value: dict[str, Any], place: str) -> Iterator[
             yield prefix + name, "is required"
     for name, member in shape.members.items():
         if value.get(name) is not None:
-            yield from find_problems(member, value[name], prefix + name)
+            yield from value_problems(member, value[name], prefix + name)
 
 
 def _string_problem(shape: Any, value: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, find_region, load, unknown_setting_names
+from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, load, resolve_region, unknown_setting_names
 from lmconv_resource.errors import CredentialsError, SettingsError
 from lmconv_resource.hosts.command import is_replaced_by, read_command, terminal_columns
 from lmconv_resource.hosts.engine import Engine, EngineMonitor, StackRow
@@ -137,7 +137,7 @@ class Session:
 
     def resolve_region(self, region: str | None, profile: str | None = None, recorded: str | None = None) -> str | None:
         """Return the region to use where a resource names this one, or none, and its record has that one."""
-        return find_region(self.get_config, region, profile, recorded=recorded, prefix=self.setting_prefix)
+        return resolve_region(self.get_config, region, profile, recorded=recorded, prefix=self.setting_prefix)
 
     def is_replaced_by_command(self, urn: str | None) -> bool | None:
         """Return whether the user's command has this resource replaced; None where that is not known."""

@@ -17,7 +17,7 @@ from lmconv_resource.errors import (
     TaskNotFoundError,
     TransientError,
 )
-from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, Inputs, Property, find_unknown, validate
+from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, Inputs, Property, unknown_names, validate
 from lmconv_resource.lifecycle.operation import (
     UNKNOWN,
     Access,
@@ -31,7 +31,7 @@ from lmconv_resource.lifecycle.operation import (
     Unknown,
     Updated,
 )
-from lmconv_resource.lifecycle.state import find_changed, is_reopened, merge, to_change_text
+from lmconv_resource.lifecycle.state import changed_outputs, is_reopened, merge, to_change_text
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, LicenseContext, TaskStatus
 
@@ -65,8 +65,8 @@ class Controller(ABC, Generic[InputsT, StateT]):
         Raises:
             SettingsError: a check would refuse them, or a value is not known.
         """
-        given = {**properties, **self._find_defaults(properties)}
-        unknown = sorted(find_unknown(given, (entry.name for entry in self.inputs.properties)))
+        given = {**properties, **self._defaults(properties)}
+        unknown = sorted(unknown_names(given, (entry.name for entry in self.inputs.properties)))
         failures = [f"{name} is not known" for name in unknown] or [each.reason for each in self._validate(given)]
         if failures:
             raise SettingsError(Subject(CONNECT_ACTION), failures[0], "Correct it in the program")
@@ -74,10 +74,10 @@ class Controller(ABC, Generic[InputsT, StateT]):
 
     def check(self, op: Operation, olds: Properties | None, news: Properties) -> Checked:
         """Return the values of what the program left out, and what is wrong with the inputs."""
-        defaults = self._find_defaults(news)
+        defaults = self._defaults(news)
         try:
             if news.get("region") in (None, ""):  # what else is empty is no region, and a failure
-                defaults["region"] = _find_region(op, olds, news)
+                defaults["region"] = _region_of(op, olds, news)
         except SettingsError as error:
             return Checked({}, (CheckFailure("region", str(error)),))
         checked = {**news, **defaults}
@@ -86,7 +86,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         )
         return Checked(defaults, tuple(failures))
 
-    def _find_defaults(self, given: Properties) -> dict[str, object]:
+    def _defaults(self, given: Properties) -> dict[str, object]:
         return {
             entry.name: entry.default
             for entry in self.inputs.properties
@@ -130,7 +130,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         change = to_change_text(recorded, found)
         if change:
             op.log(change)
-        return Diff(changed=find_changed(recorded, found))
+        return Diff(changed=changed_outputs(recorded, found))
 
     def _refresh(self, op: Operation, task_id: str, recorded: ConversionTask | None, inputs: InputsT) -> ConversionTask:
         """Return the task as it is now; the record of a finished one that AWS no longer knows, as it was."""
@@ -177,16 +177,16 @@ _ANY_REGION = "us-east-1"
 """Stands for one that a preview does not know yet, where only the other settings are looked at."""
 
 
-def _find_arn(properties: Properties) -> InstanceArn | None:
+def _arn_of(properties: Properties) -> InstanceArn | None:
     value = properties.get("resource_arn")
     return InstanceArn.parse(value) if isinstance(value, str) else None
 
 
-def _find_region(op: Operation, olds: Properties | None, news: Properties) -> str | Unknown | None:
+def _region_of(op: Operation, olds: Properties | None, news: Properties) -> str | Unknown | None:
     """Return the region of a resource that names none: its ARN's, which may not be known yet, else the stack's."""
     if news.get("resource_arn") is UNKNOWN:
         return UNKNOWN
-    arn, recorded, profile = _find_arn(news), (olds or {}).get("region"), news.get("profile")
+    arn, recorded, profile = _arn_of(news), (olds or {}).get("region"), news.get("profile")
     return op.host.resolve_region(
         arn.region if arn else None,
         profile if isinstance(profile, str) else None,
@@ -200,11 +200,11 @@ def _validate_access(op: Operation, olds: Properties | None, checked: Properties
     That is asked for only where something is not recorded yet, or is reached another way from now on. Sends nothing,
     except to STS where the stack allows or forbids accounts. What may pass is left to the update.
     """
-    region, arn, profile = checked.get("region"), _find_arn(checked), checked.get("profile")
+    region, arn, profile = checked.get("region"), _arn_of(checked), checked.get("profile")
     if arn is not None and isinstance(region, str) and arn.region != region:
         reason = f"region {region} is not that of the instance, {arn.region}: leave region out, or correct one of them"
         return [CheckFailure("region", reason)]
-    unknown = find_unknown(checked, ["profile", "assume_role"])
+    unknown = unknown_names(checked, ["profile", "assume_role"])
     roles = () if "assume_role" in unknown else parse_roles(checked.get("assume_role"))
     access = Access(
         region if isinstance(region, str) else _ANY_REGION, profile if isinstance(profile, str) else None, roles
@@ -217,7 +217,7 @@ def _validate_access(op: Operation, olds: Properties | None, checked: Properties
             return []
         failures = _validate_region(op, settings, arn)  # loads AWS's list of regions
         if not failures and not unknown:
-            op.host.connect(access).session.find_credentials()
+            op.host.connect(access).session.check_credentials()
     except TransientError:
         return []
     except LicenseConversionError as error:

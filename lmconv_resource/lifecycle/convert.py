@@ -23,7 +23,7 @@ from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.inputs import (
     CONVERTED,
     ConversionInputs,
-    find_unknown,
+    unknown_names,
     validate_options,
 )
 from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, Wish, read_marks
@@ -65,7 +65,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
         What is recorded is not held against AWS again: its diff does that.
         """
-        if find_unknown(checked, CONVERTED):
+        if unknown_names(checked, CONVERTED):
             return []
         inputs = ConversionInputs.parse(checked)
         if not (olds and ConversionInputs.parse(olds).request == inputs.request):
@@ -77,7 +77,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 op.log(warning, "WARNING")
         is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _IDENTITY)  # type: ignore[union-attr]
         names = ("region", "profile", "assume_role", "preflight", "stop_and_restart")
-        if is_recorded or op.is_preview is False or find_unknown(checked, names):
+        if is_recorded or op.is_preview is False or unknown_names(checked, names):
             return []
         return self._plan(op, inputs)
 

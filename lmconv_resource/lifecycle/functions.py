@@ -27,11 +27,11 @@ def get_task(op: Operation, args: Properties) -> dict[str, Any]:
 
 
 def list_tasks(op: Operation, args: Properties) -> dict[str, Any]:
-    """Return the outputs of what `find_tasks` finds, as `tasks`."""
-    return {"tasks": [task.to_outputs() for task in find_tasks(op, args)]}
+    """Return the outputs of what `read_tasks` returns, as `tasks`."""
+    return {"tasks": [task.to_outputs() for task in read_tasks(op, args)]}
 
 
-def find_tasks(op: Operation, args: Properties) -> list[ConversionTask]:
+def read_tasks(op: Operation, args: Properties) -> list[ConversionTask]:
     """Return the tasks of the account in the region, oldest first; an empty list is a result.
 
     Args:

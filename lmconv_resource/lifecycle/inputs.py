@@ -281,7 +281,7 @@ def misnamed_member(value: object, type: str) -> str | None:
     return None
 
 
-def find_unknown(properties: Properties, names: Iterable[str]) -> frozenset[str]:
+def unknown_names(properties: Properties, names: Iterable[str]) -> frozenset[str]:
     """Return which of these properties a preview can't know yet, wholly or in part."""
     return frozenset(name for name in names if has_unknown(properties.get(name)))
 
@@ -353,7 +353,7 @@ class Inputs:
     @classmethod
     def parse(cls, properties: Properties) -> Self:
         """Return the inputs of a program, once they are checked, or those in a stack's state of any version."""
-        unknown = find_unknown(properties, [entry.name for entry in cls.properties])
+        unknown = unknown_names(properties, [entry.name for entry in cls.properties])
         values: dict[str, Any] = {"unknown": unknown}
         for entry in cls.properties:
             value = properties.get(entry.name)

@@ -33,7 +33,7 @@ def is_settled(recorded: ConversionTask, inputs: Inputs) -> bool:
     return recorded.is_complete and not must_await(recorded, inputs)
 
 
-def find_changed(recorded: ConversionTask, found: ConversionTask) -> tuple[str, ...]:
+def changed_outputs(recorded: ConversionTask, found: ConversionTask) -> tuple[str, ...]:
     """Return the names of the outputs that differ."""
     old, new = recorded.to_outputs(), found.to_outputs()
     return tuple(name for name in OUTPUTS if old[name] != new[name])

@@ -51,7 +51,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         awaits = must_await(state, inputs)
         follows = inputs.follow_newest and "follow_newest" not in inputs.unknown
         if not replaces and inputs.resource_arn and (follows or (awaits and state.status is TaskStatus.FAILED)):
-            newest = self._find_newest(op.connect(inputs), inputs.resource_arn)
+            newest = self._newest_task(op.connect(inputs), inputs.resource_arn)
             # AWS may have ceased to list the recorded one.
             is_older = newest and newest.start_time and state.start_time and newest.start_time < state.start_time
             if newest and newest.task_id != task_id and not is_older:
@@ -71,7 +71,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         task_id = inputs.license_conversion_task_id
         aws = op.connect(inputs, task_id)
         if task_id is None:
-            newest = self._find_newest(aws, inputs.resource_arn)
+            newest = self._newest_task(aws, inputs.resource_arn)
             if newest is None:
                 raise LicenseConversionError(
                     Subject(LIST_ACTION, None, aws.region, inputs.resource_arn),
@@ -137,5 +137,5 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         return task
 
-    def _find_newest(self, aws: Connection, resource_arn: str | None) -> ConversionTask | None:
+    def _newest_task(self, aws: Connection, resource_arn: str | None) -> ConversionTask | None:
         return select_newest(aws.license_manager.list_tasks(resource_arn=resource_arn))

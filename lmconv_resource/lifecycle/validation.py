@@ -10,7 +10,7 @@ from lmconv_resource.errors import SettingsError
 from lmconv_resource.lifecycle.operation import UNKNOWN, has_unknown
 from lmconv_resource.models import PRODUCT_CODE_TYPE, TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
 from lmconv_resource.text import parse_duration, to_shown, to_whole
-from lmconv_resource.usage_operations import find_problem
+from lmconv_resource.usage_operations import code_problem
 
 Rule = Callable[[object], "str | None"]
 """Returns what is wrong with a value, in words that follow the property's name; None if nothing."""
@@ -129,7 +129,7 @@ def validate_context(value: object) -> str | None:
             f"has the usage_operation {to_shown(operation)}: use a string of at most {_OPERATION_MAX_LENGTH} "
             "characters, such as RunInstances:0002"
         )
-    problem = find_problem(operation) if operation is not None else None
+    problem = code_problem(operation) if operation is not None else None
     if problem:
         return f"has the usage_operation {to_shown(operation)}, which is not a usage operation: {problem}"
     if codes is not None and not isinstance(codes, list):

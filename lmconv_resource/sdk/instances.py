@@ -12,7 +12,7 @@ import yaml
 from pulumi import RunError
 
 from lmconv_resource.text import to_one_line, to_plain_text, to_shown
-from lmconv_resource.usage_operations import find_code
+from lmconv_resource.usage_operations import parse_code
 
 _COLUMNS = {
     "arn": "resource_arn",
@@ -114,7 +114,7 @@ def _to_instance(row: Mapping[Any, Any]) -> dict[str, Any]:
         ):
             raise ValueError(f"{name} {to_shown(value)} is not a string")
         if name in ("to", "from") and isinstance(value, str):
-            value = {"usage_operation": find_code(value)}
+            value = {"usage_operation": parse_code(value)}
         if name == "role" and isinstance(value, str):
             value = {"role_arn": value}
         instance[_COLUMNS[name]] = value

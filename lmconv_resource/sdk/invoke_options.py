@@ -59,7 +59,7 @@ def complete_output(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) 
     complete_args = {**args, **_inherit(args, opts)}
     _refuse_provider(complete_args, opts)
     given: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**complete_args)
-    created: pulumi.Output[Any] = pulumi.Output.from_input(cast(Any, _find_ids(given, opts)))
+    created: pulumi.Output[Any] = pulumi.Output.from_input(cast(Any, _collect_ids(given, opts)))
     return pulumi.Output.all(given, created).apply(lambda both: both[0])
 
 
@@ -73,7 +73,7 @@ def _inherit(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dict
     return {name: value for name, value in values.items() if value is not None}
 
 
-async def _find_ids(given: pulumi.Output[Any], opts: pulumi.InvokeOptions | None) -> list[Any]:
+async def _collect_ids(given: pulumi.Output[Any], opts: pulumi.InvokeOptions | None) -> list[Any]:
     """Return the ids of all resources that a call depends on: who awaits them waits for these to be created."""
     depends_on = opts.depends_on if isinstance(opts, pulumi.InvokeOutputOptions) else None
     named: Any = await pulumi.Output.from_input(depends_on).future() or []

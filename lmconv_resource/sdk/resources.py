@@ -24,7 +24,7 @@ from lmconv_resource.sdk.args import (
     naming_close,
 )
 from lmconv_resource.sdk.outputs import FleetInstanceOutcome, LicenseContext, ProductCode
-from lmconv_resource.sdk.secret_inputs import find_secret_paths, to_secret_mark, without_mark
+from lmconv_resource.sdk.secret_inputs import secret_paths, to_secret_mark, without_mark
 
 AssumeRole = pulumi.Input[
     AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]
@@ -60,7 +60,7 @@ class _Resource(pulumi.dynamic.Resource):
         # Each property costs the SDK several tasks: what is neither given nor an output is left out.
         given = {
             **inputs,
-            SECRETS: find_secret_paths(inputs),
+            SECRETS: secret_paths(inputs),
             **(hidden or {}),
             URN: _make_urn(self, resource_name, opts),
             TIMEOUTS: _to_timeouts(opts),

@@ -13,7 +13,7 @@ from lmconv_resource.sdk.args import AssumeRoleArgs, FleetInstanceArgs, LicenseC
 _NESTED = (AssumeRoleArgs, FleetInstanceArgs, LicenseContextArgs, ProductCodeArgs)
 
 
-def find_secret_paths(inputs: Mapping[str, Any]) -> pulumi.Output[list[str] | None] | None:
+def secret_paths(inputs: Mapping[str, Any]) -> pulumi.Output[list[str] | None] | None:
     """Return where secrets are in inputs, such as `assume_role/0/external_id`; None where none can be."""
     outputs = list(find_outputs({name: value for name, value in inputs.items() if not name.startswith("__")}))
     return pulumi.Output.from_input(_select_secret(outputs)) if outputs else None
@@ -38,14 +38,16 @@ def to_secret_mark(*inputs: Any) -> pulumi.Output[str | None] | None:
 def without_mark(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
     """Return an output without the mark: None where the provider has left it, unknown while a preview has only that."""
 
-    async def find_value() -> Any:
+    async def known_value() -> Any:
         value = await output.future(with_unknowns=False)
         return None if value == "" else value
 
     async def is_known() -> bool:
         return await output.is_known() and not (pulumi.runtime.is_dry_run() and await output.future() == "")
 
-    parts = [asyncio.ensure_future(part) for part in (output.resources(), find_value(), is_known(), output.is_secret())]
+    parts = [
+        asyncio.ensure_future(part) for part in (output.resources(), known_value(), is_known(), output.is_secret())
+    ]
     for part in parts:  # where one fails, the others are not awaited
         part.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     return pulumi.Output(*parts)

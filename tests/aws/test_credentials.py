@@ -203,7 +203,7 @@ def test_the_metadata_service(
     settings = to_settings(accounts, ec2MetadataServiceEndpoint=accounts.endpoint, skipMetadataApiCheck=skip)
     if account is None:
         with pytest.raises(CredentialsError, match=r"Unable to locate credentials\. Set credentials with"):
-            AccessSession(settings).find_credentials()
+            AccessSession(settings).check_credentials()
         assert accounts.requests == []
     else:
         assert send(accounts, settings).account == account
@@ -896,7 +896,7 @@ def test_what_gives_no_credentials_is_named(
         "[profile nothing]\ncredential_process = /no/such/command\n"
     )
     session = AccessSession(to_settings(accounts, profile=profile))
-    for find in (session.find_credentials, lambda: session.client("license-manager")):
+    for find in (session.check_credentials, lambda: session.client("license-manager")):
         with pytest.raises(CredentialsError) as error:
             find()
         assert str(error.value).endswith(f". {remedy}")
@@ -930,7 +930,7 @@ def test_a_region_that_is_none_is_refused() -> None:
         ),
     ):
         with pytest.raises(SettingsError) as error:
-            AccessSession(settings).find_credentials()
+            AccessSession(settings).check_credentials()
         assert str(error.value) == (
             "Connecting to AWS License Manager for license conversion tasks: mars-1 is not an AWS region. Check "
             f"{places}."
@@ -942,7 +942,7 @@ def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("none\n")
     with pytest.raises(SettingsError) as error:
-        AccessSession(to_settings(customCaBundle=str(file))).find_credentials()
+        AccessSession(to_settings(customCaBundle=str(file))).check_credentials()
     assert "which holds no certificates in PEM form. Check it with `pulumi config get aws:customCaBundle`." in str(
         error.value
     )

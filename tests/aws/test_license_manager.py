@@ -251,7 +251,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A line break in a credential ends at once, and the credential, which Python would show, is not shown."""
     monkeypatch.setenv(name, "recognisable\n")
-    aws = TimelessAws(to_endpoint(find_refused_endpoint()), make_client=make_client)
+    aws = TimelessAws(to_endpoint(refused_endpoint()), make_client=make_client)
     with pytest.raises(CredentialsError) as error:
         aws.license_manager.get_task(TASK_ID)
     assert str(error.value) == (
@@ -263,7 +263,7 @@ def to_endpoint(url: str, max_retries: int = 2) -> Settings:
     return Settings(REGION, endpoints=(("license-manager", url),), max_retries=max_retries)
 
 
-def find_refused_endpoint(user: str = "") -> str:
+def refused_endpoint(user: str = "") -> str:
     """Give the URL of a port of this machine on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -273,7 +273,7 @@ def find_refused_endpoint(user: str = "") -> str:
 @pytest.mark.parametrize("user", ["", "user:password@", "user:p@ssword@", "user:pass word@"])
 def test_an_endpoint_that_refuses(user: str) -> None:
     """Where nothing listens, the line names the endpoint, without the password in it, after all tries."""
-    endpoint = find_refused_endpoint(user)
+    endpoint = refused_endpoint(user)
     aws = TimelessAws(to_endpoint(endpoint), make_client=_shared_client)
     with pytest.raises(EndpointUnreachableError) as error:
         aws.license_manager.get_task(TASK_ID)

@@ -24,7 +24,7 @@ from lmconv_resource.aws.access.settings import (
     Settings,
     Treatment,
     environment_key,
-    find_region,
+    resolve_region,
     unknown_setting_names,
 )
 from lmconv_resource.errors import SettingsError
@@ -112,7 +112,7 @@ def test_the_settings_that_are_read_are_those_of_the_table() -> None:
     """What the table calls honoured or refused is asked for, and what is of no concern is not."""
     asked: set[str] = set()
     Settings.from_config(asked.add, REGION)
-    find_region(asked.add)
+    resolve_region(asked.add)
     of_concern = {setting.key for setting in SETTINGS if setting.treatment is not Treatment.NO_EFFECT}
     assert {key.removeprefix("aws:") for key in asked} == of_concern
 
@@ -168,20 +168,20 @@ def test_the_region_is_found_least_surprising_first(
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
     config = {"aws:region": "sa-east-1", "aws:profile": "work"}
-    assert find_region(config.get, "ap-east-1") == "ap-east-1"
-    assert find_region(config.get) == "sa-east-1"
+    assert resolve_region(config.get, "ap-east-1") == "ap-east-1"
+    assert resolve_region(config.get) == "sa-east-1"
     del config["aws:region"]
-    assert find_region(config.get, recorded="ap-south-1") == "ap-south-1"
-    assert find_region(config.get) == "us-east-1"
+    assert resolve_region(config.get, recorded="ap-south-1") == "ap-south-1"
+    assert resolve_region(config.get) == "us-east-1"
     monkeypatch.delenv("AWS_REGION")
-    assert find_region(config.get) == "us-east-2"
+    assert resolve_region(config.get) == "us-east-2"
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    assert find_region(config.get) == "eu-south-1"
-    assert find_region(config.get, profile="own") == "me-1"
+    assert resolve_region(config.get) == "eu-south-1"
+    assert resolve_region(config.get, profile="own") == "me-1"
     del config["aws:profile"]
-    assert find_region(config.get) == "eu-north-1"
+    assert resolve_region(config.get) == "eu-north-1"
     monkeypatch.setenv("AWS_PROFILE", "work")
-    assert find_region(config.get) == "eu-south-1"
+    assert resolve_region(config.get) == "eu-south-1"
 
 
 def test_an_empty_profile_of_the_environment_is_none(
@@ -189,21 +189,21 @@ def test_an_empty_profile_of_the_environment_is_none(
 ) -> None:
     """CI services set AWS_PROFILE to nothing; the AWS CLI takes that for unset."""
     monkeypatch.setenv("AWS_PROFILE", "")
-    assert find_region(lambda _: None) is None
-    AccessSession(Settings(REGION)).find_credentials()
+    assert resolve_region(lambda _: None) is None
+    AccessSession(Settings(REGION)).check_credentials()
     write_config("[profile work]\naws_access_key_id = ak\naws_secret_access_key = sk\n")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert Regions().partition_of(REGION) == "aws"
-    AccessSession(to_settings(profile="work")).find_credentials()
+    AccessSession(to_settings(profile="work")).check_credentials()
 
 
 def test_the_stacks_config_file_has_the_region(tmp_path: Path, write_config: Callable[[str], None]) -> None:
     """The region of a profile is looked for in aws:sharedConfigFiles, where that is set."""
     write_config("[default]\nregion = eu-north-1\n")
     (tmp_path / "own").write_text("[default]\nregion = eu-south-2\n")
-    assert find_region({"aws:sharedConfigFiles": [str(tmp_path / "own")]}.get) == "eu-south-2"
+    assert resolve_region({"aws:sharedConfigFiles": [str(tmp_path / "own")]}.get) == "eu-south-2"
     (tmp_path / "more").write_text("[default]\nregion = eu-central-2\n")
-    assert find_region({"aws:sharedConfigFiles": [str(tmp_path / name) for name in ("own", "more")]}.get) == (
+    assert resolve_region({"aws:sharedConfigFiles": [str(tmp_path / name) for name in ("own", "more")]}.get) == (
         "eu-central-2"
     )
 
@@ -212,7 +212,7 @@ def test_the_stacks_config_file_has_the_region(tmp_path: Path, write_config: Cal
 def test_an_empty_region_is_none(monkeypatch: pytest.MonkeyPatch, empty: str | None) -> None:
     """Nowhere a region, or an empty one everywhere, gives None, for the check to name."""
     monkeypatch.setenv("AWS_REGION", "")
-    assert find_region({"aws:region": empty, "aws:profile": empty}.get, empty) is None
+    assert resolve_region({"aws:region": empty, "aws:profile": empty}.get, empty) is None
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_shared_config_that_cannot_be_read(
     """While the region is looked for, a profile that is not there or a broken file is one line."""
     write_config(config)
     with pytest.raises(SettingsError) as error:
-        find_region({"lmconv:profile": profile}.get, prefix="lmconv:")
+        resolve_region({"lmconv:profile": profile}.get, prefix="lmconv:")
     assert str(error.value) == (
         f"{SUBJECT}{told.format(path=os.environ['AWS_CONFIG_FILE'])}. "
         f"Check lmconv:profile (`pulumi config`), AWS_PROFILE and the AWS config file."

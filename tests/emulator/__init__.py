@@ -40,7 +40,7 @@ def connect(
     return boto3.client("license-manager", endpoint_url=endpoint, region_name=region, config=options)
 
 
-def find_backend() -> LicenseManagerBackend:
+def get_backend() -> LicenseManagerBackend:
     return licensemanager_backends[ACCOUNT][REGION]
 
 

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from emulator import REGION, Clock, connect, find_backend
+from emulator import REGION, Clock, connect, get_backend
 from lmconv_resource.emulator import LicenseManagerBackend, serve
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def mocked() -> Iterator[None]:
 
 @pytest.fixture
 def backend(clock: Clock, mocked: None) -> LicenseManagerBackend:
-    backend = find_backend()
+    backend = get_backend()
     backend.clock = clock
     return backend
 

@@ -10,7 +10,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from emulator import ARN, BYOL, CREATE, GET, INCLUDED, LIST, find_backend, to_headers
+from emulator import ARN, BYOL, CREATE, GET, INCLUDED, LIST, get_backend, to_headers
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseContext, ProductCode
 
 OPERATIONS = {
@@ -50,7 +50,7 @@ def assert_fits(value: Any, shape: Any) -> None:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_answers_fit_the_service_model(endpoint: str, operation: str) -> None:
     """Each answer has AWS's content type and only members that the model knows, times as epoch numbers, no nulls."""
-    backend = find_backend()
+    backend = get_backend()
     backend.add_task(
         task_id="lct-whole",
         resource_arn=ARN,
@@ -72,7 +72,7 @@ def test_answers_fit_the_service_model(endpoint: str, operation: str) -> None:
 
 def test_errors_fit_the_service_model(endpoint: str) -> None:
     """An error that the model lists has its name in body and header, and its HTTP status."""
-    faults = find_backend().faults
+    faults = get_backend().faults
     for shape in MODEL.operation_model(CREATE).error_shapes:
         faults.add(Fault(ErrorAnswer(shape.name, "so it is"), calls=1))
         status, headers, answer = post(endpoint, CREATE, b"{}")

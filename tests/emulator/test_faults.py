@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from moto import mock_aws
 
-from emulator import CREATE, GET, LIST, NOON, Clock, add_task, connect, find_backend, get, start, to_headers
+from emulator import CREATE, GET, LIST, NOON, Clock, add_task, connect, get, get_backend, start, to_headers
 from lmconv_resource.emulator import (
     ChangedAnswer,
     DroppedConnection,
@@ -49,7 +49,7 @@ def either(request: pytest.FixtureRequest) -> Iterator[LicenseManagerClient]:
 
 def add_fault(*effects: Effect, **which: Any) -> LicenseManagerBackend:
     """Have the calls hit, one by each effect unless told otherwise, and return the backend, with one ended task."""
-    backend = find_backend()
+    backend = get_backend()
     if TASK_ID not in backend.tasks:
         add_task(backend, task_id=TASK_ID, message="done")
     for effect in effects:
@@ -150,7 +150,7 @@ def test_an_answer_that_is_no_object(either: LicenseManagerClient) -> None:
 )
 def test_a_changed_answer(either: LicenseManagerClient, clock: Clock, effect: Effect, seen: dict[str, Any]) -> None:
     """A changed member is what the client sees, in Get and in each task of a List."""
-    find_backend().clock = clock
+    get_backend().clock = clock
     add_fault(effect, calls=None)
     (listed,) = either.list_license_conversion_tasks()["LicenseConversionTasks"]
     for task in (get(either, TASK_ID), dict(listed)):

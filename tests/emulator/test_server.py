@@ -18,7 +18,7 @@ from moto import backend_index, mock_aws
 from moto.server import ThreadedMotoServer
 from support.proofs import keep
 
-from emulator import ACCOUNT, ARN, LIST, REGION, add_task, connect, find_backend, get, start
+from emulator import ACCOUNT, ARN, LIST, REGION, add_task, connect, get, get_backend, start
 from lmconv_resource import emulator as package
 from lmconv_resource.emulator import add_instance_information, licensemanager_backends, make_world, serve
 
@@ -33,13 +33,13 @@ def test_serve_answers_on_its_endpoint_until_its_block_ends(capfd: pytest.Captur
     """
     with serve() as emulator:
         assert emulator.endpoint.startswith("http://127.0.0.1:")
-        client, task_id = connect(emulator.endpoint), add_task(find_backend())
+        client, task_id = connect(emulator.endpoint), add_task(get_backend())
         assert get(client, task_id)["Status"] == "SUCCEEDED"
         with pytest.raises(client.exceptions.InvalidParameterValueException, match="lct-gone was not found"):
             get(client, "lct-gone")
     with pytest.raises(EndpointConnectionError):
         get(client, task_id)
-    assert not find_backend().tasks
+    assert not get_backend().tasks
     assert capfd.readouterr() == ("", "")
 
 
@@ -59,11 +59,11 @@ def test_moto_serves_it_too() -> None:
     server.start()
     client = connect("http://{}:{}".format(*server.get_host_and_port()))
     try:
-        assert get(client, add_task(find_backend()))["Status"] == "SUCCEEDED"
+        assert get(client, add_task(get_backend()))["Status"] == "SUCCEEDED"
     finally:
         client.close()
         server.stop()
-        find_backend().reset()
+        get_backend().reset()
 
 
 def test_registering_again_changes_nothing() -> None:
@@ -95,13 +95,13 @@ def test_a_mock_answers_on_all_of_awss_endpoints(region: str, domain: str, duals
 def test_a_mock_forgets_all_at_its_end() -> None:
     """Each mock_aws begins with no tasks, no counted calls, no faults and the usual clock."""
     with mock_aws():
-        before = find_backend()
+        before = get_backend()
         before.clock = lambda: 0.0
         before.faults.limit_rate(package.RateLimit(0.001))
         assert get(connect(), add_task(before))["Status"] == "SUCCEEDED"
     with mock_aws():
         assert connect().list_license_conversion_tasks()["LicenseConversionTasks"] == []
-        after = find_backend()
+        after = get_backend()
         assert after.calls == {LIST: 1}
         assert after.faults.decide(LIST) == ()
         assert after.clock() > 0

@@ -94,7 +94,7 @@ class Mortal(Engine):
         return self._answers.pop(0) if self._answers else True
 
 
-def find_monitors() -> list[threading.Thread]:
+def running_monitors() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "lmconv-engine-monitor"]
 
 
@@ -104,12 +104,12 @@ def test_the_monitor_tells_once_after_two_refusals_in_a_row() -> None:
     answers = [False, True, False, False]
 
     EngineMonitor(Mortal(answers), lambda: told.append("gone"), seconds=0.01).start()
-    for thread in find_monitors():
+    for thread in running_monitors():
         thread.join(SOON)
 
     assert answers == []
     assert told == ["gone"]
-    assert not find_monitors()
+    assert not running_monitors()
 
 
 def test_the_monitor_never_rests_until_it_is_stopped() -> None:
@@ -121,10 +121,10 @@ def test_the_monitor_never_rests_until_it_is_stopped() -> None:
     monitor.start()
     wait_until(lambda: engine.asked >= 10, "ten questions")
     monitor.stop()
-    for thread in find_monitors():
+    for thread in running_monitors():
         thread.join(SOON)
 
-    assert not find_monitors()
+    assert not running_monitors()
     assert told == []
 
 
@@ -158,7 +158,7 @@ def test_only_a_plugin_has_an_engine() -> None:
 
     assert provider.session is not None
     assert provider.session.engine is None
-    assert not find_monitors()
+    assert not running_monitors()
 
 
 def test_the_stack_row_shows_one_operation_as_it_is_and_more_by_their_number() -> None:

@@ -10,9 +10,9 @@ from lmconv_resource.usage_operations import (
     ELIGIBLE_PAIRS,
     RHEL_FOR_SAP_FROM_RED_HAT,
     UsageOperation,
+    code_problem,
     describe,
     describe_license,
-    find_problem,
     unknown_code_warning,
     unlisted_reason,
 )
@@ -44,7 +44,7 @@ def test_a_secret_that_is_nearly_a_license_is_not_told_by_what_it_may_mean(text:
     """What is wrong with it names the one that is meant."""
     secrets = SecretTexts()
     secrets.add([text])
-    masked = secrets.mask(f"{find_problem(text)} {unknown_code_warning(text)}")
+    masked = secrets.mask(f"{code_problem(text)} {unknown_code_warning(text)}")
     assert "0800" not in masked
     assert "Windows" not in masked
 

@@ -14,8 +14,8 @@ from lmconv_resource.lifecycle.inputs import (
     TASK_PROPERTIES,
     ConversionInputs,
     TaskInputs,
-    find_unknown,
     misnamed_member,
+    unknown_names,
     validate,
     validate_identity,
 )
@@ -31,26 +31,26 @@ GOOD: dict[str, Any] = {
 NAMES = [entry.name for entry in TASK_PROPERTIES]
 
 
-def find_failures(inputs: dict[str, Any]) -> list[CheckFailure]:
+def validate_task(inputs: dict[str, Any]) -> list[CheckFailure]:
     """Return all that is wrong with the inputs of a tracked task, in the order of its arguments."""
     return validate_identity(inputs) + validate(inputs, TASK_PROPERTIES)
 
 
-def find_reasons(**changes: Any) -> list[str]:
+def reasons(**changes: Any) -> list[str]:
     """Return the lines that a user sees, with `changes` made to good inputs."""
-    return [failure.reason for failure in find_failures({**GOOD, **changes})]
+    return [failure.reason for failure in validate_task({**GOOD, **changes})]
 
 
 def test_good_inputs_pass() -> None:
     """Nothing is said of inputs that are as they should be, whether the optional ones are there or not."""
-    assert find_failures(GOOD) == []
-    assert find_reasons(poll_interval_seconds=10) == []
-    assert find_reasons(poll_interval_seconds=None) == []
+    assert validate_task(GOOD) == []
+    assert reasons(poll_interval_seconds=10) == []
+    assert reasons(poll_interval_seconds=None) == []
 
 
 def test_every_failure_is_told() -> None:
     """All that is wrong is said at once, in the order in which the resource takes its arguments."""
-    failures = find_failures({"wait_for_completion": "yes", "ignore_failure": None, "region": None})
+    failures = validate_task({"wait_for_completion": "yes", "ignore_failure": None, "region": None})
     assert failures == [
         CheckFailure(
             "license_conversion_task_id",
@@ -94,12 +94,12 @@ def test_exactly_one_of_the_two_is_given(inputs: dict[str, Any], line: str) -> N
     """A program that names the task twice, or not at all, is told so."""
     rest = {name: value for name, value in GOOD.items() if name != "license_conversion_task_id"}
 
-    assert [failure.reason for failure in find_failures({**rest, **inputs})] == [line]
+    assert [failure.reason for failure in validate_task({**rest, **inputs})] == [line]
 
 
 def test_a_long_value_is_cut() -> None:
     """A value that would fill the screen is shown up to 78 characters."""
-    (reason,) = find_reasons(region="\x1b" * 1000)
+    (reason,) = reasons(region="\x1b" * 1000)
     assert reason == f"region '{chr(92)}x1b" + "\\x1b" * 18 + "…" + " is not an AWS region: use one such as eu-west-1"
 
 
@@ -109,13 +109,13 @@ def test_unknown_values_pass() -> None:
     assert (
         validate(dict.fromkeys([entry.name for entry in CONVERSION_PROPERTIES], UNKNOWN), CONVERSION_PROPERTIES) == []
     )
-    assert all(find_reasons(**{name: UNKNOWN}) == [] for name in GOOD)
+    assert all(reasons(**{name: UNKNOWN}) == [] for name in GOOD)
 
 
 def test_an_unknown_value_is_found_at_any_depth() -> None:
     """A property of which only a part is unknown is unknown."""
     deep = {"product_codes": [{"product_code_id": UNKNOWN}]}
-    found = find_unknown({"a": UNKNOWN, "b": deep, "c": [1, {"d": "e"}], "d": None}, ["a", "b", "c", "d", "missing"])
+    found = unknown_names({"a": UNKNOWN, "b": deep, "c": [1, {"d": "e"}], "d": None}, ["a", "b", "c", "d", "missing"])
 
     assert found == {"a", "b"}
 
@@ -156,7 +156,7 @@ JSON = st.recursive(
 def test_any_value_passes_or_is_named(name: str, value: Any) -> None:
     """Any value at all passes, and can then be used, or is one line that begins with the property's name."""
     inputs = {**GOOD, name: value}
-    failures = find_failures(inputs)
+    failures = validate_task(inputs)
     if not failures:
         assert TaskInputs.parse(inputs).unknown == ({name} if value is UNKNOWN else set())
         return

@@ -9,7 +9,7 @@ import pytest
 from lmconv_resource.lifecycle.inputs import Inputs
 from lmconv_resource.lifecycle.state import (
     ConversionState,
-    find_changed,
+    changed_outputs,
     is_reopened,
     is_settled,
     merge,
@@ -57,7 +57,7 @@ def test_what_has_become_of_a_task(old: ConversionTask, new: ConversionTask, tex
 
 def test_what_changed_is_told_by_name() -> None:
     """The outputs that differ are named, in the order of the outputs."""
-    changed = find_changed(make_task("IN_PROGRESS"), DONE)
+    changed = changed_outputs(make_task("IN_PROGRESS"), DONE)
     assert changed == ("status", "status_message", "end_time", "is_complete", "duration_seconds")
 
 

@@ -53,7 +53,7 @@ def limiter(clock: Clock) -> RateLimiter:
     return make_limiter(clock)
 
 
-def find_starts(limiter: RateLimiter, clock: Clock, count: int) -> list[float]:
+def start_moments(limiter: RateLimiter, clock: Clock, count: int) -> list[float]:
     """Return the moments at which the next calls may start, in seconds from now."""
     begin, starts = clock(), []
     for _ in range(count):
@@ -64,11 +64,11 @@ def find_starts(limiter: RateLimiter, clock: Clock, count: int) -> list[float]:
 
 def test_calls_are_even_and_none_are_saved_up(limiter: RateLimiter, clock: Clock) -> None:
     """Calls start 0.05 s apart while nothing is refused, after a quiet minute too, however many get through."""
-    assert find_starts(limiter, clock, 5) == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
+    assert start_moments(limiter, clock, 5) == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
     clock.sleep(60)
     for _ in range(100):
         limiter.on_success()
-    assert find_starts(limiter, clock, 3) == pytest.approx([0, 0.05, 0.1])
+    assert start_moments(limiter, clock, 3) == pytest.approx([0, 0.05, 0.1])
     assert limiter.gap_seconds == PollingPolicy().fastest_gap_seconds == 0.05
 
 
@@ -89,7 +89,7 @@ def test_a_refusal_is_followed_by_a_pause(clock: Clock) -> None:
     for seed in range(10):
         limiter = make_limiter(clock, seed)
         limiter.on_throttled()
-        first, second, third = find_starts(limiter, clock, 3)
+        first, second, third = start_moments(limiter, clock, 3)
         assert 0.25 <= first <= 0.5
         assert (second - first, third - second) == pytest.approx((0.25, 0.25))
         pauses.add(round(first, 6))
@@ -147,7 +147,7 @@ def test_few_calls_are_wasted_against_a_limit(clock: Clock, seed: int, latency: 
 
 
 def test_threads_share_the_rate(limiter: RateLimiter, clock: Clock) -> None:
-    threads = [threading.Thread(target=find_starts, args=(limiter, clock, 10)) for _ in range(8)]
+    threads = [threading.Thread(target=start_moments, args=(limiter, clock, 10)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -62,7 +62,7 @@ INSTALLING = ("docs/installing.md", "docs/native.md", "docs/start.md")
 needs_pulumi = pytest.mark.skipif(shutil.which("pulumi") is None, reason="pulumi is not on PATH")
 
 
-def find_blocks(page: str) -> list[list[str]]:
+def read_blocks(page: str) -> list[list[str]]:
     """Return the commands of each block of a page."""
     text = (PROJECT / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^ *```console\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
@@ -70,7 +70,7 @@ def find_blocks(page: str) -> list[list[str]]:
     return [commands for commands in found if commands]
 
 
-def find_yaml(page: str) -> str:
+def read_yaml(page: str) -> str:
     """Return the first YAML of a page."""
     match = re.search(r"```yaml\n(.*?)```", (PROJECT / page).read_text(encoding="utf-8"), re.DOTALL)
     assert match
@@ -103,7 +103,7 @@ class World:
 
     def write_program(self) -> None:
         """Write the README's program, with the settings that docs/installing.md shows for uv."""
-        (self.program / "Pulumi.yaml").write_text(find_yaml("docs/installing.md"))
+        (self.program / "Pulumi.yaml").write_text(read_yaml("docs/installing.md"))
         readme = (PROJECT / "README.md").read_text(encoding="utf-8")
         (self.program / "__main__.py").write_text(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[2])
 
@@ -189,8 +189,8 @@ def run_blocks(world: World, blocks: list[list[str]], folder: Path) -> str:
 @pytest.mark.timeout(900)
 def test_installing(world: World) -> None:
     """uv, a new project from the template and one from an example, and the root program on AWS."""
-    uv, new, fleet, root = find_blocks("docs/installing.md")
-    assert new in find_blocks("docs/start.md")
+    uv, new, fleet, root = read_blocks("docs/installing.md")
+    assert new in read_blocks("docs/start.md")
 
     world.run([*uv, "pulumi stack init uv", "pulumi config set aws:region eu-west-1", "pulumi up"], world.program)
     world.run(new, world.folder)
@@ -203,7 +203,7 @@ def test_the_readme_shows_how_to_get_the_native_provider() -> None:
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     shown = [line for block in re.findall(r"```text\n(.*?)```", readme, re.DOTALL)[1:] for line in block.splitlines()]
     assert len(shown) == 4
-    assert set(shown) <= {command for block in find_blocks("docs/native.md") for command in block}
+    assert set(shown) <= {command for block in read_blocks("docs/native.md") for command in block}
 
 
 @needs_pulumi
@@ -216,7 +216,7 @@ def test_native(world: World) -> None:
     (world.program / "Pulumi.yaml").write_text(text.replace("packages:\n  lmconv: ../../plugin\n", ""))
     world.run(["pulumi stack init dev", f"pulumi config set instanceArn {OTHER_INSTANCE}"], world.program)
 
-    *installing, importing = find_blocks("docs/native.md")
+    *installing, importing = read_blocks("docs/native.md")
     assert "Resources:" in run_blocks(world, installing, world.program)
 
     # What is imported is in no stack yet.
@@ -232,7 +232,7 @@ def test_native(world: World) -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in INSTALLING])
 def test_pages_whose_commands_need_no_installation(request: pytest.FixtureRequest, page: str) -> None:
     """All other pages: their commands are run in a stack of the README's program."""
-    blocks = [[command for command in block if command not in ELSEWHERE] for block in find_blocks(page)]
+    blocks = [[command for command in block if command not in ELSEWHERE] for block in read_blocks(page)]
     if not any(blocks):
         return
     world: World = request.getfixturevalue("world")
@@ -245,7 +245,7 @@ def test_pages_whose_commands_need_no_installation(request: pytest.FixtureReques
 @pytest.mark.parametrize("page", EXAMPLES)
 def test_settings_of_examples(world: World, page: str) -> None:
     """The stack and its settings that an example begins with; tests/programs/test_examples.py runs the programs."""
-    for block in find_blocks(page):
+    for block in read_blocks(page):
         commands = [c for c in block if c.startswith(("pulumi stack init", "pulumi config"))]
         left = {c for c in block if c not in commands and not re.fullmatch(r"pulumi up( --[-a-z]+( \d+)?)*", c)}
         assert left <= {
@@ -261,7 +261,7 @@ def test_settings_of_examples(world: World, page: str) -> None:
 @pytest.mark.proof
 def test_two_commands_clean_up_after_a_killed_pulumi(world: World, emulator: Emulator) -> None:
     """A lock and a pending operation stay, the two commands remove them, and the next `up` ends well."""
-    (commands,) = (block for block in find_blocks("README.md") if block[0].startswith("pulumi cancel"))
+    (commands,) = (block for block in read_blocks("README.md") if block[0].startswith("pulumi cancel"))
     emulator.backend("eu-west-1").add_task(
         task_id="lct-1",
         resource_arn=INSTANCE,
@@ -291,7 +291,7 @@ def test_two_commands_clean_up_after_a_killed_pulumi(world: World, emulator: Emu
 @pytest.mark.proof  # tests/emulator/test_server.py shows the same of the command itself
 def test_the_emulator_is_a_command() -> None:
     """It prints its endpoint and serves until ^C; only the port is another one here."""
-    (command,) = find_blocks("docs/testing.md")[0]
+    (command,) = read_blocks("docs/testing.md")[0]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     words = command.replace("5000", port).replace("python", sys.executable, 1).split()
@@ -303,5 +303,5 @@ def test_the_emulator_is_a_command() -> None:
 
 def test_what_is_run_elsewhere_is_still_shown() -> None:
     """No exception outlives the command that it is for."""
-    shown = {command for page in PAGES for block in find_blocks(page) for command in block}
+    shown = {command for page in PAGES for block in read_blocks(page) for command in block}
     assert set(ELSEWHERE) <= shown

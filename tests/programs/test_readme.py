@@ -20,11 +20,11 @@ PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
-def find_blocks(language: str) -> list[str]:
+def read_blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-FLEET, CONVERSION, TASK = find_blocks("python")
+FLEET, CONVERSION, TASK = read_blocks("python")
 
 
 def write(folder: Path, program: str) -> Path:
@@ -85,11 +85,11 @@ def test_what_matters_is_on_the_first_screen() -> None:
     assert "It has never run against AWS itself" in first
     assert FLEET in first
     assert len(FLEET.splitlines()) <= 12
-    assert [line.split("#")[0].strip() for line in find_blocks("console")[0].splitlines()] == [
+    assert [line.split("#")[0].strip() for line in read_blocks("console")[0].splitlines()] == [
         "$ make demo",
         "$ make test",
     ]
-    assert find_blocks("console")[0] in first
+    assert read_blocks("console")[0] in first
     assert len(first.splitlines()) <= 40
 
 
@@ -105,7 +105,7 @@ def test_every_input_and_output_is_in_a_table() -> None:
 
 def test_the_policy_is_for_the_whole_job() -> None:
     """The IAM policy is JSON, and allows each action that an error or a check may name, and no other."""
-    (policy,) = (json.loads(block) for block in find_blocks("json"))
+    (policy,) = (json.loads(block) for block in read_blocks("json"))
     allowed = [action for statement in policy["Statement"] for action in statement["Action"]]
     code = "".join(path.read_text(encoding="utf-8") for path in (PROJECT / "lmconv_resource").glob("*/*.py"))
     named = set(re.findall(r'"((?:ec2|ssm):[A-Z]\w+)"', code + (PROJECT / "lmconv_resource" / "errors.py").read_text()))

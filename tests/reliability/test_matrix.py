@@ -115,7 +115,7 @@ def run(provider: LicenseConversionTaskProvider, operation: str, inputs: dict[st
     return before
 
 
-def find_problems(operation: str, row: FaultRow, endpoint: str) -> Iterator[str]:
+def run_cell(operation: str, row: FaultRow, endpoint: str) -> Iterator[str]:
     """Run an operation under a fault, and return what is not as the cell says."""
     backend = put_task(row, waits=operation in WAITING)
     provider = LicenseConversionTaskProvider()
@@ -178,9 +178,7 @@ def test_every_operation_under_every_fault(operation: str, endpoint: str, monkey
     """Each cell of the matrix: how often AWS is asked, the whole error or warning, and what the state holds after."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", endpoint)
     problems = [
-        f"{operation} under {row.name}: {problem}"
-        for row in FAULTS
-        for problem in find_problems(operation, row, endpoint)
+        f"{operation} under {row.name}: {problem}" for row in FAULTS for problem in run_cell(operation, row, endpoint)
     ]
     assert not problems, "\n".join(problems)
 

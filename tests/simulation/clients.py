@@ -97,7 +97,7 @@ class Source(AccessSession):
     def unchecked_client(self, service: str) -> Any:
         return self._made[service]
 
-    def find_credentials(self) -> None:
+    def check_credentials(self) -> None:
         """There is nothing to look for."""
 
     def renew(self, generation: int) -> bool:
@@ -119,11 +119,11 @@ class _Client:
         """Make a call: a pause, what befalls it, its effect, a pause, what befalls its answer."""
         aws, caller, kernel = self._aws, self._caller, self._aws.kernel
         caller.calls += 1
-        ids = self._find_ids(about)
+        ids = self._ids_in(about)
         caller.calls_of.update((self._urn, each) for each in ids)
         kernel.pause(0.03 + aws.rng.random() ** 3 * 0.6)
         self._befall(name, is_after=False)
-        lost = self._find_fault(name, about, is_list)
+        lost = self._draw_fault(name, about, is_list)
         if lost is not None and lost != "after":
             raise lost
         self._log(f"{name} {about}".rstrip())
@@ -166,7 +166,7 @@ class _Client:
         if caller.lost_credentials_at is not None and not is_after:
             raise refusal(name, "ExpiredTokenException", "The security token included in the request is expired", 403)
 
-    def _find_fault(self, name: str, about: str, is_list: bool) -> Any:
+    def _draw_fault(self, name: str, about: str, is_list: bool) -> Any:
         """Return the error that the call meets, `after` where its answer is lost, None where all is well."""
         aws, caller, now = self._aws, self._caller, self._aws.kernel.now
         faults = aws.faults
@@ -183,7 +183,7 @@ class _Client:
             caller.bursts[name] = now + 400
         if is_list and caller.bursts.get(name, -1.0) > now:
             if not any(task.process is caller.process and task.instance.id in about for task in aws.tasks):
-                caller.excused.update((self._urn, each) for each in self._find_ids(about) or [""])
+                caller.excused.update((self._urn, each) for each in self._ids_in(about) or [""])
             return refusal(name, "ServerInternalException", "internal", 500)
         if caller.streaks.get(name, 0) >= _STREAK:
             caller.streaks[name] = 0
@@ -209,11 +209,11 @@ class _Client:
         self._caller.excuses.add("no right")
         self._checks.excuse_outages(self._caller.stack, "no right")
         if name.startswith("CreateLicense"):
-            aws.refused.append((aws.kernel.now, aws.instances[self._find_ids(about)[0]], self._urn))
+            aws.refused.append((aws.kernel.now, aws.instances[self._ids_in(about)[0]], self._urn))
         code = "AccessDeniedException" if "License" in name else "UnauthorizedOperation"
         return refusal(name, code, "You are not authorized to perform this operation.", 403)
 
-    def _find_ids(self, about: str) -> list[str]:
+    def _ids_in(self, about: str) -> list[str]:
         """Return the instances that a call is about."""
         tasks = {task.id: task.instance.id for task in self._aws.tasks if task.id in about}
         return list(dict.fromkeys([*tasks.values(), *(f"i-{each}" for each in _IDS.findall(about))]))

@@ -46,7 +46,7 @@ class FleetWatch:
         if name in self._ids and rest.split(" ")[0].rstrip(":") in _WORDS:
             self._ended.setdefault(name, self._aws.kernel.now)
 
-    def find_violations(self, outputs: Mapping[str, Any] | None, *, is_whole: bool, is_ours: bool) -> Iterator[str]:
+    def violations(self, outputs: Mapping[str, Any] | None, *, is_whole: bool, is_ours: bool) -> Iterator[str]:
         """Return what did not hold.
 
         Args:

@@ -470,14 +470,14 @@ class History:
         outputs: Any = record.outputs if record and record is not watch.record and not was_killed else None
         is_ours = all(self._is_alone(stack, each) and each.touched < began - 1800 for each in self._instances(wish))
         is_whole = not caller.excuses and not any(each == "" for _, each in caller.excused)
-        for text in watch.find_violations(outputs, is_whole=is_whole, is_ours=is_ours):
+        for text in watch.violations(outputs, is_whole=is_whole, is_ours=is_ours):
             checks.violate(12, text)
         for instance in self._instances(wish) if outputs and is_whole else ():
             result = outputs["instances"].get(instance.id, {"outcome": "SUCCEEDED"})
             is_new = result != watch.before.get(instance.id)
             if is_new and result["outcome"] not in ("SUCCEEDED", "ALREADY_DONE", "NOT_BEGUN"):
                 touched = {each.id for each in self._aws.instances.values() if each.touched > began - 1800}
-                if not self._find_excuse(run, wish, instance, touched, began):
+                if not self._excuse(run, wish, instance, touched, began):
                     checks.violate(7, f"{instance.id} met only faults that pass: {result}")
             is_down = instance.wanted == "running" and instance.state.value in ("stopping", "stopped")
             is_acted = any(id == instance.id for _, _, id in caller.acts)
@@ -489,7 +489,7 @@ class History:
             wish = run.program.get(name)
             if wish is None or wish.inputs.get("begin_within"):
                 continue
-            if not any(self._find_excuse(run, wish, each, touched, began) for each in self._instances(wish)):
+            if not any(self._excuse(run, wish, each, touched, began) for each in self._instances(wish)):
                 self._checks.violate(7, f"red, and met only faults that pass: {text}")
 
     def _is_licensed(self, instance: Instance, wish: Wish) -> bool:
@@ -507,7 +507,7 @@ class History:
         ended = [task for task in self._aws.tasks if task.instance is instance and task.status.value == "SUCCEEDED"]
         return max(ended, key=lambda task: task.began).urn if ended else None
 
-    def _find_excuse(self, run: Run, wish: Wish, instance: Instance, touched: set[str], began: float) -> str | None:
+    def _excuse(self, run: Run, wish: Wish, instance: Instance, touched: set[str], began: float) -> str | None:
         """Return why a conversion may have failed, None where it met only what passes."""
         if run.caller.excuses:
             return next(iter(run.caller.excuses))

@@ -38,7 +38,7 @@ class MadeClients(AccessSession):
                 self._made[key] = self._make(service, self.settings)
             return self._made[key]
 
-    def find_credentials(self) -> None:
+    def check_credentials(self) -> None:
         """There are none to look for."""
 
     def sign_in_hint(self) -> str:

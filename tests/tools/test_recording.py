@@ -54,7 +54,7 @@ def test_the_picture_in_the_repository_is_of_a_conversion_that_ended() -> None:
     assert any("10s IN_PROGRESS" in text for text in before)
     assert re.search(r"sql-server-01 +created", last)
     assert 'usage_operation: "RunInstances:0002"' in last
-    assert "sql-server-01" in recording.find_program()
+    assert "sql-server-01" in recording.read_program()
     assert "url(http" not in svg
     assert len(svg) < 200_000
 

@@ -74,7 +74,7 @@ class Deployment:
         self,
         state: StackState,
         events: EventLog,
-        find_provider: Callable[[str], Provider],
+        provider_of: Callable[[str], Provider],
         *,
         preview: bool,
         parallel: int,
@@ -87,7 +87,7 @@ class Deployment:
         self.registered: set[str] = set()
         self._state = state
         self._events = events
-        self._find_provider = find_provider
+        self._provider_of = provider_of
         self._parallel = parallel
         self._workers = threading.BoundedSemaphore(parallel)
         # The engine plans one resource at a time: Check and Diff never run beside each other.
@@ -103,7 +103,7 @@ class Deployment:
         """Create the resource, update it, replace it or leave it, and return its new state."""
         with self._planning, self._reported(goal.urn):
             self._refuse_when_stopping()
-            provider = self._find_provider(goal.type) if goal.custom else None
+            provider = self._provider_of(goal.type) if goal.custom else None
             self.registered.add(goal.urn)
             plan = self._plan(goal, provider)
         if provider is None or plan.op == "same":
@@ -135,7 +135,7 @@ class Deployment:
             id_, outputs = goal.id, PropertyMap()
             if goal.id != UNKNOWN:
                 # The inputs stand for the outputs too: that is what the engine has always sent.
-                read_id, outputs, _ = self._find_provider(goal.type).read(looked_up)
+                read_id, outputs, _ = self._provider_of(goal.type).read(looked_up)
                 id_ = read_id or id_
             self.registered.add(goal.urn)
             old = self._state.find(goal.urn)
@@ -221,7 +221,7 @@ class Deployment:
             self._count("same")
             return
         with self._step("refresh", old.urn):
-            provider = self._find_provider(old.type)
+            provider = self._provider_of(old.type)
             id_, outputs, inputs = provider.read(old)
             if not id_:
                 self._count("delete")
@@ -258,7 +258,7 @@ class Deployment:
         with self._step("delete", old.urn):
             if not self.preview:
                 if old.custom:
-                    self._find_provider(old.type).delete(old)
+                    self._provider_of(old.type).delete(old)
                 if not self.killed:
                     self._state.remove(old)
             if not old.delete:

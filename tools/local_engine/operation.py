@@ -17,7 +17,7 @@ from .events import EventLog, Message, OperationResult, Step
 from .monitor import DeploymentMonitor, EngineService
 from .plugin import DynamicPlugin
 from .program import Program, ProgramRun
-from .properties import contains_secret, find_secrets, make_secret
+from .properties import contains_secret, make_secret, secret_values
 from .provider import MocksProvider, Provider, StashProvider
 from .state import StackState
 from .worker import Worker
@@ -61,7 +61,7 @@ class Operation:
         self._config = setup.config if recorded is None or self._runs_program else recorded
         self.events = EventLog(
             f"urn:pulumi:{stack}::{program.project}::{STACK_TYPE}::{program.project}-{stack}",
-            [*find_secrets(setup.config), *find_secrets(self._config)],
+            [*secret_values(setup.config), *secret_values(self._config)],
             setup.on_message,
             setup.on_step,
         )
@@ -75,7 +75,7 @@ class Operation:
         )
         self._stash, self._others = StashProvider(), MocksProvider(setup.mocks)
         self._deployment = Deployment(
-            setup.state, self.events, self._find_provider, preview=name == "preview", parallel=setup.parallel
+            setup.state, self.events, self._provider_of, preview=name == "preview", parallel=setup.parallel
         )
         monitor = DeploymentMonitor(self._deployment, setup.mocks, stack, program.project)
         self._program_run = ProgramRun(program, monitor, self.service)
@@ -190,7 +190,7 @@ class Operation:
         running = [f"\n  {step} {urn}: {said or ''}" for step, urn, said in self.events.running()]
         return f"it took longer than {self._setup.timeout:g} s, LocalEngine's timeout, and was ended{''.join(running)}"
 
-    def _find_provider(self, type_: str) -> Provider:
+    def _provider_of(self, type_: str) -> Provider:
         if type_.startswith("pulumi-python:dynamic"):
             if self._name == "update":
                 self._setup.state.record_config(self._config)

@@ -45,7 +45,7 @@ def contains_secret(value: Any) -> bool:
     return any(contains_secret(each) for each in inside)
 
 
-def find_secrets(properties: PropertyMap) -> list[Any]:
+def secret_values(properties: PropertyMap) -> list[Any]:
     """Return the values that are marked as secrets, in clear."""
     return [to_plain(value) for value in properties.values() if is_secret(value)]
 

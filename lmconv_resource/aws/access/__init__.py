@@ -16,8 +16,8 @@ from lmconv_resource.aws.access.settings import (
     ConfigGet,
     Settings,
     environment_key,
-    find_region,
     make_table,
+    resolve_region,
     unknown_setting_names,
 )
 
@@ -37,11 +37,11 @@ __all__ = [
     "SharedClients",
     "attempt",
     "environment_key",
-    "find_region",
     "is_region",
     "load",
     "make_table",
     "parse_roles",
+    "resolve_region",
     "unknown_setting_names",
 ]
 

@@ -123,7 +123,7 @@ class AccessSession:
             if self.generation == generation:  # otherwise it may sign with credentials whose account was not checked
                 return client
 
-    def find_credentials(self) -> None:
+    def check_credentials(self) -> None:
         """Look for the credentials, and refuse those that can't be used. Only STS is called, and only for the account.
 
         Raises:
@@ -256,7 +256,7 @@ class AccessSession:
         """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
         with self._lock:
             try:
-                return self._to_hint(self._find_core())
+                return self._to_hint(self._open_core())
             except (BotoCoreError, LicenseConversionError):  # a file that can no longer be read
                 return _ANY_CREDENTIALS
 
@@ -269,7 +269,7 @@ class AccessSession:
             return None
         return str(answer["DecodedMessage"])
 
-    def _find_core(self) -> SettingsSession:
+    def _open_core(self) -> SettingsSession:
         if self._core is None:
             self._core = SettingsSession(self.settings, self._shared)
         return self._core
@@ -279,9 +279,9 @@ class AccessSession:
         """Return botocore's session, locked; what it raises of settings and credentials becomes our error."""
         with self._lock:
             try:
-                yield self._find_core()
+                yield self._open_core()
             except _SIGN_IN_ERRORS as cause:
-                hint = self._to_hint(self._find_core(), is_found=False)
+                hint = self._to_hint(self._open_core(), is_found=False)
                 if isinstance(cause, OSError):  # a credential_process that can't be run
                     raise CredentialsError(self._subject, str(cause), hint) from cause
                 error = from_botocore(cause, self._subject)

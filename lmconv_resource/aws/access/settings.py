@@ -323,7 +323,7 @@ def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:", more: I
     return unknown
 
 
-def find_region(
+def resolve_region(
     get: ConfigGet,
     region: str | None = None,
     profile: str | None = None,
@@ -344,11 +344,11 @@ def find_region(
         or recorded
         or os.environ.get("AWS_REGION")
         or os.environ.get("AWS_DEFAULT_REGION")
-        or _find_shared_config_region(get, profile, prefix)
+        or _shared_config_region(get, profile, prefix)
     )
 
 
-def _find_shared_config_region(get: ConfigGet, profile: str | None, prefix: str) -> str | None:
+def _shared_config_region(get: ConfigGet, profile: str | None, prefix: str) -> str | None:
     load()
     from lmconv_resource.aws.access.files import region_of_profile
 

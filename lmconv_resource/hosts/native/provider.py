@@ -19,14 +19,14 @@ from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.native import SCHEMA_PATH, config, properties, shapes
 from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.properties import Bag
-from lmconv_resource.hosts.native.resources import RESOURCES, Resource, find_newest_id
+from lmconv_resource.hosts.native.resources import RESOURCES, Resource, newest_task_id
 from lmconv_resource.hosts.native.responses import MalformedError, plain_errors, to_diff_response
 from lmconv_resource.hosts.native.shapes import Spec
 from lmconv_resource.hosts.native.wording import Wording
 from lmconv_resource.hosts.secret_texts import SecretTexts, leaves
 from lmconv_resource.hosts.session import Session, explaining_last_settings
 from lmconv_resource.lifecycle.fleet import TABLE
-from lmconv_resource.lifecycle.functions import FUNCTIONS, find_tasks
+from lmconv_resource.lifecycle.functions import FUNCTIONS, read_tasks
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
 from lmconv_resource.lifecycle.state import REQUEST
 
@@ -118,9 +118,9 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Check(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Fill in the defaults and say what is wrong with the inputs."""
-        resource, spec = _find_resource(request)
+        resource, spec = _resource_of(request)
         olds, news = self._read_inputs(spec, request.olds), self._read(request.news)
-        misnamed = list(shapes.find_misnamed(properties.read_plain(request.news), spec["inputProperties"]))
+        misnamed = list(shapes.check_names(properties.read_plain(request.news), spec["inputProperties"]))
         if misnamed:  # written in this host's names already
             secrets = {to_camel(name) for name in news.secrets}
             failures = [
@@ -131,13 +131,13 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn) as op:
             checked = resource.controller.check(op, olds.values, news.values)
         inputs = shapes.with_secrets(request.news, spec["inputProperties"])
-        inputs.MergeFrom(properties.write(checked.defaults, _find_telling(checked.defaults, news)))
+        inputs.MergeFrom(properties.write(checked.defaults, _secret_names(checked.defaults, news)))
         return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures, news.secrets))
 
     @plain_errors
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what the program asks for that the record does not have."""
-        resource, spec = _find_resource(request)
+        resource, spec = _resource_of(request)
         controller = resource.controller
         olds = self._read_record(spec, request.olds)
         news, old_inputs = (self._read_inputs(spec, bag) for bag in (request.news, request.old_inputs))
@@ -149,7 +149,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Create(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Make the resource, and wait for it if asked to."""
-        resource, spec = _find_resource(request)
+        resource, spec = _resource_of(request)
         given = self._read_inputs(spec, request.properties)
         if request.preview:
             with self.session.operation(request.urn, is_preview=True) as op:
@@ -168,7 +168,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Read(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up: for a refresh, where there is a record; for an import or a `get`, where there is none."""
-        resource, spec = _find_resource(request)
+        resource, spec = _resource_of(request)
         record, given = self._read_record(spec, request.properties), self._read_inputs(spec, request.inputs)
         controller = resource.controller
         is_recorded = any(name in record.values for name in ("status", "is_complete", "report"))
@@ -177,7 +177,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn, request.timeout or None) as op:
             task_id = request.id
             if not is_recorded and task_id.startswith("arn:"):
-                task_id, inputs = self._find_newest(op, task_id, inputs)
+                task_id, inputs = self._read_newest(op, task_id, inputs)
             with explaining_last_settings(inputs if is_recorded else None):
                 read = controller.read(op, task_id, state, controller.inputs.parse(inputs))
         outputs = read.state.to_outputs()
@@ -199,14 +199,14 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             return iter([provider_pb2.ListResponse(computed=provider_pb2.ListResponse.Computed())])
         query = self._read_arguments(request.token, spec, request.query)
         with self.session.operation(None) as op:
-            tasks = find_tasks(op, query.values)
+            tasks = read_tasks(op, query.values)
         ids = [task.task_id for task in tasks][: request.limit if request.limit > 0 else None]
         return iter([provider_pb2.ListResponse(result=provider_pb2.ListResponse.Result(id=id)) for id in ids])
 
     @plain_errors
     def Update(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up again, or wait for its end, and record it."""
-        resource, spec = _find_resource(request)
+        resource, spec = _resource_of(request)
         olds, news = self._read_record(spec, request.olds), self._read_inputs(spec, request.news)
         controller = resource.controller
         state = controller.state.from_outputs(olds.values)
@@ -228,7 +228,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     @plain_errors
     def Delete(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
-        resource, spec = _find_resource(request)
+        resource, spec = _resource_of(request)
         controller, record = resource.controller, self._read_record(spec, request.properties)
         with self.session.operation(request.urn, request.timeout or None) as op:
             inputs = controller.inputs.parse({**record.values, **self._read(request.old_inputs).values})
@@ -265,7 +265,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         bag = self._read_as(known, struct, token, "Correct it in the program")
         missing = (f"{name} is missing" for name in inputs.get("required", ()) if given.get(name) is None)
         unknown = (f"{name} is not known yet" for name, value in struct.fields.items() if properties.has_unknown(value))
-        reasons = *(reason for _, reason in shapes.find_misnamed(given, known)), *missing, *unknown
+        reasons = *(reason for _, reason in shapes.check_names(given, known)), *missing, *unknown
         if reasons:
             raise MalformedError(f"{token}: {reasons[0]}. Correct it in the program.")
         return bag
@@ -297,12 +297,12 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         if result.error:
             raise InitFailedError(id, outputs, self.to_text(str(result.error))) from result.error
 
-    def _find_newest(self, op: Operation, resource_arn: str, given: Properties) -> tuple[str, dict[str, object]]:
+    def _read_newest(self, op: Operation, resource_arn: str, given: Properties) -> tuple[str, dict[str, object]]:
         """Return the newest task of a resource that is imported by its ARN, and the inputs that name it so."""
         # An ARN says its region, which the settings need not.
         named = given.get("region") or (resource_arn.split(":") + [""] * 4)[3]
         region = op.host.resolve_region(str(named) if named else None)
-        task_id = find_newest_id(op, resource_arn, region)
+        task_id = newest_task_id(op, resource_arn, region)
         if task_id is None:
             raise RequestRefusedError(
                 Subject(LIST_ACTION, None, region, resource_arn),
@@ -312,7 +312,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         return task_id, {**given, "resource_arn": resource_arn, "region": region}
 
 
-def _find_resource(request: Any) -> tuple[Resource, Spec]:
+def _resource_of(request: Any) -> tuple[Resource, Spec]:
     """Return the resource that a request is about, and what the schema says of it."""
     token = request.type or request.urn.rpartition("::")[0].rpartition("::")[2].rpartition("$")[2]
     spec = shapes.find("resources", token)
@@ -331,7 +331,7 @@ def _write_outputs(outputs: Properties, given: Bag) -> Struct:
     """Return outputs as a message; what is secret as an input is so as an output, and in what says it again."""
     if "report" in outputs:  # a fleet's, which says of its rows what was given
         table = {TABLE} if "instances" in given.secrets else set[str]()
-        return properties.write(outputs, _find_telling(outputs, given) | table)
+        return properties.write(outputs, _secret_names(outputs, given) | table)
     secrets, again = given.secrets, set[str]()
     if secrets.intersection(("resource_arn", *_CONTEXTS)):
         again.add(REQUEST)
@@ -340,7 +340,7 @@ def _write_outputs(outputs: Properties, given: Bag) -> Struct:
     return properties.write(outputs, secrets | again)
 
 
-def _find_telling(values: Properties, given: Bag) -> frozenset[str]:
+def _secret_names(values: Properties, given: Bag) -> frozenset[str]:
     """Return the names of the properties in which a secret of those that were given is told, in whatever words."""
     texts = SecretTexts()
     texts.add(given.secret_texts)

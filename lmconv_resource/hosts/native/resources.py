@@ -10,7 +10,7 @@ from lmconv_resource.hosts.native import PACKAGE
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.fleet import FLEET_OUTPUTS, FleetController
-from lmconv_resource.lifecycle.functions import find_tasks
+from lmconv_resource.lifecycle.functions import read_tasks
 from lmconv_resource.lifecycle.operation import UNKNOWN, Operation, Properties
 from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.models import OUTPUTS, select_newest
@@ -78,7 +78,7 @@ def to_input(output: object) -> object:
     return {name: value for name, value in output.items() if value not in (None, [])}
 
 
-def find_newest_id(op: Operation, resource_arn: str, region: str | None) -> str | None:
+def newest_task_id(op: Operation, resource_arn: str, region: str | None) -> str | None:
     """Return the id of a resource's newest task, None where AWS shows none."""
-    newest = select_newest(find_tasks(op, {"resource_arns": [resource_arn], "region": region}))
+    newest = select_newest(read_tasks(op, {"resource_arns": [resource_arn], "region": region}))
     return newest.task_id if newest else None

@@ -52,7 +52,7 @@ def find(section: str, token: str) -> Spec:
     return spec
 
 
-def find_misnamed(values: Mapping[str, object], properties: Spec) -> Iterator[tuple[str, str]]:
+def check_names(values: Mapping[str, object], properties: Spec) -> Iterator[tuple[str, str]]:
     """Yield each property that is not known, or has a member that is not, with what is wrong.
 
     Args:
@@ -64,35 +64,35 @@ def find_misnamed(values: Mapping[str, object], properties: Spec) -> Iterator[tu
             continue
         if name not in properties:
             yield "", f"there is {to_shown(name)}, {to_known(name, properties)}"
-        elif reason := next(_find_misnamed_members(value, properties[name]), None):
+        elif reason := next(_check_member_names(value, properties[name]), None):
             yield name, f"{name} {reason}"
 
 
-def _find_misnamed_members(value: object, spec: Spec) -> Iterator[str]:
+def _check_member_names(value: object, spec: Spec) -> Iterator[str]:
     kind = _resolve(spec)
     if isinstance(value, list):
         for entry in value:
-            yield from _find_misnamed_members(entry, kind.get("items", {}))
+            yield from _check_member_names(entry, kind.get("items", {}))
     elif isinstance(value, Mapping) and "properties" in kind:
         members = kind["properties"]
         for name, entry in value.items():
             if name not in members:
                 yield f"has the member {to_shown(name)}, {to_known(name, members)}"
             else:
-                yield from _find_misnamed_members(entry, members[name])
+                yield from _check_member_names(entry, members[name])
 
 
 def shape_problem(values: Mapping[str, object], properties: Spec) -> str | None:
     """Return what is wrong with the types of properties, those that are not known passed over; None if nothing is."""
     for name, value in values.items():
         if name in properties:
-            reason = _find_wrong_type(value, properties[name])
+            reason = _check_type(value, properties[name])
             if reason:
                 return f"{to_plain_text(name)} {reason}"
     return None
 
 
-def _find_wrong_type(value: object, spec: Spec) -> str | None:
+def _check_type(value: object, spec: Spec) -> str | None:
     kind = _resolve(spec)
     if value is None or value is UNKNOWN or "type" not in kind:
         return None
@@ -100,7 +100,7 @@ def _find_wrong_type(value: object, spec: Spec) -> str | None:
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind["type"] != "boolean"):
         return f"{to_shown(value)} is not {form}"
     if isinstance(value, list):
-        return next((reason for entry in value if (reason := _find_wrong_type(entry, kind["items"]))), None)
+        return next((reason for entry in value if (reason := _check_type(entry, kind["items"]))), None)
     if isinstance(value, Mapping):
         members = kind.get("properties") or dict.fromkeys(value, kind.get("additionalProperties", {}))
         reason = shape_problem(value, members)

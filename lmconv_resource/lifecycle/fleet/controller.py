@@ -14,7 +14,7 @@ from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS
 from lmconv_resource.lifecycle.fleet.survey import connect, end_rows, survey
-from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row, find_problem
+from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row, check_fleet
 from lmconv_resource.lifecycle.operation import (
     ByName,
     Checked,
@@ -42,7 +42,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
 
     def check(self, op: Operation, olds: Properties | None, news: Properties) -> Checked:
         """Return the values of what the program left out, and all that is wrong with the table as one failure."""
-        defaults = self._find_defaults(news)
+        defaults = self._defaults(news)
         try:
             op.host.check_setting_names()
         except SettingsError as error:
@@ -59,7 +59,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
         return Checked({**defaults, ROWS: to_summaries(inputs.rows)})
 
     def _validate(self, checked: Properties) -> list[CheckFailure]:
-        problem = find_problem(checked)
+        problem = check_fleet(checked)
         return [CheckFailure("", problem)] if problem else []
 
     def diff(self, op: Operation, task_id: str, state: FleetState, inputs: FleetInputs) -> Diff:

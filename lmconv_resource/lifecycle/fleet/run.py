@@ -108,7 +108,7 @@ class Run:
         if self._sorted.pending:
             self._convert(survey(self._op, self._sorted.pending, self._sorted.held_ids, begins=True))
         state = FleetState(self._results, self._table)
-        return state, self._find_error()
+        return state, self._to_error()
 
     def _convert(self, found: Survey) -> None:
         begun, waiting = [], []
@@ -249,7 +249,7 @@ class Run:
         if rows:
             self._op.log(f"{len(rows)} not begun: {schedule.stopped}.", "WARNING")
 
-    def _find_error(self) -> LicenseConversionError | None:
+    def _to_error(self) -> LicenseConversionError | None:
         """Return the error that the operation ends with, which says how many are not converted and why."""
         results = self._results
         cancellation = self._op.cancellation

@@ -232,7 +232,7 @@ def _to_name(asked: Properties) -> str | None:
     return arn.rpartition("/")[2] if isinstance(arn, str) else None
 
 
-def find_problem(properties: Properties) -> str | None:
+def check_fleet(properties: Properties) -> str | None:
     """Return all that is wrong with a fleet's inputs, a line for each row and each limit; None if nothing is.
 
     It is one text that names no property: Pulumi would print the value of one that is named, the whole table, for each
@@ -243,13 +243,13 @@ def find_problem(properties: Properties) -> str | None:
         lines.append("force_stop_after needs stop_and_restart=True: nothing is stopped without it")
     table = properties.get("instances")
     if isinstance(table, (list, tuple)):
-        lines += _find_wrong_rows(table, properties)
+        lines += _check_rows(table, properties)
     if not lines:
         return None
     return lines[0] if len(lines) == 1 else "\n".join(["The fleet can't be used:", *(f"  {line}" for line in lines)])
 
 
-def _find_wrong_rows(table: list[object] | tuple[object, ...], properties: Properties) -> Iterator[str]:
+def _check_rows(table: list[object] | tuple[object, ...], properties: Properties) -> Iterator[str]:
     names: dict[str, int] = {}
     arns: dict[object, int] = {}
     for number, entry in enumerate(table, 1):
@@ -261,7 +261,7 @@ def _find_wrong_rows(table: list[object] | tuple[object, ...], properties: Prope
             continue
         name = _to_name(asked)
         where = f"instances, row {number}" + (f" ({to_one_line(to_plain_text(name))})" if name else "")
-        for reason in _find_wrong_members(asked, properties):
+        for reason in _check_members(asked, properties):
             yield f"{where}: {reason}"
         arn = asked.get("resource_arn")
         for what, value, seen in (("resource_arn", arn, arns), ("name", name, names)):
@@ -271,7 +271,7 @@ def _find_wrong_rows(table: list[object] | tuple[object, ...], properties: Prope
                 yield f"{where}: its {what} is that of row {seen[value]} too"
 
 
-def _find_wrong_members(asked: Properties, properties: Properties) -> Iterator[str]:
+def _check_members(asked: Properties, properties: Properties) -> Iterator[str]:
     for member in asked:
         if member not in ROW_MEMBERS:
             meant = find_close(str(member), ROW_MEMBERS) or ", ".join(ROW_MEMBERS)

@@ -199,7 +199,7 @@ def run_checks(
     will_stop = wish.stops and instance.state in ("running", "pending")
     if will_stop:
         found.update(asker.ask_about_stop())
-        denied = list(asker.find_missing_rights(places))
+        denied = list(asker.missing_rights(places))
     if will_stop or wish.checks:
         found["protected"] = asker.ask("stop protection", aws.ec2.has_stop_protection)
     if wish.checks:
@@ -284,7 +284,7 @@ class _Asker:
         has_store = bool(_STORE_NAMES.match(name)) if kind.has_instance_store is None else kind.has_instance_store
         return {**found, "store_optional" if kind.is_store_optional else "store": has_store}
 
-    def find_missing_rights(self, places: Sequence[str]) -> Iterator[Problem]:
+    def missing_rights(self, places: Sequence[str]) -> Iterator[Problem]:
         """Yield which of the acts around a conversion are not allowed, by EC2's DryRun."""
         arn, tag = self.wish.request.resource_arn, {RESTART_TAG: "check"}
         for action in (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION):

@@ -529,7 +529,7 @@ class _Case:
             held and held.end_time
         )
         is_other = not present.is_empty and not wish.request.destination.is_satisfied_by(present)
-        block = () if self.done or memory.held_id or not wish.converts else self._find_block()
+        block = () if self.done or memory.held_id or not wish.converts else self._what_blocks()
         if held is not None and held.status is TaskStatus.FAILED:
             self.errors["failed"] = (to_failed_error(held),)
         is_said = "in-progress-said" in self.words and "lately" not in self.words
@@ -566,7 +566,7 @@ class _Case:
         self.values["present"] = describe_license(present) if not present.is_empty else "what EC2 does not say"
         self.values["wanted"] = describe_license(wish.request.destination)
 
-    def _find_block(self) -> tuple[LicenseConversionError, ...]:
+    def _what_blocks(self) -> tuple[LicenseConversionError, ...]:
         """Return what stands in the way of the conversion, and set the request with its source."""
         facts, memory, wish, request = self.facts, self.memory, self.wish, self.wish.request
         if "gone" in self.words or facts.instance_error is not None:
@@ -605,7 +605,7 @@ class _Case:
             )
         elif (wish.stops or wish.checks) and operation and not request.source.is_satisfied_by(present):
             return self._block(
-                _find_source_problem(request, present),
+                _source_problem(request, present),
                 "Set source_license_context to what it is now, or leave it out",
             )
         unlisted = None if wish.allows_unlisted_pair else unlisted_reason(self.request.source, request.destination)
@@ -732,7 +732,7 @@ def done_already(wish: Wish, tasks: Iterable[ConversionTask], present: Any) -> D
     return completed_task(request, tasks, None if present.is_empty else present)
 
 
-def _find_source_problem(request: ConversionRequest, present: Any) -> str:
+def _source_problem(request: ConversionRequest, present: Any) -> str:
     declared, operation = request.source.usage_operation, present.usage_operation
     if declared and declared != operation:
         return f"the instance is billed as {describe_license(present)}, not as {describe_license(request.source)}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lmconv_resource.lifecycle.fleet.table import FleetInputs, find_problem
+from lmconv_resource.lifecycle.fleet.table import FleetInputs, check_fleet
 from lmconv_resource.lifecycle.operation import UNKNOWN
 
 ARN, OTHER = (f"arn:aws:ec2:eu-west-{n}:12345678901{n}:instance/i-0{n}" for n in (1, 2))
@@ -54,8 +54,8 @@ def test_what_a_preview_does_not_know_is_no_row_yet() -> None:
     assert rows is not None
     assert [(row.name, row.conversion is None) for row in rows] == [("row 1", True), ("a", True), ("i-01", False)]
     assert FleetInputs.parse({"instances": UNKNOWN}).rows is None
-    assert find_problem({"instances": UNKNOWN, "max_concurrent": UNKNOWN, "canaries": 0}) is None
-    assert find_problem({"instances": [UNKNOWN], "max_concurrent": 20, "canaries": 0}) is None
+    assert check_fleet({"instances": UNKNOWN, "max_concurrent": UNKNOWN, "canaries": 0}) is None
+    assert check_fleet({"instances": [UNKNOWN], "max_concurrent": 20, "canaries": 0}) is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_a_preview_does_not_know_is_no_row_yet() -> None:
 def test_what_is_wrong_is_said(inputs: dict[str, Any], line: str) -> None:
     """One thing that is wrong is one line."""
     given = {"instances": [], "destination_license_context": WINDOWS, "max_concurrent": 20, "canaries": 0, **inputs}
-    problem = find_problem(given)
+    problem = check_fleet(given)
     assert problem is not None
     assert line in problem
     assert "\n" not in problem
@@ -86,7 +86,7 @@ def test_what_is_wrong_is_said(inputs: dict[str, Any], line: str) -> None:
 
 def test_all_that_is_wrong_is_one_text() -> None:
     """Every wrong row and limit has a line, in the table's order; the ARN of one row and the name of another count."""
-    problem = find_problem(
+    problem = check_fleet(
         {
             "instances": [
                 {"resource_arn": ARN},
