@@ -30,7 +30,7 @@ _SERVE = f"import sys; sys.path[:0] = {_FOLDERS!r}; from support.forked import s
 def fork_process(folder: Path, engine_address: str, environment: Mapping[str, str]) -> Any:
     """Return a process of `pulumi.dynamic`, as `start_process` does."""
     is_changed = environment.get("PYTHONPATH") != os.environ.get("PYTHONPATH")
-    if sys.platform != "linux" or "COVERAGE_PROCESS_START" in environment or is_changed:
+    if sys.platform != "linux" or "COVERAGE_PROCESS_CONFIG" in environment or is_changed:
         return start_process(folder, engine_address, environment)
     return _Forked(json.dumps([str(folder), engine_address, dict(environment)]).encode())
 
