@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.loaders
 import botocore.session
 import hypothesis
 import pytest
@@ -25,8 +26,9 @@ from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backe
 hypothesis.settings.register_profile("few", deadline=None, database=None, max_examples=10)
 hypothesis.settings.register_profile("many", deadline=None, database=None, max_examples=100)
 
-# Each test has sessions of its own, and reading the model of EC2 for each takes longer than most tests do.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+# Each test has sessions of its own, and reading AWS's models for each takes longer than most tests do. The package
+# imports the function from `loaders` when it first needs it.
+botocore.loaders.create_loader = botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
 
 DynamicPlugin.start_process = staticmethod(fork_process)
 
