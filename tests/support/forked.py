@@ -77,6 +77,7 @@ def serve(number: int) -> None:
     """Fork a plugin for each request, and a process that waits for its end, until nobody is left who could ask."""
     for name in _IMPORTED:
         importlib.import_module(name)
+    _read_models()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     requests = socket.socket(fileno=number)
@@ -89,6 +90,17 @@ def serve(number: int) -> None:
             _keep(written, *json.loads(request))
         for each in written:
             os.close(each)
+
+
+def _read_models() -> None:
+    import botocore.loaders
+    import botocore.session
+
+    botocore.loaders.create_loader = botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
+    session = botocore.session.get_session()
+    session.set_credentials("none", "none")
+    for service in ("license-manager", "ec2", "sts"):
+        session.create_client(service, region_name="eu-west-1")
 
 
 def _keep(written: list[int], folder: str, engine_address: str, environment: Mapping[str, str]) -> None:
