@@ -297,8 +297,8 @@ def make_stack(request: pytest.FixtureRequest, tmp_path: Path, served: LicenseMa
     return make
 
 
-def test_a_result_keeps_its_type_among_others(served: LicenseManagerBackend) -> None:
-    """Several look-ups can be joined by `pulumi.Output.all`: what comes out are results, not dicts."""
+def test_a_result_keeps_its_type(served: LicenseManagerBackend) -> None:
+    """Look-ups that `pulumi.Output.all` joins are results still; as an output of the stack one is an object."""
     task_ids = [add(served, number, task_id=f"lct-{number}") for number in range(2)]
 
     def program() -> None:
@@ -306,24 +306,13 @@ def test_a_result_keeps_its_type_among_others(served: LicenseManagerBackend) -> 
         pulumi.export(
             "codes", both.apply(lambda tasks: [task.source_license_context.usage_operation for task in tasks])
         )
+        pulumi.export("task", get_license_conversion_task("lct-0"))
 
     with LocalEngine(program, config={"aws:region": REGION}) as engine:
-        assert engine.up().outputs["codes"] == ["RunInstances:0800", "RunInstances:0800"]
-
-
-def test_a_result_can_be_exported_whole(served: LicenseManagerBackend) -> None:
-    """A result as an output of the stack is an object with its fields."""
-    task_id = add(served)
-
-    def program() -> None:
-        pulumi.export("task", get_license_conversion_task(task_id))
-
-    with LocalEngine(program, config={"aws:region": REGION}) as engine:
-        task = engine.up().outputs["task"]
-    assert (task["license_conversion_task_id"], task["source_license_context"]["usage_operation"]) == (
-        task_id,
-        "RunInstances:0800",
-    )
+        outputs = engine.up().outputs
+    assert outputs["codes"] == ["RunInstances:0800", "RunInstances:0800"]
+    assert outputs["task"]["license_conversion_task_id"] == "lct-0"
+    assert outputs["task"]["source_license_context"]["usage_operation"] == "RunInstances:0800"
 
 
 def test_outputs_lead_in_and_out(make_stack: Callable[[str], Stack], served: LicenseManagerBackend) -> None:
@@ -462,19 +451,11 @@ def mock(
     settings.configure(settings.Settings(project="project", stack="stack"))
 
 
-def in_program(ask: Callable[[], pulumi.Output[Any]]) -> Any:
-    """Return an output's value, as a unit test of Pulumi's waits for it."""
-    seen: list[Any] = []
-
-    pulumi.runtime.test(lambda: ask().apply(seen.append))()  # type: ignore[no-untyped-call]
-    (value,) = seen
-    return value
-
-
 def test_mocks_answer(mock: Callable[[dict[str, Any]], Answers]) -> None:
     """A look-up goes to `Mocks.call`, with its token and what the program gives it, and not to AWS.
 
-    A mock answers with what its test needs: the rest is None, as where AWS leaves it out.
+    A mock answers with what its test needs: the rest is None, as where AWS leaves it out; so is what the program left
+    out no argument.
     """
     mocks = mock(ONE)
     task = get_license_conversion_task("lct-1", region="us-east-1")
@@ -486,35 +467,25 @@ def test_mocks_answer(mock: Callable[[dict[str, Any]], Answers]) -> None:
     assert task.destination_license_context.usage_operation is None
     (code,) = task.destination_license_context.product_codes
     assert [code.product_code_id, code.product_code_type] == ["abc", None]
-    assert get_license_conversion_tasks() == []
-
-
-def test_mocks_answer_for_a_list(mock: Callable[[dict[str, Any]], Answers]) -> None:
-    """The list's token has the tasks as its result's member `tasks`; what the program left out is no argument."""
-    mocks = mock({"tasks": [ONE, {"license_conversion_task_id": "lct-2"}]})
-    assert ids(get_license_conversion_tasks(statuses=["SUCCEEDED"])) == ["lct-1", "lct-2"]
-    assert mocks.asked == [("lmconv:index:getLicenseConversionTasks", {"statuses": ["SUCCEEDED"]})]
+    assert get_license_conversion_tasks(statuses=["SUCCEEDED"]) == []
+    assert mocks.asked[1:] == [("lmconv:index:getLicenseConversionTasks", {"statuses": ["SUCCEEDED"]})]
 
 
 def test_mocks_answer_for_outputs(mock: Callable[[dict[str, Any]], Answers]) -> None:
     """The `_output` forms go there too, with the outputs of resources that the same mocks make."""
-    mocks = mock(ONE)
+    mocks = mock({**ONE, "tasks": [ONE, {"license_conversion_task_id": "lct-2"}]})
 
     def ask() -> pulumi.Output[Any]:
         task = LicenseConversionTask("task", license_conversion_task_id="lct-9")
         one = get_license_conversion_task_output(task.license_conversion_task_id, region="us-east-1")
-        return pulumi.Output.all(one.status, one.destination_license_context.product_codes[0].product_code_id)
+        some = get_license_conversion_tasks_output(resource_arns=[pulumi.Output.from_input(arn(1))])
+        return pulumi.Output.all(one.status, one.destination_license_context.product_codes[0].product_code_id, some)
 
-    assert in_program(ask) == ["SUCCEEDED", "abc"]
-    assert mocks.asked == [("lmconv:index:getLicenseConversionTask", {"id": "lct-9", "region": "us-east-1"})]
-
-
-def test_mocks_answer_for_a_list_of_outputs(mock: Callable[[dict[str, Any]], Answers]) -> None:
-    mocks = mock({"tasks": [ONE]})
-
-    found = in_program(
-        lambda: get_license_conversion_tasks_output(resource_arns=[pulumi.Output.from_input(arn(1))]).apply(ids)
-    )
-
-    assert found == ["lct-1"]
-    assert mocks.asked == [("lmconv:index:getLicenseConversionTasks", {"resource_arns": [arn(1)]})]
+    seen: list[Any] = []
+    pulumi.runtime.test(lambda: ask().apply(seen.append))()  # type: ignore[no-untyped-call]
+    ((status, code, tasks),) = seen
+    assert (status, code, ids(tasks)) == ("SUCCEEDED", "abc", ["lct-1", "lct-2"])
+    assert sorted(mocks.asked) == [
+        ("lmconv:index:getLicenseConversionTask", {"id": "lct-9", "region": "us-east-1"}),
+        ("lmconv:index:getLicenseConversionTasks", {"resource_arns": [arn(1)]}),
+    ]

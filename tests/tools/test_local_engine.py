@@ -133,44 +133,6 @@ def test_the_real_engine_configures_as_the_last_up_too(write: Write, engines: En
         assert real[0][1]["counters:size"] == "1"
 
 
-def test_replacement_order(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """The new resource is created before the old one is deleted, unless provider or program want the reverse."""
-    folder = write(
-        """
-        opts = pulumi.ResourceOptions(delete_before_replace=config.get_bool("first"))
-        Count("a", "1", kind=config.get("kind"), dbr=config.get("dbr"), opts=opts)
-        """
-    )
-    engines(folder, state_file=tmp_path / "state.json").up()
-    for config, order in (
-        ({"kind": "x"}, ["create", "delete"]),
-        ({"kind": "x", "dbr": "y"}, ["delete", "create"]),
-        ({"kind": "z", "dbr": "y", "first": "true"}, ["delete", "create"]),
-    ):
-        calls(folder)
-        engines(folder, config=config, state_file=tmp_path / "state.json").up()
-        assert [name for name, *_ in calls(folder, "create", "delete")] == order
-
-
-def test_failed_create(write: Write, engines: Engines) -> None:
-    """A failed create leaves no state and no dependents, and what was running beside it is completed."""
-    folder = write(
-        """
-        waiting = Count("waiting", "1", wait="waiting")
-        failing = Count("failing", "fail", opts=pulumi.ResourceOptions())
-        Count("dependent", failing.shown)
-        """
-    )
-    # The waiting one may go on once the other has failed.
-    engine = engines(folder, on_message=lambda each: (folder / "go").touch() if each.severity == "error" else None)
-    with pytest.raises(UpdateFailedError) as caught:
-        engine.up()
-    (error,) = caught.value.errors
-    assert error.urn.endswith("::failing")
-    assert error.text.endswith("RuntimeError: the counter is broken\n")
-    assert {each.name for each in engine.resources} == {"counters-dev", "waiting"}
-
-
 INIT_FAILED = """
 
 def halfway(method):
@@ -257,39 +219,6 @@ def test_the_last_ups_configuration_serves_refresh_and_destroy(
     getattr(engines(folder, config={"size": 4}, state_file=state), operation)()
     ((_, seen, *_),) = calls(folder, "configure")
     assert (seen["counters:size"], seen["aws:region"]) == ("2", "us-east-1")
-
-
-def test_cancel(write: Write, engines: Engines) -> None:
-    """A cancel refuses new resources, waits for the running one, keeps its state, and fails the operation."""
-    folder = write('first = Count("first", "1", wait="waiting")\nCount("second", first.shown)')
-    engine = engines(folder)
-
-    def cancel() -> None:
-        wait_until((folder / "waiting").exists)
-        engine.cancel()
-        (folder / "go").touch()
-
-    helper = threading.Thread(target=cancel)
-    helper.start()
-    with pytest.raises(UpdateFailedError, match="canceled"):
-        engine.up()
-    helper.join()
-    assert {each.name for each in engine.resources} == {"counters-dev", "first"}
-    assert engine.plugin is not None
-    assert engine.plugin.poll() is not None
-
-
-def test_two_programs(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """Programs run one after the other don't see each other's modules, configuration or resources."""
-    first = write('import words\nCount("a", words.word)\npulumi.export("said", [words.word, config.get("mine")])')
-    (first / "words.py").write_text('word = "one"')
-    second = shutil.copytree(first, tmp_path / "second")
-    (second / "words.py").write_text('word = "two"')
-    before = Path.cwd(), list(sys.path), sys.argv
-    assert engines(first, config={"mine": "yes"}).up().outputs == {"said": ["one", "yes"]}
-    assert engines(second).up().outputs["said"][0] == "two"
-    assert (Path.cwd(), list(sys.path), sys.argv) == before
-    assert "words" not in sys.modules
 
 
 def test_bad_program(write: Write, engines: Engines) -> None:
@@ -417,16 +346,6 @@ def test_a_program_that_hangs(write: Write, engines: Engines) -> None:
     assert not left.is_alive()
     assert engine.resources == []
     assert engine.plugin is None
-
-
-def test_a_program_that_hangs_can_be_killed(write: Write, engines: Engines) -> None:
-    """A kill ends an operation at once though the program is stuck."""
-    folder = write("import time\nwhile not config.get_bool('never'): time.sleep(0.01)")
-    engine = engines(folder)
-    threading.Timer(0.3, engine.kill).start()
-    began = time.monotonic()
-    assert fail(engine) == "the engine was killed"
-    assert time.monotonic() - began < SOON
 
 
 @pytest.mark.parametrize(
