@@ -9,12 +9,13 @@ from typing import Any
 import boto3
 import pytest
 from support.hurry import FACTOR
-from support.job import TAG, URN, Job, deny
+from support.job import BYOL, TAG, URN, Job, deny
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Tag
 from lmconv_resource.aws.marks import REFUSED_TAG, Mark, Refusals, make_value
-from lmconv_resource.errors import EndpointUnreachableError, Subject
+from lmconv_resource.emulator import ErrorAnswer, Fault
+from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, Subject
 from lmconv_resource.lifecycle.job import Act, Wish
 from lmconv_resource.lifecycle.job.facts import Facts, Memory
 from lmconv_resource.lifecycle.job.rules import decide
@@ -46,6 +47,27 @@ def test_a_mark_is_found_where_tags_can_not_be_listed(job: Job, code: str) -> No
     job.restart_process()
 
     assert job.diff(created, inputs).changed == ("stop_and_restart",)
+
+
+def test_an_error_of_a_marked_instance_says_that_it_is_marked(job: Job) -> None:
+    """Whatever the error: also where an earlier `up` has stopped it, and the right to see it is lost since."""
+    arn, now = job.launch(), datetime.now(timezone.utc)
+    instance_id = arn.rpartition("/")[2]
+    value = make_value(URN, instance_id, now, now + timedelta(hours=1))
+    job.ec2.create_tags(Resources=[instance_id], Tags=[{"Key": TAG, "Value": value}])
+    job.make_client = deny("DescribeInstances")
+    job.restart_process()
+    with pytest.raises(AccessDeniedError, match=f"{TAG}.*aws ec2 start-instances --instance-ids {instance_id}"):
+        job.create(job.inputs(arn, stop_and_restart=True))
+
+
+def test_a_fault_of_the_list_passes_beside_a_right_that_is_missing(job: Job) -> None:
+    inputs = job.inputs(job.launch(), source=BYOL, preflight=False)
+    job.make_client = deny("DescribeInstances")
+    job.restart_process()
+    calls = 5 * (int(job.config["aws:maxRetries"]) + 1)  # so that more than one list fails, after all its tries
+    job.backend.faults.add(Fault(ErrorAnswer("ServerInternalException"), "ListLicenseConversionTasks", calls))
+    assert job.create(inputs).id
 
 
 def test_what_a_mark_rests_on_is_read_right_before_it(job: Job) -> None:

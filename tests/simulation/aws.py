@@ -71,7 +71,7 @@ class Faults:
     task_lag: float = 0.0
     """Seconds by which lists and gets of tasks are late, at most."""
     hidden_task: float = 0.0
-    """Of the new tasks: shown nowhere for up to 2 minutes."""
+    """Of the new tasks: shown nowhere for up to 2 minutes, or 10."""
     unknown_word: float = 0.0
     """Of the tasks: a status that AWS has not published, for a while."""
     unreadable_row: float = 0.0
@@ -324,7 +324,7 @@ class Aws:
     ) -> Task:
         """Begin a conversion."""
         now, rng = self.kernel.now, self.rng
-        hidden = 10 + rng.random() * 110 if self.chance(self.faults.hidden_task) else 0.0
+        hidden = 10 + rng.random() * rng.choice((110, 110, 600)) if self.chance(self.faults.hidden_task) else 0.0
         task = Task(
             f"lct-{len(self.tasks) + 1:04d}",
             instance,
@@ -338,7 +338,9 @@ class Aws:
             got_from=now + (hidden or self.lag(min(5.0, self.faults.task_lag))),
         )
         self.tasks.append(task)
-        seconds = 30.0 * 40.0 ** rng.random() if self.is_calm or rng.random() < 0.97 else 7200.0
+        seconds = 30.0 * (4.0 if self.is_calm else 40.0) ** rng.random()
+        if not self.is_calm and rng.random() < 0.03:
+            seconds = 7200.0
         self.log(f"    {task.id} converts {instance.id} to {destination} for {seconds:.0f} s")
         self.kernel.after(seconds, lambda: self.end_task(task))
         return task

@@ -36,12 +36,14 @@ UNPREVENTABLE = {
     "two marked at once": "EC2's tags have no compare-and-set",
     "listed late": "a conversion of somebody's that AWS had not listed at the job's last read",
     "stopped as it was marked": "somebody stops it between the job's last read and its mark",
+    "list unreadable": "a conversion that somebody began while AWS's list could not be read, for a minute or more",
     "no record": "a `destroy` where Pulumi has no record calls nobody",
 }
 
 _BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _YOUNG_SECONDS = 12 * 3600.0
 _WINDOW_SECONDS = 60.0
+_UNREADABLE_SECONDS = 60.0
 _FRESH_CALLS = 5
 """Of the resource's own calls: what was read further back is stale when it acts."""
 _CHANGES = re.compile(r"stopped|start|marked|its mark|lmconv:restart|runs again|terminated")
@@ -116,8 +118,8 @@ class Checks:
     def before_create(self, caller: Caller, urn: str | None, instance: Instance) -> None:
         """Check a call to start a conversion."""
         self._before_act("convert", caller, urn, instance)
-        seen = caller.state_seen.get(instance.id)
-        if seen not in (None, "stopped"):
+        _, seen = caller.state_seen.get(instance.id, (0.0, "stopped"))
+        if seen != "stopped":
             self.violate(11, f"{instance.id} is to be converted and was last seen {seen}")
 
     def before_tag(self, caller: Caller, urn: str | None, instance: Instance, key: str) -> None:
@@ -164,8 +166,11 @@ class Checks:
             listed_at, call = caller.listed_at.get(instance.id, (float("-inf"), -_FRESH_CALLS))
             is_known = seen is not None and seen not in ("SUCCEEDED", "FAILED")
             is_stale = listed_at < task.began and caller.calls_of[urn, instance.id] - call > _FRESH_CALLS
-            if task.process is caller.process or is_known or is_stale:
+            unreadable = self._aws.kernel.now - caller.unreadable_since.get(instance.id, float("inf"))
+            if task.process is caller.process or is_known or (is_stale and unreadable < _UNREADABLE_SECONDS):
                 self.violate(1, f"{instance.id} is {act} under {task.id}")
+            elif is_stale:
+                self._forgive("list unreadable")
             else:
                 self._forgive("listed late")
 

@@ -72,7 +72,10 @@ class Caller:
     marks_at: dict[str, int] = field(default_factory=dict)
     """As which of the resource's calls the marks of an instance were read last."""
     marks_seen: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    state_seen: dict[str, str] = field(default_factory=dict)
+    unreadable_since: dict[str, float] = field(default_factory=dict)
+    """Since when the tasks of an instance can't be listed."""
+    state_seen: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """The state of each instance at the latest moment of which it was shown; an answer can be older than one before."""
     calls_of: Counter[tuple[str | None, str]] = field(default_factory=Counter)
     """How many calls each resource has made about an instance."""
     streaks: dict[str, int] = field(default_factory=dict)
@@ -124,6 +127,8 @@ class _Client:
         kernel.pause(0.03 + aws.rng.random() ** 3 * 0.6)
         self._befall(name, is_after=False)
         lost = self._draw_fault(name, about, is_list)
+        for each in ids if is_list and lost is not None else ():
+            caller.unreadable_since.setdefault(each, kernel.now)
         if lost is not None and lost != "after":
             raise lost
         self._log(f"{name} {about}".rstrip())
@@ -265,6 +270,7 @@ class LicenseManagerClient(_Client):
             for arn in arns or ():
                 id = arn.rpartition("/")[2]
                 self._caller.listed_at[id] = now, self._caller.calls_of[self._urn, id]
+                self._caller.unreadable_since.pop(id, None)
             begin = int(NextToken or 0)
             answer: dict[str, Any] = {
                 "LicenseConversionTasks": [self._show(task, moment) for task, _ in rows[begin : begin + MaxResults]]
@@ -321,7 +327,8 @@ class LicenseManagerClient(_Client):
 
     def _refuse(self, instance: Instance, source: str, destination: str) -> str | None:
         aws = self._aws
-        if aws.unfinished(instance):
+        if unfinished := aws.unfinished(instance):
+            self._caller.tasks_seen.update((task.id, "said") for task in unfinished)
             if aws.chance(aws.faults.refused_as_failed):
                 aws.add_failed(instance, source, destination, self._urn)
             return f"A license conversion of {instance.id} is already in progress"
@@ -363,7 +370,9 @@ class Ec2Client(_Client):
 
     def _show(self, instance: Instance, moment: float, tags: dict[str, Tag]) -> dict[str, Any]:
         state = instance.state.at(moment)
-        self._caller.state_seen[instance.id] = state
+        self._caller.state_seen[instance.id] = max(
+            (moment, state), self._caller.state_seen.get(instance.id, (float("-inf"), ""))
+        )
         self._see_marks(instance, tags, "instance")
         row: dict[str, Any] = {
             "InstanceId": instance.id,

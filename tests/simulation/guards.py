@@ -58,8 +58,9 @@ def _trust_an_unreadable_list(facts: Facts, _: Wish) -> Facts:
     return replace(facts, list_error=None)
 
 
-def _forget_that_one_is_in_progress(facts: Facts, _: Wish) -> Facts:
-    return replace(facts, memory=replace(facts.memory, in_progress_at=None))
+def _take_in_progress_for_a_refusal(facts: Facts, _: Wish) -> Facts:
+    refusal = facts.memory.refusal or facts.memory.in_progress_refusal
+    return replace(facts, memory=replace(facts.memory, in_progress_at=None, refusal=refusal))
 
 
 CHANGES: dict[str, Change] = {
@@ -71,7 +72,7 @@ CHANGES: dict[str, Change] = {
     "instance store volumes": _erase_volumes,
     "a hidden task may be in progress": _ignore_hidden_tasks,
     "a list that can't be read says nothing": _trust_an_unreadable_list,
-    "AWS says that one is in progress": _forget_that_one_is_in_progress,
+    "AWS says that one is in progress": _take_in_progress_for_a_refusal,
 }
 """Guards in the facts, and what the facts are without them."""
 
@@ -105,17 +106,21 @@ GUARDS = (READ_ANEW, *CHANGES, *FLEETS, *GROUPS, *(rule.name for rule in RULES))
 
 
 @contextmanager
-def without(guard: str | None) -> Iterator[None]:
-    """Return a context in which the job does without a guard."""
-    if guard is None:
-        yield
-        return
-    dropped = GROUPS.get(guard, (guard,))
+def without(guard: str | None) -> Iterator[set[str]]:
+    """Return a context in which the job does without a guard, and in it, the names of the rules that have decided."""
+    used: set[str] = set()
+    dropped = GROUPS.get(guard or "", (guard,))
     kept = tuple(rule for rule in RULES if rule.name not in dropped)
-    change: Change = CHANGES.get(guard, lambda facts, _: facts)
+    change: Change = CHANGES.get(guard or "", lambda facts, _: facts)
+
+    def decide(facts: Facts, wish: Wish) -> rules.Step:
+        step = rules.decide(change(facts, wish), wish, kept)
+        used.add(step.rule.name)
+        return step
+
     patches: list[tuple[Any, str, Any]] = [
-        (act, "decide", lambda facts, wish: rules.decide(change(facts, wish), wish, kept)),
-        *((run, name, value) for name, value in FLEETS.get(guard, {}).items()),
+        (act, "decide", decide),
+        *((run, name, value) for name, value in FLEETS.get(guard or "", {}).items()),
     ]
     if guard == READ_ANEW:
         patches.append((act, "IRREVERSIBLE", frozenset()))
@@ -123,7 +128,7 @@ def without(guard: str | None) -> Iterator[None]:
     try:
         for module, name, value in patches:
             setattr(module, name, value)
-        yield
+        yield used
     finally:
         for module, name, value in before:
             setattr(module, name, value)

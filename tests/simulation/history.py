@@ -35,6 +35,8 @@ class Result:
     hours: float
     lines: list[str] = field(repr=False, default_factory=list)
     title: str = ""
+    rules: frozenset[str] = frozenset()
+    """The names of the rules that have decided something in it."""
 
 
 class History:
@@ -594,5 +596,7 @@ def _drop(table: list[dict[str, Any]], name: str) -> None:
 
 def play(seed: int, guard: str | None = None) -> Result:
     """Play one seed, without a guard where one is named, and return what became of it."""
-    with without(guard):
-        return History(seed).play()
+    with without(guard) as rules:
+        result = History(seed).play()
+    result.rules = frozenset(rules)
+    return result

@@ -41,8 +41,8 @@ RUNNING_SECONDS = 30.0
 INTERFACE_SECONDS = 300.0
 """How old the tags of a network interface may be that differ from those of its instance, which is read again."""
 
-_EARLY_SECONDS = 5.0
-"""How long a mark waits for others that is set before there is a slot."""
+_BEGIN_SECONDS = 1.0
+"""How old what a mark rests on may be, before which others may have marked."""
 
 
 @dataclass
@@ -126,7 +126,8 @@ class RowEc2(Ec2):
         else:
             if watch.begun:
                 gathering.crew.wait_for(watch.has_slot)
-            instance = gathering.instances.ask(instance_id, watch.limit_age(FRESH_SECONDS))
+            age = FRESH_SECONDS if watch.begun else _BEGIN_SECONDS
+            instance = gathering.instances.ask(instance_id, watch.limit_age(age))
             if not watch.has_slot() and (instance is None or instance.state != "running"):
                 gathering.crew.wait_for(watch.has_slot)
                 instance = gathering.instances.ask(instance_id, watch.limit_age(FRESH_SECONDS))
@@ -204,8 +205,7 @@ class RowEc2(Ec2):
     def set_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
         """Set tags of the instance and of what belongs to it."""
         self._watch.act("marking")
-        lazily = None if self._watch.has_slot() else _EARLY_SECONDS
-        self._gathering.marks.ask((tuple(tags.items()), tuple(resource_ids)), lazily=lazily)
+        self._gathering.marks.ask((tuple(tags.items()), tuple(resource_ids)))
         self._watch.acted_at = self._now()
 
     def delete_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:

@@ -153,7 +153,8 @@ class Job:
     def is_marked(self) -> bool:
         """Whether the instance is marked, so that it has to be started again."""
         memory = self.facts.memory
-        return (memory.is_marked or memory.marks_sent > 0) and not memory.is_released
+        is_sent = memory.marks_sent > 0 and not self.facts.marks  # else the mark that is shown is another's
+        return (memory.is_marked or is_sent) and not memory.is_released
 
     @property
     def is_adopted(self) -> bool:
@@ -469,7 +470,7 @@ class Job:
             error = step.error or LicenseConversionError(Subject(START_ACTION), step.text)
             for other in step.more:
                 self._op.log(str(other), "ERROR")
-            raise (self._left(error) if step.act is Act.LEAVE else error)
+            raise self._left(error)
         facts, task = self.facts, step.task
         for severity, text in step.notes:
             self._op.log(text, severity)
@@ -492,13 +493,13 @@ class Job:
 
     def _left(self, error: LicenseConversionError) -> LicenseConversionError:
         """Return an error that also says how the instance was left, as it was seen last; calls AWS for nothing."""
-        seen = self.facts.memory.last_seen
-        if not self.is_marked or seen is None or "start-instances" in error.remedy:
+        seen, name = self.facts.memory.last_seen, self.facts.places[0]
+        if not self.is_marked or "start-instances" in error.remedy:
             return error
-        command = f"aws ec2 start-instances --instance-ids {seen.instance_id}"
+        state = f"was last seen {seen.state} and " if seen else ""
         return error.adding(
-            f"{seen.instance_id} was last seen {seen.state} and has the tag {RESTART_TAG}: the next `pulumi up` "
-            f"continues, and starts it again at the end, or start it with `{command}` once no conversion is in progress"
+            f"{name} {state}has the tag {RESTART_TAG}: the next `pulumi up` continues, and starts it again at the end, "
+            f"or start it with `aws ec2 start-instances --instance-ids {name}` once no conversion is in progress"
         )
 
     def _try_last_start(self, step: Step) -> None:

@@ -255,8 +255,8 @@ class Reader:
     def _note(self, facts: Facts) -> Facts:
         """Return the facts with what they say for later decisions remembered."""
         memory, now, instance = facts.memory, facts.now, facts.instance
-        fault = facts.fault or facts.instance_error or facts.list_error
-        is_failing = isinstance(fault, TransientError)
+        errors = (facts.fault, facts.instance_error, facts.list_error)
+        fault = next((error for error in errors if isinstance(error, TransientError)), None)
         owners = {mark.is_owned_by(self._wish.urn) for mark in facts.marks if mark.is_for(facts.places[0])}
         owned, foreign = True in owners, False in owners
         started_here = self._op.host.started_here
@@ -269,9 +269,9 @@ class Reader:
         memory = replace(
             memory,
             is_answered=started_here.is_answered,
-            failing_since=(memory.failing_since or now) if is_failing else None,
+            failing_since=(memory.failing_since or now) if fault else None,
             list_failing_since=(memory.list_failing_since or now) if facts.list_error else None,
-            last_fault=fault.reason if is_failing and fault else memory.last_fault,
+            last_fault=fault.reason if fault else memory.last_fault,
             last_seen=instance or memory.last_seen,
             hidden_since=(memory.hidden_since or facts.instance_at)
             if instance is None and not facts.instance_error
