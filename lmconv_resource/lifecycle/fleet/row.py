@@ -330,7 +330,7 @@ def _to_failed(
         outcome = Outcome.FAILED
     elif is_running or (is_interrupted and watch.begun) or (task is not None and task.status is TaskStatus.SUCCEEDED):
         outcome = Outcome.IN_PROGRESS
-    elif is_interrupted or (is_over and not isinstance(error, RequestRefusedError)):
+    elif is_interrupted or (is_over and not watch.has_changed and not isinstance(error, RequestRefusedError)):
         outcome = Outcome.NOT_BEGUN
     else:
         outcome = Outcome.REFUSED
