@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.text import to_one_line, to_plain_text
+from lmconv_resource.wording import fill
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -77,7 +78,7 @@ class Subject:
 
 
 class LicenseConversionError(Exception):
-    """The base of every error a user can act on. Its text is one line; `remedy` is by default the class's own."""
+    """The base of every error a user can act on. Its text is one line. A class's `remedy` is for `fill`."""
 
     remedy = ""
     task: ConversionTask | None = None
@@ -87,7 +88,7 @@ class LicenseConversionError(Exception):
         super().__init__(subject, reason, remedy)
         self.subject = subject
         self.reason = to_one_line(reason)
-        self.remedy = remedy or self.remedy
+        self.remedy = remedy or fill(self.remedy)
 
     def __str__(self) -> str:
         """Return the sentence."""
@@ -114,9 +115,15 @@ class SettingsError(LicenseConversionError):
 class CredentialsError(LicenseConversionError):
     """AWS credentials are missing, expired or refused."""
 
+    remedy = (
+        "Set credentials {with profile NAME}, with AWS_PROFILE, or with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )
+
 
 class ExpiredCredentialsError(CredentialsError):
     """The credentials were good once."""
+
+    remedy = "Sign in again (`aws sso login`, or however you get your credentials)"
 
 
 class AccessDeniedError(LicenseConversionError):
@@ -137,7 +144,7 @@ class TaskNotFoundError(RequestRefusedError):
     """AWS does not know the task's id. It says the same of a wrong region and of another account's task."""
 
     remedy = (
-        "Check the id, the region (set `region` or run `pulumi config set aws:region REGION`) "
+        "Check the id, the region (set `region` or {run region REGION}) "
         "and that the credentials belong to the task's account"
     )
 
@@ -203,4 +210,4 @@ class WaitError(LicenseConversionError):
 class ConversionFailedError(WaitError):
     """The task ended FAILED."""
 
-    remedy = "Fix the cause and start a new conversion, or set ignore_failure=True to record this one as it is"
+    remedy = "Fix the cause and start a new conversion, or set {ignore_failure=True} to record this one as it is"

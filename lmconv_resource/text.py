@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
+from lmconv_resource.wording import to_value
+
 # C0 and C1 control characters, without the line break and the tab, which can do no harm on a terminal; and the
 # characters that turn the direction of text, which can make a message read as something else; and halves of surrogate
 # pairs, which JSON can hold and no stack can store.
@@ -72,7 +74,7 @@ def to_whole(value: object) -> object:
 
 def to_shown(value: object) -> str:
     """Return a value as an error shows it: plain, and at most 80 characters."""
-    text = to_plain_text(repr(to_whole(value)))
+    text = to_plain_text(to_value(to_whole(value)))
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 

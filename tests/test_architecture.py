@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "lmconv_resource"
 NAME = PACKAGE.name
 
 LAYERS = {  # bottom to top; each may import itself, those below it, and the packages named here
+    "wording": set(),
     "text": set(),
     "models": set(),
     "usage_operations": set(),

@@ -23,6 +23,7 @@ from lmconv_resource.errors import (
     WaitError,
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.wording import fill
 
 TASK_ID = "lct-1"
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0"
@@ -71,7 +72,7 @@ def test_every_error_is_one_line_about_a_place(cls: type[LicenseConversionError]
 @pytest.mark.parametrize("cls", [c for c in error_classes() if c.remedy], ids=lambda cls: str(cls.__name__))
 def test_a_class_has_a_remedy_of_its_own(cls: type[LicenseConversionError]) -> None:
     error = cls(SUBJECT, "why", task=TASK) if issubclass(cls, WaitError) else cls(SUBJECT, "why")
-    assert str(error) == f"Looking up license conversion task lct-1 in eu-west-1: why. {cls.remedy}."
+    assert str(error) == f"Looking up license conversion task lct-1 in eu-west-1: why. {fill(cls.remedy)}."
     assert re.fullmatch(r"[A-Z].*[^.\s]", cls.remedy)
     assert not re.search(r"\s\s|\.\.", str(error))
 

@@ -14,7 +14,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,9 @@ from typing import Any
 from schema_settings import SETTING_TYPES, make_settings
 
 import lmconv_resource as sdk
-from lmconv_resource.aws.access import kinds
+from lmconv_resource.aws.access import SETTINGS, AssumedRole, kinds
 from lmconv_resource.hosts.native import PACKAGE
-from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, FLEET_TOKEN, TASK_TOKEN
-from lmconv_resource.hosts.native.wording import to_native_text
 from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 from lmconv_resource.lifecycle.fleet.report import Outcome
 from lmconv_resource.lifecycle.functions import GET_TOKEN, LIST_TOKEN
@@ -34,10 +32,12 @@ from lmconv_resource.lifecycle.inputs import (
     ACCESS_INPUTS,
     CONVERSION_PROPERTIES,
     LIST_PROPERTIES,
+    MEMBERS,
     TASK_PROPERTIES,
     Property,
 )
-from lmconv_resource.models import PRODUCT_CODE_TYPE, TaskStatus
+from lmconv_resource.models import OUTPUTS, PRODUCT_CODE_TYPE, TaskStatus
+from lmconv_resource.wording import to_camel
 
 HOME = "https://example.com/lmconv_resource"
 """A placeholder, as the project is published nowhere: who hands the plugin out puts their own address here."""
@@ -93,6 +93,23 @@ _SECRET = {member.key for member in kinds.ROLE_MEMBERS if member.is_secret}
 """Members of a role that are secret however they are given."""
 
 _PRIMITIVES = {"str": "string", "bool": "boolean", "int": "integer", "float": "number"}
+
+
+_TABLES = (TASK_PROPERTIES, CONVERSION_PROPERTIES, LIST_PROPERTIES, FLEET_PROPERTIES)
+_NAMES = {
+    *(*OUTPUTS, "custom_timeouts", "verified_usage_operation"),
+    *(name for members in MEMBERS.values() for name in members),
+    *(field.name for field in fields(AssumedRole)),
+    *(entry.name for table in _TABLES for entry in table),
+}
+_NAME = re.compile(rf"\b({'|'.join(sorted(filter(lambda name: '_' in name, _NAMES), key=len, reverse=True))})\b")
+_SETTING = re.compile(rf"(?<!arn:)\baws:(?=({'|'.join(setting.key for setting in SETTINGS)})\b)")
+
+
+def to_native_text(text: str) -> str:
+    """Return a text of the SDK's or of the tables, with names as programs in Pulumi's other languages write them."""
+    text = re.sub(r"=(True|False)\b", lambda match: f": {match[1].lower()}", _SETTING.sub(f"{PACKAGE}:", text))
+    return _NAME.sub(lambda match: to_camel(match[0]), text)
 
 
 def make_schema() -> str:

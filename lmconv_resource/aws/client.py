@@ -6,7 +6,7 @@ boto3 is imported only when a client is made: a stack whose tasks have all ended
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from lmconv_resource.aws.access import AccessSession, Settings, SharedClients
 from lmconv_resource.aws.calls import Calls
@@ -114,7 +114,6 @@ class Connections:
         policy: the rhythm of polls and the pace of calls.
         on_note: told what the user should know of the connections' polling.
         open_session: returns the session of some settings; by default one of botocore's.
-        on_words: told what AWS says in its own words.
     """
 
     def __init__(
@@ -124,13 +123,11 @@ class Connections:
         policy: PollingPolicy | None = None,
         on_note: Callable[[str], None],
         open_session: OpenSession | None = None,
-        on_words: Callable[[Iterable[str]], None] | None = None,
     ) -> None:
         self._cancellation = cancellation
         self._policy = policy or PollingPolicy()
         self._on_note = on_note
         self._open_session = open_session
-        self._on_words = on_words
         self._lock = cancellation.runtime.lock()
         self._shared: dict[str, SharedClients] = {}
         self._connections: dict[tuple[Settings, str], Connection] = {}
@@ -148,5 +145,5 @@ class Connections:
 
     def _make_session(self, settings: Settings, environment: str) -> AccessSession:
         runtime = self._cancellation.runtime
-        shared = self._shared.setdefault(environment, SharedClients(runtime, self._on_words))
+        shared = self._shared.setdefault(environment, SharedClients(runtime))
         return AccessSession(settings, shared, runtime)

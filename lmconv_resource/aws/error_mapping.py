@@ -27,6 +27,7 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.text import to_plain_text, without_credentials
+from lmconv_resource.wording import fill
 
 
 def _codes(names: str) -> frozenset[str]:
@@ -80,23 +81,24 @@ def from_botocore(
         return _from_refusal(cause, subject, were_accepted=were_accepted, decode=decode)
     text = without_credentials(to_plain_text(str(cause))).rstrip(".")
     if isinstance(cause, (botocore_errors.NoCredentialsError, botocore_errors.PartialCredentialsError)):
-        return CredentialsError(subject, text, _SET_CREDENTIALS)
+        return CredentialsError(subject, text)
     if isinstance(cause, _SIGN_IN_ERRORS) or (were_accepted and isinstance(cause, _CREDENTIAL_ERRORS)):
-        return ExpiredCredentialsError(subject, text, _SIGN_IN)
+        return ExpiredCredentialsError(subject, text)
     # botocore's, with no class of its own, where the source of the credentials returns expired ones.
     if isinstance(cause, RuntimeError) and "refreshed credentials are still expired" in text:
-        return ExpiredCredentialsError(subject, text, _SIGN_IN)
+        return ExpiredCredentialsError(subject, text)
     if isinstance(cause, _CREDENTIAL_ERRORS):
-        return CredentialsError(subject, text, _SET_CREDENTIALS)
+        return CredentialsError(subject, text)
     if isinstance(cause, botocore_errors.NoRegionError):
         about = Subject(CONNECT_ACTION, subject.task_id, subject.region)
-        return SettingsError(about, "no region is set", "Run `pulumi config set aws:region REGION`")
+        return SettingsError(about, "no region is set", fill("{Run region REGION}"))
     if "Invalid header value" in text:  # Python's HTTP client shows the whole value, which is a token or a signature
         reason = "the credentials hold a character that can't be sent, such as a line break"
-        return CredentialsError(subject, reason, _SET_CREDENTIALS)
+        return CredentialsError(subject, reason)
     # In the middle of it a proxy may be changing; at the beginning another try sees the same certificate.
     if isinstance(cause, botocore_errors.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text and not were_accepted:
-        return SettingsError(subject, text, _CERTIFICATE_REMEDY)
+        remedy = "Set the file of its certificate authority, or of your proxy's, {with customCaBundle FILE}"
+        return SettingsError(subject, text, fill(remedy))
     if isinstance(cause, _NETWORK_ERRORS):
         return EndpointUnreachableError(subject, text)
     if isinstance(cause, botocore_errors.BotoCoreError):
@@ -110,17 +112,6 @@ def from_botocore(
 def _refused(subject: Subject, code: str, reason: str) -> RequestRefusedError:
     return RequestRefusedError(subject, f"AWS refused the request ({code}: {reason})", code=code)
 
-
-_SET_CREDENTIALS = (
-    "Set credentials with `pulumi config set aws:profile NAME`, with AWS_PROFILE, "
-    "or with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-)
-_CERTIFICATE_REMEDY = (
-    "Set the file of its certificate authority, or of your proxy's, with `pulumi config set aws:customCaBundle FILE`"
-)
-_SIGN_IN = "Sign in again (`aws sso login`, or however you get your credentials)"
-GENERAL_REMEDIES = (_SET_CREDENTIALS, _SIGN_IN)
-"""Who knows the kind of the credentials in use has a better one."""
 
 _SIGN_IN_ERRORS = (
     botocore_errors.SSOError,
@@ -156,20 +147,18 @@ def _from_refusal(
     if code in THROTTLING_CODES or status == 429:
         return ThrottledError(subject, f"AWS asks to slow down ({code}: {reason})")
     if code in _EC2_EXPIRED_CODES and were_accepted:
-        return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})", _SIGN_IN)
+        return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})")
     if code in CLOCK_CODES or (code in REFUSED_CREDENTIAL_CODES and _SIGNED_AT_ANOTHER_TIME.search(reason)):
         first = reason.lstrip().partition("\n")[0].rstrip(".")
         return ClockSkewError(subject, f"AWS rejects the request's time ({code}: {first})")
     if code in EXPIRED_CODES:
-        return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})", _SIGN_IN)
+        return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})")
     if code in REFUSED_CREDENTIAL_CODES:
         # From its second paragraph on, AWS repeats the request as it was signed, session token included.
         reason = reason.lstrip().partition("\n")[0].rstrip(".")
         if were_accepted and code in _ROTATED_CODES:
-            return ExpiredCredentialsError(
-                subject, f"AWS no longer accepts the credentials ({code}: {reason})", _SIGN_IN
-            )
-        return CredentialsError(subject, f"AWS refused the credentials ({code}: {reason})", _SET_CREDENTIALS)
+            return ExpiredCredentialsError(subject, f"AWS no longer accepts the credentials ({code}: {reason})")
+        return CredentialsError(subject, f"AWS refused the credentials ({code}: {reason})")
     if code in ACCESS_CODES:
         if cause.operation_name == "GetCallerIdentity":
             remedy = "Allow sts:GetCallerIdentity, also in the policy of a VPC endpoint"

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 
 from lmconv_resource.text import to_one_line
+from lmconv_resource.wording import fill
 
 _REMEDIES = {
-    "is in an invalid state for changing license type": "Stop the instance, or set stop_and_restart=True to have it "
+    "is in an invalid state for changing license type": "Stop the instance, or set {stop_and_restart=True} to have it "
     "stopped and started again",
     "is launched from an Amazon owned AMI": "Only an instance launched from your own image can be converted to BYOL: "
     "import one with VM Import/Export and launch from it",
@@ -26,7 +27,7 @@ _REMEDIES = {
 
 def remedy_for(reason: str) -> str:
     """Return what to do about a refusal or a failure in AWS's documented words; nothing where it is another."""
-    return next((remedy for words, remedy in _REMEDIES.items() if words in reason), "")
+    return fill(next((remedy for words, remedy in _REMEDIES.items() if words in reason), ""))
 
 
 Decode = Callable[[str], "str | None"]

@@ -16,6 +16,7 @@ from lmconv_resource.lifecycle.operation import Access, Operation, Properties
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.text import to_shown
+from lmconv_resource.wording import fill
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access import Regions
@@ -26,7 +27,7 @@ _LAST_SETTINGS = (
     "A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh --run-program` to use the "
     "present ones"
 )
-_OWN_ACCESS = ", and `pulumi up` after a change of the resource's profile or assume_role"
+_OWN_ACCESS = ", and `pulumi up` after a change of the resource's profile or {assume_role}"
 
 log = logging.getLogger("lmconv_resource")
 log.addHandler(logging.NullHandler())  # without one, Python prints warnings to stderr
@@ -42,7 +43,7 @@ class Session:
         open_session: returns the session of some settings, which knows who calls; by default one of botocore's.
         follows_environment: whether a change of the environment that botocore reads is seen by the next operation.
         report_seconds: how often a wait is shown again while nothing changes; None for the policy's.
-        setting_prefix: the namespace of the settings, for reading them and for the texts of errors.
+        setting_prefix: the namespace of the settings.
         runtime: clock, locks, threads and randomness of all that the session has.
     """
 
@@ -62,8 +63,6 @@ class Session:
         self.get_config = get_config
         self.setting_names: Callable[[], Iterable[str]] = tuple
         """Returns the full names of all settings of the stack that are known."""
-        self.on_words: Callable[[Iterable[str]], None] = lambda _: None
-        """Told what AWS says in its own words."""
         self.engine = engine
         self.cancellation = Cancellation(runtime=runtime)
         self.started_here = StartedHere(runtime)
@@ -197,7 +196,6 @@ class Session:
                     policy=self._policy,
                     on_note=lambda text: self.log("INFO", None, text),
                     open_session=self._open_session,
-                    on_words=self.on_words,
                 )
             return self._connections
 
@@ -214,5 +212,5 @@ def explaining_last_settings(record: Properties | None) -> Iterator[None]:
     except (SettingsError, CredentialsError) as error:
         if record is not None:
             own = any(record.get(name) for name in ("profile", "assume_role"))
-            error.remedy += f". {_LAST_SETTINGS}{_OWN_ACCESS if own else ''}"
+            error.remedy += f". {_LAST_SETTINGS}{fill(_OWN_ACCESS) if own else ''}"
         raise

@@ -34,6 +34,7 @@ from lmconv_resource.lifecycle.operation import (
 from lmconv_resource.lifecycle.state import changed_outputs, is_reopened, merge, to_change_text
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, LicenseContext, TaskStatus
+from lmconv_resource.wording import written
 
 
 class Recorded(Protocol):
@@ -231,7 +232,7 @@ def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None)
     partition = regions.partition_of(settings.region)
     reason = None if arn is None else partition_problem(arn, partition)
     if reason:
-        return [CheckFailure("resource_arn", f"resource_arn {reason}: use the ARN as AWS shows it")]
+        return [CheckFailure("resource_arn", f"{written('resource_arn')} {reason}: use the ARN as AWS shows it")]
     is_own = "license-manager" in settings.endpoint_urls
     if partition is not None and not is_own and not regions.is_listed(settings.region):
         op.log(f"{settings.region} is not in this botocore's list of regions: check it.", "WARNING")

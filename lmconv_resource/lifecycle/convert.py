@@ -41,6 +41,7 @@ from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_aw
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import parse_duration, to_failure_reason
 from lmconv_resource.usage_operations import unknown_code_warning
+from lmconv_resource.wording import setting
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
@@ -286,7 +287,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             if found.status is TaskStatus.FAILED:
                 why = to_failure_reason(found.status_message).rstrip(".")
                 op.log(
-                    f"{task_id} FAILED: {why}. The program that is imported says ignore_failure=True: without it, the "
+                    f"{task_id} FAILED: {why}. The program that is imported says "
+                    f"{setting('ignore_failure', True)}: without it, the "
                     "next `pulumi up` starts a new conversion.",
                     "WARNING",
                 )

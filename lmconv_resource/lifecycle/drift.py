@@ -11,6 +11,7 @@ from lmconv_resource.lifecycle.operation import Operation
 from lmconv_resource.lifecycle.state import ConversionState
 from lmconv_resource.models import ConversionTask, LicenseContext
 from lmconv_resource.usage_operations import describe
+from lmconv_resource.wording import setting
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
@@ -34,7 +35,8 @@ def report_drift(op: Operation, aws: Connection, recorded: ConversionState, refr
         return
     wanted = describe(refreshed.request.destination.usage_operation or "its destination")
     op.log(
-        f"{billed}, and no longer as {wanted}. Set correct_drift=True to have the next `pulumi up` convert it again.",
+        f"{billed}, and no longer as {wanted}. Set {setting('correct_drift', True)} to have the next "
+        "`pulumi up` convert it again.",
         "WARNING",
     )
 

@@ -11,6 +11,7 @@ from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, LIST_PROPERTIES, Pr
 from lmconv_resource.lifecycle.operation import Access, Operation, Properties
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus, sort_newest_first
+from lmconv_resource.wording import written
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
@@ -83,8 +84,10 @@ def _check_places(op: Operation, region: str, instances: Iterable[InstanceArn]) 
     """Raise a SettingsError where an instance is in another region, or nowhere, which would show none of its tasks."""
     for arn in instances:
         if arn.region != region:
-            reason = f"region {region} is not that of all resource_arns: one is in {arn.region}"
+            reason = f"region {region} is not that of all {written('resource_arns')}: one is in {arn.region}"
             raise SettingsError(Subject(CONNECT_ACTION), reason, "Ask for one region at a time")
         wrong = partition_problem(arn, op.host.regions().partition_of(region))
         if wrong:
-            raise SettingsError(Subject(CONNECT_ACTION), f"one of resource_arns {wrong}", "Use it as AWS shows it")
+            raise SettingsError(
+                Subject(CONNECT_ACTION), f"one of {written('resource_arns')} {wrong}", "Use it as AWS shows it"
+            )

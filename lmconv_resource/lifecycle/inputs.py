@@ -33,6 +33,7 @@ from lmconv_resource.lifecycle.validation import (
 )
 from lmconv_resource.models import ConversionRequest, LicenseContext
 from lmconv_resource.text import to_known, to_shown
+from lmconv_resource.wording import fill, written
 
 
 @dataclass(frozen=True)
@@ -272,10 +273,10 @@ def misnamed_member(value: object, type: str) -> str | None:
     names = MEMBERS.get(type)
     if names is None or not isinstance(value, Mapping):
         return None
-    for name, member in value.items():
-        if name not in names:
-            return f"has the member {to_shown(name)}, {to_known(str(name), names)}"
-        reason = misnamed_member(member, name)
+    for key, member in value.items():
+        if key not in names:
+            return f"has the member {to_shown(key)}, {to_known(str(key), [*map(written, names)])}"
+        reason = misnamed_member(member, key)
         if reason:
             return reason
     return None
@@ -293,38 +294,43 @@ def validate(properties: Properties, table: Iterable[Property]) -> list[CheckFai
         value = properties.get(entry.name)
         reason = None if value is UNKNOWN else misnamed_member(value, entry.type) or entry.rule(value)
         if reason:
-            failures.append(CheckFailure(entry.name, f"{entry.name} {reason}"))
+            failures.append(CheckFailure(entry.name, f"{written(entry.name)} {reason}"))
     return failures
 
 
 def validate_identity(properties: Properties) -> list[CheckFailure]:
     """Return what is wrong with how a LicenseConversionTask names its task."""
     names = ("license_conversion_task_id", "resource_arn")
-    given = [name for name in names if properties.get(name) is not None]
+    given = [each for each in names if properties.get(each) is not None]
     failures = []
     if not given:
         failures.append(
-            CheckFailure(names[0], f"{names[0]} {MISSING_TASK_ID}, or the resource_arn of what is converted")
+            CheckFailure(
+                names[0],
+                f"{written(names[0])} {MISSING_TASK_ID}, or the {written('resource_arn')} of what is converted",
+            )
         )
     elif len(given) > 1:
         value = to_shown(properties["resource_arn"])
-        reason = "is given together with license_conversion_task_id: leave one of the two out"
-        failures.append(CheckFailure("resource_arn", f"resource_arn {value} {reason}"))
+        reason = f"is given together with {written(names[0])}: leave one of the two out"
+        failures.append(CheckFailure("resource_arn", f"{written('resource_arn')} {value} {reason}"))
     if properties.get("follow_newest") is True and "resource_arn" not in given:
-        reason = "follow_newest True needs a resource_arn: set that instead of the task's id"
+        reason = fill("{follow_newest} {True} needs a {resource_arn}: set that instead of the task's id")
         failures.append(CheckFailure("follow_newest", reason))
     return failures
+
+
+FORCE_NEEDS_STOP = "{force_stop_after} needs {stop_and_restart=True}: nothing is stopped without it"
 
 
 def validate_options(properties: Properties) -> list[CheckFailure]:
     """Return what is wrong with how the options of a LicenseConversion go together."""
     failures = []
     if properties.get("stop_and_restart") is True and properties.get("wait_for_completion") is False:
-        reason = "stop_and_restart True needs wait_for_completion: nothing would restart the instance"
+        reason = fill("{stop_and_restart} {True} needs {wait_for_completion}: nothing would restart the instance")
         failures.append(CheckFailure("stop_and_restart", reason))
     if properties.get("force_stop_after") is not None and properties.get("stop_and_restart") in (None, False):
-        reason = "force_stop_after needs stop_and_restart=True: nothing is stopped without it"
-        failures.append(CheckFailure("force_stop_after", reason))
+        failures.append(CheckFailure("force_stop_after", fill(FORCE_NEEDS_STOP)))
     return failures
 
 

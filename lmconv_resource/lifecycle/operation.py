@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.in_process import Severity, StartedHere
 from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.wording import fill
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access import AssumedRole, ConfigGet, Regions, Settings
@@ -84,9 +85,6 @@ class Host(Protocol):
 
     def terminal_columns(self) -> int | None:
         """Return the width of the terminal on which Pulumi shows its progress; None where that is not known."""
-
-    setting_prefix: str
-    """The namespace of the settings that the user sees in this host: `aws:`."""
 
     def regions(self) -> Regions:
         """Return AWS's regions."""
@@ -166,8 +164,7 @@ class Operation:
                 return self.host.connect(access).until(self.cancellation)
         except SettingsError as error:
             raise error.about(task_id=task_id) from error.__cause__
-        remedy = f"Run `pulumi config set {self.host.setting_prefix}region REGION`"
-        raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", remedy)
+        raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", fill("{Run region REGION}"))
 
 
 @dataclass(frozen=True)

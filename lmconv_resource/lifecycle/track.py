@@ -25,6 +25,7 @@ from lmconv_resource.models import ConversionTask, TaskStatus, select_newest
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.wait import Wait, to_wait_text
 from lmconv_resource.text import to_failure_reason
+from lmconv_resource.wording import fill
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
@@ -76,8 +77,10 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
                 raise LicenseConversionError(
                     Subject(LIST_ACTION, None, aws.region, inputs.resource_arn),
                     "AWS shows none",
-                    "Check the ARN, the region (set `region` or run `pulumi config set aws:region REGION`) "
-                    "and the account of the credentials",
+                    fill(
+                        "Check the ARN, the region (set `region` or {run region REGION}) and the account of the "
+                        "credentials"
+                    ),
                 )
             task_id = newest.task_id
         try:

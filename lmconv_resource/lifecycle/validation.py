@@ -11,6 +11,7 @@ from lmconv_resource.lifecycle.operation import UNKNOWN, has_unknown
 from lmconv_resource.models import PRODUCT_CODE_TYPE, TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
 from lmconv_resource.text import parse_duration, to_shown, to_whole
 from lmconv_resource.usage_operations import code_problem
+from lmconv_resource.wording import example, fill, to_value, wording, written
 
 Rule = Callable[[object], "str | None"]
 """Returns what is wrong with a value, in words that follow the property's name; None if nothing."""
@@ -27,8 +28,8 @@ _ARN_MAX_LENGTH = 2048
 _OPERATION_MAX_LENGTH = 50
 _CODE_PATTERN = re.compile("[A-Za-z0-9]{1,25}")
 
-_CONTEXT_FORM = 'a LicenseContextArgs, such as LicenseContextArgs(usage_operation="RunInstances:0002")'
-_CODE_FORM = 'a ProductCodeArgs, such as ProductCodeArgs(product_code_id="abc123")'
+_EXAMPLE_CONTEXT = ("LicenseContext", "usage_operation", "RunInstances:0002")
+_EXAMPLE_CODE = ("ProductCode", "product_code_id", "abc123")
 
 MISSING_TASK_ID = "is missing: set it to the id that AWS License Manager shows for the conversion (lct-…)"
 
@@ -47,7 +48,11 @@ def validate_task_id(value: object) -> str | None:
 
 def validate_flag(value: object) -> str | None:
     """Return what is wrong with a boolean."""
-    return None if isinstance(value, bool) else f"{to_shown(value)} is not a boolean: use True or False"
+    return (
+        None
+        if isinstance(value, bool)
+        else f"{to_shown(value)} is not a boolean: use {to_value(True)} or {to_value(False)}"
+    )
 
 
 def validate_region(value: object) -> str | None:
@@ -55,7 +60,7 @@ def validate_region(value: object) -> str | None:
     if isinstance(value, str) and is_region(value):
         return None
     if value is None:
-        return "is not set: set it on the resource, or run `pulumi config set aws:region REGION`, or set AWS_REGION"
+        return fill("is not set: set it on the resource, or {run region REGION}, or set AWS_REGION")
     return f"{to_shown(value)} is not an AWS region: use one such as eu-west-1"
 
 
@@ -116,24 +121,24 @@ def validate_instance_arn(value: object) -> str | None:
 def validate_context(value: object) -> str | None:
     """Return what is wrong with a license context, the names of its members apart."""
     if value is None:
-        return f"is missing: set it to {_CONTEXT_FORM}"
+        return f"is missing: set it to {example(*_EXAMPLE_CONTEXT)}"
     if not isinstance(value, Mapping):
-        return f"{to_shown(value)} is not {_CONTEXT_FORM}"
+        return f"{to_shown(value)} is not {example(*_EXAMPLE_CONTEXT)}"
     operation, codes = value.get("usage_operation"), value.get("product_codes")
     if operation is UNKNOWN or codes is UNKNOWN:
         return None
     if operation is None and not codes:
-        return "has neither a usage_operation nor product_codes: set what AWS shows for the instance"
+        return fill("has neither a {usage_operation} nor {product_codes}: set what AWS shows for the instance")
     if operation is not None and (not isinstance(operation, str) or not 0 < len(operation) <= _OPERATION_MAX_LENGTH):
         return (
-            f"has the usage_operation {to_shown(operation)}: use a string of at most {_OPERATION_MAX_LENGTH} "
-            "characters, such as RunInstances:0002"
+            f"has the {written('usage_operation')} {to_shown(operation)}: use a string of at most "
+            f"{_OPERATION_MAX_LENGTH} characters, such as RunInstances:0002"
         )
     problem = code_problem(operation) if operation is not None else None
     if problem:
-        return f"has the usage_operation {to_shown(operation)}, which is not a usage operation: {problem}"
+        return f"has the {written('usage_operation')} {to_shown(operation)}, which is not a usage operation: {problem}"
     if codes is not None and not isinstance(codes, list):
-        return f"has the product_codes {to_shown(codes)}: use a list, each entry {_CODE_FORM}"
+        return f"has the {written('product_codes')} {to_shown(codes)}: use a list, each entry {example(*_EXAMPLE_CODE)}"
     return next((reason for code in codes or () if (reason := _validate_code(code))), None)
 
 
@@ -141,12 +146,12 @@ def _validate_code(code: object) -> str | None:
     if code is UNKNOWN:
         return None
     if not isinstance(code, Mapping):
-        return f"has {to_shown(code)} among the product_codes, which is not {_CODE_FORM}"
+        return f"has {to_shown(code)} among the {written('product_codes')}, which is not {example(*_EXAMPLE_CODE)}"
     code_id, code_type = code.get("product_code_id"), code.get("product_code_type")
     if code_id is not UNKNOWN and not (isinstance(code_id, str) and _CODE_PATTERN.fullmatch(code_id)):
-        return f"has the product code {to_shown(code)}: use an id of at most 25 letters and digits"
+        return f"has the {written('product_code_id')} {to_shown(code_id)}: use one of at most 25 letters and digits"
     if code_type not in (None, UNKNOWN, PRODUCT_CODE_TYPE):
-        return f"has the product_code_type {to_shown(code_type)}: use {PRODUCT_CODE_TYPE}, or leave it out"
+        return f"has the {written('product_code_type')} {to_shown(code_type)}: use {PRODUCT_CODE_TYPE}, or leave it out"
     return None
 
 
@@ -196,7 +201,9 @@ def validate_table(value: object) -> str | None:
     """Return what is wrong with a table of instances, its rows aside."""
     if isinstance(value, (list, tuple)):
         return None
-    return f"{to_shown(value)} is not a list: use what read_instances returns, or a list of FleetInstanceArgs"
+    form = "what read_instances returns, or a list of FleetInstanceArgs"
+    objects = fill("objects with a {resource_arn} each")
+    return f"{to_shown(value)} is not a list: use {form if wording().is_python else objects}"
 
 
 def partition_problem(arn: InstanceArn, partition: str | None) -> str | None:

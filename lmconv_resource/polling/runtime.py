@@ -11,9 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 
 # Python's own time.monotonic() stands still while Linux or macOS sleeps; on Windows it does not. On macOS this one goes
 # on, unlike Linux's of the same name.
@@ -28,7 +30,14 @@ def monotonic() -> float:
 
 
 def _start_thread(target: Callable[[], None], name: str) -> None:
-    threading.Thread(target=target, name=name, daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(target,), name=name, daemon=True).start()
+
+
+class _Pool(ThreadPoolExecutor):
+    """Its threads say things in the words of who hands them work."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return super().submit(copy_context().run, fn, *args, **kwargs)
 
 
 def _now_in_utc() -> datetime:
@@ -54,7 +63,7 @@ class Runtime:
     event: Callable[[], threading.Event] = threading.Event
     spawn: Callable[[Callable[[], None], str], object] = _start_thread
     """Starts a thread of this name that does not keep the process alive."""
-    pool: Callable[[int, str], Executor] = ThreadPoolExecutor
+    pool: Callable[[int, str], Executor] = _Pool
     """Returns a pool of so many threads, whose names begin like this."""
     rng: random.Random = field(default_factory=random.Random)
     """The source of jitter."""

@@ -26,6 +26,7 @@ from lmconv_resource.errors import (
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.text import to_duration_text, to_one_line
+from lmconv_resource.wording import written
 
 _CONTINUES = f"the{WaitError.remedy.removeprefix('The')}"
 
@@ -227,7 +228,7 @@ class Wait:
         # The work before the wait may have taken all the time that there was.
         end = f"within {to_duration_text(waited)}" if waited >= 1.0 else "before the deadline"
         reason = f"it did not end {end} ({self._last_seen})"
-        return self._to_error(reason, f"{self._goes_on}; custom_timeouts sets how long to wait")
+        return self._to_error(reason, f"{self._goes_on}; {written('custom_timeouts')} sets how long to wait")
 
     def to_interrupted_error(self, why: str, now: float) -> WaitError:
         """Return what a wait ends in that was cancelled."""

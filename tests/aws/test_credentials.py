@@ -294,17 +294,6 @@ def test_accounts_share_a_client_and_not_their_credentials(accounts: AwsAccounts
     assert {each.account for each in accounts.requests_of("AssumeRole")} == {HOME}
 
 
-def test_awss_own_words_are_told(accounts: AwsAccounts) -> None:
-    """A host that words sentences for its users leaves them as they are."""
-    told: list[str] = []
-    accounts.add_task(HOME, REGION, "lct-1", StatusMessage="resource_arn of step 1")
-    client = AccessSession(to_settings(accounts), SharedClients(on_words=told.extend)).client("license-manager")
-    client.list_license_conversion_tasks()
-    with pytest.raises(ClientError):
-        client.get_license_conversion_task(LicenseConversionTaskId="lct-2")
-    assert told == ["resource_arn of step 1", "License conversion task lct-2 not found"]
-
-
 def test_a_roles_credentials_are_renewed(accounts: AwsAccounts) -> None:
     """Credentials near their end are renewed, so that a wait outlasts them."""
     session = AccessSession(to_settings(accounts, assumeRoles=[{"roleArn": ROLE, "duration": "15m"}]))

@@ -29,6 +29,7 @@ from lmconv_resource.aws.access.settings import (
 )
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
+from lmconv_resource.wording import Wording, using
 
 REGION = "eu-west-1"
 SUBJECT = "Connecting to AWS License Manager for license conversion tasks: "
@@ -233,7 +234,7 @@ def test_a_shared_config_that_cannot_be_read(
 ) -> None:
     """While the region is looked for, a profile that is not there or a broken file is one line."""
     write_config(config)
-    with pytest.raises(SettingsError) as error:
+    with pytest.raises(SettingsError) as error, using(Wording(prefix="lmconv:")):
         resolve_region({"lmconv:profile": profile}.get, prefix="lmconv:")
     assert str(error.value) == (
         f"{SUBJECT}{told.format(path=os.environ['AWS_CONFIG_FILE'])}. "
@@ -301,7 +302,7 @@ def test_all_settings_are_read(as_text: bool) -> None:
         key: each for key, (_, each) in READ.items()
     }
     unset = {field.name for field in fields(Settings) if getattr(settings, field.name) == field.default}
-    assert unset == {"access_key", "secret_key", "token", "prefix"}
+    assert unset == {"access_key", "secret_key", "token"}
     assert {settings: 1}[to_settings(**given)] == 1
 
 
@@ -571,8 +572,8 @@ def test_another_namespace_is_named() -> None:
     """A host with settings of its own reads them there, and errors name them so."""
     config = {"lmconv:maxRetries": "2", "aws:maxRetries": "nonsense"}
     settings = Settings.from_config(config.get, REGION, prefix="lmconv:")
-    assert (settings.max_retries, settings.prefix) == (2, "lmconv:")
-    with pytest.raises(SettingsError) as error:
+    assert settings.max_retries == 2
+    with pytest.raises(SettingsError) as error, using(Wording(prefix="lmconv:")):
         Settings.from_config({"lmconv:assumeRoles": "[{}]"}.get, REGION, prefix="lmconv:")
     assert str(error.value) == (
         f"{SUBJECT}roleArn of entry 1 of lmconv:assumeRoles is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME). "

@@ -164,7 +164,7 @@ def test_contexts(context: Any) -> None:
         ),
         (
             {"product_codes": [{"product_code_id": "a-b"}]},
-            "has the product code {'product_code_id': 'a-b'}: use an id of at most 25 letters and digits",
+            "has the product_code_id 'a-b': use one of at most 25 letters and digits",
         ),
         (
             {"product_codes": ["abc"]},

@@ -23,8 +23,9 @@ from lmconv_resource import (
     UsageOperation,
     get_license_conversion_tasks,
 )
-from lmconv_resource.aws.access.kinds import ROLE_MEMBERS, to_snake_case
+from lmconv_resource.aws.access.kinds import ROLE_MEMBERS
 from lmconv_resource.models import OUTPUTS
+from lmconv_resource.wording import to_snake
 
 
 def test_what_is_recorded_is_an_output_of_the_resource() -> None:
@@ -94,7 +95,7 @@ def test_a_dict_has_the_members_of_its_class(of: type, form: type) -> None:
 def test_a_role_is_described_as_the_settings_describe_it() -> None:
     """In the table of settings, from which the documents and the schema are written."""
     members = {name: member.text for name, member in read_members(AssumeRoleArgs).items()}
-    assert members == {to_snake_case(member.key): member.description for member in ROLE_MEMBERS}
+    assert members == {to_snake(member.key): member.description for member in ROLE_MEMBERS}
 
 
 def test_a_subclass_keeps_the_outputs() -> None:

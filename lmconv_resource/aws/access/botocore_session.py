@@ -30,6 +30,7 @@ from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.access.shared_clients import SharedClients, Signer, SigningClient
 from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, SettingsError, Subject
 from lmconv_resource.text import to_shown
+from lmconv_resource.wording import fill, key, on_settings
 
 TIMEOUT_SECONDS = 10
 """For connecting and for reading. botocore's 60 s would outlast every deadline a user notices."""
@@ -86,7 +87,6 @@ class SettingsSession(FilesSession):
             kwargs["config"] = direct if config is None else config.merge(direct)
             client = super().create_client(service_name, *args, **kwargs)
         log_calls(client)
-        self._shared.tell_words(client)
         return client
 
     @cached_property
@@ -122,8 +122,7 @@ class SettingsSession(FilesSession):
                 raise SettingsError(
                     self._subject,
                     f"no credentials were found to assume {role.role_arn} with",
-                    f"Set them with `pulumi config set {self.settings.prefix}profile NAME`, or in any way the AWS CLI "
-                    "supports",
+                    fill("Set them {with profile NAME}, or in any way the AWS CLI supports"),
                 )
             credentials = self._assume(role, credentials)
         return credentials
@@ -156,12 +155,11 @@ class SettingsSession(FilesSession):
         if any(key in self.full_config["profiles"].get(name, {}) for key in _CREDENTIAL_KEYS):
             self.set_config_variable("profile", name)
         elif settings.shared_credentials_files:
-            key = f"{settings.prefix}sharedCredentialsFiles"
-            files = "file of {} has" if len(settings.shared_credentials_files) == 1 else "files of {} have"
+            files = "file of {aws:}%s has" if len(settings.shared_credentials_files) == 1 else "files of {aws:}%s have"
             raise SettingsError(
                 self._subject,
-                f"the {files.format(key)} no credentials of the profile {name}",
-                f"Name another profile with `pulumi config set {settings.prefix}profile NAME`, or another file",
+                f"the {fill(files % 'sharedCredentialsFiles')} no credentials of the profile {name}",
+                fill("Name another profile {with profile NAME}, or another file"),
             )
 
     def _refuse_mfa(self) -> None:
@@ -182,9 +180,10 @@ class SettingsSession(FilesSession):
             if bundle:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(bundle)
         except (OSError, ssl.SSLError) as cause:
-            key = f"{self.settings.prefix}customCaBundle"
-            reason = f"{key} names {to_shown(bundle)}, which holds no certificates in PEM form"
-            raise SettingsError(self._subject, reason, f"Check it with `pulumi config get {key}`") from cause
+            name = key("customCaBundle")
+            reason = f"{name} names {to_shown(bundle)}, which holds no certificates in PEM form"
+            remedy = on_settings(f"Check it with `pulumi config get {name}`")
+            raise SettingsError(self._subject, reason, remedy) from cause
 
 
 def _make_config(settings: Settings) -> Config:

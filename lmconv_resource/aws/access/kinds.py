@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.text import find_close, parse_duration, to_shown, to_whole
+from lmconv_resource.wording import to_snake, written
 
 _TEXT_SCHEMA: Mapping[str, Any] = {"type": "string"}
 _LIST_SCHEMA: Mapping[str, Any] = {"type": "array", "items": _TEXT_SCHEMA}
@@ -260,21 +261,17 @@ class AssumedRole:
         return {name: value for name, value in given.items() if value}
 
 
-def to_snake_case(key: str) -> str:
-    """Return a key as Python programs write it."""
-    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key)
-
-
 def _read_role(value: Any, place: Place, members: tuple[Member, ...], to_key: Callable[[str], str]) -> AssumedRole:
     table = {to_key(member.key): member for member in members}
     for key in value:
         if key not in table:
-            raise place.error(f"{place.name} has {to_shown(key)}, which is none of {', '.join(table)}")
+            raise place.error(f"{place.name} has {to_shown(key)}, which is none of {', '.join(map(written, table))}")
     found = {
-        to_snake_case(member.key): member.kind.of(value.get(key), place.member(key)) for key, member in table.items()
+        to_snake(member.key): member.kind.of(value.get(key), place.member(written(key)))
+        for key, member in table.items()
     }
     if found["role_arn"] is None:
-        raise place.member(next(iter(table))).wrong(_ROLE_ARN.form)
+        raise place.member(written(next(iter(table)))).wrong(_ROLE_ARN.form)
     return AssumedRole(**{name: each for name, each in found.items() if each is not None})
 
 
@@ -298,18 +295,18 @@ def _web_identities(value: Any, place: Place) -> AssumedRole | None:
     return next(iter(_objects(_web_identity)(value, place)), None)
 
 
-def parse_roles(value: Any, name: str = "assume_role") -> tuple[AssumedRole, ...]:
+def parse_roles(value: Any) -> tuple[AssumedRole, ...]:
     """Return the roles of a resource: none, one, or a list that is a chain, with members as Python writes them.
 
     Raises:
         SettingsError: it is none of these, or a member is wrong; it names the entry and the member.
     """
-    place = Place(name, "Correct it in the program")
+    place = Place(written("assume_role"), "Correct it in the program")
     try:
-        read = _objects(lambda each, place: _read_role(each, place, ROLE_MEMBERS, to_snake_case))
+        read = _objects(lambda each, place: _read_role(each, place, ROLE_MEMBERS, to_snake))
         return () if value is None else read(value, place)
     except ValueError:
-        raise place.error(f"{name} is neither a role nor a list of roles") from None
+        raise place.error(f"{place.name} is neither a role nor a list of roles") from None
 
 
 # -- endpoints ---------------------------------------------------------------------------------------------------------

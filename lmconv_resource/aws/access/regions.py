@@ -11,6 +11,7 @@ from botocore.loaders import create_loader
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
+from lmconv_resource.wording import key, on_settings
 
 
 class Regions:
@@ -35,12 +36,12 @@ class Regions:
 
     def check(self, settings: Settings) -> None:
         """Raise a SettingsError when AWS has no such region; an endpoint of one's own may have regions of its own."""
-        prefix, endpoints = settings.prefix, settings.endpoint_urls
+        endpoints = settings.endpoint_urls
         if "license-manager" not in endpoints and self.partition_of(settings.region) is None:
-            raise _no_region(settings.region, f"`region`, {prefix}region (`pulumi config`) and AWS_REGION")
+            raise _no_region(settings.region, f"`region`, {key('region')} (`pulumi config`) and AWS_REGION")
         if settings.sts_region and "sts" not in endpoints and self.partition_of(settings.sts_region) is None:
-            raise _no_region(settings.sts_region, f"{prefix}stsRegion (`pulumi config`)")
+            raise _no_region(settings.sts_region, f"{key('stsRegion')} (`pulumi config`)")
 
 
 def _no_region(region: str, places: str) -> SettingsError:
-    return SettingsError(Subject(CONNECT_ACTION), f"{region} is not an AWS region", f"Check {places}")
+    return SettingsError(Subject(CONNECT_ACTION), f"{region} is not an AWS region", on_settings(f"Check {places}"))

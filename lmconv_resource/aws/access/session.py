@@ -29,7 +29,7 @@ from lmconv_resource.aws.access.call_log import log_connection
 from lmconv_resource.aws.access.files import to_parse_reason
 from lmconv_resource.aws.access.settings import Settings, check_account
 from lmconv_resource.aws.access.shared_clients import SharedClients
-from lmconv_resource.aws.error_mapping import GENERAL_REMEDIES, from_botocore
+from lmconv_resource.aws.error_mapping import from_botocore
 from lmconv_resource.errors import (
     CONNECT_ACTION,
     CredentialsError,
@@ -41,6 +41,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.text import without_credentials, without_endpoint_credentials
+from lmconv_resource.wording import fill, key, on_settings
 
 log = logging.getLogger(__name__)
 
@@ -235,9 +236,9 @@ class AccessSession:
         if settings.assume_roles:
             return f"the role {settings.assume_roles[-1].role_arn}"
         if settings.access_key:
-            return f"{settings.prefix}accessKey"
+            return key("accessKey")
         if settings.assume_role_with_web_identity is not None:
-            return f"{settings.prefix}assumeRoleWithWebIdentity"
+            return key("assumeRoleWithWebIdentity")
         with self._botocore() as core:
             method = core.source.method if core.source else None
             return _METHODS[method][0] if method in _METHODS else f"the profile {core.profile_in_use}"
@@ -247,8 +248,9 @@ class AccessSession:
     def explain(self, cause: Exception, subject: Subject, service: str) -> LicenseConversionError:
         """Return the error that stands for what a call raised, with a remedy for the kind of credentials in use."""
         error = from_botocore(cause, subject, were_accepted=service in self._working, decode=self._decode_denial)
+        is_general = isinstance(error, CredentialsError) and error.remedy == fill(type(error).remedy)
         # With no credentials at all there is no kind of them.
-        if error.remedy in GENERAL_REMEDIES and not isinstance(cause, NoCredentialsError):
+        if is_general and not isinstance(cause, NoCredentialsError):
             error.remedy = self.sign_in_hint() or error.remedy
         return error
 
@@ -295,26 +297,24 @@ class AccessSession:
                 raise self._wrong_settings(cause, without_endpoint_credentials(str(cause))) from None
 
     def _wrong_settings(self, cause: Exception, reason: str) -> SettingsError:
-        prefix = self.settings.prefix
+        remedy = "Check the stack's {aws:} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
         if isinstance(cause, ProfileNotFound):
-            remedy = f"Check the resource's profile, {prefix}profile (`pulumi config`) and AWS_PROFILE"
+            remedy = "Check the resource's profile, {aws:}profile (`pulumi config`) and AWS_PROFILE"
         elif isinstance(cause, ConfigParseError):
             reason = to_parse_reason(cause)
-            files = f"{prefix}sharedConfigFiles or {prefix}sharedCredentialsFiles"
+            files = "{aws:}sharedConfigFiles or {aws:}sharedCredentialsFiles"
             remedy = f"Correct the file, or name another in {files} (`pulumi config`)"
-        else:
-            remedy = f"Check the stack's {prefix} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
-        return SettingsError(self._subject, reason.rstrip("."), remedy)
+        return SettingsError(self._subject, reason.rstrip("."), on_settings(fill(remedy)))
 
     def _to_hint(self, core: SettingsSession, *, is_found: bool = True) -> str:
         """Return the hint. Credentials that could not be found are not looked for again: the profile says more."""
-        prefix, identity = self.settings.prefix, self.settings.assume_role_with_web_identity
+        identity = self.settings.assume_role_with_web_identity
         if self.settings.access_key:
-            keys = ", ".join(f"{prefix}{key}" for key in ("accessKey", "secretKey", "token"))
-            return f"Set new ones with `pulumi config set --secret` ({keys})"
+            keys = ", ".join(map(key, ("accessKey", "secretKey", "token")))
+            return on_settings(f"Set new ones with `pulumi config set --secret` ({keys})", f"Set a new {keys}")
         if identity is not None:
             member = "webIdentityTokenFile" if identity.web_identity_token_file else "webIdentityToken"
-            return f"Renew the token in {member} of {prefix}assumeRoleWithWebIdentity"
+            return f"Renew the token in {member} of {key('assumeRoleWithWebIdentity')}"
         chain = core.profile_chain
         try:
             method = "profile" if not is_found else None if core.source is None else core.source.method
@@ -325,4 +325,4 @@ class AccessSession:
         name, content = chain[-1] if chain else ("default", {})
         if method == "assume-role-with-web-identity" and "web_identity_token_file" not in content:
             return "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"
-        return _PROFILE_HINTS[next((key for key in _PROFILE_HINTS if key in content), "")].format(name)
+        return _PROFILE_HINTS[next((member for member in _PROFILE_HINTS if member in content), "")].format(name)

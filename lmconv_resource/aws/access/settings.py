@@ -22,6 +22,7 @@ from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place
 from lmconv_resource.aws.access.loading import load
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.text import find_close, to_shown
+from lmconv_resource.wording import fill, key, on_settings, to_snake, wording, written
 
 ConfigGet = Callable[[str], Any]
 """Gives a value of the stack's configuration by its full key, None where it is not set."""
@@ -52,8 +53,8 @@ class Setting:
         Raises:
             SettingsError: it has another form.
         """
-        name = f"{prefix}{self.key}"
-        return self.kind.of(get(name), Place(name, f"Check it with `pulumi config get {name}`", self.key))
+        place = Place(key(self.key), on_settings(f"Check it with `pulumi config get {key(self.key)}`"), self.key)
+        return self.kind.of(get(f"{prefix}{self.key}"), place)
 
 
 _NO_TAGS = "a license conversion task has no tags"
@@ -159,7 +160,7 @@ SETTINGS: tuple[Setting, ...] = (
 )
 """Every setting of pulumi-aws, and what becomes of it here."""
 
-_ROWS = {kinds.to_snake_case(row.key): row for row in SETTINGS if row.treatment is not Treatment.NO_EFFECT}
+_ROWS = {to_snake(row.key): row for row in SETTINGS if row.treatment is not Treatment.NO_EFFECT}
 """Those that are read, by the name that `Settings` has for them."""
 
 _IGNORED = ("version", "pluginDownloadURL", "skipGetEc2Platforms", "s3ForcePathStyle")
@@ -177,7 +178,7 @@ class Settings:
     """All that makes one connection differ from another. It has no repr, for it holds secrets.
 
     A value of None leaves the matter to botocore, which asks the environment and the profile. `SETTINGS` says what each
-    is; `prefix` is the namespace that they were read from, for the texts of errors.
+    is.
     """
 
     region: str
@@ -207,7 +208,6 @@ class Settings:
     user_agents: tuple[str, ...] = ()
     max_retries: int = 7
     """After the first try: with the backoff of `calls` about 16 s of patience on average, 30 s at the most."""
-    prefix: str = "aws:"
 
     @property
     def endpoint_urls(self) -> dict[str, str]:
@@ -249,7 +249,7 @@ class Settings:
         """
         read = {name: row.read(get, prefix) for name, row in _ROWS.items() if name != "region"}
         given = {name: value for name, value in read.items() if value is not None}
-        _check_together(given, prefix, has_own_profile=bool(profile))
+        _check_together(given, has_own_profile=bool(profile))
         given.pop("insecure", None)
         if profile:
             for name in ("access_key", "secret_key", "token", "assume_role_with_web_identity"):
@@ -257,35 +257,33 @@ class Settings:
             given["profile"] = profile
         single = given.pop("assume_role", ())
         given["assume_roles"] = (*(given.get("assume_roles") or single), *assume_roles)
-        return cls(region=region, prefix=prefix, **given)
+        return cls(region=region, **given)
 
 
-def _check_together(given: dict[str, Any], prefix: str, *, has_own_profile: bool) -> None:
+def _check_together(given: dict[str, Any], *, has_own_profile: bool) -> None:
     """Raise a SettingsError where settings that are well-formed can't be honoured, or not together."""
     has_key, has_secret, has_token = (name in given for name in ("access_key", "secret_key", "token"))
     # botocore would sign with the half it has, or fail on the other as if the answer could not be read.
     if has_key != has_secret or (has_token and not has_key):
-        key = "accessKey"
-        reason = (
-            f"of the stack's {prefix}accessKey and {prefix}secretKey only one is set, or {prefix}token without them"
+        at, remedy, verb = (
+            "accessKey",
+            "Set both with `pulumi config set --secret`, or neither",
+            "Set both, or neither,",
         )
-        remedy = "Set both with `pulumi config set --secret`, or neither"
+        reason = "of {the stack's }{aws:}accessKey and {aws:}secretKey only one is set, or {aws:}token without them"
     elif has_key and "assume_role_with_web_identity" in given and not has_own_profile:
-        key = "accessKey"
-        both = f"{prefix}accessKey and {prefix}assumeRoleWithWebIdentity are both set"
+        at, remedy, verb = "accessKey", "Remove one of them with `pulumi config rm`", "Remove one of them"
+        both = "{aws:}accessKey and {aws:}assumeRoleWithWebIdentity are both set"
         reason = f"{both}, and only one can supply the credentials"
-        remedy = "Remove one of them with `pulumi config rm`"
     elif given.get("assume_roles") and given.get("assume_role"):
-        key = "assumeRoles"
-        reason = f"{prefix}assumeRoles and {prefix}assumeRole are both set, and they are two names of one setting"
-        remedy = f"Keep the roles in {prefix}assumeRoles only"
+        at, remedy, verb = "assumeRoles", "Keep the roles in {aws:}assumeRoles only", "Keep assumeRoles only"
+        reason = "{aws:}assumeRoles and {aws:}assumeRole are both set, and they are two names of one setting"
     elif given.get("insecure"):
-        key = "insecure"
-        reason = f"{prefix}insecure is true, and TLS certificates are always verified here"
-        remedy = f"Remove it, and name your own certificates with `pulumi config set {prefix}customCaBundle FILE`"
+        at, remedy = "insecure", "Remove it, and name your own certificates {with customCaBundle FILE}"
+        reason, verb = "{aws:}insecure is true, and TLS certificates are always verified here", "Remove it"
     else:
         return
-    raise Place(key, remedy, key).error(reason)
+    raise Place(at, on_settings(fill(remedy), verb), at).error(fill(reason))
 
 
 _OF_FLEETS = {"maxConcurrentConversions": "max_concurrent", "stopAfterFailures": "stop_after_failures"}
@@ -308,17 +306,19 @@ def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:", more: I
     known = [*(setting.key for setting in SETTINGS), *more]
     unknown = []
     for name in sorted(names):
-        key = name.removeprefix(prefix)
-        if key == name or key in known or key in _IGNORED or key.startswith("__"):
+        short = name.removeprefix(prefix)
+        if short == name or short in known or short in _IGNORED or short.startswith("__"):
             continue
-        if prefix == "lmconv:" and key in _OF_FLEETS:
-            remedy = f"Give a ConversionFleet {_OF_FLEETS[key]}, then run `pulumi config rm {name}`"
-            raise Place(name, remedy, key).error(f"{name} is not a setting")
-        meant = find_close(key, known)
+        if prefix == "lmconv:" and short in _OF_FLEETS:
+            remedy = f"Give a ConversionFleet {written(_OF_FLEETS[short])}, then run `pulumi config rm {name}`"
+            raise Place(name, remedy, short).error(f"{name} is not a setting")
+        meant = find_close(short, known)
         if meant or prefix == "lmconv:":
             write = f"Write {prefix}{meant}, or remove" if meant else "Remove"
-            remedy = f"{write} it with `pulumi config rm {to_shown(name)}`"
-            raise Place(name, remedy, meant or key).error(f"{to_shown(name)} is not a setting")
+            verb = f"Write {meant}" if meant else "Remove it"
+            shown = to_shown(short if wording().provider else name)
+            remedy = on_settings(f"{write} it with `pulumi config rm {to_shown(name)}`", verb)
+            raise Place(name, remedy, meant or short).error(f"{shown} is not a setting")
         unknown.append(name)
     return unknown
 
@@ -355,23 +355,23 @@ def _shared_config_region(get: ConfigGet, profile: str | None, prefix: str) -> s
     stack_profile, *files = (
         _ROWS[name].read(get, prefix) or () for name in ("profile", "shared_config_files", "shared_credentials_files")
     )
-    remedy = f"Check {prefix}profile (`pulumi config`), AWS_PROFILE and the AWS config file"
+    remedy = on_settings(f"Check {key('profile')} (`pulumi config`), AWS_PROFILE and the AWS config file")
     return region_of_profile(profile or stack_profile or None, *files, remedy=remedy)
 
 
 def check_account(settings: Settings, account_id: str, origin: str) -> None:
     """Raise a SettingsError when the stack's settings do not allow credentials of this account, and of this origin."""
-    prefix, allowed, forbidden = settings.prefix, settings.allowed_account_ids, settings.forbidden_account_ids
+    allowed, forbidden = settings.allowed_account_ids, settings.forbidden_account_ids
     if allowed and account_id not in allowed:
-        what, kind, key = f"allows {', '.join(allowed)} only", "an allowed", "allowedAccountIds"
+        what, kind, name = f"allows {', '.join(allowed)} only", "an allowed", key("allowedAccountIds")
     elif account_id in forbidden:
-        what, kind, key = f"forbids {', '.join(forbidden)}", "another", "forbiddenAccountIds"
+        what, kind, name = f"forbids {', '.join(forbidden)}", "another", key("forbiddenAccountIds")
     else:
         return
     raise SettingsError(
         Subject(CONNECT_ACTION, region=settings.region),
-        f"the credentials belong to account {account_id} ({origin}), and {prefix}{key} {what}",
-        f"Use credentials of {kind} account, or change {prefix}{key}",
+        f"the credentials belong to account {account_id} ({origin}), and {name} {what}",
+        f"Use credentials of {kind} account, or change {name}",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -59,12 +59,10 @@ class SharedClients:
 
     Args:
         runtime: what its lock comes from.
-        on_words: told what AWS says in its own words: of errors, and in members of that name.
     """
 
-    def __init__(self, runtime: Runtime = RUNTIME, on_words: Callable[[Iterable[str]], None] | None = None) -> None:
+    def __init__(self, runtime: Runtime = RUNTIME) -> None:
         self.regions = Regions()
-        self._on_words = on_words
         self._lock = runtime.lock()
         """Held while a client is made, which calls nothing: at once, threads would load the same models twice."""
         self._loaders: dict[str | None, Any] = {}
@@ -83,21 +81,3 @@ class SharedClients:
             if key not in self._clients:
                 self._clients[key] = make(service)
             return self._clients[key]
-
-    def tell_words(self, client: Any) -> None:
-        """Have AWS's words in the client's answers told from now on."""
-        tell = self._on_words
-        if tell is not None:
-            client.meta.events.register("after-call", lambda parsed, **_: tell(_words_in(parsed)))
-
-
-def _words_in(answer: object) -> Iterator[str]:
-    if isinstance(answer, list):
-        for each in answer:
-            yield from _words_in(each)
-    elif isinstance(answer, dict):
-        for name, value in answer.items():
-            if isinstance(value, str) and name in ("Message", "StatusMessage"):
-                yield value
-            elif isinstance(value, (dict, list)):
-                yield from _words_in(value)

@@ -19,6 +19,7 @@ from lmconv_resource.hosts.native.shapes import SCHEMA, Spec
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff
 from lmconv_resource.lifecycle.validation import optional, validate_region
 from lmconv_resource.text import to_whole
+from lmconv_resource.wording import key
 
 SETTINGS_SCHEMA: Spec = SCHEMA["provider"]["inputProperties"]
 """What the schema says of the settings."""
@@ -47,7 +48,7 @@ def check(news: Struct, on_unknown: Callable[[list[str]], None]) -> list[CheckFa
     region = get(f"{SETTING_PREFIX}region") or None
     reason = optional(validate_region)(region)
     if reason:
-        return [CheckFailure("region", f"{SETTING_PREFIX}region {reason}")]
+        return [CheckFailure("region", f"{key('region')} {reason}")]
     try:
         if os.environ.get("PULUMI_PROJECT") != PACKAGE:
             names = (f"{SETTING_PREFIX}{key}" for key in news.fields)
@@ -84,14 +85,3 @@ def explicit_name(urn: str) -> str | None:
     """Return the name of an explicit provider; None for the one that the engine makes of the stack's settings."""
     name = urn.rpartition("::")[2]
     return None if not name or re.fullmatch(r"default(_\d+)*", name) else name
-
-
-def to_provider_text(text: str, name: str) -> str:
-    """Return an error of an explicit provider, which the stack's configuration neither causes nor cures."""
-    text = text.replace(f"the stack's {SETTING_PREFIX}", "").replace(SETTING_PREFIX, "")
-    place = f"provider `{name}` in the program"
-    head, stop, remedy = text.rpartition(". ")
-    if stop and "`pulumi config" in remedy:
-        meant = re.match(r"Write (\w+)", remedy)
-        return f"{head}. {f'Write {meant[1]}' if meant else 'Correct it'} on the {place}."
-    return re.sub(r"run `pulumi config set (\w+) \w+`", rf"set \1 on the {place}", text)

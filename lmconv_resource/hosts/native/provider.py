@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
@@ -16,19 +17,18 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from lmconv_resource.errors import LIST_ACTION, RequestRefusedError, Subject
 from lmconv_resource.hosts.init_failed import InitFailedError
-from lmconv_resource.hosts.native import SCHEMA_PATH, config, properties, shapes
-from lmconv_resource.hosts.native.names import to_camel
+from lmconv_resource.hosts.native import SCHEMA_PATH, SETTING_PREFIX, config, properties, shapes
 from lmconv_resource.hosts.native.properties import Bag
 from lmconv_resource.hosts.native.resources import RESOURCES, Resource, newest_task_id
 from lmconv_resource.hosts.native.responses import MalformedError, plain_errors, to_diff_response
 from lmconv_resource.hosts.native.shapes import Spec
-from lmconv_resource.hosts.native.wording import Wording
-from lmconv_resource.hosts.secret_texts import SecretTexts, leaves
+from lmconv_resource.hosts.secret_texts import SecretTexts
 from lmconv_resource.hosts.session import Session, explaining_last_settings
 from lmconv_resource.lifecycle.fleet import TABLE
 from lmconv_resource.lifecycle.functions import FUNCTIONS, read_tasks
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
 from lmconv_resource.lifecycle.state import REQUEST
+from lmconv_resource.wording import Wording, to_camel, using
 
 
 def plugin_version() -> str:
@@ -41,21 +41,16 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     Args:
         session: what the process has one of.
-        wording: what the user's texts go through.
+        secret_texts: hides secrets in the user's texts.
         attach: returns a new session on the engine at an address, for a plugin that the engine did not start.
     """
 
-    def __init__(self, session: Session, wording: Wording, attach: Callable[[str], Session]) -> None:
+    def __init__(self, session: Session, secret_texts: SecretTexts, attach: Callable[[str], Session]) -> None:
         self.session = session
-        self.wording = wording
+        self.mask = secret_texts.mask
+        self.wording = Wording(is_python=False, prefix=SETTING_PREFIX)
+        self._secret_texts = secret_texts
         self._attach = attach
-        self.provider_name: str | None = None
-        """The explicit provider's, None for the stack's own."""
-
-    def to_text(self, text: str) -> str:
-        """Return a text of the lifecycle's as the user may see it."""
-        worded = self.wording.of(text)
-        return config.to_provider_text(worded, self.provider_name) if self.provider_name else worded
 
     # -- the plugin itself ---------------------------------------------------------------------------------------------
 
@@ -94,8 +89,9 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     def CheckConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what is wrong with the settings."""
         settings = self._read(request.news)
-        self.provider_name = config.explicit_name(request.urn)
-        found = config.check(request.news, self.session.tell_unknown_settings)
+        self.wording = replace(self.wording, provider=config.explicit_name(request.urn))
+        with using(self.wording):
+            found = config.check(request.news, self.session.tell_unknown_settings)
         failures = self._to_failures(found, {to_camel(name) for name in settings.secrets})
         inputs = shapes.with_secrets(request.news, config.SETTINGS_SCHEMA)
         return provider_pb2.CheckResponse(inputs=inputs, failures=failures)
@@ -109,7 +105,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Configure(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Take the settings."""
         self._read(request.args)
-        self.provider_name = config.explicit_name(request.urn) or self.provider_name
+        provider = config.explicit_name(request.urn) or self.wording.provider
+        self.wording = replace(self.wording, provider=provider)
         self.session.get_config = config.to_config_get(request.args)
         return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=True, supportsPreview=True)
 
@@ -124,7 +121,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         if misnamed:  # written in this host's names already
             secrets = {to_camel(name) for name in news.secrets}
             failures = [
-                provider_pb2.CheckFailure(property="" if name in secrets else name, reason=self.wording.mask(reason))
+                provider_pb2.CheckFailure(property="" if name in secrets else name, reason=self.mask(reason))
                 for name, reason in misnamed
             ]
             return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
@@ -247,9 +244,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _read(self, struct: Struct) -> Bag:
         bag = properties.read(struct)
-        self.wording.add(bag.secret_texts)
-        self.wording.keep(leaves(bag.values))
-        self.session.on_words = self.wording.keep
+        self._secret_texts.add(bag.secret_texts)
         return bag
 
     def _read_inputs(self, spec: Spec, struct: Struct) -> Bag:
@@ -284,7 +279,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         return [
             provider_pb2.CheckFailure(
                 property="" if failure.property in secrets else to_camel(failure.property),
-                reason=self.to_text(failure.reason),
+                reason=self.mask(failure.reason),
             )
             for failure in failures
         ]
@@ -295,7 +290,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     def _raise_error(self, result: Created[Any] | Updated[Any], id: str, outputs: Struct) -> None:
         """Raise the error with which an operation ended that has something to record."""
         if result.error:
-            raise InitFailedError(id, outputs, self.to_text(str(result.error))) from result.error
+            raise InitFailedError(id, outputs, self.mask(str(result.error))) from result.error
 
     def _read_newest(self, op: Operation, resource_arn: str, given: Properties) -> tuple[str, dict[str, object]]:
         """Return the newest task of a resource that is imported by its ARN, and the inputs that name it so."""

@@ -13,8 +13,8 @@ from pulumi.runtime.proto import provider_pb2
 
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.init_failed import InitFailedError
-from lmconv_resource.hosts.native.names import to_camel
 from lmconv_resource.lifecycle.operation import Diff, Properties
+from lmconv_resource.wording import to_camel, using
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -33,15 +33,16 @@ def plain_errors(method: Method) -> Method:
     @functools.wraps(method)
     def serve(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            return method(self, request, context)
+            with using(self.wording):
+                return method(self, request, context)
         except LicenseConversionError as error:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, self.to_text(str(error)))
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, self.mask(str(error)))
         except MalformedError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.wording.mask(str(error)))
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.mask(str(error)))
         except InitFailedError as error:
             context.abort_with_status(error.to_status())
         except Exception:  # noqa: BLE001 -- nothing is lost: the engine is sent all of it
-            context.abort(grpc.StatusCode.UNKNOWN, self.wording.mask(traceback.format_exc()))
+            context.abort(grpc.StatusCode.UNKNOWN, self.mask(traceback.format_exc()))
 
     return serve  # type: ignore[return-value]
 

@@ -14,7 +14,7 @@ from lmconv_resource.hosts.command import is_interactive
 from lmconv_resource.hosts.engine import Engine, end_process, send_log
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider
-from lmconv_resource.hosts.native.wording import Wording
+from lmconv_resource.hosts.secret_texts import SecretTexts
 from lmconv_resource.hosts.session import Session
 
 _MAX_CALLS = 4096
@@ -24,15 +24,15 @@ _MAX_BYTES = 400 * 1024 * 1024
 """The longest message that Pulumi's engine sends and takes."""
 
 
-def make_session(address: str | None, wording: Wording, *, outlives_engine: bool = False) -> Session:
+def make_session(address: str | None, secret_texts: SecretTexts, *, outlives_engine: bool = False) -> Session:
     """Return a session on the engine at this address.
 
     Args:
         address: `host:port` of the engine's service; None where it is to come by `Handshake` or `Attach`.
-        wording: what the user's texts go through.
+        secret_texts: hides secrets in the user's texts.
         outlives_engine: whether the process goes on when the engine is gone, for the next one to attach.
     """
-    engine = Engine(address, wording.of) if address else None
+    engine = Engine(address, secret_texts.mask) if address else None
     report_seconds = 5.0 if engine and is_interactive() else None
     session = Session(lambda _: None, engine, report_seconds=report_seconds, setting_prefix=SETTING_PREFIX)
     if engine:
@@ -43,9 +43,9 @@ def make_session(address: str | None, wording: Wording, *, outlives_engine: bool
 
 def make_provider(address: str | None) -> NativeProvider:
     """Return the service for the engine at this address."""
-    wording = Wording()
-    session = make_session(address, wording)
-    return NativeProvider(session, wording, lambda given: make_session(given, wording, outlives_engine=True))
+    secret_texts = SecretTexts()
+    session = make_session(address, secret_texts)
+    return NativeProvider(session, secret_texts, lambda given: make_session(given, secret_texts, outlives_engine=True))
 
 
 def serve(provider: NativeProvider) -> tuple[grpc.Server, int]:

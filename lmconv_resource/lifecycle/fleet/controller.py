@@ -27,6 +27,7 @@ from lmconv_resource.lifecycle.operation import (
     Updated,
 )
 from lmconv_resource.usage_operations import describe
+from lmconv_resource.wording import written
 
 log = logging.getLogger(__name__)
 
@@ -202,5 +203,8 @@ def _to_kept_line(name: str, result: Result) -> PlanLine:
         present = result.verified_usage_operation or result.destination_usage_operation
         action, text = Action.DONE, "done already"
     else:
-        action, text = Action.KEPT, f"{result.outcome.value} before, and stays as it is: set retry_failed on its row"
+        action, text = (
+            Action.KEPT,
+            f"{result.outcome.value} before, and stays as it is: set {written('retry_failed')} on its row",
+        )
     return PlanLine(result.number, name, present, result.destination_usage_operation, action, text)

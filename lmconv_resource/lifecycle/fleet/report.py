@@ -12,6 +12,7 @@ from lmconv_resource.lifecycle.fleet.table import TABLE
 from lmconv_resource.lifecycle.operation import ByName, Properties
 from lmconv_resource.text import parse_rfc3339, to_duration_text, to_one_line
 from lmconv_resource.usage_operations import to_name
+from lmconv_resource.wording import fill
 
 
 class Outcome(str, Enum):
@@ -138,7 +139,7 @@ def to_counts(results: Iterable[Result]) -> str:
 
 
 _NEXT_STEPS = {
-    Outcome.FAILED: "Fix the cause, then set `retry_failed` on its row: the next `pulumi up` converts it once more.",
+    Outcome.FAILED: "Fix the cause, then set `{retry_failed}` on its row: the next `pulumi up` converts it once more.",
     Outcome.REFUSED: "Fix the cause: the next `pulumi up` checks it again.",
     Outcome.NOT_BEGUN: "The next `pulumi up` begins it.",
     Outcome.IN_PROGRESS: "The next `pulumi up` continues it.",
@@ -165,7 +166,7 @@ def to_report(results: Mapping[str, Result]) -> str:
     for outcome, step in _NEXT_STEPS.items():
         those = [(name, each) for name, each in results.items() if each.outcome is outcome]
         if those:
-            lines += ["", f"## {outcome.value}", "", step, ""]
+            lines += ["", f"## {outcome.value}", "", fill(step), ""]
             lines += [f"- **{_to_cell(name)}**: {to_one_line(each.reason or '')}" for name, each in those]
     bars = [_to_bar(name, each) for name, each in results.items() if each.start_time]
     if bars:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.text import to_duration_text
+from lmconv_resource.wording import written
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Schedule:
         """Return the rows to begin now, `elapsed_seconds` after the start of the operation."""
         limit = self._limits.begin_seconds
         if limit is not None and elapsed_seconds >= limit and self.is_waiting:
-            self.stop(f"begin_within is {to_duration_text(limit)}, and that time was over")
+            self.stop(f"{written('begin_within')} is {to_duration_text(limit)}, and that time was over")
         rows, self._going_on = self._going_on, []
         for row in rows:  # their slots are taken, whether there are so many or not
             self._groups[row.account_and_region].taken[row.name] = None
@@ -97,7 +98,7 @@ class Schedule:
             self._failed.add(row.name)
         limit = self._limits.stop_after_failures
         if limit is not None and len(self._failed) >= limit:
-            self.stop(f"{len(self._failed)} have failed, and stop_after_failures is {limit}")
+            self.stop(f"{len(self._failed)} have failed, and {written('stop_after_failures')} is {limit}")
         slots = self._groups[row.account_and_region]
         slots.leaving |= {row.name: None} if row.name in slots.taken else {}
 

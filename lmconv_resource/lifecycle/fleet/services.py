@@ -26,6 +26,7 @@ from lmconv_resource.lifecycle.job import CHECKS
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.poller import Poller
+from lmconv_resource.wording import fill
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.calls import Calls
@@ -182,7 +183,7 @@ class RowEc2(Ec2):
             except RequestRefusedError as refusal:
                 if refusal.code != "OperationNotPermitted" or not super().has_stop_protection(arn):
                     raise
-                reason, remedy = CHECKS["protected"].reason, CHECKS["protected"].remedy.format(instance=to_id(arn))
+                reason, remedy = CHECKS["protected"].reason, fill(CHECKS["protected"].remedy, {"instance": to_id(arn)})
                 raise RequestRefusedError(refusal.subject, reason, remedy, code=refusal.code) from None
         self._watch.has_changed = True
         self._watch.stop_at = self._watch.acted_at = self._now()

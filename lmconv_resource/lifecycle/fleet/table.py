@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from typing_extensions import Self
 
-from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, ConversionInputs, Inputs, Property, validate
+from lmconv_resource.lifecycle.inputs import (
+    CONVERSION_PROPERTIES,
+    FORCE_NEEDS_STOP,
+    ConversionInputs,
+    Inputs,
+    Property,
+    validate,
+)
 from lmconv_resource.lifecycle.operation import UNKNOWN, Properties, has_unknown
 from lmconv_resource.lifecycle.validation import (
     optional,
@@ -20,6 +27,7 @@ from lmconv_resource.lifecycle.validation import (
 from lmconv_resource.models import InstanceArn
 from lmconv_resource.text import find_close, parse_duration, to_one_line, to_plain_text, to_shown
 from lmconv_resource.usage_operations import describe
+from lmconv_resource.wording import fill, written
 
 TABLE = "__table"
 """The rows as they were asked for, in the record; the output `instances` has what became of them."""
@@ -240,7 +248,7 @@ def check_fleet(properties: Properties) -> str | None:
     """
     lines = [failure.reason for failure in validate(properties, FLEET_PROPERTIES)]
     if properties.get("force_stop_after") is not None and properties.get("stop_and_restart") in (None, False):
-        lines.append("force_stop_after needs stop_and_restart=True: nothing is stopped without it")
+        lines.append(fill(FORCE_NEEDS_STOP))
     table = properties.get("instances")
     if isinstance(table, (list, tuple)):
         lines += _check_rows(table, properties)
@@ -257,7 +265,7 @@ def _check_rows(table: list[object] | tuple[object, ...], properties: Properties
             continue
         asked = _to_asked(entry, properties)
         if asked is None:
-            yield f"instances, row {number}: {to_shown(entry)} is not an object with a resource_arn"
+            yield f"instances, row {number}: {to_shown(entry)} is not an object with a {written('resource_arn')}"
             continue
         name = _to_name(asked)
         where = f"instances, row {number}" + (f" ({to_one_line(to_plain_text(name))})" if name else "")
@@ -268,14 +276,15 @@ def _check_rows(table: list[object] | tuple[object, ...], properties: Properties
             if isinstance(value, str) and seen.setdefault(value, number) != number:
                 if what == "name" and asked.get("name") is None:
                     continue  # the same instance, which has been said of its ARN
-                yield f"{where}: its {what} is that of row {seen[value]} too"
+                yield f"{where}: its {written(what)} is that of row {seen[value]} too"
 
 
 def _check_members(asked: Properties, properties: Properties) -> Iterator[str]:
     for member in asked:
         if member not in ROW_MEMBERS:
-            meant = find_close(str(member), ROW_MEMBERS) or ", ".join(ROW_MEMBERS)
-            yield f"{to_shown(member)} is not a member: write {meant}"
+            meant = find_close(str(member), ROW_MEMBERS)
+            known = ", ".join(map(written, [meant] if meant else ROW_MEMBERS))
+            yield f"{to_shown(member)} is not a member: write {known}"
     name = asked.get("name")
     if name is not None and name is not UNKNOWN and not (isinstance(name, str) and name.strip()):
         yield f"name {to_shown(name)} is not a string: use a name, or leave it out for the instance's id"
@@ -283,6 +292,6 @@ def _check_members(asked: Properties, properties: Properties) -> Iterator[str]:
     conversion = _to_conversion(asked, properties)
     for failure in validate(conversion, table):
         if failure.property == "destination_license_context" and asked.get(failure.property) is None:
-            yield "it has no destination_license_context, and the fleet has none for all"
+            yield f"it has no {written(failure.property)}, and the fleet has none for all"
         else:
             yield failure.reason

@@ -26,6 +26,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.models import ConversionRequest, InstanceArn
 from lmconv_resource.usage_operations import SQL_SERVER_INCLUDED, UsageOperation, describe
+from lmconv_resource.wording import fill
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
@@ -107,7 +108,7 @@ class Problem:
         return f"{self.reason}. {self.remedy}"
 
 
-_ALLOW_LOSS = "set allow_instance_store_loss=True if what is on them may be lost"
+_ALLOW_LOSS = "set {allow_instance_store_loss=True} if what is on them may be lost"
 
 CHECKS: Mapping[str, Problem] = {
     "group": Problem(
@@ -205,7 +206,7 @@ def run_checks(
     if wish.checks:
         found.update(asker.ask_about_conversion())
     problems = [
-        replace(each, reason=each.reason.format_map(found), remedy=each.remedy.format_map(found))
+        replace(each, reason=fill(each.reason, found), remedy=fill(each.remedy, found))
         for name, each in CHECKS.items()
         if found.get(name)
     ]
@@ -232,7 +233,7 @@ def other_account_error(op: Operation, aws: Connection, resource_arn: str) -> Se
     return SettingsError(
         Subject(CREATE_ACTION, None, aws.region, resource_arn),
         f"the credentials belong to account {account} ({aws.session.origin}), the instance to {arn.account}",
-        "Use credentials of the instance's account: set `profile` or `assume_role`, or the stack's own",
+        fill("Use credentials of the instance's account: set `profile` or `{assume_role}`, or the stack's own"),
     )
 
 

@@ -33,6 +33,7 @@ from lmconv_resource.lifecycle.job.facts import Facts
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
 from lmconv_resource.text import to_duration_text, to_failure_reason
 from lmconv_resource.usage_operations import describe_license, unlisted_reason
+from lmconv_resource.wording import fill, setting, written
 
 
 class Act(Enum):
@@ -187,7 +188,7 @@ RULES = (
         "shown -stops -stopped",
         Act.REFUSE,
         "the instance is {state} and must be stopped",
-        "Stop it with `aws ec2 stop-instances --instance-ids {id}`, or set stop_and_restart=True",
+        "Stop it with `aws ec2 stop-instances --instance-ids {id}`, or set {stop_and_restart=True}",
     ),
     Rule("await-mark", "mark-sent -mine stops", Act.WAIT, "marking {id}"),
     Rule("take-over", "stops foreign -mine", Act.MARK, "takes over the mark of {owner}, {age}", severity="WARNING"),
@@ -331,9 +332,9 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
         if all((word[1:] not in case.words) if word[0] == "-" else (word in case.words) for word in rule.when.split())
     )
     errors = case.errors.get(rule.error, ())
-    text = rule.text.format_map(case.values) if not errors else errors[0].reason
+    text = fill(rule.text, case.values) if not errors else errors[0].reason
     if rule.then in (Act.REFUSE, Act.LEAVE) and not errors:
-        remedy = rule.remedy.format_map(case.values)
+        remedy = fill(rule.remedy, case.values)
         action = {Act.REFUSE: CREATE_ACTION, Act.LEAVE: START_ACTION}[rule.then]
         errors = (LicenseConversionError(case.subject(action), text, remedy),)
     task = facts.held or (case.done.task if case.done else None)
@@ -399,7 +400,7 @@ class _Case:
         if is_denied and facts.instance_error is not None:
             error = facts.instance_error
             can_do_without = self.wish.request.source.is_empty and not self.wish.stops
-            hint = "; or set source_license_context" if can_do_without else ""
+            hint = f"; or set {written('source_license_context')}" if can_do_without else ""
             self.errors["denied"] = (type(error)(error.subject, error.reason, f"{error.remedy}{hint}"),)
         if facts.account_error is not None:
             self.words.add("wrong-account")
@@ -572,7 +573,7 @@ class _Case:
         if "gone" in self.words or facts.instance_error is not None:
             return ()
         present = facts.present
-        operation = present.usage_operation
+        operation, source = present.usage_operation, written("source_license_context")
         if memory.stop_refusal is not None:
             return (memory.stop_refusal,)
         is_up_since = self._since(memory.stopped_at, as_seen=True) >= _STOP_SECONDS and "running" in self.words
@@ -589,7 +590,7 @@ class _Case:
                     if facts.instance is None
                     else self._block(
                         "EC2 does not show what it is billed as",
-                        "Check the ARN and the region, or set source_license_context",
+                        f"Check the ARN and the region, or set {source}",
                     )
                 )
             self.request = ConversionRequest(request.resource_arn, present, request.destination)
@@ -600,25 +601,25 @@ class _Case:
                 else "EC2 does not say what it is"
             )
             return self._block(
-                f"source_license_context is the same as the destination, and {shown}",
-                "Leave source_license_context out, so that it is read from the instance",
+                f"{source} is the same as the destination, and {shown}",
+                f"Leave {source} out, so that it is read from the instance",
             )
         elif (wish.stops or wish.checks) and operation and not request.source.is_satisfied_by(present):
             return self._block(
                 _source_problem(request, present),
-                "Set source_license_context to what it is now, or leave it out",
+                f"Set {source} to what it is now, or leave it out",
             )
         unlisted = None if wish.allows_unlisted_pair else unlisted_reason(self.request.source, request.destination)
         if unlisted:
             return self._block(
                 unlisted.rstrip("."),
-                "Convert to one that is listed, or set allow_unlisted_pair=True to have AWS decide",
+                fill("Convert to one that is listed, or set {allow_unlisted_pair=True} to have AWS decide"),
             )
         failures = repeated_failures(request.destination, facts.tasks, facts.wall)
         refusals = facts.refusals
         is_guarded = not wish.retries_failed and not facts.is_forced_by_command
         by_force = "" if facts.is_forced_by_command is None else f" or run `pulumi up --replace '{wish.urn}'`"
-        remedy = wish.retry_remedy or f"Fix the cause, then set retry_failed=True{by_force} to start one"
+        remedy = wish.retry_remedy or f"Fix the cause, then set {setting('retry_failed', True)}{by_force} to start one"
         if is_guarded and failures:
             reasons = ", ".join(
                 f"{task.task_id}: {to_failure_reason(task.status_message).rstrip('.')}" for task in failures
@@ -703,7 +704,7 @@ class _Case:
             yield (
                 "WARNING",
                 f"A later conversion of {self.id} continued from the declared destination. If no resource of this "
-                "program did that, set correct_drift=True to have it converted back.",
+                f"program did that, set {setting('correct_drift', True)} to have it converted back.",
             )
         is_success = task is not None and task.status is TaskStatus.SUCCEEDED
         is_other = not present.is_empty and not wish.request.destination.is_satisfied_by(present)
@@ -711,7 +712,8 @@ class _Case:
             yield (
                 "WARNING",
                 f"EC2 still bills {self.arn} as {describe_license(present)}, not as "
-                f"{describe_license(wish.request.destination)}; set correct_drift=True to have it converted again.",
+                f"{describe_license(wish.request.destination)}; set {setting('correct_drift', True)} to have it "
+                "converted again.",
             )
         is_unmarked = not facts.marks or memory.is_released
         if wish.stops and task and is_adopted and self.words & {"stopped", "stopping"} and is_unmarked:
@@ -737,7 +739,7 @@ def _source_problem(request: ConversionRequest, present: Any) -> str:
     if declared and declared != operation:
         return f"the instance is billed as {describe_license(present)}, not as {describe_license(request.source)}"
     shown = ", ".join(code.product_code_id or "" for code in present.product_codes) or "no product codes"
-    return f"the instance has {shown}, not all that source_license_context names"
+    return f"the instance has {shown}, not all that {written('source_license_context')} names"
 
 
 def to_other_error(request: ConversionRequest, task_id: str, region: str | None) -> OtherConversionError:

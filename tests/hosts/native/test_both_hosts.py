@@ -23,9 +23,9 @@ from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider
 from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.native.properties import read, write
-from lmconv_resource.hosts.native.wording import to_native_text
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.provider import LicenseConversionTaskProvider
+from lmconv_resource.wording import Wording, fill, using
 
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 BYOL, INCLUDED = {"usage_operation": "RunInstances:0800"}, {"usage_operation": "RunInstances:0002"}
@@ -97,7 +97,7 @@ class Dynamic:
         return provider
 
     def words(self, text: str) -> str:
-        return text
+        return fill(text)
 
     def check(self, kind: str, news: dict[str, Any]) -> Outcome:
         result = self._provider(kind).check({}, news)
@@ -136,6 +136,9 @@ def unwired(properties: Mapping[str, Any]) -> dict[str, Any]:
     return read(to_struct(properties)).values
 
 
+NATIVE = Wording(is_python=False, prefix="lmconv:")
+
+
 class Native:
     """The plugin of our own."""
 
@@ -143,7 +146,8 @@ class Native:
         self._plugin = driven
 
     def words(self, text: str) -> str:
-        return to_native_text(text)
+        with using(NATIVE):
+            return fill(text)
 
     def check(self, kind: str, news: dict[str, Any]) -> Outcome:
         inputs, failures = self._plugin.check(kind, wired(news))
@@ -213,15 +217,15 @@ def host(request: pytest.FixtureRequest, aws: LicenseManagerBackend) -> Iterator
             [
                 (
                     "license_conversion_task_id",
-                    "license_conversion_task_id is missing: set it to the id that AWS License Manager shows for the "
-                    "conversion (lct-…), or the resource_arn of what is converted",
+                    "{license_conversion_task_id} is missing: set it to the id that AWS License Manager shows for the "
+                    "conversion (lct-…), or the {resource_arn} of what is converted",
                 )
             ],
         ),
         (
             TASK,
             {**TRACK, "wait_for_completion": "yes"},
-            [("wait_for_completion", "wait_for_completion 'yes' is not a boolean: use True or False")],
+            [("wait_for_completion", "{wait_for_completion} 'yes' is not a boolean: use {True} or {False}")],
         ),
     ],
 )
@@ -327,7 +331,7 @@ def test_read(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
     del aws.tasks["lct-1"]
     assert host.read(kind, "lct-1", ended).outputs["end_time"] == ended["end_time"]
     gone = host.read(kind, "lct-9", {**record, "license_conversion_task_id": "lct-9"})
-    assert host.words("(set `region` or run `pulumi config set aws:region REGION`)") in (gone.error or "")
+    assert host.words("(set `region` or {run region REGION})") in (gone.error or "")
 
 
 @pytest.mark.parametrize("kind", [TASK, CONVERSION])

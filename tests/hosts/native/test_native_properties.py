@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from google.protobuf.json_format import MessageToDict
 from hypothesis import given
@@ -11,13 +9,11 @@ from hypothesis import strategies as st
 from support.native_host import SIGNATURE, secret, to_struct
 from support.native_host import UNKNOWN as UNKNOWN_TEXT
 
-from lmconv_resource import errors
-from lmconv_resource.hosts.native.names import to_camel, to_snake
 from lmconv_resource.hosts.native.properties import read, write
-from lmconv_resource.hosts.native.wording import Wording, to_native_text
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, GET_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES
 from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.models import OUTPUTS
+from lmconv_resource.wording import to_camel, to_snake
 
 TABLES = (TASK_PROPERTIES, CONVERSION_PROPERTIES, GET_PROPERTIES, LIST_PROPERTIES)
 NAMES = sorted({*OUTPUTS, *(entry.name for table in TABLES for entry in table), "adopted", "__request"})
@@ -64,44 +60,3 @@ def test_output_values(*, is_secret: bool) -> None:
 def test_nothing_is_secret_that_is_not_named() -> None:
     """And null is null."""
     assert MessageToDict(write({"end_time": None, "region": "x"}, {"status"})) == {"endTime": None, "region": "x"}
-
-
-@pytest.mark.parametrize(
-    ("python", "native"),
-    [
-        (errors.TaskNotFoundError.remedy, "run `pulumi config set lmconv:region REGION`"),
-        (errors.ConversionFailedError.remedy, "set ignoreFailure: true to record"),
-        ("follow_newest True needs a resource_arn", "followNewest true needs a resourceArn"),
-        ("3 is not a boolean: use True or False", "3 is not a boolean: use true or false"),
-        (
-            "arn:aws:ec2:eu-west-1:1:instance/i-0 and aws:profile",
-            "arn:aws:ec2:eu-west-1:1:instance/i-0 and lmconv:prof",
-        ),
-        (
-            'each entry a ProductCodeArgs, such as ProductCodeArgs(product_code_id="a")',
-            'each entry a product code, such as {productCodeId: "a"}',
-        ),
-        ("my_resource_arn_x stays", "my_resource_arn_x stays"),
-    ],
-)
-def test_sentences(python: str, native: str) -> None:
-    """Names of inputs and settings are as programs of this host write them."""
-    assert native in to_native_text(python)
-
-
-def test_no_rule_says_a_python_name() -> None:
-    """Each rule's words for a value that is of no use, and each description."""
-    for table in TABLES:
-        for entry in table:
-            for value in (None, 3, "x", {}, {"usage_operation": 3}, {"product_codes": 3}, [3]):
-                text = to_native_text(f"{entry.name} {entry.rule(value) or ''} {entry.description}")
-                plain = re.sub(r"'[^']*'|\{[^}]*\}", "", text)
-                assert not re.search(r"[a-z]_[a-z]|\bTrue\b|\bFalse\b|Args\b|(?<!arn:)aws:", plain), text
-
-
-def test_what_is_not_ours_stays_to_the_letter() -> None:
-    """A profile that is called as an input is, and AWS's own words, beside names of ours in the same sentence."""
-    wording = Wording()
-    wording.keep(["follow_newest", "No resource_arn\nin aws:region.", "of mine", 3])
-    text = "set ignore_failure: refused (X: No resource_arn in aws:region). Run `aws sso login --profile follow_newest`"
-    assert wording.of(text) == text.replace("ignore_failure", "ignoreFailure")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
 import time
@@ -582,7 +583,51 @@ def test_an_imported_conversion_that_failed_is_not_started_again(
     assert not starts(aws)
 
 
-def test_a_profile_is_called_as_the_user_calls_it(native: Plugin) -> None:
-    """The name of an input is worded for this host, and a profile of the same name is the user's."""
-    _, ((_, reason),) = native.check(TASK, {"licenseConversionTaskId": "lct-1", "profile": "follow_newest"})
-    assert "The config profile (follow_newest) could not be found" in reason
+AWSS = "retry_failed=True stands in aws:region, and lmconv:restart follow_newest True"
+"""Words of AWS's that read like ours."""
+
+
+@pytest.mark.parametrize("provider", [None, "ignore_failure=True"])
+def test_no_word_that_is_not_ours_is_rewritten(
+    native: Plugin, aws: LicenseManagerBackend, caplog: pytest.LogCaptureFixture, provider: str | None
+) -> None:
+    """Of AWS, of a profile, a row or an explicit provider, in each kind of sentence, beside names of ours."""
+    caplog.set_level(logging.DEBUG, "lmconv_resource")
+    urn = f"urn:pulumi:dev::project::pulumi:providers:lmconv::{provider or 'default_0_1_0'}"
+    native.stub.Configure(provider_pb2.ConfigureRequest(args=to_struct({"region": "eu-west-1"}), urn=urn))
+    setting = f"set region on the provider `{provider}` in the program" if provider else "set lmconv:region REGION"
+    # what is checked
+    for named in ({"profile": "follow_newest"}, {"region": "aws:region follow_newest True"}):
+        _, ((_, reason),) = native.check(TASK, {"licenseConversionTaskId": "lct-1", **named})
+        assert "follow_newest" in reason
+    _, ((_, reason),) = native.check(TASK, {"licenseConversionTaskId": "lct-1", "followNewest": True})
+    assert "followNewest true needs a resourceArn" in reason
+    # what ends in an error, with a record and without one
+    aws.conversion_seconds, aws.conversion_status, aws.conversion_message = 0.0, "FAILED", AWSS
+    error, recorded = fail_create(native, CONVERT)
+    assert AWSS in to_text(error)
+    assert recorded.reasons == [to_text(error)]
+    # a line that stays, and one of a row's
+    native.create(CONVERSION, {**CONVERT, "ignoreFailure": True})
+    assert AWSS in next(line.message for line in caplog.records if line.levelname == "WARNING")
+    fleet = "lmconv:index:ConversionFleet"
+    row = {"resourceArn": ARN, "name": "follow_newest", "sourceLicenseContext": CONVERT["sourceLicenseContext"]}
+    inputs = {"instances": [row], "destinationLicenseContext": CONVERT["destinationLicenseContext"]}
+    checked, failures = native.check(fleet, inputs)
+    assert failures == []
+    report = native.create(fleet, checked)[1]["report"]
+    plain = report.replace("\\", "")
+    assert "set `retryFailed` on its row" in plain
+    assert "**follow_newest**" in plain
+    assert AWSS in plain
+    # what is read and looked up
+    aws.faults.add(Fault(ErrorAnswer("InvalidParameterValueException", message=AWSS)))
+    for call in (
+        lambda: native.read(TASK, "lct-1", {"region": "eu-west-1"}),
+        lambda: native.create(TASK, {"licenseConversionTaskId": "lct-1", "region": "eu-west-1"}),
+        lambda: native.invoke("lmconv:index:getLicenseConversionTask", id="lct-1"),
+    ):
+        with pytest.raises(grpc.RpcError) as raised:
+            call()
+        assert AWSS in to_text(raised.value)
+        assert setting in to_text(raised.value)
