@@ -135,7 +135,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
                 on_notice=op.log,
             )
             if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
-                raise to_failed_error(task, ConversionFailedError.remedy)
+                raise to_failed_error(task, fill(ConversionFailedError.remedy))
         if task.status is TaskStatus.FAILED:
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         return task
