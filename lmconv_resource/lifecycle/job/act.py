@@ -498,8 +498,8 @@ class Job:
             return error
         state = f"was last seen {seen.state} and " if seen else ""
         return error.adding(
-            f"{name} {state}has the tag {RESTART_TAG}: the next `pulumi up` continues, and starts it again at the end, "
-            f"or start it with `aws ec2 start-instances --instance-ids {name}` once no conversion is in progress"
+            f"{name} {state}has the tag {RESTART_TAG}, by which an `up` starts it again at the end; or start it with "
+            f"`aws ec2 start-instances --instance-ids {name}` once no conversion is in progress"
         )
 
     def _try_last_start(self, step: Step) -> None:
