@@ -11,6 +11,8 @@ from pathlib import Path
 import botocore.loaders
 import botocore.session
 import hypothesis
+import moto.core.config
+import moto.core.models
 import pytest
 
 # moto reads this when it is imported: without it each EC2 of a test makes 1,300 images with volumes and snapshots.
@@ -29,6 +31,10 @@ hypothesis.settings.register_profile("many", deadline=None, database=None, max_e
 # Each test has sessions of its own, and reading AWS's models for each takes longer than most tests do. The package
 # imports the function from `loaders` when it first needs it.
 botocore.loaders.create_loader = botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
+
+# Nobody calls AWS by `requests`, for which each mock would lay out 1,300 addresses; and one session of boto3's will do.
+moto.core.models.RESPONSES_METHODS.clear()
+moto.core.config.default_user_config["core"]["reset_boto3_session"] = False
 
 DynamicPlugin.start_process = staticmethod(fork_process)
 

@@ -72,16 +72,14 @@ def test_registering_again_changes_nothing() -> None:
     assert len(patterns) == len(set(patterns)) == len(package.urls.url_bases)
 
 
-@pytest.mark.parametrize("fips", [False, True])
 @pytest.mark.parametrize(
-    ("region", "domain", "dualstack"),
+    ("region", "domain", "dualstack", "fips"),
     [
-        ("us-east-1", "amazonaws.com", False),
-        ("us-east-1", "api.aws", True),
-        ("us-gov-west-1", "amazonaws.com", False),
-        ("us-gov-west-1", "api.aws", True),
-        ("cn-north-1", "amazonaws.com.cn", False),
-        ("cn-north-1", "api.amazonwebservices.com.cn", True),
+        ("us-east-1", "amazonaws.com", False, False),
+        ("us-gov-west-1", "amazonaws.com", False, True),
+        ("us-gov-west-1", "api.aws", True, True),
+        ("cn-north-1", "amazonaws.com.cn", False, False),
+        ("cn-north-1", "api.amazonwebservices.com.cn", True, False),
     ],
 )
 def test_a_mock_answers_on_all_of_awss_endpoints(region: str, domain: str, dualstack: bool, fips: bool) -> None:

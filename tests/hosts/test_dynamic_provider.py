@@ -16,7 +16,6 @@ from support.lifecycle import ARN, BYOL, REGION, WINDOWS, RecordingEngine, make_
 from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider, process
-from lmconv_resource.models import OUTPUTS
 from lmconv_resource.provider import LicenseConversionTaskProvider
 
 
@@ -106,42 +105,6 @@ def test_a_record_learns_its_new_urn(
     assert not aws.calls
 
 
-def test_check_names_every_bad_property_and_fills_in_the_defaults(provider: LicenseConversionTaskProvider) -> None:
-    """Each bad input is a failure of its own, by the name that the program uses; what the program gave stays."""
-    inputs = checked(provider, license_conversion_task_id="lct-1", __urn="urn:pulumi:x")
-    defaults = {"wait_for_completion": False, "ignore_failure": False, "region": REGION}
-    assert inputs == {"license_conversion_task_id": "lct-1", "__urn": "urn:pulumi:x", **defaults}
-    result = provider.check(
-        {},
-        {
-            "license_conversion_task_id": "x",
-            "wait_for_completion": "yes",
-            "ignore_failure": 1,
-            "region": "Europe",
-            "poll_interval_seconds": 0,
-            "__timeouts": {"create": "soon"},
-        },
-    )
-    assert [failure.property for failure in result.failures] == [
-        "license_conversion_task_id",
-        "wait_for_completion",
-        "ignore_failure",
-        "region",
-        "poll_interval_seconds",
-        "custom_timeouts",
-    ]
-
-
-def test_create_gives_every_output(provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend) -> None:
-    task_id = add(aws, status="IN_PROGRESS")
-    result = provider.create(checked(provider, license_conversion_task_id=task_id, __urn="urn:pulumi:x"))
-    assert result.id == task_id
-    assert result.outs is not None
-    assert set(result.outs) == {*OUTPUTS, "__urn"}
-    assert result.outs["__urn"] == "urn:pulumi:x"
-    assert result.outs["end_time"] is None
-
-
 def test_a_setting_that_cannot_be_used_is_a_check_failure(aws: LicenseManagerBackend) -> None:
     """A malformed setting of the stack is said by the check, which a preview makes too, and names the key."""
     broken = LicenseConversionTaskProvider()
@@ -158,9 +121,9 @@ def test_a_setting_that_cannot_be_used_is_a_check_failure(aws: LicenseManagerBac
     [
         *(
             ({"update": "1h", "create": text}, f'create={text!r} is not a duration: use one such as "90s", "45m" or')
-            for text in ("", "3 hours", "90", "1h 30m", "-5m", "0s", "1d", "h", 90, None)
+            for text in ("3 hours", "0s", 90, None)
         ),
-        *((value, f"{value!r} is not CustomTimeouts: use durations by op") for value in ("45m", 45, ["45m"], True)),
+        *((value, f"{value!r} is not CustomTimeouts: use durations by op") for value in ("45m", 45)),
     ],
 )
 def test_what_are_no_timeouts(provider: LicenseConversionTaskProvider, timeouts: Any, why: str) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import boto3
 import pytest
 from moto import mock_aws
-from support.job import ACCOUNT, REGION, Job
+from support.job import ACCOUNT, REGION, Job, make_ec2
 
 from lmconv_resource.emulator import add_instance_information, licensemanager_backends
 
@@ -19,4 +18,4 @@ def job() -> Iterator[Job]:
     with mock_aws():
         backend = licensemanager_backends[ACCOUNT][REGION]
         backend.conversion_seconds = 0
-        yield Job(backend, boto3.client("ec2", region_name=REGION))
+        yield Job(backend, make_ec2())

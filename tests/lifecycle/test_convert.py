@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from moto import mock_aws
 from support.clients import make_client
+from support.job import make_ec2
 from support.lifecycle import ARN, BYOL, CREATE, GET, REGION, WEB, WINDOWS, OneResource, RecordingEngine, make_session
 from support.wire import Wire
 
@@ -36,7 +36,7 @@ def aws() -> Iterator[LicenseManagerBackend]:
 @pytest.fixture
 def instance_arn(aws: LicenseManagerBackend) -> str:
     """The ARN of a stopped instance that EC2 shows."""
-    ec2 = boto3.client("ec2", region_name=REGION)
+    ec2 = make_ec2()
     instance_id = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
     ec2.stop_instances(InstanceIds=[instance_id])
     return f"arn:aws:ec2:{REGION}:123456789012:instance/{instance_id}"
@@ -306,7 +306,7 @@ def test_a_wait_without_success_returns_the_task_as_it_was_seen(
                 session.cancellation.set("the update was cancelled")
 
     session.engine = Cancelling() if how == "cancelled" else None
-    with session.operation(None, 60.0 if how == "deadline" else None) as op:
+    with session.operation(None, 200.0 if how == "deadline" else None) as op:
         created = controller.create(op, controller.inputs.parse({**asked, "wait_for_completion": True}))
 
     assert why in str(created.error)
@@ -603,8 +603,8 @@ def test_a_start_that_is_throttled_to_the_end_of_its_time(aws: LicenseManagerBac
     aws.faults.add(Fault(ErrorAnswer("RateLimitExceededException", "Too many."), operation=CREATE))
     stack = convert(resource_arn=instance_arn)
 
-    error = stack.up(timeout_seconds=900.0).error
+    error = stack.up(timeout_seconds=240.0).error
 
     assert error is not None
-    assert re.search(r"its deadline had passed \(15m00s\)[^(]*; the last fault: AWS asks to slow", str(error)), error
+    assert re.search(r"its deadline had passed \(4m00s\)[^(]*; the last fault: AWS asks to slow", str(error)), error
     assert "cancelled" not in str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,12 @@ class Heard(Session):
 
     def log_status(self, urn: str | None, message: str) -> None:
         self.row.append(message)
+
+
+@functools.cache
+def make_ec2() -> Any:
+    """Return a client of EC2 inside moto's mock, which all tests share: its seven hundred methods take a while."""
+    return boto3.client("ec2", region_name=REGION)
 
 
 def deny(*actions: str, code: str = "UnauthorizedOperation") -> Callable[[str, Settings], Any]:
