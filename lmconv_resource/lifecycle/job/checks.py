@@ -138,7 +138,7 @@ CHECKS: Mapping[str, Problem] = {
         is_warning=True,
     ),
     "address": Problem(
-        "the public address {address} of {instance} is no Elastic IP address",
+        "the public address {address} of {instance} is not an Elastic IP address",
         "The instance gets another one when it is started again",
         is_warning=True,
     ),
