@@ -20,6 +20,7 @@ from lmconv_resource.errors import (
     ThrottledError,
     TransientError,
 )
+from lmconv_resource.polling.cancellation import doubled
 
 if TYPE_CHECKING:
     import random
@@ -42,7 +43,7 @@ _LONGEST_BACKOFF_SECONDS = 8.0
 
 def backoff_seconds(attempt: int, rng: random.Random) -> float:
     """Return the pause after `attempt` failed tries: exponential, with full jitter, so that callers drift apart."""
-    return rng.uniform(0, min(_LONGEST_BACKOFF_SECONDS, 0.5 * 2.0 ** (attempt - 1)))
+    return rng.uniform(0, doubled(0.5, _LONGEST_BACKOFF_SECONDS, attempt - 1))
 
 
 class Calls:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.in_process import Severity, StartedHere
-from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.cancellation import Cancellation, Pauses
 from lmconv_resource.wording import fill
 
 if TYPE_CHECKING:
@@ -165,6 +165,10 @@ class Operation:
         except SettingsError as error:
             raise error.about(task_id=task_id) from error.__cause__
         raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", fill("{Run region REGION}"))
+
+    def pauses(self, first: float, longest: float) -> Pauses:
+        """Return pauses that double, from `first` to `longest` seconds, and end with the operation."""
+        return Pauses(self.cancellation, first, longest)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from lmconv_resource.polling.cancellation import doubled
+
 DEFAULT_DEADLINE_SECONDS = 12 * 3600.0
 """AWS publishes no duration of conversions; `custom_timeouts` overrides this one."""
 
@@ -118,4 +120,4 @@ class PollingPolicy:
 
     def fault_interval(self, faults_in_a_row: int, rng: random.Random) -> float:
         """Return the pause in seconds after a fault: exponential with full jitter, from 1 s to the longest interval."""
-        return 0.5 + rng.random() * min(self.longest_interval_seconds, 2.0 ** min(faults_in_a_row, 10))
+        return 0.5 + rng.random() * doubled(1.0, self.longest_interval_seconds, faults_in_a_row)

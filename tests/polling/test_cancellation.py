@@ -9,7 +9,7 @@ import weakref
 
 from support.waiting import SOON
 
-from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.cancellation import Cancellation, Pauses
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 
@@ -76,3 +76,17 @@ def test_waiting_ends_early_when_it_is_set() -> None:
     assert child.wait(120) is True
     assert Cancellation(deadline=RUNTIME.now() + 0.05).wait(120) is True
     assert time.monotonic() - began < SOON
+
+
+def test_pauses_double_up_to_the_longest_and_begin_again_after_a_reset() -> None:
+    """Each is made where it is waited for; after so many tries it is told."""
+    cancellation = Cancellation()
+    made: list[float] = []
+    cancellation.wait = lambda seconds: bool(made.append(seconds))  # type: ignore[method-assign]
+    pauses = Pauses(cancellation, 1.0, 5.0)
+    for _ in range(4):
+        pauses.wait()
+    pauses.reset()
+    pauses.wait()
+    assert made == [1.0, 2.0, 4.0, 5.0, 1.0]
+    assert [pauses.after(tries) for tries in (1, 3, 4, 5000)] == [1.0, 4.0, 5.0, 5.0]

@@ -125,6 +125,7 @@ class Job:
         self._wish = wish
         self._arn = wish.request.resource_arn
         self._shared = shared
+        self._fault_pauses = op.pauses(_FIRST_PAUSE, _FAULT_PAUSE)
         now = op.host.runtime.now()
         self._deadline = now + op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS)
         self._reader = Reader(op, aws, wish)
@@ -202,7 +203,8 @@ class Job:
         with self._op.host.started_here.one_at_a_time(self._arn, self._op.cancellation) as is_mine:
             if not is_mine:
                 raise self._left(self._to_cancelled())
-            stale, pause, again = EVERYTHING, _FIRST_PAUSE, 0
+            pauses = self._op.pauses(_FIRST_PAUSE, self._shared.instance_pause_seconds)
+            stale, again = EVERYTHING, 0
             while True:
                 try:
                     self.facts = self._reader.read(self.facts, stale)
@@ -230,12 +232,11 @@ class Job:
                 for severity, text in step.notes:
                     self._op.log(text, severity)
                 if step.act is Act.WAIT:
-                    self._op.cancellation.wait(pause)
-                    limit = _FAULT_PAUSE if "fault" in step.rule.text else self._shared.instance_pause_seconds
-                    pause = min(limit, pause * 2)
+                    (self._fault_pauses if "fault" in step.rule.text else pauses).wait()
                     stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | self.facts.unread
                     continue
-                stale, pause = EVERYTHING, _FIRST_PAUSE
+                pauses.reset()
+                self._fault_pauses.reset()
                 stale = frozenset({CHECKS}) if step.act is Act.CHECK else self._act(step)
 
     def _remember(self, **changes: Any) -> None:
@@ -362,7 +363,8 @@ class Job:
         try:
             task_id = self._aws.license_manager.create_task(step.request)
         except ThrottledError as throttled:  # this call has started nothing
-            self._remember(last_fault=throttled.reason, create_again_at=runtime.now() + self._backoff(tries))
+            pause = self._fault_pauses.after(tries) * runtime.rng.uniform(0.5, 1.0)
+            self._remember(last_fault=throttled.reason, create_again_at=runtime.now() + pause)
             log.info("%s", throttled)
         except TransientError as lost:  # this call may have started a task
             self._remember(create_lost_at=runtime.now())
@@ -407,7 +409,6 @@ class Job:
 
     def _start(self, _: Step) -> None:
         memory, now = self.facts.memory, self._op.host.runtime.now()
-        first, longest = _CAPACITY_PAUSES
         try:
             self._aws.ec2.start(self._arn)
         except LicenseConversionError as error:
@@ -416,7 +417,7 @@ class Job:
             if not _is_passing(error):
                 self._remember(start_error=error)
                 return
-            pause = min(longest, first * 2.0 ** min(8, memory.start_tries))
+            pause = self._op.pauses(*_CAPACITY_PAUSES).after(memory.start_tries + 1)
             self._remember(
                 start_error=_to_passing(error), start_again_at=now + pause, start_tries=memory.start_tries + 1
             )
@@ -459,9 +460,6 @@ class Job:
             f"--resources {places} --tags Key={RESTART_TAG}`. {error}",
             "WARNING",
         )
-
-    def _backoff(self, tries: int) -> float:
-        return min(_FAULT_PAUSE, 2.0 ** min(tries - 1, 6)) * self._op.host.runtime.rng.uniform(0.5, 1.0)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
