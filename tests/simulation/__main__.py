@@ -11,12 +11,13 @@ from concurrent.futures import ProcessPoolExecutor
 
 from lmconv_resource.lifecycle.job import RULES
 from simulation.checks import INVARIANTS, UNPREVENTABLE
-from simulation.guards import GROUPS, GUARDS
+from simulation.guards import DECIDES, GUARDS
 from simulation.history import Result, play
 
 sys.setrecursionlimit(3000)
 
-_RULE_GUARDS = frozenset([*GROUPS, *(rule.name for rule in RULES)])
+_MOST = 150
+"""Histories in which a guard is looked for."""
 
 
 def _play_range(seeds: range, guard: str | None) -> list[Result]:
@@ -67,13 +68,9 @@ def _try_guards(seeds: range, processes: int) -> int:
     chunks = [seeds[at : at + 50] for at in range(0, len(seeds), 50)]
     with ProcessPoolExecutor(processes) as pool:
         whole = [result for found in pool.map(_play_range, chunks, [None] * len(chunks)) for result in found]
-        # Where a rule decides nothing, the history without it is the same.
+        played = [each for each in whole if not each.violations]
         good = {
-            guard: [
-                each.seed for each in whole if not each.violations and {*each.rules} & {*GROUPS.get(guard, [guard])}
-            ]
-            if guard in _RULE_GUARDS
-            else [each.seed for each in whole if not each.violations]
+            guard: [each.seed for each in played if each.rules.intersection(DECIDES.get(guard, each.rules))][:_MOST]
             for guard in GUARDS
         }
         for guard, row in zip(GUARDS, pool.map(_find_first, good.values(), GUARDS), strict=True):
@@ -119,6 +116,8 @@ def _summarize(results: list[Result], seconds: float, first: int) -> None:
         print(f"            {' '.join(map(str, found[:first]))}: {examples[invariant][:150]}")
     if broken:
         print(f"Play one again: python -m simulation --seeds {broken[0].seed} --lines 60")
+    unused = [rule.name for rule in RULES if not any(rule.name in result.rules for result in results)]
+    print(f"rules that decide nothing: {', '.join(unused) or 'none'}")
     forgiven: Counter[str] = Counter()
     for result in results:
         forgiven.update(dict.fromkeys(result.unpreventable, 1))

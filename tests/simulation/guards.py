@@ -100,6 +100,14 @@ FLEETS: dict[str, dict[str, Any]] = {
 GROUPS = {"doubt": ("await-certainty", "leave-in-doubt")}
 """Rules that are one guard together."""
 
+DECIDES = {
+    **{rule.name: (rule.name,) for rule in RULES},
+    **GROUPS,
+    "AWS says that one is in progress": ("await-listed",),
+    "a list that can't be read says nothing": ("await-aws", "leave-unreadable", *GROUPS["doubt"]),
+}
+"""Guards, and the rules of which one decides in each history that is another without them."""
+
 READ_ANEW = "the facts are read anew before an act"
 
 GUARDS = (READ_ANEW, *CHANGES, *FLEETS, *GROUPS, *(rule.name for rule in RULES))

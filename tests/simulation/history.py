@@ -10,6 +10,7 @@ from typing import Any
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.marks import Mark
+from lmconv_resource.history import MOST_FAILURES
 from simulation.aws import BYOL, SQL_STANDARD, WINDOWS, Aws, Faults, Instance
 from simulation.checks import Checks, Violation
 from simulation.clients import JOB_CALLS, Caller, Doom, Source
@@ -521,6 +522,8 @@ class History:
             return "somebody else"
         if instance.has_store or instance.is_protected or instance.group or instance.refuses or instance.is_gone:
             return "can't be converted"
+        if sum(each is instance and at > began - 86400 for at, each, _ in self._aws.refused) >= MOST_FAILURES:
+            return "refused each time, for want of a right"
         if instance.hates_starts or not wish.inputs["stop_and_restart"]:
             return "can't be stopped and started"
         if any(task.instance is instance and task.status.value == "FAILED" for task in self._aws.tasks):
