@@ -83,7 +83,10 @@ class Faults:
     refused_as_failed: float = 0.0
     """Of the Creates refused because one is in progress: recorded as a FAILED task."""
     follower: float = 0.0
-    """Of the ends of tasks: somebody's program asks for another conversion at once, and for one more a moment later."""
+    """Of the ends of tasks: somebody's program asks for another conversion at once, and for one more a moment later.
+
+    Of every second of these: no list of tasks answers for a minute or two.
+    """
     bill_late: float = 0.0
     """Seconds after a task's end at which EC2 bills otherwise, at most."""
     bill_wrong: float = 0.0
@@ -204,6 +207,7 @@ class Aws:
         self.lost_rights: dict[str, tuple[float, float]] = {}
         """The calls that the account may not make, from when to when."""
         self.refused: list[tuple[float, Instance, str | None]] = []
+        self.lists_fail_until = -1.0
 
     def chance(self, share: float) -> bool:
         """Draw whether something happens that happens in this share of all cases."""
@@ -365,6 +369,8 @@ class Aws:
         task.message = self._reason("Step 3 of 5 failed") if is_failed else None
         self.log(f"    {task.id} {task.status.value}")
         if task.urn is not None and self.chance(self.faults.follower):
+            if self.rng.random() < 0.5:
+                self.lists_fail_until = now + 40 + 120 * self.rng.random()
             self.kernel.after(0.0, lambda: self.by_somebody("convert", task.instance))
             self.kernel.after(1.0, lambda: self.by_somebody("convert", task.instance))
         if not is_failed and not self.chance(self.faults.bill_wrong):

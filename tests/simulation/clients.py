@@ -186,7 +186,7 @@ class _Client:
                 caller.bursts[name] = now + 60 + 120 * aws.rng.random()
         if is_list and not about.startswith("i-") and name not in caller.bursts and aws.chance(faults.broken_list):
             caller.bursts[name] = now + 400
-        if is_list and caller.bursts.get(name, -1.0) > now:
+        if is_list and max(caller.bursts.get(name, -1.0), aws.lists_fail_until) > now:
             if not any(task.process is caller.process and task.instance.id in about for task in aws.tasks):
                 caller.excused.update((self._urn, each) for each in self._ids_in(about) or [""])
             return refusal(name, "ServerInternalException", "internal", 500)
