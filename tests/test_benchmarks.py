@@ -50,6 +50,7 @@ def test_ratios(ours: float, beside: float, text: str) -> None:
     assert to_ratio(ours, beside) == text
 
 
+@pytest.mark.proof
 def test_a_fleet_takes_few_calls_and_little_longer_than_the_best_schedule() -> None:
     """200 instances of one account, 20 at a time, in virtual time: six calls a row, with dry runs, and 5 % longer."""
     durations = fleet.draw(200)

@@ -21,6 +21,7 @@ from support.proofs import keep
 from emulator import ACCOUNT, ARN, LIST, REGION, add_task, connect, get, get_backend, start
 from lmconv_resource import emulator as package
 from lmconv_resource.emulator import add_instance_information, licensemanager_backends, make_world, serve
+from lmconv_resource.emulator.__main__ import main
 
 COMMAND = [sys.executable, "-W", "error", "-m", "lmconv_resource.emulator"]
 IMAGES = {"windows": "ami-12c6146b", "linux": "ami-760aaa0f"}
@@ -231,8 +232,11 @@ def test_the_command_says_in_one_line_why_it_cannot_begin(tmp_path: Path) -> Non
         (f"{ARN[:-1]}1", "arn:aws:ec2:us-east-1:111122223333:instance/i-0123456789abcdef0"),
     ],
 )
-def test_the_command_is_given_instances_of_one_place(arguments: tuple[str, ...]) -> None:
+def test_the_command_is_given_instances_of_one_place(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What is no ARN of an instance, or is elsewhere than the others, is an error in one line."""
-    status, lines = fail(*arguments)
-    assert status == 2
-    assert "ARN: each is the ARN of an instance" in lines[-1]
+    monkeypatch.setattr(sys, "argv", ["emulator", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "ARN: each is the ARN of an instance" in capsys.readouterr().err.splitlines()[-1]

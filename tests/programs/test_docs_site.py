@@ -87,10 +87,9 @@ def program(pytester: pytest.Pytester) -> Path:
     return folder
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("program")
-@pytest.mark.parametrize(
-    "test", [pytest.param(MOCKS, id="mocks"), pytest.param(FAULTS, id="faults", marks=pytest.mark.proof)]
-)
+@pytest.mark.parametrize("test", [pytest.param(MOCKS, id="mocks"), pytest.param(FAULTS, id="faults")])
 def test_the_tests_that_the_page_shows_pass(pytester: pytest.Pytester, test: str) -> None:
     """What docs/testing.md shows is a test as it stands."""
     pytester.makepyfile(test)
