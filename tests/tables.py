@@ -15,7 +15,7 @@ from make_sdk import make_outputs as make_attributes
 from reliability.cases import FAULTS, OPERATIONS, WORDS
 
 from lmconv_resource import LicenseConversion, LicenseConversionTask
-from lmconv_resource.aws.access import make_table as make_settings
+from lmconv_resource.aws.access import SETTINGS
 from lmconv_resource.hosts.native import SCHEMA_PATH
 from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, TASK_PROPERTIES, Property
@@ -36,6 +36,12 @@ TYPES = {
     "assume_role": "`AssumeRoleArgs`, dict, or a list of these",
 }
 """By a property's type, what a Python program writes."""
+
+
+def make_settings() -> str:
+    """Return the settings of pulumi-aws, and what becomes of each."""
+    rows = (f"| `aws:{each.key}` | {each.treatment.value} | {each.note} |" for each in SETTINGS)
+    return "\n".join(["| setting | is | how, or why |", "|---|---|---|", *rows])
 
 
 def make_matrix() -> str:

@@ -47,14 +47,7 @@ def backoff_seconds(attempt: int, rng: random.Random) -> float:
 
 
 class Calls:
-    """How a service of one connection is called. Safe to share between threads.
-
-    Args:
-        session: where the service's client comes from.
-        service: boto3's name of the service.
-        limiter: the pace that all callers of the service share.
-        cancellation: ends pauses and retries.
-    """
+    """How a service of one connection is called, at the pace of all its callers. Safe to share between threads."""
 
     def __init__(
         self,
@@ -70,15 +63,9 @@ class Calls:
         self.cancellation = cancellation
 
     def call(self, subject: Subject, members: Mapping[str, Any], *, paced: bool = True) -> Any:
-        """Make one call, the action of the subject, and return its answer.
+        """Make one call, the action of the subject, and return its answer; after a `TransientError` another may help.
 
-        Args:
-            subject: what the call is about, for its errors too.
-            members: what is sent.
-            paced: False where the caller has acquired the pace's turn itself, or waits for none.
-
-        Raises:
-            LicenseConversionError: the call failed; a `TransientError` if another try may help.
+        `paced` is False where the caller has acquired the pace's turn itself, or waits for none.
         """
         if paced:
             self.limiter.acquire(self.cancellation)
@@ -111,10 +98,7 @@ class Calls:
         return answer
 
     def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:
-        """Return what `call` returns, trying again for about half a minute where it fails with one of `on`.
-
-        By default with any `TransientError`.
-        """
+        """Return what `call` returns, tried again for half a minute where it fails with `on`: any TransientError."""
         retrying = tenacity.Retrying(
             # A wrong clock is not transient: only a wait that has had good answers carries it.
             retry=tenacity.retry_if_exception_type(on or TransientError)
@@ -132,10 +116,7 @@ class Calls:
             attempt.reset(before)
 
     def read(self, subject: Subject, members: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer of a call that only reads, tried again where AWS itself asks for it or has a fault.
-
-        A network without a way to the service holds up nobody for long.
-        """
+        """Return the answer of a call that only reads, tried again where AWS has a fault: no closed network waits."""
         answer: dict[str, Any] = self.retry(lambda: self.call(subject, members), ThrottledError, ServiceFaultError)
         return answer
 
@@ -145,11 +126,7 @@ class Calls:
 
     @staticmethod
     def pages(subject: Subject, ask: Callable[[dict[str, Any]], Any]) -> Iterator[Any]:
-        """Yield each page of a list. `ask` is given what to send beside the query: nothing, or the next page's token.
-
-        Raises:
-            TransientError: the list has no end.
-        """
+        """Yield each page of a list that has an end. `ask` is given nothing, or the token of the next page."""
         token: dict[str, Any] = {}
         for _ in range(_MAX_PAGES):
             answer = ask(token)

@@ -32,13 +32,7 @@ _UNREACHABLE_SECONDS = 60.0
 class Connection:
     """AWS with some settings: what all operations that have them share, and, after `until`, what one of them sees.
 
-    Safe to share between threads.
-
-    Args:
-        session: who calls, and where.
-        cancellation: ends the calls; its runtime is used.
-        policy: the rhythm of polls and the pace of calls.
-        on_note: told, once each, what the user should know of the connection's polling.
+    Safe to share between threads. `on_note` is told, once each, what the user should know of the connection's polling.
     """
 
     license_manager: LicenseManager
@@ -89,17 +83,13 @@ class Connection:
         return Calls(self.session, service, self._limiters[service], self.cancellation)
 
     def get_recent_task(self, task_id: str) -> ConversionTask:
-        """Return a task as it was within the last seconds; for decisions that start, replace or fail nothing.
-
-        Only what is in progress can be old: an end is final.
-        """
+        """Return a task as it was within the last seconds, or its end; for what starts, replaces or fails nothing."""
         return self.recent_tasks.get(task_id, self.license_manager)
 
     def caller_account(self) -> str:
-        """Return the id of the account that the credentials belong to; faults of STS's own are tried again.
+        """Return the id of the credentials' account. Faults of STS's own are tried again.
 
-        Raises:
-            LicenseConversionError: STS could not be asked; that it can't be reached counts for a minute.
+        That STS can't be reached is raised for a minute without another try.
         """
         return self.calls("sts").retry(
             lambda: self.session.account(_UNREACHABLE_SECONDS), ThrottledError, ServiceFaultError
@@ -107,13 +97,9 @@ class Connection:
 
 
 class Connections:
-    """The connections of one process, one for each settings. The first caller builds one and the others get the same.
+    """The connections of one process, one for each settings, built by the first caller.
 
-    Args:
-        cancellation: ends all of their polling; its runtime is theirs.
-        policy: the rhythm of polls and the pace of calls.
-        on_note: told what the user should know of the connections' polling.
-        open_session: returns the session of some settings; by default one of botocore's.
+    Their polling ends with `cancellation`, whose runtime is theirs. `open_session` stands for a session of botocore's.
     """
 
     def __init__(

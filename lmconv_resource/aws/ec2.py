@@ -49,12 +49,9 @@ class Tag:
 
 @dataclass(frozen=True)
 class InstanceType:
-    """What EC2 says of an instance type, None where it does not say.
+    """What EC2 says of an instance type, None where it does not say. `vcpus` is its default number.
 
-    Args:
-        vcpus: how many it has by default.
-        has_instance_store: whether it has instance store volumes.
-        is_store_optional: whether it has them only where the launch asked for them.
+    With `is_store_optional`, it has instance store volumes only where the launch asked for them.
     """
 
     vcpus: int | None = None
@@ -155,11 +152,7 @@ class Ec2:
         self._region = calls.settings.region
 
     def get_instance(self, resource_arn: str) -> Instance | None:
-        """Return an instance as DescribeInstances shows it; None where EC2 shows none.
-
-        Raises:
-            LicenseConversionError: the call failed, for want of the right to it too.
-        """
+        """Return an instance as DescribeInstances shows it; None where EC2 shows none."""
         instance_id = to_instance_id(resource_arn)
         found = [] if instance_id is None else self.list_instances([instance_id], resource_arn)
         return next((instance for instance in found if instance.instance_id == instance_id), None)

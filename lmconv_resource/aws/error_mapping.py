@@ -70,12 +70,7 @@ def from_botocore(
 ) -> LicenseConversionError:
     """Return the error that stands for what botocore raised during a call.
 
-    Args:
-        cause: what was raised.
-        subject: what the call was about.
-        were_accepted: whether the service has taken credentials of this connection before: those that it refuses then
-            have ended, as rotated keys do.
-        decode: decodes an authorization message of AWS's.
+    Credentials that `were_accepted` before, and are refused now, have ended. `decode` reads an authorization message.
     """
     if isinstance(cause, botocore_errors.ClientError):
         return _from_refusal(cause, subject, were_accepted=were_accepted, decode=decode)

@@ -31,9 +31,7 @@ PAGE_SIZE = 100
 class LicenseManager:
     """License Manager with one connection's settings. Safe to share between threads.
 
-    Args:
-        calls: how it is called; owns pace, retries and cancellation.
-        paced: False for callers that acquire the pace's turn themselves, for the first call of each method.
+    Without `paced`, the caller acquires the pace's turn itself, for the first call of each method.
     """
 
     def __init__(self, calls: Calls, *, paced: bool = True) -> None:
@@ -46,15 +44,7 @@ class LicenseManager:
         return LicenseManager(self._calls, paced=False)
 
     def get_task(self, task_id: str, *, retry: bool = True) -> ConversionTask:
-        """Return the task with this id (`lct-…`), by GetLicenseConversionTask.
-
-        Args:
-            task_id: the task's id.
-            retry: False makes one try; else faults that may pass are tried again for about half a minute.
-
-        Raises:
-            LicenseConversionError: the call failed; the class says why (see `errors`).
-        """
+        """Return the task with this id; with `retry`, faults that may pass are tried again for half a minute."""
         return self._calls.retry(lambda: self._get_task(task_id)) if retry else self._get_task(task_id)
 
     def _get_task(self, task_id: str) -> ConversionTask:
@@ -72,16 +62,10 @@ class LicenseManager:
         status: TaskStatus | None = None,
         keeps_unreadable: bool = False,
     ) -> list[ConversionTask]:
-        """Return the account's tasks in the region, all pages of ListLicenseConversionTasks; an empty list is a result.
+        """Return the account's tasks in the region, all pages, of these resources and with this status; perhaps none.
 
-        Args:
-            resource_arn: only the tasks of this resource, or of these.
-            status: only the tasks with this status.
-            keeps_unreadable: an entry that can't be read is returned as a task of which nothing is known but its id,
-                where it would else be an error.
-
-        Raises:
-            LicenseConversionError: the list failed; faults that may pass have been tried again for about half a minute.
+        Faults that may pass are tried again for half a minute. An entry that can't be read is an error, or with
+        `keeps_unreadable` a task of which nothing is known but its id.
         """
         arns = [resource_arn] if isinstance(resource_arn, str) else list(resource_arn or ())
         subject = Subject(LIST_ACTION, None, self._region, arns[0] if len(arns) == 1 else None)
@@ -105,13 +89,10 @@ class LicenseManager:
         return found
 
     def pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[dict[str, ConversionTask]]:
-        """Return the tasks of the account and region with this status, a page at a time, by id.
+        """Yield the tasks of the account and region with this status, a page at a time, by id.
 
         A page is tried again only where AWS asks to slow down: without that, a list of many pages would begin again at
         its first. An entry that can't be read is left out: GetLicenseConversionTask tells more of that task alone.
-
-        Raises:
-            LicenseConversionError: the list failed; an `AccessDeniedError` where only looking up is allowed.
         """
         for answer in self._answers(Subject(LIST_ACTION, None, self._region), [], status, ThrottledError):
             page = {}
@@ -143,16 +124,11 @@ class LicenseManager:
         return self._calls.pages(subject, lambda token: self._calls.retry(lambda: send(token), retried))
 
     def create_task(self, request: ConversionRequest) -> str:
-        """Start a conversion by one CreateLicenseConversionTaskForResource, and return the new task's id.
+        """Start a conversion by one call, and return its id; a CancelledError where it was to end before that.
 
         It is never tried again here: AWS has no client token, so only the list of the resource's tasks tells whether a
-        call whose answer is missing has started one (see `lifecycle.job`). A throttled call has started nothing. It
-        waits for no turn: what it rests on was read right before.
-
-        Raises:
-            CancelledError: it was to end before the call; nothing was sent.
-            LicenseConversionError: AWS refused, or could not be asked. A `TransientError` other than `ThrottledError`
-                may have started a task.
+        call whose answer is missing has started one, which any TransientError but ThrottledError may have. It waits for
+        no turn: what it rests on was read right before.
         """
         subject = Subject(CREATE_ACTION, None, self._region, request.resource_arn)
         if self._calls.cancellation.is_set:  # only the next `up` may start anything

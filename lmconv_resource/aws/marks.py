@@ -49,17 +49,10 @@ def _to_short(instance_id: str) -> str:
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark as it was read.
+    """A mark as it was read: the tag's value, and the ids of the resources that have it.
 
-    Args:
-        value: the tag's value.
-        places: the ids of the resources that have it with this value.
-        owner: the hash of the owner's URN; of marks in the form of earlier versions, the URN itself.
-        instance_id: the instance that it was written for, or the short hashes of several behind a `*`; None in the form
-            of earlier versions.
-        urn: the end of the owner's URN.
-        since: when it was written; None where that is not known.
-        until: when the job is over at the latest.
+    The owner is the hash of a URN, and `urn` its end. `instance_id` is the one that it was written for, or the short
+    hashes of several behind a `*`. Earlier versions wrote the URN alone, which then is the owner, and no more is known.
     """
 
     value: str

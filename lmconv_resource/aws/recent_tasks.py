@@ -32,11 +32,7 @@ _SHARED_SECONDS = 3.0
 class RecentTasks:
     """The tasks of one connection that were asked for lately. Safe to share between threads.
 
-    A list shows tasks in progress only; that one has ended is always said by GetLicenseConversionTask, and stays true.
-
-    Args:
-        list_pages: returns the tasks in progress, a page at a time, by id.
-        runtime: clock and lock.
+    `list_pages` shows tasks in progress only; that one has ended is always said by GetLicenseConversionTask, for good.
     """
 
     def __init__(
@@ -58,11 +54,7 @@ class RecentTasks:
         self._may_list = True
 
     def get(self, task_id: str, license_manager: LicenseManager) -> ConversionTask:
-        """Return a task as it was within the last ten seconds, or as it ended.
-
-        Raises:
-            LicenseConversionError: as `LicenseManager.get_task`.
-        """
+        """Return a task as it was within the last ten seconds, or as it ended; or raise as `get_task` does."""
         while True:
             with self._lock:
                 task = self._fresh_task(task_id)

@@ -54,12 +54,9 @@ _DENIAL_REMEDIES = {
 
 
 def to_denial(reason: str, permission: str, decode: Decode) -> tuple[str, str]:
-    """Return AWS's reason for a denial as a user can read it, and what to do about it.
+    """Return AWS's reason for a denial as a user can read it, decoded, and what to do about it.
 
-    Args:
-        reason: AWS's text.
-        permission: the IAM action of the call, where the text names none.
-        decode: decodes what AWS encodes.
+    `permission` is the IAM action of the call, where the text names none.
     """
     known = remedy_for(reason)
     if known:

@@ -20,11 +20,7 @@ class Ssm:
         self._calls = calls
 
     def is_managed(self, instance_id: str, resource_arn: str) -> bool:
-        """Return whether Systems Manager knows the instance, connected or, as a stopped one, not.
-
-        Raises:
-            LicenseConversionError: the call failed, for want of the right to it too.
-        """
+        """Return whether Systems Manager knows the instance, connected or, as a stopped one, not."""
         return instance_id in self.list_managed([instance_id], resource_arn)
 
     def list_managed(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:

@@ -143,7 +143,6 @@ def test_settings_that_are_known_or_not_ours_pass() -> None:
     assert unknown_setting_names([f"aws:{setting.key}" for setting in SETTINGS]) == []
     theirs = ["aws:version", "aws:pluginDownloadURL", "project:asumeRoles", "aws-native:asumeRoles", "own:more"]
     assert unknown_setting_names([*theirs, "aws:computeOptimizerMode"]) == ["aws:computeOptimizerMode"]
-    assert unknown_setting_names(["own:more"], prefix="own:", more=["more"]) == []
 
 
 def test_a_setting_that_is_not_known_is_said_once() -> None:

@@ -16,7 +16,6 @@ from lmconv_resource.aws.access.settings import (
     ConfigGet,
     Settings,
     environment_key,
-    make_table,
     resolve_region,
     unknown_setting_names,
 )
@@ -39,7 +38,6 @@ __all__ = [
     "environment_key",
     "is_region",
     "load",
-    "make_table",
     "parse_roles",
     "resolve_region",
     "unknown_setting_names",

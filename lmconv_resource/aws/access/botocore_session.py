@@ -40,10 +40,7 @@ _CREDENTIAL_KEYS = (*STATIC_KEYS, "role_arn", "sso_account_id", "sso_role_name",
 
 
 class SettingsSession(FilesSession):
-    """A botocore session with the settings in force. Its credentials are looked for when they are first needed.
-
-    Not thread-safe, as botocore's sessions are not.
-    """
+    """A botocore session with the settings in force, which finds its credentials when they are needed; one thread's."""
 
     def __init__(self, settings: Settings, shared: SharedClients) -> None:
         super().__init__(settings.profile, settings.shared_config_files, settings.shared_credentials_files)
@@ -91,10 +88,9 @@ class SettingsSession(FilesSession):
 
     @cached_property
     def source(self) -> Any:
-        """The credentials that roles are assumed with: keys, a web identity, or what botocore finds; None if nothing.
+        """What roles are assumed with: keys, a web identity, or what botocore finds, None if nothing.
 
-        Raises:
-            CredentialsError: they need a code of an MFA device, for which there is no prompt here.
+        A profile that needs the code of an MFA device raises a CredentialsError: there is no prompt here.
         """
         settings = self.settings
         if settings.access_key and settings.secret_key:

@@ -20,13 +20,7 @@ STATIC_KEYS = ("aws_access_key_id", "aws_secret_access_key")
 
 
 class FilesSession(Session):
-    """A session on a stack's `sharedConfigFiles` and `sharedCredentialsFiles`, or on botocore's own where it has none.
-
-    Args:
-        profile: the profile to use; None leaves it to the environment.
-        config_files: paths, instead of `AWS_CONFIG_FILE` and the default one.
-        credentials_files: likewise, instead of `AWS_SHARED_CREDENTIALS_FILE` and the default one.
-    """
+    """A session on a stack's `sharedConfigFiles` and `sharedCredentialsFiles`; without some, on botocore's own."""
 
     def __init__(self, profile: str | None, config_files: Iterable[str], credentials_files: Iterable[str]) -> None:
         super().__init__(profile=profile)
@@ -115,8 +109,7 @@ def region_of_profile(
 ) -> str | None:
     """Return the region of a profile in these files, or in the default ones; None where it has none.
 
-    Raises:
-        SettingsError: there is no such profile, or a file can't be read.
+    Raise a SettingsError where there is no such profile, or a file can't be read.
     """
     try:
         region: str | None = FilesSession(profile, config_files, credentials_files).get_config_variable("region")

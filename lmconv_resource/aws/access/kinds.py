@@ -63,11 +63,7 @@ class Kind:
     """Whether a setting may be JSON text, which is how Pulumi hands structured ones on."""
 
     def of(self, value: Any, place: Place) -> Any:
-        """Return a value as it is used, None where it is not set or empty.
-
-        Raises:
-            SettingsError: it has another form; it names the place.
-        """
+        """Return a value as it is used, None where it is not set; a SettingsError for another form names the place."""
         if value is None or value == "":
             return None
         try:
@@ -298,8 +294,7 @@ def _web_identities(value: Any, place: Place) -> AssumedRole | None:
 def parse_roles(value: Any) -> tuple[AssumedRole, ...]:
     """Return the roles of a resource: none, one, or a list that is a chain, with members as Python writes them.
 
-    Raises:
-        SettingsError: it is none of these, or a member is wrong; it names the entry and the member.
+    Raise a SettingsError for anything else; it names the entry and the member.
     """
     place = Place(written("assume_role"), "Correct it in the program")
     try:

@@ -27,7 +27,7 @@ from botocore.exceptions import (
 from lmconv_resource.aws.access.botocore_session import SettingsSession
 from lmconv_resource.aws.access.call_log import log_connection
 from lmconv_resource.aws.access.files import to_parse_reason
-from lmconv_resource.aws.access.settings import Settings, check_account
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.access.shared_clients import SharedClients
 from lmconv_resource.aws.error_mapping import from_botocore
 from lmconv_resource.errors import (
@@ -75,12 +75,8 @@ _RENEWAL_SECONDS = 10.0
 class AccessSession:
     """All clients of one `Settings`, which sign with the same credentials. Safe to share between threads.
 
-    Where the settings allow or forbid accounts, no client is handed out before the account is known to be allowed.
-
-    Args:
-        settings: the settings.
-        shared: what it shares with sessions of other credentials; by default nothing.
-        runtime: clock, locks and events.
+    Where the settings allow or forbid accounts, no client is handed out before the account is known to be allowed. By
+    default nothing is `shared` with sessions of other credentials.
     """
 
     def __init__(self, settings: Settings, shared: SharedClients | None = None, runtime: Runtime = RUNTIME) -> None:
@@ -112,10 +108,7 @@ class AccessSession:
     def client(self, service: str) -> Any:
         """Return the client of a service (`license-manager`, `ec2`, `sts`, `ssm`). The first costs 50 to 100 ms of CPU.
 
-        Raises:
-            SettingsError: the settings can't be used, or do not allow the account of the credentials.
-            CredentialsError: the profile's role needs a code of an MFA device.
-            LicenseConversionError: the account has to be known, and STS could not be asked for it.
+        Raise a SettingsError for settings or an account that can't be used, and STS's error where that is not known.
         """
         while True:
             generation = self.generation
@@ -125,13 +118,7 @@ class AccessSession:
                 return client
 
     def check_credentials(self) -> None:
-        """Look for the credentials, and refuse those that can't be used. Only STS is called, and only for the account.
-
-        Raises:
-            SettingsError: the settings can't be used, or do not allow the account of the credentials.
-            CredentialsError: there are none, or they need a code of an MFA device.
-            LicenseConversionError: the account has to be known, and STS could not be asked for it.
-        """
+        """Raise the error of `client` early, and a CredentialsError where there are none. Only STS is called."""
         with self._botocore() as core:
             if core.credentials is None:
                 raise from_botocore(NoCredentialsError(), self._subject)
@@ -142,13 +129,9 @@ class AccessSession:
         self._working.add(service)
 
     def renew(self, generation: int) -> bool:
-        """Forget all credentials, so that the next ones are made of what files and environment hold then.
+        """Forget the credentials of this generation, so that files and environment are read again; one does it for all.
 
-        Args:
-            generation: the one whose credentials have expired. Of many waits that notice it, one renews for all.
-
-        Returns:
-            Whether there is something else to try: not where those of a moment ago were refused too.
+        Return whether there is something else to try: not where those of a moment ago were refused too.
         """
         with self._lock:
             if generation == self.generation:
@@ -170,13 +153,9 @@ class AccessSession:
     # -- whose they are ------------------------------------------------------------------------------------------------
 
     def account(self, unreachable_seconds: float = 0.0) -> str:
-        """Return the id of the account that the credentials belong to. STS is asked once, for all that want to know.
+        """Return the id of the credentials' account. STS is asked once for all that want to know.
 
-        Args:
-            unreachable_seconds: how long it counts that STS could not be reached.
-
-        Raises:
-            LicenseConversionError: STS could not be asked.
+        That STS could not be reached counts for `unreachable_seconds`.
         """
         answers = self._answers
         with self._asking:
@@ -216,16 +195,26 @@ class AccessSession:
 
     def _check_account(self, generation: int) -> None:
         """Raise a SettingsError when the account is not allowed, or not that of the credentials that were renewed."""
-        first = self._first_account
-        if not (self.settings.restricts_accounts or first) or self._checked == generation:
+        first, allowed, forbidden = (
+            self._first_account,
+            self.settings.allowed_account_ids,
+            self.settings.forbidden_account_ids,
+        )
+        if not (allowed or forbidden or first) or self._checked == generation:
             return
         account = self.account()
-        check_account(self.settings, account, self.origin)
+        belong, name, told, use = f"the credentials belong to account {account} ({self.origin})", "", "", ""
+        if allowed and account not in allowed:
+            name, told, use = key("allowedAccountIds"), f"allows {', '.join(allowed)} only", "an allowed"
+        elif account in forbidden:
+            name, told, use = key("forbiddenAccountIds"), f"forbids {', '.join(forbidden)}", "another"
+        if name:
+            remedy = f"Use credentials of {use} account, or change {name}"
+            raise SettingsError(self._subject, f"{belong}, and {name} {told}", remedy)
         if first not in (None, account):
+            reason = f"the reloaded credentials belong to account {account}, the earlier ones to {first}"
             raise SettingsError(
-                self._subject,
-                f"the reloaded credentials belong to account {account}, the earlier ones to {first}",
-                f"Use credentials of account {first}, then run `pulumi up` again",
+                self._subject, reason, f"Use credentials of account {first}, then run `pulumi up` again"
             )
         self._checked = generation
 

@@ -20,7 +20,6 @@ from typing import Any
 from lmconv_resource.aws.access import kinds
 from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place
 from lmconv_resource.aws.access.loading import load
-from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.text import find_close, to_shown
 from lmconv_resource.wording import fill, key, on_settings, to_snake, wording, written
 
@@ -48,11 +47,7 @@ class Setting:
     """Whether it is a secret however it was set."""
 
     def read(self, get: ConfigGet, prefix: str) -> Any:
-        """Return the setting's value, None where it is not set or empty.
-
-        Raises:
-            SettingsError: it has another form.
-        """
+        """Return the setting's value, None where it is not set or empty, or raise a SettingsError about its form."""
         place = Place(key(self.key), on_settings(f"Check it with `pulumi config get {key(self.key)}`"), self.key)
         return self.kind.of(get(f"{prefix}{self.key}"), place)
 
@@ -175,10 +170,9 @@ _CALLER = (
 
 @dataclass(frozen=True, repr=False)
 class Settings:
-    """All that makes one connection differ from another. It has no repr, for it holds secrets.
+    """All that makes one connection differ from another, as `SETTINGS` says. It has no repr, for it holds secrets.
 
-    A value of None leaves the matter to botocore, which asks the environment and the profile. `SETTINGS` says what each
-    is.
+    A value of None leaves the matter to botocore, which asks the environment and the profile.
     """
 
     region: str
@@ -215,11 +209,6 @@ class Settings:
         return dict(self.endpoints)
 
     @property
-    def restricts_accounts(self) -> bool:
-        """Whether the caller's account has to be known before anything else is asked."""
-        return bool(self.allowed_account_ids or self.forbidden_account_ids)
-
-    @property
     def without_caller(self) -> Settings:
         """These settings without all that says who calls and how often: what makes one client differ from another."""
         unset: dict[str, Any] = {each.name: each.default for each in fields(self) if each.name in _CALLER}
@@ -237,15 +226,8 @@ class Settings:
     ) -> Settings:
         """Read the settings of a stack, and put a resource's own on top of them. Nothing is sent.
 
-        Args:
-            get: gives a setting by its full name, None where it is not set.
-            region: the region to call.
-            profile: the resource's own, which replaces the stack's profile, keys and web identity.
-            assume_roles: the resource's own, assumed after the stack's roles.
-            prefix: the namespace of the settings.
-
-        Raises:
-            SettingsError: a setting has not the form that pulumi-aws gives it, or can't be honoured.
+        A resource's profile replaces the stack's profile, keys and web identity; its roles come after the stack's. What
+        has not the form that pulumi-aws gives it, or can't be honoured, is a SettingsError.
         """
         read = {name: row.read(get, prefix) for name, row in _ROWS.items() if name != "region"}
         given = {name: value for name, value in read.items() if value is not None}
@@ -290,20 +272,13 @@ _OF_FLEETS = {"maxConcurrentConversions": "max_concurrent", "stopAfterFailures":
 """What were settings of the stack before there were fleets, and the inputs of a fleet that do it."""
 
 
-def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:", more: Iterable[str] = ()) -> list[str]:
-    """Return which of a stack's settings are in the namespace and in no table: a newer pulumi-aws may know them.
+def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:") -> list[str]:
+    """Return which of these settings, by their full names, no table has: a newer pulumi-aws may know them.
 
-    Nobody else has settings under `lmconv:`: there each is refused.
-
-    Args:
-        names: full names, of other namespaces too.
-        prefix: the namespace.
-        more: keys that are settings beside those of the table.
-
-    Raises:
-        SettingsError: one is like a setting that is known, and may be meant to say who or where, or is under `lmconv:`.
+    Raise a SettingsError for one that is like a known one, and may be meant to say who or where, and for any under
+    `lmconv:`, where nobody else has settings.
     """
-    known = [*(setting.key for setting in SETTINGS), *more]
+    known = [setting.key for setting in SETTINGS]
     unknown = []
     for name in sorted(names):
         short = name.removeprefix(prefix)
@@ -331,12 +306,10 @@ def resolve_region(
     recorded: str | None = None,
     prefix: str = "aws:",
 ) -> str | None:
-    """Return the region to use: the resource's own, the stack's, the recorded one, the environment's or the profile's.
+    """Return the region: the resource's, the stack's, the recorded one, the environment's, the profile's, or None.
 
-    The recorded one comes before the environment's, so that no shell replaces a resource. None where none is set.
-
-    Raises:
-        SettingsError: the shared config has to be asked, and there is no such profile or it can't be read.
+    The recorded one comes before the environment's, so that no shell replaces a resource. A profile that is needed and
+    is not there, or can't be read, is a SettingsError.
     """
     return (
         region
@@ -359,22 +332,6 @@ def _shared_config_region(get: ConfigGet, profile: str | None, prefix: str) -> s
     return region_of_profile(profile or stack_profile or None, *files, remedy=remedy)
 
 
-def check_account(settings: Settings, account_id: str, origin: str) -> None:
-    """Raise a SettingsError when the stack's settings do not allow credentials of this account, and of this origin."""
-    allowed, forbidden = settings.allowed_account_ids, settings.forbidden_account_ids
-    if allowed and account_id not in allowed:
-        what, kind, name = f"allows {', '.join(allowed)} only", "an allowed", key("allowedAccountIds")
-    elif account_id in forbidden:
-        what, kind, name = f"forbids {', '.join(forbidden)}", "another", key("forbiddenAccountIds")
-    else:
-        return
-    raise SettingsError(
-        Subject(CONNECT_ACTION, region=settings.region),
-        f"the credentials belong to account {account_id} ({origin}), and {name} {what}",
-        f"Use credentials of {kind} account, or change {name}",
-    )
-
-
 _ENVIRONMENT = re.compile(
     r"AWS_.*|BOTO.*|(HTTP|HTTPS|ALL|NO)_PROXY|REQUESTS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|HOME|USERPROFILE", re.IGNORECASE
 )
@@ -385,9 +342,3 @@ def environment_key() -> str:
     """Return a fingerprint of the environment variables that botocore reads: another where one of them has changed."""
     found = sorted((name, value) for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name))
     return hashlib.sha256(repr(found).encode("utf-8", "backslashreplace")).hexdigest()
-
-
-def make_table() -> str:
-    """Return the table in Markdown."""
-    rows = [f"| `aws:{setting.key}` | {setting.treatment.value} | {setting.note} |" for setting in SETTINGS]
-    return "\n".join(["| setting | is | how, or why |", "|---|---|---|", *rows])

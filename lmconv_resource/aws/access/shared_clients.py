@@ -55,11 +55,7 @@ class SigningClient:
 
 
 class SharedClients:
-    """What sessions in one environment share. A client of its own for each account would cost 30 MB.
-
-    Args:
-        runtime: what its lock comes from.
-    """
+    """What sessions in one environment share. A client of its own for each account would cost 30 MB."""
 
     def __init__(self, runtime: Runtime = RUNTIME) -> None:
         self.regions = Regions()
