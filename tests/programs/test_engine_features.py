@@ -96,7 +96,7 @@ def test_from_another_directory(project: Project, tmp_path: Path) -> None:
 
 
 def test_continue_on_error(project: Project, aws: LicenseManagerBackend) -> None:
-    """A conversion that FAILED does not keep the others from being recorded."""
+    """A conversion that FAILED is recorded, and does not keep the others from it."""
     aws.finish_task("lct-0000", "FAILED")
     aws.finish_task("lct-0001")
     program = """
@@ -110,7 +110,7 @@ task("b", 1, wait_for_completion=True)
 
     assert done.returncode != 0
     assert "it FAILED" in done.stdout + done.stderr
-    assert project.tracked() == {"b": "lct-0001"}
+    assert project.tracked() == {"a": "lct-0000", "b": "lct-0001"}
 
 
 REPLACED_TOGETHER = 'a = task("a", {}); task("b", 2, opts=ResourceOptions(replace_with=[a]))'
