@@ -52,6 +52,8 @@ class _Forked:
         for _, written in ends:
             os.close(written)
         self.stdout, self.stderr, self._status = (os.fdopen(read, "rb", 0) for read, _ in ends)
+        if not select.select([self._status], [], [], 60)[0]:
+            raise RuntimeError("the process that forks plugins does not answer")
         self.pid = int(self._status.readline())
         self.returncode: int | None = None
 
