@@ -65,7 +65,7 @@ def test_the_plan_says_what_becomes_of_each_row(mixed: Fleet) -> None:
     plan = mixed.preview().splitlines()
     assert plan[0] == "9 instances: 3 will be stopped and started, 1 stopped already, 1 done already, 4 can't"
     assert plan[1] == "1  web-1   Windows BYOL → Windows  runs: will be stopped and started"
-    assert plan[10].startswith("web-1, web-2, web-3: the public address is not an Elastic IP address. The instance gets")
+    assert plan[10].startswith("web-1, web-2, web-3: the public address is not an Elastic IP address. ")
     assert len(plan) == 11
     assert plan[4] == "4  web-4   Windows BYOL → Windows  stopped"
     assert [line.split("→ Windows", 1)[1].strip()[:50] for line in plan[5:10]] == [
