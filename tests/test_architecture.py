@@ -149,7 +149,6 @@ def test_no_module_has_state_that_changes(path: Path) -> None:
 
 SHOWN_BY = {
     "aws/access": "aws/test_credentials.py",
-    "aws/marks": "lifecycle/test_job.py",
     "aws/remedies": "aws/test_error_mapping.py",
     "aws/ssm": "lifecycle/test_checks.py",
     "conversion_provider": "hosts/test_dynamic_provider.py",

@@ -13,11 +13,11 @@ from support.job import BYOL, TAG, URN, Job, deny
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Tag
-from lmconv_resource.aws.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.emulator import ErrorAnswer, Fault
 from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, Subject
 from lmconv_resource.lifecycle.job import Act, Wish
 from lmconv_resource.lifecycle.job.facts import Facts, Memory
+from lmconv_resource.lifecycle.job.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.lifecycle.job.rules import decide
 from lmconv_resource.models import ConversionRequest, LicenseContext
 

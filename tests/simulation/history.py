@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.aws.marks import Mark
 from lmconv_resource.history import MOST_FAILURES
+from lmconv_resource.lifecycle.job.marks import Mark
 from simulation.aws import BYOL, SQL_STANDARD, WINDOWS, Aws, Faults, Instance
 from simulation.checks import Checks, Violation
 from simulation.clients import JOB_CALLS, Caller, Doom, Source

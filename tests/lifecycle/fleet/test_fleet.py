@@ -12,12 +12,12 @@ from support.fleet import URN, Fleet
 from support.job import BYOL, CREATE, TAG, WINDOWS, Job, deny
 from support.waiting import wait_until
 
-from lmconv_resource.aws.marks import make_value
 from lmconv_resource.emulator import ErrorAnswer, Fault
 from lmconv_resource.errors import LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.fleet.report import Outcome
 from lmconv_resource.lifecycle.fleet.row import NotBegunError, run_row
 from lmconv_resource.lifecycle.fleet.survey import survey
+from lmconv_resource.lifecycle.job.marks import make_value
 from lmconv_resource.lifecycle.operation import UNKNOWN
 
 
