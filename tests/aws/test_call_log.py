@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from botocore import exceptions as botocore_errors
-from support.aws import REGION, TimelessAws, refuse, to_settings
+from support.aws import REGION, MadeClients, TimelessAws, make_client, refuse, to_settings
 from support.certificates import write_certificate
-from support.clients import MadeClients, make_client
 from support.proofs import keep
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire, add_running
 

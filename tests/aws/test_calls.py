@@ -12,8 +12,7 @@ import pytest
 from botocore import exceptions as botocore_errors
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import ClientError, CredentialRetrievalError
-from support.aws import GET, LIST, REGION, Pauses, TimelessAws, refuse, shared_client, to_settings
-from support.clients import MadeClients
+from support.aws import GET, LIST, REGION, MadeClients, Pauses, TimelessAws, refuse, shared_client, to_settings
 from support.wire import Wire
 
 from lmconv_resource.aws.calls import Calls

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from support.aws import ACCOUNT, GET, REGION, UNPACED, to_settings
-from support.clients import MakeClient, made_by, make_client
+from support.aws import ACCOUNT, GET, REGION, UNPACED, MakeClient, made_by, make_client, to_settings
 from support.waiting import SOON
 
 from lmconv_resource.aws.access.settings import Settings

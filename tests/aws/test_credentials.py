@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, SSLError
-from support.aws import Pauses
+from support.aws import Pauses, make_client
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from support.certificates import make_context, write_certificate
-from support.clients import make_client
 from support.waiting import SOON
 from support.wire import ACCESS_KEY
 

@@ -15,8 +15,7 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 from moto import mock_aws
-from support.aws import ACCOUNT, CREATE, GET, LIST, REGION, TimelessAws, refuse
-from support.clients import make_client
+from support.aws import ACCOUNT, CREATE, GET, LIST, REGION, TimelessAws, make_client, refuse
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
 from lmconv_resource.aws.access.settings import Settings
@@ -60,7 +59,6 @@ CHECK_ID = (
     " Check the id, the region (set `region` or run `pulumi config set aws:region REGION`) and that the credentials "
     "belong to the task's account."
 )
-
 
 _shared_client = functools.cache(make_client)
 """Makes a client with the token below, once."""

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 from moto import mock_aws
-from support.clients import make_license_manager
+from support.aws import GET, LIST, REGION, Clock, TimelessAws
 from support.waiting import SOON
 
 from lmconv_resource.aws.access.settings import Settings
@@ -18,16 +18,6 @@ from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, 
 from lmconv_resource.errors import TaskNotFoundError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.runtime import Runtime
-
-REGION = "eu-west-1"
-GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -40,7 +30,7 @@ def aws() -> Iterator[LicenseManagerBackend]:
 @pytest.fixture
 def license_manager(aws: LicenseManagerBackend) -> LicenseManager:
     """License Manager, without a pace."""
-    return make_license_manager(Settings(region=REGION, max_retries=0))
+    return TimelessAws(Settings(region=REGION, max_retries=0)).license_manager
 
 
 def add(aws: LicenseManagerBackend, count: int) -> list[str]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from moto import mock_aws
-from support.job import ACCOUNT, REGION, Job, make_ec2
+from support.aws import ACCOUNT, REGION
+from support.job import Job, make_ec2
 
 from lmconv_resource.emulator import add_instance_information, licensemanager_backends
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from support.lifecycle import ARN, BYOL, REGION, WEB, WINDOWS, RecordingEngine, make_session
+from support.aws import REGION
+from support.lifecycle import ARN, BYOL, WEB, WINDOWS, RecordingEngine, make_session
 
 from lmconv_resource.aws.client import Connection
 from lmconv_resource.aws.ec2 import START_ACTION, TAG_ACTION, Instance, InstanceType

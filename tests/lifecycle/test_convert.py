@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
-from support.clients import make_client
+from support.aws import CREATE, GET, REGION, make_client
 from support.job import make_ec2
-from support.lifecycle import ARN, BYOL, CREATE, GET, REGION, WEB, WINDOWS, OneResource, RecordingEngine, make_session
+from support.lifecycle import ARN, BYOL, WEB, WINDOWS, OneResource, RecordingEngine, make_session
 from support.wire import Wire
 
 from lmconv_resource.aws.access.settings import Settings

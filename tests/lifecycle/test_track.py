@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
-from support.lifecycle import ARN, BYOL, GET, LIST, REGION, WINDOWS, OneResource, make_session
+from support.aws import GET, LIST, REGION
+from support.lifecycle import ARN, BYOL, WINDOWS, OneResource, make_session
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, SettingsError, TaskNotFoundError

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.aws import CREATE, REGION
 from support.commands import RealUp
-from support.job import BYOL, CREATE, ENTERPRISE, REGION, WINDOWS, Job
+from support.job import BYOL, ENTERPRISE, WINDOWS, Job
 from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, RealStack, Stack, needs_pulumi
 
 from lmconv_resource.models import OUTPUTS

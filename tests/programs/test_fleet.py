@@ -13,7 +13,8 @@ from typing import Any
 
 import boto3
 import pytest
-from support.job import BYOL, REGION, WINDOWS
+from support.aws import REGION
+from support.job import BYOL, WINDOWS
 from support.pulumi_programs import HAS_PULUMI, WITHOUT_PULUMI, Program
 
 from lmconv_resource.emulator import Emulator, LicenseManagerBackend, serve

@@ -11,8 +11,8 @@ from typing import Any
 
 import botocore
 import pytest
-from support.clients import made_by, make_client
-from support.job import ACCOUNT, FAST, REGION, Heard
+from support.aws import ACCOUNT, REGION, made_by, make_client
+from support.job import FAST, Heard
 from support.proofs import keep
 
 from lmconv_resource.emulator import (

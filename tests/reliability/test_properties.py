@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from local_engine.properties import from_struct
 from pulumi.runtime import rpc
-from support.license_manager import CONTROLS, GET, LIST, Answer, FakeSession, get_model, texts, to_body, to_refusal
+from support.aws import GET, LIST
+from support.license_manager import CONTROLS, Answer, FakeSession, get_model, texts, to_body, to_refusal
 from support.native_host import to_init_error
 
 from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, WaitError

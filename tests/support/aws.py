@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import random
+import threading
+from collections.abc import Callable
 from typing import Any
 
+from lmconv_resource.aws.access.session import AccessSession
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2
@@ -14,7 +17,6 @@ from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
 from lmconv_resource.polling.runtime import Runtime
-from support.clients import MadeClients, MakeClient, make_client
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 GET, LIST, CREATE = (
@@ -22,6 +24,42 @@ GET, LIST, CREATE = (
     "ListLicenseConversionTasks",
     "CreateLicenseConversionTaskForResource",
 )
+
+MakeClient = Callable[[str, Settings], Any]
+
+
+def make_client(service: str, settings: Settings) -> Any:
+    """Return a client of a session of its own."""
+    return AccessSession(settings).client(service)
+
+
+class MadeClients(AccessSession):
+    """A session whose clients come of a function of the service and the settings, each made once."""
+
+    def __init__(self, settings: Settings, make: MakeClient = make_client) -> None:
+        super().__init__(settings)
+        self._make = make
+        self._made: dict[tuple[int, str], Any] = {}
+        self._making = threading.Lock()
+
+    def unchecked_client(self, service: str) -> Any:
+        with self._making:
+            key = self.generation, service
+            if key not in self._made:
+                self._made[key] = self._make(service, self.settings)
+            return self._made[key]
+
+    def check_credentials(self) -> None:
+        """There are none to look for."""
+
+    def sign_in_hint(self) -> str:
+        return ""
+
+
+def made_by(make: MakeClient) -> Callable[[Settings], MadeClients]:
+    """Give what a session takes as `open_session`."""
+    return lambda settings: MadeClients(settings, make)
+
 
 UNPACED = PollingPolicy(fastest_gap_seconds=0.0, first_slow_gap_seconds=0.0)
 """Calls that wait for no turn, not even after one was throttled."""

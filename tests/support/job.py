@@ -21,13 +21,10 @@ from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Diff
 from lmconv_resource.lifecycle.state import ConversionState
 from lmconv_resource.polling.policy import PollingPolicy
-from support.clients import made_by
+from support.aws import CREATE, REGION, made_by, shared_client
 from support.hurry import HURRIED
-from support.lifecycle import make_shared_client
 
-REGION, ACCOUNT = "eu-west-1", "123456789012"
 BYOL, WINDOWS, ENTERPRISE = "RunInstances:0800", "RunInstances:0002", "RunInstances:0102"
-CREATE = "CreateLicenseConversionTaskForResource"
 URN = "urn:pulumi:dev::fleet::pulumi-python:lmconv:LicenseConversion::web-1"
 TAG = "lmconv:restart"
 IMAGE = "ami-12c6146b"
@@ -84,7 +81,7 @@ class Job:
     backend: LicenseManagerBackend
     ec2: Any
     config: dict[str, Any] = field(default_factory=lambda: {"aws:maxRetries": "1"})
-    make_client: Callable[[str, Settings], Any] = make_shared_client
+    make_client: Callable[[str, Settings], Any] = shared_client
     session: Heard = field(init=False)
 
     def __post_init__(self) -> None:

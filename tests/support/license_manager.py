@@ -8,7 +8,6 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -28,14 +27,11 @@ from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS, PollingPoli
 from lmconv_resource.polling.poller import Poller, Report
 from lmconv_resource.polling.runtime import Runtime
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from support.clients import made_by
+from support.aws import CREATE, GET, LIST, Clock, made_by
 from support.hurry import HURRIED
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What must reach no terminal."""
-
-GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
-CREATE = "CreateLicenseConversionTaskForResource"
 
 NO_PACE = PollingPolicy(fastest_gap_seconds=0, first_slow_gap_seconds=0, slowest_gap_seconds=0)
 """The product's rhythm, with no pause between two calls."""
@@ -85,16 +81,6 @@ class FakeClient:
 
     def create_license_conversion_task_for_resource(self, **request: Any) -> Any:
         return parse(CREATE, *self._answer(self._region, CREATE, request))
-
-
-@dataclass
-class Clock:
-    """A clock that is turned by hand."""
-
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class NoPauses(Cancellation):

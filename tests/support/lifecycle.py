@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.engine import Engine
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import Checked, Diff
 from lmconv_resource.polling.policy import PollingPolicy
-from support.clients import made_by, make_client
+from support.aws import REGION, made_by, shared_client
 from support.hurry import HURRIED
 
-REGION = "eu-west-1"
 ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
 BYOL, WINDOWS, WEB = "RunInstances:0800", "RunInstances:0002", "RunInstances:0202"
-CREATE, LIST, GET = (
-    "CreateLicenseConversionTaskForResource",
-    "ListLicenseConversionTasks",
-    "GetLicenseConversionTask",
-)
 
 QUICK = PollingPolicy(
     fastest_gap_seconds=0.0,
@@ -35,12 +27,6 @@ QUICK = PollingPolicy(
     first_answer_seconds=0.1,
 )
 """The policy with all that makes a test wait taken out: a wait that has begun just now polls every 20 ms."""
-
-
-@functools.cache
-def make_shared_client(service: str, settings: Settings) -> Any:
-    """Return a client that all tests share: moto's mock is asked whichever test made it, and making one is slow."""
-    return make_client(service, settings)
 
 
 class RecordingEngine(Engine):
@@ -69,7 +55,7 @@ class RecordingEngine(Engine):
 def make_session(config: Mapping[str, str] | None = None, engine: Engine | None = None, **parts: Any) -> Session:
     """Return a session of a stack that has set its region, inside moto's mock, quick where the real one is patient."""
     values = {"aws:region": REGION} if config is None else config
-    open_session = made_by(parts.pop("make_client", make_shared_client))
+    open_session = made_by(parts.pop("make_client", shared_client))
     ours = {"policy": QUICK, "runtime": HURRIED, "open_session": open_session}
     return Session(values.get, engine, **{**ours, **parts})
 

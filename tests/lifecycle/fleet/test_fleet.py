@@ -8,8 +8,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from support.aws import CREATE
 from support.fleet import URN, Fleet
-from support.job import BYOL, CREATE, TAG, WINDOWS, Job, deny
+from support.job import BYOL, TAG, WINDOWS, Job, deny
 from support.waiting import wait_until
 
 from lmconv_resource.emulator import ErrorAnswer, Fault
