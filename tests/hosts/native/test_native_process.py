@@ -8,14 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2
+from support.engine import FakeEngine, serve_engine
 from support.native_host import TASK, Plugin, urn
 from support.proofs import keep
 from support.waiting import SOON
@@ -26,32 +25,10 @@ from lmconv_resource.hosts.session import Session
 ROOT = Path(__file__).parents[3]
 
 
-class Engine(engine_pb2_grpc.EngineServicer):
-    """Pulumi's engine as far as a plugin sees it. Keeps the lines that it is sent."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
-        self._server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
-        engine_pb2_grpc.add_EngineServicer_to_server(self, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        self._server.start()
-
-    def Log(self, request: engine_pb2.LogRequest, _: object) -> Empty:  # noqa: N802
-        self.lines.append((request.urn, request.message))
-        return Empty()
-
-    def GetRootResource(self, _: object, _context: object) -> engine_pb2.GetRootResourceResponse:  # noqa: N802
-        return engine_pb2.GetRootResourceResponse()
-
-    def end(self) -> None:
-        self._server.stop(0).wait()
-
-
 @pytest.fixture
-def engine() -> Iterator[Engine]:
-    served = Engine()
-    yield served
-    served.end()
+def engine() -> Iterator[FakeEngine]:
+    with serve_engine() as served:
+        yield served
 
 
 _IGNORING_SIGNALS = ("sh", "-c", 'trap "" INT TERM; exec "$@"', "sh")
@@ -76,7 +53,7 @@ def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Plugin]]:
         started.communicate()
 
 
-def test_what_it_is(engine: Engine) -> None:
+def test_what_it_is(engine: FakeEngine) -> None:
     """A port on stdout and nothing else; the protocol and the version by call."""
     with process(engine.address) as (started, plugin):
         shaken = plugin.stub.Handshake(provider_pb2.ProviderHandshakeRequest(engine_address=engine.address))
@@ -88,17 +65,17 @@ def test_what_it_is(engine: Engine) -> None:
         assert started.communicate() == ("", "")
 
 
-def test_its_lines_are_on_the_resources_row(engine: Engine, aws: LicenseManagerBackend) -> None:
+def test_its_lines_are_on_the_resources_row(engine: FakeEngine, aws: LicenseManagerBackend) -> None:
     """By the URN of the request."""
     aws.add_task(task_id="lct-1", resource_arn="arn:aws:ec2:eu-west-1:1:i/i", source="a", destination="b", seconds=1)
     with process(engine.address) as (_, plugin):
         plugin.configure(region="eu-west-1")
         plugin.create(TASK, {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "waitForCompletion": True})
-    assert (urn(TASK), "SUCCEEDED after 1s · lct-1") in engine.lines
+    assert (urn(TASK), "SUCCEEDED after 1s · lct-1") in [(line.urn, line.message) for line in engine.requests]
 
 
 @pytest.mark.parametrize("busy", keep([True], [False, True]))
-def test_it_ends_with_its_engine(engine: Engine, aws: LicenseManagerBackend, *, busy: bool) -> None:
+def test_it_ends_with_its_engine(engine: FakeEngine, aws: LicenseManagerBackend, *, busy: bool) -> None:
     """Soon, though signals were ignored when it was started."""
     aws.add_task(
         task_id="lct-1", resource_arn="arn:aws:ec2:eu-west-1:1:i/i", source="a", destination="b", status="IN_PROGRESS"
@@ -110,20 +87,20 @@ def test_it_ends_with_its_engine(engine: Engine, aws: LicenseManagerBackend, *, 
             _waiting = plugin.create_later(TASK, inputs)  # gRPC cancels a call that nobody holds
             while not aws.calls["GetLicenseConversionTask"]:
                 time.sleep(0.05)
-        engine.end()
+        engine.stop()
         started.wait(SOON)
 
 
 @pytest.mark.proof
-def test_one_that_somebody_else_started_serves_engine_after_engine(engine: Engine) -> None:
+def test_one_that_somebody_else_started_serves_engine_after_engine(engine: FakeEngine) -> None:
     """`PULUMI_DEBUG_PROVIDERS` makes the engine attach to a port; the plugin outlives it."""
     with process() as (started, plugin):
         for number in range(2):
-            attached = engine if number == 0 else Engine()
+            attached = engine if number == 0 else FakeEngine()
             plugin.stub.Attach(plugin_pb2.PluginAttach(address=attached.address))
             plugin.configure(region="eu-west-1")
             _, failures = plugin.check(TASK, {"licenseConversionTaskId": "lct-1"})
             assert failures == []
-            attached.end()
+            attached.stop()
             with pytest.raises(subprocess.TimeoutExpired):
                 started.wait(4 if number == 0 else 0.1)

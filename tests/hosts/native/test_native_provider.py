@@ -496,16 +496,16 @@ def test_functions(native: Plugin, aws: LicenseManagerBackend) -> None:
         native.invoke("lmconv:index:getLicenseConversionTask", id="i-0")
 
 
-def test_200_calls_at_once_hold_up_nothing(native: Plugin, aws: LicenseManagerBackend) -> None:
-    """A thread a call: one that waits for nothing is answered while 200 wait."""
-    for n in range(200):
+def test_100_calls_at_once_hold_up_nothing(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """A thread a call: one that waits for nothing is answered while 100 wait."""
+    for n in range(100):
         add_done(aws, f"lct-{n:04}", status="IN_PROGRESS")
     add_done(aws, "lct-done")
     waiting = [
         native.create_later(TASK, {"licenseConversionTaskId": f"lct-{n:04}", "region": "eu-west-1", **WAIT})
-        for n in range(200)
+        for n in range(100)
     ]
-    while threading.active_count() < 200:
+    while threading.active_count() < 100:
         time.sleep(0.05)
     began = time.monotonic()
     native.check(TASK, {"licenseConversionTaskId": "lct-done"})
