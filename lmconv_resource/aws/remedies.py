@@ -6,7 +6,9 @@ import json
 import re
 from collections.abc import Callable
 
-from lmconv_resource.text import to_one_line
+from lmconv_resource.errors import WAIT_ACTION, ConversionFailedError, Subject
+from lmconv_resource.models import ConversionTask
+from lmconv_resource.text import to_failure_reason, to_one_line
 from lmconv_resource.wording import fill
 
 _REMEDIES = {
@@ -28,6 +30,19 @@ _REMEDIES = {
 def remedy_for(reason: str) -> str:
     """Return what to do about a refusal or a failure in AWS's documented words; nothing where it is another."""
     return fill(next((remedy for words, remedy in _REMEDIES.items() if words in reason), ""))
+
+
+def to_failed_error(
+    task: ConversionTask, remedy: str = "Fix the cause; the next `pulumi up` starts a new conversion"
+) -> ConversionFailedError:
+    """Return the error of a task that ended FAILED, with AWS's reason and, where AWS documents one, its remedy."""
+    known = remedy_for(task.status_message or "")
+    return ConversionFailedError(
+        Subject(WAIT_ACTION, task.task_id, task.region),
+        f"it FAILED: {to_failure_reason(task.status_message).rstrip('.')}",
+        f"{known}. {remedy}" if known else remedy,
+        task=task,
+    )
 
 
 Decode = Callable[[str], "str | None"]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lmconv_resource.aws.remedies import to_failed_error
 from lmconv_resource.errors import LIST_ACTION, ConversionFailedError, LicenseConversionError, Subject, WaitError
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import TaskInputs, validate_identity
-from lmconv_resource.lifecycle.job import to_failed_error
 from lmconv_resource.lifecycle.operation import (
     CheckFailure,
     Created,

@@ -63,8 +63,8 @@ def test_tracking_imports_nothing_of_starting() -> None:
     code = (
         "import sys, lmconv_resource.provider\n"
         "from lmconv_resource import LicenseConversionTask\n"
-        "print([name for name in sys.modules if name.startswith('lmconv_resource.') and name.rpartition('.')[2] in "
-        "('convert', 'start', 'restart', 'preflight', 'functions')])"
+        "starting = tuple(f'lmconv_resource.lifecycle.{name}' for name in ('convert', 'functions', 'job', 'fleet'))\n"
+        "print([name for name in sys.modules if name.startswith(starting)])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"

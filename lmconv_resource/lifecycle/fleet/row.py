@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from lmconv_resource.aws.remedies import remedy_for
+from lmconv_resource.aws.remedies import remedy_for, to_failed_error
 from lmconv_resource.errors import (
     CancelledError,
     ConversionFailedError,
@@ -23,7 +23,7 @@ from lmconv_resource.lifecycle.fleet.report import Outcome, Result
 from lmconv_resource.lifecycle.fleet.services import Watch, connect_row
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.in_process import Severity
-from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, read_marks, to_failed_error
+from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, read_marks
 from lmconv_resource.lifecycle.operation import Host, Operation
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339

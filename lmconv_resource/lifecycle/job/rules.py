@@ -13,11 +13,10 @@ from enum import Enum
 from typing import Any
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
-from lmconv_resource.aws.remedies import remedy_for
+from lmconv_resource.aws.remedies import to_failed_error
 from lmconv_resource.errors import (
     CREATE_ACTION,
     WAIT_ACTION,
-    ConversionFailedError,
     EndpointUnreachableError,
     LicenseConversionError,
     OtherConversionError,
@@ -747,17 +746,4 @@ def to_other_error(request: ConversionRequest, task_id: str, region: str | None)
     return OtherConversionError(
         Subject(CREATE_ACTION, None, region, request.resource_arn),
         f"license conversion task {task_id} is already converting it with other license contexts",
-    )
-
-
-def to_failed_error(
-    task: ConversionTask, remedy: str = "Fix the cause; the next `pulumi up` starts a new conversion"
-) -> ConversionFailedError:
-    """Return the error of a task that ended FAILED, with AWS's reason and, where AWS documents one, its remedy."""
-    known = remedy_for(task.status_message or "")
-    return ConversionFailedError(
-        Subject(WAIT_ACTION, task.task_id, task.region),
-        f"it FAILED: {to_failure_reason(task.status_message).rstrip('.')}",
-        f"{known}. {remedy}" if known else remedy,
-        task=task,
     )
