@@ -68,7 +68,8 @@ class Controller(ABC, Generic[InputsT, StateT]):
         """
         given = {**properties, **self._defaults(properties)}
         unknown = sorted(unknown_names(given, (entry.name for entry in self.inputs.properties)))
-        failures = [f"{name} is not known" for name in unknown] or [each.reason for each in self._validate(given)]
+        failures = [f"{written(name)} is not known" for name in unknown]
+        failures = failures or [each.reason for each in self._validate(given)]
         if failures:
             raise SettingsError(Subject(CONNECT_ACTION), failures[0], "Correct it in the program")
         return self.inputs.parse(given)
