@@ -13,7 +13,7 @@ from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine, to_plan_text
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS
-from lmconv_resource.lifecycle.fleet.survey import connect, end_rows, survey
+from lmconv_resource.lifecycle.fleet.survey import Connections, end_rows, find_marked, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row, check_fleet
 from lmconv_resource.lifecycle.operation import (
     ByName,
@@ -81,9 +81,9 @@ class FleetController(Controller[FleetInputs, FleetState]):
         changed = [f"{ROWS}[{json.dumps(name)}]" for name in names if asked.get(name) != state.table.get(name)]
         if changed:
             return Diff(tuple(changed))
-        pending = sort_rows(inputs.rows, state).pending
-        refused = [row for row in pending if _is_refused(state.results.get(row.name))]
-        if len(refused) < len(pending):
+        rows = sort_rows(inputs.rows, state)
+        refused = [row for row in rows.pending if _is_refused(state.results.get(row.name))]
+        if len(refused) < len(rows.pending) or find_marked(op, rows.failed):
             return Diff((ROWS,))
         found = survey(op, refused, {}).planned if refused else ()
         is_same = all(
@@ -104,7 +104,8 @@ class FleetController(Controller[FleetInputs, FleetState]):
             if row.conversion is None
         ]
         rows = sort_rows(known, state or FleetState({}, {}))
-        lines += [_to_kept_line(name, result) for name, result in rows.kept.items()]
+        marked = {row.name for row in find_marked(op, rows.failed)}
+        lines += [_to_kept_line(name, result, is_marked=name in marked) for name, result in rows.kept.items()]
         if rows.pending:
             lines += [each.line for each in survey(op, rows.pending, rows.held_ids).planned]
         op.log(to_plan_text(lines))
@@ -127,16 +128,15 @@ class FleetController(Controller[FleetInputs, FleetState]):
         if state is None:
             subject = Subject(FLEET_ACTION, resource_arn=task_id)
             raise SettingsError(subject, "a fleet can't be read by its id", "Declare it with its instances")
-        gatherings: dict[object, Gathering] = {}
-        found: dict[str, Gathering] = {}
+        connections = Connections(op)
+        names: dict[Gathering, list[str]] = {}
         for row in _to_rows(state):
-            found[row.name] = connect(op, row, gatherings)
-        for gathering in gatherings.values():
-            ids = [_to_id(state.results[name]) for name, its in found.items() if its is gathering]
-            gathering.instances.read(ids)
+            names.setdefault(connections.connect(row), []).append(row.name)
         results = dict(state.results)
-        for name, gathering in found.items():
-            results[name] = self._refresh_row(op, name, results[name], gathering)
+        for gathering, those in names.items():
+            gathering.instances.read(_to_id(results[name]) for name in those)
+            for name in those:
+                results[name] = self._refresh_row(op, name, results[name], gathering)
         return Refreshed(replace(state, results=results))
 
     def _refresh_row(self, op: Operation, name: str, result: Result, gathering: Gathering) -> Result:
@@ -197,14 +197,14 @@ def _says_the_same(result: Result, error: LicenseConversionError | None) -> bool
     return error is not None and (result.reason or "").startswith(error.reason)
 
 
-def _to_kept_line(name: str, result: Result) -> PlanLine:
+def _to_kept_line(name: str, result: Result, *, is_marked: bool) -> PlanLine:
     present = result.source_usage_operation
     if result.has_succeeded:
         present = result.verified_usage_operation or result.destination_usage_operation
         action, text = Action.DONE, "done already"
     else:
-        action, text = (
-            Action.KEPT,
-            f"{result.outcome.value} before, and stays as it is: set {written('retry_failed')} on its row",
-        )
+        action = Action.KEPT
+        text = f"{result.outcome.value} before, and stays as it is: set {written('retry_failed')} on its row"
+        if is_marked:
+            text = f"{result.outcome.value} before, and is still marked: will be started again, and stays as it is"
     return PlanLine(result.number, name, present, result.destination_usage_operation, action, text)

@@ -43,8 +43,11 @@ TIDY_SECONDS = 300.0
 
 _TIDY_SECONDS_A_ROW = 10.0
 
-_POLL_SHARE, _SHORTEST_POLL, _LONGEST_POLL = 0.11, 2.0, 30.0
-"""Of the mean time that conversions have taken so far: how long after one list of tasks the next one comes."""
+_SHORTEST_POLL, _POLL, _RELAXED_POLL = 5.0, (0.11, 30.0), (0.25, 60.0)
+"""How long after one list of tasks the next one comes: a share of the mean time that conversions have taken so far, and
+the most seconds. Relaxed is a wait of several for whose slots no row waits: they would take half of all lists."""
+
+_FEW_FOLLOWED = 3
 
 _FOLLOW_SECONDS, _UNLISTED_SECONDS = 3600.0, 60.0
 """How long the list of tasks follows one, and for how long a new one may be missing there; then it is asked for."""
@@ -72,14 +75,15 @@ class Gathering:
     Args:
         connection: the connection.
         cancellation: ends the calls that are shared.
+        paces: how long stops and starts take, which all connections learn together.
     """
 
-    def __init__(self, connection: Connection, cancellation: Cancellation) -> None:
+    def __init__(self, connection: Connection, cancellation: Cancellation, paces: tuple[Pace, Pace]) -> None:
         self.connection = connection = connection.until(cancellation)
         self.crew = crew = Crew(cancellation)
         self.asks_protection = True
         """Whether it is asked of each instance that runs whether it may be stopped, a call each; EC2 refuses a stop."""
-        self.stops_pace, self.starts_pace = Pace(), Pace()
+        self.stops_pace, self.starts_pace = paces
         self._tag_keys: tuple[str, ...] = ()
         self._lists_alone = False
         self._places: dict[str, tuple[str, ...]] = {}
@@ -196,6 +200,15 @@ class Gathering:
 
     # -- what they share -----------------------------------------------------------------------------------------------
 
+    def look(self, arns: Sequence[str], keys: Sequence[str]) -> dict[str, Instance]:
+        """Read these instances and their tags with these names, keep both, and return the instances that are shown."""
+        self._tag_keys, self.crew.is_planning = tuple(keys), True
+        self.instances.read(map(to_id, arns))
+        seen = {arn: instance for arn in arns if (instance := self.instances.find(to_id(arn)).answer)}
+        self._places = {arn: to_places(instance) for arn, instance in seen.items()}
+        self.tags.read(self._places.values())
+        return seen
+
     def survey(self, arns: Sequence[str], keys: Sequence[str], *, stops: bool, checks: bool) -> None:
         """Read what the jobs of these instances will ask for, in as few calls as it takes, and keep it for them.
 
@@ -205,13 +218,9 @@ class Gathering:
             stops: whether those that run are stopped, so that they may be.
             checks: whether AWS's prerequisites are checked.
         """
-        self._tag_keys, self.crew.is_planning = tuple(keys), True
         ids = [to_id(arn) for arn in arns]
-        self.instances.read(ids)
+        seen = self.look(arns, keys)
         self.tasks.read(arns)
-        seen = {arn: instance for arn in arns if (instance := self.instances.find(to_id(arn)).answer)}
-        self._places = {arn: to_places(instance) for arn, instance in seen.items()}
-        self.tags.read(self._places.values())
         running = [arn for arn, each in seen.items() if each.state in ("running", "pending")] if stops else []
         shown = [address for arn in running if (address := seen[arn].answer.get("PublicIpAddress"))]
         if shown:
@@ -253,7 +262,8 @@ class Gathering:
         try:
             while (now := runtime.now()) - began < min(seconds, _FOLLOW_SECONDS):
                 ages = [now - each for each in list(self._following.values())]
-                pause = min(_LONGEST_POLL, max(_SHORTEST_POLL, _POLL_SHARE * statistics.fmean(ages)))
+                share, longest = _POLL if self._waiting or len(ages) <= _FEW_FOLLOWED else _RELAXED_POLL
+                pause = min(longest, max(_SHORTEST_POLL, share * statistics.fmean(ages)))
                 left = max(self.tasks.find(arn).asked_at, began) + pause - now
                 if (found := self.tasks.await_new(arn, max(0.0, left), has_ended)) is not None:
                     return find(found)

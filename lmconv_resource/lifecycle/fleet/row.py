@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -30,6 +30,7 @@ from lmconv_resource.text import to_failure_reason, to_rfc3339
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
+    from lmconv_resource.aws.ec2 import Instance, Tag
 
 log = logging.getLogger(__name__)
 
@@ -298,6 +299,11 @@ def _withdraw(op: Operation, planned: Planned, gathering: Gathering, withdrawn: 
     return ended
 
 
+def has_mark(op: Operation, instance: Instance, tags: Sequence[Tag]) -> bool:
+    """Return whether an instance has the fleet's mark, by these tags of what belongs to it and by its own."""
+    return any(mark.is_own(op.urn, instance.instance_id) for mark in read_marks((*tags, *instance.tags), instance))
+
+
 def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> None:
     """Start the instance of a row again where it has the fleet's mark; convert nothing.
 
@@ -307,10 +313,7 @@ def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) 
     now = op.host.runtime.now
     aws = connect_row(gathering, Watch(now, acted_at=now()), row.arn, op.cancellation)
     instance = aws.ec2.get_instance(row.arn)
-    if instance is None:
-        return
-    tags = aws.ec2.list_tags(TAGS, to_places(instance))
-    if not any(mark.is_own(op.urn, instance.instance_id) for mark in read_marks(tags, instance)):
+    if instance is None or not has_mark(op, instance, aws.ec2.list_tags(TAGS, to_places(instance))):
         return
     host = RowHost(op.host, row.name)
     _make_job(replace(op, host=cast(Host, host)), aws, gathering, row, held_id, ends=True).run()

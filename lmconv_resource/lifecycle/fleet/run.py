@@ -11,7 +11,7 @@ from lmconv_resource.lifecycle.fleet.plan import Action, to_notes
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result, to_counts
 from lmconv_resource.lifecycle.fleet.row import Ended, NotBegunError, Planned, plan_row, run_row
 from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
-from lmconv_resource.lifecycle.fleet.survey import Survey, survey
+from lmconv_resource.lifecycle.fleet.survey import Survey, end_rows, find_marked, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
 from lmconv_resource.lifecycle.operation import Operation
 from lmconv_resource.lifecycle.progress import Progress
@@ -31,11 +31,13 @@ class Rows:
         kept: what is recorded of rows that there is nothing to do with, by name.
         pending: the others.
         held_ids: the tasks that are recorded of these, by the instance's ARN.
+        failed: those of the kept rows that have failed: an operation that was killed may have left a mark on one.
     """
 
     kept: Mapping[str, Result]
     pending: tuple[Row, ...]
     held_ids: Mapping[str, str]
+    failed: tuple[Row, ...] = ()
 
 
 def sort_rows(rows: Iterable[Row], state: FleetState) -> Rows:
@@ -43,6 +45,7 @@ def sort_rows(rows: Iterable[Row], state: FleetState) -> Rows:
     recorded = {result.resource_arn: (name, result) for name, result in state.results.items()}
     kept: dict[str, Result] = {}
     pending: list[Row] = []
+    failed: list[Row] = []
     held: dict[str, str] = {}
     for row in rows:
         arn = row.arn
@@ -50,11 +53,12 @@ def sort_rows(rows: Iterable[Row], state: FleetState) -> Rows:
         is_same = result is not None and row.is_same(state.table.get(name, {}))
         if result is not None and is_same and is_final(result, row):
             kept[row.name] = replace(result, number=row.number)
+            failed += [row] if result.has_failed else []
             continue
         pending.append(row)
         if result is not None and is_same and result.outcome is Outcome.IN_PROGRESS:
             held |= {arn: result.license_conversion_task_id} if result.license_conversion_task_id else {}
-    return Rows(kept, tuple(pending), held)
+    return Rows(kept, tuple(pending), held, tuple(failed))
 
 
 def is_final(result: Result, row: Row) -> bool:
@@ -105,10 +109,22 @@ class Run:
         """
         for result in self._results.values():
             self._progress.end(done=result.has_succeeded, failed=result.has_failed, running=False)
+        self._end_failed()
         if self._sorted.pending:
             self._convert(survey(self._op, self._sorted.pending, self._sorted.held_ids, begins=True))
         state = FleetState(self._results, self._table)
         return state, self._to_error()
+
+    def _end_failed(self) -> None:
+        """Start what an operation that was killed has left down of rows that stay as they are recorded."""
+        marked = find_marked(self._op, self._sorted.failed)
+        if marked:
+            left = end_rows(self._op, marked, {row.arn: None for row in marked})
+            self._down += [row.name for row in left]
+            for row in marked:
+                if row not in left:
+                    result = self._results[row.name] = replace(self._results[row.name], instance_state="running")
+                    self._op.log(f"{row.name}: its instance runs again, and it stays {result.outcome.value}")
 
     def _convert(self, found: Survey) -> None:
         begun, waiting = [], []

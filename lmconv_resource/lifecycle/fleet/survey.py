@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmconv_resource.errors import CredentialsError, LicenseConversionError, SettingsError
-from lmconv_resource.lifecycle.fleet.gather import Gathering
-from lmconv_resource.lifecycle.fleet.row import Planned, end_row, plan_row, refuse
+from lmconv_resource.lifecycle.fleet.gather import Gathering, to_places
+from lmconv_resource.lifecycle.fleet.row import Planned, end_row, has_mark, plan_row, refuse
+from lmconv_resource.lifecycle.fleet.shared import Pace
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.job import TAGS
 from lmconv_resource.lifecycle.operation import Access, Operation
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 """Connections that are surveyed at the same time: an account is asked some ten times for it, one after the other."""
@@ -44,18 +48,25 @@ class Survey:
             gathering.expect(arns.get(gathering, ()))
 
 
-def connect(op: Operation, row: Row, gatherings: dict[object, Gathering]) -> Gathering:
-    """Return AWS for a row, the same for all rows of its connection.
+class Connections:
+    """AWS for the rows of an operation, the same for all rows of a connection."""
 
-    Raises:
-        SettingsError: it can't be reached as the row or the stack says.
-    """
-    inputs = row.known
-    region = inputs.region or ""
-    connection = op.host.connect(Access(region, inputs.profile, inputs.assume_roles))
-    if connection not in gatherings:
-        gatherings[connection] = Gathering(connection, op.cancellation)
-    return gatherings[connection]
+    def __init__(self, op: Operation) -> None:
+        self._op = op
+        self._paces = Pace(), Pace()
+        self._gatherings: dict[object, Gathering] = {}
+
+    def connect(self, row: Row) -> Gathering:
+        """Return AWS for a row.
+
+        Raises:
+            SettingsError: it can't be reached as the row or the stack says.
+        """
+        inputs = row.known
+        connection = self._op.host.connect(Access(inputs.region or "", inputs.profile, inputs.assume_roles))
+        if connection not in self._gatherings:
+            self._gatherings[connection] = Gathering(connection, self._op.cancellation, self._paces)
+        return self._gatherings[connection]
 
 
 def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, begins: bool = False) -> Survey:
@@ -71,12 +82,12 @@ def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, b
     Raises:
         SettingsError, CredentialsError: AWS can't be reached for any of the rows, for the same reason.
     """
-    gatherings: dict[object, Gathering] = {}
+    connections = Connections(op)
     groups: dict[Gathering, list[Row]] = {}
     planned: list[Planned] = []
     for row in rows:
         try:
-            groups.setdefault(connect(op, row, gatherings), []).append(row)
+            groups.setdefault(connections.connect(row), []).append(row)
         except LicenseConversionError as error:
             planned.append(refuse(row, None, error))
     for gathering in groups:
@@ -101,8 +112,24 @@ def _survey_one(op: Operation, gathering: Gathering, rows: Sequence[Row], held_i
     return [plan_row(op, row, gathering, held_ids.get(arn)) for row, arn in zip(rows, arns, strict=True)]
 
 
-def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | None]) -> None:
-    """Bring to its end what is under way of rows that are forgotten: start an instance that has our mark.
+def find_marked(op: Operation, rows: Iterable[Row]) -> list[Row]:
+    """Return the rows whose instance has the fleet's mark, as far as AWS can be asked."""
+    connections, marked = Connections(op), []
+    groups: dict[Gathering, dict[str, Row]] = {}
+    for row in rows:
+        try:
+            groups.setdefault(connections.connect(row), {})[row.arn] = row
+        except LicenseConversionError as error:
+            log.info("whether %s is marked is not known: %s", row.name, error)
+    for gathering, those in groups.items():
+        for arn, instance in gathering.look(list(those), TAGS).items():
+            if has_mark(op, instance, gathering.tags.find(to_places(instance)).answer or ()):
+                marked.append(those[arn])
+    return marked
+
+
+def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | None]) -> list[Row]:
+    """Bring to its end what is under way of rows that are forgotten or final: start an instance that has our mark.
 
     Where that fails, or a conversion continues, a warning names the instance.
 
@@ -110,15 +137,20 @@ def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | No
         op: the operation.
         rows: the rows.
         held_ids: the task that is recorded of a row, by the instance's ARN.
+
+    Returns:
+        The rows that could not be brought to their end.
     """
-    gatherings: dict[object, Gathering] = {}
+    left: list[Row] = []
+    connections = Connections(op)
     pool = op.host.runtime.pool(min(_ENDS_AT_ONCE, len(rows)), "lmconv-end")
 
     def end(row: Row) -> None:
         arn = row.known.resource_arn or ""
         try:
-            end_row(op, row, connect(op, row, gatherings), held_ids.get(arn))
+            end_row(op, row, connections.connect(row), held_ids.get(arn))
         except LicenseConversionError as error:
+            left.append(row)
             instance_id = arn.rpartition("/")[2]
             op.log(
                 f"{row.name}: {instance_id} may be stopped still. Once no conversion is in progress, start it with "
@@ -131,3 +163,4 @@ def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | No
             each.result()
     finally:
         pool.shutdown()
+    return left

@@ -364,6 +364,30 @@ def test_rows_that_leave_are_forgotten_and_what_is_down_is_started(job: Job) -> 
     assert job.starts == 3
 
 
+def test_what_a_killed_retry_has_left_down_is_started_and_the_row_stays_failed(job: Job) -> None:
+    """Its record is the one from before: the row is final, and its instance has the fleet's mark."""
+    fleet = Fleet(job, stop_and_restart=True)
+    arn, _ = fleet.add("web", launch(job)), fleet.add("done", launch(job, WINDOWS))
+    fail(job, arn)
+    fleet.up()
+    recorded = fleet.result("web")
+    asked = count(job)
+    assert not fleet.diff().has_changes
+    assert asked == {"DescribeInstances": 1, "DescribeTags": 1}
+    now, id = datetime.now(timezone.utc), arn.rpartition("/")[2]
+    value = make_value(URN, id, now, now + timedelta(hours=1))
+    job.ec2.create_tags(Resources=[id], Tags=[{"Key": TAG, "Value": value}])
+    job.ec2.stop_instances(InstanceIds=[id])
+
+    assert "web   Windows BYOL → Windows  FAILED before, and is still marked: will be started again" in fleet.preview()
+    assert not fleet.up()
+
+    assert (job.state(arn), TAG in job.tags(arn), job.starts) == ("running", False, 1)
+    assert fleet.result("web") == recorded
+    assert job.lines("INFO")[-1] == "web: its instance runs again, and it stays FAILED"
+    assert not fleet.diff().has_changes
+
+
 def test_what_concerns_every_row_is_one_error(job: Job) -> None:
     """A profile that is not there for any row is no outcome of 400 rows; of some rows it is theirs."""
     fleet = Fleet(job)
