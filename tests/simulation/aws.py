@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from simulation.kernel import Kernel, Process
 
-REGION, ACCOUNT = "eu-west-1", "123456789012"
+REGION, ACCOUNT, OTHER_ACCOUNT = "eu-west-1", "123456789012", "210987654321"
 BYOL, WINDOWS, SQL_STANDARD, SQL_WEB = (
     "RunInstances:0800",
     "RunInstances:0002",
@@ -123,6 +123,7 @@ class Instance:
     state: Shown[str]
     billed: Shown[str]
     type: str = "m5.large"
+    account: str = ACCOUNT
     tags: Shown[dict[str, Tag]] = field(default_factory=lambda: Shown(0.0, {}))
     interface_tags: Shown[dict[str, Tag]] = field(default_factory=lambda: Shown(0.0, {}))
     reason: str = ""
@@ -143,7 +144,7 @@ class Instance:
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{self.id}"
+        return f"arn:aws:ec2:{REGION}:{self.account}:instance/{self.id}"
 
     @property
     def has_store(self) -> bool:
@@ -189,7 +190,7 @@ class Task:
 
 
 class Aws:
-    """One account in one region.
+    """One region, and in it an account or two.
 
     Args:
         kernel: the clock.
@@ -205,7 +206,9 @@ class Aws:
         self.is_calm = False
         """Whether nothing goes wrong any more: a history comes to its end."""
         self.lost_rights: dict[str, tuple[float, float]] = {}
-        """The calls that the account may not make, from when to when."""
+        """The calls that no account may make, from when to when."""
+        self.lost_account = 0.0, 0.0
+        """From when to when the other account may make none."""
         self.refused: list[tuple[float, Instance, str | None]] = []
         self.lists_fail_until = -1.0
 
@@ -213,10 +216,11 @@ class Aws:
         """Draw whether something happens that happens in this share of all cases."""
         return not self.is_calm and share > 0 and self.rng.random() < share
 
-    def has_lost_right(self, call: str) -> bool:
-        """Return whether the account may not make a call at present."""
-        begin, end = self.lost_rights.get(call, (0.0, 0.0))
-        return begin <= self.kernel.now < end
+    def has_lost_right(self, call: str, account: str) -> bool:
+        """Return whether an account may not make a call at present."""
+        windows = [self.lost_rights.get(call, (0.0, 0.0))]
+        windows += [self.lost_account] if account == OTHER_ACCOUNT else []
+        return any(begin <= self.kernel.now < end for begin, end in windows)
 
     def lag(self, most: float) -> float:
         """Draw by how much an answer is late."""
@@ -316,7 +320,7 @@ class Aws:
             elif instance.state.value == "stopped":
                 self.convert(instance, instance.billed.value, code, None, None)
         elif what == "copy":
-            copy = self.launch("stopped", instance.billed.value, copy_of=instance.id)
+            copy = self.launch("stopped", instance.billed.value, copy_of=instance.id, account=instance.account)
             copy.tags.set(
                 self.kernel.now, {key: Tag(tag.value, tag.written) for key, tag in instance.tags.value.items()}
             )

@@ -95,7 +95,9 @@ class Source(AccessSession):
     def __init__(self, settings: Settings, aws: Aws, checks: Checks, caller: Caller) -> None:
         super().__init__(settings, runtime=aws.kernel.runtime(caller.process))
         kinds = {"license-manager": LicenseManagerClient, "ec2": Ec2Client, "ssm": SsmClient, "sts": StsClient}
-        self._made = {service: make(aws, checks, caller) for service, make in kinds.items()}
+        roles = [role.role_arn or "" for role in settings.assume_roles]
+        account = roles[-1].split(":")[4] if roles else ACCOUNT
+        self._made = {service: make(aws, checks, caller, account) for service, make in kinds.items()}
 
     def unchecked_client(self, service: str) -> Any:
         return self._made[service]
@@ -115,8 +117,12 @@ class Source(AccessSession):
 
 
 class _Client:
-    def __init__(self, aws: Aws, checks: Checks, caller: Caller) -> None:
-        self._aws, self._checks, self._caller = aws, checks, caller
+    def __init__(self, aws: Aws, checks: Checks, caller: Caller, account: str) -> None:
+        self._aws, self._checks, self._caller, self._account = aws, checks, caller, account
+
+    @property
+    def _instances(self) -> list[Instance]:
+        return [each for each in self._aws.instances.values() if each.account == self._account]
 
     def _call(self, name: str, effect: Callable[[], Any], about: str = "", *, is_list: bool = False) -> Any:
         """Make a call: a pause, what befalls it, its effect, a pause, what befalls its answer."""
@@ -177,7 +183,7 @@ class _Client:
         faults = aws.faults
         if aws.is_calm:
             return None
-        if aws.has_lost_right(name):
+        if aws.has_lost_right(name, self._account):
             return self._deny(name, about)
         if name in JOB_CALLS and not caller.is_preview:
             if caller.bursts.get(name, -1.0) > now:
@@ -210,11 +216,13 @@ class _Client:
         return drawn
 
     def _deny(self, name: str, about: str) -> Any:
-        aws = self._aws
-        self._caller.excuses.add("no right")
+        aws, ids = self._aws, self._ids_in(about)
+        if aws.has_lost_right(name, ACCOUNT) or not ids:
+            self._caller.excuses.add("no right")
+        self._caller.excused.update((self._urn, each) for each in ids)  # a row never stops another account's
         self._checks.excuse_outages(self._caller.stack, "no right")
         if name.startswith("CreateLicense"):
-            aws.refused.append((aws.kernel.now, aws.instances[self._ids_in(about)[0]], self._urn))
+            aws.refused.append((aws.kernel.now, aws.instances[ids[0]], self._urn))
         code = "AccessDeniedException" if "License" in name else "UnauthorizedOperation"
         return refusal(name, code, "You are not authorized to perform this operation.", 403)
 
@@ -262,6 +270,7 @@ class LicenseManagerClient(_Client):
             aws, now = self._aws, self._aws.kernel.now
             moment = now - aws.lag(aws.faults.task_lag)
             tasks = [task for task in aws.tasks if aws.is_calm or task.listed_from <= now]
+            tasks = [task for task in tasks if task.instance.account == self._account]
             if arns is not None:
                 tasks = [task for task in tasks if task.instance.arn in arns]
             rows = [(task, self._peek(task, moment)) for task in tasks]
@@ -352,7 +361,7 @@ class Ec2Client(_Client):
             aws, now = self._aws, self._aws.kernel.now
             begin, most = int(paging.get("NextToken") or 0), int(paging.get("MaxResults") or 1000)
             found = []
-            for instance in aws.instances.values():
+            for instance in self._instances:
                 moment = now - aws.lag(aws.faults.ec2_lag)
                 is_shown = aws.is_calm or instance.shown_from <= now
                 tags = instance.tags.at(moment)
@@ -408,7 +417,7 @@ class Ec2Client(_Client):
         def show() -> Any:
             aws, now, rows = self._aws, self._aws.kernel.now, []
             begin, most = int(paging.get("NextToken") or 0), int(paging.get("MaxResults") or 1000)
-            for instance in aws.instances.values():
+            for instance in self._instances:
                 places = (
                     (instance.id, "instance", instance.tags),
                     (instance.interface, "network-interface", instance.interface_tags),
@@ -473,7 +482,7 @@ class Ec2Client(_Client):
     def _find(self, resources: Any) -> list[tuple[Instance, Shown[dict[str, Tag]]]]:
         found = []
         for resource in resources:
-            for instance in self._aws.instances.values():
+            for instance in self._instances:
                 if resource == instance.id:
                     found.append((instance, instance.tags))
                 elif resource == instance.interface:
@@ -571,4 +580,4 @@ class StsClient(_Client):
     """STS."""
 
     def get_caller_identity(self) -> Any:
-        return self._call("GetCallerIdentity", lambda: {"Account": ACCOUNT})
+        return self._call("GetCallerIdentity", lambda: {"Account": self._account})

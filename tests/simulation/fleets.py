@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from simulation.aws import Aws, Instance, Task
@@ -34,8 +34,13 @@ class FleetWatch:
         self.record = record
         """The record before it."""
         self._going_on = {id for id, result in self.before.items() if result["outcome"] == "IN_PROGRESS"} | {
-            id for id in self._ids if aws.unfinished(self._get(id)) or any(m.by == urn for m in self._get(id).marks())
+            id for id in self._ids if aws.unfinished(self._get(id)) or self._is_left(self._get(id), urn)
         }
+
+    @staticmethod
+    def _is_left(instance: Instance, urn: str) -> bool:
+        """Return whether an earlier operation has left a row on its way; one that is only marked is begun anew."""
+        return instance.state.value != "running" and any(mark.by == urn for mark in instance.marks())
 
     def _get(self, id: str) -> Instance:
         return self._aws.instances[id]
@@ -66,10 +71,14 @@ class FleetWatch:
         if outputs is not None:
             yield from self._check_outcomes(outputs, acts, is_whole=is_whole)
 
+    def _beside(self, id: str, others: Iterable[str]) -> list[str]:
+        """Return the others that share their account's limit with an instance."""
+        return [each for each in others if each != id and self._get(each).account == self._get(id).account]
+
     def _check_order(self, first: Mapping[str, float]) -> Iterator[str]:
         most = self._wish.inputs["max_concurrent"]
         for at, id in enumerate(self._ids):
-            before = [each for each in self._ids[:at] if id in first and first.get(each, -1.0) > first[id]]
+            before = [each for each in self._beside(id, self._ids[:at]) if first.get(each, -1.0) > first.get(id, 1e9)]
             if len(before) >= most:
                 yield f"{id} is begun before {', '.join(before)}, and {most} at once"
 
@@ -93,7 +102,7 @@ class FleetWatch:
         for id, times in acts.items():
             if id in self._going_on:
                 continue
-            busy = [each for each in acts if each != id and self._is_busy(each, times[0], acts[each][0])]
+            busy = [each for each in self._beside(id, acts) if self._is_busy(each, times[0], acts[each][0])]
             if len(busy) >= most:
                 yield f"{id} is begun beside {', '.join(busy)}, and {most} at once"
 

@@ -11,7 +11,7 @@ from typing import Any
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.history import MOST_FAILURES
 from lmconv_resource.lifecycle.job.marks import Mark
-from simulation.aws import BYOL, SQL_STANDARD, WINDOWS, Aws, Faults, Instance
+from simulation.aws import ACCOUNT, BYOL, OTHER_ACCOUNT, SQL_STANDARD, WINDOWS, Aws, Faults, Instance
 from simulation.checks import Checks, Violation
 from simulation.clients import JOB_CALLS, Caller, Doom, Source
 from simulation.engine import FLEET, Run, Stack, Wish
@@ -131,6 +131,8 @@ class History:
                 instance.group = "asg\u202e" if self._aws.faults.nasty else "asg"
             if rng.random() < 0.05:
                 instance.shown_from = self._kernel.now + 3 + 20 * rng.random()
+        if self._has_fleets:
+            self._share_accounts(random.Random(f"{self._seed} accounts"))
         for name in "ABC"[: rng.choice((1, 1, 1, 2, 2, 3))]:
             self._stacks.append(self._draw_fleet(name) if self._has_fleets else self._draw_stack(name))
         for call in ("DeleteTags", "ListLicenseConversionTasks"):
@@ -140,6 +142,15 @@ class History:
             for call in rng.sample(JOB_CALLS, rng.choice((1, 1, 2, len(JOB_CALLS)))):
                 begin = 1200.0 * rng.random()
                 self._aws.lost_rights[call] = begin, begin + 60.0 * 60.0 ** rng.random()
+
+    def _share_accounts(self, rng: random.Random) -> None:
+        """Let some instances of a fleet be in another account, which may lose its rights for a while."""
+        if rng.random() < 0.5:
+            for instance in self._aws.instances.values():
+                instance.account = rng.choice((ACCOUNT, OTHER_ACCOUNT))
+            if rng.random() < 0.5:
+                begin = 1200.0 * rng.random()
+                self._aws.lost_account = begin, begin + 60.0 * 60.0 ** rng.random()
 
     def _draw_stack(self, name: str) -> Stack:
         rng = self._rng
@@ -198,6 +209,8 @@ class History:
             "name": instance.id,
             "destination_license_context": {"usage_operation": code},
         }
+        if instance.account != ACCOUNT:
+            row["assume_role"] = {"role_arn": f"arn:aws:iam::{instance.account}:role/convert"}
         return {**row, "retry_failed": True} if self._rng.random() < 0.1 else row
 
     def _draw_inputs(self, instance: Instance, code: str, **options: bool) -> dict[str, object]:
@@ -225,6 +238,8 @@ class History:
             for each in fields(Faults)
             if (value := getattr(self._aws.faults, each.name))
         ]
+        begin, end = self._aws.lost_account
+        faults += [f"nothing in {OTHER_ACCOUNT} from {begin:.0f} to {end:.0f} s"] if end else []
         faults += [f"no {call} from {begin:.0f} to {end:.0f} s" for call, (begin, end) in self._aws.lost_rights.items()]
         stacks = [f"{stack.name} {'native' if stack.is_native else 'dynamic'}" for stack in self._stacks]
         return f"seed {self._seed}: {', '.join(stacks)}; {', '.join(faults) or 'no faults'}"

@@ -19,6 +19,7 @@ from lmconv_resource.aws.ec2 import (
     STOP_ACTION,
     TAG_ACTION,
     UNTAG_ACTION,
+    Ec2,
     Instance,
     InstanceType,
     Tag,
@@ -45,9 +46,10 @@ _TIDY_SECONDS_A_ROW = 10.0
 
 _SHORTEST_POLL, _POLL, _RELAXED_POLL = 5.0, (0.11, 30.0), (0.25, 60.0)
 """How long after one list of tasks the next one comes: a share of the mean time that conversions have taken so far, and
-the most seconds. Relaxed is a wait of several for whose slots no row waits: they would take half of all lists."""
+the most seconds. Relaxed is the end of a large fleet: no row waits for a slot, and the last ones would take half of all
+lists."""
 
-_FEW_FOLLOWED = 3
+_FEW_ROWS = 10
 
 _FOLLOW_SECONDS, _UNLISTED_SECONDS = 3600.0, 60.0
 """How long the list of tasks follows one, and for how long a new one may be missing there; then it is asked for."""
@@ -69,23 +71,37 @@ _Tags = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
 """Tags, and the ids of what has them."""
 
 
+class Learned:
+    """What the connections of a fleet learn for each other: how long stops and starts take, and EC2's types."""
+
+    def __init__(self) -> None:
+        self.stops, self.starts = Pace(), Pace()
+        self._types: dict[tuple[str, str], InstanceType] = {}
+
+    def get_type(self, name: str, ec2: Ec2, region: str) -> InstanceType:
+        """Return what EC2 says of an instance type, which is the same for all accounts."""
+        if (region, name) not in self._types:
+            self._types[region, name] = ec2.get_type(name, "instances")
+        return self._types[region, name]
+
+
 class Gathering:
     """What the rows of a fleet share that one connection serves.
 
     Args:
         connection: the connection.
         cancellation: ends the calls that are shared.
-        paces: how long stops and starts take, which all connections learn together.
+        learned: what the connections of a fleet learn together.
     """
 
-    def __init__(self, connection: Connection, cancellation: Cancellation, paces: tuple[Pace, Pace]) -> None:
+    def __init__(self, connection: Connection, cancellation: Cancellation, learned: Learned) -> None:
         self.connection = connection = connection.until(cancellation)
         self.crew = crew = Crew(cancellation)
         self.asks_protection = True
         """Whether it is asked of each instance that runs whether it may be stopped, a call each; EC2 refuses a stop."""
-        self.stops_pace, self.starts_pace = paces
+        self.learned = learned
         self._tag_keys: tuple[str, ...] = ()
-        self._lists_alone = False
+        self._lists_alone = self._is_large = False
         self._places: dict[str, tuple[str, ...]] = {}
         self._waiting: dict[str, None] = {}
         self._unmarked: dict[str, None] = {}
@@ -158,7 +174,7 @@ class Gathering:
             lambda ids: {each: ec2.is_amazon_image(each, "instances") for each in ids}, 1
         )
         self.types: Shared[str, InstanceType] = shared(
-            lambda names: {each: ec2.get_type(each, "instances") for each in names}, 1
+            lambda names: {each: learned.get_type(each, ec2, connection.region) for each in names}, 1
         )
         self.addresses: Shared[str, bool] = shared(ec2.list_elastic)
 
@@ -167,6 +183,7 @@ class Gathering:
     def expect(self, arns: Iterable[str]) -> None:
         """Take note of the rows that are to be begun, in their order; from now on each read is as old as it is."""
         self._waiting = dict.fromkeys(arns)
+        self._is_large = len(self._waiting) > _FEW_ROWS
         self._unmarked = dict.fromkeys(map(to_id, self._waiting))
         self.crew.is_planning = False
 
@@ -192,6 +209,11 @@ class Gathering:
 
     def _soon(self) -> list[str]:
         return [*self._running, *self._next()]
+
+    @property
+    def is_relaxed(self) -> bool:
+        """Whether this is the end of a large fleet: no row waits for a slot."""
+        return self._is_large and not self._waiting
 
     @property
     def tidy_seconds(self) -> float:
@@ -262,7 +284,7 @@ class Gathering:
         try:
             while (now := runtime.now()) - began < min(seconds, _FOLLOW_SECONDS):
                 ages = [now - each for each in list(self._following.values())]
-                share, longest = _POLL if self._waiting or len(ages) <= _FEW_FOLLOWED else _RELAXED_POLL
+                share, longest = _RELAXED_POLL if self.is_relaxed else _POLL
                 pause = min(longest, max(_SHORTEST_POLL, share * statistics.fmean(ages)))
                 left = max(self.tasks.find(arn).asked_at, began) + pause - now
                 if (found := self.tasks.await_new(arn, max(0.0, left), has_ended)) is not None:

@@ -238,20 +238,21 @@ def run_row(
         task, refusal = job.task, job.facts.memory.refusal
         ended: Ended | None = None
         if refusal is not None or (task is not None and task.status is TaskStatus.FAILED):
-            ended = finish(_to_failed(job, watch, result, refusal or to_failed_error(cast(ConversionTask, task))))
+            failed = _to_failed(job, watch, result, refusal or to_failed_error(cast(ConversionTask, task)))
+            ended = finish(failed, is_tidy=False)
         elif task is not None and task.status is TaskStatus.SUCCEEDED:
-            ended = finish(Ended(replace(result, license_conversion_task_id=task.task_id)))
+            ended = finish(Ended(replace(result, license_conversion_task_id=task.task_id)), is_tidy=False)
         tell(word, ended)
 
-    def finish(ended: Ended) -> Ended:
-        """Return what a row came to with what was seen of its instance."""
+    def finish(ended: Ended, *, is_tidy: bool = True) -> Ended:
+        """Return what a row came to with what was seen of its instance; until it is tidy its mark is still there."""
         seen = job.facts.memory.last_seen
         state = "running" if watch.is_up else seen.state if seen else None
         times = _to_times(job.task) if not watch.has_changed else (began, ended_at or wall())
         start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
         outcome = ended.result.outcome
         # A mark that is left says that it ran, and is still to be started, however it was seen last.
-        is_down = watch.begun and (job.is_marked or (planned.ran and state != "running"))
+        is_down = watch.begun and ((is_tidy and job.is_marked) or (planned.ran and state != "running"))
         if is_down and outcome is Outcome.REFUSED:
             outcome = Outcome.IN_PROGRESS
         result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)

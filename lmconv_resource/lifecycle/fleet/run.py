@@ -173,6 +173,8 @@ class Run:
                 with self._changed:
                     ended, self._ended = self._ended, []
                     told, self._told = self._told, []
+                if cancellation.is_set:  # which is why a canary has not SUCCEEDED
+                    schedule.stop(cancellation.reason or "its deadline had passed")
                 for row, word, come_to in told:
                     failed = come_to is not None and come_to.counts
                     (schedule.leave_slot if word == "starting" else schedule.free_slot)(row, failed=failed)
@@ -181,8 +183,6 @@ class Run:
                 for row, end in ended:
                     schedule.end(row, succeeded=end.result.has_succeeded, failed=end.counts)
                     self._record(row, end, was_running=True)
-                if cancellation.is_set:
-                    schedule.stop(cancellation.reason or "its deadline had passed")
                 for row in schedule.next_rows(runtime.now() - self._began):
                     self._progress.begin()
                     self._begin(planned[row.name])
@@ -283,7 +283,10 @@ class Run:
             reasons.insert(0, cancellation.reason or "its deadline had passed")
         said = [item for item in bad.items() if item[1].outcome is not Outcome.NOT_BEGUN]  # which is one reason for all
         named = sorted(said, key=lambda item: (item[0] not in self._down, item[1].number))
-        reasons += [f"{name} {each.outcome.value}, {each.reason}".rstrip(". ") for name, each in named[:_MOST_REASONS]]
+        for name, each in named[:_MOST_REASONS]:
+            # What to do about it is in the row's own line, and in the report; about one that is down, here too.
+            reason = (each.reason or "") if name in self._down else (each.reason or "").partition(". ")[0]
+            reasons.append(f"{name} {each.outcome.value}, {reason}".rstrip(". "))
         reasons += [f"and {len(named) - _MOST_REASONS} more"] if len(named) > _MOST_REASONS else []
         remedy = "All of it is recorded, and the next `pulumi up` continues from there"
         kind = CancelledError if is_interrupted and not self._down else LicenseConversionError

@@ -139,7 +139,7 @@ class RowEc2(Ec2):
         """Return the instance when it is shown in another state than before, or when it is to be asked for again."""
         watch, instances = self._watch, self._gathering.instances
         is_starting = watch.start_at is not None
-        pace = self._gathering.starts_pace if is_starting else self._gathering.stops_pace
+        pace = self._gathering.learned.starts if is_starting else self._gathering.learned.stops
         old = watch.shown.state if watch.shown else None
         due = self._now() + pace.next_pause(self._now() - sent_at)
 

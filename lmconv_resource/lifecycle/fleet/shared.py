@@ -227,5 +227,5 @@ class Pace:
         low = max((each[0] for each in self._seen), default=0.0)
         high = statistics.median(each[1] for each in self._seen) if self._seen else 0.0
         expected = (low + high) / 2 if low + 1.5 < high else high
-        growth = 0.25 if self._seen else 0.5
+        growth = 0.25 if self._seen else 0.6
         return expected - age if age < expected else max(1.5, growth * (age - expected))

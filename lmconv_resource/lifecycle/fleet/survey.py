@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmconv_resource.errors import CredentialsError, LicenseConversionError, SettingsError
-from lmconv_resource.lifecycle.fleet.gather import Gathering, to_places
+from lmconv_resource.lifecycle.fleet.gather import Gathering, Learned, to_places
 from lmconv_resource.lifecycle.fleet.row import Planned, end_row, has_mark, plan_row, refuse
-from lmconv_resource.lifecycle.fleet.shared import Pace
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.job import TAGS
 from lmconv_resource.lifecycle.operation import Access, Operation
@@ -53,7 +52,7 @@ class Connections:
 
     def __init__(self, op: Operation) -> None:
         self._op = op
-        self._paces = Pace(), Pace()
+        self._learned = Learned()
         self._gatherings: dict[object, Gathering] = {}
 
     def connect(self, row: Row) -> Gathering:
@@ -65,7 +64,7 @@ class Connections:
         inputs = row.known
         connection = self._op.host.connect(Access(inputs.region or "", inputs.profile, inputs.assume_roles))
         if connection not in self._gatherings:
-            self._gatherings[connection] = Gathering(connection, self._op.cancellation, self._paces)
+            self._gatherings[connection] = Gathering(connection, self._op.cancellation, self._learned)
         return self._gatherings[connection]
 
 

@@ -48,6 +48,8 @@ def mixed(job: Job) -> Fleet:
     return fleet
 
 
+SEVERITIES = ("INFO", "WARNING")
+
 MIXED = {
     "web-1": "SUCCEEDED",
     "web-2": "FAILED",
@@ -120,7 +122,9 @@ def test_a_row_never_stops_another(mixed: Fleet) -> None:
     failed = mixed.result("web-2")
     assert (failed.reason, failed.instance_state) == ("The SSM Agent did not answer.", "running")
     assert (mixed.result("web-1").verified_usage_operation, mixed.result("done").start_time) == (WINDOWS, None)
-    assert mixed.job.lines("INFO")[-1].startswith("web-")
+    ended = {severity: [line.partition(" after")[0] for line in mixed.job.lines(severity)] for severity in SEVERITIES}
+    assert {f"web-{n}: SUCCEEDED" for n in (1, 3, 4)} <= set(ended["INFO"])
+    assert "web-2: FAILED" in ended["WARNING"]
     assert len([line for _, line in mixed.job.session.lines if line.partition(":")[0] in MIXED]) == len(MIXED)
 
 
@@ -219,7 +223,7 @@ def test_fail_on_error_says_how_many_and_why_and_loses_nothing(mixed: Fleet) -> 
     error = mixed.up()
     assert error.startswith(
         "Converting the licenses of 9 instances: 3 SUCCEEDED, 1 ALREADY_DONE, 1 FAILED, 4 REFUSED; "
-        "web-2 FAILED, The SSM Agent did not answer; old REFUSED, the instance is terminated."
+        "web-2 FAILED, The SSM Agent did not answer; old REFUSED, the instance is terminated; ubuntu"
     )
     assert mixed.outcomes == MIXED
 
@@ -316,7 +320,7 @@ def test_what_a_cancel_interrupts_is_recorded_and_goes_on(job: Job) -> None:
 
     A destroy in between does not wait for the conversions: it names the instances that stay stopped.
     """
-    fleet = Fleet(job, max_concurrent=2, stop_and_restart=True)
+    fleet = Fleet(job, max_concurrent=2, canaries=2, stop_and_restart=True)
     arns = [fleet.add(f"r{n}", launch(job)) for n in range(4)]
     job.backend.conversion_status = "IN_PROGRESS"
     errors: list[str] = []
@@ -329,6 +333,7 @@ def test_what_a_cancel_interrupts_is_recorded_and_goes_on(job: Job) -> None:
     assert fleet.outcomes == {"r0": "IN_PROGRESS", "r1": "IN_PROGRESS", "r2": "NOT_BEGUN", "r3": "NOT_BEGUN"}
     assert fleet.result("r0").license_conversion_task_id in job.backend.tasks
     assert (fleet.result("r0").reason or "").startswith("the update was cancelled")
+    assert job.lines("WARNING")[-1] == "2 not begun: the update was cancelled."
     recorded = fleet.recorded
     job.restart_process()
     fleet.destroy()
