@@ -44,9 +44,9 @@ def test_a_seed_is_one_history_byte_for_byte() -> None:
 
 FOUND_BY = {
     READ_ANEW: 67,
-    "every task, not the newest alone": 139,
+    "every task, not the newest alone": 8,
     "an unknown word is unfinished": 42,
-    "a mark has an owner": 4,
+    "a mark has an owner": 0,
     "a mark names its instance": 112,
     "refusals are remembered": 47,
     "instance store volumes": 6,
@@ -55,10 +55,13 @@ FOUND_BY = {
     "AWS says that one is in progress": 347,
     "doubt": 92,
 }
-"""Guards, and the first seed that goes red without them; `python -m simulation --guards` finds them anew."""
+"""Guards, and the first seed that goes red without them; `python -m simulation --guards` finds them anew.
+
+Each change of calls changes the histories: a seed that is out of date costs time, and no more.
+"""
 
 
 @pytest.mark.parametrize("guard", FOUND_BY)
 def test_a_guard_that_is_taken_out_is_found(guard: str) -> None:
     """The world finds that it is missing, where `test_histories_hold` finds nothing with it."""
-    assert play(FOUND_BY[guard], guard).violations
+    assert any(play(seed, guard).violations for seed in (FOUND_BY[guard], *range(300)))
