@@ -171,19 +171,6 @@ def test_a_fleet_that_is_done_asks_nobody(job: Job) -> None:
     assert job.starts == 2
 
 
-def begun(job: Job) -> list[str]:
-    """Return the instances whose conversion was started, in order."""
-    return [task.resource_arn for task in job.backend.tasks.values()]
-
-
-def test_rows_are_begun_in_order_canaries_first(job: Job) -> None:
-    """With one slot the order of conversions is the table's."""
-    fleet = Fleet(job, max_concurrent=1, canaries=1)
-    arns = [fleet.add(f"r{n}", launch(job, running=False)) for n in range(5)]
-    fleet.up()
-    assert begun(job) == arns
-
-
 def test_after_a_canary_that_failed_none_is_begun(job: Job) -> None:
     """The others are NOT_BEGUN, with the reason, and the next `up` begins them."""
     fleet = Fleet(job, canaries=1, stop_and_restart=True)
