@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 
+from support.aws import Pauses as NotedPauses
 from support.waiting import SOON
 
 from lmconv_resource.polling.cancellation import Cancellation, Pauses
@@ -80,13 +81,11 @@ def test_waiting_ends_early_when_it_is_set() -> None:
 
 def test_pauses_double_up_to_the_longest_and_begin_again_after_a_reset() -> None:
     """Each is made where it is waited for; after so many tries it is told."""
-    cancellation = Cancellation()
-    made: list[float] = []
-    cancellation.wait = lambda seconds: bool(made.append(seconds))  # type: ignore[method-assign]
-    pauses = Pauses(cancellation, 1.0, 5.0)
+    noted = NotedPauses()
+    pauses = Pauses(noted, 1.0, 5.0)
     for _ in range(4):
         pauses.wait()
     pauses.reset()
     pauses.wait()
-    assert made == [1.0, 2.0, 4.0, 5.0, 1.0]
+    assert noted.seconds == [1.0, 2.0, 4.0, 5.0, 1.0]
     assert [pauses.after(tries) for tries in (1, 3, 4, 5000)] == [1.0, 4.0, 5.0, 5.0]
