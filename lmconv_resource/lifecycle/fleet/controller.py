@@ -85,7 +85,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
         refused = [row for row in rows.pending if _is_refused(state.results.get(row.name))]
         if len(refused) < len(rows.pending) or find_marked(op, rows.failed):
             return Diff((ROWS,))
-        found = survey(op, refused, {}).planned if refused else ()
+        found = survey(op, refused, {}) if refused else ()
         is_same = all(
             each.line.action is Action.REFUSED and _says_the_same(state.results[each.row.name], each.error)
             for each in found
@@ -107,7 +107,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
         marked = {row.name for row in find_marked(op, rows.failed)}
         lines += [_to_kept_line(name, result, is_marked=name in marked) for name, result in rows.kept.items()]
         if rows.pending:
-            lines += [each.line for each in survey(op, rows.pending, rows.held_ids).planned]
+            lines += [each.line for each in survey(op, rows.pending, rows.held_ids)]
         op.log(to_plan_text(lines))
 
     def create(self, op: Operation, inputs: FleetInputs) -> Created[FleetState]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from lmconv_resource.aws.remedies import remedy_for, to_failed_error
@@ -202,13 +201,11 @@ class Ended:
         result: what is recorded of it.
         counts: whether it counts for `stop_after_failures`.
         is_down: whether its instance ran before and does not run now.
-        error: what it ended with.
     """
 
     result: Result
     counts: bool = False
     is_down: bool = False
-    error: LicenseConversionError | None = None
 
 
 def run_row(
@@ -248,7 +245,9 @@ def run_row(
         """Return what a row came to with what was seen of its instance; until it is tidy its mark is still there."""
         seen = job.facts.memory.last_seen
         state = "running" if watch.is_up else seen.state if seen else None
-        times = _to_times(job.task) if not watch.has_changed else (began, ended_at or wall())
+        task = job.task  # the times of one that was there already are its own
+        task_times = (task.start_time, task.end_time) if task else (None, None)
+        times = (began, ended_at or wall()) if watch.has_changed else task_times
         start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
         outcome = ended.result.outcome
         # A mark that is left says that it ran, and is still to be started, however it was seen last.
@@ -339,9 +338,4 @@ def _to_failed(
     else:
         outcome = Outcome.REFUSED
     failed = replace(result, outcome=outcome, reason=reason, license_conversion_task_id=job.held_id)
-    return Ended(failed, not (is_interrupted or is_over), error=error)
-
-
-def _to_times(task: ConversionTask | None) -> tuple[datetime | None, datetime | None]:
-    """Return when a task that was there already ran."""
-    return (task.start_time, task.end_time) if task else (None, None)
+    return Ended(failed, not (is_interrupted or is_over))

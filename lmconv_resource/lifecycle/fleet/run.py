@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lmconv_resource.errors import FLEET_ACTION, CancelledError, LicenseConversionError, Subject
+from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.plan import Action, to_notes
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result, to_counts
 from lmconv_resource.lifecycle.fleet.row import Ended, NotBegunError, Planned, plan_row, run_row
 from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
-from lmconv_resource.lifecycle.fleet.survey import Survey, end_rows, find_marked, survey
+from lmconv_resource.lifecycle.fleet.survey import end_rows, find_marked, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
 from lmconv_resource.lifecycle.operation import Operation
 from lmconv_resource.lifecycle.progress import Progress
@@ -86,8 +87,8 @@ class Run:
         runtime = op.host.runtime
         self._changed = runtime.condition()
         self._began = runtime.now()
-        self._ended: list[tuple[Row, Ended]] = []
         self._told: list[tuple[Row, str, Ended | None]] = []
+        """What rows have told: `starting`, `running` and `ended`, and what they come to where that is known."""
         self._slots: dict[str, str | None] = {}
         """The rows that have had a slot, and of those that were to have none, why."""
         self._down: list[str] = []
@@ -126,9 +127,9 @@ class Run:
                     result = self._results[row.name] = replace(self._results[row.name], instance_state="running")
                     self._op.log(f"{row.name}: its instance runs again, and it stays {result.outcome.value}")
 
-    def _convert(self, found: Survey) -> None:
+    def _convert(self, found: Sequence[Planned]) -> None:
         begun, waiting = [], []
-        for planned in found.planned:
+        for planned in found:
             if planned.line.action is Action.REFUSED:
                 self._record(planned.row, _to_refused(planned))
             elif planned.line.action is Action.DONE:
@@ -140,7 +141,12 @@ class Run:
         waiting = self._confirm_canaries(waiting)
         for note in to_notes(planned.line for planned in waiting):
             self._op.log(note, "WARNING")
-        found.expect([*begun, *waiting])
+        arns: dict[Gathering | None, list[str]] = {}
+        for planned in (*begun, *waiting):
+            arns.setdefault(planned.gathering, []).append(planned.row.arn)
+        for gathering, those in arns.items():
+            if gathering is not None:
+                gathering.expect(those)
         inputs = self._inputs
         limits = Limits(inputs.max_concurrent, inputs.canaries, inputs.stop_after_failures, inputs.begin_seconds)
         schedule = Schedule([each.row for each in begun], [each.row for each in waiting], limits)
@@ -171,18 +177,18 @@ class Run:
         try:
             while True:
                 with self._changed:
-                    ended, self._ended = self._ended, []
                     told, self._told = self._told, []
                 if cancellation.is_set:  # which is why a canary has not SUCCEEDED
                     schedule.stop(cancellation.reason or "its deadline had passed")
                 for row, word, come_to in told:
                     failed = come_to is not None and come_to.counts
+                    if word == "ended" and come_to is not None:
+                        schedule.end(row, succeeded=come_to.result.has_succeeded, failed=failed)
+                        self._record(row, come_to, was_running=True)
+                        continue
                     (schedule.leave_slot if word == "starting" else schedule.free_slot)(row, failed=failed)
                     if word == "running" and come_to is not None:
                         self._say(row, come_to, was_running=True)
-                for row, end in ended:
-                    schedule.end(row, succeeded=end.result.has_succeeded, failed=end.counts)
-                    self._record(row, end, was_running=True)
                 for row in schedule.next_rows(runtime.now() - self._began):
                     self._progress.begin()
                     self._begin(planned[row.name])
@@ -192,7 +198,7 @@ class Run:
                     return
                 self._progress.report()
                 with self._changed:
-                    if not (self._ended or self._told):
+                    if not self._told:
                         pause = self._progress.pause_seconds
                         self._changed.wait(pause if cancellation.is_set else max(0.01, cancellation.remaining(pause)))
         finally:
@@ -218,8 +224,9 @@ class Run:
         row = planned.row
 
         def tell(word: str, come_to: Ended | None) -> None:
-            self._progress.report(f"{row.name} {word}")
-            if word in ("starting", "running"):
+            if word != "ended":
+                self._progress.report(f"{row.name} {word}")
+            if word in ("starting", "running", "ended"):
                 with self._changed:
                     self._told.append((row, word, come_to))
                     self._changed.notify_all()
@@ -230,9 +237,7 @@ class Run:
             except Exception as bug:  # a row never stops another, and each must come to its end
                 log.exception("a row ended in a bug")
                 ended = _to_bug(self._op, planned, bug)
-            with self._changed:
-                self._ended.append((row, ended))
-                self._changed.notify_all()
+            tell("ended", ended)
 
         self._op.host.runtime.spawn(run, f"lmconv-row-{row.number}")
 
@@ -296,7 +301,7 @@ class Run:
 def _to_refused(planned: Planned) -> Ended:
     error = planned.error
     reason = f"{error.reason}. {error.remedy}".rstrip(". ") + "." if error else planned.line.text
-    return Ended(planned.to_result(Outcome.REFUSED, reason), error=error)
+    return Ended(planned.to_result(Outcome.REFUSED, reason))
 
 
 def _to_bug(op: Operation, planned: Planned, bug: Exception) -> Ended:

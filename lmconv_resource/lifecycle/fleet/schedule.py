@@ -108,7 +108,8 @@ class Schedule:
         slots = self._groups[row.account_and_region]
         for names in (slots.taken, slots.leaving, slots.next):
             names.pop(row.name, None)
-        slots.hand_out(self._limits.max_concurrent)
+        if self.stopped is None:
+            slots.hand_out(self._limits.max_concurrent)
 
     def end(self, row: Row, *, succeeded: bool, failed: bool) -> None:
         """Take note that a row has ended; `failed` says whether it counts for `stop_after_failures`."""

@@ -105,7 +105,7 @@ class Watch:
         self.on_act(word)
 
 
-class RowEc2(Ec2):
+class _RowEc2(Ec2):
     """EC2 for one row."""
 
     def __init__(self, calls: Calls, gathering: Gathering, watch: Watch) -> None:
@@ -114,7 +114,6 @@ class RowEc2(Ec2):
         self._now = watch.now
 
     def get_instance(self, resource_arn: str) -> Instance | None:
-        """Return an instance as DescribeInstances shows it; None where EC2 shows none."""
         gathering, watch, instance_id = self._gathering, self._watch, to_id(resource_arn)
         if gathering.crew.is_planning:
             instance = gathering.instances.ask(instance_id, ALWAYS)
@@ -175,7 +174,6 @@ class RowEc2(Ec2):
         return self._gathering.list_tags(keys, tuple(resource_ids), ALWAYS if self._gathering.crew.is_planning else age)
 
     def stop(self, *resource_arns: str, force: bool = False) -> None:
-        """Have the instance stopped."""
         self._watch.act("stopping")
         for arn in resource_arns:
             try:
@@ -189,7 +187,6 @@ class RowEc2(Ec2):
         self._watch.stop_at = self._watch.acted_at = self._now()
 
     def start(self, *resource_arns: str) -> None:
-        """Have the instance started."""
         self._watch.act("starting")
         for arn in resource_arns:
             self._gathering.starts.ask(arn)
@@ -198,44 +195,37 @@ class RowEc2(Ec2):
     def check_may(
         self, action: str, resource_arn: str | Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
     ) -> None:
-        """Raise the error of an act that is not allowed; nothing is done."""
         (arn,) = [resource_arn] if isinstance(resource_arn, str) else resource_arn
         age = ALWAYS if self._gathering.crew.is_planning else 0.0
         self._gathering.checks.ask((action, arn, tuple(tags.items()), tuple(resource_ids)), age)
 
     def set_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
-        """Set tags of the instance and of what belongs to it."""
         self._watch.act("marking")
         self._gathering.marks.ask((tuple(tags.items()), tuple(resource_ids)))
         self._watch.acted_at = self._now()
 
     def delete_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
-        """Remove tags that have just these values: the instance runs again."""
         self._watch.run_again()
         asked = tuple(tags.items()), tuple(resource_ids)
         self._gathering.unmarks.ask(asked, lazily=self._gathering.tidy_seconds)
         self._watch.is_released, self._watch.acted_at = True, self._now()
 
     def has_stop_protection(self, resource_arn: str) -> bool:
-        """Return whether the instance's `disableApiStop` is set, as far as that is asked before a stop."""
         is_running = self._watch.shown is not None and self._watch.shown.state in ("running", "pending")
         asks = not is_running or self._gathering.asks_protection
         return asks and super().has_stop_protection(resource_arn)
 
     def is_amazon_image(self, image_id: str, resource_arn: str) -> bool | None:
-        """Return whether Amazon owns an image."""
         return self._gathering.images.ask(image_id, ALWAYS)
 
     def is_elastic(self, public_ip: str, resource_arn: str) -> bool:
-        """Return whether a public address is an Elastic IP address of the account, which a stop leaves as it is."""
         return bool(self._gathering.addresses.ask(public_ip, ALWAYS))
 
     def get_type(self, name: str, resource_arn: str) -> InstanceType:
-        """Return what EC2 says of an instance type."""
         return self._gathering.types.ask(name, ALWAYS) or InstanceType()
 
 
-class RowManager(LicenseManager):
+class _RowManager(LicenseManager):
     """License Manager for one row."""
 
     def __init__(self, calls: Calls, gathering: Gathering, watch: Watch) -> None:
@@ -249,7 +239,6 @@ class RowManager(LicenseManager):
         status: TaskStatus | None = None,
         keeps_unreadable: bool = False,
     ) -> list[ConversionTask]:
-        """Return the tasks of the row's instance."""
         gathering, watch, arn = self._gathering, self._watch, str(resource_arn)
         if watch.is_up:
             return gathering.tasks.ask(arn, RUNNING_SECONDS, lazily=gathering.tidy_seconds) or []
@@ -258,13 +247,12 @@ class RowManager(LicenseManager):
         return gathering.tasks.ask(arn, age) or []
 
     def create_task(self, request: ConversionRequest) -> str:
-        """Start a conversion, and return the new task's id."""
         self._watch.act("converting")
         self._watch.has_changed = True
         return super().create_task(request)
 
 
-class RowSsm(Ssm):
+class _RowSsm(Ssm):
     """Systems Manager for one row."""
 
     def __init__(self, calls: Calls, gathering: Gathering) -> None:
@@ -272,11 +260,10 @@ class RowSsm(Ssm):
         self._managed = gathering.managed
 
     def is_managed(self, instance_id: str, resource_arn: str) -> bool:
-        """Return whether Systems Manager knows the instance."""
         return bool(self._managed.ask(instance_id, ALWAYS))
 
 
-class RowPoller:
+class _RowPoller:
     """The wait for one row's task: by the list that all rows share, and where that does not tell, by the poller."""
 
     def __init__(self, aws: Connection, resource_arn: str, gathering: Gathering) -> None:
@@ -284,7 +271,6 @@ class RowPoller:
         self._resource_arn, self._gathering = resource_arn, gathering
 
     def wait_for_task(self, task_id: str, region: str, *, timeout_seconds: float, **options: Any) -> ConversionTask:
-        """Block until the task has ended, and return it as it was last seen, as `Poller.wait_for_task` does."""
         until = self._runtime.now() + timeout_seconds
         ended = self._gathering.follow(self._resource_arn, task_id, timeout_seconds)
         reason = options["cancellation"].reason
@@ -300,8 +286,8 @@ class RowPoller:
 def connect_row(gathering: Gathering, watch: Watch, resource_arn: str, cancellation: Cancellation) -> Connection:
     """Return AWS for one row."""
     aws = gathering.connection.until(cancellation)
-    aws.ec2 = RowEc2(aws.calls("ec2"), gathering, watch)
-    aws.license_manager = RowManager(aws.calls("license-manager"), gathering, watch)
-    aws.ssm = RowSsm(aws.calls("ssm"), gathering)
-    aws.poller = cast("Poller", RowPoller(aws, resource_arn, gathering))
+    aws.ec2 = _RowEc2(aws.calls("ec2"), gathering, watch)
+    aws.license_manager = _RowManager(aws.calls("license-manager"), gathering, watch)
+    aws.ssm = _RowSsm(aws.calls("ssm"), gathering)
+    aws.poller = cast("Poller", _RowPoller(aws, resource_arn, gathering))
     return aws

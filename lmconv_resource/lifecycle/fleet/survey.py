@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from lmconv_resource.errors import CredentialsError, LicenseConversionError, SettingsError
 from lmconv_resource.lifecycle.fleet.gather import Gathering, Learned, to_places
@@ -24,27 +23,6 @@ _FEW_ROWS = 50
 
 _ENDS_AT_ONCE = 64
 """Rows that are forgotten, of which something is under way still."""
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What was planned.
-
-    Args:
-        planned: the plan of each row, in the table's order.
-        gatherings: AWS, a connection each.
-    """
-
-    planned: Sequence[Planned]
-    gatherings: Sequence[Gathering]
-
-    def expect(self, planned: Iterable[Planned]) -> None:
-        """Have the jobs read again what was read together, for these rows in their order."""
-        arns: dict[Gathering | None, list[str]] = {}
-        for each in planned:
-            arns.setdefault(each.gathering, []).append(each.row.arn)
-        for gathering in self.gatherings:
-            gathering.expect(arns.get(gathering, ()))
 
 
 class Connections:
@@ -67,9 +45,21 @@ class Connections:
             self._gatherings[connection] = Gathering(connection, self._op.cancellation, self._learned)
         return self._gatherings[connection]
 
+    def divide(self, rows: Iterable[Row]) -> tuple[dict[Gathering, list[Row]], list[Planned]]:
+        """Return rows by how AWS is reached for them, and the plans of those for which it can't be."""
+        groups: dict[Gathering, list[Row]] = {}
+        refused = []
+        for row in rows:
+            try:
+                groups.setdefault(self.connect(row), []).append(row)
+            except LicenseConversionError as error:
+                log.info("AWS can't be reached for %s: %s", row.name, error)
+                refused.append(refuse(row, None, error))
+        return groups, refused
 
-def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, begins: bool = False) -> Survey:
-    """Return what is to be done with each row.
+
+def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, begins: bool = False) -> list[Planned]:
+    """Return what is to be done with each row, in the table's order.
 
     Args:
         op: the operation.
@@ -81,14 +71,7 @@ def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, b
     Raises:
         SettingsError, CredentialsError: AWS can't be reached for any of the rows, for the same reason.
     """
-    connections = Connections(op)
-    groups: dict[Gathering, list[Row]] = {}
-    planned: list[Planned] = []
-    for row in rows:
-        try:
-            groups.setdefault(connections.connect(row), []).append(row)
-        except LicenseConversionError as error:
-            planned.append(refuse(row, None, error))
+    groups, planned = Connections(op).divide(rows)
     for gathering in groups:
         gathering.asks_protection = not begins or len(rows) <= _FEW_ROWS
     pool = op.host.runtime.pool(min(_AT_ONCE, len(groups) or 1), "lmconv-survey")
@@ -100,7 +83,7 @@ def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, b
     errors = [each.error for each in planned if isinstance(each.error, (SettingsError, CredentialsError))]
     if errors and len(errors) == len(planned) and len({error.reason for error in errors}) == 1:
         raise errors[0]
-    return Survey(sorted(planned, key=lambda each: each.row.number), list(groups))
+    return sorted(planned, key=lambda each: each.row.number)
 
 
 def _survey_one(op: Operation, gathering: Gathering, rows: Sequence[Row], held_ids: Mapping[str, str]) -> list[Planned]:
@@ -113,17 +96,13 @@ def _survey_one(op: Operation, gathering: Gathering, rows: Sequence[Row], held_i
 
 def find_marked(op: Operation, rows: Iterable[Row]) -> list[Row]:
     """Return the rows whose instance has the fleet's mark, as far as AWS can be asked."""
-    connections, marked = Connections(op), []
-    groups: dict[Gathering, dict[str, Row]] = {}
-    for row in rows:
-        try:
-            groups.setdefault(connections.connect(row), {})[row.arn] = row
-        except LicenseConversionError as error:
-            log.info("whether %s is marked is not known: %s", row.name, error)
-    for gathering, those in groups.items():
-        for arn, instance in gathering.look(list(those), TAGS).items():
-            if has_mark(op, instance, gathering.tags.find(to_places(instance)).answer or ()):
-                marked.append(those[arn])
+    marked = []
+    for gathering, those in Connections(op).divide(rows)[0].items():
+        seen = gathering.look([row.arn for row in those], TAGS)
+        for row in those:
+            instance = seen.get(row.arn)
+            if instance and has_mark(op, instance, gathering.tags.find(to_places(instance)).answer or ()):
+                marked.append(row)
     return marked
 
 

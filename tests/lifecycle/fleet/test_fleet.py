@@ -455,8 +455,9 @@ def test_one_that_waits_for_its_slot_is_let_go_when_no_more_are_begun(job: Job) 
     with job.session.operation(URN) as op:
         rows = fleet.controller.inputs.parse({**fleet.inputs, "instances": fleet.rows}).rows or ()
         found = survey(op, rows, {}, begins=True)
-        found.expect(found.planned)
-        ended = run_row(op, found.planned[0], has_slot=has_slot)
+        assert found[0].gathering is not None
+        found[0].gathering.expect([arn])
+        ended = run_row(op, found[0], has_slot=has_slot)
 
     assert (ended.result.outcome, ended.result.reason) == (Outcome.NOT_BEGUN, "3 have failed")
     assert (job.state(arn), TAG in job.tags(arn), job.starts) == ("running", False, 0)

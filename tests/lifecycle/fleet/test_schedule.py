@@ -51,10 +51,13 @@ def test_whatever_becomes_of_the_rows(
         if rng.random() < 0.5:
             continue
         row = under_way.pop(rng.randrange(len(under_way)))
+        had = [each for each in under_way if schedule.has_slot(each)]
         fails = rng.random() < 0.2
         failed += fails
         succeeded |= set() if fails else {row.number}
         schedule.end(row, succeeded=not fails, failed=fails)
+        if schedule.stopped:
+            assert [each for each in under_way if schedule.has_slot(each)] == had
     left = schedule.take_waiting()
     assert sorted(row.number for row in [*begun, *left]) == [row.number for row in rows]
     assert bool(left) <= (schedule.stopped is not None)
