@@ -22,6 +22,7 @@ from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, TASK_PROPERT
 from lmconv_resource.lifecycle.job import RULES
 from lmconv_resource.lifecycle.job import WORDS as WORD_TEXTS
 from lmconv_resource.models import OUTPUTS
+from lmconv_resource.wording import fill
 
 PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
@@ -83,7 +84,7 @@ def make_rules() -> str:
     rows = ["| | when | then |", "|---|---|---|"]
     for number, rule in enumerate(RULES, 1):
         words = [f"not: {WORD_TEXTS[word[1:]]}" if word[0] == "-" else WORD_TEXTS[word] for word in rule.when.split()]
-        rows.append(f"| {number} | {'; '.join(words) or 'anything else'} | {rule.then.value} |")
+        rows.append(f"| {number} | {fill('; '.join(words)) or 'anything else'} | {rule.then.value} |")
     return "\n".join(rows)
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from string import Formatter
 
 import pytest
 
 from lmconv_resource import errors
 from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
-from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, GET_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES
+from lmconv_resource.lifecycle.inputs import (
+    CONVERSION_PROPERTIES,
+    GET_PROPERTIES,
+    LIST_PROPERTIES,
+    MEMBERS,
+    TASK_PROPERTIES,
+)
 from lmconv_resource.lifecycle.job import RULES
+from lmconv_resource.models import OUTPUTS
 from lmconv_resource.wording import Wording, example, fill, using, written
 
 TABLES = (TASK_PROPERTIES, CONVERSION_PROPERTIES, GET_PROPERTIES, LIST_PROPERTIES, FLEET_PROPERTIES)
@@ -22,22 +32,9 @@ VALUES: tuple[object, ...] = (
 )
 """Of no use to any input, or only to one of another type."""
 
-FILLED = (
-    *(
-        "id",
-        "state",
-        "held",
-        "matching",
-        "other",
-        "other_destination",
-        "owner",
-        "age",
-        "untag",
-        "fault",
-        "doubt",
-        "done",
-    ),
-    *("ended", "start_fault", "state_reason"),
+FILLED = frozenset(
+    ["id", "state", "held", "matching", "other", "other_destination", "owner", "age", "untag"]
+    + ["fault", "doubt", "done", "ended", "start_fault", "state_reason"]
 )
 """What the decisions fill into their texts."""
 
@@ -99,3 +96,29 @@ def test_each_name_in_a_rule_is_one() -> None:
     for rule in RULES:
         for _, field, _, _ in Formatter().parse(f"{rule.text} {rule.remedy}"):
             assert field is None or field in FILLED or field.partition("=")[0] in NAMES, (rule.name, field)
+
+
+def find_sentences(tree: ast.AST) -> Iterator[str]:
+    """Yield each text with a space in it that is no docstring and no description of an input."""
+    apart = set[int]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) or (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Property"):
+            apart.update(id(each) for each in ast.walk(node) if isinstance(each, ast.Constant))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in apart:
+            yield from [node.value] if " " in node.value.strip() else ()
+
+
+def test_no_sentence_has_a_name_written_already() -> None:
+    """Of an input, an output or a setting: what the native host could not write in another way any more."""
+    package = Path(errors.__file__).parent
+    nested = (name for members in MEMBERS.values() for name in members)
+    names = sorted(name for name in {*NAMES, *OUTPUTS, *nested, "custom_timeouts"} if "_" in name)
+    written_already = re.compile(rf"(?<!{{)\b({'|'.join(names)})\b|(?<!arn:)\baws:[a-zA-Z]")
+    seen = 0
+    for path in package.rglob("*.py"):
+        if path.relative_to(package).parts[0] not in ("sdk", "emulator", "testing"):
+            for text in find_sentences(ast.parse(path.read_text(encoding="utf-8"))):
+                seen += 1
+                assert not written_already.search(text), (path.name, text)
+    assert seen > 300

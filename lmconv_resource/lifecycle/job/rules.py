@@ -228,8 +228,8 @@ WORDS: Mapping[str, str] = {
     "held-failed": "the task that the job holds FAILED",
     "waits": "its end is waited for",
     "converts": "a conversion is wanted",
-    "stops": "`stop_and_restart` is set",
-    "ignores-failure": "`ignore_failure` is set",
+    "stops": "`{stop_and_restart}` is set",
+    "ignores-failure": "`{ignore_failure}` is set",
     "unreadable": "something that has to be known can't be read from AWS",
     "patient": "the fault may pass, and AWS has answered a call of this process, or it is younger than 10 minutes",
     "mine": "the instance has this resource's mark",
@@ -271,9 +271,9 @@ WORDS: Mapping[str, str] = {
     "unchecked": "the checks that are to be made have not been",
     "stop-waits": "the stop was sent less than 20 seconds ago",
     "stopped-once": "the stop was sent before",
-    "force-due": "`force_stop_after` is over",
+    "force-due": "`{force_stop_after}` is over",
 }
-"""What each word means."""
+"""What each word means, for `fill`."""
 
 _HIDDEN_SECONDS = 900.0
 _NEW_TASK_SECONDS = 31.0
