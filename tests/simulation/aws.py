@@ -300,7 +300,8 @@ class Aws:
         self.log(f"  somebody: {what} {instance.id}")
         instance.touched = self.kernel.now
         if what == "stop":
-            instance.wanted = None if is_busy else "stopped"
+            is_down = instance.wanted == "running" and instance.state.value in ("stopping", "stopped")  # a job's doing
+            instance.wanted = None if is_busy or is_down else "stopped"
             self.stop(instance)
         elif what == "start":
             if instance.state.value == "stopped":
