@@ -32,10 +32,10 @@ VALUES: tuple[object, ...] = (
 )
 """Of no use to any input, or only to one of another type."""
 
-FILLED = frozenset(
-    ["id", "state", "held", "matching", "other", "other_destination", "owner", "age", "untag"]
-    + ["fault", "doubt", "done", "ended", "start_fault", "state_reason"]
-)
+FILLED = {
+    *("id", "state", "held", "matching", "other", "other_destination", "owner", "age", "untag"),
+    *("fault", "doubt", "done", "ended", "start_fault", "state_reason"),
+}
 """What the decisions fill into their texts."""
 
 NATIVE = Wording(is_python=False, prefix="lmconv:")
