@@ -151,7 +151,6 @@ def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
 
 @ASK
 def test_told_to_stop_no_turn_is_waited_for(aws: TimelessAws, ask: Callable[[LicenseManager], object]) -> None:
-    """However slow the pace has become, who is told to stop does not wait for a turn."""
     for _ in range(20):
         aws.limiter.on_throttled()
         aws.clock.sleep(60)

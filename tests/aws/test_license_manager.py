@@ -230,7 +230,6 @@ def test_each_refusal(aws: TimelessAws, row: tuple[str, str | None, type[License
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_what_else_may_come_back(aws: TimelessAws, name: str) -> None:
-    """Whatever else comes back is the user's line."""
     answer, cls, told = ANSWERS[name]
     check_failure(aws, answer, cls, told + (CHECK_ENDPOINT if cls is TransientError else ""))
 

@@ -122,7 +122,6 @@ def test_a_wait_that_is_wanted_now_is_a_change_by_name(aws: LicenseManagerBacken
 
 @pytest.mark.parametrize("name", ["ignore_failure", "poll_interval_seconds"])
 def test_how_to_wait_changes_nothing_of_what_has_ended(aws: LicenseManagerBackend, name: str) -> None:
-    """What only says how to wait is no difference of a task that has ended."""
     task = track(license_conversion_task_id=add(aws))
     task.up()
 
@@ -168,7 +167,6 @@ def test_a_wait_that_saw_nothing_has_nothing_to_record(aws: LicenseManagerBacken
 
 
 def test_an_ignored_failure_is_recorded_with_a_warning(aws: LicenseManagerBackend) -> None:
-    """With `ignore_failure` a FAILED task ends the wait as a warning."""
     task_id = add(aws, status="FAILED", message="no")
     task = track(license_conversion_task_id=task_id, wait_for_completion=True, ignore_failure=True)
 

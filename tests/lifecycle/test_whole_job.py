@@ -230,7 +230,6 @@ def test_without_a_source_the_right_to_ask_is_needed(job: Job) -> None:
 
 
 def test_without_a_source_ec2_has_to_show_one(job: Job) -> None:
-    """What EC2 does not show can't be converted without a declared source."""
     with pytest.raises(LicenseConversionError, match="EC2 does not show what it is billed as"):
         job.create(job.inputs(job.launch(None)))
     with pytest.raises(LicenseConversionError, match="EC2 shows no such instance"):

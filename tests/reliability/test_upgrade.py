@@ -73,7 +73,6 @@ def test_a_written_state_stays_as_it_is(written: Path, tmp_path: Path, aws: Lice
 def test_a_written_state_stays_as_it_is_on_the_real_engine(
     written: Path, tmp_path: Path, aws: LicenseManagerBackend
 ) -> None:
-    """Each kept state of the real engine is taken over on the real engine."""
     stack = RealStack(tmp_path, PROGRAM)
     text = written.read_text()
     name = json.loads(text)["deployment"]["resources"][0]["urn"].split(":")[2]
