@@ -12,7 +12,7 @@ from support.hurry import FACTOR
 from support.job import BYOL, TAG, URN, Job, deny
 
 from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Tag
+from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Instance, Tag
 from lmconv_resource.emulator import ErrorAnswer, Fault
 from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, Subject
 from lmconv_resource.lifecycle.job import Act, Wish
@@ -132,3 +132,14 @@ def test_how_long_a_fault_is_carried(is_answered: bool, seconds: float, source: 
     step = decide(Facts(seconds, datetime.now(timezone.utc), memory, instance_error=fault), Wish(request))
     assert step.act is act
     assert act is not Act.WAIT or step.text.startswith("failing ")
+
+
+@pytest.mark.parametrize(("unmark_tries", "act"), [(0, Act.START), (1, Act.UNMARK)])
+def test_what_ran_again_is_not_started_a_second_time(unmark_tries: int, act: Act) -> None:
+    """A call to remove the mark that was not answered may have removed it, and somebody stopped the instance since."""
+    arn = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
+    instance = Instance("i-0123456789abcdef0", "stopped", BYOL)
+    memory = Memory(began=0.0, is_marked=True, unmark_tries=unmark_tries)
+    wish = Wish(ConversionRequest(arn, LicenseContext(), LicenseContext("RunInstances:0002")), converts=False)
+    facts = Facts(90.0, datetime.now(timezone.utc), memory, instance=instance, instance_at=90.0)
+    assert decide(facts, wish).act is act

@@ -146,6 +146,7 @@ RULES = (
         "Check the ARN and the region",
     ),
     # -- the end of a job, which has stopped its instance and has no conversion left to do -----------------------------
+    Rule("unmark-again", "mine settled ran-again -gone", Act.UNMARK, "removing the mark of {id}"),
     Rule("await-certainty", "mine settled doubt doubt-young -gone", Act.WAIT, "not started yet: {doubt}"),
     Rule(
         "leave-in-doubt",
@@ -236,6 +237,7 @@ WORDS: Mapping[str, str] = {
     "foreign": "the instance has the mark of another resource",
     "foreign-in-force": "that mark is young, or a task is in progress, or nothing is to be stopped",
     "mark-old": "the mark's time is over, or ends before the job's",
+    "ran-again": "it ran again, and the call to remove the mark was not answered",
     "mark-sent": "the mark was written and is not shown yet",
     "matching-unfinished": "a task to the destination is in progress",
     "other-unfinished": "another task of the instance is in progress",
@@ -428,6 +430,7 @@ class _Case:
             **{
                 "mark-old": is_short and self._since(memory.marked_at) > _MARK_SECONDS and memory.marks_sent < 3,
                 "mark-sent": self._since(memory.marked_at) < _MARK_SECONDS,
+                "ran-again": memory.unmark_tries > 0,
             },
         )
         if self.mark:
