@@ -50,6 +50,7 @@ def test_the_environment_is_the_fixtures_own(pytester: pytest.Pytester, monkeypa
     pytester.runpytest_subprocess(*OPTIONS).assert_outcomes(passed=2)
 
 
+@pytest.mark.proof
 def test_it_costs_nothing_where_no_test_asks(pytester: pytest.Pytester) -> None:
     """With the plugin loaded no fixture runs, and nothing is imported that a fixture would need."""
     pytester.makepyfile(
