@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
-from support.aws import GET, LIST, REGION
+from support.aws import LIST, REGION
 from support.lifecycle import ARN, BYOL, WINDOWS, OneResource, make_session
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, SettingsError, TaskNotFoundError
 from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.lifecycle.track import TaskController
-from lmconv_resource.models import OUTPUTS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -40,21 +39,6 @@ def track(**inputs: Any) -> OneResource:
 
 
 # -- by its id ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_finished_task_costs_one_call_ever(aws: LicenseManagerBackend) -> None:
-    """A task that has ended is recorded whole, and nobody is asked of it again."""
-    task = track(license_conversion_task_id=add(aws, message="done"))
-
-    assert task.up().step == "create"
-    assert (task.preview().step, task.up().step) == ("same", "same")
-    assert aws.calls == {GET: 1}
-    assert set(OUTPUTS) == set(task.outputs)
-    assert (task.outputs["status"], task.outputs["status_message"], task.outputs["region"]) == (
-        "SUCCEEDED",
-        "done",
-        REGION,
-    )
 
 
 def test_the_end_of_a_running_task_is_a_change_by_name(aws: LicenseManagerBackend) -> None:
@@ -220,16 +204,6 @@ def test_a_first_read_supplies_the_inputs(aws: LicenseManagerBackend) -> None:
 
     assert read.inputs == {"license_conversion_task_id": task_id, "region": REGION}
     assert read.state.status == "SUCCEEDED"
-
-
-def test_forgetting_asks_nobody_and_says_nothing(aws: LicenseManagerBackend) -> None:
-    """AWS has no call to undo a conversion, and a tracked task was not started here."""
-    task = track(license_conversion_task_id=add(aws))
-    task.up()
-    calls = aws.calls.total()
-
-    assert task.destroy().said == []
-    assert aws.calls.total() == calls
 
 
 # -- as the newest of a resource ---------------------------------------------------------------------------------------

@@ -39,14 +39,12 @@ class Project(RealStack):
     def write(self, program: str) -> None:
         (self.folder / "__main__.py").write_text(HEAD + program)
 
-    def run(
-        self, *args: str, folder: Path | None = None, environment: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *args: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command of `pulumi` on the stack, and return what it printed."""
         self.configure()
         return subprocess.run(
             ["pulumi", *args, "--stack", self.stack.name, "--non-interactive"],
-            cwd=folder or self.folder,
+            cwd=self.folder,
             env={**os.environ, **self.environment, **(environment or {})},
             capture_output=True,
             text=True,
@@ -83,16 +81,6 @@ def project(tmp_path: Path, aws: LicenseManagerBackend) -> Project:
     made = Project(tmp_path)
     made.config["aws:region"] = "eu-west-1"
     return made
-
-
-def test_from_another_directory(project: Project, tmp_path: Path) -> None:
-    """`pulumi -C FOLDER up` works as in the folder."""
-    project.write('task("a", 0)')
-
-    done = project.run("-C", str(project.folder), "up", "--yes", "--skip-preview", folder=tmp_path)
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert project.tracked() == {"a": "lct-0000"}
 
 
 def test_continue_on_error(project: Project, aws: LicenseManagerBackend) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
 from local_engine import LocalEngine
 from support.job import WINDOWS, Job
 from support.stacks import LocalStack
@@ -15,16 +14,6 @@ from lmconv_resource.emulator import ChangedAnswer, Fault, LicenseManagerBackend
 REGION = "eu-west-1"
 ROOT = Path(__file__).parents[2]
 MINE = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
-
-CONTEXTS = """
-import pulumi
-from lmconv_resource import LicenseConversionTask
-
-task = LicenseConversionTask("task", license_conversion_task_id="lct-1")
-pulumi.export("from", task.source_license_context.usage_operation)
-pulumi.export("codes", task.source_license_context.product_codes)
-pulumi.export("to", task.destination_license_context.usage_operation)
-"""
 
 OTHERS = """
 import pulumi
@@ -52,22 +41,6 @@ def add(aws: LicenseManagerBackend, arn: str, task_id: str) -> None:
 def leave_out_source(aws: LicenseManagerBackend) -> None:
     add(aws, MINE, "lct-1")
     aws.faults.add(Fault(ChangedAnswer(without=("SourceLicenseContext",))))
-
-
-@pytest.mark.proof
-def test_a_context_that_aws_leaves_out_is_empty(tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """A program may ask for its members; each is absent, in `up`, after a refresh, and in what is recorded."""
-    leave_out_source(aws)
-    stack = LocalStack(tmp_path / "stack", CONTEXTS)
-    stack.config["aws:region"] = REGION
-
-    outcomes = [stack.preview(), stack.up(), stack.up(), stack.refresh(), stack.up()]
-
-    assert all(outcome.ok for outcome in outcomes), [outcome.said for outcome in outcomes]
-    assert outcomes[-1].outputs.get("from") is None
-    assert not outcomes[-1].outputs.get("codes")
-    assert outcomes[-1].outputs["to"] == "RunInstances:0002"
-    assert set(outcomes[-1].changes) == {"same"}
 
 
 def test_the_root_program_notes_what_there_is(tmp_path: Path, aws: LicenseManagerBackend) -> None:
