@@ -44,12 +44,12 @@ TIDY_SECONDS = 300.0
 
 _TIDY_SECONDS_A_ROW = 10.0
 
-_SHORTEST_POLL, _POLL, _RELAXED_POLL = 5.0, (0.11, 30.0), (0.25, 60.0)
+_SHORTEST_POLL, _POLL, _RELAXED_POLL = 2.0, (0.11, 30.0), (0.3, 60.0)
 """How long after one list of tasks the next one comes: a share of the mean time that conversions have taken so far, and
 the most seconds. Relaxed is the end of a large fleet: no row waits for a slot, and the last ones would take half of all
 lists."""
 
-_FEW_ROWS = 10
+_FEW_ROWS, _FEW_FOLLOWED = 10, 3
 
 _FOLLOW_SECONDS, _UNLISTED_SECONDS = 3600.0, 60.0
 """How long the list of tasks follows one, and for how long a new one may be missing there; then it is asked for."""
@@ -211,11 +211,6 @@ class Gathering:
         return [*self._running, *self._next()]
 
     @property
-    def is_relaxed(self) -> bool:
-        """Whether this is the end of a large fleet: no row waits for a slot."""
-        return self._is_large and not self._waiting
-
-    @property
     def tidy_seconds(self) -> float:
         """How long what is left of a row waits for other calls: few rows have little to share."""
         return min(TIDY_SECONDS, _TIDY_SECONDS_A_ROW * (len(self._running) + len(self._waiting)))
@@ -284,7 +279,8 @@ class Gathering:
         try:
             while (now := runtime.now()) - began < min(seconds, _FOLLOW_SECONDS):
                 ages = [now - each for each in list(self._following.values())]
-                share, longest = _RELAXED_POLL if self.is_relaxed else _POLL
+                is_relaxed = self._is_large and not self._waiting and len(ages) > _FEW_FOLLOWED
+                share, longest = _RELAXED_POLL if is_relaxed else _POLL
                 pause = min(longest, max(_SHORTEST_POLL, share * statistics.fmean(ages)))
                 left = max(self.tasks.find(arn).asked_at, began) + pause - now
                 if (found := self.tasks.await_new(arn, max(0.0, left), has_ended)) is not None:
