@@ -51,7 +51,7 @@ FOUND_BY = {
     "refusals are remembered": 47,
     "instance store volumes": 6,
     "a hidden task may be in progress": 11,
-    "a list that can't be read says nothing": 42,
+    "a list that can't be read says nothing": 92,
     "AWS says that one is in progress": 347,
     "doubt": 42,
 }
