@@ -78,6 +78,16 @@ def test_what_goes_on_takes_slots_and_is_no_canary() -> None:
     assert (schedule.next_rows(0.0), schedule.take_waiting(), schedule.running) == ([], [rows[1]], 1)
 
 
+def test_a_row_that_was_done_already_is_no_canary() -> None:
+    rows = to_rows(1, 1, 1)
+    schedule = Schedule([], rows, Limits(2, canaries=1))
+    assert schedule.next_rows(0.0) == rows[:1]
+    schedule.end(rows[0], succeeded=True, failed=False, was_done=True)
+    assert schedule.next_rows(0.0) == rows[1:2]
+    schedule.end(rows[1], succeeded=True, failed=False)
+    assert schedule.next_rows(0.0) == rows[2:]
+
+
 def test_a_slot_is_handed_on_while_the_instance_starts() -> None:
     """The next row is begun then, and has its slot once the instance runs; what is left to tidy up holds up nobody."""
     rows = to_rows(1, 1, 2)
