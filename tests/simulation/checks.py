@@ -180,7 +180,8 @@ class Checks:
         """Note that one of ours has stopped an instance."""
         self.on_changed(caller, instance)
         if instance.state.value == "stopping":
-            self._outages.setdefault(instance.id, Outage(urn))
+            outage = self._outages.setdefault(instance.id, Outage(urn))
+            outage.excuses |= caller.excuses  # a call that was on its way as its process was interrupted
 
     def on_created(self, caller: Caller, task: Task) -> None:
         """Note that AWS has accepted a conversion, and check that it is the only one for its wish."""
