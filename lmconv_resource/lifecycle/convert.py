@@ -16,6 +16,7 @@ from lmconv_resource.errors import (
     LicenseConversionError,
     RequestRefusedError,
     Subject,
+    TransientError,
 )
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.drift import report_drift
@@ -164,7 +165,11 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     def _diff_drift(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> Diff:
         """Return whether the drift that is recorded is there still, by EC2's present word."""
         aws = op.connect(inputs, task_id, state.task.region)
-        instance = aws.ec2.get_instance(state.request.resource_arn)
+        try:
+            instance = aws.ec2.get_instance(state.request.resource_arn)
+        except TransientError as error:
+            op.log(f"Whether its license still differs is not known, so it is not converted again. {error}", "WARNING")
+            return Diff()
         if instance is None or instance.license_context.is_empty:
             return Diff()
         if state.request.destination.is_satisfied_by(instance.license_context):

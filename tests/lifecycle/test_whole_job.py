@@ -290,6 +290,12 @@ def test_drift_is_warned_of_and_corrected_if_asked(job: Job) -> None:
     assert not job.diff(drifted, inputs).has_changes
     correcting = {**inputs, "correct_drift": True}
     assert not job.diff(created, correcting).has_changes
+    job.make_client = deny("DescribeInstances", code="RequestLimitExceeded")
+    job.restart_process()
+    assert not job.diff(drifted, correcting).has_changes
+    assert "is not known" in job.lines("WARNING")[-1]
+    job.make_client = Job(job.backend, job.ec2).make_client
+    job.restart_process()
     assert job.diff(drifted, correcting).replaces == ("verified_usage_operation",)
     job.create(correcting)
     assert (job.starts, job.billed(arn)) == (2, WINDOWS)
