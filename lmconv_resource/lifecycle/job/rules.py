@@ -204,6 +204,9 @@ RULES = (
         severity="WARNING",
     ),
     Rule("await-stopped", "stops stopping", Act.WAIT, "{id} is stopping"),
+    Rule(
+        "await-lost", "stops running create-unanswered", Act.WAIT, "checking whether an unanswered call has started one"
+    ),
     Rule("await-stopping", "stops running stop-waits", Act.WAIT, "stopping {id}"),
     Rule(
         "stop-again",
@@ -244,6 +247,7 @@ WORDS: Mapping[str, str] = {
     "in-progress-said": "AWS has refused the conversion because one is in progress",
     "lately": "that was less than 90 seconds ago",
     "create-lost": "the call to start a conversion was not answered, less than 7 seconds ago",
+    "create-unanswered": "the call to start a conversion was not answered, less than 90 seconds ago",
     "create-waits": "the next try to start the conversion is not due",
     "wrong-account": "the credentials belong to another account",
     "hidden": "EC2 does not show the instance",
@@ -483,6 +487,7 @@ class _Case:
                 "in-progress-said": memory.in_progress_at is not None,
                 "lately": self._since(memory.in_progress_at) < _LISTED_SECONDS,
                 "create-lost": self._since(memory.create_lost_at) < _SETTLING_SECONDS,
+                "create-unanswered": self._since(memory.create_lost_at) < _LISTED_SECONDS,
                 "create-waits": facts.now < memory.create_again_at,
                 "foreign-in-force": self.mark is not None
                 and (self.mark.is_young(facts.wall) or unfinished or hidden_others or not wish.stops),
