@@ -11,6 +11,8 @@ from typing import Any
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.history import MOST_FAILURES
 from lmconv_resource.lifecycle.job.marks import Mark
+from lmconv_resource.models import LicenseContext
+from lmconv_resource.usage_operations import unlisted_reason
 from simulation.aws import ACCOUNT, BYOL, OTHER_ACCOUNT, SQL_STANDARD, WINDOWS, Aws, Faults, Instance
 from simulation.checks import Checks, Violation
 from simulation.clients import JOB_CALLS, Caller, Doom, Source
@@ -553,7 +555,8 @@ class History:
         source: Any = wish.inputs.get("source_license_context")
         if source and source["usage_operation"] != instance.billed.value:
             return "another source"
-        if instance.billed.value == SQL_STANDARD and wish.destination(instance.id) == BYOL:
+        pair = LicenseContext(instance.billed.value), LicenseContext(wish.destination(instance.id))
+        if unlisted_reason(*pair):
             return "a pair that is not listed"
         before = [task for task in self._aws.tasks if task.instance is instance and task.urn == stack.urn(wish.name)]
         if any(task.destination != wish.destination(instance.id) and not task.has_ended(began) for task in before):

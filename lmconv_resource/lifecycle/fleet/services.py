@@ -153,6 +153,8 @@ class _RowEc2(Ec2):
             if left <= 0:
                 instances.ask(instance_id)
                 break
+        else:  # what is left to do at the deadline rests on what is shown now
+            instances.ask(instance_id, watch.limit_age(FRESH_SECONDS))
         found = instances.find(instance_id)
         if found.answer is not None and found.answer.state == ("running" if is_starting else "stopped"):
             pace.note(max(0.0, found.before - sent_at), found.asked_at - sent_at)
