@@ -44,7 +44,7 @@ TIDY_SECONDS = 300.0
 
 _TIDY_SECONDS_A_ROW = 10.0
 
-_SHORTEST_POLL, _POLL, _RELAXED_POLL = 2.0, (0.11, 30.0), (0.3, 60.0)
+_SHORTEST_POLL, _SHORTEST_CROWDED, _POLL, _RELAXED_POLL = 2.0, 5.0, (0.11, 30.0), (0.3, 60.0)
 """How long after one list of tasks the next one comes: a share of the mean time that conversions have taken so far, and
 the most seconds. Relaxed is the end of a large fleet: no row waits for a slot, and the last ones would take half of all
 lists."""
@@ -281,7 +281,10 @@ class Gathering:
                 ages = [now - each for each in list(self._following.values())]
                 is_relaxed = self._is_large and not self._waiting and len(ages) > _FEW_FOLLOWED
                 share, longest = _RELAXED_POLL if is_relaxed else _POLL
-                pause = min(longest, max(_SHORTEST_POLL, share * statistics.fmean(ages)))
+                # The more rows wait for each slot, the more its next second is worth.
+                is_crowded = self._is_large and len(self._waiting) <= 2 * len(ages)
+                shortest = _SHORTEST_CROWDED if is_crowded else _SHORTEST_POLL
+                pause = min(longest, max(shortest, share * statistics.fmean(ages)))
                 left = max(self.tasks.find(arn).asked_at, began) + pause - now
                 if (found := self.tasks.await_new(arn, max(0.0, left), has_ended)) is not None:
                     return find(found)
