@@ -37,6 +37,7 @@ UNPREVENTABLE = {
     "listed late": "a conversion of somebody's that AWS had not listed at the job's last read",
     "stopped as it was marked": "somebody stops it between the job's last read and its mark",
     "list unreadable": "a conversion that somebody began while AWS's list could not be read, for a minute or more",
+    "no right to look": "an `up` after a kill that may see neither instances nor tags",
     "no record": "a `destroy` where Pulumi has no record calls nobody",
 }
 
@@ -90,7 +91,7 @@ class Checks:
         self._aws.log(f"!! {invariant}: {text}")
         self.violations.append(Violation(invariant, text))
 
-    def _forgive(self, name: str) -> None:
+    def forgive(self, name: str) -> None:
         self._aws.log(f"?? {name}")
         self.unpreventable[name] += 1
 
@@ -102,7 +103,7 @@ class Checks:
         self._check_unfinished("started", caller, urn, instance)
         if instance.state.value == "stopped" and instance.wanted == "stopped":
             if any(0 <= tag.written - instance.touched < _WINDOW_SECONDS for tag in instance.marks()):
-                self._forgive("stopped as it was marked")
+                self.forgive("stopped as it was marked")
                 instance.wanted = None
             else:
                 self.violate(2, f"{instance.id} was stopped before, and is started")
@@ -151,7 +152,7 @@ class Checks:
         if was_shown or since > _FRESH_CALLS:
             self.violate(5, f"{act} {instance.id} on the mark of {tag.stack} {owner}")
         else:
-            self._forgive("two marked at once")
+            self.forgive("two marked at once")
 
     def _is_young(self, tag: Tag) -> bool:
         try:
@@ -170,9 +171,9 @@ class Checks:
             if task.process is caller.process or is_known or (is_stale and unreadable < _UNREADABLE_SECONDS):
                 self.violate(1, f"{instance.id} is {act} under {task.id}")
             elif is_stale:
-                self._forgive("list unreadable")
+                self.forgive("list unreadable")
             else:
-                self._forgive("listed late")
+                self.forgive("listed late")
 
     # -- after an act --------------------------------------------------------------------------------------------------
 
@@ -265,4 +266,4 @@ class Checks:
             if instance.id in known[self._changed_by[instance.id]]:
                 self.violate(2, text)
             else:
-                self._forgive("no record")
+                self.forgive("no record")

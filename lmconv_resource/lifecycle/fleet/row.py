@@ -123,10 +123,9 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     try:
         step = job.plan()
     except LicenseConversionError as error:
-        return refuse(row, gathering, error)
-    facts = job.facts
+        return replace(refuse(row, gathering, error), is_marked=job.is_marked)
+    facts, is_marked = job.facts, job.is_marked
     seen = facts.instance
-    is_marked = any(mark.is_own(op.urn, facts.places[0]) for mark in facts.marks)
     ran = bool(seen and seen.state in _UP) or is_marked
     line = PlanLine(row.number, row.name, facts.present.usage_operation, _to_destination(row), Action.CONVERT, "")
     notes = (*host.warnings, *(f"{each}." for each in facts.problems or () if each.is_warning))
@@ -135,8 +134,9 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     if step.act in (Act.REFUSE, Act.LEAVE):
         errors = [each for each in (step.error, *step.more) if each]
         reason = "; ".join(each.reason for each in errors) or step.text
-        text = f"can't: {reason}"
-        return replace(planned, line=replace(line, action=Action.REFUSED, text=text), error=_join(errors, reason))
+        text, joined = f"can't: {reason}", _join(errors, reason)
+        line = replace(line, action=Action.REFUSED, text=text)
+        return replace(planned, line=line, error=job.left(joined) if joined else None)
     if step.act is Act.DONE:
         return replace(planned, line=replace(line, action=Action.DONE, text="done already"))
     if step.act in (Act.FOLLOW, Act.ADOPT) or held_id:

@@ -303,7 +303,9 @@ class Run:
 def _to_refused(planned: Planned) -> Ended:
     error = planned.error
     reason = f"{error.reason}. {error.remedy}".rstrip(". ") + "." if error else planned.line.text
-    return Ended(planned.to_result(Outcome.REFUSED, reason))
+    # A mark that is left says that it ran, and is still to be started.
+    outcome = Outcome.IN_PROGRESS if planned.is_marked else Outcome.REFUSED
+    return Ended(planned.to_result(outcome, reason), is_down=planned.is_marked)
 
 
 def _to_bug(op: Operation, planned: Planned, bug: Exception) -> Ended:

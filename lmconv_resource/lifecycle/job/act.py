@@ -168,11 +168,13 @@ class Job:
         Raises:
             LicenseConversionError: AWS could not be asked.
         """
-        self.facts = self._reader.read(self.facts, EVERYTHING)
-        step = decide(self.facts, self._wish)
-        if step.act is Act.CHECK:
-            self.facts = self._reader.read(self.facts, (CHECKS,))
+        for parts in (EVERYTHING, frozenset({CHECKS})):
+            self.facts = self._reader.read(self.facts, parts)
+            if self.facts.error is not None:
+                raise self.left(self.facts.error) from self.facts.error.__cause__
             step = decide(self.facts, self._wish)
+            if step.act is not Act.CHECK:
+                break
         return step
 
     def to_plan_text(self, step: Step) -> str:
@@ -202,14 +204,13 @@ class Job:
         """
         with self._op.host.started_here.one_at_a_time(self._arn, self._op.cancellation) as is_mine:
             if not is_mine:
-                raise self._left(self._to_cancelled())
+                raise self.left(self._to_cancelled())
             pauses = self._op.pauses(_FIRST_PAUSE, self._shared.instance_pause_seconds)
             stale, again = EVERYTHING, 0
             while True:
-                try:
-                    self.facts = self._reader.read(self.facts, stale)
-                except LicenseConversionError as error:
-                    raise self._left(error) from error.__cause__
+                self.facts = self._reader.read(self.facts, stale)
+                if self.facts.error is not None:
+                    raise self.left(self.facts.error) from self.facts.error.__cause__
                 step = decide(self.facts, self._wish)
                 log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
                 is_whole = stale == EVERYTHING or (again > 0 and step.act is Act.MARK)
@@ -224,7 +225,7 @@ class Job:
                     return self._finish(step)
                 if self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline:
                     self._try_last_start(step)
-                    raise self._left(self._to_cancelled())
+                    raise self.left(self._to_cancelled())
                 if step.rule.severity:
                     self._op.log(f"{step.text}.", step.rule.severity)
                 elif step.text and step.act is not Act.FOLLOW:
@@ -263,7 +264,7 @@ class Job:
             log.info("%s: %s", step.rule.name, error)
             self._op.cancellation.wait(_FIRST_PAUSE)
         except (CredentialsError, SettingsError, CancelledError) as error:
-            raise self._left(error) from error.__cause__
+            raise self.left(error) from error.__cause__
         if step.act in (Act.MARK, Act.CREATE):
             self._remember(is_told=True)
         if step.act in (Act.STOP, Act.FORCE, Act.START):
@@ -292,7 +293,7 @@ class Job:
             is_fault = isinstance(error, (WaitError, TaskNotFoundError))
             is_over = self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline
             if is_over or not (is_down and is_fault):
-                raise self._left(error) from error.__cause__
+                raise self.left(error) from error.__cause__
             log.info("%s", error)  # with an instance down, faults are carried to the deadline
             return
         self._keep(task)
@@ -318,7 +319,7 @@ class Job:
         try:
             self._on_places(self._aws.ec2.set_tags, tag)
         except (AccessDeniedError, RequestRefusedError) as refusal:
-            raise self._left(refusal) from refusal
+            raise self.left(refusal) from refusal
         self._remember(marked_at=runtime.now(), marks_sent=self.facts.memory.marks_sent + 1)
         self._op.cancellation.wait(_FIRST_PAUSE)
 
@@ -468,7 +469,7 @@ class Job:
             error = step.error or LicenseConversionError(Subject(START_ACTION), step.text)
             for other in step.more:
                 self._op.log(str(other), "ERROR")
-            raise self._left(error)
+            raise self.left(error)
         facts, task = self.facts, step.task
         for severity, text in step.notes:
             self._op.log(text, severity)
@@ -489,7 +490,7 @@ class Job:
     def _action(self) -> str:
         return CREATE_ACTION if self._wish.converts else START_ACTION
 
-    def _left(self, error: LicenseConversionError) -> LicenseConversionError:
+    def left(self, error: LicenseConversionError) -> LicenseConversionError:
         """Return an error that also says how the instance was left, as it was seen last; calls AWS for nothing."""
         seen, name = self.facts.memory.last_seen, self.facts.places[0]
         if not self.is_marked or "start-instances" in error.remedy:
@@ -512,6 +513,8 @@ class Job:
         while self._op.host.runtime.now() < until:
             try:
                 self.facts = self._reader.read(self.facts, EVERYTHING)
+                if self.facts.error is not None:
+                    raise self.facts.error
                 last = decide(self.facts, end_wish)
                 if last.act in (Act.START, Act.UNMARK):
                     self._act(last)

@@ -114,6 +114,8 @@ class Facts:
     problems: tuple[Problem, ...] | None = None
     fault: LicenseConversionError | None = None
     """Why the account, or the checks, could not be asked for."""
+    error: LicenseConversionError | None = None
+    """Why AWS could not be asked, in a way that does not pass."""
     unread: frozenset[str] = frozenset()
     """Which of these two that was."""
     region: str = ""
@@ -171,21 +173,16 @@ class Reader:
         self._is_account_known = False
 
     def read(self, facts: Facts, parts: Iterable[str]) -> Facts:
-        """Return the facts with these parts read again.
-
-        Raises:
-            LicenseConversionError: AWS could not be asked, in a way that does not pass.
-        """
+        """Return the facts with these parts read again; `error` is why AWS could not be asked for the rest."""
         runtime = self._op.host.runtime
-        if INSTANCE in parts:
-            facts = self._read_instance(facts)
-        if TAGS_PART in parts:
-            facts = self._read_tags(facts)
-        if TASKS in parts:
-            facts = self._read_tasks(facts)
-        facts = replace(facts, fault=None, unread=frozenset())
+        facts, part = replace(facts, fault=None, unread=frozenset()), ACCOUNT
         try:
-            part = ACCOUNT
+            if INSTANCE in parts:
+                facts = self._read_instance(facts)
+            if TAGS_PART in parts:
+                facts = self._read_tags(facts)
+            if TASKS in parts:
+                facts = self._read_tasks(facts)
             # What runs already is adopted or refused: nothing is begun beside it, whoever asks.
             may_begin = self._wish.converts and not any(task.is_unfinished for task in facts.tasks)
             if ACCOUNT in parts and may_begin and not self._is_account_known and not facts.memory.held_id:
@@ -195,8 +192,9 @@ class Reader:
             if CHECKS in parts and facts.instance is not None:
                 found = run_checks(self._op, self._aws, self._wish, facts.instance, facts.places)
                 facts = replace(facts, problems=found)
-        except TransientError as error:
-            facts = replace(facts, fault=error, unread=frozenset({part}))
+        except LicenseConversionError as error:
+            passes = isinstance(error, TransientError) and not isinstance(error, ClockSkewError)
+            facts = replace(facts, fault=error, unread=frozenset({part})) if passes else replace(facts, error=error)
         return self._note(replace(facts, now=runtime.now(), wall=runtime.wall()))
 
     def _read_instance(self, facts: Facts) -> Facts:

@@ -380,6 +380,19 @@ def test_what_a_killed_retry_has_left_down_is_started_and_the_row_stays_failed(j
     assert not fleet.diff().has_changes
 
 
+@pytest.mark.parametrize("call", ["DescribeInstances", "ListLicenseConversionTasks"])
+def test_a_row_that_a_kill_has_left_down_fails_the_fleet_where_it_can_not_be_looked_at(job: Job, call: str) -> None:
+    """Its mark is known by the tags; the error says how to start it."""
+    fleet = Fleet(job, stop_and_restart=True)
+    now, id = datetime.now(timezone.utc), fleet.add("web", launch(job, running=False)).rpartition("/")[2]
+    value = make_value(URN, id, now, now + timedelta(hours=1))
+    job.ec2.create_tags(Resources=[id], Tags=[{"Key": TAG, "Value": value}])
+    job.make_client = deny(call)
+    job.restart_process()
+    assert f"start-instances --instance-ids {id}" in fleet.up()
+    assert fleet.outcomes == {"web": "IN_PROGRESS"}
+
+
 def test_what_concerns_every_row_is_one_error(job: Job) -> None:
     """A profile that is not there for any row is no outcome of 400 rows; of some rows it is theirs."""
     fleet = Fleet(job)
