@@ -172,7 +172,7 @@ def test_an_interrupted_job_says_how_the_instance_is(job: Job, begin: Begin, gat
 
     assert engine.returncode != 0
     state = {"stop": "stopping", "wait": "stopped", "restart": "pending"}[step]
-    assert f"was last seen {state} and has the tag {TAG}: the next `pulumi up` continues" in said
+    assert f"was last seen {state} and has the tag {TAG}, by which an `up` starts it again" in said
     assert list(command.records()) == ["web-1"]  # so that a destroy finds the instance
     gate.opened.set()
     command.recover()

@@ -461,8 +461,10 @@ class History:
         is_hers = self._is_alone(stack, instance) and instance.touched < began
         if instance.is_gone or checks.is_said(instance) or not is_hers:
             return
-        is_stopping = instance.state.value == "stopping"  # which somebody has told it to, before
-        if instance.wanted not in (None, "stopped" if is_stopping else instance.state.value):
+        state = "stopped" if instance.state.value == "stopping" else instance.state.value  # told by somebody, before
+        if state == "pending" and instance.touched > began - 120:
+            state = "running"
+        if instance.wanted not in (None, state):
             looks = ("DescribeInstances", "DescribeTags")
             if all(self._aws.has_lost_right(call, instance.account) for call in looks):
                 checks.forgive("no right to look")
