@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,17 @@ RANGES = [
     pytest.param(begin, marks=() if begin < 300 else LONG, id=f"{begin}-{begin + EACH}")
     for begin in range(0, 3000, EACH)
 ]
+
+
+@pytest.fixture(autouse=True)
+def _collect_less() -> Iterator[None]:
+    """Look less often, and not through what other tests of the process have left, for what can be freed."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 20)
+    yield
+    gc.set_threshold(*thresholds)
 
 
 @pytest.mark.parametrize("begin", RANGES)
