@@ -8,18 +8,19 @@ from typing import Any
 
 import boto3
 import pytest
+from support.aws import GET, LIST
 from support.hurry import FACTOR
 from support.job import BYOL, TAG, URN, Job, deny
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Instance, Tag
-from lmconv_resource.emulator import ErrorAnswer, Fault
+from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault
 from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, Subject
 from lmconv_resource.lifecycle.job import Act, Wish
 from lmconv_resource.lifecycle.job.facts import Facts, Memory
 from lmconv_resource.lifecycle.job.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.lifecycle.job.rules import decide
-from lmconv_resource.models import ConversionRequest, LicenseContext
+from lmconv_resource.models import ConversionRequest, LicenseContext, TaskStatus
 
 
 def test_a_copy_of_the_own_mark_starts_nothing(job: Job) -> None:
@@ -102,6 +103,19 @@ def test_a_mark_of_several_instances_names_each_and_no_other() -> None:
     assert len(value) == 256
     assert [instance_id for instance_id in ids if not mark.is_for(instance_id)] == ids[32:]
     assert (mark.is_owned_by("urn:" + "x" * 300), mark.is_owned_by(URN), mark.instance_ids) == (True, False, ids)
+
+
+def test_a_task_that_is_shown_late_is_followed_to_its_end_once(job: Job) -> None:
+    """AWS shows it nowhere as the job begins, and as ended in the wait: nothing is asked over and over."""
+    arn = job.launch()
+    job.backend.conversion_seconds = 3600
+    created = job.create(job.inputs(arn, wait_for_completion=False))
+    job.backend.finish_task(created.id)
+    job.restart_process()
+    job.backend.faults.add(Fault(ErrorAnswer("InvalidParameterValueException", "no such task"), GET, 1))
+    job.backend.faults.add(Fault(ChangedAnswer({"LicenseConversionTasks": []}), LIST, 1))
+    updated = job.update(created, job.inputs(arn))
+    assert updated.state.task.status is TaskStatus.SUCCEEDED
 
 
 def test_refusals_count_for_a_day_and_for_the_instance_that_they_name() -> None:

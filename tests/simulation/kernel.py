@@ -92,7 +92,7 @@ class Kernel:
             run()
         except KilledError:
             pass
-        except BaseException as bug:  # noqa: BLE001 -- shown by the history
+        except Exception as bug:  # noqa: BLE001 -- shown by the history; a test's time-out ends it
             self.bugs.append(bug)
         finally:
             if thread.process is not None:

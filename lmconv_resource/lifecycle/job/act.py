@@ -301,7 +301,8 @@ class Job:
     def _keep(self, task: ConversionTask | None) -> None:
         if task is not None:
             others = tuple(each for each in self.facts.tasks if each.task_id != task.task_id)
-            self.facts = replace(self.facts, tasks=(*others, task))
+            hidden = tuple(each for each in self.facts.hidden_ids if each != task.task_id)
+            self.facts = replace(self.facts, tasks=(*others, task), hidden_ids=hidden)
             if not task.is_unfinished:
                 self._op.host.started_here.ended[task.task_id] = task
 
