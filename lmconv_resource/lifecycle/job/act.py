@@ -436,7 +436,8 @@ class Job:
 
     def _unmark(self, step: Step) -> None:
         held = self.facts.held
-        values = {mark.value for mark in self.facts.marks if mark.is_owned_by(self._wish.urn)}
+        shown = {mark.value for mark in self.facts.marks if mark.is_owned_by(self._wish.urn)}
+        values = shown | self.facts.memory.unmark_values
         tags = [{RESTART_TAG: value} for value in sorted(values)]
         if held is not None and held.status is TaskStatus.SUCCEEDED:
             tags += [{REFUSED_TAG: tag.value} for tag in self.facts.tags if tag.key == REFUSED_TAG]
@@ -447,7 +448,8 @@ class Job:
                 self._op.host.started_here.removed_marks.update(removed)
         except TransientError as error:
             if self._deadline - self._op.host.runtime.now() > 0 and self.facts.memory.unmark_tries < 10:
-                self._remember(unmark_tries=self.facts.memory.unmark_tries + 1)
+                tries = self.facts.memory.unmark_tries + 1
+                self._remember(unmark_tries=tries, unmark_values=frozenset(values))
                 raise
             self._warn_of_mark(error)
         except LicenseConversionError as error:

@@ -73,6 +73,8 @@ class Memory:
     is_released: bool = False
     """Whether the mark was removed, or can't be."""
     unmark_tries: int = 0
+    unmark_values: frozenset[str] = frozenset()
+    """The marks that an unanswered call was to remove: they may not be shown any more."""
     stops: int = 0
     """How many stops EC2 has accepted."""
     stopped_at: float = 0.0

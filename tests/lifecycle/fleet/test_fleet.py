@@ -7,12 +7,15 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 from support.aws import CREATE
 from support.fleet import URN, Fleet
 from support.job import BYOL, TAG, WINDOWS, Job, deny
 from support.waiting import wait_until
 
+from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import ErrorAnswer, Fault
 from lmconv_resource.errors import LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.fleet.report import Outcome
@@ -391,6 +394,31 @@ def test_a_row_that_a_kill_has_left_down_fails_the_fleet_where_it_can_not_be_loo
     job.restart_process()
     assert f"start-instances --instance-ids {id}" in fleet.up()
     assert fleet.outcomes == {"web": "IN_PROGRESS"}
+
+
+def test_a_mark_is_removed_after_an_unanswered_call_where_the_instance_may_not_be_looked_at_any_more(job: Job) -> None:
+    lost: list[str] = []
+
+    def make_client(service: str, settings: Settings) -> Any:
+        client: Any = boto3.client(service, region_name=settings.region)  # type: ignore[call-overload]
+
+        def befall(model: Any, params: Any, **_: Any) -> None:
+            if model.name == "DeleteTags" and "DryRun" not in params["body"] and len(lost) < 4:
+                lost.append(model.name)
+                raise ReadTimeoutError(endpoint_url="https://aws")
+            if lost and model.name == "DescribeInstances":
+                raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "No."}}, model.name)
+
+        client.meta.events.register("before-call", befall)
+        return client
+
+    fleet = Fleet(job, stop_and_restart=True)
+    arn = fleet.add("web", launch(job))
+    job.make_client = make_client
+    job.restart_process()
+    fleet.up()
+    assert lost
+    assert (job.state(arn), TAG in job.tags(arn)) == ("running", False)
 
 
 def test_what_concerns_every_row_is_one_error(job: Job) -> None:
