@@ -10,14 +10,15 @@ import boto3
 import pytest
 from support.aws import GET, LIST
 from support.hurry import FACTOR
-from support.job import BYOL, TAG, URN, Job, deny
+from support.job import BYOL, TAG, URN, WINDOWS, Job, deny
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Instance, Tag
 from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault
 from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, Subject
+from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.lifecycle.job import Act, Wish
-from lmconv_resource.lifecycle.job.facts import Facts, Memory
+from lmconv_resource.lifecycle.job.facts import TASKS, Facts, Memory, Reader
 from lmconv_resource.lifecycle.job.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.lifecycle.job.rules import decide
 from lmconv_resource.models import ConversionRequest, LicenseContext, TaskStatus
@@ -116,6 +117,22 @@ def test_a_task_that_is_shown_late_is_followed_to_its_end_once(job: Job) -> None
     job.backend.faults.add(Fault(ChangedAnswer({"LicenseConversionTasks": []}), LIST, 1))
     updated = job.update(created, job.inputs(arn))
     assert updated.state.task.status is TaskStatus.SUCCEEDED
+
+
+def test_what_a_list_has_shown_in_progress_is_asked_for_where_the_next_one_fails(job: Job) -> None:
+    """Somebody else's conversion is not forgotten because AWS can't list it at the moment."""
+    arn = job.launch()
+    wish = Wish(ConversionRequest(arn, LicenseContext(), LicenseContext(WINDOWS)))
+    other = job.add_task(arn, BYOL, WINDOWS, "IN_PROGRESS")
+    with job.session.operation(URN) as op:
+        aws = op.connect(ConversionInputs.parse(job.inputs(arn)))
+        reader, memory = Reader(op, aws, wish), Memory(0.0, "lct-held")
+        begun = Facts(0.0, datetime.now(timezone.utc), memory, region=aws.region, resource_arn=arn)
+        shown = reader.read(begun, [TASKS])
+        job.backend.faults.add(Fault(ErrorAnswer("ServerInternalException"), LIST))
+        failed = reader.read(shown, [TASKS])
+    assert failed.list_error is not None
+    assert [(task.task_id, task.is_unfinished) for task in failed.tasks] == [(other, True)]
 
 
 def test_refusals_count_for_a_day_and_for_the_instance_that_they_name() -> None:

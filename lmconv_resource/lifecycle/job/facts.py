@@ -238,7 +238,9 @@ class Reader:
         readable = {task.task_id for task in tasks if not task.is_unfinished or task.status is not None}
         hidden = []
         ended = self._op.host.started_here.ended  # an end is final, and a list can be a minute late
-        for task_id in dict.fromkeys((held_id, *self._op.host.started_here.tasks_of(self._arn))):
+        # What the last list has shown in progress is asked for by itself where this one fails.
+        known = [task.task_id for task in facts.tasks if task.is_unfinished and list_error is not None]
+        for task_id in dict.fromkeys((held_id, *self._op.host.started_here.tasks_of(self._arn), *known)):
             if task_id is None or task_id in readable:
                 continue
             try:
