@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
+from lmconv_resource.aws.marks import RESTART_TAG
 from lmconv_resource.aws.remedies import to_failed_error
 from lmconv_resource.errors import (
     CREATE_ACTION,
@@ -28,7 +29,6 @@ from lmconv_resource.history import MOST_FAILURES, Done, completed_task, newest_
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts
-from lmconv_resource.lifecycle.job.marks import RESTART_TAG
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
 from lmconv_resource.text import to_duration_text, to_failure_reason
 from lmconv_resource.usage_operations import describe_license, unlisted_reason
@@ -691,7 +691,9 @@ class _Case:
             if newest is not None and newest.status is TaskStatus.FAILED:
                 why = to_failure_reason(newest.status_message).rstrip(".")
                 yield "INFO", f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started."
-            yield from (("WARNING", f"{each}.") for each in facts.problems or () if each.is_warning)
+            yield from (
+                ("WARNING", f"{each.reason}. {each.remedy}.") for each in facts.problems or () if each.is_warning
+            )
         if act is Act.ADOPT and task and is_adopted:
             yield "INFO", f"{task.task_id} is already doing it and is adopted; no conversion is started."
         if act is not Act.DONE:
