@@ -135,6 +135,16 @@ def test_what_a_list_has_shown_in_progress_is_asked_for_where_the_next_one_fails
     assert [(task.task_id, task.is_unfinished) for task in failed.tasks] == [(other, True)]
 
 
+@pytest.mark.parametrize(("is_stop_checked", "act"), [(False, Act.CHECK), (True, Act.MARK)])
+def test_an_instance_that_is_started_after_the_checks_is_checked_again(is_stop_checked: bool, act: Act) -> None:
+    """Checks of one that was stopped say nothing of what its stop would erase."""
+    arn = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
+    instance = Instance("i-0123456789abcdef0", "running", BYOL, {"InstanceType": "m5d.large"})
+    facts = Facts(0.0, datetime.now(timezone.utc), Memory(0.0), instance, problems=(), is_stop_checked=is_stop_checked)
+    wish = Wish(ConversionRequest(arn, LicenseContext(), LicenseContext(WINDOWS)), stops=True, checks=True)
+    assert decide(facts, wish).act is act
+
+
 def test_refusals_count_for_a_day_and_for_the_instance_that_they_name() -> None:
     now = datetime.now(timezone.utc)
     refusals = Refusals((now - timedelta(hours=23), now)).and_one("InvalidParameterValueException", now)

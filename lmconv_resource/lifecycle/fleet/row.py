@@ -160,7 +160,7 @@ def _make_job(
     row: Row,
     held_id: str | None,
     *,
-    problems: tuple[Problem, ...] | None = None,
+    planned: Planned | None = None,
     ends: bool = False,
 ) -> Job:
     # The guard against endless retries holds for a fleet in any case: each `up` may try once more. What a row that is
@@ -169,7 +169,9 @@ def _make_job(
     inputs = replace(row.known, retry_failed=False, wait_for_completion=waits)
     shared = Shared(gathering.make_mark, _INSTANCE_PAUSE_SECONDS)
     wish = replace(to_wish(op, inputs, held_id, ends=ends), retry_remedy=_RETRY_REMEDY)
-    return Job(op, aws, wish, problems=problems, shared=shared)
+    if planned is None:
+        return Job(op, aws, wish, shared=shared)
+    return Job(op, aws, wish, planned.problems, is_stop_checked=planned.ran, shared=shared)
 
 
 def _join(errors: list[LicenseConversionError], reason: str) -> LicenseConversionError | None:
@@ -259,7 +261,7 @@ def run_row(
 
     host, watch = RowHost(op.host, row.name), Watch(op.host.runtime.now, on_act, has_slot)
     aws = connect_row(gathering, watch, row.arn, op.cancellation)
-    job = _make_job(replace(op, host=cast(Host, host)), aws, gathering, row, planned.held_id, problems=planned.problems)
+    job = _make_job(replace(op, host=cast(Host, host)), aws, gathering, row, planned.held_id, planned=planned)
     result = planned.to_result(Outcome.SUCCEEDED)
     try:
         with gathering.under_way(row.arn):

@@ -108,6 +108,7 @@ class Job:
         aws: where the instance is.
         wish: what is asked for.
         problems: what the checks have found, where they were just made.
+        is_stop_checked: whether these are about the instance's stop, too.
         shared: what the rows of a fleet share.
     """
 
@@ -117,6 +118,7 @@ class Job:
         aws: Connection,
         wish: Wish,
         problems: tuple[Problem, ...] | None = None,
+        is_stop_checked: bool = False,
         *,
         shared: Shared = Shared(),
     ) -> None:
@@ -134,6 +136,7 @@ class Job:
             op.host.runtime.wall(),
             Memory(now, wish.held_id, wish.held_id is not None, now),
             problems=problems,
+            is_stop_checked=is_stop_checked,
             region=aws.region,
             resource_arn=self._arn,
             deadline=self._deadline,

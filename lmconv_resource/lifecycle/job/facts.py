@@ -114,6 +114,8 @@ class Facts:
     """Tasks that were started here and that AWS shows nowhere."""
     account_error: LicenseConversionError | None = None
     problems: tuple[Problem, ...] | None = None
+    is_stop_checked: bool = False
+    """Whether the instance ran as the checks were made, so that they are about its stop, too."""
     fault: LicenseConversionError | None = None
     """Why the account, or the checks, could not be asked for."""
     error: LicenseConversionError | None = None
@@ -193,7 +195,8 @@ class Reader:
             part = CHECKS
             if CHECKS in parts and facts.instance is not None:
                 found = run_checks(self._op, self._aws, self._wish, facts.instance, facts.places)
-                facts = replace(facts, problems=found)
+                is_up = facts.instance.state in ("running", "pending")
+                facts = replace(facts, problems=found, is_stop_checked=is_up)
         except LicenseConversionError as error:
             passes = isinstance(error, TransientError) and not isinstance(error, ClockSkewError)
             facts = replace(facts, fault=error, unread=frozenset({part})) if passes else replace(facts, error=error)

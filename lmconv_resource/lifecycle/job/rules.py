@@ -661,10 +661,9 @@ class _Case:
         reason = facts.instance.state_reason if facts.instance else None
         self._say(
             bounced=bounced,
-            unchecked=facts.problems is None
-            and facts.instance
+            unchecked=facts.instance
             and "mine" not in self.words
-            and (will_stop or wish.checks),
+            and ((will_stop and not facts.is_stop_checked) or (wish.checks and facts.problems is None)),
             **{
                 "started-twice": memory.starts >= 2,
                 "start-waits": facts.now < memory.start_again_at and not bounced,
