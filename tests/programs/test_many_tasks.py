@@ -44,7 +44,7 @@ for n in range(pulumi.Config().require_int("count")):
 """
 """Their conversions are running already, so that they are found and not started."""
 
-COUNTS = [30, pytest.param(300, marks=[pytest.mark.proof, pytest.mark.timeout(300)])]
+COUNTS = [30, pytest.param(300, marks=[pytest.mark.proof, pytest.mark.timeout(900)])]
 
 
 @pytest.fixture(params=[TRACKED, pytest.param(CONVERTED, marks=pytest.mark.proof)], ids=["tracked", "converted"])
