@@ -134,7 +134,10 @@ class LocalStack(Stack):
 
     def engine(self, **settings: Any) -> LocalEngine:
         """Return an engine on this stack's state."""
-        return LocalEngine(self.folder, config=self.config, state_file=self.state_file, **settings)
+        # Hundreds of resources take a minute where tests are measured; pytest's own timeout is the limit.
+        return LocalEngine(
+            self.folder, config=self.config, state_file=self.state_file, **{"timeout": 600.0, **settings}
+        )
 
     def _run(self, operation: str) -> Outcome:
         with self.engine() as engine:
