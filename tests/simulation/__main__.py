@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 import time
 from collections import Counter, defaultdict
@@ -12,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from lmconv_resource.lifecycle.job import RULES
 from simulation.checks import INVARIANTS, UNPREVENTABLE
 from simulation.guards import DECIDES, GUARDS
-from simulation.history import Result, play
+from simulation.history import Result, collect_less, play
 
 sys.setrecursionlimit(3000)
 
@@ -21,8 +20,7 @@ _MOST = 150
 
 
 def _play_range(seeds: range, guard: str | None) -> list[Result]:
-    gc.freeze()  # what is loaded stays: a sixth of the time
-    gc.set_threshold(200_000, 20, 20)
+    collect_less()
     results = []
     for seed in seeds:
         result = play(seed, guard)

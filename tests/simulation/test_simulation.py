@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from simulation.guards import READ_ANEW
-from simulation.history import play
+from simulation.history import collect_less, play
 
 EACH = 25
 LONG = pytest.mark.proof, pytest.mark.no_cover  # coverage makes them take twice as long
@@ -25,11 +25,9 @@ RANGES = [
 
 @pytest.fixture(autouse=True)
 def _collect_less() -> Iterator[None]:
-    """Look less often, and not through what other tests of the process have left, for what can be freed."""
+    """What other tests of the process have left is not looked through either."""
     thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
+    collect_less()
     yield
     gc.set_threshold(*thresholds)
 
