@@ -108,20 +108,20 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         except LicenseConversionError as error:  # the update asks again, and fails if it has to
             op.log(f"What `pulumi up` will do is not known. {error}", "WARNING")
             return []
-        problems = [problem for problem in job.facts.problems or () if step.act is not Act.DONE]
+        problems = [problem for problem in job.facts.problems or () if step.rule.then is not Act.DONE]
         for problem in problems:
             if problem.is_warning or problem.may_pass:
                 op.log(f"{problem}.", "WARNING")
-        if step.act not in (Act.REFUSE, Act.LEAVE):  # the last line is the one that the resource's row shows
+        if step.rule.then not in (Act.REFUSE, Act.LEAVE):  # the last line is the one that the resource's row shows
             op.log(job.to_plan_text(step))
         lasting = [
             CheckFailure("resource_arn", str(each)) for each in problems if not (each.is_warning or each.may_pass)
         ]
         if step.rule.name == "blocked" and problems:
             return lasting
-        if step.act is Act.REFUSE and step.rule.name not in _PASSING:
+        if step.rule.then is Act.REFUSE and step.rule.name not in _PASSING:
             return [CheckFailure("", str(step.error))]
-        if step.act in (Act.REFUSE, Act.LEAVE):
+        if step.rule.then in (Act.REFUSE, Act.LEAVE):
             op.log(job.to_plan_text(step), "WARNING")
         return lasting
 

@@ -142,7 +142,7 @@ def test_an_instance_that_is_started_after_the_checks_is_checked_again(is_stop_c
     instance = Instance("i-0123456789abcdef0", "running", BYOL, {"InstanceType": "m5d.large"})
     facts = Facts(0.0, datetime.now(timezone.utc), Memory(0.0), instance, problems=(), is_stop_checked=is_stop_checked)
     wish = Wish(ConversionRequest(arn, LicenseContext(), LicenseContext(WINDOWS)), stops=True, checks=True)
-    assert decide(facts, wish).act is act
+    assert decide(facts, wish).rule.then is act
 
 
 def test_refusals_count_for_a_day_and_for_the_instance_that_they_name() -> None:
@@ -171,7 +171,7 @@ def test_how_long_a_fault_is_carried(is_answered: bool, seconds: float, source: 
     request = ConversionRequest(arn, LicenseContext(source), LicenseContext("RunInstances:0002"))
     memory = Memory(began=0.0, is_answered=is_answered, failing_since=0.0)
     step = decide(Facts(seconds, datetime.now(timezone.utc), memory, instance_error=fault), Wish(request))
-    assert step.act is act
+    assert step.rule.then is act
     assert act is not Act.WAIT or step.text.startswith("failing ")
 
 
@@ -183,4 +183,4 @@ def test_what_ran_again_is_not_started_a_second_time(unmark_tries: int, act: Act
     memory = Memory(began=0.0, is_marked=True, unmark_tries=unmark_tries)
     wish = Wish(ConversionRequest(arn, LicenseContext(), LicenseContext("RunInstances:0002")), converts=False)
     facts = Facts(90.0, datetime.now(timezone.utc), memory, instance=instance, instance_at=90.0)
-    assert decide(facts, wish).act is act
+    assert decide(facts, wish).rule.then is act

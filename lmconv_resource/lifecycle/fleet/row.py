@@ -131,15 +131,15 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     notes = (*host.warnings, *(f"{each}." for each in facts.problems or () if each.is_warning))
     problems = facts.problems and tuple(each for each in facts.problems if not each.is_warning)
     planned = Planned(row, gathering, line, None, problems, held_id, ran, is_marked)
-    if step.act in (Act.REFUSE, Act.LEAVE):
+    if step.rule.then in (Act.REFUSE, Act.LEAVE):
         errors = [each for each in (step.error, *step.more) if each]
         reason = "; ".join(each.reason for each in errors) or step.text
         text, joined = f"can't: {reason}", _join(errors, reason)
         line = replace(line, action=Action.REFUSED, text=text)
         return replace(planned, line=line, error=job.left(joined) if joined else None)
-    if step.act is Act.DONE:
+    if step.rule.then is Act.DONE:
         return replace(planned, line=replace(line, action=Action.DONE, text="done already"))
-    if step.act in (Act.FOLLOW, Act.ADOPT) or held_id:
+    if step.rule.then in (Act.FOLLOW, Act.ADOPT) or held_id:
         return replace(planned, line=replace(line, action=Action.GO_ON, text=step.text))
     if is_marked and not (seen and seen.state == "running"):
         text = (

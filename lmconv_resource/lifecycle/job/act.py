@@ -176,7 +176,7 @@ class Job:
             if self.facts.error is not None:
                 raise self.left(self.facts.error) from self.facts.error.__cause__
             step = decide(self.facts, self._wish)
-            if step.act is not Act.CHECK:
+            if step.rule.then is not Act.CHECK:
                 break
         return step
 
@@ -186,12 +186,12 @@ class Job:
         name = f"{facts.places[0]}{_STATE_TEXTS.get(seen.state, f' is {seen.state}') if seen else ''}"
         source = step.request.source
         pair = f"from {describe_license(source)} to {describe_license(self._wish.request.destination)}"
-        if step.act in (Act.REFUSE, Act.LEAVE):
+        if step.rule.then in (Act.REFUSE, Act.LEAVE):
             errors = [each for each in (step.error, *step.more) if each]
             return f"{facts.places[0]} can't be converted, because {'; '.join(each.reason for each in errors)}"
-        if step.act is Act.DONE:
+        if step.rule.then is Act.DONE:
             return f"{facts.places[0]}: {step.text or 'nothing to do'}"
-        if step.act in (Act.FOLLOW, Act.ADOPT):
+        if step.rule.then in (Act.FOLLOW, Act.ADOPT):
             return f"{facts.places[0]}: {step.text}"
         if step.rule.name in _ENDING:
             return f"{name}: will be started again"
@@ -216,32 +216,32 @@ class Job:
                     raise self.left(self.facts.error) from self.facts.error.__cause__
                 step = decide(self.facts, self._wish)
                 log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
-                is_whole = stale == EVERYTHING or (again > 0 and step.act is Act.MARK)
+                is_whole = stale == EVERYTHING or (again > 0 and step.rule.then is Act.MARK)
                 is_old = self.facts.now - self.facts.instance_at > _FRESH_SECONDS and again < _MAX_READS
-                if step.act in IRREVERSIBLE and (not is_whole or is_old):
+                if step.rule.then in IRREVERSIBLE and (not is_whole or is_old):
                     # A list of tasks that takes a minute must not make old what a mark rests on.
-                    stale = _FOR_MARK if is_whole and step.act is Act.MARK else EVERYTHING
+                    stale = _FOR_MARK if is_whole and step.rule.then is Act.MARK else EVERYTHING
                     again += 1
                     continue
                 again = 0
-                if step.act in (Act.DONE, Act.REFUSE, Act.LEAVE):
+                if step.rule.then in (Act.DONE, Act.REFUSE, Act.LEAVE):
                     return self._finish(step)
                 if self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline:
                     self._try_last_start(step)
                     raise self.left(self._to_cancelled())
                 if step.rule.severity:
                     self._op.log(f"{step.text}.", step.rule.severity)
-                elif step.text and step.act is not Act.FOLLOW:
+                elif step.text and step.rule.then is not Act.FOLLOW:
                     self._op.log_status(step.text)
                 for severity, text in step.notes:
                     self._op.log(text, severity)
-                if step.act is Act.WAIT:
+                if step.rule.then is Act.WAIT:
                     (self._fault_pauses if "fault" in step.rule.text else pauses).wait()
                     stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | self.facts.unread
                     continue
                 pauses.reset()
                 self._fault_pauses.reset()
-                stale = frozenset({CHECKS}) if step.act is Act.CHECK else self._act(step)
+                stale = frozenset({CHECKS}) if step.rule.then is Act.CHECK else self._act(step)
 
     def _remember(self, **changes: Any) -> None:
         self.facts = replace(self.facts, memory=replace(self.facts.memory, **changes))
@@ -262,19 +262,19 @@ class Job:
             Act.UNMARK: self._unmark,
         }
         try:
-            acts[step.act](step)
+            acts[step.rule.then](step)
         except TransientError as error:  # the facts tell what has become of it
             log.info("%s: %s", step.rule.name, error)
             self._op.cancellation.wait(_FIRST_PAUSE)
         except (CredentialsError, SettingsError, CancelledError) as error:
             raise self.left(error) from error.__cause__
-        if step.act in (Act.MARK, Act.CREATE):
+        if step.rule.then in (Act.MARK, Act.CREATE):
             self._remember(is_told=True)
-        if step.act in (Act.STOP, Act.FORCE, Act.START):
+        if step.rule.then in (Act.STOP, Act.FORCE, Act.START):
             return _INSTANCE_ONLY
-        if step.act in (Act.CREATE, Act.ADOPT) and self.facts.held is not None:
+        if step.rule.then in (Act.CREATE, Act.ADOPT) and self.facts.held is not None:
             return frozenset() if self._wish.waits else frozenset({TASKS})
-        is_plain = step.act is Act.FOLLOW and not (self._wish.stops or self.facts.memory.is_marked)
+        is_plain = step.rule.then is Act.FOLLOW and not (self._wish.stops or self.facts.memory.is_marked)
         return _INSTANCE_ONLY if is_plain and self.facts.held is not None else EVERYTHING
 
     def _follow(self, _: Step) -> None:
@@ -471,7 +471,7 @@ class Job:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def _finish(self, step: Step) -> Outcome:
-        if step.act is not Act.DONE:
+        if step.rule.then is not Act.DONE:
             error = step.error or LicenseConversionError(Subject(START_ACTION), step.text)
             for other in step.more:
                 self._op.log(str(other), "ERROR")
@@ -522,9 +522,9 @@ class Job:
                 if self.facts.error is not None:
                     raise self.facts.error
                 last = decide(self.facts, end_wish)
-                if last.act in (Act.START, Act.UNMARK):
+                if last.rule.then in (Act.START, Act.UNMARK):
                     self._act(last)
-                elif last.act is not Act.WAIT:
+                elif last.rule.then is not Act.WAIT:
                     return
             except LicenseConversionError as error:
                 log.info("the start at the deadline: %s", error)

@@ -307,7 +307,6 @@ class Step:
 
     Args:
         rule: the rule that says so.
-        act: what it does.
         text: what is shown on the row, or left in the log where the rule has a severity.
         request: the conversion with its source known.
         error: the error that it ends in.
@@ -318,7 +317,6 @@ class Step:
     """
 
     rule: Rule
-    act: Act
     text: str
     request: ConversionRequest
     error: LicenseConversionError | None = None
@@ -350,7 +348,7 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
     is_adopted = facts.memory.is_adopted or (facts.memory.held_id is None and not is_new)
     notes = tuple(case.notes(rule.then, task, is_adopted=is_adopted))
     error, more = next(iter(errors), None), tuple(errors[1:])
-    return Step(rule, rule.then, text, case.request, error, more, task, is_adopted, notes)
+    return Step(rule, text, case.request, error, more, task, is_adopted, notes)
 
 
 class _Case:
