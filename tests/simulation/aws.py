@@ -112,6 +112,7 @@ class Tag:
     by: str | None = None
     """The URN, None for somebody else."""
     stack: str | None = None
+    process: Process | None = None
 
 
 @dataclass(eq=False)
@@ -312,7 +313,11 @@ class Aws:
             self.to_state(instance, "shutting-down")
             self._later(instance, 30, "shutting-down", "terminated")
         elif what == "untag":
+            writers = [mark.process for mark in instance.marks()]
             instance.tags.set(self.kernel.now, {})
+            is_down = instance.state.value in ("stopping", "stopped")
+            if is_down and writers and not instance.marks() and all(each is None or each.is_dead for each in writers):
+                instance.wanted = None  # nothing is left that tells whether it ran
         elif what == "convert":
             code = self.rng.choice((BYOL, WINDOWS, SQL_WEB))
             if self.unfinished(instance):

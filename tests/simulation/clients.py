@@ -450,7 +450,9 @@ class Ec2Client(_Client):
                 for entry in Tags:
                     self._checks.before_tag(self._caller, self._urn, instance, entry["Key"])
                     tags = dict(place.value)
-                    tags[entry["Key"]] = Tag(entry["Value"], self._aws.kernel.now, self._urn, self._caller.stack)
+                    tags[entry["Key"]] = Tag(
+                        entry["Value"], self._aws.kernel.now, self._urn, self._caller.stack, self._caller.process
+                    )
                     place.set(self._aws.kernel.now, tags)
             for instance, _ in self._find(Resources):
                 self._checks.on_changed(self._caller, instance)
