@@ -25,9 +25,13 @@ from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 
-# A slow machine is no failure, and what one run found does not change the next.
-hypothesis.settings.register_profile("few", deadline=None, database=None, max_examples=10)
-hypothesis.settings.register_profile("many", deadline=None, database=None, max_examples=100)
+# A slow machine is no failure, what one run found does not change the next, and a failure is shown as it was found:
+# looking for a smaller one can outlast the test's timeout, which would then be all that is seen.
+AS_FOUND = hypothesis.settings(
+    deadline=None, database=None, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
+)
+hypothesis.settings.register_profile("few", AS_FOUND, max_examples=10)
+hypothesis.settings.register_profile("many", AS_FOUND, max_examples=100)
 
 # Each test has sessions of its own, and reading AWS's models for each takes longer than most tests do. The package
 # imports the function from `loaders` when it first needs it.
