@@ -114,19 +114,23 @@ class LicenseContext:
     def from_inputs(
         cls, inputs: Mapping[str, Any] | None, default_type: str | None = PRODUCT_CODE_TYPE
     ) -> LicenseContext:
-        """Read a context as a program gives it and a stack stores it.
+        """Read a context as a program gives it and a stack stores it; what is none of it there counts as left out.
 
         Args:
             inputs: the context.
             default_type: of product codes that have none. A program may leave out the one that AWS knows; the call to
                 start a conversion needs it.
         """
-        given = inputs or {}
+        given = inputs if isinstance(inputs, Mapping) else {}
+        codes = given.get("product_codes")
         return cls(
             usage_operation=given.get("usage_operation"),
             product_codes=tuple(
-                ProductCode(code.get("product_code_id"), code.get("product_code_type") or default_type)
-                for code in given.get("product_codes") or ()
+                ProductCode(
+                    code.get("product_code_id"), (kind := code.get("product_code_type")) or default_type or kind
+                )
+                for code in (codes if isinstance(codes, (list, tuple)) else ())
+                if isinstance(code, Mapping)
             ),
         )
 

@@ -84,8 +84,8 @@ class ConversionState:
         operation = outputs.get("verified_usage_operation")
         codes = outputs.get("verified_product_codes")
         if codes is None:  # a record of an older version says nothing of codes, and they are taken to be right
-            destination = cast("Mapping[str, Any] | None", outputs.get("destination_license_context")) or {}
-            codes = destination.get("product_codes") if operation else None
+            destination = outputs.get("destination_license_context")
+            codes = destination.get("product_codes") if operation and isinstance(destination, Mapping) else None
         verified = LicenseContext.from_inputs({"usage_operation": operation, "product_codes": codes})
         return cls(
             ConversionTask.from_outputs(outputs),

@@ -103,6 +103,8 @@ def test_a_context_keeps_its_codes_in_order() -> None:
         {"ProductCodes": [{"ProductCodeId": "b", "ProductCodeType": "marketplace"}, {"ProductCodeId": "a"}]}
     )
     assert context == LicenseContext(None, (ProductCode("b", "marketplace"), ProductCode("a", None)))
+    odd = LicenseContext(None, (ProductCode(None, ""),))
+    assert LicenseContext.from_inputs(odd.to_outputs(), None) == odd
 
 
 BEFORE_YEAR_1 = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
@@ -207,3 +209,9 @@ def test_a_time_that_somebody_has_edited_is_none() -> None:
     """A state can be edited by hand; what can't be read counts as what got lost."""
     task = ConversionTask.from_outputs({"status": "SUCCEEDED", "start_time": "yesterday", "end_time": "2026-11-23"})
     assert (task.start_time, task.is_complete, task.duration_seconds) == (None, True, None)
+
+
+@pytest.mark.parametrize("context", ["x", -1, [], {"product_codes": -1}, {"product_codes": ["x"]}])
+def test_a_context_that_somebody_has_edited_is_empty(context: Any) -> None:
+    """A record is read as far as it can be: a refresh sets right what is wrong in it."""
+    assert LicenseContext.from_inputs(context).is_empty

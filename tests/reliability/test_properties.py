@@ -361,7 +361,8 @@ class Story(RuleBasedStateMachine):
             event(f"up: {type(failed.__cause__).__name__}")
             assert_line_is_sound(str(failed))
             self.record = store(to_recorded(failed))
-            if before is not None and before["license_conversion_task_id"] == self.record["license_conversion_task_id"]:
+            identity = ("region", "license_conversion_task_id")
+            if before is not None and all(before[name] == self.record[name] for name in identity):
                 self.assert_nothing_lost(before)
             return
         event(f"up: {'as it was' if self.record == before else self.record and self.record.get('status')}")
