@@ -311,9 +311,9 @@ class ConversionTask:
 _TIMES = ("start_time", "license_conversion_time", "end_time")
 
 
-def _parse_time(text: str | None) -> datetime | None:
+def _parse_time(text: object) -> datetime | None:
     try:
-        return _to_utc(parse_rfc3339(text)) if text else None
+        return _to_utc(parse_rfc3339(text)) if isinstance(text, str) else None
     except ValueError:  # of a record that was edited by hand
         return None
 

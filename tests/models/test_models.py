@@ -207,7 +207,7 @@ def test_any_answer_that_the_model_allows_becomes_outputs(answer: dict[str, Any]
 
 def test_a_time_that_somebody_has_edited_is_none() -> None:
     """A state can be edited by hand; what can't be read counts as what got lost."""
-    task = ConversionTask.from_outputs({"status": "SUCCEEDED", "start_time": "yesterday", "end_time": "2026-11-23"})
+    task = ConversionTask.from_outputs({"status": "SUCCEEDED", "start_time": "yesterday", "end_time": 20261123})
     assert (task.start_time, task.is_complete, task.duration_seconds) == (None, True, None)
 
 

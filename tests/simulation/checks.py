@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -84,7 +83,7 @@ class Checks:
         self.said_at: dict[str, float] = {}
         """When a line has last told how an instance is."""
         self.changed_at: dict[str, float] = {}
-        self._changed_by: dict[str, str] = {}
+        self._changed_by: dict[str, str | None] = {}
         self._done: dict[tuple[str | None, str], Task] = {}
 
     def violate(self, invariant: int, text: str) -> None:
@@ -181,7 +180,7 @@ class Checks:
 
     def on_stopped(self, caller: Caller, urn: str | None, instance: Instance) -> None:
         """Note that one of ours has stopped an instance."""
-        self.on_changed(caller, instance)
+        self.on_changed(urn, instance)
         if instance.state.value == "stopping":
             outage = self._outages.setdefault(instance.id, Outage(urn))
             outage.excuses |= caller.excuses  # a call that was on its way as its process was interrupted
@@ -202,7 +201,7 @@ class Checks:
 
     def on_started(self, caller: Caller, urn: str | None, instance: Instance) -> None:
         """Note that one of ours has started an instance, and check that its outage was for something."""
-        self.on_changed(caller, instance)
+        self.on_changed(urn, instance)
         outage = self._outages.pop(instance.id, None)
         if outage is None or outage.is_converted or instance.touched > self._aws.kernel.now - 86400:
             return
@@ -226,9 +225,9 @@ class Checks:
             if outage.urn and f":{stack}::" in outage.urn:
                 outage.excuses.add(why)
 
-    def on_changed(self, caller: Caller, instance: Instance) -> None:
+    def on_changed(self, urn: str | None, instance: Instance) -> None:
         """Note that one of ours has done something to an instance."""
-        self._changed_by[instance.id] = caller.stack
+        self._changed_by[instance.id] = urn
         self.changed_at[instance.id] = self._aws.kernel.now
 
     def on_line(self, severity: str, text: str, caller: Caller) -> None:
@@ -247,11 +246,11 @@ class Checks:
 
     # -- at the end ----------------------------------------------------------------------------------------------------
 
-    def at_end(self, known: Mapping[str, set[str]]) -> None:
+    def at_end(self, known: set[tuple[str, str]]) -> None:
         """Check what a history leaves behind.
 
         Args:
-            known: by stack, the instances of its program and of its records, present and past.
+            known: the resources of all programs and records, present and past, each with its instances.
         """
         for instance in self._aws.instances.values():
             if instance.is_gone:
@@ -265,7 +264,7 @@ class Checks:
             text = (
                 f"{instance.id} is {instance.state.value}{' and marked' if marked else ''}, and was {instance.wanted}"
             )
-            if instance.id in known[self._changed_by[instance.id]]:
+            if (self._changed_by[instance.id], instance.id) in known:
                 self.violate(2, text)
             else:
                 self.forgive("no record")

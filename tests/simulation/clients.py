@@ -455,7 +455,7 @@ class Ec2Client(_Client):
                     )
                     place.set(self._aws.kernel.now, tags)
             for instance, _ in self._find(Resources):
-                self._checks.on_changed(self._caller, instance)
+                self._checks.on_changed(self._urn, instance)
             return {}
 
         return self._call(
@@ -472,7 +472,7 @@ class Ec2Client(_Client):
                         self._checks.before_untag(self._caller, self._urn, instance, tag, entry["Key"])
                         place.set(self._aws.kernel.now, {k: v for k, v in place.value.items() if k != entry["Key"]})
             for instance, _ in self._find(Resources):
-                self._checks.on_changed(self._caller, instance)
+                self._checks.on_changed(self._urn, instance)
             return {}
 
         return self._call("DeleteTags", untag, f"{' '.join(Resources)} {Tags[0]['Key']}{' dry' * DryRun}")

@@ -68,7 +68,7 @@ class Stack:
     program: dict[str, Wish]
     records: dict[str, Record] = field(default_factory=dict)
     replaced: list[tuple[str, Record]] = field(default_factory=list)
-    recorded: set[str] = field(default_factory=set)
+    recorded: set[tuple[str, str]] = field(default_factory=set)
     """The instances that it has had a record of."""
     claimed: set[str] = field(default_factory=set)
     """The instances that its program has had at a command."""
@@ -79,6 +79,11 @@ class Stack:
     def rows(self) -> set[str]:
         """The instances of its program."""
         return {id for wish in self.program.values() for id in wish.rows}
+
+    @property
+    def resources(self) -> set[tuple[str, str]]:
+        """The resources of its program, each with its instances."""
+        return {(self.urn(wish.name), id) for wish in self.program.values() for id in wish.rows}
 
     def urn(self, name: str) -> str:
         """Return a resource's URN."""
@@ -288,7 +293,7 @@ class Run:
 
     def _record(self, name: str, wish: Wish, record: Record) -> None:
         self.stack.records[name] = record
-        self.stack.recorded.update(wish.rows)
+        self.stack.recorded.update((self.stack.urn(wish.name), id) for id in wish.rows)
 
     def _delete_left_over(self) -> None:
         for name in [name for name in self.stack.records if name not in self.stack.program]:

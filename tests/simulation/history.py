@@ -587,8 +587,8 @@ class History:
                 self._kernel.pause(120.0)
             if not did:
                 break
-        known = {stack.name: stack.recorded | (set() if stack.is_destroyed else stack.rows) for stack in self._stacks}
-        self._checks.at_end(known)
+        known = (stack.recorded | (set() if stack.is_destroyed else stack.resources) for stack in self._stacks)
+        self._checks.at_end(set().union(*known))
         self._check_records()
 
     def _check_records(self) -> None:
