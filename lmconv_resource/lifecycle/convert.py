@@ -233,8 +233,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def create(self, op: Operation, inputs: ConversionInputs) -> Created[ConversionState]:
         """Start the conversion, unless it is under way or done already, and wait for its end if asked to."""
+        op.host.started_here.arns[op.urn] = inputs.resource_arn
         job = Job(op, op.connect(inputs), to_wish(op, inputs))
-        op.host.started_here.urns.add(op.urn)
         try:
             outcome = job.run()
         except Exception as cause:
@@ -312,6 +312,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs
     ) -> Updated[ConversionState]:
         """Follow the task to its end, or look it up again; bring to its end what an interrupted `up` has begun."""
+        # It may have replaced one whose record is still there, because its create failed halfway.
+        op.host.started_here.arns[op.urn] = state.request.resource_arn
         settled = is_settled(state.task, inputs)
         if settled and not (inputs.stop_and_restart or state.has_drifted):
             return Updated(state)
@@ -323,7 +325,6 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         held_id = None if settled else task_id
         wish = to_wish(op, replace_request(inputs, state), held_id, ends=settled)
         job = Job(op, op.connect(inputs, held_id, region), wish)
-        op.host.started_here.urns.add(op.urn)
         try:
             outcome = job.run()
         except LicenseConversionError as error:
@@ -344,11 +345,14 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         """Forget the conversion, with a warning: the license stays as it is, and AWS has no call to undo it.
 
         An instance that this resource has stopped, and not started again, is started if nothing is in progress; else
-        a warning names it. The old half of a replacement is forgotten silently: the new conversion counts.
+        a warning names it. The old half of a replacement is forgotten silently: the new conversion counts, and brings
+        the instance to its end if it is the same one.
         """
-        if op.urn and op.urn in op.host.started_here.urns:
+        arn, arns = state.request.resource_arn, op.host.started_here.arns
+        if op.urn and op.urn in arns:
+            if arn != arns[op.urn]:
+                self._end_job(op, task_id, state, inputs)
             return
-        arn = state.request.resource_arn
         # What it is licensed as now is not asked, so nothing is said of it.
         if state.is_begun:
             text = f"No conversion of {arn} was started."

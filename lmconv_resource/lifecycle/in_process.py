@@ -29,8 +29,8 @@ class StartedHere:
         self._told: set[str] = set()
         self.is_answered = False
         """Whether AWS has answered any job's call."""
-        self.urns: set[str | None] = set()
-        """The resources whose conversions were begun here, so that what is deleted of them was replaced."""
+        self.arns: dict[str | None, str | None] = {}
+        """What resources were created or updated for here, by URN: what is deleted of one was replaced."""
         self.plans: dict[str | None, list[tuple[Severity, str]]] = {}
         """What is to be said of a plan, by URN."""
         self.ended: dict[str, ConversionTask] = {}

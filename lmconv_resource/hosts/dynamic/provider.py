@@ -218,9 +218,6 @@ class DynamicProvider(ResourceProvider):
         inputs = self.controller.inputs.parse(_to_properties(_news))
         with self._own_session().operation(_news.get(URN), _timeout(_news, "update")) as op:
             updated = self.controller.update(op, _id, state, inputs)
-            # It may have replaced one whose record is still there, because its create failed halfway: that one is
-            # replaced, and not given up.
-            self._own_session().started_here.urns.add(_news.get(URN))
             outputs = self._to_outputs(updated.state, _news)
             _raise_error(updated, _id, outputs, _news.get(_PROVIDER))
         return UpdateResult(outputs)

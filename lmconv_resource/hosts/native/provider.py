@@ -215,9 +215,6 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = controller.parse_certain(news.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             updated = controller.update(op, request.id, state, inputs)
-            # It may have replaced one whose record is still there, because its create failed halfway: that one is
-            # replaced, and not given up.
-            self.session.started_here.urns.add(request.urn)
             outputs = self._to_outputs(resource, updated, news)
             self._raise_error(updated, request.id, outputs)
         return provider_pb2.UpdateResponse(properties=outputs, refresh_before_update=_is_running(outputs))
