@@ -168,7 +168,6 @@ SHOWN_BY = {
     "aws/marks": "lifecycle/test_job.py",
     "aws/access": "aws/test_credentials.py",
     "aws/remedies": "aws/test_error_mapping.py",
-    "aws/ssm": "lifecycle/test_checks.py",
     "conversion_provider": "hosts/test_dynamic_provider.py",
     "fleet_provider": "programs/test_fleet.py",
     "emulator": "emulator",

@@ -10,10 +10,9 @@ from collections.abc import Callable
 
 from lmconv_resource.aws.access import AccessSession, Settings, SharedClients
 from lmconv_resource.aws.calls import Calls
-from lmconv_resource.aws.ec2 import Ec2
+from lmconv_resource.aws.ec2 import Ec2, Ssm
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.recent_tasks import RecentTasks
-from lmconv_resource.aws.ssm import Ssm
 from lmconv_resource.errors import ServiceFaultError, ThrottledError
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation

@@ -1,4 +1,4 @@
-"""The EC2 side: the instance that is converted, as far as the caller's rights reach.
+"""EC2 and Systems Manager: the instance that is converted, as far as the caller's rights reach.
 
 EC2's texts (names of groups, reasons) are spelled out here, so that none can act on a terminal.
 """
@@ -17,16 +17,10 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.calls import Calls
 
 DESCRIBE_ACTION = "ec2:DescribeInstances"
-ATTRIBUTE_ACTION = "ec2:DescribeInstanceAttribute"
 STOP_ACTION = "ec2:StopInstances"
 START_ACTION = "ec2:StartInstances"
 TAG_ACTION = "ec2:CreateTags"
 UNTAG_ACTION = "ec2:DeleteTags"
-SPOT_ACTION = "ec2:DescribeSpotInstanceRequests"
-ADDRESS_ACTION = "ec2:DescribeAddresses"
-IMAGE_ACTION = "ec2:DescribeImages"
-TYPE_ACTION = "ec2:DescribeInstanceTypes"
-TAGS_ACTION = "ec2:DescribeTags"
 
 _MAX_FILTER_VALUES = 200
 """EC2's limit of values in one filter."""
@@ -131,40 +125,53 @@ def to_instance_id(resource_arn: str) -> str | None:
     return arn.instance_id if arn else None
 
 
-def _to_ids(resource_arns: Iterable[str]) -> list[str]:
-    return [to_instance_id(arn) or "" for arn in resource_arns]
+def _filter(name: str, values: Iterable[str]) -> dict[str, Any]:
+    return {"Name": name, "Values": list(values)}
 
 
-def _to_pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
+def _to_ids(resource_arns: Iterable[str]) -> dict[str, list[str]]:
+    return {"InstanceIds": [to_instance_id(arn) or "" for arn in resource_arns]}
 
 
-class Ec2:
-    """EC2 with one connection's settings. Safe to share between threads.
+def _to_tagging(tags: Mapping[str, str], resource_ids: Iterable[str]) -> dict[str, Any]:
+    return {"Resources": list(resource_ids), "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
-    What only reads is tried again where EC2 itself asks for it: a network without a way to EC2 holds up nobody for
+
+class _Service:
+    """A service with one connection's settings. Safe to share between threads.
+
+    What only reads is tried again where AWS itself asks for it: a network without a way to AWS holds up nobody for
     long. What stops, starts or marks an instance is one call, right after that was read on which it rests: it waits for
     no turn, and is never tried again here.
     """
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._region = calls.settings.region
+
+    def _subject(self, action: str, resource_arn: str) -> Subject:
+        return Subject(action, None, self._calls.settings.region, resource_arn)
+
+    def _entries(self, action: str, resource_arn: str, member: str, **about: Any) -> Iterator[dict[str, Any]]:
+        for page in self._calls.read_pages(self._subject(action, resource_arn), about):
+            yield from page.get(member) or ()
+
+
+class Ec2(_Service):
+    """EC2, as far as a conversion needs it."""
 
     def get_instance(self, resource_arn: str) -> Instance | None:
         """Return an instance as DescribeInstances shows it; None where EC2 shows none."""
         instance_id = to_instance_id(resource_arn)
-        found = [] if instance_id is None else self.list_instances([instance_id], resource_arn)
+        found = self.list_instances([instance_id], resource_arn) if instance_id else ()
         return next((instance for instance in found if instance.instance_id == instance_id), None)
 
     def list_instances(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> list[Instance]:
         """Return those of these instances, at most 200, that EC2 shows."""
         # A filter instead of ids: an unknown instance is then an empty answer and not one of several errors.
-        query = {"Filters": [{"Name": "instance-id", "Values": list(instance_ids)}]}
+        by = [_filter("instance-id", instance_ids)]
         return [
             Instance(entry.get("InstanceId") or "", state, _to_line(entry.get("UsageOperation")), entry)
-            for page in self._pages(DESCRIBE_ACTION, resource_arn, **query)
-            for reservation in page.get("Reservations") or ()
+            for reservation in self._entries(DESCRIBE_ACTION, resource_arn, "Reservations", Filters=by)
             for entry in reservation.get("Instances") or ()
             for state in [_to_line((entry.get("State") or {}).get("Name")) or "unknown"]
         ]
@@ -174,27 +181,24 @@ class Ec2:
     ) -> list[Tag]:
         """Return the tags with these names, of these resources or of all in the account and region."""
         chunks = [resource_ids[at : at + _MAX_FILTER_VALUES] for at in range(0, len(resource_ids), _MAX_FILTER_VALUES)]
-        found = []
-        for chunk in chunks or [()]:
-            filters = [{"Name": "key", "Values": list(keys)}]
-            filters += [{"Name": "resource-id", "Values": list(chunk)}] if chunk else []
-            for page in self._pages(TAGS_ACTION, resource_arn, Filters=filters):
-                found += [
-                    Tag(tag.get("ResourceId") or "", tag.get("Key") or "", tag.get("Value") or "")
-                    for tag in page.get("Tags") or ()
-                ]
-        return found
+        of = [[_filter("key", keys), _filter("resource-id", chunk)] for chunk in chunks] or [[_filter("key", keys)]]
+        return [
+            Tag(tag.get("ResourceId") or "", tag.get("Key") or "", tag.get("Value") or "")
+            for filters in of
+            for tag in self._entries("ec2:DescribeTags", resource_arn, "Tags", Filters=filters)
+        ]
 
     def has_stop_protection(self, resource_arn: str) -> bool:
         """Return whether the instance's `disableApiStop` is set."""
-        instance_id = to_instance_id(resource_arn) or ""
-        answer = self._ask(ATTRIBUTE_ACTION, resource_arn, InstanceId=instance_id, Attribute="disableApiStop")
+        about = {"InstanceId": to_instance_id(resource_arn) or "", "Attribute": "disableApiStop"}
+        answer = self._calls.read(self._subject("ec2:DescribeInstanceAttribute", resource_arn), about)
         return bool((answer.get("DisableApiStop") or {}).get("Value"))
 
     def is_persistent_spot(self, request_id: str, resource_arn: str) -> bool:
         """Return whether a Spot instance's request is persistent: only such an instance can be stopped."""
-        answer = self._ask(SPOT_ACTION, resource_arn, SpotInstanceRequestIds=[request_id])
-        return any(request.get("Type") == "persistent" for request in answer.get("SpotInstanceRequests") or ())
+        action, member = "ec2:DescribeSpotInstanceRequests", "SpotInstanceRequests"
+        found = self._entries(action, resource_arn, member, SpotInstanceRequestIds=[request_id])
+        return any(request.get("Type") == "persistent" for request in found)
 
     def is_elastic(self, public_ip: str, resource_arn: str) -> bool:
         """Return whether a public address is an Elastic IP address of the account, which a stop leaves as it is."""
@@ -202,20 +206,20 @@ class Ec2:
 
     def list_elastic(self, public_ips: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
         """Return those of these addresses, at most 200, that are Elastic IP addresses, each with True."""
-        by = [{"Name": "public-ip", "Values": list(public_ips)}]
-        answer = self._ask(ADDRESS_ACTION, resource_arn, Filters=by)
-        return {str(each.get("PublicIp")): True for each in answer.get("Addresses") or ()}
+        by = [_filter("public-ip", public_ips)]
+        found = self._entries("ec2:DescribeAddresses", resource_arn, "Addresses", Filters=by)
+        return {str(each.get("PublicIp")): True for each in found}
 
     def is_amazon_image(self, image_id: str, resource_arn: str) -> bool | None:
         """Return whether Amazon owns an image; None where EC2 no longer shows it."""
-        answer = self._ask(IMAGE_ACTION, resource_arn, Filters=[{"Name": "image-id", "Values": [image_id]}])
-        images = answer.get("Images") or ()
+        by = [_filter("image-id", [image_id])]
+        images = list(self._entries("ec2:DescribeImages", resource_arn, "Images", Filters=by))
         return any(image.get("ImageOwnerAlias") == "amazon" for image in images) if images else None
 
     def get_type(self, name: str, resource_arn: str) -> InstanceType:
         """Return what EC2 says of an instance type; a type that it does not show says nothing."""
-        answer = self._ask(TYPE_ACTION, resource_arn, InstanceTypes=[name])
-        found = next(iter(answer.get("InstanceTypes") or ()), None) or {}
+        types = self._entries("ec2:DescribeInstanceTypes", resource_arn, "InstanceTypes", InstanceTypes=[name])
+        found = next(types, {})
         has_store = found.get("InstanceStorageSupported")
         # Types of earlier generations have such volumes only where the launch asked for them, which EC2 does not show.
         nvme = (found.get("InstanceStorageInfo") or {}).get("NvmeSupport")
@@ -224,40 +228,45 @@ class Ec2:
 
     def stop(self, *resource_arns: str, force: bool = False) -> None:
         """Have instances stopped, all of them or none; `force` does not wait for their operating system."""
-        self._do(STOP_ACTION, resource_arns[0], InstanceIds=_to_ids(resource_arns), Force=force)
+        self._do(STOP_ACTION, resource_arns[0], {**_to_ids(resource_arns), "Force": force})
 
     def start(self, *resource_arns: str) -> None:
         """Have instances started, all of them or none."""
-        self._do(START_ACTION, resource_arns[0], InstanceIds=_to_ids(resource_arns))
+        self._do(START_ACTION, resource_arns[0], _to_ids(resource_arns))
 
     def set_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
         """Set tags of the instance and of what belongs to it."""
-        self._do(TAG_ACTION, resource_arn, Resources=list(resource_ids), Tags=_to_pairs(tags))
+        self._do(TAG_ACTION, resource_arn, _to_tagging(tags, resource_ids))
 
     def delete_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
         """Remove tags that have just these values: those that another has written meanwhile stay."""
-        self._do(UNTAG_ACTION, resource_arn, Resources=list(resource_ids), Tags=_to_pairs(tags))
+        self._do(UNTAG_ACTION, resource_arn, _to_tagging(tags, resource_ids))
 
     def check_may(
         self, action: str, resource_arn: str | Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
     ) -> None:
         """Raise the error of starts, stops or tags that are not allowed; nothing is done (EC2's DryRun)."""
         arns = [resource_arn] if isinstance(resource_arn, str) else resource_arn
-        about: dict[str, Any] = {"InstanceIds": _to_ids(arns)}
-        if action in (TAG_ACTION, UNTAG_ACTION):
-            about = {"Resources": list(resource_ids), "Tags": _to_pairs(tags)}
+        about = _to_tagging(tags, resource_ids) if action in (TAG_ACTION, UNTAG_ACTION) else _to_ids(arns)
         try:
-            self._ask(action, arns[0], DryRun=True, **about)
+            self._calls.read(self._subject(action, arns[0]), {**about, "DryRun": True})
         except RequestRefusedError as answer:
             if answer.code != "DryRunOperation":  # which is EC2's yes
                 raise
 
-    def _do(self, action: str, resource_arn: str, **about: Any) -> None:
-        subject = Subject(action, None, self._region, resource_arn)
-        self._calls.call(subject, about, paced=False)
+    def _do(self, action: str, resource_arn: str, about: Mapping[str, Any]) -> None:
+        self._calls.call(self._subject(action, resource_arn), about, paced=False)
 
-    def _ask(self, action: str, resource_arn: str, **about: Any) -> dict[str, Any]:
-        return self._calls.read(Subject(action, None, self._region, resource_arn), about)
 
-    def _pages(self, action: str, resource_arn: str, **about: Any) -> Iterator[dict[str, Any]]:
-        return self._calls.read_pages(Subject(action, None, self._region, resource_arn), about)
+class Ssm(_Service):
+    """Systems Manager: whether an instance is managed, which License Manager's conversions need."""
+
+    def is_managed(self, instance_id: str, resource_arn: str) -> bool:
+        """Return whether Systems Manager knows the instance, connected or, as a stopped one, not."""
+        return instance_id in self.list_managed([instance_id], resource_arn)
+
+    def list_managed(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
+        """Return those of these instances, at most 50, that Systems Manager knows, each with True."""
+        action, by = "ssm:DescribeInstanceInformation", [{"Key": "InstanceIds", "Values": list(instance_ids)}]
+        found = self._entries(action, resource_arn, "InstanceInformationList", Filters=by)
+        return {str(each.get("InstanceId")): True for each in found}

@@ -6,14 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from lmconv_resource.aws.ec2 import (
-    Ec2,
-    Instance,
-    InstanceType,
-    Tag,
-)
+from lmconv_resource.aws.ec2 import Ec2, Instance, InstanceType, Ssm, Tag
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.aws.ssm import Ssm
 from lmconv_resource.errors import (
     WAIT_ACTION,
     RequestRefusedError,
