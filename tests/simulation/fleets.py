@@ -33,14 +33,21 @@ class FleetWatch:
         """What is recorded of each row."""
         self.record = record
         """The record before it."""
-        self._going_on = {id for id, result in self.before.items() if result["outcome"] == "IN_PROGRESS"} | {
-            id for id in self._ids if aws.unfinished(self._get(id)) or self._is_left(self._get(id), urn)
+        self._going_on = {
+            id
+            for id in self._ids
+            if aws.unfinished(self._get(id)) or self._is_left(self._get(id), urn) or self._has_task(self.before.get(id))
         }
 
     @staticmethod
     def _is_left(instance: Instance, urn: str) -> bool:
         """Return whether an earlier operation has left a row on its way; one that is only marked is begun anew."""
         return instance.state.value != "running" and any(mark.by == urn for mark in instance.marks())
+
+    @staticmethod
+    def _has_task(result: Mapping[str, Any] | None) -> bool:
+        """Return whether an earlier operation has begun a row's conversion, and not seen its end."""
+        return result is not None and result["outcome"] == "IN_PROGRESS" and bool(result["license_conversion_task_id"])
 
     def _get(self, id: str) -> Instance:
         return self._aws.instances[id]

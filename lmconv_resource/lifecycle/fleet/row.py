@@ -202,12 +202,14 @@ class Ended:
     Args:
         result: what is recorded of it.
         counts: whether it counts for `stop_after_failures`.
+        was_done: whether this operation has neither stopped its instance nor asked for its conversion.
         is_down: whether its instance ran before and does not run now.
     """
 
     result: Result
     counts: bool = False
     is_down: bool = False
+    was_done: bool = False
 
 
 def run_row(
@@ -257,7 +259,8 @@ def run_row(
         if is_down and outcome is Outcome.REFUSED:
             outcome = Outcome.IN_PROGRESS
         result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)
-        return replace(ended, is_down=is_down, counts=ended.counts and watch.has_changed, result=result)
+        counts, was_done = ended.counts and watch.has_changed, not watch.has_changed
+        return replace(ended, is_down=is_down, counts=counts, was_done=was_done, result=result)
 
     host, watch = RowHost(op.host, row.name), Watch(op.host.runtime.now, on_act, has_slot)
     aws = connect_row(gathering, watch, row.arn, op.cancellation)

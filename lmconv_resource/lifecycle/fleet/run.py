@@ -183,9 +183,8 @@ class Run:
                 for row, word, come_to in told:
                     failed = come_to is not None and come_to.counts
                     if word == "ended" and come_to is not None:
-                        was_done = come_to.result.outcome is Outcome.ALREADY_DONE
                         succeeded = come_to.result.has_succeeded
-                        schedule.end(row, succeeded=succeeded, failed=failed, was_done=was_done)
+                        schedule.end(row, succeeded=succeeded, failed=failed, was_done=come_to.was_done)
                         self._record(row, come_to, was_running=True)
                         continue
                     (schedule.leave_slot if word == "starting" else schedule.free_slot)(row, failed=failed)

@@ -14,9 +14,9 @@ from lmconv_resource.errors import (
     Subject,
     WaitError,
 )
-from lmconv_resource.lifecycle.fleet.gather import Gathering, to_id
+from lmconv_resource.lifecycle.fleet.gather import Gathering, to_id, to_places
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS, OLDEST_SECONDS, Ticket
-from lmconv_resource.lifecycle.job import CHECKS
+from lmconv_resource.lifecycle.job import CHECKS, RESTART_TAG
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.poller import Poller
@@ -122,11 +122,18 @@ class _RowEc2(Ec2):
                 gathering.crew.wait_for(watch.has_slot)
             age = FRESH_SECONDS if watch.begun else _BEGIN_SECONDS
             instance = gathering.instances.ask(instance_id, watch.limit_age(age))
-            if not watch.has_slot() and (instance is None or instance.state != "running"):
+            if not watch.has_slot() and not self._may_be_marked(instance):
                 gathering.crew.wait_for(watch.has_slot)
                 instance = gathering.instances.ask(instance_id, watch.limit_age(FRESH_SECONDS))
         watch.see(instance)
         return instance
+
+    def _may_be_marked(self, instance: Instance | None) -> bool:
+        """Return whether an instance is to be marked before all else: one that an earlier `up` marked would be stopped."""
+        if instance is None or instance.state != "running":
+            return False
+        tags = (*instance.tags, *(self._gathering.tags.find(to_places(instance)).answer or ()))
+        return not any(tag.key == RESTART_TAG for tag in tags)
 
     def _await_change(self, instance_id: str, sent_at: float) -> Instance | None:
         """Return the instance when it is shown in another state than before, or when it is to be asked for again."""

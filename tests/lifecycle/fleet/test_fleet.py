@@ -29,6 +29,14 @@ def launch(job: Job, billed: str = BYOL, *, running: bool = True, type: str = "m
     return job.launch(billed, running=running, InstanceType=type)
 
 
+def mark(job: Job, arn: str, about: str = "") -> str:
+    """Leave the fleet's mark on an instance, as if about another one or itself, and return its id."""
+    now, id = datetime.now(timezone.utc), arn.rpartition("/")[2]
+    value = make_value(URN, about or id, now, now + timedelta(days=1))
+    job.ec2.create_tags(Resources=[id], Tags=[{"Key": TAG, "Value": value}])
+    return id
+
+
 def fail(job: Job, *arns: str) -> None:
     """Let the conversions of these instances end FAILED."""
     job.backend.failing = {arn.rpartition("/")[2]: "The SSM Agent did not answer." for arn in arns}
@@ -175,16 +183,22 @@ def test_a_fleet_that_is_done_asks_nobody(job: Job) -> None:
 
 
 def test_after_a_canary_that_failed_none_is_begun(job: Job) -> None:
-    """The others are NOT_BEGUN, with the reason, and the next `up` begins them."""
+    """The others are NOT_BEGUN, with the reason, and the next `up` begins them.
+
+    One that a killed `up` has converted, and left marked and running, is no canary of this one.
+    """
     fleet = Fleet(job, canaries=1, stop_and_restart=True)
+    converted = fleet.add("converted", launch(job, WINDOWS))
+    job.add_task(converted, BYOL, WINDOWS)
+    mark(job, converted)
     arns = [fleet.add(f"r{n}", launch(job)) for n in range(3)]
     fail(job, arns[0])
     assert fleet.up() == ""
-    assert fleet.outcomes == {"r0": "FAILED", "r1": "NOT_BEGUN", "r2": "NOT_BEGUN"}
+    assert fleet.outcomes == {"converted": "SUCCEEDED", "r0": "FAILED", "r1": "NOT_BEGUN", "r2": "NOT_BEGUN"}
     assert fleet.result("r1").reason == "r0, a canary, has not SUCCEEDED"
     assert job.lines("WARNING")[-1] == "2 not begun: r0, a canary, has not SUCCEEDED."
     fleet.up()
-    assert fleet.outcomes == {"r0": "FAILED", "r1": "SUCCEEDED", "r2": "SUCCEEDED"}
+    assert fleet.outcomes == {"converted": "SUCCEEDED", "r0": "FAILED", "r1": "SUCCEEDED", "r2": "SUCCEEDED"}
 
 
 def test_after_so_many_failures_no_more_are_begun(job: Job) -> None:
@@ -259,10 +273,7 @@ def deny_start(arn: str) -> Any:
 def test_a_copied_mark_makes_no_row_one_that_ran(job: Job) -> None:
     """It came along with a copy of the tags: the row waits for its turn, and stays stopped."""
     fleet = Fleet(job, stop_and_restart=True)
-    copy = fleet.add("copy", launch(job, running=False)).rpartition("/")[2]
-    now = datetime.now(timezone.utc)
-    value = make_value(URN, "i-0123456789abcdef0", now, now + timedelta(hours=1))
-    job.ec2.create_tags(Resources=[copy], Tags=[{"Key": TAG, "Value": value}])
+    copy = mark(job, fleet.add("copy", launch(job, running=False)), "i-0123456789abcdef0")
     assert fleet.preview().endswith("Windows BYOL → Windows  stopped")
     assert not fleet.up()
     assert job.state(copy) == "stopped"
@@ -369,10 +380,7 @@ def test_what_a_killed_retry_has_left_down_is_started_and_the_row_stays_failed(j
     asked = count(job)
     assert not fleet.diff().has_changes
     assert asked == {"DescribeInstances": 1, "DescribeTags": 1}
-    now, id = datetime.now(timezone.utc), arn.rpartition("/")[2]
-    value = make_value(URN, id, now, now + timedelta(hours=1))
-    job.ec2.create_tags(Resources=[id], Tags=[{"Key": TAG, "Value": value}])
-    job.ec2.stop_instances(InstanceIds=[id])
+    job.ec2.stop_instances(InstanceIds=[mark(job, arn)])
 
     assert "web   Windows BYOL → Windows  FAILED before, and is still marked: will be started again" in fleet.preview()
     assert not fleet.up()
@@ -387,9 +395,7 @@ def test_what_a_killed_retry_has_left_down_is_started_and_the_row_stays_failed(j
 def test_a_row_that_a_kill_has_left_down_fails_the_fleet_where_it_can_not_be_looked_at(job: Job, call: str) -> None:
     """Its mark is known by the tags; the error says how to start it."""
     fleet = Fleet(job, stop_and_restart=True)
-    now, id = datetime.now(timezone.utc), fleet.add("web", launch(job, running=False)).rpartition("/")[2]
-    value = make_value(URN, id, now, now + timedelta(hours=1))
-    job.ec2.create_tags(Resources=[id], Tags=[{"Key": TAG, "Value": value}])
+    id = mark(job, fleet.add("web", launch(job, running=False)))
     job.make_client = deny(call)
     job.restart_process()
     assert f"start-instances --instance-ids {id}" in fleet.up()
@@ -483,13 +489,18 @@ def test_calls_of_many_rows_go_together(job: Job) -> None:
     )
 
 
-def test_one_that_waits_for_its_slot_is_let_go_when_no_more_are_begun(job: Job) -> None:
-    """Its mark, which it was given early, is removed, and it runs as before."""
+@pytest.mark.parametrize("was_marked", [False, True])
+def test_one_that_waits_for_its_slot_is_let_go_when_no_more_are_begun(job: Job, was_marked: bool) -> None:
+    """Its mark, which it was given early or has of an earlier `up`, is removed, and it runs as before."""
     fleet = Fleet(job, stop_and_restart=True)
     arn = fleet.add("web", launch(job))
+    if was_marked:
+        mark(job, arn)
+    asked: list[str] = []
 
     def has_slot() -> bool:
-        if TAG in job.tags(arn):
+        asked.append(arn)
+        if len(asked) > 1 and TAG in job.tags(arn):
             raise NotBegunError(Subject("waiting"), "3 have failed")
         return False
 
@@ -501,7 +512,7 @@ def test_one_that_waits_for_its_slot_is_let_go_when_no_more_are_begun(job: Job) 
         ended = run_row(op, found[0], has_slot=has_slot)
 
     assert (ended.result.outcome, ended.result.reason) == (Outcome.NOT_BEGUN, "3 have failed")
-    assert (job.state(arn), TAG in job.tags(arn), job.starts) == ("running", False, 0)
+    assert (job.state(arn), TAG in job.tags(arn), ended.result.was_begun) == ("running", False, False)
 
 
 def test_of_many_rows_stop_protection_is_left_to_ec2(job: Job) -> None:
