@@ -129,7 +129,7 @@ class _RowEc2(Ec2):
         return instance
 
     def _may_be_marked(self, instance: Instance | None) -> bool:
-        """Return whether an instance is to be marked before all else: one that an earlier `up` marked would be stopped."""
+        """Return whether an instance runs and has no mark yet: the job stops one that an earlier `up` has marked."""
         if instance is None or instance.state != "running":
             return False
         tags = (*instance.tags, *(self._gathering.tags.find(to_places(instance)).answer or ()))
