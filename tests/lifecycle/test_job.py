@@ -8,15 +8,16 @@ from typing import Any
 
 import boto3
 import pytest
-from support.aws import GET, LIST
+from botocore.exceptions import ClientError
+from support.aws import CREATE, GET, LIST
 from support.hurry import FACTOR
-from support.job import BYOL, TAG, URN, WINDOWS, Job, deny
+from support.job import BYOL, ENTERPRISE, TAG, URN, WINDOWS, Job, deny
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Instance, Tag
 from lmconv_resource.aws.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault
-from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, Subject
+from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, LicenseConversionError, Subject
 from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.lifecycle.job import Act, Wish
 from lmconv_resource.lifecycle.job.facts import TASKS, Facts, Memory, Reader
@@ -133,6 +134,29 @@ def test_what_a_list_has_shown_in_progress_is_asked_for_where_the_next_one_fails
         failed = reader.read(shown, [TASKS])
     assert failed.list_error is not None
     assert [(task.task_id, task.is_unfinished) for task in failed.tasks] == [(other, True)]
+
+
+def test_a_task_that_had_ended_is_not_the_one_for_which_aws_refuses(job: Job) -> None:
+    """Refused, somebody's task is listed as ended, and refused again: the one in progress is not listed yet."""
+    arn, refused = job.launch(), []
+
+    def make_client(service: str, settings: Settings) -> Any:
+        client: Any = boto3.client(service, region_name=settings.region)  # type: ignore[call-overload]
+
+        def refuse(model: Any, **_: Any) -> None:
+            if model.name == CREATE and len(refused) < 2:
+                refused.append(job.add_task(arn, BYOL, ENTERPRISE, "SUCCEEDED") if not refused else "")
+                error = {"Code": "InvalidParameterValueException", "Message": "A conversion is in progress"}
+                raise ClientError({"Error": error}, model.name)  # type: ignore[typeddict-item]
+
+        client.meta.events.register("before-call", refuse)
+        return client
+
+    job.make_client = make_client
+    job.restart_process()
+    with pytest.raises(LicenseConversionError, match="A conversion is in progress"):
+        job.create(job.inputs(arn, preflight=False))
+    assert len(refused) == 2
 
 
 @pytest.mark.parametrize(("is_stop_checked", "act"), [(False, Act.CHECK), (True, Act.MARK)])

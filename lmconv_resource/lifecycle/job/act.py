@@ -387,7 +387,8 @@ class Job:
     def _on_refusal(self, refusal: LicenseConversionError) -> None:
         now, reason = self._op.host.runtime.now(), refusal.reason.lower()
         if "in progress" in reason or "in_progress" in reason:
-            self._remember(in_progress_at=now, in_progress_refusal=refusal)
+            ended = frozenset(task.task_id for task in self.facts.tasks if not task.is_unfinished)
+            self._remember(in_progress_at=now, in_progress_refusal=refusal, ended_ids=ended)
         elif "invalid state" in reason and self._is_stopped_lately(now):
             self._remember(create_again_at=now + 5.0)
         else:

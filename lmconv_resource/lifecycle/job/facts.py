@@ -59,6 +59,8 @@ class Memory:
     create_again_at: float = 0.0
     in_progress_at: float | None = None
     """When AWS refused the conversion because one is in progress."""
+    ended_ids: frozenset[str] = frozenset()
+    """The tasks that had ended by then: it was none of these."""
     invalid_state_at: float | None = None
     in_progress_refusal: LicenseConversionError | None = None
     refusal: LicenseConversionError | None = None
@@ -285,7 +287,7 @@ class Reader:
             was_pending=memory.starts > 0 and (memory.was_pending or (instance and instance.state) == "pending"),
             ended_at=(now if memory.ended_at is None else memory.ended_at) if is_ended else None,
         )
-        new = [task for task in facts.tasks if memory.create_tries and task.task_id not in memory.known_ids]
+        new = [task for task in facts.tasks if task.task_id not in memory.ended_ids]
         # A call that was refused because one is in progress can be recorded, too: as one that FAILED at once.
         is_listed = any(task.status is TaskStatus.SUCCEEDED or (task.duration_seconds or 0.0) > 1.0 for task in new)
         if is_listed or any(task.is_unfinished for task in facts.tasks):
