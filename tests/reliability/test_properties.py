@@ -344,6 +344,7 @@ class Story(RuleBasedStateMachine):
 
     @rule()
     def up(self) -> None:
+        self.session.clock.sleep(60.0)
         before = copy.deepcopy(self.record)
         checked = self.provider.check(self.inputs, self.program)
         assert not checked.failures
@@ -401,6 +402,7 @@ class Story(RuleBasedStateMachine):
     @precondition(lambda self: self.record is not None)
     @rule()
     def refresh(self) -> None:
+        self.session.clock.sleep(60.0)
         before = copy.deepcopy(self.record)
         assert before is not None
         task_id = before["license_conversion_task_id"]
@@ -438,6 +440,7 @@ class Story(RuleBasedStateMachine):
             assume(self.program["ignore_failure"])
         calls, before = self.calls, copy.deepcopy(self.record)
         moving = self.tasks[self.identity][1] != 0
+        self.session.clock.sleep(60.0)
         diff = self.provider.diff(before["license_conversion_task_id"], before, self.inputs or self.program)
         if before["is_complete"]:
             assert self.calls == calls

@@ -28,7 +28,6 @@ from lmconv_resource.polling.poller import Poller, Report
 from lmconv_resource.polling.runtime import Runtime
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from support.aws import CREATE, GET, LIST, Clock, made_by
-from support.hurry import HURRIED
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What must reach no terminal."""
@@ -83,10 +82,11 @@ class FakeClient:
         return parse(CREATE, *self._answer(self._region, CREATE, request))
 
 
-class NoPauses(Cancellation):
-    """Pauses that take no time."""
+class ClockPauses(Cancellation):
+    """Pauses that only move the clock."""
 
     def wait(self, seconds: float) -> bool:
+        self.runtime.sleep(min(seconds, self.remaining(seconds)))
         return self.is_set
 
 
@@ -95,9 +95,8 @@ class HandPoller(Poller):
 
     def __init__(self, connection: Connection, cancellation: Cancellation, clock: Clock) -> None:
         service = connection.until(cancellation).license_manager.unpaced()
-        rng = random.Random(3)  # noqa: S311 -- the same in each run
         get_task = functools.partial(service.get_task, retry=False)
-        runtime = Runtime(now=clock, rng=rng)
+        runtime = cancellation.runtime
         super().__init__(Dispatcher(get_task, service.pages, on_note=lambda _: None, runtime=runtime))
         self._hand = clock
 
@@ -134,7 +133,9 @@ class HandPoller(Poller):
 
 
 class FakeSession(Session):
-    """A session in which every call is answered by `answer`, no time passes, and what users would read is kept.
+    """A session in which every call is answered by `answer`, and what users would read is kept.
+
+    Time passes in pauses and between polls only, and in no run otherwise than in another.
 
     Args:
         answer: answers every call.
@@ -148,10 +149,12 @@ class FakeSession(Session):
         config: Mapping[str, str] | None = None,
         policy: PollingPolicy = NO_PACE,
     ) -> None:
+        self.clock = Clock()
+        rng = random.Random(3)  # noqa: S311 -- the same in each run
         super().__init__(
             dict(config or {}).get,
             policy=policy,
-            runtime=HURRIED,
+            runtime=Runtime(now=self.clock, sleep=self.clock.sleep, rng=rng),
             open_session=made_by(self._make_client),
         )
         self.answer = answer
@@ -159,7 +162,6 @@ class FakeSession(Session):
         """What stays in the diagnostics."""
         self.urns: set[str | None] = set()
         """The resources under which it stays."""
-        self._clock = Clock()
 
     def _make_client(self, _service: str, settings: Settings) -> FakeClient:
         # As it is asked: a test may set another answer.
@@ -180,13 +182,13 @@ class FakeSession(Session):
         is_preview: bool | None = None,
     ) -> Iterator[Operation]:
         deadline = None if timeout_seconds is None else self.runtime.now() + timeout_seconds
-        with NoPauses(self.cancellation, deadline) as cancellation:
+        with ClockPauses(self.cancellation, deadline) as cancellation:
             yield Operation(self, urn, cancellation, timeout_seconds, is_preview=is_preview)
 
     def connect(self, access: Access) -> Connection:
         connection = super().connect(access)
         if type(connection.poller) is Poller:
-            connection.poller = HandPoller(connection, self.cancellation, self._clock)
+            connection.poller = HandPoller(connection, self.cancellation, self.clock)
         return connection
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
