@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from typing_extensions import Self
 
@@ -35,6 +35,9 @@ from lmconv_resource.lifecycle.state import changed_outputs, is_reopened, merge,
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, LicenseContext, TaskStatus
 from lmconv_resource.wording import written
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
 
 
 class Recorded(Protocol):
@@ -146,8 +149,10 @@ class Controller(ABC, Generic[InputsT, StateT]):
         try:
             aws = op.connect(inputs, task_id, region)
             # Of a record that shows an end, only AWS's present word counts.
-            is_running = recorded is not None and not recorded.is_complete
-            task = aws.get_recent_task(task_id) if is_running else aws.license_manager.get_task(task_id)
+            if recorded is not None and not recorded.is_complete:
+                task = self._running_task(op, aws, recorded)
+            else:
+                task = aws.license_manager.get_task(task_id)
         except TaskNotFoundError as error:
             if recorded is None or not recorded.is_complete:
                 raise
@@ -160,6 +165,16 @@ class Controller(ABC, Generic[InputsT, StateT]):
         if change:
             op.log(change, "WARNING" if task.status is TaskStatus.FAILED else "INFO")
         return merged
+
+    def _running_task(self, op: Operation, aws: Connection, recorded: ConversionTask) -> ConversionTask:
+        """Return a task recorded as running as it is now; as it is recorded where AWS has never shown it yet."""
+        try:
+            return aws.get_recent_task(recorded.task_id)
+        except TaskNotFoundError as error:
+            if recorded.status_text is not None or recorded.start_time is not None:
+                raise
+            op.log(f"{recorded.task_id} was started, and AWS has not shown it yet. {error}", "WARNING")
+            return recorded
 
     def _merge(self, op: Operation, recorded: ConversionTask, found: ConversionTask) -> ConversionTask:
         """Return what is to be recorded, with a warning where AWS takes the end of a task back."""

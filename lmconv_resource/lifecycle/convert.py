@@ -148,7 +148,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         task = None
         seen = state.task
         if not seen.is_complete:
-            seen = task = op.connect(inputs, task_id, state.task.region).get_recent_task(task_id)
+            seen = task = self._running_task(op, op.connect(inputs, task_id, state.task.region), state.task)
         if seen.status is TaskStatus.FAILED and not inputs.ignore_failure:
             why = to_failure_reason(seen.status_message).rstrip(".")
             op.log(f"{task_id} FAILED: {why}. A new conversion will be started.", "WARNING")
@@ -319,7 +319,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return Updated(state)
         region = inputs.region or state.task.region
         if not settled and not inputs.wait_for_completion:
-            task = op.connect(inputs, task_id, region).get_recent_task(task_id)
+            task = self._running_task(op, op.connect(inputs, task_id, region), state.task)
             if task.is_unfinished:  # what the diff has just seen is not asked for again
                 return Updated(replace(state, task=self._merge(op, state.task, task)))
         held_id = None if settled else task_id
