@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -120,6 +121,46 @@ def test_a_task_that_is_shown_late_is_followed_to_its_end_once(job: Job) -> None
     assert updated.state.task.status is TaskStatus.SUCCEEDED
 
 
+def test_a_task_that_aws_has_never_shown_is_no_error_yet(job: Job) -> None:
+    """It was started a moment before the last `up` ended: the next one waits for it, if it is to, or keeps it."""
+    arn = job.launch()
+    job.backend.conversion_seconds = 3600
+    created = job.create(job.inputs(arn, wait_for_completion=False))
+    never_shown = replace(created.state.task, status=None, start_time=None)
+    created = replace(created, state=replace(created.state, task=never_shown))
+    unknown = ErrorAnswer("InvalidParameterValueException", "no such task")
+    job.restart_process()
+    job.backend.faults.add(Fault(unknown, GET, 4))
+    assert job.diff(created, job.inputs(arn)).changed == ("wait_for_completion",)
+    assert not job.diff(created, job.inputs(arn, wait_for_completion=False)).has_changes
+    assert job.update(created, job.inputs(arn, wait_for_completion=False)).state == created.state
+    assert job.refresh(created, job.inputs(arn)).state == created.state
+    assert all("AWS has not shown it yet" in line for line in job.lines("WARNING"))
+    assert job.update(created, job.inputs(arn, wait_for_completion=False)).state.task.status is TaskStatus.IN_PROGRESS
+
+
+def test_the_mark_of_the_network_interface_is_removed_where_it_is_not_shown(job: Job) -> None:
+    """Its tags can't be read, and somebody has removed the instance's own."""
+    arn = job.launch(running=True)
+    instance_id = arn.rpartition("/")[2]
+
+    def make_client(service: str, settings: Settings) -> Any:
+        client = deny("DescribeTags")(service, settings)
+
+        def untag(model: Any, **_: Any) -> None:
+            if model.name == CREATE:
+                job.ec2.delete_tags(Resources=[instance_id], Tags=[{"Key": TAG}])
+
+        client.meta.events.register("before-call", untag)
+        return client
+
+    job.make_client = make_client
+    job.restart_process()
+    job.create(job.inputs(arn, stop_and_restart=True))
+    assert job.state(arn) == "running"
+    assert not job.ec2.describe_tags(Filters=[{"Name": "key", "Values": [TAG]}])["Tags"]
+
+
 def test_what_a_list_has_shown_in_progress_is_asked_for_where_the_next_one_fails(job: Job) -> None:
     """Somebody else's conversion is not forgotten because AWS can't list it at the moment."""
     arn = job.launch()
@@ -138,7 +179,8 @@ def test_what_a_list_has_shown_in_progress_is_asked_for_where_the_next_one_fails
 
 def test_a_task_that_had_ended_is_not_the_one_for_which_aws_refuses(job: Job) -> None:
     """Refused, somebody's task is listed as ended, and refused again: the one in progress is not listed yet."""
-    arn, refused = job.launch(), []
+    arn = job.launch()
+    refused: list[str] = []
 
     def make_client(service: str, settings: Settings) -> Any:
         client: Any = boto3.client(service, region_name=settings.region)  # type: ignore[call-overload]

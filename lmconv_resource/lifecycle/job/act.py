@@ -320,6 +320,7 @@ class Job:
         runtime, places = self._op.host.runtime, self.facts.places
         until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
         tag = {RESTART_TAG: self._shared.make_mark(self._wish.urn, places[0], runtime.wall(), until)}
+        self._remember(own_marks=self.facts.memory.own_marks.union(tag.values()))
         try:
             self._on_places(self._aws.ec2.set_tags, tag)
         except (AccessDeniedError, RequestRefusedError) as refusal:
@@ -440,9 +441,7 @@ class Job:
 
     def _unmark(self, step: Step) -> None:
         held = self.facts.held
-        shown = {mark.value for mark in self.facts.marks if mark.is_owned_by(self._wish.urn)}
-        values = shown | self.facts.memory.unmark_values
-        tags = [{RESTART_TAG: value} for value in sorted(values)]
+        tags = [{RESTART_TAG: value} for value in sorted(self.facts.memory.own_marks)]
         if held is not None and held.status is TaskStatus.SUCCEEDED:
             tags += [{REFUSED_TAG: tag.value} for tag in self.facts.tags if tag.key == REFUSED_TAG]
         try:
@@ -452,8 +451,7 @@ class Job:
                 self._op.host.started_here.removed_marks.update(removed)
         except TransientError as error:
             if self._deadline - self._op.host.runtime.now() > 0 and self.facts.memory.unmark_tries < 10:
-                tries = self.facts.memory.unmark_tries + 1
-                self._remember(unmark_tries=tries, unmark_values=frozenset(values))
+                self._remember(unmark_tries=self.facts.memory.unmark_tries + 1)
                 raise
             self._warn_of_mark(error)
         except LicenseConversionError as error:

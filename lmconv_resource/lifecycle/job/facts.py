@@ -75,8 +75,8 @@ class Memory:
     is_released: bool = False
     """Whether the mark was removed, or can't be."""
     unmark_tries: int = 0
-    unmark_values: frozenset[str] = frozenset()
-    """The marks that an unanswered call was to remove: they may not be shown any more."""
+    own_marks: frozenset[str] = frozenset()
+    """The values of the marks that were written or shown: of two places, one may not be shown any more."""
     stops: int = 0
     """How many stops EC2 has accepted."""
     stopped_at: float = 0.0
@@ -284,6 +284,7 @@ class Reader:
             if instance is None and not facts.instance_error
             else None,
             is_marked=owned or (memory.is_marked and not foreign),
+            own_marks=memory.own_marks | {mark.value for mark in facts.marks if mark.is_owned_by(self._wish.urn)},
             was_pending=memory.starts > 0 and (memory.was_pending or (instance and instance.state) == "pending"),
             ended_at=(now if memory.ended_at is None else memory.ended_at) if is_ended else None,
         )
