@@ -12,6 +12,7 @@ from typing import Any
 import botocore
 import pytest
 from support.aws import ACCOUNT, REGION, made_by, make_client
+from support.hurry import make_hurried
 from support.job import FAST, Heard
 from support.proofs import keep
 
@@ -38,6 +39,9 @@ RETRIES = 1
 
 PATIENT = replace(FAST, given_id_seconds=3600.0, first_answer_seconds=3600.0, fault_budget_seconds=3600.0)
 """A busy machine ends no wait of this hurried world."""
+
+READABLE = make_hurried(100)
+"""In which a fault stays on the row for long enough to be seen."""
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +126,7 @@ def run_cell(operation: str, row: FaultRow, endpoint: str) -> Iterator[str]:
     config = {"aws:region": REGION, "aws:maxRetries": str(RETRIES)}
     # What has expired is answered by who knows where credentials come from; else one client does for all cells.
     parts = {} if "ExpiredToken" in row.name else {"open_session": made_by(make_one_client)}
-    provider.session = session = Heard(config, policy=PATIENT, **parts)
+    provider.session = session = Heard(config, policy=PATIENT, runtime=READABLE, **parts)
     inputs = {"license_conversion_task_id": TASK_ID, "region": REGION, "wait_for_completion": operation in WAITING}
     inputs["poll_interval_seconds"] = 1 if operation in WAITING else None
     word = row.cells[operation]

@@ -14,6 +14,7 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import provider_pb2
+from support.job import BYOL, WINDOWS, Job
 from support.native_host import (
     CONVERSION,
     SECRET,
@@ -243,22 +244,24 @@ def test_a_secret_input_is_a_secret_output(native: Plugin, aws: LicenseManagerBa
     assert MessageToDict(native.read(CONVERSION, id_, outputs, checked).properties) == outputs
 
 
-def test_a_fleet_tells_no_secret_of_its_rows(native: Plugin, aws: LicenseManagerBackend) -> None:
+def test_a_fleet_tells_no_secret_of_its_rows(job: Job) -> None:
     """What says a secret license again, in whatever words, is secret; what says nothing of it is not."""
-    row = {"resourceArn": ARN, "name": "web-1", "sourceLicenseContext": {"usageOperation": "RunInstances:0800"}}
-    context = {"usageOperation": secret("RunInstances:0002")}
-    for inputs in (
-        {"instances": [{**row, "destinationLicenseContext": context}]},
-        {"instances": [row], "destinationLicenseContext": context},
-    ):
-        checked, failures = native.check("lmconv:index:ConversionFleet", inputs)
-        assert failures == []
-        assert checked["rows"][SIGNATURE] == SECRET
-        id_, outputs = native.create("lmconv:index:ConversionFleet", checked)
-        read = native.read("lmconv:index:ConversionFleet", id_, outputs, checked)
-        for found in (outputs, MessageToDict(read.properties)):
-            told = {name for name, value in found.items() if isinstance(value, dict) and SIGNATURE in value}
-            assert told == {"instances", "report", "__table"}
+    source, context = {"usageOperation": BYOL}, {"usageOperation": secret(WINDOWS)}
+    row, other = ({"resourceArn": job.launch(), "name": "web-1", "sourceLicenseContext": source} for _ in range(2))
+    with plugin() as native:
+        for inputs in (
+            {"instances": [{**row, "destinationLicenseContext": context}]},
+            {"instances": [other], "destinationLicenseContext": context},
+        ):
+            checked, failures = native.check("lmconv:index:ConversionFleet", inputs)
+            assert failures == []
+            assert checked["rows"][SIGNATURE] == SECRET
+            id_, outputs = native.create("lmconv:index:ConversionFleet", checked)
+            read = native.read("lmconv:index:ConversionFleet", id_, outputs, checked)
+            for found in (outputs, MessageToDict(read.properties)):
+                told = {name for name, value in found.items() if isinstance(value, dict) and SIGNATURE in value}
+                assert told == {"instances", "report", "__table"}
+    assert job.starts == 2
 
 
 def test_no_secret_is_in_an_error(native: Plugin, aws: LicenseManagerBackend) -> None:
