@@ -25,14 +25,7 @@ def _make_object(description: str, members: tuple[kinds.Member, ...]) -> dict[st
     return {
         "type": "object",
         "description": description,
-        "properties": {
-            member.key: {
-                **member.kind.schema,
-                "description": member.description,
-                **({"secret": True} if member.is_secret else {}),
-            }
-            for member in members
-        },
+        "properties": {member.key: {**member.kind.schema, "description": member.description} for member in members},
         "required": [members[0].key],
     }
 
@@ -64,4 +57,4 @@ def _make_setting(setting: Setting) -> dict[str, Any]:
     spec = {**_TYPES.get(setting.key, setting.kind.schema), "description": note[0].upper() + note[1:]}
     if setting.treatment is not Treatment.HONOURED or setting.key == "assumeRole":
         spec["deprecationMessage"] = spec["description"]
-    return {**spec, "secret": True} if setting.is_secret else spec
+    return spec

@@ -49,13 +49,7 @@ def backoff_seconds(attempt: int, rng: random.Random) -> float:
 class Calls:
     """How a service of one connection is called, at the pace of all its callers. Safe to share between threads."""
 
-    def __init__(
-        self,
-        session: AccessSession,
-        service: str,
-        limiter: RateLimiter,
-        cancellation: Cancellation,
-    ) -> None:
+    def __init__(self, session: AccessSession, service: str, limiter: RateLimiter, cancellation: Cancellation) -> None:
         self._session = session
         self._service = service
         self.settings = session.settings

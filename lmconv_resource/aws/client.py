@@ -39,11 +39,7 @@ class Connection:
     ssm: Ssm
 
     def __init__(
-        self,
-        session: AccessSession,
-        cancellation: Cancellation,
-        policy: PollingPolicy,
-        on_note: Callable[[str], None],
+        self, session: AccessSession, cancellation: Cancellation, policy: PollingPolicy, on_note: Callable[[str], None]
     ) -> None:
         self.session = session
         self.settings = session.settings
@@ -121,12 +117,10 @@ class Connections:
         """Return the one connection for these settings, and for this fingerprint of the environment."""
         key = (settings, environment)
         with self._lock:
-            connection = self._connections.get(key)
-            if connection is None:
+            if key not in self._connections:
                 session = self._open_session(settings) if self._open_session else self._make_session(*key)
-                connection = Connection(session, self._cancellation, self._policy, self._on_note)
-                self._connections[key] = connection
-            return connection
+                self._connections[key] = Connection(session, self._cancellation, self._policy, self._on_note)
+            return self._connections[key]
 
     def _make_session(self, settings: Settings, environment: str) -> AccessSession:
         runtime = self._cancellation.runtime

@@ -34,6 +34,10 @@ def _codes(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
+def _classes(names: str) -> tuple[type[Exception], ...]:
+    return tuple(getattr(botocore_errors, name) for name in names.split())
+
+
 # The first is License Manager's own, which botocore does not count as throttling.
 THROTTLING_CODES = _codes(
     "RateLimitExceededException ThrottlingException Throttling ThrottledException RequestThrottled "
@@ -65,6 +69,17 @@ REFUSED_CREDENTIAL_CODES = _ROTATED_CODES | _codes(
 )
 
 
+_NO_CREDENTIALS = _classes("NoCredentialsError PartialCredentialsError")
+_SIGN_IN_ERRORS = _classes("SSOError LoginError TokenRetrievalError RefreshWithMFAUnsupportedError")
+_CREDENTIAL_ERRORS = _classes(
+    "CredentialRetrievalError MetadataRetrievalError InvalidConfigError ConfigNotFound ConfigParseError "
+    "ProfileNotFound UnknownCredentialError NoAuthTokenError"
+)
+SOURCE_ERRORS = (*_SIGN_IN_ERRORS, *_classes("CredentialRetrievalError MetadataRetrievalError"))
+"""Raised where the settings are right, and what is to supply the credentials does not."""
+_NETWORK_ERRORS = _classes("HTTPClientError ConnectionError IncompleteReadError")
+
+
 def from_botocore(
     cause: Exception, subject: Subject, *, were_accepted: bool = False, decode: Decode = lambda _: None
 ) -> LicenseConversionError:
@@ -75,21 +90,18 @@ def from_botocore(
     if isinstance(cause, botocore_errors.ClientError):
         return _from_refusal(cause, subject, were_accepted=were_accepted, decode=decode)
     text = without_credentials(to_plain_text(str(cause))).rstrip(".")
-    if isinstance(cause, (botocore_errors.NoCredentialsError, botocore_errors.PartialCredentialsError)):
+    if isinstance(cause, _NO_CREDENTIALS):
         return CredentialsError(subject, text)
-    if isinstance(cause, _SIGN_IN_ERRORS) or (were_accepted and isinstance(cause, _CREDENTIAL_ERRORS)):
-        return ExpiredCredentialsError(subject, text)
     # botocore's, with no class of its own, where the source of the credentials returns expired ones.
-    if isinstance(cause, RuntimeError) and "refreshed credentials are still expired" in text:
-        return ExpiredCredentialsError(subject, text)
-    if isinstance(cause, _CREDENTIAL_ERRORS):
-        return CredentialsError(subject, text)
+    is_still_expired = isinstance(cause, RuntimeError) and "refreshed credentials are still expired" in text
+    if isinstance(cause, (*_SIGN_IN_ERRORS, *_CREDENTIAL_ERRORS)) or is_still_expired:
+        has_ended = were_accepted or not isinstance(cause, _CREDENTIAL_ERRORS)
+        return (ExpiredCredentialsError if has_ended else CredentialsError)(subject, text)
     if isinstance(cause, botocore_errors.NoRegionError):
         about = Subject(CONNECT_ACTION, subject.task_id, subject.region)
         return SettingsError(about, "no region is set", fill("{Run region REGION}"))
     if "Invalid header value" in text:  # Python's HTTP client shows the whole value, which is a token or a signature
-        reason = "the credentials hold a character that can't be sent, such as a line break"
-        return CredentialsError(subject, reason)
+        return CredentialsError(subject, "the credentials hold a character that can't be sent, such as a line break")
     # In the middle of it a proxy may be changing; at the beginning another try sees the same certificate.
     if isinstance(cause, botocore_errors.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text and not were_accepted:
         remedy = "Set the file of its certificate authority, or of your proxy's, {with customCaBundle FILE}"
@@ -97,38 +109,12 @@ def from_botocore(
     if isinstance(cause, _NETWORK_ERRORS):
         return EndpointUnreachableError(subject, text)
     if isinstance(cause, botocore_errors.BotoCoreError):
-        return _refused(subject, type(cause).__name__, text)
+        code = type(cause).__name__
+        return RequestRefusedError(subject, f"AWS refused the request ({code}: {text})", code=code)
     # Whatever else a call raises comes from reading the answer: botocore's parsers raise ResponseParserError for text
     # that is not JSON, and let ValueError, TypeError, KeyError and OverflowError of their own code through for JSON
     # that is not the documented shape.
     return TransientError(subject, f"the answer can't be read ({type(cause).__name__}: {text})", UNREADABLE_REMEDY)
-
-
-def _refused(subject: Subject, code: str, reason: str) -> RequestRefusedError:
-    return RequestRefusedError(subject, f"AWS refused the request ({code}: {reason})", code=code)
-
-
-_SIGN_IN_ERRORS = (
-    botocore_errors.SSOError,
-    botocore_errors.LoginError,
-    botocore_errors.TokenRetrievalError,
-    botocore_errors.RefreshWithMFAUnsupportedError,
-)
-_NETWORK_ERRORS = (
-    botocore_errors.HTTPClientError,
-    botocore_errors.ConnectionError,
-    botocore_errors.IncompleteReadError,
-)
-_CREDENTIAL_ERRORS = (
-    botocore_errors.CredentialRetrievalError,
-    botocore_errors.MetadataRetrievalError,
-    botocore_errors.InvalidConfigError,
-    botocore_errors.ConfigNotFound,
-    botocore_errors.ConfigParseError,
-    botocore_errors.ProfileNotFound,
-    botocore_errors.UnknownCredentialError,
-    botocore_errors.NoAuthTokenError,
-)
 
 
 def _from_refusal(
@@ -139,39 +125,35 @@ def _from_refusal(
     code = to_plain_text(str(detail.get("Code") or "no error code"))
     reason = to_plain_text(str(detail.get("Message") or "AWS gives no reason")).rstrip(".")
     status = (answer.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
-    if code in THROTTLING_CODES or status == 429:
-        return ThrottledError(subject, f"AWS asks to slow down ({code}: {reason})")
-    if code in _EC2_EXPIRED_CODES and were_accepted:
-        return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})")
-    if code in CLOCK_CODES or (code in REFUSED_CREDENTIAL_CODES and _SIGNED_AT_ANOTHER_TIME.search(reason)):
-        first = reason.lstrip().partition("\n")[0].rstrip(".")
-        return ClockSkewError(subject, f"AWS rejects the request's time ({code}: {first})")
-    if code in EXPIRED_CODES:
-        return ExpiredCredentialsError(subject, f"the credentials have expired ({code}: {reason})")
-    if code in REFUSED_CREDENTIAL_CODES:
+    is_clock = code in CLOCK_CODES or (code in REFUSED_CREDENTIAL_CODES and _SIGNED_AT_ANOTHER_TIME.search(reason))
+    if code in CLOCK_CODES | REFUSED_CREDENTIAL_CODES:
         # From its second paragraph on, AWS repeats the request as it was signed, session token included.
         reason = reason.lstrip().partition("\n")[0].rstrip(".")
-        if were_accepted and code in _ROTATED_CODES:
-            return ExpiredCredentialsError(subject, f"AWS no longer accepts the credentials ({code}: {reason})")
-        return CredentialsError(subject, f"AWS refused the credentials ({code}: {reason})")
+    told = f"({code}: {reason})"
+    if code in THROTTLING_CODES or status == 429:
+        return ThrottledError(subject, f"AWS asks to slow down {told}")
+    if code in EXPIRED_CODES or (code in _EC2_EXPIRED_CODES and were_accepted):
+        return ExpiredCredentialsError(subject, f"the credentials have expired {told}")
+    if is_clock:
+        return ClockSkewError(subject, f"AWS rejects the request's time {told}")
+    if code in _ROTATED_CODES and were_accepted:
+        return ExpiredCredentialsError(subject, f"AWS no longer accepts the credentials {told}")
+    if code in REFUSED_CREDENTIAL_CODES:
+        return CredentialsError(subject, f"AWS refused the credentials {told}")
     if code in ACCESS_CODES:
+        denied = f"{cause.operation_name} was refused {told}"
         if cause.operation_name == "GetCallerIdentity":
             remedy = "Allow sts:GetCallerIdentity, also in the policy of a VPC endpoint"
-            return AccessDeniedError(subject, f"{cause.operation_name} was refused ({code}: {reason})", remedy)
+            return AccessDeniedError(subject, denied, remedy)
         if cause.operation_name != subject.action.rpartition(":")[2]:  # it was refused on the way to the credentials
-            return CredentialsError(
-                subject,
-                f"{cause.operation_name} was refused ({code}: {reason})",
-                "Allow it for the source credentials, and in the role's trust policy",
-            )
+            remedy = "Allow it for the source credentials, and in the role's trust policy"
+            return CredentialsError(subject, denied, remedy)
         reason, remedy = to_denial(reason, subject.permission, decode)
         return AccessDeniedError(subject, f"AWS denies access ({code}: {reason})", remedy)
     if code in FAULT_CODES or status >= 500:
-        return ServiceFaultError(subject, f"AWS had an internal fault ({code}: {reason})")
+        return ServiceFaultError(subject, f"AWS had an internal fault {told}")
     if code == str(status):  # botocore's stand-in for a code, where the answer has none that AWS gives
         return TransientError(subject, f"HTTP {status} came without an AWS error", UNREADABLE_REMEDY)
     if code in NOT_FOUND_CODES and subject.action == GET_ACTION:
-        return TaskNotFoundError(subject, f"AWS does not know it there ({code}: {reason})", code=code)
-    return RequestRefusedError(
-        subject, f"AWS refused the request ({code}: {reason})", remedy_for(reason) or None, code=code
-    )
+        return TaskNotFoundError(subject, f"AWS does not know it there {told}", code=code)
+    return RequestRefusedError(subject, f"AWS refused the request {told}", remedy_for(reason) or None, code=code)

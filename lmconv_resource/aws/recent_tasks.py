@@ -36,9 +36,7 @@ class RecentTasks:
     """
 
     def __init__(
-        self,
-        list_pages: Callable[[], Iterator[Mapping[str, ConversionTask]]],
-        runtime: Runtime = RUNTIME,
+        self, list_pages: Callable[[], Iterator[Mapping[str, ConversionTask]]], runtime: Runtime = RUNTIME
     ) -> None:
         self._list_pages = list_pages
         self._runtime = runtime

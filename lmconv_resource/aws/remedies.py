@@ -102,7 +102,6 @@ def to_denial(reason: str, permission: str, decode: Decode) -> tuple[str, str]:
 
 
 def _to_decoded_text(decoded: str) -> str:
-    """Return the sentence that AWS would say, from its decoded message."""
     try:
         message = json.loads(decoded)
         context = message["context"]

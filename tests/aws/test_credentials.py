@@ -21,10 +21,9 @@ from support.wire import ACCESS_KEY
 
 from lmconv_resource.aws.access.botocore_session import SettingsSession
 from lmconv_resource.aws.access.kinds import AssumedRole
-from lmconv_resource.aws.access.regions import Regions
 from lmconv_resource.aws.access.session import AccessSession
 from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.aws.access.shared_clients import SharedClients
+from lmconv_resource.aws.access.shared_clients import Regions, SharedClients
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import CredentialsError, SettingsError, Subject

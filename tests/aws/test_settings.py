@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from support.lifecycle import RecordingEngine
 
 from lmconv_resource.aws.access.kinds import AssumedRole, parse_roles
-from lmconv_resource.aws.access.regions import Regions
 from lmconv_resource.aws.access.session import AccessSession
 from lmconv_resource.aws.access.settings import (
     SETTINGS,
@@ -27,6 +26,7 @@ from lmconv_resource.aws.access.settings import (
     resolve_region,
     unknown_setting_names,
 )
+from lmconv_resource.aws.access.shared_clients import Regions
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.wording import Wording, using

@@ -22,9 +22,8 @@ from lmconv_resource.aws.access.settings import (
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access.call_log import attempt
-    from lmconv_resource.aws.access.regions import Regions
     from lmconv_resource.aws.access.session import AccessSession
-    from lmconv_resource.aws.access.shared_clients import SharedClients
+    from lmconv_resource.aws.access.shared_clients import Regions, SharedClients
 
 __all__ = [
     "SETTINGS",
@@ -44,10 +43,8 @@ __all__ = [
 ]
 
 _WITH_BOTOCORE = {
-    "AccessSession": "session",
-    "Regions": "regions",
-    "SharedClients": "shared_clients",
-    "attempt": "call_log",
+    **{"AccessSession": "session", "attempt": "call_log"},
+    **dict.fromkeys(("Regions", "SharedClients"), "shared_clients"),
 }
 
 

@@ -10,13 +10,14 @@ import ssl
 from contextlib import suppress
 from functools import cached_property
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from botocore.config import Config
 from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    AssumeRoleWithWebIdentityCredentialFetcher,
     ConfigProvider,
     Credentials,
     DeferredRefreshableCredentials,
@@ -38,6 +39,12 @@ TIMEOUT_SECONDS = 10
 _CREDENTIAL_KEYS = (*STATIC_KEYS, "role_arn", "sso_account_id", "sso_role_name", "login_session", "credential_process")
 """What makes a profile one that says who calls."""
 
+_OF_BOTOCORE = (
+    *("region", "use_fips_endpoint", "use_dualstack_endpoint"),
+    *("ec2_metadata_service_endpoint", "ec2_metadata_service_endpoint_mode"),
+)
+"""Settings that botocore has by the same name."""
+
 
 class SettingsSession(FilesSession):
     """A botocore session with the settings in force, which finds its credentials when they are needed; one thread's."""
@@ -47,14 +54,8 @@ class SettingsSession(FilesSession):
         self.settings = settings
         self._shared = shared
         self._subject = Subject(CONNECT_ACTION, region=settings.region)
-        for name, value in (
-            ("region", settings.region),
-            ("ca_bundle", settings.custom_ca_bundle),
-            ("use_fips_endpoint", settings.use_fips_endpoint),
-            ("use_dualstack_endpoint", settings.use_dualstack_endpoint),
-            ("ec2_metadata_service_endpoint", settings.ec2_metadata_service_endpoint),
-            ("ec2_metadata_service_endpoint_mode", settings.ec2_metadata_service_endpoint_mode),
-        ):
+        given = {"ca_bundle": settings.custom_ca_bundle, **{name: getattr(settings, name) for name in _OF_BOTOCORE}}
+        for name, value in given.items():
             if value is not None:
                 self.set_config_variable(name, value)
         shared.regions.check(settings)
@@ -115,33 +116,21 @@ class SettingsSession(FilesSession):
         credentials = self.source
         for role in self.settings.assume_roles:
             if credentials is None:
-                raise SettingsError(
-                    self._subject,
-                    f"no credentials were found to assume {role.role_arn} with",
-                    fill("Set them {with profile NAME}, or in any way the AWS CLI supports"),
-                )
+                reason = f"no credentials were found to assume {role.role_arn} with"
+                remedy = fill("Set them {with profile NAME}, or in any way the AWS CLI supports")
+                raise SettingsError(self._subject, reason, remedy)
             credentials = self._assume(role, credentials)
         return credentials
 
     def _assume(self, role: AssumedRole, source: Any = None) -> DeferredRefreshableCredentials:
-        def fetch() -> dict[str, Any]:
-            sts, members = self.signing_client("sts", source), {"RoleArn": role.role_arn, **role.to_sts()}
-            if role.web_identity_token_file:
-                members["WebIdentityToken"] = Path(role.web_identity_token_file).read_text(encoding="utf-8")
-            elif role.web_identity_token:
-                members["WebIdentityToken"] = role.web_identity_token
-            assume = sts.assume_role if source is not None else sts.assume_role_with_web_identity
-            found = assume(**members)["Credentials"]
-            return {
-                "access_key": found["AccessKeyId"],
-                "secret_key": found["SecretAccessKey"],
-                "token": found["SessionToken"],
-                "expiry_time": found["Expiration"].isoformat(),
-            }
+        def make(service: str, **_: Any) -> Any:
+            return self.signing_client(service, source)
 
-        return DeferredRefreshableCredentials(
-            fetch, "assume-role" if source is not None else "assume-role-with-web-identity"
-        )
+        if source is not None:
+            role_fetcher = AssumeRoleCredentialFetcher(make, source, role.role_arn, role.to_sts())
+            return DeferredRefreshableCredentials(role_fetcher.fetch_credentials, "assume-role")
+        fetcher = AssumeRoleWithWebIdentityCredentialFetcher(make, role.read_token, role.role_arn, role.to_sts())
+        return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role-with-web-identity")
 
     def _prefer_the_stacks_files(self) -> None:
         """Let credentials in the stack's own files win over the environment's, as all that the stack says does."""
@@ -151,23 +140,19 @@ class SettingsSession(FilesSession):
         if any(key in self.full_config["profiles"].get(name, {}) for key in _CREDENTIAL_KEYS):
             self.set_config_variable("profile", name)
         elif settings.shared_credentials_files:
-            files = "file of {aws:}%s has" if len(settings.shared_credentials_files) == 1 else "files of {aws:}%s have"
-            raise SettingsError(
-                self._subject,
-                f"the {fill(files % 'sharedCredentialsFiles')} no credentials of the profile {name}",
-                fill("Name another profile {with profile NAME}, or another file"),
-            )
+            one = len(settings.shared_credentials_files) == 1
+            those = f"{'file' if one else 'files'} of {key('sharedCredentialsFiles')} {'has' if one else 'have'}"
+            reason = f"the {those} no credentials of the profile {name}"
+            remedy = fill("Name another profile {with profile NAME}, or another file")
+            raise SettingsError(self._subject, reason, remedy)
 
     def _refuse_mfa(self) -> None:
-        """Raise a CredentialsError where botocore would prompt for a code, which no user of Pulumi sees."""
         for name, content in self.profile_chain:
             if assumes_role(content) and "mfa_serial" in content:
-                raise CredentialsError(
-                    self._subject,
-                    f"the profile {name} has mfa_serial, and there is no prompt for its code here",
-                    "Use a profile with temporary credentials (`aws sts get-session-token`, `aws sso login`) or with a "
-                    "credential_process",
-                )
+                reason = f"the profile {name} has mfa_serial, and there is no prompt for its code here"
+                temporary = "temporary credentials (`aws sts get-session-token`, `aws sso login`)"
+                remedy = f"Use a profile with {temporary} or with a credential_process"
+                raise CredentialsError(self._subject, reason, remedy)
 
     def _check_ca_bundle(self) -> None:
         """Raise a SettingsError when the stack's file holds no certificate, which botocore would say of each try."""

@@ -6,8 +6,11 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +19,7 @@ from lmconv_resource.text import find_close, parse_duration, to_shown, to_whole
 from lmconv_resource.wording import to_snake, written
 
 _TEXT_SCHEMA: Mapping[str, Any] = {"type": "string"}
+_SECRET_SCHEMA: Mapping[str, Any] = {**_TEXT_SCHEMA, "secret": True}
 _LIST_SCHEMA: Mapping[str, Any] = {"type": "array", "items": _TEXT_SCHEMA}
 
 _REGION = r"[a-z]{2,8}(-[a-z]{2,16})+-[0-9]{1,2}"
@@ -59,6 +63,7 @@ class Kind:
     form: str
     read: Read
     schema: Mapping[str, Any] = field(default_factory=lambda: _TEXT_SCHEMA)
+    """Its type, and whether it is a secret however it was set."""
     is_structured: bool = False
     """Whether a setting may be JSON text, which is how Pulumi hands structured ones on."""
 
@@ -98,8 +103,6 @@ def _list_of(read_one: Read) -> Callable[[Any, Place], tuple[Any, ...]]:
 
 
 def _objects(read_one: Read) -> Callable[[Any, Place], tuple[Any, ...]]:
-    """Return what reads a list of objects, or a single one."""
-
     def read(value: Any, place: Place) -> tuple[Any, ...]:
         if isinstance(value, Mapping):
             return (read_one(value, place),)
@@ -136,6 +139,10 @@ def _account(value: Any, place: Place) -> str:
     return _text("[0-9]{12}")(str(value) if type(value) is int else value, place)
 
 
+def _accounts(value: Any, place: Place) -> tuple[str, ...]:
+    return tuple(sorted(_list_of(_account)(value, place)))
+
+
 def _file(value: Any, place: Place) -> str:
     """Return the path without `~` and variables. botocore passes over a file that is not there in silence."""
     full = os.path.expanduser(os.path.expandvars(_text()(value, place)))
@@ -164,6 +171,7 @@ def _policy(value: Any, place: Place) -> str:
 
 
 TEXT = Kind("a text", _text())
+SECRET = Kind("a text", _text(), _SECRET_SCHEMA)
 NO_PROXY = Kind('a string ("HOST,DOMAIN")', _text())
 URL = Kind("a URL (https://HOST)", _url)
 REGION = Kind("an AWS region (eu-west-1)", _text(_REGION))
@@ -173,11 +181,7 @@ COUNT = Kind("a whole number of at least 0", _count, {"type": "integer"})
 FILE = Kind("a text", _file)
 FILES = Kind('a list of paths (["~/.aws/config"])', _list_of(_file), _LIST_SCHEMA, is_structured=True)
 PRODUCTS = replace(FILES, form='a list of products (["NAME/VERSION"])', read=_list_of(_text("[ -~]+")))
-ACCOUNTS = replace(
-    FILES,
-    form='a list of account ids (["123456789012"])',
-    read=lambda value, place: tuple(sorted(_list_of(_account)(value, place))),
-)
+ACCOUNTS = replace(FILES, form='a list of account ids (["123456789012"])', read=_accounts)
 ANY = Kind("anything", lambda value, _: value, {"$ref": "pulumi.json#/Any"})
 
 _TEXTS = Kind("a list of strings", _list_of(_text()), _LIST_SCHEMA)
@@ -185,13 +189,10 @@ _PAIRS_SCHEMA = {"type": "object", "additionalProperties": dict(_TEXT_SCHEMA)}
 _PAIRS = Kind("an object of strings", _pairs, _PAIRS_SCHEMA)
 _ROLE_ARN = Kind("the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)", _text(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/\S+"))
 _SESSION_NAME = Kind("2 to 64 letters, digits and _+=,.@-", _text(r"[A-Za-z0-9_+=,.@-]{2,64}"))
-_EXTERNAL_ID = Kind("2 to 1224 letters, digits and _+=,.@:/-", _text(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"))
+_EXTERNAL_ID = Kind("2 to 1224 letters, digits and _+=,.@:/-", _text(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"), _SECRET_SCHEMA)
 _DURATION = Kind("a duration between 15m and 12h", _duration)
 _POLICY = Kind("a policy as JSON text", _policy)
-_TOKEN = Kind("a token", _text(r"\S{4,}"))
-
-
-# -- roles -------------------------------------------------------------------------------------------------------------
+_TOKEN = Kind("a token", _text(r"\S{4,}"), _SECRET_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,6 @@ class Member:
     key: str
     kind: Kind
     description: str
-    is_secret: bool = False
 
 
 _SESSION_MEMBERS = (
@@ -213,14 +213,14 @@ _SESSION_MEMBERS = (
 )
 ROLE_MEMBERS = (
     *_SESSION_MEMBERS,
-    Member("externalId", _EXTERNAL_ID, "The external id that the role requires.", is_secret=True),
+    Member("externalId", _EXTERNAL_ID, "The external id that the role requires."),
     Member("tags", _PAIRS, "Tags of the session."),
     Member("transitiveTagKeys", _TEXTS, "The keys of tags that further roles are given, too."),
     Member("sourceIdentity", _SESSION_NAME, "Who assumes the role, for CloudTrail."),
 )
 WEB_IDENTITY_MEMBERS = (
     *_SESSION_MEMBERS,
-    Member("webIdentityToken", _TOKEN, "The token.", is_secret=True),
+    Member("webIdentityToken", _TOKEN, "The token."),
     Member("webIdentityTokenFile", FILE, "The file that the token is read from, each time again."),
 )
 
@@ -256,8 +256,15 @@ class AssumedRole:
         }
         return {name: value for name, value in given.items() if value}
 
+    def read_token(self) -> str:
+        """Return the web identity's token, from its file each time anew."""
+        file = self.web_identity_token_file
+        return Path(file).read_text(encoding="utf-8") if file else str(self.web_identity_token)
 
-def _read_role(value: Any, place: Place, members: tuple[Member, ...], to_key: Callable[[str], str]) -> AssumedRole:
+
+def _read_role(
+    value: Any, place: Place, members: tuple[Member, ...] = ROLE_MEMBERS, to_key: Callable[[str], str] = str
+) -> AssumedRole:
     table = {to_key(member.key): member for member in members}
     for key in value:
         if key not in table:
@@ -271,24 +278,20 @@ def _read_role(value: Any, place: Place, members: tuple[Member, ...], to_key: Ca
     return AssumedRole(**{name: each for name, each in found.items() if each is not None})
 
 
-def _role(value: Any, place: Place) -> AssumedRole:
-    return _read_role(value, place, ROLE_MEMBERS, str)
-
-
-def _web_identity(value: Any, place: Place) -> AssumedRole:
-    given = [key for key in ("webIdentityToken", "webIdentityTokenFile") if value.get(key)]
-    if len(given) > 1:
-        raise place.error(f"{place.name} has both {' and '.join(given)}: leave one of them out")
-    identity = _read_role(value, place, WEB_IDENTITY_MEMBERS, str)
-    if not given:
-        raise place.error(f"{place.name} needs one of webIdentityToken and webIdentityTokenFile")
-    return identity
-
-
-def _web_identities(value: Any, place: Place) -> AssumedRole | None:
-    if isinstance(value, (list, tuple)) and len(value) > 1:
+def _web_identity(value: Any, place: Place) -> AssumedRole | None:
+    if value == []:
+        return None
+    if isinstance(value, (list, tuple)):
+        (value,) = value  # a ValueError, where there are more
+    if not isinstance(value, Mapping):
         raise ValueError
-    return next(iter(_objects(_web_identity)(value, place)), None)
+    tokens = ("webIdentityToken", "webIdentityTokenFile")
+    if all(map(value.get, tokens)):
+        raise place.error(f"{place.name} has both {' and '.join(tokens)}: leave one of them out")
+    identity = _read_role(value, place, WEB_IDENTITY_MEMBERS)
+    if not any(map(value.get, tokens)):
+        raise place.error(f"{place.name} needs one of {' and '.join(tokens)}")
+    return identity
 
 
 def parse_roles(value: Any) -> tuple[AssumedRole, ...]:
@@ -298,13 +301,10 @@ def parse_roles(value: Any) -> tuple[AssumedRole, ...]:
     """
     place = Place(written("assume_role"), "Correct it in the program")
     try:
-        read = _objects(lambda each, place: _read_role(each, place, ROLE_MEMBERS, to_snake))
-        return () if value is None else read(value, place)
+        return _objects(partial(_read_role, to_key=to_snake))(() if value is None else value, place)
     except ValueError:
         raise place.error(f"{place.name} is neither a role nor a list of roles") from None
 
-
-# -- endpoints ---------------------------------------------------------------------------------------------------------
 
 SERVICES = {
     "licensemanager": ("license-manager", "AWS License Manager"),
@@ -327,12 +327,10 @@ def _endpoint(value: Any, place: Place) -> dict[str, str]:
 
 
 def _endpoints(value: Any, place: Place) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        sorted({name: url for urls in _objects(_endpoint)(value, place) for name, url in urls.items()}.items())
-    )
+    return tuple(sorted(ChainMap(*reversed(_objects(_endpoint)(value, place))).items()))
 
 
 _ROLE_FORM = '{"roleArn": "arn:aws:iam::ACCOUNT:role/NAME"'
-ROLES = Kind(f"a list of roles ([{_ROLE_FORM}}}])", _objects(_role), is_structured=True)
-WEB_IDENTITY = Kind(f'an object ({_ROLE_FORM}, "webIdentityTokenFile": "PATH"}})', _web_identities, is_structured=True)
+ROLES = Kind(f"a list of roles ([{_ROLE_FORM}}}])", _objects(_read_role), is_structured=True)
+WEB_IDENTITY = Kind(f'an object ({_ROLE_FORM}, "webIdentityTokenFile": "PATH"}})', _web_identity, is_structured=True)
 ENDPOINTS = Kind('a list of services and URLs ([{"licensemanager": "https://HOST"}])', _endpoints, is_structured=True)

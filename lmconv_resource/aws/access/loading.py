@@ -10,11 +10,10 @@ import importlib
 import threading
 
 _LOCK = threading.Lock()
-_MODULES = ("session", "regions", "files")
 
 
 def load() -> None:
     """Import the modules that import botocore. To be called before any of them is imported where threads run."""
     with _LOCK:
-        for name in _MODULES:
+        for name in ("session", "shared_clients", "files"):
             importlib.import_module(f"{__package__}.{name}")

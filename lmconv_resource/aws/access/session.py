@@ -8,28 +8,18 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConfigParseError,
-    CredentialRetrievalError,
-    LoginError,
-    MetadataRetrievalError,
-    NoCredentialsError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, ConfigParseError, NoCredentialsError, ProfileNotFound
 
 from lmconv_resource.aws.access.botocore_session import SettingsSession
 from lmconv_resource.aws.access.call_log import log_connection
 from lmconv_resource.aws.access.files import to_parse_reason
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.access.shared_clients import SharedClients
-from lmconv_resource.aws.error_mapping import from_botocore
+from lmconv_resource.aws.error_mapping import SOURCE_ERRORS, from_botocore
 from lmconv_resource.errors import (
     CONNECT_ACTION,
     CredentialsError,
@@ -65,11 +55,18 @@ _METHODS = {
 }
 """By botocore's name for where credentials come from: what it is, and what gives new ones."""
 
-_SIGN_IN_ERRORS = (SSOError, LoginError, TokenRetrievalError, CredentialRetrievalError, MetadataRetrievalError, OSError)
-"""What is raised where the settings are right, and who is to give the credentials does not, or can't be run."""
-
 _RENEWAL_SECONDS = 10.0
 """Credentials that were read again and refused are not read again within this time, however many waits notice it."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What STS said of the credentials of a generation, or why it said nothing."""
+
+    generation: int = -1
+    at: float = 0.0
+    account: str = ""
+    failure: LicenseConversionError | None = None
 
 
 class AccessSession:
@@ -94,16 +91,11 @@ class AccessSession:
         self._renewed_at: float | None = None
         self._asking = runtime.lock()
         """Held by who asks STS for the account, and wanted only by those who can't go on without the answer."""
-        self._answers = 0
-        self._failure: tuple[float, LicenseConversionError] | None = None
-        self._account: tuple[int, str] | None = None
-        """The generation that was asked for last, and its account."""
+        self._answer = _Answer()
         self._first_account: str | None = None
         """That of the first credentials: others are not to take their place unseen."""
         self._checked = -1
         """The generation whose account is known to be the right one."""
-
-    # -- clients -------------------------------------------------------------------------------------------------------
 
     def client(self, service: str) -> Any:
         """Return the client of a service (`license-manager`, `ec2`, `sts`, `ssm`). The first costs 50 to 100 ms of CPU.
@@ -150,89 +142,78 @@ class AccessSession:
                 log_connection(service, client, core, core.source, self.settings.assume_roles)
             return self._clients[service]
 
-    # -- whose they are ------------------------------------------------------------------------------------------------
-
     def account(self, unreachable_seconds: float = 0.0) -> str:
         """Return the id of the credentials' account. STS is asked once for all that want to know.
 
         That STS could not be reached counts for `unreachable_seconds`.
         """
-        answers = self._answers
+        before: _Answer | None = self._answer
         with self._asking:
-            if self._account is not None and self._account[0] == self.generation:
-                return self._account[1]
-            if self._failure is not None:
-                failed_at, failure = self._failure
-                lasts = isinstance(failure, EndpointUnreachableError)
-                if answers != self._answers or (lasts and self._runtime.now() - failed_at < unreachable_seconds):
-                    raise copy.copy(failure)  # the caller may add to it
-            try:
-                self._account, self._failure = self._ask_account(), None
-            except LicenseConversionError as error:
-                self._failure = self._runtime.now(), copy.copy(error)
-                raise
-            finally:
-                self._answers += 1
-            self._first_account = self._first_account or self._account[1]
-            log.debug("the credentials belong to account %s", self._account[1])
-            return self._account[1]
+            now, answer = self._runtime.now(), self._answer
+            if isinstance(answer.failure, EndpointUnreachableError) and now - answer.at < unreachable_seconds:
+                before = None
+            is_known = answer.account and answer.generation == self.generation
+            if not is_known and (answer is before or not answer.failure):
+                answer = self._answer = self._ask_account()
+            if answer.failure is not None:
+                raise copy.copy(answer.failure) from answer.failure  # the caller may add to it
+            self._first_account = self._first_account or answer.account
+            return answer.account
 
-    def _ask_account(self) -> tuple[int, str]:
-        """Return a generation of credentials and their account, by STS; expired ones are read again, once."""
+    def _ask_account(self) -> _Answer:
         while True:
             generation = self.generation
-            client = self.unchecked_client("sts")
             try:
-                account = str(client.get_caller_identity()["Account"])
-            except Exception as cause:
-                error = self.explain(cause, self._subject, "sts")
+                client = self.unchecked_client("sts")
+                try:
+                    account = str(client.get_caller_identity()["Account"])
+                except Exception as cause:
+                    raise self.explain(cause, self._subject, "sts") from cause
+            except LicenseConversionError as error:
                 if isinstance(error, ExpiredCredentialsError) and self.renew(generation):
                     continue
-                raise error from cause
+                return _Answer(generation, self._runtime.now(), failure=error)
             self.mark_working("sts")
             if self.generation == generation:
-                return generation, account
+                log.debug("the credentials belong to account %s", account)
+                return _Answer(generation, self._runtime.now(), account)
 
     def _check_account(self, generation: int) -> None:
         """Raise a SettingsError when the account is not allowed, or not that of the credentials that were renewed."""
-        first, allowed, forbidden = (
-            self._first_account,
-            self.settings.allowed_account_ids,
-            self.settings.forbidden_account_ids,
-        )
+        first, settings = self._first_account, self.settings
+        allowed, forbidden = settings.allowed_account_ids, settings.forbidden_account_ids
         if not (allowed or forbidden or first) or self._checked == generation:
             return
         account = self.account()
-        belong, name, told, use = f"the credentials belong to account {account} ({self.origin})", "", "", ""
-        if allowed and account not in allowed:
-            name, told, use = key("allowedAccountIds"), f"allows {', '.join(allowed)} only", "an allowed"
-        elif account in forbidden:
-            name, told, use = key("forbiddenAccountIds"), f"forbids {', '.join(forbidden)}", "another"
-        if name:
-            remedy = f"Use credentials of {use} account, or change {name}"
-            raise SettingsError(self._subject, f"{belong}, and {name} {told}", remedy)
+        for is_wrong, setting, told, use in (
+            (
+                allowed and account not in allowed,
+                "allowedAccountIds",
+                f"allows {', '.join(allowed)} only",
+                "an allowed",
+            ),
+            (account in forbidden, "forbiddenAccountIds", f"forbids {', '.join(forbidden)}", "another"),
+        ):
+            if is_wrong:
+                reason = f"the credentials belong to account {account} ({self.origin}), and {key(setting)} {told}"
+                remedy = f"Use credentials of {use} account, or change {key(setting)}"
+                raise SettingsError(self._subject, reason, remedy)
         if first not in (None, account):
             reason = f"the reloaded credentials belong to account {account}, the earlier ones to {first}"
-            raise SettingsError(
-                self._subject, reason, f"Use credentials of account {first}, then run `pulumi up` again"
-            )
+            remedy = f"Use credentials of account {first}, then run `pulumi up` again"
+            raise SettingsError(self._subject, reason, remedy)
         self._checked = generation
 
     @property
     def origin(self) -> str:
         """What the credentials come from, in the user's words: a role, a profile, a setting or a variable."""
-        settings = self.settings
-        if settings.assume_roles:
-            return f"the role {settings.assume_roles[-1].role_arn}"
-        if settings.access_key:
-            return key("accessKey")
-        if settings.assume_role_with_web_identity is not None:
-            return key("assumeRoleWithWebIdentity")
+        if self.settings.assume_roles:
+            return f"the role {self.settings.assume_roles[-1].role_arn}"
+        if self.settings.access_key or self.settings.assume_role_with_web_identity:
+            return key("accessKey" if self.settings.access_key else "assumeRoleWithWebIdentity")
         with self._botocore() as core:
             method = core.source.method if core.source else None
             return _METHODS[method][0] if method in _METHODS else f"the profile {core.profile_in_use}"
-
-    # -- what went wrong -----------------------------------------------------------------------------------------------
 
     def explain(self, cause: Exception, subject: Subject, service: str) -> LicenseConversionError:
         """Return the error that stands for what a call raised, with a remedy for the kind of credentials in use."""
@@ -252,7 +233,6 @@ class AccessSession:
                 return _ANY_CREDENTIALS
 
     def _decode_denial(self, message: str) -> str | None:
-        """Return what an encoded authorization message of AWS's says; None where it may not be decoded."""
         try:
             answer = self.unchecked_client("sts").decode_authorization_message(EncodedMessage=message)
         except (BotoCoreError, ClientError, LicenseConversionError) as error:
@@ -271,18 +251,17 @@ class AccessSession:
         with self._lock:
             try:
                 yield self._open_core()
-            except _SIGN_IN_ERRORS as cause:
+            except OSError as cause:  # a credential_process that can't be run
                 hint = self._to_hint(self._open_core(), is_found=False)
-                if isinstance(cause, OSError):  # a credential_process that can't be run
-                    raise CredentialsError(self._subject, str(cause), hint) from cause
+                raise CredentialsError(self._subject, str(cause), hint) from cause
+            except SOURCE_ERRORS as cause:
                 error = from_botocore(cause, self._subject)
-                error.remedy = hint
+                error.remedy = self._to_hint(self._open_core(), is_found=False)
                 raise error from cause
             except BotoCoreError as cause:
                 raise self._wrong_settings(cause, without_credentials(str(cause))) from cause
-            # botocore says this of an endpoint without a scheme, whether it is ours or the environment's.
             except ValueError as cause:
-                # It repeats the endpoint, and a name and a password in it.
+                # botocore says this of an endpoint without a scheme, and repeats it, with a name and a password in it.
                 raise self._wrong_settings(cause, without_endpoint_credentials(str(cause))) from None
 
     def _wrong_settings(self, cause: Exception, reason: str) -> SettingsError:
@@ -304,14 +283,13 @@ class AccessSession:
         if identity is not None:
             member = "webIdentityTokenFile" if identity.web_identity_token_file else "webIdentityToken"
             return f"Renew the token in {member} of {key('assumeRoleWithWebIdentity')}"
-        chain = core.profile_chain
-        try:
-            method = "profile" if not is_found else None if core.source is None else core.source.method
-        except (BotoCoreError, LicenseConversionError):  # what there is can't be loaded: then the profile says more
-            method = "profile"
+        method: str | None = "profile"
+        if is_found:
+            with suppress(BotoCoreError, LicenseConversionError):  # what can't be loaded: the profile says more
+                method = core.source.method if core.source else None
         if method is None or method in _METHODS:
             return _METHODS[method][1] if method else _ANY_CREDENTIALS
-        name, content = chain[-1] if chain else ("default", {})
+        name, content = (core.profile_chain or [("default", {})])[-1]
         if method == "assume-role-with-web-identity" and "web_identity_token_file" not in content:
             return "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"
         return _PROFILE_HINTS[next((member for member in _PROFILE_HINTS if member in content), "")].format(name)

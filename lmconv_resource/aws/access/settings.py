@@ -20,6 +20,7 @@ from typing import Any
 from lmconv_resource.aws.access import kinds
 from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place
 from lmconv_resource.aws.access.loading import load
+from lmconv_resource.errors import SettingsError
 from lmconv_resource.text import find_close, to_shown
 from lmconv_resource.wording import fill, key, on_settings, to_snake, wording, written
 
@@ -42,9 +43,7 @@ class Setting:
     key: str
     kind: Kind
     note: str
-    treatment: Treatment = Treatment.HONOURED
-    is_secret: bool = False
-    """Whether it is a secret however it was set."""
+    treatment: Treatment
 
     def read(self, get: ConfigGet, prefix: str) -> Any:
         """Return the setting's value, None where it is not set or empty, or raise a SettingsError about its form."""
@@ -52,106 +51,88 @@ class Setting:
         return self.kind.of(get(f"{prefix}{self.key}"), place)
 
 
-_NO_TAGS = "a license conversion task has no tags"
-_OWN_PACE = "calls are retried at a pace that all resources share"
 _LAST_WINS = "of several the last one wins, key by key"
+_NOT_FALSE = "`false` too, before the environment and the profile"
 
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-SETTINGS: tuple[Setting, ...] = (
-    Setting("region", kinds.TEXT, "before `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile's region"),
-    Setting(
+_HONOURED = (
+    ("region", kinds.TEXT, "before `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile's region"),
+    (
         "profile",
         kinds.TEXT,
         "its credentials, and its own settings (FIPS, CA bundle, endpoints) also where `accessKey`, "
         "`assumeRoleWithWebIdentity` or a role takes the place of its credentials",
     ),
-    Setting(
-        "accessKey",
-        kinds.TEXT,
-        "with `secretKey`, before a profile's and the environment's credentials",
-        is_secret=True,
-    ),
-    Setting("secretKey", kinds.TEXT, "with `accessKey`; one without the other is refused", is_secret=True),
-    Setting("token", kinds.TEXT, "the session token that belongs to `accessKey` and `secretKey`", is_secret=True),
-    Setting(
-        "assumeRoles",
-        kinds.ROLES,
-        f"one after the other; members {_quoted(member.key for member in kinds.ROLE_MEMBERS)}",
-    ),
-    Setting("assumeRole", kinds.ROLES, "pulumi-aws 6's name for `assumeRoles`; both together are refused"),
-    Setting(
+    ("accessKey", kinds.SECRET, "with `secretKey`, before a profile's and the environment's credentials"),
+    ("secretKey", kinds.SECRET, "with `accessKey`; one without the other is refused"),
+    ("token", kinds.SECRET, "the session token that belongs to `accessKey` and `secretKey`"),
+    ("assumeRoles", kinds.ROLES, f"one after the other; members {_quoted(each.key for each in kinds.ROLE_MEMBERS)}"),
+    ("assumeRole", kinds.ROLES, "pulumi-aws 6's name for `assumeRoles`; both together are refused"),
+    (
         "assumeRoleWithWebIdentity",
         kinds.WEB_IDENTITY,
         "members `roleArn`, one of `webIdentityToken` and `webIdentityTokenFile` (read again each time the credentials "
         "are renewed), `sessionName`, `duration`, `policy`, `policyArns`; refused beside `accessKey`",
     ),
-    Setting("sharedConfigFiles", kinds.FILES, f"instead of the default file; {_LAST_WINS}"),
-    Setting(
+    ("sharedConfigFiles", kinds.FILES, f"instead of the default file; {_LAST_WINS}"),
+    (
         "sharedCredentialsFiles",
         kinds.FILES,
         f"instead of the default file and before the environment's keys; {_LAST_WINS}",
     ),
-    Setting(
+    (
         "allowedAccountIds",
         kinds.ACCOUNTS,
         "`sts:GetCallerIdentity` is asked before anything else; credentials of another account are refused",
     ),
-    Setting("forbiddenAccountIds", kinds.ACCOUNTS, "likewise; credentials of these accounts are refused"),
-    Setting(
+    ("forbiddenAccountIds", kinds.ACCOUNTS, "likewise; credentials of these accounts are refused"),
+    (
         "endpoints",
         kinds.ENDPOINTS,
         f"of the services that are called: {_quoted(kinds.SERVICES)}; others are not called, and a name that is like "
         "one of these is refused",
     ),
-    Setting("stsRegion", kinds.REGION, "the region in which roles are assumed and the account is asked for"),
-    Setting("useFipsEndpoint", kinds.FLAG, "`false` too, before the environment and the profile"),
-    Setting("useDualstackEndpoint", kinds.FLAG, "`false` too, before the environment and the profile"),
-    Setting("customCaBundle", kinds.FILE, "a file, before `AWS_CA_BUNDLE` and the profile's `ca_bundle`"),
-    Setting("httpProxy", kinds.URL, "for endpoints that begin with `http:`, before `HTTP_PROXY`"),
-    Setting("httpsProxy", kinds.URL, "for endpoints that begin with `https:`, before `HTTPS_PROXY`"),
-    Setting(
-        "noProxy",
-        kinds.NO_PROXY,
-        "host names, domains, addresses and networks with commas between, before `NO_PROXY`",
-    ),
-    Setting("ec2MetadataServiceEndpoint", kinds.URL, "where the credentials of an EC2 instance come from"),
-    Setting("ec2MetadataServiceEndpointMode", kinds.IP_MODE, "`IPv4` or `IPv6`"),
-    Setting("skipMetadataApiCheck", kinds.FLAG, "`true`: credentials of an EC2 instance are not used"),
-    Setting("userAgents", kinds.PRODUCTS, "appended to the User-Agent of all calls"),
-    Setting("maxRetries", kinds.COUNT, "how often a call is retried after a transient fault; 7 by default"),
-    Setting(
-        "insecure",
+    ("stsRegion", kinds.REGION, "the region in which roles are assumed and the account is asked for"),
+    ("useFipsEndpoint", kinds.FLAG, _NOT_FALSE),
+    ("useDualstackEndpoint", kinds.FLAG, _NOT_FALSE),
+    ("customCaBundle", kinds.FILE, "a file, before `AWS_CA_BUNDLE` and the profile's `ca_bundle`"),
+    ("httpProxy", kinds.URL, "for endpoints that begin with `http:`, before `HTTP_PROXY`"),
+    ("httpsProxy", kinds.URL, "for endpoints that begin with `https:`, before `HTTPS_PROXY`"),
+    ("noProxy", kinds.NO_PROXY, "host names, domains, addresses and networks with commas between, before `NO_PROXY`"),
+    ("ec2MetadataServiceEndpoint", kinds.URL, "where the credentials of an EC2 instance come from"),
+    ("ec2MetadataServiceEndpointMode", kinds.IP_MODE, "`IPv4` or `IPv6`"),
+    ("skipMetadataApiCheck", kinds.FLAG, "`true`: credentials of an EC2 instance are not used"),
+    ("userAgents", kinds.PRODUCTS, "appended to the User-Agent of all calls"),
+    ("maxRetries", kinds.COUNT, "how often a call is retried after a transient fault; 7 by default"),
+)
+_REFUSED = (("insecure", kinds.FLAG, "`true`: TLS certificates are always verified; `customCaBundle` names your own"),)
+_NO_EFFECT = (
+    *((name, kinds.ANY, "a license conversion task has no tags") for name in ("defaultTags", "ignoreTags")),
+    ("tagPolicyCompliance", kinds.TEXT, "a license conversion task has no tags"),
+    ("retryMode", kinds.TEXT, "calls are retried at a pace that all resources share"),
+    ("tokenBucketRateLimiterCapacity", kinds.COUNT, "calls are retried at a pace that all resources share"),
+    ("s3UsEast1RegionalEndpoint", kinds.TEXT, "S3 is not called"),
+    ("s3UsePathStyle", kinds.FLAG, "S3 is not called"),
+    ("skipCredentialsValidation", kinds.FLAG, "credentials are checked by the first call that needs them"),
+    (
+        "skipRegionValidation",
         kinds.FLAG,
-        "`true`: TLS certificates are always verified; `customCaBundle` names your own",
-        Treatment.REFUSED,
+        "a region is checked against the patterns of AWS's partitions only, which new regions match",
     ),
-    *(
-        Setting(key, kind, note, Treatment.NO_EFFECT)
-        for key, kind, note in (
-            ("defaultTags", kinds.ANY, _NO_TAGS),
-            ("ignoreTags", kinds.ANY, _NO_TAGS),
-            ("tagPolicyCompliance", kinds.TEXT, _NO_TAGS),
-            ("retryMode", kinds.TEXT, _OWN_PACE),
-            ("tokenBucketRateLimiterCapacity", kinds.COUNT, _OWN_PACE),
-            ("s3UsEast1RegionalEndpoint", kinds.TEXT, "S3 is not called"),
-            ("s3UsePathStyle", kinds.FLAG, "S3 is not called"),
-            ("skipCredentialsValidation", kinds.FLAG, "credentials are checked by the first call that needs them"),
-            (
-                "skipRegionValidation",
-                kinds.FLAG,
-                "a region is checked against the patterns of AWS's partitions only, which new regions match",
-            ),
-            (
-                "skipRequestingAccountId",
-                kinds.FLAG,
-                "the account is asked for where `allowedAccountIds`, `forbiddenAccountIds` or a start need it",
-            ),
-        )
+    (
+        "skipRequestingAccountId",
+        kinds.FLAG,
+        "the account is asked for where `allowedAccountIds`, `forbiddenAccountIds` or a start need it",
     ),
+)
+SETTINGS = tuple(
+    Setting(*row, treatment)
+    for treatment, rows in zip(Treatment, (_HONOURED, _REFUSED, _NO_EFFECT), strict=True)
+    for row in rows
 )
 """Every setting of pulumi-aws, and what becomes of it here."""
 
@@ -242,30 +223,29 @@ class Settings:
         return cls(region=region, **given)
 
 
+def _refusal(at: str, reason: str, remedy: str, verb: str) -> SettingsError:
+    return Place(at, on_settings(fill(remedy), verb), at).error(fill(reason))
+
+
 def _check_together(given: dict[str, Any], *, has_own_profile: bool) -> None:
     """Raise a SettingsError where settings that are well-formed can't be honoured, or not together."""
     has_key, has_secret, has_token = (name in given for name in ("access_key", "secret_key", "token"))
     # botocore would sign with the half it has, or fail on the other as if the answer could not be read.
     if has_key != has_secret or (has_token and not has_key):
-        at, remedy, verb = (
-            "accessKey",
-            "Set both with `pulumi config set --secret`, or neither",
-            "Set both, or neither,",
-        )
         reason = "of {the stack's }{aws:}accessKey and {aws:}secretKey only one is set, or {aws:}token without them"
-    elif has_key and "assume_role_with_web_identity" in given and not has_own_profile:
-        at, remedy, verb = "accessKey", "Remove one of them with `pulumi config rm`", "Remove one of them"
+        remedy = "Set both with `pulumi config set --secret`, or neither"
+        raise _refusal("accessKey", reason, remedy, "Set both, or neither,")
+    if has_key and "assume_role_with_web_identity" in given and not has_own_profile:
         both = "{aws:}accessKey and {aws:}assumeRoleWithWebIdentity are both set"
-        reason = f"{both}, and only one can supply the credentials"
-    elif given.get("assume_roles") and given.get("assume_role"):
-        at, remedy, verb = "assumeRoles", "Keep the roles in {aws:}assumeRoles only", "Keep assumeRoles only"
+        reason, verb = f"{both}, and only one can supply the credentials", "Remove one of them"
+        raise _refusal("accessKey", reason, f"{verb} with `pulumi config rm`", verb)
+    if given.get("assume_roles") and given.get("assume_role"):
         reason = "{aws:}assumeRoles and {aws:}assumeRole are both set, and they are two names of one setting"
-    elif given.get("insecure"):
-        at, remedy = "insecure", "Remove it, and name your own certificates {with customCaBundle FILE}"
-        reason, verb = "{aws:}insecure is true, and TLS certificates are always verified here", "Remove it"
-    else:
-        return
-    raise Place(at, on_settings(fill(remedy), verb), at).error(fill(reason))
+        raise _refusal("assumeRoles", reason, "Keep the roles in {aws:}assumeRoles only", "Keep assumeRoles only")
+    if given.get("insecure"):
+        reason = "{aws:}insecure is true, and TLS certificates are always verified here"
+        remedy = "Remove it, and name your own certificates {with customCaBundle FILE}"
+        raise _refusal("insecure", reason, remedy, "Remove it")
 
 
 _OF_FLEETS = {"maxConcurrentConversions": "max_concurrent", "stopAfterFailures": "stop_after_failures"}
@@ -284,17 +264,18 @@ def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:") -> list
         short = name.removeprefix(prefix)
         if short == name or short in known or short in _IGNORED or short.startswith("__"):
             continue
+        meant, shown, remove = find_close(short, known), to_shown(name), f"`pulumi config rm {to_shown(name)}`"
         if prefix == "lmconv:" and short in _OF_FLEETS:
-            remedy = f"Give a ConversionFleet {written(_OF_FLEETS[short])}, then run `pulumi config rm {name}`"
-            raise Place(name, remedy, short).error(f"{name} is not a setting")
-        meant = find_close(short, known)
-        if meant or prefix == "lmconv:":
+            shown, remove = name, f"`pulumi config rm {name}`"
+            remedy = f"Give a ConversionFleet {written(_OF_FLEETS[short])}, then run {remove}"
+        elif meant or prefix == "lmconv:":
+            shown = to_shown(short) if wording().provider else shown
             write = f"Write {prefix}{meant}, or remove" if meant else "Remove"
-            verb = f"Write {meant}" if meant else "Remove it"
-            shown = to_shown(short if wording().provider else name)
-            remedy = on_settings(f"{write} it with `pulumi config rm {to_shown(name)}`", verb)
-            raise Place(name, remedy, meant or short).error(f"{shown} is not a setting")
-        unknown.append(name)
+            remedy = on_settings(f"{write} it with {remove}", f"Write {meant}" if meant else "Remove it")
+        else:
+            unknown.append(name)
+            continue
+        raise Place(name, remedy, meant or short).error(f"{shown} is not a setting")
     return unknown
 
 
@@ -311,17 +292,10 @@ def resolve_region(
     The recorded one comes before the environment's, so that no shell replaces a resource. A profile that is needed and
     is not there, or can't be read, is a SettingsError.
     """
-    return (
-        region
-        or _ROWS["region"].read(get, prefix)
-        or recorded
-        or os.environ.get("AWS_REGION")
-        or os.environ.get("AWS_DEFAULT_REGION")
-        or _shared_config_region(get, profile, prefix)
-    )
-
-
-def _shared_config_region(get: ConfigGet, profile: str | None, prefix: str) -> str | None:
+    found = region or _ROWS["region"].read(get, prefix) or recorded
+    found = found or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if found:
+        return str(found)
     load()
     from lmconv_resource.aws.access.files import region_of_profile
 
