@@ -18,7 +18,7 @@ from simulation.history import collect_less, play
 EACH = 25
 LONG = pytest.mark.proof, pytest.mark.no_cover  # coverage makes them take twice as long
 RANGES = [
-    pytest.param(begin, marks=() if begin < 75 else LONG, id=f"{begin}-{begin + EACH}")
+    pytest.param(begin, marks=() if begin < 300 else LONG, id=f"{begin}-{begin + EACH}")
     for begin in range(0, 3000, EACH)
 ]
 
