@@ -47,17 +47,6 @@ def accounts() -> Iterator[AwsAccounts]:
         yield accounts
 
 
-@pytest.fixture
-def write_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Return what fills the shared config file."""
-
-    def write(text: str) -> None:
-        (tmp_path / "config").write_text(text)
-        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-
-    return write
-
-
 def caller_account(session: AccessSession) -> str:
     """Return the account that the session's credentials belong to, as STS says it."""
     account: str = session.client("sts").get_caller_identity()["Account"]
@@ -121,50 +110,42 @@ def test_the_profile_signs(
     assert send(accounts, Settings.from_config(config.get, REGION, profile="home")).account == OTHER
 
 
-def test_a_credentials_file_of_the_stack_signs(accounts: AwsAccounts, tmp_path: Path) -> None:
-    """aws:sharedCredentialsFiles is read instead of the default file, and before the environment's keys."""
-    file = tmp_path / "keys of the stack"
-    file.write_text(f"[default]\n{KEYS('AKIASTACK')}")
-    assert send(accounts, to_settings(accounts, sharedCredentialsFiles=json.dumps([str(file)]))).account == STACK
-
-
-def test_a_config_file_of_the_stack_signs(accounts: AwsAccounts, tmp_path: Path) -> None:
-    """aws:sharedConfigFiles is read instead of the default file, with and without a profile of the stack."""
-    file = tmp_path / "config of the stack"
-    file.write_text(PROFILES)
-    assert send(accounts, to_settings(accounts, sharedConfigFiles=[str(file)], profile="work")).account == STACK
-    file.write_text(PROFILES.replace("profile work", "default"))
-    assert send(accounts, to_settings(accounts, sharedConfigFiles=[str(file)])).account == STACK
-
-
 @pytest.mark.parametrize(
-    ("config", "credentials", "signs"),
+    ("config", "credentials", "profile", "signs"),
     [
-        (["[default]\nregion = x\n"], ["[default]\n{home}", "[default]\n{stack}"], STACK),
-        (["[default]\n{home}", "[default]\n{stack}"], [], STACK),
-        (["[default]\n{home}", "[default]\nregion = x\n"], [], THIRD),
-        (["[default]\n{home}", "[default]\n{home}"], ["[default]\n{stack}"], STACK),
-        (["[default]\nrole_arn = {role}\nsource_profile = far\n", ""], ["", "[far]\n{stack}"], OTHER),
-        (["[default]\nsource_profile = far\n", "[default]\nrole_arn = {role}\n"], ["[far]\n{stack}"], OTHER),
-        ([], ["[default]\n{home}aws_session_token = old\n", "[default]\n{stack}"], STACK),
+        ([], ["[default]\n{stack}"], None, STACK),
+        (["[default]\n{stack}"], [], None, STACK),
+        (["[profile work]\n{stack}"], [], "work", STACK),
+        (["[default]\nregion = x\n"], ["[default]\n{home}", "[default]\n{stack}"], None, STACK),
+        (["[default]\n{home}", "[default]\n{stack}"], [], None, STACK),
+        (["[default]\n{home}", "[default]\nregion = x\n"], [], None, THIRD),
+        (["[default]\n{home}", "[default]\n{home}"], ["[default]\n{stack}"], None, STACK),
+        (["[default]\nrole_arn = {role}\nsource_profile = far\n", ""], ["", "[far]\n{stack}"], None, OTHER),
+        (["[default]\nsource_profile = far\n", "[default]\nrole_arn = {role}\n"], ["[far]\n{stack}"], None, OTHER),
+        ([], ["[default]\n{home}aws_session_token = old\n", "[default]\n{stack}"], None, STACK),
     ],
-    ids=["credentials", "config", "where only", "both", "role", "role in halves", "token of other keys"],
+    ids=[
+        *("one of credentials", "one of config", "one and a profile", "credentials", "config", "where only", "both"),
+        *("role", "role in halves", "token of other keys"),
+    ],
 )
-def test_the_last_of_several_files_wins(
-    accounts: AwsAccounts, tmp_path: Path, config: list[str], credentials: list[str], signs: str
+def test_files_of_the_stack_sign(
+    accounts: AwsAccounts, tmp_path: Path, *, config: list[str], credentials: list[str], profile: str | None, signs: str
 ) -> None:
-    """aws:sharedConfigFiles and aws:sharedCredentialsFiles are put together key by key, credentials over config."""
+    """aws:sharedConfigFiles and aws:sharedCredentialsFiles replace the default files and the environment's keys.
+
+    Several are put together key by key, the last one first, and credentials before config.
+    """
     accounts.add_user(THIRD, "AKIAHOME")
 
-    def write(kind: str, texts: list[str]) -> list[str]:
-        paths = [tmp_path / f"{kind}-{number}" for number in range(len(texts))]
+    def write(kind: str, texts: list[str]) -> str:
+        paths = [tmp_path / f"{kind} of the stack {number}" for number in range(len(texts))]
         for path, text in zip(paths, texts, strict=True):
             path.write_text(text.format(home=KEYS("AKIAHOME"), stack=KEYS("AKIASTACK"), role=ROLE))
-        return [str(path) for path in paths]
+        return json.dumps([str(path) for path in paths])
 
     files = {"sharedConfigFiles": write("config", config), "sharedCredentialsFiles": write("keys", credentials)}
-    given = {key: paths for key, paths in files.items() if paths}
-    assert send(accounts, to_settings(accounts, **given)).account == signs
+    assert send(accounts, to_settings(accounts, profile=profile, **files)).account == signs
 
 
 def test_a_config_file_without_credentials_leaves_them_to_the_environment(
@@ -571,12 +552,17 @@ def test_the_environment_is_left_alone(accounts: AwsAccounts, certificate: Path)
             f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:forbiddenAccountIds forbids "
             f"{HOME}. Use credentials of another account, or change aws:forbiddenAccountIds.",
         ),
+        (
+            {"forbiddenAccountIds": [OTHER], "assumeRoles": [{"roleArn": ROLE}]},
+            f"the credentials belong to account {OTHER} (the role {ROLE}), and aws:forbiddenAccountIds forbids "
+            f"{OTHER}. Use credentials of another account, or change aws:forbiddenAccountIds.",
+        ),
     ],
 )
 def test_the_account_is_held_against_the_settings(
     accounts: AwsAccounts, config: dict[str, Any], told: str | None
 ) -> None:
-    """The caller's account is asked of STS, and a refusal names it, where it comes from and what the stack says."""
+    """STS is asked for the account that signs, after all roles; a refusal names it, its origin and the setting."""
     session = AccessSession(to_settings(accounts, **config))
     if told is None:
         assert caller_account(session) == session.account() == HOME
@@ -584,7 +570,7 @@ def test_the_account_is_held_against_the_settings(
     with pytest.raises(SettingsError) as error:
         session.client("ec2")
     assert str(error.value) == f"{SUBJECT}{told}"
-    assert [request.operation for request in accounts.requests] == ["GetCallerIdentity"]
+    assert {request.operation for request in accounts.requests} - {"AssumeRole"} == {"GetCallerIdentity"}
 
 
 @pytest.mark.parametrize(
@@ -772,63 +758,76 @@ def test_an_encoded_denial_is_decoded_by_sts(accounts: AwsAccounts) -> None:
     assert "allow sts:DecodeAuthorizationMessage too" in explain()
 
 
-SSO = "sso_session = corp\nsso_account_id = 1\nsso_role_name = r\n"
-SSO_SESSION = "[sso-session corp]\nsso_start_url = https://sso.test\nsso_region = eu-west-1\n"
+HINT_PROFILES = f"""
+[sso-session corp]
+sso_start_url = https://sso.test
+sso_region = eu-west-1
+[profile sso]
+sso_session = corp
+sso_account_id = 1
+sso_role_name = r
+[profile role]
+role_arn = {ROLE}
+source_profile = sso
+[profile legacy]
+sso_start_url = https://sso.test
+sso_region = eu-west-1
+sso_account_id = 1
+sso_role_name = r
+[profile login]
+login_session = arn:aws:iam::1:user/me
+[profile process]
+credential_process = false
+[profile web]
+role_arn = {ROLE}
+web_identity_token_file = /token
+[profile source]
+role_arn = {ROLE}
+credential_source = Environment
+[profile keys]
+{KEYS("ak")}
+"""
+WEB_ENVIRONMENT = {"AWS_WEB_IDENTITY_TOKEN_FILE": __file__, "AWS_ROLE_ARN": ROLE, "AWS_ACCESS_KEY_ID": ""}
 
 
 @pytest.mark.parametrize(
-    ("profile", "hint"),
+    ("config", "environment", "hint"),
     [
-        ("sso", "Run `aws sso login --profile sso`"),
-        ("legacy", "Run `aws sso login --profile legacy`"),
-        ("login", "Run `aws login --profile login`"),
-        ("process", "Have the credential_process of the profile process return new ones"),
-        ("web", "Renew the token in web_identity_token_file of the profile web"),
-        ("source", "Check the credential_source of the profile source"),
-        ("role", "Run `aws sso login --profile sso`"),
-        ("keys", "Put new keys into the profile keys"),
+        ({"profile": "sso"}, {}, "Run `aws sso login --profile sso`"),
+        ({"profile": "legacy"}, {}, "Run `aws sso login --profile legacy`"),
+        ({"profile": "login"}, {}, "Run `aws login --profile login`"),
+        ({"profile": "process"}, {}, "Have the credential_process of the profile process return new ones"),
+        ({"profile": "web"}, {}, "Renew the token in web_identity_token_file of the profile web"),
+        ({"profile": "source"}, {}, "Check the credential_source of the profile source"),
+        ({"profile": "role"}, {}, "Run `aws sso login --profile sso`"),
+        ({"profile": "keys"}, {}, "Put new keys into the profile keys"),
+        (
+            {"accessKey": "ak", "secretKey": "sk"},
+            {},
+            "Set new ones with `pulumi config set --secret` (aws:accessKey, aws:secretKey, aws:token)",
+        ),
+        (
+            {"assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityTokenFile": __file__}},
+            {},
+            "Renew the token in webIdentityTokenFile of aws:assumeRoleWithWebIdentity",
+        ),
+        ({}, {}, "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN again"),
+        ({}, {"AWS_ACCESS_KEY_ID": ""}, "Supply credentials in any way the AWS CLI supports"),
+        ({}, WEB_ENVIRONMENT, "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"),
     ],
 )
-def test_a_profile_has_its_own_way_to_new_credentials(
-    write_config: Callable[[str], None], profile: str, hint: str
+def test_each_kind_of_credentials_has_its_own_way_to_new_ones(
+    monkeypatch: pytest.MonkeyPatch,
+    write_config: Callable[[str], None],
+    config: dict[str, Any],
+    environment: dict[str, str],
+    hint: str,
 ) -> None:
-    """What to do about expired credentials fits the profile, or the one at the beginning of its chain of roles."""
-    write_config(
-        f"{SSO_SESSION}[profile sso]\n{SSO}[profile role]\nrole_arn = {ROLE}\nsource_profile = sso\n"
-        f"[profile legacy]\nsso_start_url = https://sso.test\nsso_region = eu-west-1\nsso_account_id = 1\n"
-        f"sso_role_name = r\n[profile login]\nlogin_session = arn:aws:iam::1:user/me\n"
-        f"[profile process]\ncredential_process = false\n"
-        f"[profile web]\nrole_arn = {ROLE}\nweb_identity_token_file = /token\n"
-        f"[profile source]\nrole_arn = {ROLE}\ncredential_source = Environment\n"
-        f"[profile keys]\naws_access_key_id = ak\naws_secret_access_key = sk\n"
-    )
-    assert AccessSession(to_settings(profile=profile)).sign_in_hint() == hint
-
-
-def test_other_credentials_have_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keys of the stack, a web identity, the environment and nothing at all have their own remedies."""
-    file = tmp_path / "token"
-    file.write_text("tok")
-    hints = [
-        AccessSession(to_settings(**config)).sign_in_hint()
-        for config in (
-            {"accessKey": "ak", "secretKey": "sk"},
-            {"assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityTokenFile": str(file)}},
-            {},
-        )
-    ]
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    hints.append(AccessSession(to_settings()).sign_in_hint())
-    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(file))
-    monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
-    hints.append(AccessSession(to_settings()).sign_in_hint())
-    assert hints == [
-        "Set new ones with `pulumi config set --secret` (aws:accessKey, aws:secretKey, aws:token)",
-        "Renew the token in webIdentityTokenFile of aws:assumeRoleWithWebIdentity",
-        "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN again",
-        "Supply credentials in any way the AWS CLI supports",
-        "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE",
-    ]
+    """What to do about expired credentials fits their source; of a profile, the beginning of its chain of roles."""
+    write_config(HINT_PROFILES)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert AccessSession(to_settings(**config)).sign_in_hint() == hint
 
 
 def test_a_hint_never_fails(write_config: Callable[[str], None]) -> None:
@@ -922,6 +921,8 @@ def test_a_region_that_is_none_is_refused() -> None:
             "Connecting to AWS License Manager for license conversion tasks: mars-1 is not an AWS region. Check "
             f"{places}."
         )
+    Regions().check(Settings("mars-1", endpoints=(("license-manager", "http://127.0.0.1"),)))
+    Regions().check(Settings(REGION, sts_region="us-east-1"))
 
 
 def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
@@ -933,9 +934,3 @@ def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
     assert "which holds no certificates in PEM form. Check it with `pulumi config get aws:customCaBundle`." in str(
         error.value
     )
-
-
-def test_an_endpoint_of_ones_own_has_its_own_regions() -> None:
-    """Nothing is known of them."""
-    Regions().check(Settings("mars-1", endpoints=(("license-manager", "http://127.0.0.1"),)))
-    Regions().check(Settings(REGION, sts_region="us-east-1"))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.aws import REGION, to_settings
 from support.lifecycle import RecordingEngine
 
 from lmconv_resource.aws.access.kinds import AssumedRole, parse_roles
@@ -31,25 +32,8 @@ from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.wording import Wording, using
 
-REGION = "eu-west-1"
 SUBJECT = "Connecting to AWS License Manager for license conversion tasks: "
 ROLE = "arn:aws:iam::123456789012:role/tracker"
-
-
-@pytest.fixture
-def write_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Return what fills the shared config file."""
-
-    def write(text: str) -> None:
-        (tmp_path / "config").write_text(text, errors="surrogateescape")
-        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-
-    return write
-
-
-def to_settings(region: str = REGION, **config: Any) -> Settings:
-    """Return the settings of a stack whose configuration is `config`, in the `aws` namespace."""
-    return Settings.from_config({f"aws:{name}": value for name, value in config.items()}.get, region)
 
 
 NUMBER = ", but a number: write it in quotes"
