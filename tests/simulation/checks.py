@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from lmconv_resource.lifecycle.fleet.shared import WINDOW_SECONDS
 from lmconv_resource.text import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -145,7 +146,10 @@ class Checks:
 
     def _blame_for_mark(self, act: str, caller: Caller, urn: str | None, instance: Instance, tag: Tag) -> None:
         keys = [f"{instance.id} {place}" for place in ("instance", "interface")]
-        was_shown = any(tag.value in caller.marks_seen.get(key, ()) for key in keys)
+        # A fleet's calls wait that long for others, while a call of another row may show more.
+        together = WINDOW_SECONDS if urn and ":ConversionFleet:" in urn else 0.0
+        since_shown = [caller.marks_seen.get(key, {}).get(tag.value, float("inf")) for key in keys]
+        was_shown = min(since_shown) <= self._aws.kernel.now - together
         since = caller.calls_of[urn, instance.id] - max(
             caller.marks_at.get(f"{urn} {key}", -_FRESH_CALLS) for key in keys
         )

@@ -73,7 +73,8 @@ class Caller:
     """When the tasks of an instance were listed last, and as which of the resource's calls."""
     marks_at: dict[str, int] = field(default_factory=dict)
     """As which of the resource's calls the marks of an instance were read last."""
-    marks_seen: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    marks_seen: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The marks of an instance as they were read last, each with the moment since which it is shown."""
     unreadable_since: dict[str, float] = field(default_factory=dict)
     """Since when the tasks of an instance can't be listed."""
     state_seen: dict[str, tuple[float, str]] = field(default_factory=dict)
@@ -411,7 +412,8 @@ class Ec2Client(_Client):
     def _see_marks(self, instance: Instance, tags: dict[str, Tag], place: str) -> None:
         seen = (tags["lmconv:restart"].value,) if "lmconv:restart" in tags else ()
         key = f"{instance.id} {place}"
-        self._caller.marks_seen[key] = seen
+        since = self._caller.marks_seen.get(key, {})
+        self._caller.marks_seen[key] = {value: since.get(value, self._aws.kernel.now) for value in seen}
         self._caller.marks_at[f"{self._urn} {key}"] = self._caller.calls_of[self._urn, instance.id]
 
     def describe_tags(self, Filters: Any = (), **paging: Any) -> Any:

@@ -163,19 +163,21 @@ class FleetController(Controller[FleetInputs, FleetState]):
         self._end(op, state)
 
     def _end(self, op: Operation, state: FleetState) -> None:
-        """Bring to its end what is under way of rows that are forgotten. Never fails for it."""
-        rows = [row for row in _to_rows(state) if not _is_settled(state.results.get(row.name))]
-        if rows:
-            end_rows(op, rows, {each.resource_arn: each.license_conversion_task_id for each in state.results.values()})
+        """Bring to its end what is under way of rows that are forgotten. Never fails for it.
+
+        A row that is recorded as done may have been begun again by an `up` that was killed: its mark tells.
+        """
+        rows: dict[bool, list[Row]] = {True: [], False: []}
+        for row in _to_rows(state):
+            result = state.results[row.name]
+            rows[result.has_succeeded or result.outcome is Outcome.NOT_BEGUN].append(row)
+        left = [*rows[False], *find_marked(op, rows[True])]
+        if left:
+            end_rows(op, left, {each.resource_arn: each.license_conversion_task_id for each in state.results.values()})
 
 
 def _to_id(result: Result) -> str:
     return result.resource_arn.rpartition("/")[2]
-
-
-def _is_settled(result: Result | None) -> bool:
-    """Return whether nothing can be left of a row's job."""
-    return result is None or result.outcome not in (Outcome.IN_PROGRESS, Outcome.REFUSED, Outcome.FAILED)
 
 
 def to_summaries(rows: tuple[Row, ...]) -> ByName:

@@ -202,14 +202,14 @@ class Ended:
     Args:
         result: what is recorded of it.
         counts: whether it counts for `stop_after_failures`.
-        was_done: whether this operation has neither stopped its instance nor asked for its conversion.
+        is_begun: whether this operation has stopped its instance, or had it converted where none had stopped it before.
         is_down: whether its instance ran before and does not run now.
     """
 
     result: Result
     counts: bool = False
     is_down: bool = False
-    was_done: bool = False
+    is_begun: bool = False
 
 
 def run_row(
@@ -259,8 +259,10 @@ def run_row(
         if is_down and outcome is Outcome.REFUSED:
             outcome = Outcome.IN_PROGRESS
         result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)
-        counts, was_done = ended.counts and watch.has_changed, not watch.has_changed
-        return replace(ended, is_down=is_down, counts=counts, was_done=was_done, result=result)
+        counts = ended.counts and watch.has_changed
+        # A mark on one that did not run, which the plan could not see, is of an earlier operation.
+        is_begun = watch.has_changed and (planned.ran or not job.facts.memory.is_marked)
+        return replace(ended, is_down=is_down, counts=counts, is_begun=is_begun, result=result)
 
     host, watch = RowHost(op.host, row.name), Watch(op.host.runtime.now, on_act, has_slot)
     aws = connect_row(gathering, watch, row.arn, op.cancellation)

@@ -184,7 +184,7 @@ class Run:
                     failed = come_to is not None and come_to.counts
                     if word == "ended" and come_to is not None:
                         succeeded = come_to.result.has_succeeded
-                        schedule.end(row, succeeded=succeeded, failed=failed, was_done=come_to.was_done)
+                        schedule.end(row, succeeded=succeeded, failed=failed, is_begun=come_to.is_begun)
                         self._record(row, come_to, was_running=True)
                         continue
                     (schedule.leave_slot if word == "starting" else schedule.free_slot)(row, failed=failed)

@@ -111,17 +111,17 @@ class Schedule:
         if self.stopped is None:
             slots.hand_out(self._limits.max_concurrent)
 
-    def end(self, row: Row, *, succeeded: bool, failed: bool, was_done: bool = False) -> None:
+    def end(self, row: Row, *, succeeded: bool, failed: bool, is_begun: bool = True) -> None:
         """Take note that a row has ended; `failed` says whether it counts for `stop_after_failures`.
 
-        One that `was_done` already has shown nothing: the next row is a canary in its place.
+        One that another operation has begun, or nobody, has shown nothing: the next row is a canary in its place.
         """
         if row.name in self._canaries:
             if not succeeded:
                 self.stop(f"{row.name}, a canary, has not SUCCEEDED")
             self._canaries.discard(row.name)
             others = [each for queue in self._waiting.values() for each in queue if each.name not in self._canaries]
-            if was_done and others:
+            if not is_begun and others:
                 self._canaries.add(min(others, key=lambda each: each.number).name)
         self.free_slot(row, failed=failed)
         self._running.discard(row.name)

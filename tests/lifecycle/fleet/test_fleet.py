@@ -20,9 +20,9 @@ from lmconv_resource.aws.marks import make_value
 from lmconv_resource.emulator import ErrorAnswer, Fault
 from lmconv_resource.errors import LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.fleet.report import Outcome
-from lmconv_resource.lifecycle.fleet.row import NotBegunError, run_row
+from lmconv_resource.lifecycle.fleet.row import NotBegunError, Planned, run_row
 from lmconv_resource.lifecycle.fleet.survey import survey
-from lmconv_resource.lifecycle.operation import UNKNOWN
+from lmconv_resource.lifecycle.operation import UNKNOWN, Operation
 
 
 def launch(job: Job, billed: str = BYOL, *, running: bool = True, type: str = "m5.large") -> str:
@@ -354,7 +354,10 @@ def test_what_a_cancel_interrupts_is_recorded_and_goes_on(job: Job) -> None:
 
 
 def test_rows_that_leave_are_forgotten_and_what_is_down_is_started(job: Job) -> None:
-    """A row whose instance still has our mark is brought to its end first; a destroy does the same."""
+    """A row whose instance still has our mark is brought to its end first; a destroy does the same.
+
+    What is recorded of it does not matter: an `up` that was killed may have begun it once more.
+    """
     fleet = Fleet(job, stop_and_restart=True)
     arns = [fleet.add(f"r{n}", launch(job)) for n in range(3)]
     job.make_client = deny_start(arns[0])
@@ -366,7 +369,11 @@ def test_rows_that_leave_are_forgotten_and_what_is_down_is_started(job: Job) -> 
     del fleet.rows[0]
     fleet.up()
     assert (fleet.outcomes, job.state(arns[0])) == ({"r1": "SUCCEEDED", "r2": "SUCCEEDED"}, "running")
-    fleet.destroy()
+    for leave in (fleet.up, fleet.destroy):
+        down = fleet.rows.pop(0)["resource_arn"]
+        job.ec2.stop_instances(InstanceIds=[mark(job, down)])
+        leave()
+        assert job.state(down) == "running"
     assert job.starts == 3
 
 
@@ -489,6 +496,26 @@ def test_calls_of_many_rows_go_together(job: Job) -> None:
     )
 
 
+def plan_one(op: Operation, fleet: Fleet) -> Planned:
+    """Return what is planned for a fleet of one row, which may be begun now."""
+    rows = fleet.controller.inputs.parse({**fleet.inputs, "instances": fleet.rows}).rows or ()
+    (planned,) = survey(op, rows, {}, begins=True)
+    assert planned.gathering is not None
+    planned.gathering.expect([rows[0].arn])
+    return planned
+
+
+def test_one_that_an_earlier_up_has_stopped_is_not_begun_anew(job: Job) -> None:
+    """So that it is no canary, though the plan could not see its mark."""
+    fleet = Fleet(job, stop_and_restart=True)
+    arn = fleet.add("web", launch(job, running=False))
+    with job.session.operation(URN) as op:
+        planned = plan_one(op, fleet)
+        mark(job, arn)
+        ended = run_row(op, planned)
+    assert (ended.result.outcome, ended.is_begun, job.state(arn)) == (Outcome.SUCCEEDED, False, "running")
+
+
 @pytest.mark.parametrize("was_marked", [False, True])
 def test_one_that_waits_for_its_slot_is_let_go_when_no_more_are_begun(job: Job, was_marked: bool) -> None:
     """Its mark, which it was given early or has of an earlier `up`, is removed, and it runs as before."""
@@ -505,11 +532,7 @@ def test_one_that_waits_for_its_slot_is_let_go_when_no_more_are_begun(job: Job, 
         return False
 
     with job.session.operation(URN) as op:
-        rows = fleet.controller.inputs.parse({**fleet.inputs, "instances": fleet.rows}).rows or ()
-        found = survey(op, rows, {}, begins=True)
-        assert found[0].gathering is not None
-        found[0].gathering.expect([arn])
-        ended = run_row(op, found[0], has_slot=has_slot)
+        ended = run_row(op, plan_one(op, fleet), has_slot=has_slot)
 
     assert (ended.result.outcome, ended.result.reason) == (Outcome.NOT_BEGUN, "3 have failed")
     assert (job.state(arn), TAG in job.tags(arn), ended.result.was_begun) == ("running", False, False)

@@ -82,7 +82,7 @@ def test_a_row_that_was_done_already_is_no_canary() -> None:
     rows = to_rows(1, 1, 1)
     schedule = Schedule([], rows, Limits(2, canaries=1))
     assert schedule.next_rows(0.0) == rows[:1]
-    schedule.end(rows[0], succeeded=True, failed=False, was_done=True)
+    schedule.end(rows[0], succeeded=True, failed=False, is_begun=False)
     assert schedule.next_rows(0.0) == rows[1:2]
     schedule.end(rows[1], succeeded=True, failed=False)
     assert schedule.next_rows(0.0) == rows[2:]
