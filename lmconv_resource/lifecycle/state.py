@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.models import OUTPUTS, ConversionRequest, ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import to_duration_text, to_one_line
@@ -87,11 +87,12 @@ class ConversionState:
             destination = outputs.get("destination_license_context")
             codes = destination.get("product_codes") if operation and isinstance(destination, Mapping) else None
         verified = LicenseContext.from_inputs({"usage_operation": operation, "product_codes": codes})
+        asked = outputs.get(REQUEST)
         return cls(
             ConversionTask.from_outputs(outputs),
             bool(outputs.get("adopted")),
             None if verified.is_empty else verified,
-            cast("Properties | None", outputs.get(REQUEST)),
+            asked if isinstance(asked, Mapping) else None,
         )
 
     def to_outputs(self) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from lmconv_resource.lifecycle.inputs import Inputs
+from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.lifecycle.state import (
+    REQUEST,
     ConversionState,
     changed_outputs,
     is_reopened,
@@ -112,3 +114,10 @@ def test_a_conversion_state_leads_in_and_out() -> None:
     assert read == state
     assert read.request.destination == LicenseContext("b")
     assert "__request" not in ConversionState(DONE).to_outputs()
+
+
+@pytest.mark.parametrize("edited", ["x", UNKNOWN, []])
+def test_what_was_asked_for_counts_only_where_a_state_has_it_as_an_object(edited: object) -> None:
+    """In an edited state, what AWS shows of the task has to do."""
+    outputs = {**RUNNING.to_outputs(), "resource_arn": "arn", REQUEST: edited}
+    assert ConversionState.from_outputs(outputs).request.resource_arn == "arn"
