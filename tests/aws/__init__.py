@@ -1,0 +1,1 @@
+"""Tests of the calls to AWS, and of who calls."""
