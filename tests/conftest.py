@@ -21,6 +21,7 @@ os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "support" / "images.j
 
 from local_engine.plugin import DynamicPlugin
 from support.forked import fork_process
+from support.job import Job, serve_job
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
@@ -78,6 +79,13 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
     with serve() as emulator:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
         yield licensemanager_backends["123456789012"]["eu-west-1"]
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch) -> Iterator[Job]:
+    """AWS on loopback for whole conversions, and an environment that leads there."""
+    with serve_job(monkeypatch) as served:
+        yield served
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """Build sdist and wheel into dist/, and try each as a stranger would: `make release`.
 
-Each is installed into an empty virtual environment outside the checkout, and what it brings is run there. Nothing is
-uploaded.
+The wheel is installed into an empty virtual environment outside the checkout, and what it brings is run there; then the
+sdist in its place, whose dependencies are the same. Nothing is uploaded.
 """
 
 from __future__ import annotations
@@ -78,27 +78,31 @@ def write_states(project: Path, version: str) -> None:
 
 
 def build(project: Path) -> list[Path]:
-    """Build and return the sdist and the wheel, which is built from the sdist."""
+    """Build and return the wheel and the sdist that it is built from."""
     dist = project / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     run([sys.executable, "-m", "build", "--outdir", str(dist)], project)
-    files = sorted(dist.iterdir())
+    files = [file for suffix in (".whl", ".tar.gz") for file in dist.glob(f"*{suffix}")]
     run([sys.executable, "-m", "twine", "check", "--strict", *map(str, files)], project)
     return files
 
 
-def try_out(file: Path, version: str, folder: Path) -> None:
-    """Install a package into an empty virtual environment in `folder`, and run what it brings."""
+def try_out(files: Sequence[Path], version: str, folder: Path) -> None:
+    """Install the packages into a virtual environment in `folder`, one after another, and run what each brings."""
     venv.create(folder / "venv", with_pip=True)
     scripts = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
     python = str(scripts / "python")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run([*pip, str(file)], folder)
+    first, *others = files
+    run([*pip, str(first)], folder)
     run([python, "-c", "import lmconv_resource"], folder)
-    run([*pip, f"lmconv-resource[testing] @ {file.as_uri()}"], folder)
-    run([python, "-c", PROGRAM, version], folder)
-    run([python, "-m", "lmconv_resource.emulator", "--help"], folder)
-    try_plugin(scripts / PLUGIN, folder)
+    run([*pip, f"lmconv-resource[testing] @ {first.as_uri()}"], folder)
+    for file in (first, *others):
+        if file in others:
+            run([*pip, "--force-reinstall", "--no-deps", str(file)], folder)
+        run([python, "-c", PROGRAM, version], folder)
+        run([python, "-m", "lmconv_resource.emulator", "--help"], folder)
+        try_plugin(scripts / PLUGIN, folder)
 
 
 def try_plugin(script: Path, folder: Path) -> None:
@@ -142,10 +146,10 @@ def release(project: Path, say: Callable[[str], object]) -> None:
     check_changelog(project, version)
     write_states(project, version)
     say(f"Building {version} with build {metadata.version('build')}")
-    for file in build(project):
-        say(f"Trying {file.name} in an empty virtual environment")
-        with tempfile.TemporaryDirectory() as folder:
-            try_out(file, version, Path(folder))
+    files = build(project)
+    say(f"Trying {' and '.join(file.name for file in files)} in an empty virtual environment")
+    with tempfile.TemporaryDirectory() as folder:
+        try_out(files, version, Path(folder))
     say("dist/ is ready to be uploaded: python -m twine upload dist/*")
 
 

@@ -1,4 +1,4 @@
-"""AWS for the tests of whole conversions."""
+"""AWS inside this process, for the tests of whole conversions."""
 
 from __future__ import annotations
 

@@ -90,11 +90,19 @@ def test_check_fills_in_the_defaults() -> None:
             "resource_arn is missing: set it to the ARN of the resource to convert, such as an EC2 instance's `arn`",
         ),
         (
-            {"destination_license_context": {"product_codes": "abc"}},
-            "destination_license_context has the product_codes 'abc': use a list, each entry a ProductCodeArgs, such "
-            'as ProductCodeArgs(product_code_id="abc123")',
+            {"region": "us-east-1"},
+            f"region us-east-1 is not that of the instance, {REGION}: leave region out, or correct one of them",
         ),
-        ({"preflight": "yes"}, "preflight 'yes' is not a boolean: use True or False"),
+        (
+            {"resource_arn": ARN.replace("arn:aws:", "arn:aws-cn:")},
+            f"resource_arn has the partition aws-cn, and its region {REGION} is one of aws: use the ARN as AWS "
+            "shows it",
+        ),
+        (
+            {"resource_arn": f"arn:aws:rds:{REGION}:123456789012:db:main"},
+            f"resource_arn 'arn:aws:rds:{REGION}:123456789012:db:main' is not the ARN of an EC2 instance: use one such "
+            "as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+        ),
     ],
 )
 def test_check_names_what_is_wrong(aws: LicenseManagerBackend, inputs: dict[str, Any], line: str) -> None:

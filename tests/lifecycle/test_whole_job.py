@@ -206,16 +206,6 @@ def test_fewer_failures_start_the_next(job: Job, history: str) -> None:
     assert job.starts == 1
 
 
-@pytest.mark.parametrize("earlier", [True, False])
-def test_anything_else_is_started(job: Job, earlier: bool) -> None:
-    """A success to something else, or no task at all, starts one."""
-    arn = job.launch(ENTERPRISE)
-    if earlier:
-        job.add_task(arn, BYOL, ENTERPRISE)
-    job.create(job.inputs(arn))
-    assert (job.starts, job.billed(arn)) == (1, WINDOWS)
-
-
 # -- what can't be known -----------------------------------------------------------------------------------------------
 
 

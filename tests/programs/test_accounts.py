@@ -334,39 +334,6 @@ def test_a_setting_that_cannot_be_honoured_is_a_line(local: World, name: str) ->
     assert local.accounts.requests == []
 
 
-PROPERTIES: dict[str, tuple[dict[str, Any], str, str]] = {
-    "another region": (
-        conversion(HOME, region="us-east-1"),
-        "region",
-        "region us-east-1 is not that of the instance, eu-west-1: leave region out, or correct one of them",
-    ),
-    "another partition": (
-        conversion(HOME, resource_arn=arn_of(HOME).replace("arn:aws:", "arn:aws-cn:")),
-        "resource_arn",
-        "resource_arn has the partition aws-cn, and its region eu-west-1 is one of aws: use the ARN as AWS shows it",
-    ),
-    "no instance": (
-        conversion(HOME, resource_arn=f"arn:aws:rds:eu-west-1:{HOME}:db:main"),
-        "resource_arn",
-        f"resource_arn 'arn:aws:rds:eu-west-1:{HOME}:db:main' is not the ARN of an EC2 instance: use one such as "
-        "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", keep(["another region"], PROPERTIES))
-def test_a_place_that_does_not_fit_is_shown_by_the_preview(local: World, name: str) -> None:
-    """An ARN, a region, a profile or a role that does not fit is a line that names both sides."""
-    row, name, told = PROPERTIES[name]
-    for settings in ({"endpoints": None}, {}):  # with an endpoint of one's own too
-        local.configure(row, **settings)
-        outcome = local.stack.preview()
-        assert not outcome.ok
-        (line,) = outcome.errors(row["name"])
-        assert re.fullmatch(rf"\S+ resource '\w+': property {name} value {{.*}} has a problem: (.*)", line)[1] == told  # type: ignore[index]
-    assert local.accounts.requests == []
-
-
 def problems(outcome: Outcome, name: str) -> list[str]:
     """Return the reasons of a resource's check failures."""
     assert not outcome.ok

@@ -40,31 +40,14 @@ pulumi.export("adopted", conversion.adopted)
 pulumi.export("source", conversion.source_license_context.usage_operation)
 pulumi.export("verified", conversion.verified_usage_operation)
 pulumi.export("codes", conversion.verified_product_codes)
-if config.get("then"):
-    LicenseConversion(
-        "second",
-        resource_arn=arn,
-        destination_license_context=LicenseContextArgs(usage_operation=config.require("then")),
-        opts=pulumi.ResourceOptions(depends_on=conversion),
-    )
 """
 
 
 @pytest.fixture(params=ON_BOTH_ENGINES)
-def kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
-
-
-def make(kind: str, folder: Path) -> Stack:
-    folder.mkdir()
-    return LocalStack(folder / "stack", PROGRAM) if kind == "local" else RealStack(folder, PROGRAM)
-
-
-@pytest.fixture
-def stack(kind: str, tmp_path: Path, job: Job) -> Stack:
+def stack(request: pytest.FixtureRequest, tmp_path: Path, job: Job) -> Stack:
     """A stack that converts to Windows, once on each engine."""
-    made = make(kind, tmp_path / "first")
+    is_local = request.param == "local"
+    made: Stack = LocalStack(tmp_path / "stack", PROGRAM) if is_local else RealStack(tmp_path, PROGRAM)
     made.config |= {"aws:region": REGION, "followed:to": WINDOWS}
     return made
 
@@ -175,37 +158,6 @@ def test_refresh(job: Job, stack: Stack) -> None:
     assert stack.up().outputs["verified"] == WINDOWS
     assert job.starts == 2
     assert set(stack.up().changes) == {"same"}
-
-
-@pytest.mark.proof
-def test_a_new_stack_starts_nothing(job: Job, stack: Stack, kind: str, tmp_path: Path) -> None:
-    """Two steps that are done are adopted by a stack that knows nothing of them."""
-    arn = job.launch(ENTERPRISE)
-    stack.config |= {"followed:arn": arn, "followed:then": BYOL}
-    assert stack.up().ok
-    assert (job.billed(arn), job.starts) == (BYOL, 2)
-    other = make(kind, tmp_path / "other")
-    other.config |= stack.config
-    outcome = other.up()
-    assert outcome.ok
-    assert outcome.outputs["adopted"] is True
-    assert outcome.lines("conversion", "info")
-    assert job.starts == 2
-
-
-@pytest.mark.proof
-def test_done_without_a_task(job: Job, stack: Stack) -> None:
-    """Where EC2 bills the instance as wanted and there is no task, the id is the ARN; `up` and refresh stay quiet."""
-    arn = job.launch(WINDOWS)
-    stack.config["followed:arn"] = arn
-    assert stack.up().outputs["adopted"] is True
-    assert stack.resources()["conversion"]["id"] == arn
-    assert stack.resources()["conversion"]["outputs"].get("license_conversion_task_id") is None
-    refreshed = stack.refresh()
-    assert refreshed.ok
-    assert refreshed.lines("conversion", "warning") == []
-    assert set(stack.up().changes) == {"same"}
-    assert job.starts == 0
 
 
 def test_what_can_not_be_done_fails_the_preview(job: Job, stack: Stack) -> None:

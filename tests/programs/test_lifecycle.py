@@ -5,7 +5,6 @@ What each operation decides, records and says is shown by tests/lifecycle/test_t
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -226,27 +225,3 @@ def test_get_reads_a_task_without_managing_it(stack: Stack, aws: LicenseManagerB
     outcome = stack.up()
     assert not outcome.ok
     assert any("lct-doesnotexist in eu-west-1: AWS does not know it there" in text for _, _, text in outcome.said)
-
-
-def test_preview_with_an_unknown_task_id(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """A task id that is another resource's output passes through a preview, which asks AWS nothing."""
-    stack.config |= {"followed:taskId": add(aws, seconds=0), "followed:unknown": "true"}
-
-    preview = stack.preview()
-
-    assert preview.ok
-    assert preview.changes["create"] >= 3
-    assert aws.calls.total() == 0
-    assert stack.up().outputs["status"] == "SUCCEEDED"
-
-
-def test_bad_inputs_are_refused_by_name(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """What can't be used fails before anything is asked of AWS, in a line that names property and value."""
-    stack.config |= {"followed:taskId": "task-1", "followed:arn": ARN}
-
-    outcome = stack.up()
-
-    assert not outcome.ok
-    assert any(re.search("license_conversion_task_id 'task-1' is not", text) for _, _, text in outcome.said)
-    assert any(f"resource_arn '{ARN}' is given together with" in text for _, _, text in outcome.said)
-    assert aws.calls.total() == 0

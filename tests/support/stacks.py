@@ -27,8 +27,6 @@ config = pulumi.Config()
 timeout = config.get("timeout")
 opts = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout))
 task_id = config.get("taskId")
-if config.get_bool("unknown"):
-    task_id = pulumi.Stash("ids", input=task_id).output
 arn = config.get("arn")
 if task_id or arn:
     task = LicenseConversionTask(

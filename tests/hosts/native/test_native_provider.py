@@ -283,14 +283,6 @@ def test_unknowns_in_a_preview(native: Plugin) -> None:
     assert outputs["region"] == "eu-west-1"
 
 
-def test_an_unknown_replaces_a_recorded_value(native: Plugin, aws: LicenseManagerBackend) -> None:
-    """A preview shows the replacement that may come."""
-    aws.conversion_seconds = 0.0
-    id_, outputs = native.create(CONVERSION, CONVERT)
-    diff = native.diff(CONVERSION, id_, outputs, {**CONVERT, "resourceArn": UNKNOWN}, CONVERT)
-    assert list(diff.replaces) == ["resourceArn"]
-
-
 def test_a_preview_of_an_update_keeps_what_lasts(native: Plugin, aws: LicenseManagerBackend) -> None:
     """The task stays the same, how it ends is unknown, and AWS is not asked."""
     add_done(aws, status="IN_PROGRESS")
