@@ -12,7 +12,6 @@ from lmconv_resource.aws.access import AccessSession, Settings, SharedClients
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2, Ssm
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.aws.recent_tasks import RecentTasks
 from lmconv_resource.errors import ServiceFaultError, ThrottledError
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
@@ -20,6 +19,7 @@ from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.rate_limiter import RateLimiter
+from lmconv_resource.polling.recent_tasks import RecentTasks
 
 OpenSession = Callable[[Settings], AccessSession]
 """Returns a session with these settings."""
@@ -79,7 +79,7 @@ class Connection:
 
     def get_recent_task(self, task_id: str) -> ConversionTask:
         """Return a task as it was within the last seconds, or its end; for what starts, replaces or fails nothing."""
-        return self.recent_tasks.get(task_id, self.license_manager)
+        return self.recent_tasks.get(task_id, self.license_manager.get_task)
 
     def caller_account(self) -> str:
         """Return the id of the credentials' account. Faults of STS's own are tried again.

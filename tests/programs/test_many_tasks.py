@@ -12,8 +12,8 @@ from local_engine.plugin import DynamicPlugin, start_process
 from support.stacks import LocalStack, RealStack, Stack, needs_pulumi
 from support.wire import add_running
 
-from lmconv_resource.aws.recent_tasks import FRESH_SECONDS
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend
+from lmconv_resource.polling.recent_tasks import FRESH_SECONDS
 
 REGION = "eu-west-1"
 GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"

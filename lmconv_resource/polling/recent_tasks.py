@@ -12,9 +12,9 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
-from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import AccessDeniedError, LicenseConversionError
 from lmconv_resource.models import ConversionTask
+from lmconv_resource.polling.dispatcher import GetTask
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class RecentTasks:
         self._begun_at = self._listed_at = float("-inf")
         self._may_list = True
 
-    def get(self, task_id: str, license_manager: LicenseManager) -> ConversionTask:
+    def get(self, task_id: str, get_task: GetTask) -> ConversionTask:
         """Return a task as it was within the last ten seconds, or as it ended; or raise as `get_task` does."""
         while True:
             with self._lock:
@@ -71,7 +71,7 @@ class RecentTasks:
             elif not reading.wait(_SHARED_SECONDS):
                 break
         asked_at = self._runtime.now()
-        task = license_manager.get_task(task_id)
+        task = get_task(task_id)
         with self._lock:
             self._seen[task_id] = (asked_at, task)
         return task

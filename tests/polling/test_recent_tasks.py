@@ -13,10 +13,10 @@ from support.waiting import SOON
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.aws.recent_tasks import FRESH_SECONDS, RecentTasks
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.errors import TaskNotFoundError
 from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.polling.recent_tasks import FRESH_SECONDS, RecentTasks
 from lmconv_resource.polling.runtime import Runtime
 
 
@@ -51,7 +51,7 @@ def test_up_to_three_tasks_are_looked_up_one_by_one(
     """A few tasks need only the right to look up."""
     recent = RecentTasks(license_manager.pages, Runtime(now=Clock()))
     for task_id in add(aws, 3):
-        assert recent.get(task_id, license_manager).task_id == task_id
+        assert recent.get(task_id, license_manager.get_task).task_id == task_id
     assert aws.calls == {GET: 3}
 
 
@@ -59,7 +59,7 @@ def test_many_tasks_share_a_list(aws: LicenseManagerBackend, license_manager: Li
     """A hundred tasks cost three look-ups and the list's pages; asked again at once, they cost nothing."""
     recent, ids = RecentTasks(license_manager.pages, Runtime(now=Clock())), add(aws, 100)
     for task_id in [*ids, *ids]:
-        assert recent.get(task_id, license_manager).status is TaskStatus.IN_PROGRESS
+        assert recent.get(task_id, license_manager.get_task).status is TaskStatus.IN_PROGRESS
     assert aws.calls[GET] == 3
     assert aws.calls[LIST] <= 2
 
@@ -69,11 +69,11 @@ def test_what_was_seen_counts_for_ten_seconds(aws: LicenseManagerBackend, licens
     clock = Clock()
     recent, ids = RecentTasks(license_manager.pages, Runtime(now=clock)), add(aws, 10)
     for task_id in ids:
-        recent.get(task_id, license_manager)
+        recent.get(task_id, license_manager.get_task)
     aws.finish_task(ids[5])
     clock.now = FRESH_SECONDS
 
-    assert recent.get(ids[5], license_manager).status is TaskStatus.SUCCEEDED
+    assert recent.get(ids[5], license_manager.get_task).status is TaskStatus.SUCCEEDED
 
 
 def test_a_page_is_asked_for_when_its_tasks_are(aws: LicenseManagerBackend, license_manager: LicenseManager) -> None:
@@ -82,7 +82,7 @@ def test_a_page_is_asked_for_when_its_tasks_are(aws: LicenseManagerBackend, lice
     recent, ids = RecentTasks(license_manager.pages, Runtime(now=clock)), add(aws, 500)
     for task_id in ids:
         clock.now += 0.05
-        assert recent.get(task_id, license_manager).status is TaskStatus.IN_PROGRESS
+        assert recent.get(task_id, license_manager.get_task).status is TaskStatus.IN_PROGRESS
     assert clock.now > 2 * FRESH_SECONDS
     assert aws.calls == {GET: 3, LIST: 500 // aws.page_size}
 
@@ -94,11 +94,11 @@ def test_a_list_whose_beginning_is_old_is_read_again(
     clock = Clock()
     recent, ids = RecentTasks(license_manager.pages, Runtime(now=clock)), add(aws, 2 * aws.page_size)
     for task_id in ids[:10]:
-        recent.get(task_id, license_manager)
+        recent.get(task_id, license_manager.get_task)
     assert aws.calls == {GET: 3, LIST: 1}
     clock.now = FRESH_SECONDS
     for task_id in ids[10:14]:
-        recent.get(task_id, license_manager)
+        recent.get(task_id, license_manager.get_task)
 
     assert aws.calls == {GET: 6, LIST: 3}, "three by Get, as there are few; then the second page, and the first again"
 
@@ -114,10 +114,10 @@ def test_a_list_that_takes_long_ends(aws: LicenseManagerBackend, license_manager
 
     recent, ids = RecentTasks(pages, Runtime(now=clock)), add(aws, 4 * aws.page_size)
     for task_id in ids[:3]:
-        recent.get(task_id, license_manager)
+        recent.get(task_id, license_manager.get_task)
     aws.finish_task(ids[3])
 
-    assert recent.get(ids[3], license_manager).status is TaskStatus.SUCCEEDED
+    assert recent.get(ids[3], license_manager.get_task).status is TaskStatus.SUCCEEDED
     assert aws.calls == {GET: 4, LIST: 4}
 
 
@@ -126,12 +126,12 @@ def test_an_end_is_confirmed_by_a_get(aws: LicenseManagerBackend, license_manage
     recent, ids = RecentTasks(license_manager.pages, Runtime(now=Clock())), add(aws, 10)
     aws.finish_task(ids[7])
     for task_id in ids[:7]:
-        recent.get(task_id, license_manager)
+        recent.get(task_id, license_manager.get_task)
     before = aws.calls[GET]
 
-    assert recent.get(ids[7], license_manager).status is TaskStatus.SUCCEEDED
+    assert recent.get(ids[7], license_manager.get_task).status is TaskStatus.SUCCEEDED
     with pytest.raises(TaskNotFoundError):
-        recent.get("lct-unknown", license_manager)
+        recent.get("lct-unknown", license_manager.get_task)
     assert aws.calls[GET] == before + 2
 
 
@@ -143,7 +143,7 @@ def test_without_a_list_each_is_looked_up(
     aws.faults.add(Fault(ErrorAnswer(code), operation=LIST))
     recent = RecentTasks(license_manager.pages, Runtime(now=Clock()))
     for task_id in add(aws, 10):
-        assert recent.get(task_id, license_manager).task_id == task_id
+        assert recent.get(task_id, license_manager.get_task).task_id == task_id
     assert aws.calls == {GET: 10, LIST: 1}
 
 
@@ -152,7 +152,7 @@ def test_a_list_that_is_being_read_is_shared(aws: LicenseManagerBackend, license
     ids = add(aws, 9)
 
     def pages() -> Iterator[Mapping[str, ConversionTask]]:
-        found.extend(pool.submit(recent.get, task_id, license_manager) for task_id in ids[4:])
+        found.extend(pool.submit(recent.get, task_id, license_manager.get_task) for task_id in ids[4:])
         assert not wait(found, 0.2).done
         yield from license_manager.pages()
 
@@ -160,7 +160,7 @@ def test_a_list_that_is_being_read_is_shared(aws: LicenseManagerBackend, license
     recent = RecentTasks(pages)
     with ThreadPoolExecutor() as pool:
         for task_id in ids[:4]:
-            recent.get(task_id, license_manager)
+            recent.get(task_id, license_manager.get_task)
         assert [each.result(SOON).task_id for each in found] == ids[4:]
     assert aws.calls == {GET: 3, LIST: 1}
 
@@ -177,12 +177,12 @@ def test_a_slow_list_stalls_nobody_for_long(aws: LicenseManagerBackend, license_
 
     def pages() -> Iterator[Mapping[str, ConversionTask]]:
         with ThreadPoolExecutor(1) as others:
-            meanwhile.append(others.submit(recent.get, ids[4], license_manager).result(SOON).task_id)
+            meanwhile.append(others.submit(recent.get, ids[4], license_manager.get_task).result(SOON).task_id)
         yield from license_manager.pages()
 
     recent, ids = RecentTasks(pages, Runtime(now=Clock(), event=Impatient)), add(aws, 5)
     for task_id in ids[:4]:
-        recent.get(task_id, license_manager)
+        recent.get(task_id, license_manager.get_task)
 
     assert meanwhile == [ids[4]]
     assert aws.calls == {GET: 4, LIST: 1}
