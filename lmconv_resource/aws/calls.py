@@ -23,8 +23,6 @@ from lmconv_resource.errors import (
 from lmconv_resource.polling.cancellation import doubled
 
 if TYPE_CHECKING:
-    import random
-
     from lmconv_resource.aws.access import AccessSession
     from lmconv_resource.polling.cancellation import Cancellation
     from lmconv_resource.polling.rate_limiter import RateLimiter
@@ -38,12 +36,7 @@ _MAX_PAGES = 1000
 
 _CAPITAL = re.compile("(?<!^)[A-Z]")
 
-_LONGEST_BACKOFF_SECONDS = 8.0
-
-
-def backoff_seconds(attempt: int, rng: random.Random) -> float:
-    """Return the pause after `attempt` failed tries: exponential, with full jitter, so that callers drift apart."""
-    return rng.uniform(0, doubled(0.5, _LONGEST_BACKOFF_SECONDS, attempt - 1))
+_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 8.0
 
 
 class Calls:
@@ -93,12 +86,15 @@ class Calls:
 
     def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:
         """Return what `call` returns, tried again for half a minute where it fails with `on`: any TransientError."""
+        rng = self.cancellation.runtime.rng
         retrying = tenacity.Retrying(
             # A wrong clock is not transient: only a wait that has had good answers carries it.
             retry=tenacity.retry_if_exception_type(on or TransientError)
             & tenacity.retry_if_not_exception_type(ClockSkewError),
             stop=lambda state: state.attempt_number > self.settings.max_retries or self.cancellation.is_set,
-            wait=lambda state: backoff_seconds(state.attempt_number, self.cancellation.runtime.rng),
+            wait=lambda state: rng.uniform(  # full jitter, so that callers drift apart
+                0, doubled(_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, state.attempt_number - 1)
+            ),
             sleep=self._sleep,
             before=lambda state: attempt.set(state.attempt_number) and None,
             reraise=True,

@@ -1,7 +1,4 @@
-"""From settings to connections: clients, pace and poller that all operations with the same settings share.
-
-boto3 is imported only when a client is made: a stack whose tasks have all ended needs none.
-"""
+"""From settings to connections: clients, pace and poller that all operations with the same settings share."""
 
 from __future__ import annotations
 
