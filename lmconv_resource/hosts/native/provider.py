@@ -156,7 +156,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = resource.controller.parse_certain(given.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             created = resource.controller.create(op, inputs)
-            outputs = self._to_outputs(resource, created, given)
+            outputs = _write_outputs(created.state.to_outputs(), given)
             self._raise_error(created, created.id, outputs)
         return provider_pb2.CreateResponse(
             id=created.id, properties=outputs, refresh_before_update=_is_running(outputs)
@@ -215,7 +215,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = controller.parse_certain(news.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             updated = controller.update(op, request.id, state, inputs)
-            outputs = self._to_outputs(resource, updated, news)
+            outputs = _write_outputs(updated.state.to_outputs(), news)
             self._raise_error(updated, request.id, outputs)
         return provider_pb2.UpdateResponse(properties=outputs, refresh_before_update=_is_running(outputs))
 
@@ -280,9 +280,6 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             )
             for failure in failures
         ]
-
-    def _to_outputs(self, resource: Resource, result: Created[Any] | Updated[Any], given: Bag) -> Struct:
-        return _write_outputs(result.state.to_outputs(), given)
 
     def _raise_error(self, result: Created[Any] | Updated[Any], id: str, outputs: Struct) -> None:
         """Raise the error with which an operation ended that has something to record."""
