@@ -106,13 +106,15 @@ class Mark:
     @property
     def age_text(self) -> str:
         """Since when there is this mark."""
-        return f"since {to_rfc3339(self.since)}" if self.since else "for an unknown time"
+        return f"since {to_rfc3339(self.since.replace(microsecond=0))}" if self.since else "for an unknown time"
 
 
 def make_value(urn: str | None, instance_id: str | Sequence[str], since: datetime, until: datetime) -> str:
     """Return the value of a mark for an instance, or for several, at most 32: at most 256 characters."""
     own = urn or "unknown"
-    times = f"{to_rfc3339(since.replace(microsecond=0))} {to_rfc3339(until.replace(microsecond=0))}"
+    # To the millisecond: of two that are written at nearly the same time, the later one counts.
+    begun = since.replace(microsecond=since.microsecond // 1000 * 1000)
+    times = f"{to_rfc3339(begun)} {to_rfc3339(until.replace(microsecond=0))}"
     names = instance_id if isinstance(instance_id, str) else _SEVERAL + "".join(map(_to_short, instance_id))
     value = f"{times} {names} {_hash(own)} "
     return value + own[-min(_URN_CHARS, _VALUE_CHARS - len(value)) :]

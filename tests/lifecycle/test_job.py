@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from support.aws import CREATE, GET, LIST
+from support.aws import CREATE, GET, LIST, REGION
 from support.hurry import FACTOR
 from support.job import BYOL, ENTERPRISE, TAG, URN, WINDOWS, Job, deny
 
@@ -106,6 +106,22 @@ def test_a_mark_of_several_instances_names_each_and_no_other() -> None:
     assert len(value) == 256
     assert [instance_id for instance_id in ids if not mark.is_for(instance_id)] == ids[32:]
     assert (mark.is_owned_by("urn:" + "x" * 300), mark.is_owned_by(URN), mark.instance_ids) == (True, False, ids)
+
+
+@pytest.mark.parametrize(("milliseconds", "act"), [(-1, Act.STOP), (0, Act.REFUSE), (1, Act.REFUSE)])
+def test_the_later_of_two_marks_counts_within_a_second(milliseconds: int, act: Act) -> None:
+    """Two stacks mark an instance at once, and one of its two places still shows the first mark, whichever that is."""
+    now, arn = datetime(2026, 11, 29, 8, 0, 0, 500_000, timezone.utc), f"arn:aws:ec2:{REGION}:123456789012:instance/i-1"
+    values = [
+        make_value(urn, "i-1", now + timedelta(milliseconds=late), now + timedelta(hours=12))
+        for urn, late in ((URN, 0), (f"{URN}-other", milliseconds))
+    ]
+    wish = Wish(ConversionRequest(arn, LicenseContext(), LicenseContext(WINDOWS)), urn=URN, stops=True)
+    for order in (values, values[::-1]):
+        tags = tuple(Tag(place, TAG, value) for place, value in zip(("i-1", "eni-1"), order, strict=True))
+        instance = Instance("i-1", "running", BYOL, {})
+        facts = Facts(0.0, now, Memory(0.0), instance, tags=tags, is_stop_checked=True, resource_arn=arn)
+        assert decide(facts, wish).rule.then is act
 
 
 def test_a_task_that_is_shown_late_is_followed_to_its_end_once(job: Job) -> None:

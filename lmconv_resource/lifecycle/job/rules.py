@@ -412,8 +412,12 @@ class _Case:
     def _mark_words(self) -> None:
         facts, memory = self.facts, self.memory
         marks = [mark for mark in facts.marks if mark.is_for(self.id)]
-        # The last one who wrote it owns it.
-        self.mark = max(marks, key=lambda mark: (mark.since is not None, mark.since or facts.wall), default=None)
+        # The last one who wrote it owns it; of two at the same moment, the other one.
+        self.mark = max(
+            marks,
+            key=lambda mark: (mark.since is not None, mark.since or facts.wall, not mark.is_owned_by(self.wish.urn)),
+            default=None,
+        )
         owned = bool(self.mark and self.mark.is_owned_by(self.wish.urn))
         mine = (owned or (self.mark is None and memory.is_marked)) and not memory.is_released
         foreign = self.mark is not None and not owned
