@@ -101,21 +101,15 @@ class EngineMonitor:
         self._engine = engine
         self._on_gone = on_gone
         self._seconds = seconds
-        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Begin, on a thread of its own that keeps no process alive."""
         threading.Thread(target=self._watch, name="lmconv-engine-monitor", daemon=True).start()
 
-    def stop(self) -> None:
-        """End the checks."""
-        self._stopped.set()
-
     def _watch(self) -> None:
         refusals = 0
         while refusals < 2:
-            if self._stopped.wait(self._seconds):
-                return
+            time.sleep(self._seconds)
             refusals = 0 if self._engine.is_alive() else refusals + 1
         self._on_gone()
 

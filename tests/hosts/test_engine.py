@@ -98,34 +98,22 @@ def running_monitors() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "lmconv-engine-monitor"]
 
 
-def test_the_monitor_tells_once_after_two_refusals_in_a_row() -> None:
-    """One refusal is a hiccup; two in a row mean that the engine is gone."""
+def test_the_monitor_never_rests_and_tells_once_after_two_refusals_in_a_row() -> None:
+    """Nothing needs to be under way for it to ask; one refusal is a hiccup, and two mean that the engine is gone."""
     told: list[str] = []
-    answers = [False, True, False, False]
+    answers: list[bool] = []
+    engine = Mortal(answers)
 
-    EngineMonitor(Mortal(answers), lambda: told.append("gone"), seconds=0.01).start()
+    EngineMonitor(engine, lambda: told.append("gone"), seconds=0.01).start()
+    wait_until(lambda: engine.asked >= 10, "ten questions")
+    assert told == []
+    answers.extend([False, True, False, False])
     for thread in running_monitors():
         thread.join(SOON)
 
     assert answers == []
     assert told == ["gone"]
     assert not running_monitors()
-
-
-def test_the_monitor_never_rests_until_it_is_stopped() -> None:
-    """Nothing needs to be under way for it to ask, and one that is stopped tells nothing."""
-    told: list[str] = []
-    engine = Mortal([])
-    monitor = EngineMonitor(engine, lambda: told.append("gone"), seconds=0.01)
-
-    monitor.start()
-    wait_until(lambda: engine.asked >= 10, "ten questions")
-    monitor.stop()
-    for thread in running_monitors():
-        thread.join(SOON)
-
-    assert not running_monitors()
-    assert told == []
 
 
 @pytest.mark.parametrize(
