@@ -240,13 +240,13 @@ def run_row(
         ended: Ended | None = None
         if refusal is not None or (task is not None and task.status is TaskStatus.FAILED):
             failed = _to_failed(job, watch, result, refusal or to_failed_error(cast(ConversionTask, task)))
-            ended = finish(failed, is_tidy=False)
+            ended = finish(failed)
         elif task is not None and task.status is TaskStatus.SUCCEEDED:
-            ended = finish(Ended(replace(result, license_conversion_task_id=task.task_id)), is_tidy=False)
+            ended = finish(Ended(replace(result, license_conversion_task_id=task.task_id)))
         tell(word, ended)
 
-    def finish(ended: Ended, *, is_tidy: bool = True) -> Ended:
-        """Return what a row came to with what was seen of its instance; until it is tidy its mark is still there."""
+    def finish(ended: Ended, *, is_marked: bool = False) -> Ended:
+        """Return what a row came to with what was seen of its instance, and whether a mark is left."""
         seen = job.facts.memory.last_seen
         state = "running" if watch.is_up else seen.state if seen else None
         task = job.task  # the times of one that was there already are its own
@@ -255,8 +255,8 @@ def run_row(
         start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
         outcome = ended.result.outcome
         # A mark that is left says that it ran, and is still to be started, however it was seen last.
-        is_down = watch.begun and ((is_tidy and job.is_marked) or (planned.ran and state != "running"))
-        if is_down and outcome is Outcome.REFUSED:
+        is_down = is_marked or ((watch.begun or planned.is_marked) and planned.ran and state != "running")
+        if is_down and outcome in (Outcome.REFUSED, Outcome.NOT_BEGUN):
             outcome = Outcome.IN_PROGRESS
         result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)
         counts = ended.counts and watch.has_changed
@@ -272,15 +272,13 @@ def run_row(
         with gathering.under_way(row.arn):
             outcome = job.run()
     except NotBegunError as withdrawn:
-        return finish(_withdraw(op, planned, gathering, withdrawn))
+        return _withdraw(op, planned, gathering, withdrawn)
     except LicenseConversionError as error:
         ended = _to_failed(job, watch, result, error, is_over=op.cancellation.is_set)
-        if job.is_marked and ended.result.outcome is Outcome.REFUSED:  # its mark is for the next `pulumi up`
-            ended = replace(ended, result=replace(ended.result, outcome=Outcome.IN_PROGRESS))
         if host.errors:
             reason = " ".join([ended.result.reason or "", *host.errors])
             ended = replace(ended, result=replace(ended.result, reason=reason))
-        return finish(ended)
+        return finish(ended, is_marked=job.is_marked)
     source = outcome.task.source_license_context.usage_operation if outcome.task else None
     return finish(
         Ended(
@@ -291,19 +289,20 @@ def run_row(
                 source_usage_operation=source or result.source_usage_operation,
                 verified_usage_operation=outcome.verified.usage_operation if outcome.verified else None,
             )
-        )
+        ),
+        is_marked=job.is_marked,
     )
 
 
 def _withdraw(op: Operation, planned: Planned, gathering: Gathering, withdrawn: NotBegunError) -> Ended:
     """Remove the mark of a row that was marked before it had a slot, and is to have none."""
-    ended = Ended(planned.to_result(Outcome.NOT_BEGUN, withdrawn.reason))
     try:
         end_row(op, planned.row, gathering, None)
     except LicenseConversionError as error:
         log.info("%s is still marked: %s", planned.row.name, error)
-        return replace(ended, result=replace(ended.result, outcome=Outcome.IN_PROGRESS))
-    return ended
+        return Ended(planned.to_result(Outcome.IN_PROGRESS, withdrawn.reason), is_down=True)
+    result = planned.to_result(Outcome.NOT_BEGUN, withdrawn.reason)
+    return Ended(replace(result, instance_state="running" if planned.ran else "stopped"))
 
 
 def has_mark(op: Operation, instance: Instance, tags: Sequence[Tag]) -> bool:

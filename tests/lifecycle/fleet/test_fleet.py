@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -35,6 +36,15 @@ def mark(job: Job, arn: str, about: str = "") -> str:
     value = make_value(URN, about or id, now, now + timedelta(days=1))
     job.ec2.create_tags(Resources=[id], Tags=[{"Key": TAG, "Value": value}])
     return id
+
+
+def plan_one(op: Operation, fleet: Fleet) -> Planned:
+    """Return what is planned for a fleet of one row, which may be begun now."""
+    rows = fleet.controller.inputs.parse({**fleet.inputs, "instances": fleet.rows}).rows or ()
+    (planned,) = survey(op, rows, {}, begins=True)
+    assert planned.gathering is not None
+    planned.gathering.expect([rows[0].arn])
+    return planned
 
 
 def fail(job: Job, *arns: str) -> None:
@@ -249,25 +259,31 @@ def test_one_that_does_not_run_again_fails_the_resource(job: Job) -> None:
     assert (fleet.outcomes["down"], job.state(down), job.starts) == ("SUCCEEDED", "running", 2)
 
 
-def deny_start(arn: str) -> Any:
-    """Return what makes clients that may not start one instance, which a DryRun does not show."""
-    import boto3
-    from botocore.exceptions import ClientError
+def befall(before: Callable[[str, Any], None], after: Callable[[str, Any], None] = lambda *_: None) -> Any:
+    """Return what makes clients: `before` hears of each call, and may refuse it; `after` may change its answer."""
 
-    def make_client(service: str, settings: Any) -> Any:
+    def make_client(service: str, settings: Settings) -> Any:
         client: Any = boto3.client(service, region_name=settings.region)  # type: ignore[call-overload]
-
-        def refuse(model: Any, params: Any, **_: Any) -> None:
-            if model.name != "StartInstances" or str(params["body"].get("DryRun")).lower() == "true":
-                return
-            if arn.rpartition("/")[2] in params["body"].values():
-                error = {"Code": "UnauthorizedOperation", "Message": "You are not authorized."}
-                raise ClientError({"Error": error}, model.name)  # type: ignore[typeddict-item]
-
-        client.meta.events.register("before-call", refuse)
+        client.meta.events.register("before-call", lambda model, params, **_: before(model.name, params["body"]))
+        client.meta.events.register("after-call", lambda model, parsed, **_: after(model.name, parsed))
         return client
 
     return make_client
+
+
+def to_refusal(code: str, call: str) -> ClientError:
+    """Return AWS's refusal of a call."""
+    return ClientError({"Error": {"Code": code, "Message": "You are not authorized."}}, call)
+
+
+def deny_start(arn: str) -> Any:
+    """Return what makes clients that may not start one instance, which a DryRun does not show."""
+
+    def refuse(call: str, body: Any) -> None:
+        if call == "StartInstances" and "DryRun" not in body and arn.rpartition("/")[2] in body.values():
+            raise to_refusal("UnauthorizedOperation", call)
+
+    return befall(refuse)
 
 
 def test_a_copied_mark_makes_no_row_one_that_ran(job: Job) -> None:
@@ -291,29 +307,21 @@ def test_one_that_was_last_seen_starting_fails_the_resource(job: Job) -> None:
 
 def expire_after_start() -> Any:
     """Return what makes clients whose credentials expire once EC2 has shown that an instance is starting."""
-    import boto3
-    from botocore.exceptions import ClientError
-
     started: list[str] = []
 
-    def refuse(model: Any, params: Any, **_: Any) -> None:
+    def refuse(call: str, body: Any) -> None:
         if len(started) > 1:
-            raise ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "expired"}}, model.name)
-        if model.name == "StartInstances" and str(params["body"].get("DryRun")).lower() != "true":
-            started.append(model.name)
+            raise to_refusal("ExpiredTokenException", call)
+        if call == "StartInstances" and "DryRun" not in body:
+            started.append(call)
 
-    def show_pending(parsed: Any, **_: Any) -> None:
-        for instance in (each for found in parsed["Reservations"] if started for each in found["Instances"]):
+    def show_pending(call: str, answer: Any) -> None:
+        found = answer["Reservations"] if started and call == "DescribeInstances" else ()
+        for instance in (each for some in found for each in some["Instances"]):
             instance["State"]["Name"] = "pending"
             started.append("pending")
 
-    def make_client(service: str, settings: Any) -> Any:
-        client: Any = boto3.client(service, region_name=settings.region)  # type: ignore[call-overload]
-        client.meta.events.register("before-call", refuse)
-        client.meta.events.register("after-call.ec2.DescribeInstances", show_pending)
-        return client
-
-    return make_client
+    return befall(refuse, show_pending)
 
 
 def test_what_a_cancel_interrupts_is_recorded_and_goes_on(job: Job) -> None:
@@ -409,25 +417,42 @@ def test_a_row_that_a_kill_has_left_down_fails_the_fleet_where_it_can_not_be_loo
     assert fleet.outcomes == {"web": "IN_PROGRESS"}
 
 
+@pytest.mark.parametrize("call", ["DescribeInstances", "ListLicenseConversionTasks"])
+def test_a_row_that_a_kill_has_left_down_is_down_where_the_credentials_expire_after_the_plan(
+    job: Job, call: str
+) -> None:
+    """Whether its job has read the mark by then, or the plan alone has."""
+    over: list[str] = []
+
+    def expire(name: str, _: Any) -> None:
+        if name == call and over:
+            raise to_refusal("ExpiredTokenException", name)
+
+    job.make_client = befall(expire)
+    job.restart_process()
+    fleet = Fleet(job, stop_and_restart=True)
+    arn = fleet.add("web", launch(job, running=False))
+    mark(job, arn)
+    with job.session.operation(URN) as op:
+        planned = plan_one(op, fleet)
+        over.append(call)
+        ended = run_row(op, planned)
+    assert (ended.result.outcome, ended.is_down) == (Outcome.IN_PROGRESS, True)
+
+
 def test_a_mark_is_removed_after_an_unanswered_call_where_the_instance_may_not_be_looked_at_any_more(job: Job) -> None:
     lost: list[str] = []
 
-    def make_client(service: str, settings: Settings) -> Any:
-        client: Any = boto3.client(service, region_name=settings.region)  # type: ignore[call-overload]
-
-        def befall(model: Any, params: Any, **_: Any) -> None:
-            if model.name == "DeleteTags" and "DryRun" not in params["body"] and len(lost) < 4:
-                lost.append(model.name)
-                raise ReadTimeoutError(endpoint_url="https://aws")
-            if lost and model.name == "DescribeInstances":
-                raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "No."}}, model.name)
-
-        client.meta.events.register("before-call", befall)
-        return client
+    def refuse(call: str, body: Any) -> None:
+        if call == "DeleteTags" and "DryRun" not in body and len(lost) < 4:
+            lost.append(call)
+            raise ReadTimeoutError(endpoint_url="https://aws")
+        if lost and call == "DescribeInstances":
+            raise to_refusal("UnauthorizedOperation", call)
 
     fleet = Fleet(job, stop_and_restart=True)
     arn = fleet.add("web", launch(job))
-    job.make_client = make_client
+    job.make_client = befall(refuse)
     job.restart_process()
     fleet.up()
     assert lost
@@ -496,15 +521,6 @@ def test_calls_of_many_rows_go_together(job: Job) -> None:
     )
 
 
-def plan_one(op: Operation, fleet: Fleet) -> Planned:
-    """Return what is planned for a fleet of one row, which may be begun now."""
-    rows = fleet.controller.inputs.parse({**fleet.inputs, "instances": fleet.rows}).rows or ()
-    (planned,) = survey(op, rows, {}, begins=True)
-    assert planned.gathering is not None
-    planned.gathering.expect([rows[0].arn])
-    return planned
-
-
 def test_one_that_an_earlier_up_has_stopped_is_not_begun_anew(job: Job) -> None:
     """So that it is no canary, though the plan could not see its mark."""
     fleet = Fleet(job, stop_and_restart=True)
@@ -535,7 +551,8 @@ def test_one_that_waits_for_its_slot_is_let_go_when_no_more_are_begun(job: Job, 
         ended = run_row(op, plan_one(op, fleet), has_slot=has_slot)
 
     assert (ended.result.outcome, ended.result.reason) == (Outcome.NOT_BEGUN, "3 have failed")
-    assert (job.state(arn), TAG in job.tags(arn), ended.result.was_begun) == ("running", False, False)
+    assert (ended.result.was_begun, ended.is_down) == (False, False)
+    assert (job.state(arn), TAG in job.tags(arn)) == ("running", False)
 
 
 def test_of_many_rows_stop_protection_is_left_to_ec2(job: Job) -> None:
