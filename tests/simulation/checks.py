@@ -38,6 +38,7 @@ UNPREVENTABLE = {
     "stopped as it was marked": "somebody stops it between the job's last read and its mark",
     "list unreadable": "a conversion that somebody began while AWS's list could not be read, for a minute or more",
     "no right to look": "an `up` after a kill that may see neither instances nor tags",
+    "no right to verify": "a SUCCEEDED task after which EC2 bills as before, and may not be asked",
     "no record": "a `destroy` where Pulumi has no record calls nobody",
 }
 

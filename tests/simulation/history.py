@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, cast
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.marks import Mark
@@ -471,9 +471,17 @@ class History:
                 checks.forgive("no right to look")
             else:
                 checks.violate(3, f"green, and {instance.id} is {instance.state.value}")
-        has_acted = wish.name in run.acted and not caller.excuses and self._has_succeeded(stack, wish, instance)
-        if has_acted and self._was_only_ours(instance) and not self._is_licensed(instance, wish):
-            checks.violate(3, f"green, and {instance.id} is billed as {instance.billed.value}")
+        if wish.name not in run.acted or caller.excuses or not self._was_only_ours(instance):
+            return
+        result: Any = {"outcome": "SUCCEEDED"}
+        if wish.is_fleet:
+            result = cast("Any", stack.records[wish.name].outputs["instances"])[instance.id]
+        if result["outcome"] in ("SUCCEEDED", "ALREADY_DONE") and not self._is_licensed(instance, wish):
+            is_blind = "DescribeInstances" in self._aws.lost_rights
+            if is_blind and not result.get("verified_usage_operation", "recorded"):
+                checks.forgive("no right to verify")
+            else:
+                checks.violate(3, f"green, and {instance.id} is billed as {instance.billed.value}")
 
     def _instances(self, wish: Wish) -> list[Instance]:
         return [self._aws.instances[id] for id in wish.rows]
@@ -482,13 +490,6 @@ class History:
         """Return whether no other stack has the instance in its program."""
         others = [other for other in self._stacks if other is not stack]
         return not any(instance.id in {*each.claimed, *each.rows} for each in others)
-
-    @staticmethod
-    def _has_succeeded(stack: Stack, wish: Wish, instance: Instance) -> bool:
-        if not wish.is_fleet:
-            return True
-        outputs: Any = stack.records[wish.name].outputs
-        return outputs["instances"][instance.id]["outcome"] in ("SUCCEEDED", "ALREADY_DONE")
 
     def _judge_fleet(self, run: Run, watch: FleetWatch, wish: Wish, began: float, *, was_killed: bool) -> None:
         """Check a fleet's operation: order, limits and outcomes; a row that met only what passes has succeeded."""
@@ -502,7 +503,10 @@ class History:
         for instance in self._instances(wish) if outputs and is_whole else ():
             result = outputs["instances"].get(instance.id, {"outcome": "SUCCEEDED"})
             is_new = result != watch.before.get(instance.id)
-            if is_new and result["outcome"] not in ("SUCCEEDED", "ALREADY_DONE", "NOT_BEGUN"):
+            # Not begun, and its early mark could not be removed.
+            is_begun = any(act != "mark" and id == instance.id for _, act, id in caller.acts)
+            is_marked = result["outcome"] == "IN_PROGRESS" and not is_begun and instance.wanted == instance.state.value
+            if is_new and not is_marked and result["outcome"] not in ("SUCCEEDED", "ALREADY_DONE", "NOT_BEGUN"):
                 touched = {each.id for each in self._aws.instances.values() if each.touched > began - 1800}
                 if not self._excuse(run, wish, instance, touched, began):
                     checks.violate(7, f"{instance.id} met only faults that pass: {result}")
