@@ -260,8 +260,9 @@ def run_row(
             outcome = Outcome.IN_PROGRESS
         result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)
         counts = ended.counts and watch.has_changed
-        # A mark on one that did not run, which the plan could not see, is of an earlier operation.
-        is_begun = watch.has_changed and (planned.ran or not job.facts.memory.is_marked)
+        memory = job.facts.memory
+        # A mark of an earlier operation, on one that did not run, can be one that the plan could not see.
+        is_begun = watch.has_changed and bool(planned.ran or memory.marks_sent or not memory.is_marked)
         return replace(ended, is_down=is_down, counts=counts, is_begun=is_begun, result=result)
 
     host, watch = RowHost(op.host, row.name), Watch(op.host.runtime.now, on_act, has_slot)
