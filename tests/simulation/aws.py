@@ -217,11 +217,12 @@ class Aws:
         """Draw whether something happens that happens in this share of all cases."""
         return not self.is_calm and share > 0 and self.rng.random() < share
 
-    def has_lost_right(self, call: str, account: str) -> bool:
-        """Return whether an account may not make a call at present."""
+    def has_lost_right(self, call: str, account: str, *, since: float | None = None) -> bool:
+        """Return whether an account may not make a call at present, or some time since a moment."""
+        now = self.kernel.now
         windows = [self.lost_rights.get(call, (0.0, 0.0))]
         windows += [self.lost_account] if account == OTHER_ACCOUNT else []
-        return any(begin <= self.kernel.now < end for begin, end in windows)
+        return any(begin <= now and end > (now if since is None else since) for begin, end in windows)
 
     def lag(self, most: float) -> float:
         """Draw by how much an answer is late."""

@@ -37,7 +37,7 @@ UNPREVENTABLE = {
     "listed late": "a conversion of somebody's that AWS had not listed at the job's last read",
     "stopped as it was marked": "somebody stops it between the job's last read and its mark",
     "list unreadable": "a conversion that somebody began while AWS's list could not be read, for a minute or more",
-    "no right to look": "an `up` after a kill that may see neither instances nor tags",
+    "no right to look": "an `up` that may see neither instances nor tags",
     "no right to verify": "a SUCCEEDED task after which EC2 bills as before, and may not be asked",
     "no record": "a `destroy` where Pulumi has no record calls nobody",
 }
@@ -155,10 +155,17 @@ class Checks:
             caller.marks_at.get(f"{urn} {key}", -_FRESH_CALLS) for key in keys
         )
         owner = (tag.by or "").rpartition("::")[2]
-        if was_shown or since > _FRESH_CALLS:
+        if self.is_blind(instance):
+            self.forgive("no right to look")
+        elif was_shown or since > _FRESH_CALLS:
             self.violate(5, f"{act} {instance.id} on the mark of {tag.stack} {owner}")
         else:
             self.forgive("two marked at once")
+
+    def is_blind(self, instance: Instance) -> bool:
+        """Return whether nobody may look at an instance of its account, nor at its tags."""
+        looks = ("DescribeInstances", "DescribeTags")
+        return all(self._aws.has_lost_right(call, instance.account) for call in looks)
 
     def _is_young(self, tag: Tag) -> bool:
         try:

@@ -466,8 +466,7 @@ class History:
         if state == "pending" and instance.touched > began - 120:
             state = "running"
         if instance.wanted not in (None, state):
-            looks = ("DescribeInstances", "DescribeTags")
-            if all(self._aws.has_lost_right(call, instance.account) for call in looks):
+            if checks.is_blind(instance):
                 checks.forgive("no right to look")
             else:
                 checks.violate(3, f"green, and {instance.id} is {instance.state.value}")
@@ -477,7 +476,7 @@ class History:
         if wish.is_fleet:
             result = cast("Any", stack.records[wish.name].outputs["instances"])[instance.id]
         if result["outcome"] in ("SUCCEEDED", "ALREADY_DONE") and not self._is_licensed(instance, wish):
-            is_blind = "DescribeInstances" in self._aws.lost_rights
+            is_blind = self._aws.has_lost_right("DescribeInstances", instance.account, since=0.0)
             if is_blind and not result.get("verified_usage_operation", "recorded"):
                 checks.forgive("no right to verify")
             else:
