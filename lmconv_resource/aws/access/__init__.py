@@ -43,8 +43,10 @@ __all__ = [
 ]
 
 _WITH_BOTOCORE = {
-    **{"AccessSession": "session", "attempt": "call_log"},
-    **dict.fromkeys(("Regions", "SharedClients"), "shared_clients"),
+    "AccessSession": "session",
+    "Regions": "shared_clients",
+    "SharedClients": "shared_clients",
+    "attempt": "call_log",
 }
 
 

@@ -40,8 +40,11 @@ _CREDENTIAL_KEYS = (*STATIC_KEYS, "role_arn", "sso_account_id", "sso_role_name",
 """What makes a profile one that says who calls."""
 
 _OF_BOTOCORE = (
-    *("region", "use_fips_endpoint", "use_dualstack_endpoint"),
-    *("ec2_metadata_service_endpoint", "ec2_metadata_service_endpoint_mode"),
+    "region",
+    "use_fips_endpoint",
+    "use_dualstack_endpoint",
+    "ec2_metadata_service_endpoint",
+    "ec2_metadata_service_endpoint_mode",
 )
 """Settings that botocore has by the same name."""
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -279,17 +278,18 @@ def _read_role(
 
 
 def _web_identity(value: Any, place: Place) -> AssumedRole | None:
-    if value == []:
-        return None
-    if isinstance(value, (list, tuple)):
-        (value,) = value  # a ValueError, where there are more
-    if not isinstance(value, Mapping):
+    each = value if isinstance(value, (list, tuple)) else [value]
+    if len(each) > 1 or not all(isinstance(one, Mapping) for one in each):
         raise ValueError
+    if not each:
+        return None
+    (only,) = each
     tokens = ("webIdentityToken", "webIdentityTokenFile")
-    if all(map(value.get, tokens)):
+    given = [name for name in tokens if only.get(name)]
+    if len(given) > 1:
         raise place.error(f"{place.name} has both {' and '.join(tokens)}: leave one of them out")
-    identity = _read_role(value, place, WEB_IDENTITY_MEMBERS)
-    if not any(map(value.get, tokens)):
+    identity = _read_role(only, place, WEB_IDENTITY_MEMBERS)
+    if not given:
         raise place.error(f"{place.name} needs one of {' and '.join(tokens)}")
     return identity
 
@@ -327,7 +327,8 @@ def _endpoint(value: Any, place: Place) -> dict[str, str]:
 
 
 def _endpoints(value: Any, place: Place) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(ChainMap(*reversed(_objects(_endpoint)(value, place))).items()))
+    pairs = (pair for urls in _objects(_endpoint)(value, place) for pair in urls.items())
+    return tuple(sorted(dict(pairs).items()))  # of a service that is named twice, the last one
 
 
 _ROLE_FORM = '{"roleArn": "arn:aws:iam::ACCOUNT:role/NAME"'

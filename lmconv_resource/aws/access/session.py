@@ -147,13 +147,15 @@ class AccessSession:
 
         That STS could not be reached counts for `unreachable_seconds`.
         """
-        before: _Answer | None = self._answer
+        before = self._answer
         with self._asking:
-            now, answer = self._runtime.now(), self._answer
-            if isinstance(answer.failure, EndpointUnreachableError) and now - answer.at < unreachable_seconds:
-                before = None
-            is_known = answer.account and answer.generation == self.generation
-            if not is_known and (answer is before or not answer.failure):
+            answer = self._answer
+            is_known = bool(answer.account) and answer.generation == self.generation
+            is_lasting = isinstance(answer.failure, EndpointUnreachableError) and (
+                self._runtime.now() - answer.at < unreachable_seconds
+            )
+            has_failed = answer.failure is not None and (answer is not before or is_lasting)
+            if not (is_known or has_failed):
                 answer = self._answer = self._ask_account()
             if answer.failure is not None:
                 raise copy.copy(answer.failure) from answer.failure  # the caller may add to it
