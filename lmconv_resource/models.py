@@ -91,6 +91,12 @@ class ProductCode:
     product_code_id: str | None
     product_code_type: str | None
 
+    @classmethod
+    def from_inputs(cls, inputs: Mapping[str, Any], default_type: str | None) -> ProductCode:
+        """Read a code as a program gives it and a stack stores it; without a default, an empty type stays as it is."""
+        given = inputs.get("product_code_type")
+        return cls(inputs.get("product_code_id"), given or default_type or given)
+
 
 @dataclass(frozen=True)
 class LicenseContext:
@@ -126,9 +132,7 @@ class LicenseContext:
         return cls(
             usage_operation=given.get("usage_operation"),
             product_codes=tuple(
-                ProductCode(
-                    code.get("product_code_id"), (kind := code.get("product_code_type")) or default_type or kind
-                )
+                ProductCode.from_inputs(code, default_type)
                 for code in (codes if isinstance(codes, (list, tuple)) else ())
                 if isinstance(code, Mapping)
             ),

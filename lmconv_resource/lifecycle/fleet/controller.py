@@ -167,11 +167,10 @@ class FleetController(Controller[FleetInputs, FleetState]):
 
         A row that is recorded as done may have been begun again by an `up` that was killed: its mark tells.
         """
-        rows: dict[bool, list[Row]] = {True: [], False: []}
-        for row in _to_rows(state):
-            result = state.results[row.name]
-            rows[result.has_succeeded or result.outcome is Outcome.NOT_BEGUN].append(row)
-        left = [*rows[False], *find_marked(op, rows[True])]
+        rows, results = _to_rows(state), state.results.items()
+        over = {name for name, each in results if each.has_succeeded or each.outcome is Outcome.NOT_BEGUN}
+        marked = find_marked(op, [row for row in rows if row.name in over])
+        left = [*(row for row in rows if row.name not in over), *marked]
         if left:
             end_rows(op, left, {each.resource_arn: each.license_conversion_task_id for each in state.results.values()})
 
