@@ -84,7 +84,7 @@ def test_what_a_mark_rests_on_is_read_right_before_it(job: Job) -> None:
         def note(model: Any, params: Any, **_: Any) -> None:
             is_list = model.name == "ListLicenseConversionTasks"
             if is_list:
-                time.sleep(20.0 / FACTOR)
+                time.sleep(5.0 / FACTOR)
             if is_list or (model.name in ("DescribeInstances", "CreateTags") and "DryRun" not in params["body"]):
                 calls.append(model.name)
 

@@ -64,8 +64,9 @@ _FIRST_PAUSE = 1.0
 _FAULT_PAUSE = 30.0
 _CAPACITY_PAUSES = 5.0, 300.0
 _NOTE_TRIES = 9
-_FRESH_SECONDS, _MAX_READS = 15.0, 5
-"""How old the instance may be that an act rests on, and how often it is read again for that: AWS may throttle."""
+_FRESH_SECONDS, _MARK_FRESH_SECONDS, _MAX_READS = 15.0, 2.5, 5
+"""How old the instance may be that an act rests on, that a mark rests on, and how often it is read again for that: AWS
+may throttle. Another stack may have marked it since, and a tag can't be written on the condition that there is none."""
 _LAST_START_SECONDS = 60.0
 """How long a start is tried for after the deadline, where no conversion was begun: no outage for a slow shutdown."""
 
@@ -217,7 +218,8 @@ class Job:
                 step = decide(self.facts, self._wish)
                 log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
                 is_whole = stale == EVERYTHING or (again > 0 and step.rule.then is Act.MARK)
-                is_old = self.facts.now - self.facts.instance_at > _FRESH_SECONDS and again < _MAX_READS
+                fresh = _MARK_FRESH_SECONDS if step.rule.then is Act.MARK else _FRESH_SECONDS
+                is_old = self.facts.now - self.facts.instance_at > fresh and again < _MAX_READS
                 if step.rule.then in IRREVERSIBLE and (not is_whole or is_old):
                     # A list of tasks that takes a minute must not make old what a mark rests on.
                     stale = _FOR_MARK if is_whole and step.rule.then is Act.MARK else EVERYTHING
