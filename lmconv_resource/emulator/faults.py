@@ -36,10 +36,6 @@ class Fault:
     """Only about so many of the calls, from 0 to 1, at random."""
     seed: int = 0
     """With the same seed, the same calls are hit, counted from when the fault was added."""
-    from_seconds: float = 0.0
-    """Only calls so long after the fault was added, on the backend's clock."""
-    until_seconds: float | None = None
-    """Only calls before so long after it was added; None is for ever."""
 
     def __post_init__(self) -> None:
         # A fault that hits nothing would let a test pass that shows nothing.
@@ -56,8 +52,6 @@ class RateLimit:
     rate_per_second: float
     burst: int = 1
     """So many calls may be made at once after a pause."""
-    code: str = "RateLimitExceededException"
-    """What the others are refused with; ThrottlingException is AWS's other code for it."""
 
 
 class TokenBucket:
@@ -107,7 +101,7 @@ class Faults:
         let others hit it as well. A fault that does not hit a call does not count it.
         """
         with self._lock:
-            self._armed.append(_Armed(fault, self._clock()))
+            self._armed.append(_Armed(fault))
 
     def limit_rate(self, limit: RateLimit | None) -> None:
         """Refuse calls above this rate from now on, before any fault sees them; None refuses none."""
@@ -127,10 +121,9 @@ class Faults:
             self.calls[operation] += 1
             if self._bucket is not None and not self._bucket.take():
                 self.refused[operation] += 1
-                return (ErrorAnswer(self._bucket.limit.code, "Too many requests have been submitted."),)
-            now = self._clock()
+                return (ErrorAnswer("RateLimitExceededException", "Too many requests have been submitted."),)
             for armed in self._armed:
-                if armed.hit(operation, now):
+                if armed.hit(operation):
                     hits.append(armed.fault.effect)
                     self.injected[armed.fault.effect.kind] += 1
                     if not armed.fault.effect.lets_others_in:
@@ -141,18 +134,15 @@ class Faults:
 class _Armed:
     """A fault that was added, and what is left of it."""
 
-    def __init__(self, fault: Fault, added: float) -> None:
+    def __init__(self, fault: Fault) -> None:
         self.fault = fault
-        self._added = added
         self._left = math.inf if fault.calls is None else fault.calls
         self._random = random.Random(fault.seed)  # noqa: S311 - to be repeatable is the point
 
-    def hit(self, operation: str, now: float) -> bool:
+    def hit(self, operation: str) -> bool:
         """Return whether a call is hit, and count it if so."""
-        fault, age = self.fault, now - self._added
+        fault = self.fault
         if self._left == 0 or fault.operation not in (None, operation):
-            return False
-        if age < fault.from_seconds or (fault.until_seconds is not None and age >= fault.until_seconds):
             return False
         if fault.share < 1 and self._random.random() >= fault.share:
             return False

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 _NAME = "describe_instance_information"
 
-_FILTERS = {"InstanceIds": "InstanceId", "PingStatus": "PingStatus"}
-"""The member of the answer that a filter is about."""
-
 
 def add_instance_information() -> None:
     """Give moto's Systems Manager the call; doing it again changes nothing.
@@ -43,18 +40,11 @@ def _describe_instance_information(response: SimpleSystemManagerResponse) -> Act
         for instance in instances
         if instance.id not in without_agent and instance.state != "terminated"
     ]
-    for key, values in _read_filters(response):
-        if key not in _FILTERS:
-            raise InvalidFilterKey(f"{key} is not a filter of the emulator; it has {', '.join(_FILTERS)}.")
-        found = [each for each in found if each[_FILTERS[key]] in values]
+    for given in response._get_param("Filters", []):
+        if given["Key"] != "InstanceIds":
+            raise InvalidFilterKey(f"{given['Key']} is not a filter of the emulator; it has InstanceIds.")
+        found = [each for each in found if each["InstanceId"] in given["Values"]]
     return ActionResult({"InstanceInformationList": found})
-
-
-def _read_filters(response: SimpleSystemManagerResponse) -> list[tuple[str, list[str]]]:
-    # The second is the older form, which the model still has.
-    filters = [(each["Key"], each["Values"]) for each in response._get_param("Filters", [])]
-    older = response._get_param("InstanceInformationFilterList", [])
-    return filters + [(each["key"], each["valueSet"]) for each in older]
 
 
 def _to_information(instance: Instance) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 from emulator import ARN, BYOL, CREATE, GET, INCLUDED, LIST, get_backend, to_headers
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseContext, ProductCode
 
-OPERATIONS = {
+OPERATIONS: dict[str, dict[str, Any]] = {
     GET: {"LicenseConversionTaskId": "lct-whole"},
     LIST: {"MaxResults": 1},
     CREATE: {"ResourceArn": ARN, "SourceLicenseContext": BYOL, "DestinationLicenseContext": INCLUDED},
@@ -82,6 +82,23 @@ def test_errors_fit_the_service_model(endpoint: str) -> None:
         assert headers["x-amzn-requestid"]
 
 
+FILTERS: list[Any] = [
+    [{"Name": "status", "Values": ["FAILED"]}],
+    [{"Name": "Status", "Values": ["FAILED", "DONE"]}],
+    [{"Name": "Status", "Values": []}],
+    [{"Name": "Status", "Values": ["FAILED"]}] * 2,
+    [{"Values": ["FAILED"]}],
+    [None],
+    {"Name": "Status"},
+]
+CODE = {"ProductCodeId": "abc", "ProductCodeType": "marketplace"}
+CONTEXTS: list[tuple[str, Any]] = [
+    ("UsageOperation", {"UsageOperation": "x" * 51}),
+    ("ProductCodes[0].ProductCodeId", {"ProductCodes": [{**CODE, "ProductCodeId": "no spaces"}]}),
+    ("ProductCodes[0].ProductCodeType", {"ProductCodes": [{**CODE, "ProductCodeType": "devpay"}]}),
+]
+
+
 @pytest.mark.parametrize(
     ("operation", "body"),
     [
@@ -93,13 +110,23 @@ def test_errors_fit_the_service_model(endpoint: str) -> None:
         (GET, b"null"),
         (GET, b'{"LicenseConversionTaskId": 7}'),
         (GET, b'{"LicenseConversionTaskId": null}'),
-        (LIST, b'{"Filters": {"Name": "Status"}}'),
-        (LIST, b'{"Filters": [null]}'),
         (LIST, b'{"MaxResults": true}'),
+        (LIST, b'{"MaxResults": 0}'),
+        (LIST, b'{"NextToken": "no token"}'),
+        (LIST, b'{"NextToken": "MDowMA=="}'),
         (CREATE, b'{"ResourceArn": "arn:aws:ec2:us-east-1:1:instance/i-1"}'),
+        *((LIST, json.dumps({"Filters": filters}).encode()) for filters in FILTERS),
+        (CREATE, json.dumps({**OPERATIONS[CREATE], "ResourceArn": "i-0123456789abcdef0"}).encode()),
     ],
 )
 def test_a_request_without_sense_is_refused(endpoint: str, operation: str, body: bytes) -> None:
-    """A request that boto3 would never send is an invalid value, not a crash."""
+    """Whether boto3 would send it or not, it is an invalid value: neither a crash nor an empty list nor a task."""
     status, _, answer = post(endpoint, operation, body)
     assert (status, answer["__type"]) == (400, "InvalidParameterValueException")
+    assert get_backend().tasks == {}
+
+
+@pytest.mark.parametrize(("place", "context"), CONTEXTS)
+def test_a_value_that_the_model_does_not_allow_is_named(endpoint: str, place: str, context: Any) -> None:
+    _, _, answer = post(endpoint, CREATE, json.dumps({**OPERATIONS[CREATE], "SourceLicenseContext": context}).encode())
+    assert answer["Message"].startswith(f"SourceLicenseContext.{place}: ")

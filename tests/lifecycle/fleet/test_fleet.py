@@ -218,7 +218,7 @@ def test_after_so_many_failures_no_more_are_begun(job: Job) -> None:
     job.ec2.terminate_instances(InstanceIds=[arns[0].rpartition("/")[2]])
     fail(job, arns[1])
     refusal = ErrorAnswer("InvalidParameterValueException", "No such license.")
-    job.backend.faults.add(Fault(refusal, operation=CREATE, calls=1, from_seconds=0))
+    job.backend.faults.add(Fault(refusal, operation=CREATE, calls=1))
     fleet.up()
     assert fleet.outcomes == {"r0": "REFUSED", "r1": "REFUSED", "r2": "SUCCEEDED", "r3": "SUCCEEDED", "r4": "SUCCEEDED"}
     assert fleet.result("r1").was_begun
