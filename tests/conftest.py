@@ -24,6 +24,7 @@ from support.forked import fork_process
 from support.job import Job, serve_job
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
+from lmconv_resource.aws.access import shared_clients
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 
 # A slow machine is no failure, what one run found does not change the next, and a failure is shown as it was found:
@@ -34,9 +35,10 @@ AS_FOUND = hypothesis.settings(
 hypothesis.settings.register_profile("few", AS_FOUND, max_examples=10)
 hypothesis.settings.register_profile("many", AS_FOUND, max_examples=100)
 
-# Each test has sessions of its own, and reading AWS's models for each takes longer than most tests do. The package
-# imports the function from `loaders` when it first needs it.
-botocore.loaders.create_loader = botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
+# Each test has sessions of its own, and reading AWS's models for each takes longer than most tests do.
+create_loader = functools.cache(botocore.loaders.create_loader)
+for module in (botocore.loaders, botocore.session, shared_clients):
+    vars(module)["create_loader"] = create_loader
 
 # Nobody calls AWS by `requests`, for which each mock would lay out 1,300 addresses; and one session of boto3's will do.
 moto.core.models.RESPONSES_METHODS.clear()

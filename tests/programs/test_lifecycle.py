@@ -96,9 +96,16 @@ def test_a_wait_blocks_until_the_end(stack: Stack, aws: LicenseManagerBackend) -
 
 
 def test_a_failed_wait_is_recorded_and_blocks_what_depends_on_it(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """FAILED is an error of one line; with `ignore_failure` it is an output and a warning, and is left alone."""
-    task_id = add(aws, seconds=0, status="FAILED", message="SSM inventory is missing.")
-    stack.config |= {"followed:taskId": task_id, "followed:wait": "true"}
+    """FAILED is an error of one line; with `ignore_failure` it is an output and a warning, and is left alone.
+
+    An update that fails so keeps the inputs from before it.
+    """
+    task_id = add(aws, status="IN_PROGRESS", message="SSM inventory is missing.")
+    stack.config["followed:taskId"] = task_id
+    assert stack.up().ok
+    before = stack.resources()["task"]
+    aws.finish_task(task_id, "FAILED", "SSM inventory is missing.")
+    stack.config["followed:wait"] = "true"
 
     failed = stack.up()
     resources = stack.resources()
@@ -110,7 +117,8 @@ def test_a_failed_wait_is_recorded_and_blocks_what_depends_on_it(stack: Stack, a
     assert len(error.removeprefix(RECORDED).splitlines()) == 1
     assert "it FAILED: SSM inventory is missing." in error
     assert resources["task"]["outputs"]["status"] == "FAILED"
-    assert "converted" not in resources
+    assert resources["task"]["inputs"] == before["inputs"]
+    assert resources["converted"]["outputs"]["output"].get("at") is None
     assert (ignored.ok, ignored.outputs["status"]) == (True, "FAILED")
     assert set(stack.up().changes) == {"same"}
 

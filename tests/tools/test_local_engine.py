@@ -1,6 +1,7 @@
 """The local engine does with a program what the Pulumi engine does with it.
 
-More of it, the same on both, is shown by the programs of tests/programs.
+More of it, the same on both, is shown by the programs of tests/programs. The program here has a resource whose provider
+writes down the calls that it gets.
 """
 
 from __future__ import annotations
@@ -11,24 +12,99 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from counters import PROJECT, PROVIDER, calls, write_program
 from local_engine import LocalEngine, UpdateFailedError
 from support.proofs import keep
 from support.waiting import SOON, wait_until
+
+PROVIDER = """
+import json, os, sys, time
+from pathlib import Path
+import pulumi
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
+
+def log(call, *args):
+    with open("calls.jsonl", "a") as file:
+        file.write(json.dumps([call, *args], default=str) + "\\n")
+
+
+class Counter(ResourceProvider):
+    def configure(self, req):
+        log("configure", {key: req.config.get(key) for key in ("counters:size", "counters:list", "aws:region")},
+            os.environ["PULUMI_PROJECT"], os.getcwd())
+
+    def check(self, olds, news):
+        log("check", olds.get("value"), news.get("value"))
+        return CheckResult(news, [])
+
+    def diff(self, id_, olds, news):
+        log("diff", id_, olds.get("shown"), news.get("value"))
+        replaces = [key for key in ("kind", "dbr") if olds.get(key) != news.get(key)]
+        return DiffResult(changes=bool(replaces) or olds.get("value") != news.get("value"), replaces=replaces,
+                          delete_before_replace="dbr" in replaces)
+
+    def create(self, props):
+        log("create", props.get("value"), props.get("token"))
+        return CreateResult(f"id-{props.get('value')}", {**props, "shown": f"<{props.get('value')}>"})
+
+    def update(self, id_, olds, news):
+        log("update", id_, olds.get("value"), news.get("value"))
+        return UpdateResult({**news, "shown": f"<{news.get('value')}>"})
+
+    def read(self, id_, props):
+        log("read", id_, props.get("value"))
+        return ReadResult(id_, {**props, "shown": "<found>"})
+
+    def delete(self, id_, props):
+        log("delete", id_)
+
+
+class Count(Resource, module="tests", name="Count"):
+    shown: pulumi.Output[str]
+
+    def __init__(self, name, value=None, opts=None, **props):
+        super().__init__(Counter(), name, {"value": value, "shown": None, **props}, opts)
+"""
+
+PROJECT = """
+name: counters
+runtime: python
+config:
+  size: {type: integer, default: 3}
+  list: {type: array, items: {type: integer}, default: [1, 2]}
+  aws:region: {value: eu-west-1}
+"""
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], Path]:
     """Writes the program of a folder that has the counter resource."""
-    return partial(write_program, tmp_path / "program")
+
+    def write(main: str) -> Path:
+        folder = tmp_path / "program"
+        folder.mkdir()
+        (folder / "Pulumi.yaml").write_text(PROJECT)
+        (folder / "counter.py").write_text(PROVIDER)
+        text = "import pulumi\nfrom counter import Count\nconfig = pulumi.Config()\n" + textwrap.dedent(main)
+        (folder / "__main__.py").write_text(text)
+        return folder
+
+    return write
+
+
+def calls(folder: Path, *names: str) -> list[list[Any]]:
+    """The provider's calls since the last look, of these names."""
+    log = folder / "calls.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    log.unlink(missing_ok=True)
+    return [call for call in map(json.loads, lines) if not names or call[0] in names]
 
 
 @pytest.fixture
@@ -104,7 +180,10 @@ def make_real_stack(folder: Path, tmp_path: Path) -> Callable[..., str]:
 @pytest.mark.proof
 @pytest.mark.timeout(300)
 def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """The real engine calls the provider the same way and counts the same changes."""
+    """The real engine calls the provider the same way and counts the same changes.
+
+    A refresh and a destroy configure it with what the last `up` had, and not with what is set.
+    """
     folder = write(LIFECYCLE)
     run = make_real_stack(folder, tmp_path)
     for config, changes in STEPS:
@@ -115,71 +194,13 @@ def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path:
         assert {key: count for key, count in told.items() if key in changes} == changes
         engines(folder, config=config, state_file=tmp_path / "state.json").up()
         assert calls(folder) == real
-
-
-@needs_pulumi
-@pytest.mark.proof
-@pytest.mark.timeout(300)
-def test_the_real_engine_configures_as_the_last_up_too(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """A refresh and a destroy configure the provider the same way on both, with what `up` had and not what is set."""
-    folder = write('Count("a", "1")')
-    run = make_real_stack(folder, tmp_path)
-    for operation, size in (("up", 1), ("refresh", 2), ("destroy", 3)):
-        run("config", "set", "size", str(size))
+    for operation in ("refresh", "destroy"):
+        run("config", "set", "size", "7")
         run(operation, "--yes", "--skip-preview")
         real = calls(folder, "configure")
-        getattr(engines(folder, config={"size": size}, state_file=tmp_path / "state.json"), operation)()
+        getattr(engines(folder, config={"size": 7}, state_file=tmp_path / "state.json"), operation)()
         assert calls(folder, "configure") == real
-        assert real[0][1]["counters:size"] == "1"
-
-
-INIT_FAILED = """
-
-def halfway(method):
-    def call(self, *args):
-        answer = method(self, *args)
-        if not Path("broken").exists():
-            return answer
-        from google.protobuf.struct_pb2 import Struct
-        from pulumi.runtime.proto import provider_pb2 as pb, status_pb2
-        frame = sys._getframe()
-        while "context" not in frame.f_locals:
-            frame = frame.f_back
-        properties = Struct()
-        properties.update({key: value for key, value in answer.outs.items() if value is not None})
-        status = status_pb2.Status(code=2, message="halfway")
-        id_ = getattr(answer, "id", "id-1")
-        status.details.add().Pack(pb.ErrorResourceInitFailed(id=id_, properties=properties, reasons=["halfway"]))
-        frame.f_locals["context"].set_trailing_metadata([("grpc-status-details-bin", status.SerializeToString())])
-        raise RuntimeError("halfway")
-    return call
-
-
-Counter.create, Counter.update = halfway(Counter.create), halfway(Counter.update)
-"""
-
-
-def test_what_is_there_but_not_as_it_should_be_is_recorded(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """After an error with `ErrorResourceInitFailed` the resource is in the state, and the next `up` updates it.
-
-    An update that failed so keeps the inputs from before it.
-    """
-    folder, state = write('Count("a", config.get("value"))'), tmp_path / "state.json"
-    (folder / "counter.py").write_text(PROVIDER + INIT_FAILED)
-    (folder / "broken").touch()
-    for op, value in (("create", "1"), ("update", "2")):
-        with pytest.raises(UpdateFailedError) as caught:
-            engines(folder, config={"value": value}, state_file=state).up()
-        (error,) = caught.value.errors
-        assert error.text == "1 error occurred:\n\t* halfway\n"
-        recorded = caught.value.result.resource("a")
-        assert (recorded.id, recorded.outputs["shown"], recorded.init_errors) == ("id-1", f"<{value}>", ["halfway"])
-        assert recorded.inputs["value"] == "1"
-        assert dict(caught.value.result.changes) == {"create" if op == "create" else "same": 1}  # the stack itself
-        assert [name for name, *_ in calls(folder, "create", "update")] == [op]
-    (folder / "broken").unlink()
-    for op, count in (("update", 1), ("same", 2)):
-        assert engines(folder, config={"value": "2"}, state_file=state).up().changes[op] == count
+        assert real[0][1]["counters:size"] == "3"
 
 
 def test_secrets(write: Write, engines: Engines, tmp_path: Path) -> None:
@@ -262,6 +283,7 @@ def fail(engine: LocalEngine, operation: str = "up") -> str:
     return error.text
 
 
+HANGING = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)"
 RUN = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[2] / "tools")!r})
@@ -274,16 +296,21 @@ getattr(LocalEngine(folder, state_file=state), operation)()
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize(
     ("operation", "method"),
-    keep([("up", "create")], [("up", "create"), ("preview", "check"), ("refresh", "read"), ("destroy", "delete")]),
+    keep(
+        [("up", "create")],
+        [("up", "create"), ("preview", "check"), ("refresh", "read"), ("destroy", "delete"), ("up", "of the program")],
+    ),
 )
 def test_an_interrupt_ends_it_with_its_plugin(
     write: Write, engines: Engines, tmp_path: Path, operation: str, method: str
 ) -> None:
-    """^C ends every operation, whatever the provider does, and leaves no process behind."""
+    """^C ends every operation, whatever the provider or the program does, and leaves no process behind."""
     folder, state = write('Count("a", "1")'), tmp_path / "state.json"
     if operation in ("refresh", "destroy"):
         engines(folder, state_file=state).up()
     pid = hang_in(folder, method)
+    if method == "of the program":
+        (folder / "__main__.py").write_text(HANGING)
     process = subprocess.Popen([sys.executable, "-c", RUN, folder, state, operation], stderr=subprocess.PIPE, text=True)
     with process:
         wait_until(lambda: pid.exists() and pid.read_text())
@@ -291,17 +318,6 @@ def test_an_interrupt_ends_it_with_its_plugin(
         _, said = process.communicate(timeout=SOON)
     assert said.endswith("KeyboardInterrupt\n")
     assert not is_running(int(pid.read_text()))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_an_interrupt_ends_a_program_that_is_stuck(write: Write, tmp_path: Path) -> None:
-    """^C ends the engine also where the program waits in its own code."""
-    folder = write('import time\nfrom pathlib import Path\nPath("begun").touch()\ntime.sleep(600)')
-    process = subprocess.Popen([sys.executable, "-c", RUN, folder, tmp_path / "state.json", "up"])
-    with process:
-        wait_until((folder / "begun").exists)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(SOON) != 0
 
 
 @pytest.mark.parametrize(

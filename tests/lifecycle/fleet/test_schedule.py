@@ -23,7 +23,7 @@ def to_rows(*accounts: int) -> list[Row]:
     st.integers(1, 4),
     st.integers(0, 3),
     st.none() | st.integers(1, 5),
-    st.randoms(use_true_random=False),
+    st.integers().map(random.Random),
 )
 def test_whatever_becomes_of_the_rows(
     accounts: list[int], most: int, canaries: int, failures: int | None, rng: random.Random
