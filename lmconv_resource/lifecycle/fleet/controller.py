@@ -6,11 +6,13 @@ import json
 import logging
 from dataclasses import replace
 
+from lmconv_resource.aws.marks import TAGS
 from lmconv_resource.errors import FLEET_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.fleet.gather import Gathering
+from lmconv_resource.lifecycle.fleet.gather import Gathering, to_id, to_places
 from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine, to_plan_text
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
+from lmconv_resource.lifecycle.fleet.row import has_mark
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS
 from lmconv_resource.lifecycle.fleet.survey import Connections, end_rows, find_marked, survey
@@ -134,7 +136,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
             names.setdefault(connections.connect(row), []).append(row.name)
         results = dict(state.results)
         for gathering, those in names.items():
-            gathering.instances.read(_to_id(results[name]) for name in those)
+            gathering.look([results[name].resource_arn for name in those], TAGS)
             for name in those:
                 results[name] = self._refresh_row(op, name, results[name], gathering)
         return Refreshed(replace(state, results=results))
@@ -142,7 +144,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
     def _refresh_row(self, op: Operation, name: str, result: Result, gathering: Gathering) -> Result:
         """Return a row with what EC2 bills its instance as, and a warning where that has changed."""
         try:
-            instance = gathering.instances.ask(_to_id(result), ALWAYS)
+            instance = gathering.instances.ask(to_id(result.resource_arn), ALWAYS)
         except LicenseConversionError as error:
             log.info("%s is kept as it is recorded: %s", name, error)
             return result
@@ -155,6 +157,11 @@ class FleetController(Controller[FleetInputs, FleetState]):
                 f"{describe(result.verified_usage_operation or '')}.",
                 "WARNING",
             )
+        if result.has_succeeded and has_mark(op, instance, gathering.tags.find(to_places(instance)).answer or ()):
+            # Of a table that was changed, and changed back since: nothing else tells of that `up`.
+            reason = f"An operation that was killed has marked it, and it is {instance.state}: `pulumi up` goes on."
+            op.log(f"{name}: {instance.instance_id}: {reason}", "WARNING")
+            result = replace(result, outcome=Outcome.IN_PROGRESS, reason=reason)
         verified = billed if result.has_succeeded else result.verified_usage_operation
         return replace(result, instance_state=instance.state, verified_usage_operation=verified)
 
@@ -173,10 +180,6 @@ class FleetController(Controller[FleetInputs, FleetState]):
         left = [*(row for row in rows if row.name not in over), *marked]
         if left:
             end_rows(op, left, {each.resource_arn: each.license_conversion_task_id for each in state.results.values()})
-
-
-def _to_id(result: Result) -> str:
-    return result.resource_arn.rpartition("/")[2]
 
 
 def to_summaries(rows: tuple[Row, ...]) -> ByName:

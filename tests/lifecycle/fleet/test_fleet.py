@@ -406,6 +406,19 @@ def test_what_a_killed_retry_has_left_down_is_started_and_the_row_stays_failed(j
     assert not fleet.diff().has_changes
 
 
+def test_a_refresh_finds_what_a_kill_has_left_down_of_a_row_that_is_done(job: Job) -> None:
+    """The destination was changed, the `up` killed, and the change taken back: no `up` by itself asks AWS."""
+    fleet = Fleet(job, stop_and_restart=True)
+    arn = fleet.add("web", launch(job))
+    fleet.up()
+    job.ec2.stop_instances(InstanceIds=[mark(job, arn)])
+    fleet.refresh()
+    assert [line for line in job.lines("WARNING") if line.startswith("web: ") and "`pulumi up` goes on" in line]
+    assert fleet.outcomes == {"web": "IN_PROGRESS"}
+    assert fleet.up() == ""
+    assert (fleet.outcomes, job.state(arn), job.tags(arn)) == ({"web": "SUCCEEDED"}, "running", {})
+
+
 @pytest.mark.parametrize("call", ["DescribeInstances", "ListLicenseConversionTasks"])
 def test_a_row_that_a_kill_has_left_down_fails_the_fleet_where_it_can_not_be_looked_at(job: Job, call: str) -> None:
     """Its mark is known by the tags; the error says how to start it."""
