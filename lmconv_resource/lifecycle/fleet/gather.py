@@ -49,7 +49,7 @@ _SHORTEST_POLL, _SHORTEST_CROWDED, _POLL, _RELAXED_POLL = 2.0, 5.0, (0.11, 30.0)
 the most seconds. Relaxed is the end of a large fleet: no row waits for a slot, and the last ones would take half of all
 lists."""
 
-_FEW_ROWS, _FEW_FOLLOWED = 10, 3
+_FEW_ROWS, _FEW_UNDER_WAY = 10, 6
 
 _FOLLOW_SECONDS, _UNLISTED_SECONDS = 3600.0, 60.0
 """How long the list of tasks follows one, and for how long a new one may be missing there; then it is asked for."""
@@ -211,6 +211,11 @@ class Gathering:
         return [*self._running, *self._next()]
 
     @property
+    def is_at_end(self) -> bool:
+        """Whether some rows of a large fleet are under way and none waits for a slot."""
+        return self._is_large and not self._waiting and len(self._running) > _FEW_UNDER_WAY
+
+    @property
     def tidy_seconds(self) -> float:
         """How long what is left of a row waits for other calls: few rows have little to share."""
         return min(TIDY_SECONDS, _TIDY_SECONDS_A_ROW * (len(self._running) + len(self._waiting)))
@@ -279,8 +284,7 @@ class Gathering:
         try:
             while (now := runtime.now()) - began < min(seconds, _FOLLOW_SECONDS):
                 ages = [now - each for each in list(self._following.values())]
-                is_relaxed = self._is_large and not self._waiting and len(ages) > _FEW_FOLLOWED
-                share, longest = _RELAXED_POLL if is_relaxed else _POLL
+                share, longest = _RELAXED_POLL if self.is_at_end else _POLL
                 # The more rows wait for each slot, the more its next second is worth.
                 is_crowded = self._is_large and len(self._waiting) <= 2 * len(ages)
                 shortest = _SHORTEST_CROWDED if is_crowded else _SHORTEST_POLL

@@ -142,6 +142,8 @@ class _RowEc2(Ec2):
         pace = self._gathering.learned.starts if is_starting else self._gathering.learned.stops
         old = watch.shown.state if watch.shown else None
         due = self._now() + pace.next_pause(self._now() - sent_at)
+        if is_starting and self._gathering.is_at_end:  # what starts has no slot that another row waits for
+            due = max(due, sent_at + OLDEST_SECONDS)
 
         def is_new(ticket: Ticket[Instance]) -> bool:
             return ticket.asked_at > sent_at and ticket.answer is not None and ticket.answer.state != old
