@@ -50,7 +50,7 @@ def test_what_may_pass_is_tried_again(aws: TimelessAws, fault: tuple[int, object
     assert len(wire.requests) == 3
 
 
-@pytest.mark.parametrize(("config", "calls"), [({"maxRetries": "0"}, 1), ({"maxRetries": "4"}, 5), ({}, 8)])
+@pytest.mark.parametrize(("config", "calls"), [({"maxRetries": "0"}, 1), ({"maxRetries": 4.0}, 5), ({}, 8)])
 def test_the_number_of_tries_is_the_stacks(config: dict[str, str], calls: int) -> None:
     """aws:maxRetries says how many tries follow the first; without it seven do."""
     aws = TimelessAws(to_settings(**config))

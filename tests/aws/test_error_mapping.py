@@ -14,6 +14,7 @@ from support.aws import CREATE, GET, LIST, REGION
 from lmconv_resource.aws.error_mapping import from_botocore
 from lmconv_resource.errors import (
     AccessDeniedError,
+    ClockSkewError,
     CredentialsError,
     EndpointUnreachableError,
     ExpiredCredentialsError,
@@ -26,54 +27,66 @@ from lmconv_resource.errors import (
     ThrottledError,
     TransientError,
 )
+from lmconv_resource.text import to_plain_text
 
 TASK_ID = "lct-0123456789abcdef0"
 SUBJECT = Subject(GET, TASK_ID, REGION)
 
 LOOKING_UP = f"Looking up license conversion task {TASK_ID} in {REGION}: "
 SET_CREDENTIALS = (
-    " Set credentials with `pulumi config set aws:profile NAME`, with AWS_PROFILE, or with AWS_ACCESS_KEY_ID and "
+    "Set credentials with `pulumi config set aws:profile NAME`, with AWS_PROFILE, or with AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY."
 )
-SIGN_IN = " Sign in again (`aws sso login`, or however you get your credentials)."
-CHECK_NETWORK = " Check the network, the proxy, the region and any endpoint setting, then run `pulumi up` again."
+SIGN_IN = "Sign in again (`aws sso login`, or however you get your credentials)."
+IN_A_WHILE = "Run `pulumi up` again in a while."
+SLOWER = "Run `pulumi up` again in a while, with a lower --parallel if it happens again."
+CHECK_NETWORK = "Check the network, the proxy, the region and any endpoint setting, then run `pulumi up` again."
 CHECK_ENDPOINT = (
-    " Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again."
+    "Check that the endpoint is AWS License Manager and no proxy answers for it, then run `pulumi up` again."
 )
+CHECK_ID = (
+    "Check the id, the region (set `region` or run `pulumi config set aws:region REGION`) and that the credentials "
+    "belong to the task's account."
+)
+ALLOW = "Allow license-manager:GetLicenseConversionTask in the IAM policy of the credentials in use."
+FIX = "Fix what AWS reports and run `pulumi up` again."
+CLOCK = "Set this machine's clock (by NTP, for example), then run `pulumi up` again."
+SIGN = (
+    "Set the file of its certificate authority, or of your proxy's, with `pulumi config set aws:customCaBundle FILE`."
+)
+
+
+def refusal(code: str, reason: str | None = "Because.", operation: str = GET) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": reason}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    return ClientError(answer, operation)
 
 
 # -- what License Manager raises ---------------------------------------------------------------------------------------
 
 MODEL: Any = botocore.session.get_session().get_service_model("license-manager")
 
+OF_OTHER_CALLS = """
+ConflictException EntitlementNotAllowedException FailedDependencyException FilterLimitExceededException
+InvalidResourceStateException LicenseUsageException NoEntitlementsAllowedException RedirectException
+ResourceLimitExceededException ResourceNotFoundException UnsupportedDigitalSignatureMethodException
+"""
+"""A reason that AWS states, and that no try again would change."""
+
 ERROR_SHAPES: dict[str, type[LicenseConversionError]] = {
-    # What the three calls raise by their model.
     "AccessDeniedException": AccessDeniedError,
     "AuthorizationException": AccessDeniedError,
     "InvalidParameterValueException": RequestRefusedError,  # of a look-up it says that there is no such task: see below
     "RateLimitExceededException": ThrottledError,
     "ServerInternalException": ServiceFaultError,
     "ValidationException": RequestRefusedError,
-    # What only the service's other calls raise: a reason that AWS states, and that no try again would change.
-    "ConflictException": RequestRefusedError,
-    "EntitlementNotAllowedException": RequestRefusedError,
-    "FailedDependencyException": RequestRefusedError,
-    "FilterLimitExceededException": RequestRefusedError,
-    "InvalidResourceStateException": RequestRefusedError,
-    "LicenseUsageException": RequestRefusedError,
-    "NoEntitlementsAllowedException": RequestRefusedError,
-    "RedirectException": RequestRefusedError,
-    "ResourceLimitExceededException": RequestRefusedError,
-    "ResourceNotFoundException": RequestRefusedError,
-    "UnsupportedDigitalSignatureMethodException": RequestRefusedError,
+    **dict.fromkeys(OF_OTHER_CALLS.split(), RequestRefusedError),
 }
 """The class that was chosen for each error of the service's model. One that botocore adds fails the test below."""
 
 
 def raised(code: str, operation: str) -> type[LicenseConversionError]:
     """Return the class that a refusal by License Manager becomes."""
-    answer: Any = {"Error": {"Code": code, "Message": "Because."}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    return type(from_botocore(ClientError(answer, operation), Subject(operation, TASK_ID, REGION)))
+    return type(from_botocore(refusal(code, operation=operation), Subject(operation, TASK_ID, REGION)))
 
 
 def test_every_error_of_the_service_model_has_a_class_on_purpose() -> None:
@@ -94,88 +107,105 @@ def test_each_call_raises_what_the_table_says(operation: str) -> None:
         assert raised(code, operation) is (TaskNotFoundError if is_unknown_task else ERROR_SHAPES[code]), code
 
 
-RETRIED_BY_BOTOCORE = [
-    *standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES,  # type: ignore[attr-defined]
-    *standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES,  # type: ignore[attr-defined]
-]
-
-
-@pytest.mark.parametrize("code", sorted(set(RETRIED_BY_BOTOCORE)))
-def test_what_botocore_would_try_again_is(code: str) -> None:
+def test_what_botocore_would_try_again_is() -> None:
     """With botocore's own retries off, none of the codes that they knew is lost."""
-    answer: Any = {"Error": {"Code": code, "Message": "."}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    error = from_botocore(ClientError(answer, GET), SUBJECT)
-    assert isinstance(error, TransientError)
+    throttling = standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES  # type: ignore[attr-defined]
+    transient = standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES  # type: ignore[attr-defined]
+    assert throttling
+    assert transient
+    lost = [code for code in [*throttling, *transient] if not issubclass(raised(code, GET), TransientError)]
+    assert lost == []
+
+
+SIGNATURE = (
+    "It does not match.\n\nThe Canonical String for this request should have been\n'POST\n/\n\n"
+    "x-amz-security-token:token/recognisable+and=secret\n'"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "cls", "words", "remedy"),
+    [
+        ("InvalidParameterValueException", "No task.", TaskNotFoundError, "AWS does not know it there", CHECK_ID),
+        ("AuthorizationException", "No.", AccessDeniedError, "AWS denies access", ALLOW),
+        ("AccessDeniedException", None, AccessDeniedError, "AWS denies access", ALLOW),
+        ("RateLimitExceededException", "Too many.", ThrottledError, "AWS asks to slow down", SLOWER),
+        ("ServerInternalException", "It broke.", ServiceFaultError, "AWS had an internal fault", IN_A_WHILE),
+        ("ExpiredTokenException", "Is expired", ExpiredCredentialsError, "the credentials have expired", SIGN_IN),
+        ("UnrecognizedClientException", "No.", CredentialsError, "AWS refused the credentials", SET_CREDENTIALS),
+        ("InvalidSignatureException", SIGNATURE, CredentialsError, "AWS refused the credentials", SET_CREDENTIALS),
+        ("ValidationException", "Odd\x1b[2J.", RequestRefusedError, "AWS refused the request", FIX),
+        *(
+            (code, reason, ClockSkewError, "AWS rejects the request's time", CLOCK)
+            for code, reason in (
+                ("InvalidSignatureException", "Signature expired: 20260301T120000Z is now earlier than 2026030…"),
+                ("InvalidSignatureException", "Signature not yet current: 20260301T130000Z is still later"),
+                ("RequestExpired", "Request has expired."),
+                ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+            )
+        ),
+    ],
+)
+def test_each_refusal(
+    code: str, reason: str | None, cls: type[LicenseConversionError], words: str, remedy: str
+) -> None:
+    """It is a line with AWS's code and reason; of a signature that does not match, the reason's first line only."""
+    error = from_botocore(refusal(code, reason), SUBJECT)
+    told = to_plain_text(reason or "AWS gives no reason").partition("\n")[0].rstrip(".")
+    assert type(error) is cls
+    assert str(error) == f"{LOOKING_UP}{words} ({code}: {told}). {remedy}"
 
 
 # -- what botocore raises ----------------------------------------------------------------------------------------------
 
+URL, PROXY = "https://lm", "http://user:password@proxy"
+UNTRUSTED = OSError("[SSL: CERTIFICATE_VERIFY_FAILED] no")
+
 
 @pytest.mark.parametrize(
-    ("cause", "cls", "told"),
+    ("cause", "cls", "words", "remedy"),
     [
+        (botocore_errors.NoCredentialsError(), CredentialsError, "{}", SET_CREDENTIALS),
         (
             botocore_errors.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
-            CredentialsError,
-            "Partial credentials found in env, missing: AWS_SECRET_ACCESS_KEY." + SET_CREDENTIALS,
+            *(CredentialsError, "{}", SET_CREDENTIALS),
         ),
-        (
-            botocore_errors.UnauthorizedSSOTokenError(),
-            ExpiredCredentialsError,
-            "The SSO session associated with this profile has expired or is otherwise invalid. To refresh this SSO "
-            "session run aws sso login with the corresponding profile." + SIGN_IN,
-        ),
-        (
-            botocore_errors.LoginRefreshRequired(),
-            ExpiredCredentialsError,
-            "Your session has expired or credentials have changed. Please reauthenticate using 'aws login'." + SIGN_IN,
-        ),
+        (botocore_errors.UnauthorizedSSOTokenError(), ExpiredCredentialsError, "{}", SIGN_IN),
+        (botocore_errors.LoginRefreshRequired(), ExpiredCredentialsError, "{}", SIGN_IN),
         (
             botocore_errors.TokenRetrievalError(provider="sso", error_msg="Token has expired"),
-            ExpiredCredentialsError,
-            "Error when retrieving token from sso: Token has expired." + SIGN_IN,
+            *(ExpiredCredentialsError, "{}", SIGN_IN),
         ),
         (
             botocore_errors.CredentialRetrievalError(provider="custom-process", error_msg="no\nsuch command"),
-            CredentialsError,
-            "Error when retrieving credentials from custom-process: no such command." + SET_CREDENTIALS,
+            *(CredentialsError, "{}", SET_CREDENTIALS),
         ),
+        (botocore_errors.ReadTimeoutError(endpoint_url=URL), EndpointUnreachableError, "{}", CHECK_NETWORK),
         (
-            botocore_errors.SSLError(endpoint_url="https://lm", error=OSError("self-signed certificate")),
+            botocore_errors.SSLError(endpoint_url=URL, error=OSError("no")),
             EndpointUnreachableError,
-            "SSL validation failed for https://lm self-signed certificate." + CHECK_NETWORK,
+            "{}",
+            CHECK_NETWORK,
         ),
-        (
-            botocore_errors.SSLError(endpoint_url="https://lm", error=OSError("[SSL: CERTIFICATE_VERIFY_FAILED] no")),
-            SettingsError,
-            "SSL validation failed for https://lm [SSL: CERTIFICATE_VERIFY_FAILED] no. Set the file of its "
-            "certificate authority, or of your proxy's, with `pulumi config set "
-            "aws:customCaBundle FILE`.",
-        ),
-        (
-            botocore_errors.ProxyConnectionError(proxy_url="http://user:password@proxy"),
-            EndpointUnreachableError,
-            'Failed to connect to proxy URL: "http://proxy".' + CHECK_NETWORK,
-        ),
+        (botocore_errors.SSLError(endpoint_url=URL, error=UNTRUSTED), SettingsError, "{}", SIGN),
+        (botocore_errors.ProxyConnectionError(proxy_url=PROXY), EndpointUnreachableError, "{}", CHECK_NETWORK),
         (
             botocore_errors.ParamValidationError(report="Invalid length"),
-            RequestRefusedError,
-            "AWS refused the request (ParamValidationError: Parameter validation failed: Invalid length). Fix what "
-            "AWS reports and run `pulumi up` again.",
+            *(RequestRefusedError, "AWS refused the request (ParamValidationError: {})", FIX),
         ),
         (
             OverflowError("date value out of range"),
-            TransientError,
-            "the answer can't be read (OverflowError: date value out of range)." + CHECK_ENDPOINT,
+            *(TransientError, "the answer can't be read (OverflowError: {})", CHECK_ENDPOINT),
         ),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_errors_of_botocores_own(cause: Exception, cls: type[LicenseConversionError], told: str) -> None:
-    """What botocore raises before or instead of an answer is the user's line too."""
+def test_errors_of_botocores_own(cause: Exception, cls: type[LicenseConversionError], words: str, remedy: str) -> None:
+    """What botocore raises before or instead of an answer is the user's line too, without a password."""
     error = from_botocore(cause, SUBJECT)
+    told = " ".join(str(cause).replace("user:password@", "").split()).rstrip(".")
     assert type(error) is cls
-    assert str(error) == LOOKING_UP + told
+    assert str(error) == f"{LOOKING_UP}{words.format(told)}. {remedy}"
 
 
 def test_no_region() -> None:
@@ -190,8 +220,7 @@ def test_no_region() -> None:
 
 def test_a_role_that_may_not_be_assumed() -> None:
     """A refusal on the way to the credentials is not taken for one of License Manager's."""
-    answer: Any = {"Error": {"Code": "AccessDenied", "Message": "User u may not sts:AssumeRole."}}
-    error = from_botocore(ClientError(answer, "AssumeRole"), SUBJECT)
+    error = from_botocore(refusal("AccessDenied", "User u may not sts:AssumeRole.", "AssumeRole"), SUBJECT)
     assert type(error) is CredentialsError
     assert str(error) == (
         LOOKING_UP + "AssumeRole was refused (AccessDenied: User u may not sts:AssumeRole). Allow it for the source "
@@ -248,8 +277,7 @@ ORGANIZATION = "Ask the administrator of your AWS organization to allow {} in it
 def test_a_denial_names_what_to_change(reason: str, remedy: str) -> None:
     """Which policy, on which resource, and who can change it; or that it is none of a policy at all."""
     for code in ("AccessDeniedException", "AuthorizationException"):
-        answer: Any = {"Error": {"Code": code, "Message": reason}}
-        error = from_botocore(ClientError(answer, GET), SUBJECT)
+        error = from_botocore(refusal(code, reason), SUBJECT)
         assert type(error) is AccessDeniedError
         assert error.remedy == remedy
 
@@ -277,7 +305,6 @@ def test_a_denial_names_what_to_change(reason: str, remedy: str) -> None:
 )
 def test_an_encoded_denial_is_decoded_and_never_shown(decoded: str | None, told: str, remedy: str) -> None:
     """Where STS may not decode it, the line has the command; the message itself, a kilobyte of it, is in none."""
-    answer: Any = {"Error": {"Code": "UnauthorizedOperation", "Message": ENCODED}}
     subject = Subject("ec2:StopInstances", None, REGION, "arn")
     asked: list[str] = []
 
@@ -285,7 +312,7 @@ def test_an_encoded_denial_is_decoded_and_never_shown(decoded: str | None, told:
         asked.append(message)
         return decoded
 
-    line = str(from_botocore(ClientError(answer, "StopInstances"), subject, decode=decode))
+    line = str(from_botocore(refusal("UnauthorizedOperation", ENCODED, "StopInstances"), subject, decode=decode))
     assert told in line
     assert remedy in line
     assert asked == ["blob-of-1kB"]

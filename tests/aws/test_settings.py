@@ -7,7 +7,6 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,6 @@ from lmconv_resource.wording import Wording, using
 SUBJECT = "Connecting to AWS License Manager for license conversion tasks: "
 ROLE = "arn:aws:iam::123456789012:role/tracker"
 
-
 NUMBER = ", but a number: write it in quotes"
 
 
@@ -51,28 +49,29 @@ def refusal_of(**config: Any) -> str:
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_setting_of_pulumi_aws_is_in_the_table() -> None:
-    """A key that pulumi-aws reads or its provider takes, and the one of version 6, has its row; no other has."""
-    # Not `import pulumi_aws`: the package imports all of AWS's services, which takes half a minute.
+def read_pulumi_aws(file: str) -> str:
+    """Return a module of pulumi-aws, whose import would take half a minute, as text."""
     spec = importlib.util.find_spec("pulumi_aws")
     assert spec is not None
     assert spec.origin is not None
-    root = Path(spec.origin).parent
-    read = set(re.findall(r"__config__\.get(?:_bool|_int)?\('(\w+)'\)", (root / "config" / "vars.py").read_text()))
-    provider = (root / "provider.py").read_text().partition("@pulumi.type_token")[0]
+    return (Path(spec.origin).parent / file).read_text()
+
+
+def test_every_setting_of_pulumi_aws_is_in_the_table() -> None:
+    """A key that pulumi-aws reads or its provider takes, and the one of version 6, has its row; no other has."""
+    read = set(re.findall(r"__config__\.get(?:_bool|_int)?\('(\w+)'\)", read_pulumi_aws("config/vars.py")))
+    provider = read_pulumi_aws("provider.py").partition("@pulumi.type_token")[0]
     taken = set(re.findall(r"    def (\w+)\(self\) -> pulumi\.Input", provider))
     assert len(read) > 30
-    keys = [setting.key for setting in SETTINGS]
-    assert sorted(keys) == sorted({*read, "assumeRole"})
-    assert {name for name in taken if name != "__init__"} == {_to_snake_case(key) for key in read}
+    assert sorted(setting.key for setting in SETTINGS) == sorted({*read, "assumeRole"})
+    special = {"s3UsEast1RegionalEndpoint": "s3_us_east1_regional_endpoint"}
+    snake = {special.get(key, re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key)) for key in read}
+    assert taken - {"__init__"} == snake
 
 
 def test_every_service_of_pulumi_aws_may_have_an_endpoint() -> None:
     """None of the installed version's is taken for a misspelt one of those that are called, and no newer one is."""
-    spec = importlib.util.find_spec("pulumi_aws")
-    assert spec is not None
-    assert spec.origin is not None
-    text = (Path(spec.origin).parent / "config" / "outputs.py").read_text()
+    text = read_pulumi_aws("config/outputs.py")
     members = text.partition("class Endpoints(")[2].partition("@_builtins.property")[0]
     known = {name.rstrip("_") for name in re.findall(r"\n +(\w+): Optional\[_builtins\.str\]", members)}
     assert len(known) > 300
@@ -88,11 +87,6 @@ def test_account_ids_may_be_numbers(value: Any) -> None:
         to_settings(allowedAccountIds=[11111111111])
 
 
-def _to_snake_case(key: str) -> str:
-    special = {"s3UsEast1RegionalEndpoint": "s3_us_east1_regional_endpoint"}
-    return special.get(key, re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key))
-
-
 def test_the_settings_that_are_read_are_those_of_the_table() -> None:
     """What the table calls honoured or refused is asked for, and what is of no concern is not."""
     asked: set[str] = set()
@@ -103,23 +97,18 @@ def test_the_settings_that_are_read_are_those_of_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "remedy"),
+    ("name", "prefix", "remedy"),
     [
-        ("aws:asumeRoles", "Write aws:assumeRoles, or remove it"),
-        ("aws:allowedAccountID", "Write aws:allowedAccountIds, or remove it"),
+        ("aws:asumeRoles", "aws:", "Write aws:assumeRoles, or remove it"),
+        ("aws:allowedAccountID", "aws:", "Write aws:allowedAccountIds, or remove it"),
+        ("lmconv:wait", "lmconv:", "Remove it"),  # nobody else has settings in that namespace
     ],
 )
-def test_a_misspelt_setting_is_refused(name: str, remedy: str) -> None:
+def test_a_misspelt_setting_is_refused(name: str, prefix: str, remedy: str) -> None:
     """It might say who calls, or where: so it is not passed over, and what it might mean is named."""
     with pytest.raises(SettingsError) as error:
-        unknown_setting_names(["aws:region", name, "aws:zone"])
+        unknown_setting_names(["aws:region", "lmconv:region", name, "aws:zone"], prefix=prefix)
     assert str(error.value) == f"{SUBJECT}'{name}' is not a setting. {remedy} with `pulumi config rm '{name}'`."
-
-
-def test_a_setting_of_ours_that_is_none_is_refused() -> None:
-    """Nobody else has settings in that namespace."""
-    with pytest.raises(SettingsError, match=r"'lmconv:wait' is not a setting\. Remove it with `pulumi config rm"):
-        unknown_setting_names(["lmconv:region", "lmconv:wait"], prefix="lmconv:")
 
 
 def test_settings_that_are_known_or_not_ours_pass() -> None:
@@ -145,27 +134,37 @@ def test_a_setting_that_is_not_known_is_said_once() -> None:
 
 
 def test_the_region_is_found_least_surprising_first(
-    monkeypatch: pytest.MonkeyPatch, write_config: Callable[[str], None]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, write_config: Callable[[str], None]
 ) -> None:
-    """The resource's own, the stack's, AWS_REGION, AWS_DEFAULT_REGION, the profile's; without the first the next."""
+    """The resource's own, the stack's, AWS_REGION, AWS_DEFAULT_REGION, the profile's; without the first the next.
+
+    Nowhere a region, or an empty one everywhere, gives None, for the check to name.
+    """
     write_config("[default]\nregion = eu-north-1\n[profile work]\nregion = eu-south-1\n[profile own]\nregion = me-1\n")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
-    config = {"aws:region": "sa-east-1", "aws:profile": "work"}
+    config: dict[str, Any] = {"aws:region": "sa-east-1", "aws:profile": "work"}
     assert resolve_region(config.get, "ap-east-1") == "ap-east-1"
     assert resolve_region(config.get) == "sa-east-1"
-    del config["aws:region"]
+    config["aws:region"] = ""
     assert resolve_region(config.get, recorded="ap-south-1") == "ap-south-1"
-    assert resolve_region(config.get) == "us-east-1"
-    monkeypatch.delenv("AWS_REGION")
+    assert resolve_region(config.get, "") == "us-east-1"
+    monkeypatch.setenv("AWS_REGION", "")
     assert resolve_region(config.get) == "us-east-2"
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert resolve_region(config.get) == "eu-south-1"
     assert resolve_region(config.get, profile="own") == "me-1"
-    del config["aws:profile"]
+    config["aws:profile"] = ""
     assert resolve_region(config.get) == "eu-north-1"
     monkeypatch.setenv("AWS_PROFILE", "work")
     assert resolve_region(config.get) == "eu-south-1"
+    for region in ("eu-south-2", "eu-central-2"):  # the stack's files, of which the last one wins
+        (tmp_path / region).write_text(f"[profile work]\nregion = {region}\n")
+        config["aws:sharedConfigFiles"] = [*config.get("aws:sharedConfigFiles", ()), str(tmp_path / region)]
+        assert resolve_region(config.get) == region
+    write_config("")
+    monkeypatch.setenv("AWS_PROFILE", "")
+    assert resolve_region({"aws:region": None}.get) is None
 
 
 def test_an_empty_profile_of_the_environment_is_none(
@@ -173,30 +172,11 @@ def test_an_empty_profile_of_the_environment_is_none(
 ) -> None:
     """CI services set AWS_PROFILE to nothing; the AWS CLI takes that for unset."""
     monkeypatch.setenv("AWS_PROFILE", "")
-    assert resolve_region(lambda _: None) is None
     AccessSession(Settings(REGION)).check_credentials()
     write_config("[profile work]\naws_access_key_id = ak\naws_secret_access_key = sk\n")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert Regions().partition_of(REGION) == "aws"
     AccessSession(to_settings(profile="work")).check_credentials()
-
-
-def test_the_stacks_config_file_has_the_region(tmp_path: Path, write_config: Callable[[str], None]) -> None:
-    """The region of a profile is looked for in aws:sharedConfigFiles, where that is set."""
-    write_config("[default]\nregion = eu-north-1\n")
-    (tmp_path / "own").write_text("[default]\nregion = eu-south-2\n")
-    assert resolve_region({"aws:sharedConfigFiles": [str(tmp_path / "own")]}.get) == "eu-south-2"
-    (tmp_path / "more").write_text("[default]\nregion = eu-central-2\n")
-    assert resolve_region({"aws:sharedConfigFiles": [str(tmp_path / name) for name in ("own", "more")]}.get) == (
-        "eu-central-2"
-    )
-
-
-@pytest.mark.parametrize("empty", ["", None])
-def test_an_empty_region_is_none(monkeypatch: pytest.MonkeyPatch, empty: str | None) -> None:
-    """Nowhere a region, or an empty one everywhere, gives None, for the check to name."""
-    monkeypatch.setenv("AWS_REGION", "")
-    assert resolve_region({"aws:region": empty, "aws:profile": empty}.get, empty) is None
 
 
 @pytest.mark.parametrize(
@@ -228,77 +208,10 @@ def test_a_shared_config_that_cannot_be_read(
 # -- what is read ------------------------------------------------------------------------------------------------------
 
 
-FULL_ROLE = {
-    "roleArn": ROLE,
-    "sessionName": "me",
-    "externalId": "ext",
-    "duration": "1h30m",
-    "policy": "{}",
-    "policyArns": ["arn:aws:iam::aws:policy/A"],
-    "tags": {"b": "2", "a": "1"},
-    "transitiveTagKeys": ["a"],
-    "sourceIdentity": "alice",
-}
-ROLE_VALUE = AssumedRole(
-    ROLE, "me", 5400, "{}", ("arn:aws:iam::aws:policy/A",), "ext", (("a", "1"), ("b", "2")), ("a",), "alice"
-)
-FILE = str(Path(__file__))
-READ: dict[str, tuple[Any, Any]] = {
-    "profile": ("work", "work"),
-    "endpoints": (
-        [{"licensemanager": "https://lm", "sts": "https://sts", "s3": "https://s3"}],
-        (("license-manager", "https://lm"), ("sts", "https://sts")),
-    ),
-    "maxRetries": (3, 3),
-    "assumeRoles": ([FULL_ROLE, {"roleArn": f"{ROLE}2"}], (ROLE_VALUE, AssumedRole(f"{ROLE}2", "lmconv-resource"))),
-    "assumeRoleWithWebIdentity": (
-        {"roleArn": ROLE, "webIdentityTokenFile": FILE, "sessionName": "ci", "duration": "15m"},
-        AssumedRole(ROLE, "ci", 900, web_identity_token_file=FILE),
-    ),
-    "sharedConfigFiles": ([FILE], (FILE,)),
-    "sharedCredentialsFiles": ([FILE], (FILE,)),
-    "allowedAccountIds": (["222222222222", "111111111111"], ("111111111111", "222222222222")),
-    "forbiddenAccountIds": (["333333333333"], ("333333333333",)),
-    "useFipsEndpoint": (True, True),
-    "useDualstackEndpoint": (False, False),
-    "customCaBundle": (FILE, FILE),
-    "httpProxy": ("http://proxy", "http://proxy"),
-    "httpsProxy": ("https://proxy:3128", "https://proxy:3128"),
-    "noProxy": ("localhost,.corp", "localhost,.corp"),
-    "stsRegion": ("us-east-1", "us-east-1"),
-    "ec2MetadataServiceEndpoint": ("http://[::1]:1338", "http://[::1]:1338"),
-    "ec2MetadataServiceEndpointMode": ("IPv6", "IPv6"),
-    "skipMetadataApiCheck": (True, True),
-    "userAgents": (["tool/1.0"], ("tool/1.0",)),
-}
-"""By a setting, what a stack says and what is read; keys are in a test of their own."""
-
-
-@pytest.mark.parametrize("as_text", [True, False], ids=["JSON text", "values"])
-def test_all_settings_are_read(as_text: bool) -> None:
-    """Every setting is in the value, whether Pulumi hands structured ones on as JSON text or as values."""
-    given = {key: value for key, (value, _) in READ.items()}
-    if as_text:
-        given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
-    settings = to_settings(**given)
-    assert {key: getattr(settings, _to_snake_case(key)) for key in READ} == {
-        key: each for key, (_, each) in READ.items()
-    }
-    unset = {field.name for field in fields(Settings) if getattr(settings, field.name) == field.default}
-    assert unset == {"access_key", "secret_key", "token"}
-    assert {settings: 1}[to_settings(**given)] == 1
-
-
 def test_empty_settings_are_those_of_none() -> None:
     """Settings that are set to nothing leave everything to the environment."""
     empty = {f"aws:{setting.key}": "" for setting in SETTINGS}
     assert Settings.from_config(empty.get, REGION) == to_settings() == Settings(REGION)
-
-
-@pytest.mark.parametrize(("value", "retries"), [(None, 7), ("", 7), ("0", 0), ("25", 25), (2, 2), (3.0, 3)])
-def test_the_retries_are_the_stacks(value: Any, retries: int) -> None:
-    """aws:maxRetries says how often a call is tried again; without it seven times."""
-    assert to_settings(maxRetries=value).max_retries == retries
 
 
 def test_paths_are_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -377,25 +290,18 @@ URL_FORM = "a URL (https://HOST)"
         ("endpoints", "https://recognisable@lm", ENDPOINTS_FORM),
         ("endpoints", '["recognisable"]', ENDPOINTS_FORM),
         ("assumeRoles", ROLE + "recognisable", ROLES_FORM),
-        ("assumeRoles", "[1]", ROLES_FORM),
         ("assumeRole", "7", ROLES_FORM),
         ("assumeRoleWithWebIdentity", "recognisable", WEB_FORM),
         ("assumeRoleWithWebIdentity", [{}, {}], WEB_FORM),
         ("maxRetries", "recognisable", COUNT_FORM),
-        ("maxRetries", "1.5", COUNT_FORM),
         ("maxRetries", "-1", COUNT_FORM),
         ("maxRetries", True, COUNT_FORM),
         ("maxRetries", "9" * 5000, COUNT_FORM),
         ("allowedAccountIds", "123456789012", ACCOUNTS_FORM),
-        ("allowedAccountIds", "[12345678901]", ACCOUNTS_FORM),
         ("forbiddenAccountIds", '["recognisable"]', ACCOUNTS_FORM),
-        ("sharedConfigFiles", "recognisable", 'a list of paths (["~/.aws/config"])'),
         ("sharedCredentialsFiles", "[7]", 'a list of paths (["~/.aws/config"])'),
         ("useFipsEndpoint", "yes", "true or false"),
-        ("useDualstackEndpoint", 1, "true or false"),
-        ("insecure", "maybe", "true or false"),
         ("skipMetadataApiCheck", "1", "true or false"),
-        ("httpProxy", "recognisable:3128", URL_FORM),
         ("httpsProxy", "socks5://recognisable", URL_FORM),
         ("ec2MetadataServiceEndpoint", "http://", URL_FORM),
         ("ec2MetadataServiceEndpointMode", "IPv5", "IPv4 or IPv6"),
@@ -404,7 +310,6 @@ URL_FORM = "a URL (https://HOST)"
         ("noProxy", ["recognisable"], 'a string ("HOST,DOMAIN")'),
         ("profile", {"recognisable": 1}, "a text"),
         ("stsRegion", 7, "an AWS region (eu-west-1)"),
-        ("customCaBundle", ["recognisable"], "a text"),
     ],
 )
 def test_a_malformed_setting_is_named_and_not_shown(name: str, value: Any, form: str) -> None:
@@ -413,49 +318,41 @@ def test_a_malformed_setting_is_named_and_not_shown(name: str, value: Any, form:
 
 
 WEB = {"roleArn": ROLE, "webIdentityToken": "recognisable"}
+DURATION_FORM = "a duration between 15m and 12h"
 ROLE_KEYS = "roleArn, sessionName, duration, policy, policyArns, externalId, tags, transitiveTagKeys, sourceIdentity"
 WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken, webIdentityTokenFile"
 
 
 @pytest.mark.parametrize(
+    ("member", "value", "form"),
+    [
+        ("roleArn", None, "the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)"),
+        ("roleArn", "arn:aws:iam::1:user/recognisable", "the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)"),
+        *(("duration", wrong, DURATION_FORM) for wrong in ("recognisable", "14m59s", "12h1s", "3600")),
+        ("duration", 3600, f"{DURATION_FORM}{NUMBER}"),
+        ("policy", "recognisable", "a policy as JSON text"),
+        ("policyArns", "recognisable", "a list of strings"),
+        ("tags", ["recognisable"], "an object of strings"),
+        ("externalId", "recognisable one", "2 to 1224 letters, digits and _+=,.@:/-"),
+        ("sessionName", "recognisable one", "2 to 64 letters, digits and _+=,.@-"),
+    ],
+)
+def test_a_wrong_member_of_a_role_is_named_with_its_entry(member: str, value: Any, form: str) -> None:
+    """It is one line with entry, member and form, without the value."""
+    role = {"roleArn": ROLE, member: value}
+    for setting, roles, entry in (("assumeRole", role, ""), ("assumeRoles", [{"roleArn": ROLE}, role], "entry 2 of ")):
+        assert refusal_of(**{setting: json.dumps(roles)}) == (
+            f"{member} of {entry}aws:{setting} is not {form}. Check it with `pulumi config get aws:{setting}`."
+        )
+
+
+@pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("assumeRoles", [{}], "roleArn of entry 1 of {} is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)"),
-        (
-            "assumeRoles",
-            [{"roleArn": ROLE}, {"roleArn": "arn:aws:iam::1:user/recognisable"}],
-            "roleArn of entry 2 of {} is not the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)",
-        ),
         (
             "assumeRoles",
             [{"roleArn": ROLE, "polcyArns": ["recognisable"]}],
             f"entry 1 of {{}} has 'polcyArns', which is none of {ROLE_KEYS}",
-        ),
-        *(
-            (
-                "assumeRoles",
-                [{"roleArn": ROLE, "duration": duration}],
-                "duration of entry 1 of {} is not a duration between 15m and 12h",
-            )
-            for duration in ("recognisable", "14m59s", "12h1s", "3600")
-        ),
-        (
-            "assumeRole",
-            {"roleArn": ROLE, "duration": 3600},
-            f"duration of {{}} is not a duration between 15m and 12h{NUMBER}",
-        ),
-        ("assumeRole", {"roleArn": ROLE, "policy": "recognisable"}, "policy of {} is not a policy as JSON text"),
-        ("assumeRole", {"roleArn": ROLE, "policyArns": "recognisable"}, "policyArns of {} is not a list of strings"),
-        ("assumeRole", {"roleArn": ROLE, "tags": ["recognisable"]}, "tags of {} is not an object of strings"),
-        (
-            "assumeRole",
-            {"roleArn": ROLE, "externalId": "recognisable one"},
-            "externalId of {} is not 2 to 1224 letters, digits and _+=,.@:/-",
-        ),
-        (
-            "assumeRole",
-            {"roleArn": ROLE, "sessionName": "recognisable one"},
-            "sessionName of {} is not 2 to 64 letters, digits and _+=,.@-",
         ),
         (
             "assumeRoleWithWebIdentity",
@@ -468,29 +365,18 @@ WEB_KEYS = "roleArn, sessionName, duration, policy, policyArns, webIdentityToken
             {**WEB, "webIdentityTokenFile": "/recognisable"},
             "{} has both webIdentityToken and webIdentityTokenFile: leave one of them out",
         ),
-        (
-            "assumeRoleWithWebIdentity",
-            {"roleArn": ROLE, "webIdentityTokenFile": "/no/such/file"},
-            "webIdentityTokenFile of {} names '/no/such/file', which is not a file",
-        ),
         ("endpoints", [{"ec2": "lm.recognisable"}], "ec2 of entry 1 of {} is not a URL (https://HOST)"),
         ("endpoints", [{"stss": "https://h"}], "entry 1 of {} has 'stss', which pulumi-aws writes sts"),
-        (
-            "endpoints",
-            {"license-manager": "https://x"},
-            "{} has 'license-manager', which pulumi-aws writes licensemanager",
-        ),
+        ("endpoints", {"license-manager": "u"}, "{} has 'license-manager', which pulumi-aws writes licensemanager"),
         ("endpoints", {"EC2": "https://x"}, "{} has 'EC2', which pulumi-aws writes ec2"),
-        ("customCaBundle", "/no/such/file", "{} names '/no/such/file', which is not a file"),
         ("customCaBundle", "/a\0b", r"{} names '/a\x00b', which is not a file"),
         ("sharedConfigFiles", ["/no/such/file"], "{} names '/no/such/file', which is not a file"),
     ],
 )
 def test_a_wrong_member_is_named_with_its_entry(name: str, value: Any, told: str) -> None:
-    """An unknown member, a wrong one or a file that is not there is one line with the entry and the key."""
+    """An unknown member, one too many or too few, or a file that is not there is one line with the key."""
     line = f"{told.format(f'aws:{name}')}. Check it with `pulumi config get aws:{name}`."
     assert refusal_of(**{name: json.dumps(value) if isinstance(value, (list, dict)) else value}) == line
-    assert "recognisable" not in line
 
 
 @pytest.mark.parametrize(
@@ -511,22 +397,19 @@ def test_a_wrong_member_is_named_with_its_entry(name: str, value: Any, told: str
             "aws:accessKey and aws:assumeRoleWithWebIdentity are both set, and only one can supply the credentials. "
             "Remove one of them with `pulumi config rm`.",
         ),
+        *(
+            (
+                half,
+                "of the stack's aws:accessKey and aws:secretKey only one is set, or aws:token without them. Set both "
+                "with `pulumi config set --secret`, or neither.",
+            )
+            for half in ({"accessKey": "a"}, {"secretKey": "sk-recognisable"}, {"token": "tok-recognisable"})
+        ),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(config: dict[str, Any], told: str) -> None:
     """A well-formed setting that can't be honoured is refused by its name."""
     assert refusal_of(**config) == told
-
-
-@pytest.mark.parametrize("given", [{"accessKey": "a"}, {"secretKey": "sk-recognisable"}, {"token": "tok-recognisable"}])
-def test_half_of_a_key_is_refused(given: dict[str, str]) -> None:
-    """One of aws:accessKey and aws:secretKey without the other, or a token alone, is said before any call."""
-    with pytest.raises(SettingsError) as error:
-        to_settings(**given)
-    assert str(error.value) == (
-        f"{SUBJECT}of the stack's aws:accessKey and aws:secretKey only one is set, or aws:token without them. Set both "
-        "with `pulumi config set --secret`, or neither."
-    )
 
 
 @pytest.mark.parametrize(
@@ -564,20 +447,10 @@ def test_another_namespace_is_named() -> None:
     )
 
 
-KEYS = [
-    "licensemanager",
-    "sts",
-    "roleArn",
-    "duration",
-    "policy",
-    "externalId",
-    "tags",
-    "webIdentityToken",
-    "policyArns",
-]
+KEYS = "licensemanager sts roleArn duration policy externalId tags webIdentityToken policyArns"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(ROLE),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS.split()), inner, max_size=4),
     max_leaves=6,
 )
 OF_CONCERN = [s.key for s in SETTINGS if s.treatment is not Treatment.NO_EFFECT and s.key not in ("region", "token")]
