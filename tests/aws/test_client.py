@@ -6,20 +6,17 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Lock
+from threading import Barrier
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
-from support.aws import ACCOUNT, GET, REGION, UNPACED, MakeClient, made_by, make_client, to_settings
+from support.aws import ACCOUNT, GET, REGION, UNPACED, MakeClient, made_by, to_settings
 from support.waiting import SOON
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.client import Connection, Connections
-from lmconv_resource.emulator import licensemanager_backends
 from lmconv_resource.errors import ThrottledError
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
@@ -52,34 +49,18 @@ class Throttled(FakeClient):
 
 
 class Makers:
-    """Makes clients, and notes for which service and settings; slowly, so that a second one would be made meanwhile."""
+    """Makes clients, and notes for which service and settings."""
 
-    def __init__(self, make: MakeClient | None = None) -> None:
+    def __init__(self) -> None:
         self.made: list[tuple[str, Settings]] = []
-        self._lock = Lock()
-        self._make = make or (lambda *_: FakeClient())
 
     def __call__(self, service: str, settings: Settings) -> Any:
-        with self._lock:
-            self.made.append((service, settings))
-        time.sleep(0.02)
-        return self._make(service, settings)
+        self.made.append((service, settings))
+        return FakeClient()
 
 
 def make_connections(makers: MakeClient) -> Connections:
     return Connections(Cancellation(), policy=UNPACED, on_note=lambda _: None, open_session=made_by(makers))
-
-
-def ask_at_once(count: int, ask: Callable[[], Any]) -> list[Any]:
-    """Ask from so many threads at the same moment."""
-    barrier = Barrier(count)
-
-    def wait_and_ask(_: int) -> Any:
-        barrier.wait(SOON)
-        return ask()
-
-    with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(wait_and_ask, range(count)))
 
 
 def use(connection: Connection) -> None:
@@ -90,10 +71,14 @@ def use(connection: Connection) -> None:
 
 def test_equal_settings_share_a_connection() -> None:
     """Fifty threads that ask at once for equal settings get one connection, with one poller."""
-    connections = make_connections(Makers())
+    connections, barrier = make_connections(Makers()), Barrier(50)
 
-    found = ask_at_once(50, lambda: connections.get(to_settings(accessKey="ak", secretKey="sk")))
+    def ask(_: int) -> Connection:
+        barrier.wait(SOON)
+        return connections.get(to_settings(accessKey="ak", secretKey="sk"))
 
+    with ThreadPoolExecutor(50) as threads:
+        found = list(threads.map(ask, range(50)))
     assert len({id(one) for one in found}) == 1
     assert len({id(one.poller) for one in found}) == 1
 
@@ -107,20 +92,6 @@ def test_a_connection_makes_no_client_before_its_first_call() -> None:
 
     connection.license_manager.get_task("lct-1")
 
-    assert makers.made == [("license-manager", to_settings())]
-
-
-def test_a_real_client_serves_many_threads() -> None:
-    """With boto3's own client too, it is made once and serves all threads."""
-    with mock_aws():
-        backend = licensemanager_backends[ACCOUNT][REGION]
-        backend.add_task(task_id="lct-1", resource_arn=ARN, source="a", destination="b", seconds=100)
-        makers = Makers(make_client)
-        connection = make_connections(makers).get(to_settings())
-
-        ask_at_once(20, lambda: connection.license_manager.get_task("lct-1"))
-
-        assert backend.calls == {GET: 20}
     assert makers.made == [("license-manager", to_settings())]
 
 

@@ -61,8 +61,6 @@ def refusal(code: str, reason: str | None = "Because.", operation: str = GET) ->
     return ClientError(answer, operation)
 
 
-# -- what License Manager raises ---------------------------------------------------------------------------------------
-
 MODEL: Any = botocore.session.get_session().get_service_model("license-manager")
 
 OF_OTHER_CALLS = """
@@ -156,8 +154,6 @@ def test_each_refusal(
     assert str(error) == f"{LOOKING_UP}{words} ({code}: {told}). {remedy}"
 
 
-# -- what botocore raises ----------------------------------------------------------------------------------------------
-
 URL, PROXY = "https://lm", "http://user:password@proxy"
 UNTRUSTED = OSError("[SSL: CERTIFICATE_VERIFY_FAILED] no")
 
@@ -227,8 +223,6 @@ def test_a_role_that_may_not_be_assumed() -> None:
         "credentials, and in the role's trust policy."
     )
 
-
-# -- who can change a denial -------------------------------------------------------------------------------------------
 
 ACTION, CONFIGURATION = "license-manager:GetLicenseConversionTask", "arn:aws:license-manager:eu-west-1:1:lc:lic-1"
 DENIED = f"User: u is not authorized to perform: {ACTION} on resource: {CONFIGURATION} "

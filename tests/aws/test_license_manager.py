@@ -57,9 +57,6 @@ def backend(aws: TimelessAws) -> Iterator[LicenseManagerBackend]:
         yield licensemanager_backends[ACCOUNT][REGION]
 
 
-# -- looking up --------------------------------------------------------------------------------------------------------
-
-
 def test_a_sparse_answer_is_a_task(aws: TimelessAws) -> None:
     """An answer with no more than the status and the ARN is a task; what AWS left out is None."""
     wire = Wire(aws.client(), (200, {"Status": "FAILED", "ResourceArn": "arn"}))
@@ -150,9 +147,6 @@ def test_an_endpoint_that_refuses() -> None:
     assert len(aws.pauses.seconds) == 2
 
 
-# -- listing -----------------------------------------------------------------------------------------------------------
-
-
 def test_the_list_is_of_tasks_in_progress(aws: TimelessAws, backend: LicenseManagerBackend) -> None:
     """By id, a page at a time, and no others; who has seen enough after the first page makes no second call."""
     backend.page_size = 2
@@ -199,8 +193,8 @@ def test_a_list_that_is_refused_without_a_page_size_too_is_an_error(aws: Timeles
 def test_a_throttled_page_is_asked_for_again(aws: TimelessAws) -> None:
     """A page refused for the rate is asked for again at a slower pace; the list does not begin at its start again."""
     throttled = (400, refuse("RateLimitExceededException"))
-    first, second = ((200, {"LicenseConversionTasks": [], "NextToken": token}) for token in ("t1", "t2"))
-    wire = Wire(aws.client(), first, throttled, throttled, second, throttled, (200, {}))
+    pages: list[tuple[int, Any]] = [(200, {"LicenseConversionTasks": [], "NextToken": each}) for each in ("t1", "t2")]
+    wire = Wire(aws.client(), pages[0], throttled, throttled, pages[1], throttled, (200, {}))
     assert list(aws.license_manager.pages()) == [{}, {}, {}]
     tokens = [json.loads(request.body).get("NextToken") for request in wire.requests]
     assert tokens == [None, "t1", "t1", "t1", "t2", "t2"]
@@ -242,9 +236,6 @@ def test_entries_without_an_id_are_left_out(aws: TimelessAws) -> None:
     entries = [None, {}, {"LicenseConversionTaskId": 5}, {"Status": "IN_PROGRESS"}, RUNNING]
     Wire(aws.client(), (200, {"LicenseConversionTasks": entries}))
     assert [sorted(page) for page in aws.license_manager.pages()] == [[TASK_ID]]
-
-
-# -- starting ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_one_call_is_made_by_us_alone(aws: TimelessAws, backend: LicenseManagerBackend) -> None:

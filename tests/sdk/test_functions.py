@@ -18,7 +18,7 @@ import pytest
 from local_engine import UNKNOWN, LocalEngine
 from moto import mock_aws
 from pulumi.runtime import settings
-from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
+from support.stacks import LocalStack
 from support.waiting import SOON
 
 from lmconv_resource import (
@@ -84,20 +84,13 @@ def ids(found: list[Any]) -> list[str]:
     return [task.license_conversion_task_id for task in found]
 
 
-# -- what they give ----------------------------------------------------------------------------------------------------
-
-
 def test_one_task_is_given_with_every_field(aws: LicenseManagerBackend) -> None:
-    """A task is a typed value with the resource's outputs, nested ones by attribute too."""
+    """A task is a typed value with the resource's outputs, nested ones by attribute too. A running one is one call."""
     codes = (emulators.ProductCode("abc"),)
-    task_id = add(
-        aws,
-        task_id="lct-1",
-        seconds=None,
-        message="fine",
-        started=NOON,
-        destination=emulators.LicenseContext("RunInstances:0002", codes),
-    )
+    destination = emulators.LicenseContext("RunInstances:0002", codes)
+    task_id = add(aws, status="IN_PROGRESS", task_id="lct-1", started=NOON, destination=destination)
+    assert get_license_conversion_task(id="lct-1").status == "IN_PROGRESS"
+    assert aws.calls == {GET: 1}
     aws.finish_task(task_id, message="fine")
     ended = aws.tasks[task_id].end_time
     assert ended is not None
@@ -107,79 +100,48 @@ def test_one_task_is_given_with_every_field(aws: LicenseManagerBackend) -> None:
     assert task.license_conversion_task_id == "lct-1"
     assert (task.region, task.resource_arn) == (REGION, arn(0))
     assert task.source_license_context == LicenseContext(usage_operation="RunInstances:0800")
-    assert task.destination_license_context == LicenseContext(
-        usage_operation="RunInstances:0002",
-        product_codes=[ProductCode(product_code_id="abc", product_code_type="marketplace")],
-    )
     assert task.destination_license_context.usage_operation == "RunInstances:0002"
+    code = ProductCode(product_code_id="abc", product_code_type="marketplace")
+    assert task.destination_license_context.product_codes == [code]
     assert task.destination_license_context.product_codes[0].product_code_id == "abc"
     assert (task.status, task.status_message, task.is_complete) == ("SUCCEEDED", "fine", True)
     assert task.start_time == "2026-03-01T12:00:00Z"
     assert task.duration_seconds == pytest.approx((ended - NOON).total_seconds(), abs=0.01)
-    assert aws.calls == {GET: 1}
-
-
-def test_a_running_task_is_not_waited_for(aws: LicenseManagerBackend) -> None:
-    assert get_license_conversion_task(id=add(aws, status="IN_PROGRESS")).status == "IN_PROGRESS"
-    assert aws.calls == {GET: 1}
 
 
 def test_a_list_is_all_pages_oldest_first(aws: LicenseManagerBackend) -> None:
-    """However many pages AWS makes of them, all tasks are there, in the order in which they started."""
+    """However many pages AWS makes of them; of some resources each once, whatever their order and repetitions."""
+    assert get_license_conversion_tasks() == []
     aws.page_size = 3
-    for number in range(8):
-        add(aws, number, task_id=f"lct-{number}", started=NOON - timedelta(minutes=number))
-
-    assert ids(get_license_conversion_tasks()) == [f"lct-{number}" for number in reversed(range(8))]
-    assert aws.calls == {LIST: 3}
-
-
-def test_a_list_can_be_of_some_resources(aws: LicenseManagerBackend) -> None:
-    """Several ARNs are a list of the tasks of all of them, each once, whatever the order and the repetitions."""
     for number in range(4):
         add(aws, number, task_id=f"lct-{number}a", started=NOON)
-        add(aws, number, task_id=f"lct-{number}b", started=NOON + timedelta(minutes=1))
+        add(aws, number, task_id=f"lct-{number}b", started=NOON - timedelta(minutes=1))
+    for resource_arns, expected, calls in (
+        (None, ["lct-0b", "lct-1b", "lct-2b", "lct-3b", "lct-0a", "lct-1a", "lct-2a", "lct-3a"], 3),
+        ([arn(2), arn(0), arn(2)], ["lct-0b", "lct-2b", "lct-0a", "lct-2a"], 2),
+        ([arn(7)], [], 1),
+        ([], [], 0),
+    ):
+        aws.calls.clear()
+        assert ids(get_license_conversion_tasks(resource_arns=resource_arns)) == expected
+        assert aws.calls.total() == calls
 
-    found = get_license_conversion_tasks(resource_arns=[arn(2), arn(0), arn(2)])
 
-    assert ids(found) == ["lct-0a", "lct-2a", "lct-0b", "lct-2b"]
-    assert aws.calls == {LIST: 2}
-
-
-@pytest.mark.parametrize(
-    ("statuses", "expected"),
-    [
-        (["FAILED"], ["lct-2"]),
-        (["IN_PROGRESS", "FAILED"], ["lct-0", "lct-2"]),
-        (["SUCCEEDED", "SUCCEEDED"], ["lct-1"]),
-        (None, ["lct-0", "lct-1", "lct-2"]),
-        ([], []),
-    ],
-)
-def test_a_list_can_be_of_some_statuses(
-    aws: LicenseManagerBackend, statuses: list[str] | None, expected: list[str]
-) -> None:
+def test_a_list_can_be_of_some_statuses(aws: LicenseManagerBackend) -> None:
     """Tasks with any of the statuses are given; with none of them, none."""
     for number, status in enumerate(("IN_PROGRESS", "SUCCEEDED", "FAILED")):
         add(aws, number, status, task_id=f"lct-{number}", started=NOON + timedelta(minutes=number))
-
-    assert ids(get_license_conversion_tasks(statuses=statuses)) == expected
-
-
-def test_nothing_found_is_a_result(aws: LicenseManagerBackend) -> None:
-    """No tasks, none of a resource, and a list of no resources, are an empty list."""
-    assert get_license_conversion_tasks() == []
-    assert get_license_conversion_tasks(resource_arns=[arn(7)], statuses=["FAILED"]) == []
-    calls = aws.calls.total()
-    assert get_license_conversion_tasks(resource_arns=[]) == []
-    assert aws.calls.total() == calls
-
-
-# -- whose settings they use -------------------------------------------------------------------------------------------
+    for statuses, expected in (
+        (["FAILED"], ["lct-2"]),
+        (["IN_PROGRESS", "FAILED"], ["lct-0", "lct-2"]),
+        (["SUCCEEDED", "SUCCEEDED"], ["lct-1"]),
+        ([], []),
+    ):
+        assert ids(get_license_conversion_tasks(statuses=statuses)) == expected
 
 
 def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: LicenseManagerBackend) -> None:
-    """`region=` names the region; without, the stack's `aws:region` wins over AWS_REGION, as for the resources."""
+    """`region=` names the region, or the ARNs do; without, the stack's `aws:region` wins over AWS_REGION."""
     for region in (REGION, "us-east-1", "us-west-2"):
         add(licensemanager_backends["123456789012"][region], task_id=f"lct-{region.replace('-', '')}")
 
@@ -188,6 +150,9 @@ def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: Lice
     assert ids(get_license_conversion_tasks()) == ["lct-useast1"]
     assert ids(get_license_conversion_tasks(region="us-west-2")) == ["lct-uswest2"]
     assert get_license_conversion_task("lct-uswest2", region="us-west-2").region == "us-west-2"
+    far = arn(0).replace(REGION, "us-west-2")
+    add(licensemanager_backends["123456789012"]["us-west-2"], task_id="lct-far", resource_arn=far)
+    assert ids(get_license_conversion_tasks(resource_arns=[far])) == ["lct-far"]
 
 
 def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,9 +175,6 @@ def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) ->
         assert get_license_conversion_tasks() == []
 
 
-# -- what goes wrong ---------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("ask", "line"),
     [
@@ -220,41 +182,32 @@ def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) ->
         (lambda: get_license_conversion_tasks(resource_arns=["i-0abc"]), "resource_arns 'i-0abc' is not an ARN: "),
         (lambda: get_license_conversion_tasks(resource_arns=arn(0)), "resource_arns 'arn:.*' is not a list: "),
         (lambda: get_license_conversion_tasks(statuses=["DONE"]), "statuses has 'DONE', which is not a status: "),
-        (lambda: get_license_conversion_tasks(region="Europe"), "region 'Europe' is not an AWS region: "),
-    ],
-)
-def test_a_bad_argument_is_refused(aws: LicenseManagerBackend, ask: Callable[[], Any], line: str) -> None:
-    """It is named with its value, before AWS is asked."""
-    with pytest.raises(pulumi.RunError, match=f"{line}.*. Correct it in the program"):
-        ask()
-    assert not aws.calls
-
-
-@pytest.mark.parametrize(
-    ("ask", "line"),
-    [
-        (lambda: get_license_conversion_task("lct-1"), f"Looking up license conversion task lct-1 in {REGION}: "),
-        (get_license_conversion_tasks, f"Listing license conversion tasks in {REGION}: "),
         (
-            lambda: get_license_conversion_tasks(resource_arns=[arn(0)]),
-            f"Listing the license conversions of {arn(0)} in {REGION}: ",
+            lambda: get_license_conversion_tasks(region="Europe"),
+            "region 'Europe' is not an AWS region: .* Correct it in the program",
+        ),
+        (get_license_conversion_tasks, "region is not set: set it on the resource, or run"),
+        (
+            # One list would hide the others.
+            lambda: get_license_conversion_tasks(resource_arns=[arn(0), arn(0).replace(REGION, "us-east-1")]),
+            "region eu-west-1 is not that of all resource_arns: one is in us-east-1. Ask for one region at a time",
         ),
     ],
 )
-def test_what_aws_refuses_is_one_line(aws: LicenseManagerBackend, ask: Callable[[], Any], line: str) -> None:
-    """A RunError, which Pulumi shows without a traceback, that says what was asked for."""
-    aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no")))
-    with pytest.raises(pulumi.RunError, match=f"^{line}AWS denies access"):
+def test_a_bad_argument_is_refused(ask: Callable[[], Any], line: str) -> None:
+    """It is named with its value; AWS, which is not there, is not asked."""
+    with pytest.raises(pulumi.RunError, match=line):
         ask()
 
 
-def test_no_region_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no setting names a region, the line says which ones can."""
-    with pytest.raises(pulumi.RunError, match="region is not set: set it on the resource, or run"):
-        get_license_conversion_tasks()
+def test_what_aws_refuses_is_one_line(aws: LicenseManagerBackend) -> None:
+    """A RunError, which Pulumi shows without a traceback, that says what was asked for."""
+    aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no")))
+    with pytest.raises(pulumi.RunError, match=f"^Looking up license conversion task lct-1 in {REGION}: AWS denies"):
+        get_license_conversion_task("lct-1")
+    with pytest.raises(pulumi.RunError, match=f"^Listing the license conversions of {arn(0)} in {REGION}: AWS denies"):
+        get_license_conversion_tasks(resource_arns=[arn(0)])
 
-
-# -- in programs -------------------------------------------------------------------------------------------------------
 
 PROGRAM = """
 import pulumi
@@ -283,20 +236,6 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
         yield licensemanager_backends["123456789012"][REGION]
 
 
-@pytest.fixture(params=ON_BOTH_ENGINES)
-def make_stack(request: pytest.FixtureRequest, tmp_path: Path, served: LicenseManagerBackend) -> Callable[[str], Stack]:
-    """Gives a stack of a program, once on each engine."""
-
-    def make(program: str) -> Stack:
-        made: Stack = (
-            LocalStack(tmp_path / "stack", program) if request.param == "local" else RealStack(tmp_path, program)
-        )
-        made.config["aws:region"] = REGION
-        return made
-
-    return make
-
-
 def test_a_result_keeps_its_type(served: LicenseManagerBackend) -> None:
     """Look-ups that `pulumi.Output.all` joins are results still; as an output of the stack one is an object."""
     task_ids = [add(served, number, task_id=f"lct-{number}") for number in range(2)]
@@ -315,20 +254,19 @@ def test_a_result_keeps_its_type(served: LicenseManagerBackend) -> None:
     assert outputs["task"]["source_license_context"]["usage_operation"] == "RunInstances:0800"
 
 
-def test_outputs_lead_in_and_out(make_stack: Callable[[str], Stack], served: LicenseManagerBackend) -> None:
-    stack = make_stack(PROGRAM)
+def test_outputs_lead_in_and_out(tmp_path: Path, served: LicenseManagerBackend) -> None:
+    """In a preview what depends on an unknown id is unknown; what does not is looked up."""
+    stack = LocalStack(tmp_path / "stack", PROGRAM)
     add(served, 1)
-    task_id = add(served)
-    stack.config["followed:taskId"] = task_id
-
-    assert stack.preview().ok
-    outcome = stack.up()
-
-    assert outcome.ok
-    assert outcome.outputs == {
+    stack.config |= {"aws:region": REGION, "followed:taskId": add(served)}
+    outputs = stack.preview().outputs
+    assert served.calls == {LIST: 1, GET: 1}
+    assert outputs["status"] == outputs["ids"] == UNKNOWN
+    assert (outputs["now"], outputs["secret"]) == (2, "SUCCEEDED")
+    assert stack.up().outputs == {
         "status": "SUCCEEDED",
         "usage_operation": "RunInstances:0002",
-        "ids": [task_id],
+        "ids": [stack.config["followed:taskId"]],
         "now": 2,
         "secret": "SUCCEEDED",
     }
@@ -339,32 +277,18 @@ def test_outputs_lead_in_and_out(make_stack: Callable[[str], Stack], served: Lic
     ["get_license_conversion_tasks()", "pulumi.export('n', get_license_conversion_tasks_output().apply(len))"],
     ids=["plain", "output"],
 )
-def test_an_error_ends_the_program_in_one_line(
-    make_stack: Callable[[str], Stack], served: LicenseManagerBackend, call: str
-) -> None:
+def test_an_error_ends_the_program_in_one_line(tmp_path: Path, served: LicenseManagerBackend, call: str) -> None:
     """An error in a program is Pulumi's own kind: the line, and no traceback."""
     served.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no"), operation=LIST))
-
-    outcome = make_stack(f"import pulumi\nfrom lmconv_resource import *\n{call}\n").up()
-
+    stack = LocalStack(tmp_path / "stack", f"import pulumi\nfrom lmconv_resource import *\n{call}\n")
+    stack.config["aws:region"] = REGION
+    outcome = stack.up()
     assert not outcome.ok
     first = next(text for _, severity, text in outcome.said if severity == "error")
     assert first.startswith(f"Listing license conversion tasks in {REGION}: AWS denies access")
     assert "\n" not in first
     shown = [text for _, severity, text in outcome.said if severity != "debug"]  # Pulumi notes one there
     assert not any("Traceback" in text for text in shown)
-
-
-def test_unknown_values_stay_unknown(tmp_path: Path, served: LicenseManagerBackend) -> None:
-    """In a preview what depends on an unknown id is unknown; what does not is looked up."""
-    stack = LocalStack(tmp_path / "stack", PROGRAM)
-    stack.config |= {"aws:region": REGION, "followed:taskId": add(served)}
-
-    outputs = stack.preview().outputs
-
-    assert served.calls == {LIST: 1, GET: 1}
-    assert outputs["status"] == outputs["ids"] == UNKNOWN
-    assert (outputs["now"], outputs["secret"]) == (1, "SUCCEEDED")
 
 
 @pytest.mark.proof
@@ -397,9 +321,6 @@ def test_look_ups_do_not_hold_up_the_program(served: LicenseManagerBackend) -> N
     assert time.monotonic() - began < SOON  # one after another they take 60 s
     assert longest < SOON / 3
     assert served.calls == {GET: 200}
-
-
-# -- under mocks -------------------------------------------------------------------------------------------------------
 
 
 class Answers(pulumi.runtime.Mocks):

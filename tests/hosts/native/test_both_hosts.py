@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import pytest
@@ -25,7 +25,7 @@ from lmconv_resource.hosts.init_failed import InitFailedError
 from lmconv_resource.hosts.native.properties import read, write
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from lmconv_resource.wording import Wording, fill, using
+from lmconv_resource.wording import Wording, fill, to_snake, using
 
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 BYOL, INCLUDED = {"usage_operation": "RunInstances:0800"}, {"usage_operation": "RunInstances:0002"}
@@ -73,23 +73,16 @@ class Outcome:
     error: str | None = None
 
 
-class Host(Protocol):
-    """A host as its engine uses it."""
-
-    def words(self, text: str) -> str: ...
-    def check(self, kind: str, news: dict[str, Any]) -> Outcome: ...
-    def diff(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome: ...
-    def create(self, kind: str, inputs: dict[str, Any]) -> Outcome: ...
-    def read(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome: ...
-    def update(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome: ...
-    def delete(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome: ...
-
-
 class Dynamic:
     """Pulumi's Python dynamic providers."""
 
     def __init__(self) -> None:
         self._session = Session({"aws:region": "eu-west-1"}.get, policy=FAST, runtime=HURRIED)
+
+    def configure(self, **settings: Any) -> None:
+        self._session.get_config = {
+            f"aws:{name}": value for name, value in {"region": "eu-west-1", **settings}.items()
+        }.get
 
     def _provider(self, kind: str) -> DynamicProvider:
         provider = LicenseConversionTaskProvider() if kind == TASK else LicenseConversionProvider()
@@ -145,17 +138,20 @@ class Native:
     def __init__(self, driven: Plugin) -> None:
         self._plugin = driven
 
+    def configure(self, **settings: Any) -> None:
+        self._plugin.configure(region="eu-west-1", **settings)
+
     def words(self, text: str) -> str:
         with using(NATIVE):
             return fill(text)
 
     def check(self, kind: str, news: dict[str, Any]) -> Outcome:
         inputs, failures = self._plugin.check(kind, wired(news))
-        return Outcome(inputs=unwired(inputs), failures=[(_snake(name), reason) for name, reason in failures])
+        return Outcome(inputs=unwired(inputs), failures=[(to_snake(name), reason) for name, reason in failures])
 
     def diff(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome:
         diff = self._plugin.diff(kind, id, wired(olds), wired(news))
-        return Outcome(changes=diff.changes == diff.DIFF_SOME, replaces=[_snake(name) for name in diff.replaces])
+        return Outcome(changes=diff.changes == diff.DIFF_SOME, replaces=[to_snake(name) for name in diff.replaces])
 
     def _ask(self, call: Callable[[], tuple[str, Mapping[str, Any]]]) -> Outcome:
         try:
@@ -172,7 +168,8 @@ class Native:
 
     def read(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
         def call() -> tuple[str, Mapping[str, Any]]:
-            answer = self._plugin.read(kind, id, wired(record), {})
+            inputs = {name: value for name, value in record.items() if name == "assume_role"}
+            answer = self._plugin.read(kind, id, wired(record), wired(inputs))
             return answer.id, MessageToDict(answer.properties)
 
         return self._ask(call)
@@ -185,25 +182,14 @@ class Native:
         return Outcome(id)
 
 
-def _snake(name: str) -> str:
-    return next(iter(read_names(name)))
-
-
-def read_names(name: str) -> Iterator[str]:
-    yield from unwired({name: None})
-
-
 @pytest.fixture(params=["dynamic", "native"])
-def host(request: pytest.FixtureRequest, aws: LicenseManagerBackend) -> Iterator[Host]:
+def host(request: pytest.FixtureRequest, aws: LicenseManagerBackend) -> Iterator[Dynamic | Native]:
     """Each host in turn, on the emulated License Manager."""
     if request.param == "dynamic":
         yield Dynamic()
         return
     with plugin() as driven:
         yield Native(driven)
-
-
-# -- check -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -229,7 +215,7 @@ def host(request: pytest.FixtureRequest, aws: LicenseManagerBackend) -> Iterator
         ),
     ],
 )
-def test_check(host: Host, kind: str, inputs: dict[str, Any], failures: list[tuple[str, str]]) -> None:
+def test_check(host: Dynamic | Native, kind: str, inputs: dict[str, Any], failures: list[tuple[str, str]]) -> None:
     """Defaults are filled in, and what is wrong is named."""
     outcome = host.check(kind, inputs)
     assert outcome.failures == [(name, host.words(reason)) for name, reason in failures]
@@ -241,7 +227,42 @@ def test_check(host: Host, kind: str, inputs: dict[str, Any], failures: list[tup
         assert outcome.inputs["ignore_failure"] is False
 
 
-# -- diff --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("environment", "settings", "told"),
+    [
+        ({"AWS_PROFILE": ""}, {}, ""),
+        (
+            {"AWS_PROFILE": "nobody"},
+            {"accessKey": "a", "secretKey": "s"},
+            "profile, {aws:}profile (`pulumi config`) and",
+        ),
+        ({"AWS_ACCESS_KEY_ID": ""}, {}, "Unable to locate credentials. Set credentials {with profile NAME}"),
+        ({"AWS_SHARED_CREDENTIALS_FILE": "pyproject.toml"}, {"profile": "x"}, "pyproject.toml can't be read: line "),
+        ({}, {"endpoints": [{"mainframe": "https://h"}]}, ""),
+    ],
+)
+def test_what_the_environment_says_is_a_line(
+    host: Dynamic | Native, monkeypatch: pytest.MonkeyPatch, environment: Any, settings: Any, told: str
+) -> None:
+    """A check says it, in its host's names; what does not count passes."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    host.configure(**settings)
+    failures = host.check(TASK, {"license_conversion_task_id": "lct-1"}).failures
+    assert [host.words(told) in line for _, line in failures] == [True] * bool(told)
+
+
+def test_a_refresh_tells_whose_settings_it_uses(host: Dynamic | Native, aws: LicenseManagerBackend) -> None:
+    """Pulumi hands over those of the last update; a `get` has none. The resource's own are replaced by an update."""
+    add(aws)
+    record = host.read(TASK, "lct-1", {"region": "eu-west-1"}).outputs
+    host.configure(maxRetries="many")
+    told = "`pulumi refresh --run-program` to use the present ones"
+    assert told not in str(host.read(TASK, "lct-1", {"region": "eu-west-1"}).error)
+    assert str(host.read(TASK, "lct-1", record).error).endswith(f"{told}.")
+    role = {"assume_role": [{"role_arn": "arn:aws:iam::123456789012:role/r"}]}
+    own = host.words(", and `pulumi up` after a change of the resource's profile or {assume_role}.")
+    assert str(host.read(TASK, "lct-1", {**record, **role}).error).endswith(told + own)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +275,7 @@ def test_check(host: Host, kind: str, inputs: dict[str, Any], failures: list[tup
     ],
 )
 def test_diff(  # noqa: PLR0917 -- a row of the table
-    host: Host,
+    host: Dynamic | Native,
     aws: LicenseManagerBackend,
     kind: str,
     status: str,
@@ -268,10 +289,7 @@ def test_diff(  # noqa: PLR0917 -- a row of the table
     assert (outcome.changes, outcome.replaces) == expected
 
 
-# -- create ------------------------------------------------------------------------------------------------------------
-
-
-def test_create_tracks_a_task(host: Host, aws: LicenseManagerBackend) -> None:
+def test_create_tracks_a_task(host: Dynamic | Native, aws: LicenseManagerBackend) -> None:
     """As it is; by the newest of a resource as well."""
     add(aws, "FAILED", "lct-old")
     add(aws, "IN_PROGRESS")
@@ -281,7 +299,7 @@ def test_create_tracks_a_task(host: Host, aws: LicenseManagerBackend) -> None:
 
 
 @pytest.mark.parametrize("kind", [TASK, CONVERSION])
-def test_create_of_one_that_fails(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
+def test_create_of_one_that_fails(host: Dynamic | Native, aws: LicenseManagerBackend, kind: str) -> None:
     """An error that is recorded, with the id; the record is what the next `up` goes on from."""
     aws.conversion_seconds, aws.conversion_status, aws.conversion_message = 0.0, "FAILED", "not managed"
     add(aws, "FAILED", message="not managed")
@@ -296,7 +314,7 @@ def test_create_of_one_that_fails(host: Host, aws: LicenseManagerBackend, kind: 
     assert aws.calls["CreateLicenseConversionTaskForResource"] == (1 if kind == CONVERSION else 0)
 
 
-def test_a_newer_conversion_replaces_one_that_failed(host: Host, aws: LicenseManagerBackend) -> None:
+def test_a_newer_conversion_replaces_one_that_failed(host: Dynamic | Native, aws: LicenseManagerBackend) -> None:
     """Also without `follow_newest`: a record that FAILED while it was waited for is left by another conversion only."""
     add(aws, "FAILED")
     inputs = {"resource_arn": ARN, "region": "eu-west-1", "wait_for_completion": True}
@@ -308,7 +326,7 @@ def test_a_newer_conversion_replaces_one_that_failed(host: Host, aws: LicenseMan
     assert host.create(TASK, inputs).outputs["status"] == "SUCCEEDED"
 
 
-def test_create_starts_one(host: Host, aws: LicenseManagerBackend) -> None:
+def test_create_starts_one(host: Dynamic | Native, aws: LicenseManagerBackend) -> None:
     """And what is recorded is no change."""
     aws.conversion_seconds = 0.0
     outcome = host.create(CONVERSION, CONVERT)
@@ -317,11 +335,8 @@ def test_create_starts_one(host: Host, aws: LicenseManagerBackend) -> None:
     assert host.diff(CONVERSION, outcome.id or "", outcome.outputs, CONVERT).changes is False
 
 
-# -- read, update, delete ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", [TASK, CONVERSION])
-def test_read(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
+def test_read(host: Dynamic | Native, aws: LicenseManagerBackend, kind: str) -> None:
     """The record follows AWS, and that of an ended task outlives AWS's."""
     add(aws, "IN_PROGRESS")
     record = host.read(kind, "lct-1", {"region": "eu-west-1"}).outputs
@@ -335,8 +350,8 @@ def test_read(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [TASK, CONVERSION])
-def test_update_waits(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
-    """With the same id, and nothing is started."""
+def test_update_waits(host: Dynamic | Native, aws: LicenseManagerBackend, kind: str) -> None:
+    """With the same id, and nothing is started. A delete asks AWS nothing: no call cancels or undoes a conversion."""
     inputs = CONVERT if kind == CONVERSION else {**TRACK, "wait_for_completion": True}
     add(aws, "IN_PROGRESS")
     record = host.read(kind, "lct-1", {"region": "eu-west-1"}).outputs
@@ -344,13 +359,6 @@ def test_update_waits(host: Host, aws: LicenseManagerBackend, kind: str) -> None
     outcome = host.update(kind, "lct-1", record, inputs)
     assert (outcome.outputs["status"], outcome.error) == ("SUCCEEDED", None)
     assert aws.calls["CreateLicenseConversionTaskForResource"] == 0
-
-
-@pytest.mark.parametrize("kind", [TASK, CONVERSION])
-def test_delete_asks_aws_nothing(host: Host, aws: LicenseManagerBackend, kind: str) -> None:
-    """There is no call that cancels or undoes a conversion."""
-    add(aws, "IN_PROGRESS")
-    record = host.read(kind, "lct-1", {"region": "eu-west-1"}).outputs
     asked = dict(aws.calls)
-    host.delete(kind, "lct-1", record)
+    host.delete(kind, "lct-1", outcome.outputs)
     assert dict(aws.calls) == asked

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -31,7 +30,6 @@ from support.native_host import (
 from support.waiting import SOON
 
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend, SlowAnswer
-from lmconv_resource.lifecycle.in_process import StartedHere
 
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 CONVERT = {
@@ -63,9 +61,6 @@ def fail_create(native: Plugin, inputs: dict[str, Any], **options: Any) -> tuple
     with pytest.raises(grpc.RpcError) as raised:
         native.create(CONVERSION, inputs, **options)
     return raised.value, to_init_error(raised.value)
-
-
-# -- a create that ends early ------------------------------------------------------------------------------------------
 
 
 def test_cancel_ends_a_wait_at_once_and_records_it(native: Plugin, aws: LicenseManagerBackend) -> None:
@@ -110,15 +105,6 @@ def test_cancel_between_the_call_that_starts_and_its_answer(
     assert starts(aws) == 1
 
 
-def test_cancel_before_the_start_starts_nothing(native: Plugin, aws: LicenseManagerBackend) -> None:
-    """Whoever runs `up` again is the only one who starts anything."""
-    native.session.cancellation.set("the update was cancelled")
-    error, recorded = fail_create(native, CONVERT)
-    assert recorded is None
-    assert "the update was cancelled" in to_text(error)
-    assert starts(aws) == 0
-
-
 def test_an_update_whose_time_is_up_records_what_it_saw(native: Plugin, aws: LicenseManagerBackend) -> None:
     """With the id, so that the next update goes on."""
     add_done(aws, status="IN_PROGRESS")
@@ -130,24 +116,6 @@ def test_an_update_whose_time_is_up_records_what_it_saw(native: Plugin, aws: Lic
     assert recorded is not None
     assert recorded.id == "lct-1"
     assert "customTimeouts sets how long to wait" in recorded.reasons[0]
-
-
-def test_a_replaced_conversion_is_forgotten_silently(
-    native: Plugin, aws: LicenseManagerBackend, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Also where the create that replaces it failed halfway, and another process goes on from there."""
-    aws.conversion_seconds = 0.0
-    id_, outputs = native.create(CONVERSION, CONVERT)
-    native.session.started_here = StartedHere()  # another process
-    native.delete(CONVERSION, id_, outputs)
-    assert "is only removed from the state" in caplog.text
-    caplog.clear()
-    native.update(CONVERSION, id_, outputs, CONVERT)
-    native.delete(CONVERSION, id_, outputs)
-    assert caplog.text == ""
-
-
-# -- import ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [TASK, CONVERSION])
@@ -169,20 +137,12 @@ def test_import(native: Plugin, aws: LicenseManagerBackend, kind: str, id_: str)
     assert native.diff(kind, read.id, outputs, checked, inputs).changes == provider_pb2.DiffResponse.DIFF_NONE
 
 
-def test_import_by_an_arn_without_tasks(native: Plugin) -> None:
-    """An error that says what to check; nothing is recorded."""
-    with pytest.raises(grpc.RpcError) as raised:
-        native.read(TASK, ARN)
-    assert to_text(raised.value) == (
-        f"Listing the license conversions of {ARN} in eu-west-1: AWS shows none. "
-        "Check the ARN and the account of the credentials."
-    )
-
-
 def test_import_by_an_arn_takes_its_region(aws: LicenseManagerBackend, native: Plugin) -> None:
     """The settings need not name it."""
-    add_done(aws)
     native.configure()
+    with pytest.raises(grpc.RpcError, match=f"of {ARN} in eu-west-1: AWS shows none"):
+        native.read(TASK, ARN)
+    add_done(aws)
     assert native.read(TASK, ARN).id == "lct-1"
 
 
@@ -193,21 +153,6 @@ def test_a_refresh_keeps_the_inputs(native: Plugin, aws: LicenseManagerBackend) 
     read = native.read(TASK, "lct-1", outputs, inputs)
     assert MessageToDict(read.inputs) == inputs
     assert MessageToDict(read.properties) == outputs
-
-
-def test_a_refresh_tells_whose_settings_it_uses(native: Plugin, aws: LicenseManagerBackend) -> None:
-    """Pulumi hands over those of the last update, as to dynamic providers; a `get` has none."""
-    add_done(aws)
-    inputs = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1"}
-    _, outputs = native.create(TASK, inputs)
-    native.configure(maxRetries="many")
-    for record, is_told in ((outputs, True), (None, False)):
-        with pytest.raises(grpc.RpcError) as raised:
-            native.read(TASK, "lct-1", record, inputs)
-        assert ("`pulumi refresh --run-program` to use the present ones" in to_text(raised.value)) is is_told
-
-
-# -- secrets and unknowns ----------------------------------------------------------------------------------------------
 
 
 def test_a_check_failure_shows_no_secret(native: Plugin) -> None:
@@ -222,23 +167,17 @@ def test_a_check_failure_shows_no_secret(native: Plugin) -> None:
     assert failures == [("", "lmconv:region '[secret]' is not an AWS region: use one such as eu-west-1")]
 
 
-def test_what_ec2_says_of_a_secret_context_is_secret(native: Plugin, aws: LicenseManagerBackend) -> None:
+def test_a_secret_input_is_a_secret_output(native: Plugin, aws: LicenseManagerBackend) -> None:
+    """Of the same name, in the record of what was asked for, and in what EC2 says; and it stays one on a refresh."""
     aws.conversion_seconds = 0.0
     context = {"usageOperation": secret("RunInstances:0002")}
-    _, outputs = native.create(CONVERSION, {**CONVERT, "destinationLicenseContext": context})
-    assert outputs["verifiedUsageOperation"][SIGNATURE] == SECRET
-
-
-def test_a_secret_input_is_a_secret_output(native: Plugin, aws: LicenseManagerBackend) -> None:
-    """Of the same name, and in the record of what was asked for; and it stays one on a refresh."""
-    aws.conversion_seconds = 0.0
-    inputs = {**CONVERT, "resourceArn": secret(ARN)}
+    inputs = {**CONVERT, "resourceArn": secret(ARN), "destinationLicenseContext": context}
     checked, failures = native.check(CONVERSION, inputs)
     assert failures == []
     assert checked["resourceArn"] == secret(ARN)
     id_, outputs = native.create(CONVERSION, checked)
     assert outputs["resourceArn"] == secret(ARN)
-    assert outputs["__request"][SIGNATURE] == SECRET
+    assert outputs["__request"][SIGNATURE] == outputs["verifiedUsageOperation"][SIGNATURE] == SECRET
     assert outputs["status"] == "SUCCEEDED"
     assert native.diff(CONVERSION, id_, outputs, checked).changes == provider_pb2.DiffResponse.DIFF_NONE
     assert MessageToDict(native.read(CONVERSION, id_, outputs, checked).properties) == outputs
@@ -295,9 +234,6 @@ def test_a_preview_of_an_update_keeps_what_lasts(native: Plugin, aws: LicenseMan
     assert dict(aws.calls) == asked
 
 
-# -- the diff in detail ------------------------------------------------------------------------------------------------
-
-
 def test_the_diff_names_each_property(native: Plugin, aws: LicenseManagerBackend) -> None:
     """An input that is added, one that is another, one that is removed, and outputs that AWS changed."""
     kinds = provider_pb2.PropertyDiff
@@ -320,9 +256,6 @@ def test_the_diff_names_each_property(native: Plugin, aws: LicenseManagerBackend
     aws.finish_task("lct-3")
     ended = native.diff(TASK, "lct-3", outputs, inputs)
     assert (ended.detailedDiff["status"].kind, ended.detailedDiff["status"].inputDiff) == (kinds.UPDATE, False)
-
-
-# -- settings ----------------------------------------------------------------------------------------------------------
 
 
 def test_settings_as_json_text_or_as_values(native: Plugin, aws: LicenseManagerBackend) -> None:
@@ -350,6 +283,17 @@ def test_settings_as_json_text_or_as_values(native: Plugin, aws: LicenseManagerB
             "'lmconv:allowedAccountId' is not a setting. Write lmconv:allowedAccountIds, or",
         ),
         ({"instanceId": "i-1"}, "instanceId", "'lmconv:instanceId' is not a setting. Remove it with"),
+        *(
+            (
+                {key: "2"},
+                key,
+                f"lmconv:{key} is not a setting. Give a ConversionFleet {input_}, then run `pulumi config rm",
+            )
+            for key, input_ in {
+                "maxConcurrentConversions": "maxConcurrent",
+                "stopAfterFailures": "stopAfterFailures",
+            }.items()
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any], property_: str, reason: str) -> None:
@@ -364,45 +308,6 @@ def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any],
 def test_settings_that_pass(native: Plugin, settings: dict[str, Any]) -> None:
     """Unknown ones in a preview, and what is the engine's own."""
     assert native.check_config(**settings)[1] == []
-
-
-@pytest.mark.parametrize(
-    ("environment", "settings", "told"),
-    [
-        ({"AWS_PROFILE": ""}, {}, ""),
-        ({"AWS_PROFILE": "nobody"}, {"accessKey": "a", "secretKey": "s"}, "(nobody) could not be found. Check the"),
-        ({"AWS_ACCESS_KEY_ID": ""}, {}, "Unable to locate credentials. Set credentials with"),
-        ({"AWS_CONFIG_FILE": "pyproject.toml"}, {}, "can't be read: line"),
-        ({}, {"endpoints": [{"mainframe": "https://h"}]}, ""),
-    ],
-)
-def test_what_the_environment_says_is_a_line(
-    native: Plugin, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], settings: dict[str, Any], told: str
-) -> None:
-    """A check of this host says it, in its names; what does not count passes."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert native.check_config(**settings)[1] == []
-    native.configure(region="eu-west-1", **settings)
-    _, failures = native.check(TASK, {"licenseConversionTaskId": "lct-1"})
-    lines = [text for _, text in failures]
-    assert len(lines) == bool(told)
-    assert told in "".join(lines)
-    assert not re.search("(?<!arn:)aws:", "".join(lines))
-
-
-@pytest.mark.parametrize(
-    ("key", "input_"), [("maxConcurrentConversions", "maxConcurrent"), ("stopAfterFailures", "stopAfterFailures")]
-)
-def test_a_limit_of_the_stack_is_refused_with_what_to_write(native: Plugin, key: str, input_: str) -> None:
-    """It would be a limit that nobody keeps."""
-    assert native.check_config(**{key: "2"})[1] == [
-        (
-            key,
-            f"Connecting to AWS License Manager for license conversion tasks: lmconv:{key} is not a setting. Give a "
-            f"ConversionFleet {input_}, then run `pulumi config rm lmconv:{key}`.",
-        )
-    ]
 
 
 def test_a_project_of_the_same_name_has_settings_of_its_own(native: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,9 +356,6 @@ def test_changed_settings_never_replace_the_provider(native: Plugin) -> None:
     )
     assert native.check_config(maxRetries="3.0")[1] == []
     assert (diff.changes, list(diff.replaces), list(diff.diffs)) == (2, [], ["region"])
-
-
-# -- errors and functions ----------------------------------------------------------------------------------------------
 
 
 def test_a_plain_error_is_one_line_in_this_hosts_words(native: Plugin) -> None:
@@ -512,9 +414,6 @@ def test_100_calls_at_once_hold_up_nothing(native: Plugin, aws: LicenseManagerBa
 WAIT = {"waitForCompletion": True}
 
 
-# -- names that nobody knows -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("changes", "property", "reason"),
     [
@@ -531,9 +430,6 @@ def test_a_name_that_is_none_is_refused(native: Plugin, changes: dict[str, Any],
     """A name in Python's spelling too: what is passed over would not be in the conversion that is started."""
     _, ((named, text),) = native.check(CONVERSION, {**CONVERT, **changes})
     assert (named, text[: len(reason)]) == (property, reason)
-
-
-# -- what the engine is told beside ------------------------------------------------------------------------------------
 
 
 def test_what_is_running_is_read_before_it_is_previewed(native: Plugin, aws: LicenseManagerBackend) -> None:
@@ -586,7 +482,7 @@ AWSS = "retry_failed=True stands in aws:region, and lmconv:restart follow_newest
 def test_no_word_that_is_not_ours_is_rewritten(
     native: Plugin, aws: LicenseManagerBackend, caplog: pytest.LogCaptureFixture, provider: str | None
 ) -> None:
-    """Of AWS, of a profile, a row or an explicit provider, in each kind of sentence, beside names of ours."""
+    """Of AWS, of a profile or an explicit provider, in each kind of sentence, beside names of ours."""
     caplog.set_level(logging.DEBUG, "lmconv_resource")
     urn = f"urn:pulumi:dev::project::pulumi:providers:lmconv::{provider or 'default_0_1_0'}"
     native.stub.Configure(provider_pb2.ConfigureRequest(args=to_struct({"region": "eu-west-1"}), urn=urn))
@@ -602,19 +498,9 @@ def test_no_word_that_is_not_ours_is_rewritten(
     error, recorded = fail_create(native, CONVERT)
     assert AWSS in to_text(error)
     assert recorded.reasons == [to_text(error)]
-    # a line that stays, and one of a row's
+    # a line that stays
     native.create(CONVERSION, {**CONVERT, "ignoreFailure": True})
     assert AWSS in next(line.message for line in caplog.records if line.levelname == "WARNING")
-    fleet = "lmconv:index:ConversionFleet"
-    row = {"resourceArn": ARN, "name": "follow_newest", "sourceLicenseContext": CONVERT["sourceLicenseContext"]}
-    inputs = {"instances": [row], "destinationLicenseContext": CONVERT["destinationLicenseContext"]}
-    checked, failures = native.check(fleet, inputs)
-    assert failures == []
-    report = native.create(fleet, checked)[1]["report"]
-    plain = report.replace("\\", "")
-    assert "set `retryFailed` on its row" in plain
-    assert "**follow_newest**" in plain
-    assert AWSS in plain
     # what is read and looked up
     aws.faults.add(Fault(ErrorAnswer("InvalidParameterValueException", message=AWSS)))
     for call in (
