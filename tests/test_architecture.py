@@ -165,7 +165,7 @@ def lines_with_state(tree: ast.Module) -> Iterator[int]:
 
 
 SHOWN_BY = {
-    "aws/marks": "lifecycle/test_job.py",
+    "lifecycle/job/marks": "lifecycle/test_job.py",
     "aws/access": "aws/test_credentials.py",
     "aws/remedies": "aws/test_error_mapping.py",
     "conversion_provider": "hosts/test_dynamic_provider.py",

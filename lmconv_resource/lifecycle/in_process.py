@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from lmconv_resource.aws.ec2 import Tag
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.ec2 import Tag  # which a resource that starts nothing does not need
 
 Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 """Pulumi's names for how much a line matters."""

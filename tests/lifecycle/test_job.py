@@ -16,12 +16,12 @@ from support.job import BYOL, ENTERPRISE, TAG, URN, WINDOWS, Job, deny
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Instance, Tag
-from lmconv_resource.aws.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault
 from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, LicenseConversionError, Subject
 from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.lifecycle.job import Act, Wish
 from lmconv_resource.lifecycle.job.facts import TASKS, Facts, Memory, Reader
+from lmconv_resource.lifecycle.job.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.lifecycle.job.rules import decide
 from lmconv_resource.models import ConversionRequest, LicenseContext, TaskStatus
 

@@ -6,7 +6,6 @@ import json
 import logging
 from dataclasses import replace
 
-from lmconv_resource.aws.marks import TAGS
 from lmconv_resource.errors import FLEET_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.fleet.gather import Gathering, to_id, to_places
@@ -17,6 +16,7 @@ from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS
 from lmconv_resource.lifecycle.fleet.survey import Connections, end_rows, find_marked, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row, check_fleet
+from lmconv_resource.lifecycle.job import TAGS
 from lmconv_resource.lifecycle.operation import (
     ByName,
     Checked,

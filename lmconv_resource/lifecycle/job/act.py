@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.ec2 import START_ACTION
-from lmconv_resource.aws.marks import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.errors import (
     CREATE_ACTION,
     AccessDeniedError,
@@ -29,6 +28,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TAGS_PART, TASKS, Facts, Memory, Reader
+from lmconv_resource.lifecycle.job.marks import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Act, Step, decide
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS

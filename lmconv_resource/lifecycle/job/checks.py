@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, UNTAG_ACTION, InstanceType
-from lmconv_resource.aws.marks import RESTART_TAG
 from lmconv_resource.errors import (
     CREATE_ACTION,
     AccessDeniedError,
@@ -24,6 +23,7 @@ from lmconv_resource.errors import (
     Subject,
     ThrottledError,
 )
+from lmconv_resource.lifecycle.job.marks import RESTART_TAG
 from lmconv_resource.models import ConversionRequest, InstanceArn
 from lmconv_resource.usage_operations import SQL_SERVER_INCLUDED, UsageOperation, describe
 from lmconv_resource.wording import fill

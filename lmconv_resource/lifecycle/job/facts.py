@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from lmconv_resource.aws.marks import TAGS, Mark, Refusals, read_marks
 from lmconv_resource.errors import (
     AccessDeniedError,
     ClockSkewError,
@@ -23,6 +22,7 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.lifecycle.job.checks import Problem, Wish, other_account_error, run_checks
+from lmconv_resource.lifecycle.job.marks import TAGS, Mark, Refusals, read_marks
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from enum import Enum
 from typing import Any
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
-from lmconv_resource.aws.marks import RESTART_TAG
 from lmconv_resource.aws.remedies import to_failed_error
 from lmconv_resource.errors import (
     CREATE_ACTION,
@@ -29,6 +28,7 @@ from lmconv_resource.history import MOST_FAILURES, Done, completed_task, newest_
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts
+from lmconv_resource.lifecycle.job.marks import RESTART_TAG
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
 from lmconv_resource.text import to_duration_text, to_failure_reason
 from lmconv_resource.usage_operations import describe_license, unlisted_reason

@@ -17,12 +17,12 @@ from support.job import BYOL, TAG, WINDOWS, Job, deny
 from support.waiting import wait_until
 
 from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.aws.marks import make_value
 from lmconv_resource.emulator import ErrorAnswer, Fault
 from lmconv_resource.errors import LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.fleet.report import Outcome
 from lmconv_resource.lifecycle.fleet.row import NotBegunError, Planned, run_row
 from lmconv_resource.lifecycle.fleet.survey import survey
+from lmconv_resource.lifecycle.job.marks import make_value
 from lmconv_resource.lifecycle.operation import UNKNOWN, Operation
 
 
