@@ -12,7 +12,7 @@ import pytest
 from support.aws import CREATE, REGION
 from support.commands import RealUp
 from support.job import BYOL, ENTERPRISE, WINDOWS, Job
-from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, RealStack, Stack, needs_pulumi
+from support.stacks import ON_BOTH_ENGINES, RECORDED, Stack, make_stack, needs_pulumi
 
 from lmconv_resource.models import OUTPUTS
 
@@ -46,8 +46,7 @@ pulumi.export("codes", conversion.verified_product_codes)
 @pytest.fixture(params=ON_BOTH_ENGINES)
 def stack(request: pytest.FixtureRequest, tmp_path: Path, job: Job) -> Stack:
     """A stack that converts to Windows, once on each engine."""
-    is_local = request.param == "local"
-    made: Stack = LocalStack(tmp_path / "stack", PROGRAM) if is_local else RealStack(tmp_path, PROGRAM)
+    made = make_stack(request.param, tmp_path, PROGRAM)
     made.config |= {"aws:region": REGION, "followed:to": WINDOWS}
     return made
 

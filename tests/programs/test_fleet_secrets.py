@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.job import serve_job
-from support.stacks import ON_BOTH_ENGINES, LocalStack, RealStack, Stack
+from support.stacks import ON_BOTH_ENGINES, make_stack
 
 PROGRAM = """
 import json
@@ -37,7 +37,7 @@ def test_a_secret_license_is_told_nowhere(tmp_path: Path, monkeypatch: pytest.Mo
     """Neither in a line nor in the state: its code, its name, and what EC2 and the report say of it."""
     with serve_job(monkeypatch) as job:
         arn = job.launch()
-        stack: Stack = LocalStack(tmp_path / "stack", PROGRAM) if engine == "local" else RealStack(tmp_path, PROGRAM)
+        stack = make_stack(engine, tmp_path, PROGRAM)
         stack.config |= {
             "aws:region": "eu-west-1",
             "followed:rows": json.dumps([{"resource_arn": arn, "name": "web-1"}]),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, RealStack, Stack
+from support.stacks import ON_BOTH_ENGINES, RECORDED, Stack, make_stack
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 
@@ -24,7 +24,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 @pytest.fixture(params=ON_BOTH_ENGINES)
 def stack(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBackend) -> Stack:
     """A stack of the program in support.stacks, once on each engine."""
-    made: Stack = LocalStack(tmp_path / "stack") if request.param == "local" else RealStack(tmp_path)
+    made = make_stack(request.param, tmp_path)
     made.config["aws:region"] = REGION
     return made
 

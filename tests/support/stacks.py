@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class Outcome:
 class Stack:
     """A stack of the program above, or of one given."""
 
-    config: dict[str, str]
+    config: dict[str, Any]
 
     def up(self) -> Outcome:
         return self._run("up")
@@ -110,9 +110,14 @@ class Stack:
         raise NotImplementedError
 
 
-def write_program(folder: Path, program: str = PROGRAM) -> Path:
-    """Write a program into a new folder."""
+def write_program(folder: Path, program: str | Path = PROGRAM) -> Path:
+    """Write a program into a new folder; a path is the folder of a program that is there."""
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(program, Path):
+        for file in (program / "Pulumi.yaml", *program.glob("*.py"), *program.glob("*.csv")):
+            shutil.copy(file, folder)
+        (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)  # as examples have it
+        return folder
     (folder / "Pulumi.yaml").write_text("name: followed\nruntime:\n  name: python\n")
     (folder / "__main__.py").write_text(program)
     return folder
@@ -125,17 +130,18 @@ def _name(urn: str) -> str:
 class LocalStack(Stack):
     """A stack on LocalEngine."""
 
-    def __init__(self, folder: Path, program: str = PROGRAM) -> None:
+    def __init__(self, folder: Path, program: str | Path = PROGRAM) -> None:
         self.folder = write_program(folder, program)
-        self.config: dict[str, str] = {}
+        self.config = {}
         self.state_file = folder / "state.json"
 
     def engine(self, **settings: Any) -> LocalEngine:
         """Return an engine on this stack's state."""
+        config = {key: getattr(value, "value", value) for key, value in self.config.items()}
+        secret = [key for key, value in self.config.items() if getattr(value, "secret", False)]
         # Hundreds of resources take a minute where tests are measured; pytest's own timeout is the limit.
-        return LocalEngine(
-            self.folder, config=self.config, state_file=self.state_file, **{"timeout": 600.0, **settings}
-        )
+        given = {"config": config, "secret_config": secret, "state_file": self.state_file, "timeout": 600.0}
+        return LocalEngine(self.folder, **{**given, **settings})
 
     def _run(self, operation: str) -> Outcome:
         with self.engine() as engine:
@@ -165,9 +171,9 @@ class LocalStack(Stack):
 class RealStack(Stack):
     """A stack on the real engine, in a file backend of its own."""
 
-    def __init__(self, folder: Path, program: str = PROGRAM) -> None:
+    def __init__(self, folder: Path, program: str | Path = PROGRAM) -> None:
         self.folder = write_program(folder / "program", program)
-        self.config: dict[str, str] = {}
+        self.config = {}
         backend = folder / "backend"
         backend.mkdir()
         self.environment = {
@@ -185,11 +191,12 @@ class RealStack(Stack):
         self._set: set[str] = set()
 
     def configure(self) -> None:
-        for key in self._set - set(self.config):
-            self.stack.remove_config(key)
-        for key, value in self.config.items():
-            self.stack.set_config(key, automation.ConfigValue(value))
-        self._set = set(self.config)
+        config = {path: value for key, given in self.config.items() for path, value in _to_paths(key, given)}
+        for key in self._set - set(config):
+            self.stack.remove_config(key, path="[" in key)
+        for key, value in config.items():
+            self.stack.set_config(key, value, path="[" in key)
+        self._set = set(config)
 
     def _run(self, operation: str) -> Outcome:
         self.configure()
@@ -228,6 +235,23 @@ class RealStack(Stack):
     def exported(self) -> str:
         """Return the whole state as text."""
         return json.dumps(self.stack.export_stack().deployment)
+
+
+def _to_paths(key: str, value: Any) -> Iterator[tuple[str, automation.ConfigValue]]:
+    """Give a setting as Pulumi's command takes it: each value inside of a list or a map by its path."""
+    if isinstance(value, (list, dict)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, inside in items:
+            yield from _to_paths(f"{key}.{name}" if isinstance(value, dict) else f"{key}[{name}]", inside)
+    elif isinstance(value, automation.ConfigValue):
+        yield key, value
+    else:
+        yield key, automation.ConfigValue(json.dumps(value) if isinstance(value, bool) else str(value))
+
+
+def make_stack(engine: str, folder: Path, program: str | Path = PROGRAM) -> Stack:
+    """Return a stack on an engine by its name in `ON_BOTH_ENGINES`."""
+    return LocalStack(folder / "stack", program) if engine == "local" else RealStack(folder, program)
 
 
 def _plain(message: str) -> str:
