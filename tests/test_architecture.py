@@ -165,13 +165,13 @@ def lines_with_state(tree: ast.Module) -> Iterator[int]:
 
 
 SHOWN_BY = {
-    "lifecycle/job/marks": "lifecycle/test_job.py",
+    "lifecycle/job/marks": "lifecycle/test_rules.py",
     "aws/access": "aws/test_credentials.py",
     "aws/remedies": "aws/test_error_mapping.py",
     "conversion_provider": "hosts/test_dynamic_provider.py",
     "fleet_provider": "programs/test_fleet.py",
     "emulator": "emulator",
-    "history": "lifecycle/test_whole_job.py",
+    "history": "lifecycle/test_rules.py",
     "hosts/dynamic": "hosts/test_dynamic_provider.py",
     "hosts/init_failed": "hosts/test_patches.py",
     "hosts/native": "hosts/native",

@@ -12,7 +12,8 @@ from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 from support.aws import REGION
-from support.lifecycle import ARN, BYOL, WINDOWS, RecordingEngine, make_session
+from support.job import BYOL, WINDOWS
+from support.lifecycle import ARN, RecordingEngine, make_session
 
 from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 from support.aws import REGION
-from support.lifecycle import ARN, BYOL, WEB, WINDOWS, RecordingEngine, make_session
+from support.job import BYOL, WEB, WINDOWS
+from support.lifecycle import ARN, RecordingEngine, make_session
 
 from lmconv_resource.aws.client import Connection
 from lmconv_resource.aws.ec2 import START_ACTION, TAG_ACTION, Instance, InstanceType

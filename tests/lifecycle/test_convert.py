@@ -1,51 +1,25 @@
-"""The lifecycle of a conversion: what each operation does, says, records and asks of AWS."""
+"""A conversion on moto's EC2 and the emulated License Manager: what each operation does, says, records and asks of AWS.
+
+What is decided from history and marks is in test_rules; how several operations go together, in tests/simulation.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from moto import mock_aws
-from support.aws import CREATE, GET, REGION, make_client
-from support.job import make_ec2
-from support.lifecycle import ARN, BYOL, WEB, WINDOWS, OneResource, RecordingEngine, make_session
-from support.wire import Wire
+from support.aws import CREATE, GET, LIST
+from support.job import BYOL, ENTERPRISE, WEB, WINDOWS, Job, deny, to_id
+from support.lifecycle import ARN, OneResource, RecordingEngine
 
-from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault, LicenseManagerBackend, licensemanager_backends
-from lmconv_resource.errors import ConversionFailedError, OtherConversionError
-from lmconv_resource.lifecycle.convert import ConversionController
+from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault, LicenseContext, ProductCode
+from lmconv_resource.errors import ConversionFailedError
 from lmconv_resource.lifecycle.operation import UNKNOWN
-from lmconv_resource.models import OUTPUTS
+from lmconv_resource.models import OUTPUTS, TaskStatus
 
-STARTING = f"Starting the license conversion of {ARN} in {REGION}: "
+REGION, DESTINATION = "eu-west-1", "destination_license_context"
 REVERSED = "The contexts are reversed: a conversion back will be started."
-
-
-@pytest.fixture(autouse=True)
-def aws() -> Iterator[LicenseManagerBackend]:
-    """A License Manager and an EC2 inside this process."""
-    with mock_aws():
-        backend = licensemanager_backends["123456789012"][REGION]
-        backend.conversion_seconds = 0
-        yield backend
-
-
-@pytest.fixture
-def instance_arn(aws: LicenseManagerBackend) -> str:
-    """The ARN of a stopped instance that EC2 shows."""
-    ec2 = make_ec2()
-    instance_id = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
-    ec2.stop_instances(InstanceIds=[instance_id])
-    return f"arn:aws:ec2:{REGION}:123456789012:instance/{instance_id}"
-
-
-def add(aws: LicenseManagerBackend, status: str = "SUCCEEDED", **settings: Any) -> str:
-    seconds = {} if status == "IN_PROGRESS" else {"seconds": 0}
-    defaults = {"resource_arn": ARN, "source": BYOL, "destination": WINDOWS, "status": status, **seconds}
-    return aws.add_task(**{**defaults, **settings}).task_id
 
 
 def contexts(source: object, destination: object) -> dict[str, Any]:
@@ -55,31 +29,27 @@ def contexts(source: object, destination: object) -> dict[str, Any]:
     }
 
 
-def convert(**inputs: Any) -> OneResource:
-    """Return a resource that converts an instance, with `inputs` in place of others."""
-    return OneResource(ConversionController(), {"resource_arn": ARN, **contexts(BYOL, WINDOWS), **inputs})
+@pytest.fixture
+def done(job: Job) -> OneResource:
+    """A conversion from BYOL to Windows that is done, its source declared."""
+    conversion = job.convert(job.launch(), source=BYOL)
+    assert conversion.up().step == "create"
+    job.backend.calls.clear()
+    return conversion
 
 
 # -- check -------------------------------------------------------------------------------------------------------------
 
 
-def test_check_fills_in_the_defaults() -> None:
-    """A conversion is waited for, a failure counts, and EC2 is not asked, unless the program says otherwise."""
-    checked = convert().check()
-
-    assert (checked.defaults, checked.failures) == (
-        {
-            "wait_for_completion": True,
-            "ignore_failure": False,
-            "stop_and_restart": False,
-            "correct_drift": False,
-            "retry_failed": False,
-            "allow_unlisted_pair": False,
-            "allow_instance_store_loss": False,
-            "region": REGION,
-        },
-        (),
-    )
+def test_check_fills_in_the_defaults(job: Job) -> None:
+    """A conversion is waited for, a failure counts, and nothing is done besides, unless the program says otherwise."""
+    off = ["ignore_failure", "stop_and_restart", "correct_drift", "retry_failed"]
+    off += ["allow_unlisted_pair", "allow_instance_store_loss"]
+    assert job.convert(job.launch()).check().defaults == {
+        "wait_for_completion": True,
+        "region": REGION,
+        **dict.fromkeys(off, False),
+    }
 
 
 @pytest.mark.parametrize(
@@ -105,247 +75,169 @@ def test_check_fills_in_the_defaults() -> None:
         ),
     ],
 )
-def test_check_names_what_is_wrong(aws: LicenseManagerBackend, inputs: dict[str, Any], line: str) -> None:
+def test_check_names_what_is_wrong(job: Job, inputs: dict[str, Any], line: str) -> None:
     """Each bad input is one failure, by the name that the program uses, and nobody is asked."""
-    (failure,) = convert(**inputs).check().failures
-
+    (failure,) = job.convert(ARN, **inputs).check().failures
     assert failure.reason == line
     assert line.startswith(failure.property)
-    assert not aws.calls
+    assert not job.backend.calls
 
 
-@pytest.mark.parametrize(
-    ("source", "destination", "line"),
-    [
-        (BYOL, "RunInstances:0100", "AWS does not support Windows BYOL with SQL Server license included."),
-        ("RunInstances:0g00", "RunInstances", "AWS does not convert Ubuntu Pro back to Ubuntu LTS."),
-    ],
-)
-def test_what_aws_does_not_convert_is_refused(source: str, destination: str, line: str) -> None:
-    """A pair that AWS's guide rules out is refused, unless AWS is to have the last word."""
-    conversion = convert(**contexts(source, destination))
-
-    assert line.rstrip(".") in str(conversion.up().error)
-    conversion.inputs["allow_unlisted_pair"] = True
-    assert conversion.up().step == "create"
-
-
-def test_an_unknown_code_passes() -> None:
+def test_an_unknown_code_passes(job: Job) -> None:
     """A usage operation that AWS adds tomorrow is handed on, with a word of warning."""
-    conversion = convert(**contexts(BYOL, "RunInstances:9999"))
-
+    conversion = job.convert(job.launch(), "RunInstances:9999")
     (warning,) = conversion.up().lines("WARNING")
     assert warning.startswith("RunInstances:9999 is not a known usage operation")
-    assert conversion.outputs["destination_license_context"]["usage_operation"] == "RunInstances:9999"
+    assert job.starts == 1
+
+
+def test_a_preview_ends_with_the_plan(job: Job) -> None:
+    """In one line, after what there is to know besides: the last line is the one that the resource's row shows."""
+    arn = job.launch(running=True, InstanceType="m1.small")
+    *notes, (severity, plan) = job.convert(arn, stop_and_restart=True).preview().said
+    assert (severity, plan) == (
+        "INFO",
+        f"{to_id(arn)} runs: will be stopped, converted from Windows BYOL ({BYOL}) to Windows ({WINDOWS}), and started "
+        "again",
+    )
+    assert {severity for severity, _ in notes} == {"WARNING"}
+    assert (job.state(arn), job.starts) == ("running", 0)
 
 
 # -- create ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_conversion_is_started_once_and_then_left_alone(aws: LicenseManagerBackend, instance_arn: str) -> None:
-    """`up` starts one conversion, waits for its end and records it with EC2's own word; later nobody is asked."""
-    conversion = convert(resource_arn=instance_arn)
-    aws.conversion_seconds = 0.2
-
-    first = conversion.up()
-    calls = aws.calls.total()
-
-    assert first.shown[-1].endswith(f" · {conversion.id}")
-    assert (conversion.preview().step, conversion.up().step, aws.calls.total()) == ("same", "same", calls)
-    assert set(conversion.outputs) == {
-        *OUTPUTS,
-        "adopted",
-        "verified_usage_operation",
-        "verified_product_codes",
-        "__request",
-    } - {"status_message"}
-    assert (conversion.outputs["status"], conversion.outputs["adopted"]) == ("SUCCEEDED", False)
-    assert conversion.outputs["verified_usage_operation"] == WINDOWS
-    assert aws.calls[CREATE] == 1
-
-
-@pytest.mark.parametrize("status", ["IN_PROGRESS", "SUCCEEDED"])
-def test_what_is_there_already_is_adopted(aws: LicenseManagerBackend, status: str) -> None:
-    """A conversion that does or has done the same is tracked instead of started, which the row and an output say."""
-    task_id = add(aws, status)
-    conversion = convert(wait_for_completion=False)
-
+def test_the_source_is_what_ec2_says(job: Job) -> None:
+    """Without one, the instance's own is sent, product codes included, and what became of both is recorded."""
+    arn = job.launch("RunInstances:00g0")
+    codes = (ProductCode("6cd5fxzrad0cu2j23p692xytz"),)
+    job.backend.set_license(to_id(arn), LicenseContext("RunInstances:00g0", codes))
+    conversion = job.convert(arn, "RunInstances:0010")
     outcome = conversion.up()
+    sent = {"product_code_id": "6cd5fxzrad0cu2j23p692xytz", "product_code_type": "marketplace"}
+    outputs = conversion.outputs
+    assert outputs["source_license_context"] == {"usage_operation": "RunInstances:00g0", "product_codes": [sent]}
+    assert (outputs["verified_usage_operation"], outputs["verified_product_codes"]) == ("RunInstances:0010", [])
+    assert (outputs["adopted"], outcome.shown[-1].rpartition(" · ")[2]) == (False, conversion.id)
 
-    done = "is already doing it" if status == "IN_PROGRESS" else "has already done it"
-    assert outcome.lines("INFO") == [f"{task_id} {done} and is adopted; no conversion is started."]
-    assert (conversion.id, conversion.outputs["adopted"], aws.calls[CREATE]) == (task_id, True, 0)
+
+def test_what_is_in_progress_is_adopted_and_stays_so(job: Job) -> None:
+    arn = job.launch()
+    task_id = job.add_task(arn, BYOL, WINDOWS, "IN_PROGRESS")
+    conversion = job.convert(arn, wait_for_completion=False)
+    conversion.up()
+    assert (conversion.id, conversion.outputs["adopted"], job.starts) == (task_id, True, 0)
     conversion.refresh()
     assert conversion.outputs["adopted"] is True
 
 
-def test_another_conversion_in_progress_is_one_line(aws: LicenseManagerBackend) -> None:
-    """While the instance is converted to something else, `up` fails with that task's id, and starts nothing."""
-    task_id = add(aws, "IN_PROGRESS", destination=WEB)
-
-    error = convert().up().error
-
-    assert isinstance(error, OtherConversionError)
-    assert str(error) == (
-        f"{STARTING}license conversion task {task_id} is already converting it with other license contexts. "
-        "Wait for its end, then run `pulumi up` again."
-    )
-    assert aws.calls[CREATE] == 0
-
-
-def test_a_product_code_without_a_type_is_a_marketplace_code(aws: LicenseManagerBackend) -> None:
-    """A product code given as a dict needs no type: AWS knows one."""
-    conversion = convert(destination_license_context={"product_codes": [{"product_code_id": "abc"}]})
-
+def test_what_no_task_has_done_is_recorded_by_the_instance(job: Job) -> None:
+    """Where AWS shows no task, the id is the instance's ARN, and the record lasts: no `up` or refresh looks for one."""
+    arn = job.launch(WINDOWS)
+    conversion = job.convert(arn)
     conversion.up()
+    outputs = conversion.outputs
+    assert (conversion.id, outputs["status"], outputs["adopted"]) == (arn, "SUCCEEDED", True)
+    assert outputs["destination_license_context"] == {"usage_operation": WINDOWS, "product_codes": []}
+    assert outputs["verified_usage_operation"] == WINDOWS
+    assert conversion.up().step == "same"
+    assert conversion.refresh().lines("WARNING") == []
+    assert (conversion.outputs, job.starts) == (outputs, 0)
 
-    (code,) = aws.tasks[conversion.id or ""].destination.product_codes
-    assert (code.product_code_id, code.product_code_type) == ("abc", "marketplace")
-    assert conversion.preview().step == "same"
 
-
-def test_what_ec2_says_needs_the_right_to_ask() -> None:
-    """Without the right to ask EC2 the conversion is recorded all the same, and EC2's word is None."""
-    denied = (
-        b"<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>"
-    )
-
-    def make_denied_client(service: str, settings: Settings) -> Any:
-        client = make_client(service, settings)
-        if service == "ec2":
-            Wire(client, (403, denied))
-        return client
-
-    inputs = {"resource_arn": ARN, **contexts(BYOL, WINDOWS)}
-    conversion = OneResource(ConversionController(), inputs, make_client=make_denied_client)
-
+def test_without_the_right_to_ask_ec2_nothing_is_verified_and_nothing_forgotten(job: Job, done: OneResource) -> None:
+    job.make_client = deny("DescribeInstances")
+    conversion = job.convert(job.launch(), source=BYOL)
     conversion.up()
-
     assert conversion.outputs["status"] == "SUCCEEDED"
     assert "verified_usage_operation" not in conversion.outputs
+    done.refresh()
+    assert done.outputs["verified_usage_operation"] == WINDOWS
+
+
+def test_a_start_that_is_throttled_to_the_end_of_its_time(job: Job) -> None:
+    """The line names the deadline and what AWS said until then, and does not say that somebody cancelled it."""
+    job.backend.faults.add(Fault(ErrorAnswer("RateLimitExceededException", "Too many."), operation=CREATE))
+    error = job.convert(job.launch()).up(timeout_seconds=240.0).why
+    assert re.search(r"its deadline had passed \(4m00s\)[^(]*; the last fault: AWS asks to slow", error), error
+    assert "cancelled" not in error
 
 
 # -- what a wait ends in -----------------------------------------------------------------------------------------------
 
 
-def test_a_failure_is_an_error_and_the_next_up_tries_again(aws: LicenseManagerBackend) -> None:
-    """FAILED is AWS's message; the next `up` says why the last one failed and starts anew, as the error has said."""
-    aws.conversion_status, aws.conversion_message = "FAILED", "SSM inventory is missing."
-    conversion = convert()
-
-    error = conversion.up().error
-    (first,) = aws.tasks
-    aws.conversion_status, aws.conversion_message = "SUCCEEDED", None
-    done = conversion.up()
-
-    assert isinstance(error, ConversionFailedError)
-    assert str(error) == (
-        f"Waiting for license conversion task {first} in {REGION}: it FAILED: SSM inventory is missing. "
-        "Fix the cause; the next `pulumi up` starts a new conversion."
-    )
-    assert done.lines("INFO") == [
-        f"The last conversion, {first}, FAILED: SSM inventory is missing. A new one is started."
-    ]
-    assert (conversion.outputs["status"], conversion.outputs["adopted"], len(aws.tasks)) == ("SUCCEEDED", False, 2)
+ENDS: dict[str, tuple[str, str | None]] = {
+    "FAILED": ("Waiting for {}: it FAILED: no. Fix the cause; the next `pulumi up` starts a new conv", "FAILED"),
+    "deadline": ("Waiting for {}: it did not end", "IN_PROGRESS"),
+    "cancelled": ("Waiting for {}: the update was cancelled", "IN_PROGRESS"),
+    "denied": ("Looking up {}: AWS denies access", None),  # at the first poll, so that nothing was seen
+    "bug": (
+        "Waiting for {}: ValueError: a row that is no text. This is a bug of lmconv-resource: report it with what "
+        "LMCONV_LOG=DEBUG shows. The task is not lost: the next `pulumi up` continues with it.",
+        None,
+    ),
+}
 
 
-def test_a_failure_in_documented_words_has_their_remedy(aws: LicenseManagerBackend) -> None:
-    """What AWS's guide says of a FAILED task's message comes before what comes next."""
-    aws.conversion_status = "FAILED"
-    aws.conversion_message = "ResourceId - i-1 is in an invalid state for changing license type"
-
-    told = str(convert().up().error)
-
-    assert told.endswith(
-        f"it FAILED: {aws.conversion_message}. Stop the instance, or set stop_and_restart=True to have it stopped and "
-        "started again. Fix the cause; the next `pulumi up` starts a new conversion."
-    )
-
-
-def test_a_bug_after_the_start_loses_no_task(
-    aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("how", ENDS)
+def test_a_wait_without_success_records_the_task_as_it_was_seen(
+    job: Job, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
-    """Whatever ends a create, the task that it has started is returned beside the error, which is one line."""
+    """Beside its error, which is one line, a create returns all that a host may record."""
+    why, status = ENDS[how]
+    job.backend.conversion_status, job.backend.conversion_message = status or "IN_PROGRESS", "no."
+    if how == "denied":
+        job.backend.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no"), operation=GET))
+    arn = job.launch()
+    conversion = job.convert(arn, source=BYOL, wait_for_completion=True)
 
-    def break_down(urn: str | None, message: str) -> None:
-        if "lct-" in message:
+    def on_row(engine: RecordingEngine, urn: str | None, message: str) -> None:
+        if how == "cancelled" and "lct-" in message:
+            conversion.session.cancellation.set("the update was cancelled")
+        if how == "bug" and "lct-" in message:
             raise ValueError("a row that\nis no text")
 
-    controller = ConversionController()
-    session = make_session()
-    monkeypatch.setattr(session, "log_status", break_down)
-    asked = {"resource_arn": ARN, **contexts(BYOL, WINDOWS)}
+    monkeypatch.setattr(RecordingEngine, "log_status", on_row)
+    outcome = conversion.up(200.0 if how == "deadline" else None)
 
-    with session.operation(None) as op:
-        created = controller.create(op, controller.inputs.parse({**asked, "wait_for_completion": True}))
+    assert outcome.why.startswith(why.format(f"license conversion task {conversion.id} in {REGION}"))
+    assert isinstance(outcome.error, ConversionFailedError) is (how == "FAILED")
+    assert [conversion.id] == list(job.backend.tasks)
+    outputs = conversion.outputs
+    assert (outputs["license_conversion_task_id"], outputs["resource_arn"]) == (conversion.id, arn)
+    assert (outputs.get("status"), outputs.get("status_message")) == (status, "no." if status else None)
+    assert (outputs["adopted"], conversion.state.asked["resource_arn"]) == (False, arn)
+    assert ("on_row" in caplog.text) is (how == "bug")
 
-    assert [created.id] == list(aws.tasks)
-    assert str(created.error) == (
-        f"Waiting for license conversion task {created.id} in {REGION}: ValueError: a row that is no text. This is a "
-        "bug of lmconv-resource: report it with what LMCONV_LOG=DEBUG shows. The task is not lost: the next "
-        "`pulumi up` continues with it."
+
+def test_a_failure_in_documented_words_has_their_remedy(job: Job) -> None:
+    """What AWS's guide says of a FAILED task's message comes before what comes next."""
+    job.backend.conversion_status = "FAILED"
+    job.backend.conversion_message = "ResourceId - i-1 is in an invalid state for changing license type"
+    assert (
+        job.convert(job.launch())
+        .up()
+        .why.endswith(
+            f"it FAILED: {job.backend.conversion_message}. Stop the instance, or set stop_and_restart=True to have it "
+            "stopped and started again. Fix the cause; the next `pulumi up` starts a new conversion."
+        )
     )
-    assert "break_down" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("how", "why", "status"),
-    [
-        ("FAILED", "it FAILED: no", "FAILED"),
-        ("deadline", "it did not end", "IN_PROGRESS"),
-        ("cancelled", "the update was cancelled", "IN_PROGRESS"),
-        ("denied", "AWS denies access", None),  # at the first poll, so that nothing was seen
-    ],
-)
-def test_a_wait_without_success_returns_the_task_as_it_was_seen(
-    aws: LicenseManagerBackend, how: str, why: str, status: str | None
-) -> None:
-    """Beside its error a create returns all that a host may record: id, task and what was asked for."""
-    aws.conversion_status, aws.conversion_message = status or "IN_PROGRESS", "no"
-    if how == "denied":
-        aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no"), operation=GET))
-    session = make_session()
-    controller = ConversionController()
-    asked = {"resource_arn": ARN, **contexts(BYOL, WINDOWS)}
-
-    class Cancelling(RecordingEngine):
-        def log_status(self, urn: str | None, message: str) -> None:
-            if "lct-" in message:
-                session.cancellation.set("the update was cancelled")
-
-    session.engine = Cancelling() if how == "cancelled" else None
-    with session.operation(None, 200.0 if how == "deadline" else None) as op:
-        created = controller.create(op, controller.inputs.parse({**asked, "wait_for_completion": True}))
-
-    assert why in str(created.error)
-    assert isinstance(created.error, ConversionFailedError) is (how == "FAILED")
-    assert [created.id] == list(aws.tasks)
-    outputs = created.state.task.to_outputs()
-    assert (outputs["license_conversion_task_id"], outputs["resource_arn"]) == (created.id, ARN)
-    assert (outputs["status"], outputs["status_message"]) == (status, "no" if status else None)
-    assert (created.state.adopted, created.state.asked) == (False, asked)
-
-
-def test_ignore_failure_records_a_failed_conversion_and_tries_no_more(aws: LicenseManagerBackend) -> None:
+def test_ignore_failure_records_a_failed_conversion_and_tries_no_more(job: Job) -> None:
     """With `ignore_failure` FAILED is an output and a warning; without it later, a new conversion replaces it."""
-    aws.conversion_status, aws.conversion_message = "FAILED", "no"
-    conversion = convert(ignore_failure=True)
-
-    outcome = conversion.up()
-
-    task_id = conversion.id
-    assert outcome.lines("WARNING") == [f"{task_id} FAILED: no"]
+    job.backend.conversion_status, job.backend.conversion_message = "FAILED", "The agent\nis gone."
+    conversion = job.convert(job.launch(), ignore_failure=True)
+    assert conversion.up().lines("WARNING") == [f"{conversion.id} FAILED: The agent is gone."]
     assert (conversion.outputs["status"], conversion.up().step) == ("FAILED", "same")
 
     del conversion.inputs["ignore_failure"]
-    aws.conversion_status, aws.conversion_message = "SUCCEEDED", None
-    preview = conversion.preview()
-    again = conversion.up()
-
-    line = f"{task_id} FAILED: no. A new conversion will be started."
+    job.backend.conversion_status = "SUCCEEDED"
+    line = f"{conversion.id} FAILED: The agent is gone. A new conversion will be started."
+    preview, again = conversion.preview(), conversion.up()
     assert (preview.step, preview.diff.replaces) == ("replace", ("status",))
     assert preview.lines("WARNING") == again.lines("WARNING") == [line]
-    assert (conversion.outputs["status"], aws.calls[CREATE]) == ("SUCCEEDED", 2)
+    assert (conversion.outputs["status"], job.starts) == ("SUCCEEDED", 2)
 
 
 # -- diff --------------------------------------------------------------------------------------------------------------
@@ -354,200 +246,198 @@ def test_ignore_failure_records_a_failed_conversion_and_tries_no_more(aws: Licen
 @pytest.mark.parametrize(
     ("change", "replaces"),
     [
-        (contexts(BYOL, WEB), ("destination_license_context",)),
+        (contexts(BYOL, WEB), (DESTINATION,)),
         ({"resource_arn": f"{ARN}1"}, ("resource_arn",)),
         ({"resource_arn": ARN.replace(REGION, "us-east-1")}, ("resource_arn", "region")),
-        (
-            {"resource_arn": f"{ARN}1", **contexts(WINDOWS, WEB)},
-            ("resource_arn", "destination_license_context"),  # what it was before is history
-        ),
+        ({"resource_arn": f"{ARN}1", **contexts(WINDOWS, WEB)}, ("resource_arn", DESTINATION)),  # the source is history
     ],
 )
 def test_something_else_replaces_the_conversion(
-    aws: LicenseManagerBackend, change: dict[str, Any], replaces: tuple[str, ...]
+    job: Job, done: OneResource, change: dict[str, Any], replaces: tuple[str, ...]
 ) -> None:
-    """Other contexts, another instance or region are named as what replaces, without a call, and start a new one."""
-    conversion = convert()
-    conversion.up()
-    calls = aws.calls.total()
-
-    conversion.inputs |= change
-    preview = conversion.preview()
-
-    assert (preview.diff.replaces, preview.diff.changed) == (replaces, ())
-    assert aws.calls.total() - calls == ("region" not in replaces)  # the plan lists the instance's tasks
-    if "region" not in replaces:
-        assert (conversion.up().step, conversion.up().step) == ("replace", "same")
-        assert aws.calls[CREATE] == 2
+    """Other contexts, another instance or region are named as what replaces; the plan lists the instance's tasks."""
+    done.inputs |= change
+    diff = done.preview().diff
+    assert (diff.replaces, diff.changed) == (replaces, ())
+    assert job.backend.calls == ({} if "region" in replaces else {LIST: 1})
 
 
 @pytest.mark.parametrize(
-    "inputs",
+    ("inputs", "replaces"),
     [
-        {"resource_arn": UNKNOWN},
-        {"source_license_context": UNKNOWN},
-        {"source_license_context": {"usage_operation": UNKNOWN}},
-        {"destination_license_context": {"usage_operation": BYOL, "product_codes": [UNKNOWN]}},
-        {"destination_license_context": {"product_codes": [{"product_code_id": UNKNOWN}]}},
+        ({"resource_arn": UNKNOWN}, ("resource_arn", "region")),  # which the ARN says
+        ({"source_license_context": UNKNOWN}, ()),  # it matters no more
+        ({"source_license_context": {"usage_operation": UNKNOWN}}, ()),
+        ({"destination_license_context": {"usage_operation": BYOL, "product_codes": [UNKNOWN]}}, (DESTINATION,)),
+        ({"destination_license_context": {"product_codes": [{"product_code_id": UNKNOWN}]}}, (DESTINATION,)),
     ],
 )
-def test_unknown_values_pass_and_may_be_another_conversion(aws: LicenseManagerBackend, inputs: dict[str, Any]) -> None:
+def test_unknown_values_pass_and_may_be_another_conversion(
+    job: Job, done: OneResource, inputs: dict[str, Any], replaces: tuple[str, ...]
+) -> None:
     """In a preview what is not known yet passes, at any depth, and shows as a replacement without a call."""
-    conversion = convert()
-    conversion.up()
-    aws.calls.clear()
-
-    conversion.inputs |= inputs
-    preview = conversion.preview()
-
-    # What the source is matters no more once the conversion is done.
-    replaces = [name for name in inputs if name != "source_license_context"]
-    assert preview.diff.replaces == tuple(replaces + ["region"] * ("resource_arn" in inputs))  # which the ARN says
-    assert preview.said == []
-    assert not aws.calls
+    done.inputs |= inputs
+    preview = done.preview()
+    assert (preview.diff.replaces, preview.said, job.backend.calls) == (replaces, [], {})
 
 
-def test_contexts_that_are_exchanged_convert_back(aws: LicenseManagerBackend, instance_arn: str) -> None:
-    """Exactly reversed contexts are a replacement that the preview names; nothing false is said of the old one."""
-    conversion = convert(resource_arn=instance_arn)
-    conversion.up()
+@pytest.mark.parametrize("source", [None, WINDOWS, ENTERPRISE])
+def test_a_recorded_success_is_no_change(job: Job, done: OneResource, source: str | None) -> None:
+    """The natural program reads the source from the instance, which is the destination the second time."""
+    done.inputs["source_license_context"] = source and {"usage_operation": source}
+    assert done.up().step == "same"
+    assert not job.backend.calls
 
-    conversion.inputs |= contexts(WINDOWS, BYOL)
-    preview = conversion.preview()
-    outcome = conversion.up()
 
-    assert preview.diff.replaces == ("destination_license_context",)
+def test_contexts_that_are_exchanged_convert_back(job: Job, done: OneResource) -> None:
+    """The preview names it, and of the old half nothing is said, unless an `up` that broke off left it to a later one.
+
+    That one started nothing, and does not know what the license is now.
+    """
+    old = done.id, done.outputs
+    done.inputs |= contexts(WINDOWS, BYOL)
+    preview = done.preview()
+    assert preview.diff.replaces == (DESTINATION,)
     assert ("INFO", REVERSED) in preview.said
-    assert outcome.said == [("INFO", REVERSED)]
-    assert conversion.outputs["verified_usage_operation"] == BYOL
-    assert conversion.up().step == "same"
+    assert done.up().said == [("INFO", REVERSED)]
+    assert done.outputs["verified_usage_operation"] == BYOL
+    assert done.up().step == "same"
+
+    done.id, done.outputs = old
+    (line,) = done.destroy().lines("WARNING")
+    assert not any(code in line for code in (BYOL, WINDOWS, "licensed as"))
 
 
-@pytest.mark.parametrize("wait", [True, False])
-def test_a_conversion_that_failed_since_is_replaced(aws: LicenseManagerBackend, wait: bool) -> None:
-    """A conversion that nobody waited for and that has failed since blocks nothing: a new one replaces it."""
-    aws.conversion_status = "IN_PROGRESS"
-    conversion = convert(wait_for_completion=False)
+@pytest.mark.parametrize(("wait", "ignore"), [(False, False), (True, False), (False, True)])
+def test_a_conversion_that_failed_since_is_replaced_unless_that_is_ignored(job: Job, wait: bool, ignore: bool) -> None:
+    """One that nobody waited for and that has failed since blocks nothing."""
+    job.backend.conversion_status = "IN_PROGRESS"
+    conversion = job.convert(job.launch(), wait_for_completion=False, ignore_failure=ignore)
     conversion.up()
-    task_id = conversion.id or ""
-    aws.finish_task(task_id, "FAILED", "The agent\nis gone.")
-    aws.conversion_status = "SUCCEEDED"
-
+    job.backend.finish_task(conversion.id or "", "FAILED", "no")
+    job.backend.conversion_status = "SUCCEEDED"
     conversion.inputs["wait_for_completion"] = wait
-    preview = conversion.preview()
+    diff = conversion.up().diff
+    assert diff.replaces == (() if ignore else ("status",))
+    assert not ignore or {"status", "status_message", "end_time", "is_complete"} <= set(diff.changed)
+    assert (conversion.outputs["status"], job.starts) == (("FAILED", 1) if ignore else ("SUCCEEDED", 2))
+
+
+def test_a_failure_under_an_update_blocks_nothing(job: Job) -> None:
+    """What was seen is recorded, and the next `up` replaces it."""
+    job.backend.conversion_status, job.backend.conversion_seconds = "FAILED", 0.3
+    conversion = job.convert(job.launch(), wait_for_completion=False)
     conversion.up()
-
-    line = f"{task_id} FAILED: The agent is gone. A new conversion will be started."
-    assert (preview.lines("WARNING"), preview.diff.replaces) == ([line], ("status",))
-    assert (conversion.outputs["status"], len(aws.tasks)) == ("SUCCEEDED", 2)
-
-
-def test_an_ignored_failure_since_is_a_change_by_name(aws: LicenseManagerBackend) -> None:
-    """With `ignore_failure` a conversion that has failed since is a change of what AWS says, and replaces nothing."""
-    aws.conversion_status = "IN_PROGRESS"
-    conversion = convert(wait_for_completion=False, ignore_failure=True)
-    conversion.up()
-    aws.finish_task(conversion.id or "", "FAILED", "no")
-
-    diff = conversion.preview().diff
-
-    assert diff.replaces == ()
-    assert {"status", "status_message", "end_time", "is_complete"} <= set(diff.changed)
-    assert (conversion.up().step, conversion.outputs["status"]) == ("update", "FAILED")
+    conversion.inputs["wait_for_completion"] = True
+    failed = conversion.up()
+    assert (failed.step, isinstance(failed.error, ConversionFailedError)) == ("update", True)
+    assert conversion.outputs["status"] == "FAILED"
+    job.backend.conversion_status, job.backend.conversion_seconds = "SUCCEEDED", 0
+    assert (conversion.up().step, conversion.outputs["status"], job.starts) == ("replace", "SUCCEEDED", 2)
 
 
-def test_a_failure_under_an_update_blocks_nothing(aws: LicenseManagerBackend) -> None:
-    """When a conversion fails while an update waits for it, what was seen comes back; the next `up` replaces it."""
-    aws.conversion_status, aws.conversion_seconds = "FAILED", 0.5
-    conversion = convert(wait_for_completion=False)
-    conversion.up()
-    controller = ConversionController()
-
-    with make_session().operation(None) as op:
-        inputs = controller.inputs.parse({**conversion.inputs, "wait_for_completion": True})
-        state = controller.state.from_outputs(conversion.outputs)
-        updated = controller.update(op, conversion.id or "", state, inputs)
-    assert "the next `pulumi up` starts a new conversion" in str(updated.error)
-    assert (updated.state.task.status, updated.state.asked) == ("FAILED", state.asked)
-
-    aws.conversion_status, aws.conversion_seconds = "SUCCEEDED", 0
-    assert conversion.up().step == "replace"
-    assert (conversion.outputs["status"], aws.calls[CREATE]) == ("SUCCEEDED", 2)
-
-
-def test_its_end_is_a_change_by_name(aws: LicenseManagerBackend, instance_arn: str) -> None:
-    """Once a conversion that was not waited for has ended, the next `up` records that, EC2's word included."""
-    aws.conversion_status = "IN_PROGRESS"
-    conversion = convert(resource_arn=instance_arn, wait_for_completion=False)
+@pytest.mark.parametrize("operation", ["up", "refresh"])
+def test_its_end_is_recorded_once_it_is_seen(job: Job, operation: str) -> None:
+    """Of a conversion that was not waited for: a change by name, EC2's word included, which starts nothing."""
+    job.backend.conversion_status = "IN_PROGRESS"
+    conversion = job.convert(job.launch(), wait_for_completion=False)
     conversion.up()
     assert "verified_usage_operation" not in conversion.outputs
     assert conversion.up().step == "same"
+    job.backend.finish_task(conversion.id or "")
+    diff = conversion.preview().diff
+    assert {"status", "end_time", "is_complete", "duration_seconds"} <= set(diff.changed) <= set(OUTPUTS)
 
-    aws.finish_task(conversion.id or "")
-    preview = conversion.preview()
+    (line,) = getattr(conversion, operation)().lines("INFO")
 
-    assert (preview.step, preview.diff.replaces) == ("update", ())
-    assert {"status", "end_time", "is_complete", "duration_seconds"} <= set(preview.diff.changed) <= set(OUTPUTS)
-    conversion.up()
-    assert (conversion.outputs["status"], conversion.outputs["verified_usage_operation"]) == ("SUCCEEDED", WINDOWS)
+    assert line.startswith(f"{conversion.id} IN_PROGRESS → SUCCEEDED after ")
+    assert conversion.state.task.status is TaskStatus.SUCCEEDED
+    assert (conversion.outputs["adopted"], conversion.outputs["verified_usage_operation"]) == (False, WINDOWS)
+    assert (conversion.up().step, job.starts) == ("same", 1)
 
 
-def test_aws_may_word_the_contexts_otherwise(aws: LicenseManagerBackend) -> None:
+def test_aws_may_word_the_contexts_otherwise(job: Job) -> None:
     """What AWS adds to the contexts, or leaves out, is an output and no reason to start another conversion."""
     codes = {"UsageOperation": WINDOWS, "ProductCodes": [{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}]}
-    aws.faults.add(Fault(ChangedAnswer({"DestinationLicenseContext": codes}, ("SourceLicenseContext",)), GET))
-    conversion = convert()
-
+    answer = ChangedAnswer({"DestinationLicenseContext": codes}, ("SourceLicenseContext",))
+    job.backend.faults.add(Fault(answer, GET))
+    conversion = job.convert(job.launch(), source=BYOL)
     conversion.up()
-
     assert conversion.outputs["destination_license_context"]["product_codes"][0]["product_code_id"] == "abc"
     assert conversion.up().step == "same"
     conversion.refresh()
     assert conversion.up().step == "same"
     conversion.inputs |= contexts(WINDOWS, BYOL)
     assert REVERSED in conversion.preview().lines("INFO")
-    assert aws.calls[CREATE] == 1
+    assert job.starts == 1
 
 
-def test_a_record_of_an_older_shape_still_works() -> None:
+def test_codes_that_the_program_does_not_name_do_not_count(job: Job) -> None:
+    """AWS may fill product codes in: what a program leaves out is not compared."""
+    arn = job.launch("RunInstances:0010")
+    context = LicenseContext("RunInstances:00g0", (ProductCode("6cd5fxzrad0cu2j23p692xytz"),))
+    task = job.backend.add_task(resource_arn=arn, source="RunInstances:0010", destination=context, seconds=0)
+    job.backend.set_license(to_id(arn), context)
+    conversion = job.convert(arn, "RunInstances:00g0", source="RunInstances:0010")
+    conversion.up()
+    assert (conversion.id, job.starts, conversion.preview().step) == (task.task_id, 0, "same")
+    conversion.inputs["destination_license_context"]["product_codes"] = [{"product_code_id": "other"}]
+    assert conversion.preview().step == "replace"
+
+
+def test_a_record_of_an_older_shape_still_works(done: OneResource) -> None:
     """A record that does not hold what was asked for is compared by AWS's words, and completed by a refresh."""
-    conversion = convert()
+    done.outputs = {name: value for name, value in done.outputs.items() if name in OUTPUTS}
+    assert done.preview().step == "same"
+    done.refresh()
+    assert done.preview().step == "same"
+    assert done.outputs["adopted"] is False
+
+
+# -- drift -------------------------------------------------------------------------------------------------------------
+
+
+def test_drift_is_warned_of_and_corrected_if_asked(job: Job) -> None:
+    """A refresh sees what EC2 bills now; `correct_drift` makes a replacement of it, which converts again."""
+    arn = job.launch()
+    conversion = job.convert(arn)
     conversion.up()
-
-    conversion.outputs = {name: value for name, value in conversion.outputs.items() if name in OUTPUTS}
-
-    assert conversion.preview().step == "same"
-    conversion.refresh()
-    assert conversion.preview().step == "same"
-    assert conversion.outputs["adopted"] is False
-
-
-# -- refresh and delete ------------------------------------------------------------------------------------------------
-
-
-def test_refresh_records_what_has_become_of_it(aws: LicenseManagerBackend, instance_arn: str) -> None:
-    """A refresh looks the conversion up, keeps what was asked for and how it began, and starts nothing."""
-    aws.conversion_status = "IN_PROGRESS"
-    conversion = convert(resource_arn=instance_arn, wait_for_completion=False)
-    conversion.up()
-    aws.finish_task(conversion.id or "")
-
-    (line,) = conversion.refresh().lines("INFO")
-
-    assert line.startswith(f"{conversion.id} IN_PROGRESS → SUCCEEDED after ")
-    outputs = conversion.outputs
-    assert (outputs["status"], outputs["adopted"], outputs["verified_usage_operation"]) == ("SUCCEEDED", False, WINDOWS)
-    assert (conversion.up().step, aws.calls[CREATE]) == ("same", 1)
+    job.backend.set_license(to_id(arn), BYOL)
+    conversion.inputs["correct_drift"] = True
+    assert conversion.preview().step == "same"  # what was not seen yet
+    assert conversion.refresh().lines("WARNING") == [
+        f"EC2 bills {arn} as {BYOL} (Windows BYOL), and no longer as {WINDOWS} (Windows). "
+        "Set correct_drift=True to have the next `pulumi up` convert it again."
+    ]
+    assert conversion.outputs["verified_usage_operation"] == BYOL
+    for corrects, steps in ((False, "same"), (True, "replace")):
+        conversion.inputs["correct_drift"] = corrects
+        assert conversion.preview().step == steps
+    correcting, job.make_client = job.make_client, deny("DescribeInstances", code="RequestLimitExceeded")
+    unknown = conversion.preview()
+    assert (unknown.step, "is not known" in unknown.text) == ("same", True)
+    job.make_client = correcting
+    assert conversion.up().diff.replaces == ("verified_usage_operation",)
+    assert (job.starts, job.billed(arn)) == (2, WINDOWS)
 
 
-def test_a_first_read_supplies_the_region(aws: LicenseManagerBackend) -> None:
+def test_the_first_of_two_steps_does_not_drift(job: Job) -> None:
+    """What a later conversion has led to is said once, and is no warning."""
+    arn = job.launch(ENTERPRISE)
+    first = job.convert(arn)
+    first.up()
+    job.convert(arn, BYOL).up()
+    ((severity, line),) = [*first.refresh().said, *first.refresh().said]
+    assert severity == "INFO"
+    assert line.partition(" since lct-")[2].partition(",")[2] == " a later conversion."
+
+
+# -- read and delete ---------------------------------------------------------------------------------------------------
+
+
+def test_a_first_read_supplies_the_region(job: Job) -> None:
     """What is read by its id is no conversion that was started here."""
-    task_id = add(aws)
-    controller = ConversionController()
-
-    with make_session().operation(None) as op:
-        read = controller.read(op, task_id, None, controller.inputs.parse({}))
-
+    read = job.convert(ARN).get(job.add_task(ARN, BYOL, WINDOWS))
     assert (read.inputs, read.state.adopted, read.state.task.status) == ({"region": REGION}, False, "SUCCEEDED")
 
 
@@ -555,64 +445,34 @@ UNCHANGED = f"lct-1 is only removed from the state: the license of {ARN} stays a
 
 
 @pytest.mark.parametrize(
-    ("record", "line"),
+    ("status", "line"),
     [
         (
-            {"status": "IN_PROGRESS"},
+            "IN_PROGRESS",
             "lct-1 continues in AWS, which cannot cancel a license conversion: it is only removed from the state.",
         ),
-        ({"status": "SUCCEEDED"}, UNCHANGED),
-        ({"status": "FAILED"}, UNCHANGED),
+        ("SUCCEEDED", UNCHANGED),
+        ("FAILED", UNCHANGED),
     ],
 )
-def test_delete_says_what_stays(aws: LicenseManagerBackend, record: dict[str, Any], line: str) -> None:
+def test_delete_says_what_stays(job: Job, status: str, line: str) -> None:
     """Nobody takes a destroyed resource for a conversion that was undone; AWS is not asked."""
-    conversion = convert()
-    conversion.id, conversion.outputs = "lct-1", {"resource_arn": ARN, **record}
-
+    conversion = job.convert(ARN)
+    conversion.id, conversion.outputs = "lct-1", {"resource_arn": ARN, "status": status}
     assert conversion.destroy().said == [("WARNING", line)]
-    assert not aws.calls
+    assert not job.backend.calls
 
 
-def test_delete_of_the_old_half_of_a_replacement_says_nothing() -> None:
-    """There the new conversion is what counts; what else the same process deletes is warned of."""
-    engine = RecordingEngine()
-    session = make_session(engine=engine)
-    controller = ConversionController()
-    with session.operation("urn") as op:
-        created = controller.create(op, controller.inputs.parse({"resource_arn": ARN, **contexts(BYOL, WINDOWS)}))
-    assert engine.said == []
-
-    with session.operation("urn") as op:
-        controller.delete(op, "lct-older", created.state, controller.inputs.parse({}))
-    assert engine.said == []
-    with session.operation("another") as op:
-        controller.delete(op, "lct-older", created.state, controller.inputs.parse({}))
-    assert len(engine.said) == 1
-
-
-def test_the_old_half_of_a_replacement_that_is_deleted_later_claims_nothing(aws: LicenseManagerBackend) -> None:
-    """An `up` that broke off leaves it to the next one, which started nothing: what the license is now is not said."""
-    conversion = convert()
-    assert conversion.up().step == "create"
-    old_id, old_outputs = conversion.id, conversion.outputs
-    conversion.inputs |= contexts(WINDOWS, BYOL)
-    assert conversion.up().step == "replace"
-
-    conversion.id, conversion.outputs = old_id, old_outputs
-    (line,) = conversion.destroy().lines("WARNING")
-
-    assert line == UNCHANGED.replace("lct-1", old_id or "")
-    assert not any(code in line for code in (BYOL, WINDOWS, "licensed as"))
-
-
-def test_a_start_that_is_throttled_to_the_end_of_its_time(aws: LicenseManagerBackend, instance_arn: str) -> None:
-    """The line names the deadline and what AWS said until then, and does not say that somebody cancelled it."""
-    aws.faults.add(Fault(ErrorAnswer("RateLimitExceededException", "Too many."), operation=CREATE))
-    stack = convert(resource_arn=instance_arn)
-
-    error = stack.up(timeout_seconds=240.0).error
-
-    assert error is not None
-    assert re.search(r"its deadline had passed \(4m00s\)[^(]*; the last fault: AWS asks to slow", str(error)), error
-    assert "cancelled" not in str(error)
+def test_a_destroy_starts_what_was_stopped_or_names_it(job: Job) -> None:
+    """After a deadline under a conversion the instance is named with the command; once it has ended it is started."""
+    arn = job.launch(running=True)
+    conversion = job.convert(arn, stop_and_restart=True)
+    job.backend.conversion_seconds = 3600
+    assert conversion.up(timeout_seconds=300.0).error is not None
+    recorded = conversion.id, conversion.outputs
+    assert f"aws ec2 start-instances --instance-ids {to_id(arn)}" in conversion.destroy().text
+    assert job.state(arn) == "stopped"
+    conversion.id, conversion.outputs = recorded
+    job.backend.finish_task(conversion.id or "")
+    conversion.destroy()
+    assert (job.state(arn), job.tags(arn)) == ("running", {})

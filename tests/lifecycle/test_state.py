@@ -11,7 +11,6 @@ from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.lifecycle.state import (
     REQUEST,
     ConversionState,
-    changed_outputs,
     is_reopened,
     is_settled,
     merge,
@@ -55,12 +54,6 @@ RUNNING, DONE, FAILED = make_task("IN_PROGRESS", "a"), make_task("SUCCEEDED", "a
 def test_what_has_become_of_a_task(old: ConversionTask, new: ConversionTask, text: str | None) -> None:
     """A change of status or message is one line, with the duration and, of a failure, AWS's message; else nothing."""
     assert to_change_text(old, new) == text
-
-
-def test_what_changed_is_told_by_name() -> None:
-    """The outputs that differ are named, in the order of the outputs."""
-    changed = changed_outputs(make_task("IN_PROGRESS"), DONE)
-    assert changed == ("status", "status_message", "end_time", "is_complete", "duration_seconds")
 
 
 @pytest.mark.parametrize(

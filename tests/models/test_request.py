@@ -7,7 +7,6 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.models import (
     ConversionRequest,
     ConversionTask,
@@ -41,9 +40,6 @@ def task(task_id: str, status: str, start: datetime | None = NOON, end: datetime
 def test_the_newest_started_last(older: ConversionTask, newer: ConversionTask) -> None:
     """Of tasks that began in the same second the running one is the newest; one without a start has just begun."""
     assert select_newest([older, newer]) == select_newest([newer, older]) == newer
-
-
-def test_no_tasks_have_no_newest() -> None:
     assert select_newest([]) is None
 
 
@@ -65,12 +61,3 @@ def test_requests_are_values() -> None:
     assert not dataclasses.replace(back, resource_arn=f"{ARN}1").reverts(REQUEST)
     assert ConversionRequest(ARN, REQUEST.source, REQUEST.source).is_noop
     assert not REQUEST.is_noop
-
-
-def test_a_request_is_what_the_inputs_ask_for() -> None:
-    inputs = {
-        "resource_arn": ARN,
-        "source_license_context": {"usage_operation": BYOL},
-        "destination_license_context": {"usage_operation": WINDOWS, "product_codes": None},
-    }
-    assert ConversionInputs.parse(inputs).request == REQUEST

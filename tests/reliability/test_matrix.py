@@ -13,7 +13,8 @@ import botocore
 import pytest
 from support.aws import ACCOUNT, REGION, made_by, make_client
 from support.hurry import make_hurried
-from support.job import FAST, Heard
+from support.job import FAST
+from support.lifecycle import RecordingEngine, make_session
 from support.proofs import keep
 
 from lmconv_resource.emulator import (
@@ -125,8 +126,9 @@ def run_cell(operation: str, row: FaultRow, endpoint: str) -> Iterator[str]:
     provider = LicenseConversionTaskProvider()
     config = {"aws:region": REGION, "aws:maxRetries": str(RETRIES)}
     # What has expired is answered by who knows where credentials come from; else one client does for all cells.
-    parts = {} if "ExpiredToken" in row.name else {"open_session": made_by(make_one_client)}
-    provider.session = session = Heard(config, policy=PATIENT, runtime=READABLE, **parts)
+    open_session = None if "ExpiredToken" in row.name else made_by(make_one_client)
+    engine = RecordingEngine()
+    provider.session = make_session(config, engine, policy=PATIENT, runtime=READABLE, open_session=open_session)
     inputs = {"license_conversion_task_id": TASK_ID, "region": REGION, "wait_for_completion": operation in WAITING}
     inputs["poll_interval_seconds"] = 1 if operation in WAITING else None
     word = row.cells[operation]
@@ -163,12 +165,12 @@ def run_cell(operation: str, row: FaultRow, endpoint: str) -> Iterator[str]:
     # Of credentials on a refresh more is said, by the host.
     if error.partition(" A refresh and a destroy use ")[0] not in errors:
         yield f"the error is {error!r}, and not {errors[0]!r}"
-    warnings = [text for severity, text in session.lines if severity == "WARNING"]
+    warnings = [text for severity, text in engine.said if severity == "WARNING"]
     if warnings != ([fill(row.warning, endpoint)] if word == "kept" else []):
         yield f"the warnings are {warnings}"
-    shown = any(re.search("^failing|slow down|does not know it yet", text) for text in session.row)
+    shown = any(re.search("^failing|slow down|does not know it yet", text) for text in engine.shown)
     if shown is not (word == "carried"):
-        yield f"the row has {'' if shown else 'not '}shown a fault: {session.row}"
+        yield f"the row has {'' if shown else 'not '}shown a fault: {engine.shown}"
 
 
 def fill(line: str, endpoint: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,12 @@ from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.engine import Engine
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.operation import Checked, Diff
+from lmconv_resource.lifecycle.operation import Checked, Diff, Refreshed
 from lmconv_resource.polling.policy import PollingPolicy
 from support.aws import REGION, made_by, shared_client
 from support.hurry import HURRIED
 
 ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-0123456789abcdef0"
-BYOL, WINDOWS, WEB = "RunInstances:0800", "RunInstances:0002", "RunInstances:0202"
 
 QUICK = PollingPolicy(
     fastest_gap_seconds=0.0,
@@ -40,15 +39,12 @@ class RecordingEngine(Engine):
         """What was shown live only."""
 
     def log(self, severity: str, urn: str | None, message: str, *, ephemeral: bool = False) -> None:
-        """Keep a line of the diagnostics."""
         self.said.append((severity, message))
 
     def log_status(self, urn: str | None, message: str) -> None:
-        """Keep a line of the resource's row."""
         self.shown.append(message)
 
     def is_alive(self) -> bool:
-        """Return True."""
         return True
 
 
@@ -58,6 +54,9 @@ def make_session(config: Mapping[str, str] | None = None, engine: Engine | None 
     open_session = made_by(parts.pop("make_client", shared_client))
     ours = {"policy": QUICK, "runtime": HURRIED, "open_session": open_session}
     return Session(values.get, engine, **{**ours, **parts})
+
+
+OpenSession = Callable[[RecordingEngine], Session]
 
 
 @dataclass
@@ -75,82 +74,112 @@ class Outcome:
         """Return the lines of one severity."""
         return [text for kind, text in self.said if kind == severity]
 
+    @property
+    def text(self) -> str:
+        """All the lines."""
+        return "\n".join(text for _, text in self.said)
+
+    @property
+    def why(self) -> str:
+        """The error; empty where there is none."""
+        return str(self.error or "")
+
 
 class OneResource:
-    """A stack with one resource, on a controller, as the engine and a host that stores no half-made resource play it.
-
-    Each operation has a session of its own, as each command has a plugin process of its own.
+    """A stack with one resource, on a controller, as the engine and both hosts play it; half-made ones are recorded.
 
     Args:
         controller: the resource's lifecycle.
         inputs: what the program gives; tests change it between operations.
-        config: the stack's configuration.
-        parts: what the sessions are made of, where it is not `make_session`'s own.
+        open_session: returns the session of an operation, each of which has a process of its own.
     """
 
-    urn = "urn:pulumi:stack::project::pulumi-python:dynamic/lmconv:Resource::name"
+    urn = "urn:pulumi:dev::project::pulumi-python:lmconv:LicenseConversion::web-1"
 
     def __init__(
         self,
         controller: Controller[Any, Any],
         inputs: Mapping[str, Any],
-        config: Mapping[str, str] | None = None,
-        **parts: Any,
+        open_session: OpenSession = lambda engine: make_session(engine=engine),
     ) -> None:
         self.controller = controller
         self.inputs = dict(inputs)
-        self.config = config
-        self._parts = parts
         self.id: str | None = None
         self.outputs: dict[str, Any] = {}
         """What the state holds, its nulls lost as on the way through the engine."""
+        self.session = open_session(RecordingEngine())
+        """That of the last operation."""
+        self._open_session = open_session
         self._recorded_inputs: dict[str, Any] = {}
+        self._has_failed = False
         self._engine = RecordingEngine()
+
+    @property
+    def state(self) -> Any:
+        """What the state holds, as a value."""
+        return self.controller.state.from_outputs(self.outputs)
 
     def check(self) -> Checked:
         """Check the inputs of a resource that may be recorded."""
-        with self._session().operation(self.urn) as op:
-            return self.controller.check(op, self._recorded_inputs, self.inputs)
+        self._begin()
+        with self.session.operation(self.urn) as op:
+            return self.controller.check(op, self._recorded_inputs, self._given())
 
     def preview(self) -> Outcome:
         """Return what `up` would do."""
-        return self._run(self._session(), dry=True)
+        return self._run(dry=True)
 
     def up(self, timeout_seconds: float | None = None) -> Outcome:
-        """Bring the resource to what the program asks for. An error leaves the state as it was."""
-        return self._run(self._session(), dry=False, timeout_seconds=timeout_seconds)
+        """Bring the resource to what the program asks for."""
+        return self._run(dry=False, timeout_seconds=timeout_seconds)
 
     def refresh(self) -> Outcome:
         """Read the resource into the state."""
-        assert self.id is not None
-        session = self._session()
-        with session.operation(self.urn) as op:
-            state = self.controller.state.from_outputs(self.outputs)
-            read = self.controller.read(op, self.id, state, self.controller.inputs.parse(self.outputs))
-        self._record(self.id, read.state)
+        self._begin()
+        with self.session.operation(self.urn) as op:
+            inputs = self.controller.inputs.parse(self.outputs)
+            try:
+                read = self.controller.read(op, self.id or "", self.state, inputs)
+            except LicenseConversionError as error:
+                return self._outcome("refresh", error=error)
+        self._record(self.id or "", read.state)
         return self._outcome("refresh")
+
+    def get(self, id: str) -> Refreshed[Any]:
+        """Read a resource for the first time."""
+        self._begin()
+        with self.session.operation(self.urn) as op:
+            return self.controller.read(op, id, None, self.controller.inputs.parse({}))
 
     def destroy(self) -> Outcome:
         """Delete the resource."""
-        self._delete(self._session(), self.id or "", self.outputs)
+        self._begin()
+        self._delete(self.id or "", self.outputs)
         self.id, self.outputs = None, {}
         return self._outcome("delete")
 
-    def _session(self) -> Session:
+    def _begin(self) -> None:
         self._engine = RecordingEngine()
-        return make_session(self.config, self._engine, **self._parts)
+        self.session = self._open_session(self._engine)
+
+    def _given(self) -> dict[str, Any]:
+        return self.inputs
 
     def _outcome(self, step: str, diff: Diff | None = None, error: LicenseConversionError | None = None) -> Outcome:
         return Outcome(step, self._engine.said, self._engine.shown, diff or Diff(), error)
 
-    def _run(self, session: Session, *, dry: bool, timeout_seconds: float | None = None) -> Outcome:
-        with session.operation(self.urn, timeout_seconds, is_preview=dry) as op:
-            checked = self.controller.check(op, self._recorded_inputs, self.inputs)
+    def _run(self, *, dry: bool, timeout_seconds: float | None = None) -> Outcome:
+        self._begin()
+        given = self._given()
+        with self.session.operation(self.urn, timeout_seconds, is_preview=dry) as op:
+            checked = self.controller.check(op, self._recorded_inputs, given)
             assert not checked.failures, checked.failures
-            inputs = self.controller.inputs.parse({**self.inputs, **checked.defaults})
-            state = self.controller.state.from_outputs(self.outputs)
+            given = {**given, **checked.defaults}
+            inputs, state = self.controller.inputs.parse(given), self.state
             diff = self.controller.diff(op, self.id, state, inputs) if self.id else Diff()
             step = "create" if not self.id else "replace" if diff.replaces else "update" if diff.changed else "same"
+            if step == "same" and self._has_failed:
+                step = "update"
             if dry or step == "same":
                 return self._outcome(step, diff)
             try:
@@ -160,17 +189,15 @@ class OneResource:
                     done = self.controller.create(op, inputs)
             except LicenseConversionError as error:
                 return self._outcome(step, diff, error)
-        if done.error:
-            return self._outcome(step, diff, done.error)
         old_id, old_outputs = self.id, self.outputs
         self._record(self.id or "" if step == "update" else done.id, done.state)
-        self._recorded_inputs = {**self.inputs, **checked.defaults}
-        if step == "replace":
-            self._delete(session, old_id or "", old_outputs)
-        return self._outcome(step, diff)
+        self._recorded_inputs, self._has_failed = given, done.error is not None
+        if step == "replace" and not done.error:
+            self._delete(old_id or "", old_outputs)
+        return self._outcome(step, diff, done.error)
 
-    def _delete(self, session: Session, task_id: str, outputs: Mapping[str, Any]) -> None:
-        with session.operation(self.urn) as op:
+    def _delete(self, task_id: str, outputs: Mapping[str, Any]) -> None:
+        with self.session.operation(self.urn) as op:
             inputs = self.controller.inputs.parse(outputs)
             self.controller.delete(op, task_id, self.controller.state.from_outputs(outputs), inputs)
 
