@@ -26,8 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lmconv_resource.text import to_one_line, to_plain_text
-from lmconv_resource.wording import fill
+from lmconv_resource.text import fill, to_one_line, to_plain_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self

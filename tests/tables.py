@@ -22,7 +22,7 @@ from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, TASK_PROPERT
 from lmconv_resource.lifecycle.job import RULES
 from lmconv_resource.lifecycle.job import WORDS as WORD_TEXTS
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.wording import fill
+from lmconv_resource.text import fill
 
 PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"

@@ -15,11 +15,9 @@ PACKAGE = Path(__file__).parent.parent / "lmconv_resource"
 NAME = PACKAGE.name
 
 LAYERS = {  # bottom to top; each may import itself, those below it, and the packages named here
-    "wording": set(),
     "text": set(),
     "models": set(),
     "usage_operations": set(),
-    "history": set(),
     "errors": {"typing_extensions"},
     "polling": {"typing_extensions"},
     "aws": {"boto3", "botocore", "tenacity", "mypy_boto3_ec2", "mypy_boto3_license_manager", "mypy_boto3_sts"},
@@ -173,7 +171,6 @@ SHOWN_BY = {
     "emulator": "emulator",
     "history": "lifecycle/test_rules.py",
     "hosts/dynamic": "hosts/test_dynamic_provider.py",
-    "hosts/init_failed": "hosts/test_patches.py",
     "hosts/native": "hosts/native",
     "hosts/session": "hosts/test_dynamic_provider.py",
     "lifecycle": "lifecycle",

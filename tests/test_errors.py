@@ -23,7 +23,7 @@ from lmconv_resource.errors import (
     WaitError,
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.wording import fill
+from lmconv_resource.text import fill
 
 TASK_ID = "lct-1"
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0"

@@ -22,7 +22,7 @@ from lmconv_resource.lifecycle.inputs import (
 )
 from lmconv_resource.lifecycle.job import RULES
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.wording import Wording, example, fill, using, written
+from lmconv_resource.text import Wording, example, fill, using, written
 
 TABLES = (TASK_PROPERTIES, CONVERSION_PROPERTIES, GET_PROPERTIES, LIST_PROPERTIES, FLEET_PROPERTIES)
 NAMES = {entry.name for table in TABLES for entry in table}

@@ -27,7 +27,6 @@ from lmconv_resource.hosts.native import PACKAGE
 from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, FLEET_TOKEN, TASK_TOKEN
 from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 from lmconv_resource.lifecycle.fleet.report import Outcome
-from lmconv_resource.lifecycle.functions import GET_TOKEN, LIST_TOKEN
 from lmconv_resource.lifecycle.inputs import (
     ACCESS_INPUTS,
     CONVERSION_PROPERTIES,
@@ -36,8 +35,9 @@ from lmconv_resource.lifecycle.inputs import (
     TASK_PROPERTIES,
     Property,
 )
+from lmconv_resource.lifecycle.track import GET_TOKEN, LIST_TOKEN
 from lmconv_resource.models import OUTPUTS, PRODUCT_CODE_TYPE, TaskStatus
-from lmconv_resource.wording import to_camel
+from lmconv_resource.text import to_camel
 
 HOME = "https://example.com/lmconv_resource"
 """A placeholder, as the project is published nowhere: who hands the plugin out puts their own address here."""

@@ -20,12 +20,12 @@ from lmconv_resource.errors import (
     ThrottledError,
     TransientError,
 )
-from lmconv_resource.polling.cancellation import doubled
+from lmconv_resource.polling.runtime import doubled
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access import AccessSession
-    from lmconv_resource.polling.cancellation import Cancellation
     from lmconv_resource.polling.rate_limiter import RateLimiter
+    from lmconv_resource.polling.runtime import Cancellation
 
 log = logging.getLogger(__name__)
 

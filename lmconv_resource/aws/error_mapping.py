@@ -26,8 +26,7 @@ from lmconv_resource.errors import (
     ThrottledError,
     TransientError,
 )
-from lmconv_resource.text import to_plain_text, without_credentials
-from lmconv_resource.wording import fill
+from lmconv_resource.text import fill, to_plain_text, without_credentials
 
 
 def _codes(names: str) -> frozenset[str]:

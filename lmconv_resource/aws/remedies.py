@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from lmconv_resource.errors import WAIT_ACTION, ConversionFailedError, Subject
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.text import to_failure_reason, to_one_line
-from lmconv_resource.wording import fill
+from lmconv_resource.text import fill, to_failure_reason, to_one_line
 
 _REMEDIES = {
     "is in an invalid state for changing license type": "Stop the instance, or set {stop_and_restart=True} to have it "

@@ -1,28 +1,36 @@
-"""The way back to Pulumi's engine: lines for a resource's row, and whether the engine is still alive.
+"""Pulumi's engine, and the `pulumi` command behind it, as a plugin process sees them.
+
+The way back to the engine: lines for a resource's row, what there is to record of a call that failed, and whether the
+engine is still alive.
 
 At the address that it hands to a plugin the engine serves `pulumirpc.Engine`
 (https://github.com/pulumi/pulumi/blob/master/proto/pulumi/engine.proto). A line sent there with a resource's URN shows
 on that resource's row, where one printed to stdout would land for good on the row of the stack
 (https://github.com/pulumi/pulumi/issues/6065).
+
+Pulumi does not tell a plugin what its user runs. The system's table of processes does, which only Linux has in this
+form; elsewhere nothing of this is known. Each function that reads it takes the table's path, for tests.
 """
 
 from __future__ import annotations
 
+import fnmatch
+import itertools
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import grpc
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
-
-from lmconv_resource.hosts.command import terminal_columns
-from lmconv_resource.lifecycle.progress import Progress
-from lmconv_resource.polling.runtime import Runtime
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
 
 log = logging.getLogger(__name__)
 
@@ -114,44 +122,35 @@ class EngineMonitor:
         self._on_gone()
 
 
-class StackRow:
-    """Shows on the stack's row how the operations of this process go. Safe to share between threads.
+class InitFailedError(Exception):
+    """There is a resource, which is recorded, but it is not what was asked for.
 
-    A single one is shown as on its own row, which has no room for that where Pulumi shows what an update changes; more
-    than one by their numbers.
+    Pulumi's own way to say so is a detail of the call's status; the next update goes on from what was recorded.
 
     Args:
-        show: shows a line on the stack's row.
-        runtime: clock and locks.
+        id: the resource's id.
+        properties: its outputs. Of its inputs the engine knows: those of a create, and those from before an update.
+        reason: what went wrong.
     """
 
-    def __init__(self, show: Callable[[str], None], runtime: Runtime) -> None:
-        self._show = show
-        self._progress = Progress(0, show, moves=True, terminal_columns=terminal_columns, runtime=runtime)
-        self._lock = runtime.lock()
-        self._ended: dict[str, bool] = {}
-        """By the URN of each resource that was shown, whether an operation on it has ended: it counts once."""
+    def __init__(self, id: str, properties: Struct, reason: str) -> None:
+        super().__init__(reason)
+        self._detail = provider_pb2.ErrorResourceInitFailed(id=id, properties=properties, reasons=[reason])
 
-    def show(self, urn: str, message: str) -> None:
-        """Show how the operation on a resource goes."""
-        with self._lock:
-            if urn not in self._ended:
-                self._ended[urn] = False
-                self._progress.add()
-        if len(self._ended) == 1:
-            self._show(message)
-        else:
-            self._progress.report()
+    def to_status(self) -> grpc.Status:
+        """Return the status that gRPC ends the call with."""
+        code = grpc.StatusCode.FAILED_PRECONDITION
+        # Its type is the protobuf of google.rpc.Status, which Pulumi's SDK brings.
+        status = status_pb2.Status(code=code.value[0], message=str(self))
+        status.details.add().Pack(self._detail)
+        return _Status(code, str(self), (("grpc-status-details-bin", status.SerializeToString()),))
 
-    def end(self, urn: str | None, *, failed: bool) -> None:
-        """Count the end of an operation, if it was shown."""
-        with self._lock:
-            if urn is None or self._ended.get(urn, True):
-                return
-            self._ended[urn] = True
-        self._progress.end(done=not failed, failed=failed)
-        if len(self._ended) > 1:
-            self._progress.report()
+
+@dataclass(frozen=True)
+class _Status(grpc.Status):
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, bytes], ...]
 
 
 class EngineHandler(logging.Handler):
@@ -192,3 +191,69 @@ def end_process() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(_GRACE_SECONDS)
     os._exit(1)
+
+
+# -- the command ----------------------------------------------------------------------------------------------------
+
+_TABLE = Path("/proc")
+_MAX_ANCESTORS = 8
+_FLAGS = ("--replace", "--target-replace")
+
+
+def _find_process(table: Path) -> Path | None:
+    """Return the entry of the `pulumi` command among this process's ancestors."""
+    process = table / str(os.getpid())
+    with suppress(OSError):  # no such table, or a process that has ended or is another user's
+        for _ in range(_MAX_ANCESTORS):
+            if Path(_read_words(process)[0]).name in ("pulumi", "pulumi.exe"):
+                return process
+            process = table / (process / "stat").read_text().rpartition(")")[2].split()[1]
+    return None
+
+
+def _read_words(process: Path) -> list[str]:
+    return [os.fsdecode(word) for word in (process / "cmdline").read_bytes().split(b"\0")]
+
+
+def read_command(table: Path = _TABLE) -> list[str] | None:
+    """Return the words of the command, None where they are not known.
+
+    With `--replace` the engine creates the resource as one that the stack has no record of, and asks for no difference.
+    """
+    process = _find_process(table)
+    with suppress(OSError):
+        return _read_words(process) if process else None
+    return None
+
+
+def is_replaced_by(command: list[str], urn: str) -> bool:
+    """Return whether a command has this resource replaced; its URNs may have `*` in them."""
+    patterns = [word.partition("=")[2] for word in command if word.partition("=")[0] in _FLAGS]
+    patterns += [after for word, after in itertools.pairwise(command) if word in _FLAGS]
+    return any(fnmatch.fnmatchcase(urn, pattern) for pattern in patterns if pattern)
+
+
+def is_interactive(table: Path = _TABLE) -> bool:
+    """Return whether the command shows a display that moves; False where that is not known.
+
+    It shows one where its output is a terminal, unless in CI or told otherwise
+    (https://github.com/pulumi/pulumi/blob/master/sdk/go/common/util/cmdutil/term.go).
+    """
+    process = None if os.environ.get("CI") or os.environ.get("TF_BUILD") else _find_process(table)
+    with suppress(OSError):
+        if process and os.readlink(process / "fd" / "1").startswith(("/dev/pts/", "/dev/tty")):
+            return "--non-interactive" not in _read_words(process)
+    return False
+
+
+def terminal_columns(table: Path = _TABLE) -> int | None:
+    """Return the width of the terminal that the command writes to, None where it is not known."""
+    process = _find_process(table)
+    with suppress(OSError):  # the last for an output that is no terminal
+        if process:
+            terminal = os.open(process / "fd" / "1", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            try:
+                return os.get_terminal_size(terminal).columns or None
+            finally:
+                os.close(terminal)
+    return None

@@ -1,22 +1,22 @@
-"""What one provider process has one of: engine, cancellation, connections, and the conversions started here."""
+"""What one provider process has one of: engine, cancellation, connections, texts that are secret, the stack's row."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, load, resolve_region, unknown_setting_names
 from lmconv_resource.errors import CredentialsError, SettingsError
-from lmconv_resource.hosts.command import is_replaced_by, read_command, terminal_columns
-from lmconv_resource.hosts.engine import Engine, EngineMonitor, StackRow
-from lmconv_resource.lifecycle.in_process import Severity, StartedHere
+from lmconv_resource.hosts.engine import Engine, EngineMonitor, is_replaced_by, read_command, terminal_columns
+from lmconv_resource.lifecycle.in_process import Progress, Severity, StartedHere
 from lmconv_resource.lifecycle.operation import Access, Operation, Properties
-from lmconv_resource.polling.cancellation import Cancellation
-from lmconv_resource.polling.runtime import RUNTIME, Runtime
-from lmconv_resource.text import to_shown
-from lmconv_resource.wording import fill
+from lmconv_resource.models import InstanceArn
+from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Runtime
+from lmconv_resource.text import fill, to_shown
+from lmconv_resource.usage_operations import texts_about
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access import Regions
@@ -214,3 +214,82 @@ def explaining_last_settings(record: Properties | None) -> Iterator[None]:
             own = any(record.get(name) for name in ("profile", "assume_role"))
             error.remedy += f". {_LAST_SETTINGS}{fill(_OWN_ACCESS) if own else ''}"
         raise
+
+
+class StackRow:
+    """Shows on the stack's row how the operations of this process go. Safe to share between threads.
+
+    A single one is shown as on its own row, which has no room for that where Pulumi shows what an update changes; more
+    than one by their numbers.
+
+    Args:
+        show: shows a line on the stack's row.
+        runtime: clock and locks.
+    """
+
+    def __init__(self, show: Callable[[str], None], runtime: Runtime) -> None:
+        self._show = show
+        self._progress = Progress(0, show, moves=True, terminal_columns=terminal_columns, runtime=runtime)
+        self._lock = runtime.lock()
+        self._ended: dict[str, bool] = {}
+        """By the URN of each resource that was shown, whether an operation on it has ended: it counts once."""
+
+    def show(self, urn: str, message: str) -> None:
+        """Show how the operation on a resource goes."""
+        with self._lock:
+            if urn not in self._ended:
+                self._ended[urn] = False
+                self._progress.add()
+        if len(self._ended) == 1:
+            self._show(message)
+        else:
+            self._progress.report()
+
+    def end(self, urn: str | None, *, failed: bool) -> None:
+        """Count the end of an operation, if it was shown."""
+        with self._lock:
+            if urn is None or self._ended.get(urn, True):
+                return
+            self._ended[urn] = True
+        self._progress.end(done=not failed, failed=failed)
+        if len(self._ended) > 1:
+            self._progress.report()
+
+
+_MIN_LENGTH = 4
+"""A shorter text is part of too many words."""
+
+SHOWN = "[secret]"
+
+
+class SecretTexts:
+    """Hides texts in messages. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._hidden: tuple[str, ...] = ()
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Hide these from now on, in every form in which a message may have them."""
+        found = {text for text in texts if len(text) >= _MIN_LENGTH}
+        if found.issubset(self._hidden):
+            return
+        with self._lock:
+            forms = {form for text in found for form in _forms_of(text) if len(form) >= _MIN_LENGTH}
+            self._hidden = tuple(sorted({*self._hidden, *forms}, key=len, reverse=True))
+
+    def mask(self, text: str) -> str:
+        """Return a message without them."""
+        for hidden in self._hidden:
+            text = text.replace(hidden, SHOWN)
+        return text
+
+
+def _forms_of(text: str) -> Iterator[str]:
+    """Yield a text, and what messages have of it: a license's names, an ARN's parts, a value cut short."""
+    yield text
+    yield from texts_about(text)
+    yield to_shown(text).strip("'\"…")
+    arn = InstanceArn.parse(text)
+    if arn is not None:
+        yield from (arn.instance_id, arn.account)

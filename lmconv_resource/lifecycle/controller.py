@@ -34,7 +34,7 @@ from lmconv_resource.lifecycle.operation import (
 from lmconv_resource.lifecycle.state import changed_outputs, is_reopened, merge, to_change_text
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, LicenseContext, TaskStatus
-from lmconv_resource.wording import written
+from lmconv_resource.text import written
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection

@@ -32,8 +32,7 @@ from lmconv_resource.lifecycle.validation import (
     validate_text,
 )
 from lmconv_resource.models import ConversionRequest, LicenseContext
-from lmconv_resource.text import to_known, to_shown
-from lmconv_resource.wording import fill, written
+from lmconv_resource.text import fill, to_known, to_shown, written
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.in_process import Severity, StartedHere
-from lmconv_resource.polling.cancellation import Cancellation, Pauses
-from lmconv_resource.wording import fill
+from lmconv_resource.polling.runtime import Cancellation, Pauses
+from lmconv_resource.text import fill
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access import AssumedRole, ConfigGet, Regions, Settings
@@ -35,13 +35,21 @@ UNKNOWN = Unknown.UNKNOWN
 """Stands for a value that a preview can't know yet, at any depth of a property."""
 
 
+def leaves(value: object) -> Iterator[object]:
+    """Yield all that is no object and no list."""
+    if isinstance(value, Mapping):
+        for entry in value.values():
+            yield from leaves(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from leaves(entry)
+    else:
+        yield value
+
+
 def has_unknown(value: object) -> bool:
     """Return whether a preview can't know a value yet, wholly or in part."""
-    if isinstance(value, Mapping):
-        return any(has_unknown(entry) for entry in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(entry) for entry in value)
-    return value is UNKNOWN
+    return any(leaf is UNKNOWN for leaf in leaves(value))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from lmconv_resource.aws.access import is_region, parse_roles
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.lifecycle.operation import UNKNOWN, has_unknown
 from lmconv_resource.models import PRODUCT_CODE_TYPE, TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
-from lmconv_resource.text import parse_duration, to_shown, to_whole
+from lmconv_resource.text import example, fill, parse_duration, to_shown, to_value, to_whole, wording, written
 from lmconv_resource.usage_operations import code_problem
-from lmconv_resource.wording import example, fill, to_value, wording, written
 
 Rule = Callable[[object], "str | None"]
 """Returns what is wrong with a value, in words that follow the property's name; None if nothing."""

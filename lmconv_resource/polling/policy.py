@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from lmconv_resource.polling.cancellation import doubled
+from lmconv_resource.polling.runtime import doubled
 
 DEFAULT_DEADLINE_SECONDS = 12 * 3600.0
 """AWS publishes no duration of conversions; `custom_timeouts` overrides this one."""

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher, Run
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
+from lmconv_resource.polling.runtime import Cancellation
 from lmconv_resource.polling.wait import Wait
 
 log = logging.getLogger(__name__)

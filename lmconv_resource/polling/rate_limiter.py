@@ -6,9 +6,8 @@ call halves it, each successful one wins back a little.
 
 from __future__ import annotations
 
-from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.polling.runtime import RUNTIME, Runtime
+from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Runtime
 
 
 class RateLimiter:

@@ -25,8 +25,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.text import to_duration_text, to_one_line
-from lmconv_resource.wording import written
+from lmconv_resource.text import to_duration_text, to_one_line, written
 
 _CONTINUES = f"the{WaitError.remedy.removeprefix('The')}"
 

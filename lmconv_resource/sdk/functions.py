@@ -16,14 +16,15 @@ from typing import Any, TypeVar, cast
 
 import pulumi
 import pulumi.runtime
-from pulumi.runtime import mocks, settings
+from pulumi.runtime import mocks, rpc, settings
+from pulumi.runtime.sync_await import _sync_await  # every SDK that Pulumi generates calls its plain functions by this
 
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import process
-from lmconv_resource.lifecycle.functions import FUNCTIONS, GET_TOKEN, LIST_TOKEN
-from lmconv_resource.sdk.args import AssumeRoleArgs, naming_close
-from lmconv_resource.sdk.invoke_options import complete, complete_output
+from lmconv_resource.lifecycle.track import FUNCTIONS, GET_TOKEN, LIST_TOKEN
+from lmconv_resource.sdk.args import AssumeRoleArgs, find_outputs, naming_close
 from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult
+from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTask, refuse_inherited_provider
 
 Result = TypeVar("Result")
 
@@ -54,7 +55,7 @@ def get_license_conversion_task(
     Raises:
         pulumi.RunError: the task could not be looked up; its text is one line.
     """
-    access = _to_access(region, profile, assume_role, opts)
+    access = _complete({"region": region, "profile": profile, "assume_role": assume_role}, opts)
     return GetLicenseConversionTaskResult(_call(GET_TOKEN, {"id": id, **access}))
 
 
@@ -72,7 +73,7 @@ def get_license_conversion_task_output(
     `opts` is as for the plain form, and may be `pulumi.InvokeOutputOptions(depends_on=[…])`: resources to wait for.
     """
     args = {"id": id, "region": region, "profile": profile, "assume_role": assume_role}
-    given = complete_output(args, opts)
+    given = _complete_output(args, opts)
     return given.apply(lambda known: _aside(get_license_conversion_task, **known))
 
 
@@ -99,7 +100,7 @@ def get_license_conversion_tasks(
     Raises:
         pulumi.RunError: the tasks could not be listed; its text is one line.
     """
-    access = _to_access(region, profile, assume_role, opts)
+    access = _complete({"region": region, "profile": profile, "assume_role": assume_role}, opts)
     answer = _call(LIST_TOKEN, {"resource_arns": resource_arns, "statuses": statuses, **access})
     return [GetLicenseConversionTaskResult(task) for task in answer.get("tasks") or ()]
 
@@ -119,16 +120,8 @@ def get_license_conversion_tasks_output(
     `opts` is as for the plain form, and may be `pulumi.InvokeOutputOptions(depends_on=[…])`: resources to wait for.
     """
     access = {"region": region, "profile": profile, "assume_role": assume_role}
-    given = complete_output({"resource_arns": resource_arns, "statuses": statuses, **access}, opts)
+    given = _complete_output({"resource_arns": resource_arns, "statuses": statuses, **access}, opts)
     return given.apply(lambda known: _aside(get_license_conversion_tasks, **known))
-
-
-def _to_access(
-    region: str | None, profile: str | None, assume_role: AssumeRole | None, opts: pulumi.InvokeOptions | None
-) -> dict[str, Any]:
-    """Return how to reach AWS, in plain values, with what the parent has of it."""
-    access = complete({"region": region, "profile": profile, "assume_role": assume_role}, opts)
-    return {**access, "assume_role": _to_plain(access["assume_role"])}
 
 
 def _to_plain(assume_role: AssumeRole | None) -> Any:
@@ -165,3 +158,70 @@ def _is_mocked() -> bool:
     """Return whether a unit test has set mocks; an engine that is played over the mock monitor says so."""
     monitor = settings.get_monitor()
     return isinstance(monitor, mocks.MockMonitor) and not getattr(monitor, "runs_look_ups", False)
+
+
+# -- Pulumi's options: what a look-up inherits from its parent, and what it waits for ------------------------------
+
+
+def _complete(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dict[str, Any]:
+    """Return how to reach AWS, in plain values, with what the arguments leave out and the parent has."""
+    inherited = _inherit(args, opts)
+    _refuse_provider({**args, **inherited}, opts)
+    for path, _ in find_outputs(args):
+        raise pulumi.RunError(
+            f"{path.replace('/', '.')} is an output, which a plain look-up can't wait for: use the form of the look-up "
+            "that ends in _output."
+        )
+    if isinstance(opts, pulumi.InvokeOutputOptions) and opts.depends_on is not None:
+        raise pulumi.RunError("A plain look-up waits for no resource: depends_on is for the form that ends in _output.")
+    handed_on = pulumi.Output.all(**inherited)
+    if not _sync_await(handed_on.is_known()):
+        raise pulumi.RunError(
+            f"The parent's {' or '.join(inherited)} is not known in this preview: use the form of the look-up that "
+            "ends in _output, or pass it to the look-up."
+        )
+    found: Any = {**args, **cast(Any, _sync_await(handed_on.future()))}
+    return {**found, "assume_role": _to_plain(found["assume_role"])}
+
+
+def _complete_output(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> pulumi.Output[dict[str, Any]]:
+    """Return the arguments of a call that may wait for outputs, with what they leave out and the parent has.
+
+    As with every function of a provider, they are unknown in a preview while a resource that they depend on, or
+    that `opts.depends_on` names, is yet to be created.
+    """
+    complete_args = {**args, **_inherit(args, opts)}
+    _refuse_provider(complete_args, opts)
+    given: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**complete_args)
+    created: pulumi.Output[Any] = pulumi.Output.from_input(cast(Any, _collect_ids(given, opts)))
+    return pulumi.Output.all(given, created).apply(lambda both: both[0])
+
+
+def _inherit(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dict[str, pulumi.Input[Any]]:
+    """Return those of the parent's region, profile and role that the arguments leave out."""
+    parent = opts.parent if opts else None
+    # What another provider's resource calls a profile need not be one of the shared AWS config.
+    is_related = isinstance(parent, (LicenseConversionTask, LicenseConversion, pulumi.ComponentResource))
+    names = ("region", "profile", "assume_role") if is_related else ("region",)
+    values = {name: getattr(parent, name, None) for name in names if args.get(name) is None}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+async def _collect_ids(given: pulumi.Output[Any], opts: pulumi.InvokeOptions | None) -> list[Any]:
+    """Return the ids of all resources that a call depends on: who awaits them waits for these to be created."""
+    depends_on = opts.depends_on if isinstance(opts, pulumi.InvokeOutputOptions) else None
+    named: Any = await pulumi.Output.from_input(depends_on).future() or []
+    resources: set[pulumi.Resource] = {*(named if isinstance(named, Sequence) else [named]), *await given.resources()}
+    # A component stands for the resources in it.
+    expanded = await rpc._expand_dependencies(resources, None)
+    ids = [vars(each).get("id") for each in expanded.values() if isinstance(each, pulumi.CustomResource)]
+    return [id for id in ids if id is not None]
+
+
+def _refuse_provider(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> None:
+    if opts and opts.provider:
+        raise pulumi.RunError(
+            "opts.provider does not reach a look-up. Pass region, profile or assume_role to it, or set the stack's "
+            "aws: settings."
+        )
+    refuse_inherited_provider("A look-up", "look-up", args, opts)

@@ -22,9 +22,11 @@ from lmconv_resource.sdk.args import (
     LicenseContextArgs,
     LicenseContextArgsDict,
     naming_close,
+    secret_paths,
+    to_secret_mark,
+    without_mark,
 )
 from lmconv_resource.sdk.outputs import FleetInstanceOutcome, LicenseContext, ProductCode
-from lmconv_resource.sdk.secret_inputs import secret_paths, to_secret_mark, without_mark
 
 AssumeRole = pulumi.Input[
     AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]
@@ -442,20 +444,20 @@ def _refuse_providers(resource_name: str, inputs: Mapping[str, Any], opts: pulum
             f"{resource_name}: opts.provider and opts.providers do not reach this resource. "
             "Pass region, profile or assume_role to it, or set the stack's aws: settings."
         )
-    if inherited_provider(opts) and inputs.get("profile") is None and inputs.get("assume_role") is None:
-        raise pulumi.RunError(f"{resource_name}: {INHERITED_PROVIDER.format('resource')}")
+    refuse_inherited_provider(resource_name, "resource", inputs, opts)
 
 
-INHERITED_PROVIDER = (
-    "the aws.Provider of its parent does not reach this {}. Pass profile or assume_role to it, or assume_role=[] where "
-    "the stack's aws: settings are meant."
-)
-
-
-def inherited_provider(opts: pulumi.ResourceOptions | pulumi.InvokeOptions | None) -> Any:
-    """Return the provider that the parent has for AWS's resources, None where it has none."""
+def refuse_inherited_provider(
+    who: str, kind: str, given: Mapping[str, Any], opts: pulumi.ResourceOptions | pulumi.InvokeOptions | None
+) -> None:
+    """Raise where the parent has a provider for AWS's resources, unless what is given says itself who calls."""
     parent = opts.parent if opts else None
-    return parent.get_provider("aws:index:any") if parent is not None else None
+    inherited = parent.get_provider("aws:index:any") if parent is not None else None
+    if inherited and given.get("profile") is None and given.get("assume_role") is None:
+        raise pulumi.RunError(
+            f"{who}: the aws.Provider of its parent does not reach this {kind}. Pass profile or assume_role to it, or "
+            "assume_role=[] where the stack's aws: settings are meant."
+        )
 
 
 def _make_urn(resource: pulumi.dynamic.Resource, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Input[str]:

@@ -12,9 +12,9 @@ from pulumi.runtime import rpc
 
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider
-from lmconv_resource.hosts.init_failed import InitFailedError
+from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.functions import FUNCTIONS
+from lmconv_resource.lifecycle.track import FUNCTIONS
 from lmconv_resource.polling.policy import PollingPolicy
 
 TEST_POLICY = PollingPolicy(

@@ -18,8 +18,8 @@ from support.waiting import SOON
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.client import Connection, Connections
 from lmconv_resource.errors import ThrottledError
-from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
+from lmconv_resource.polling.runtime import Cancellation
 
 ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
 RATE_EXCEEDED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, GET)

@@ -29,7 +29,7 @@ from lmconv_resource.aws.access.settings import (
 from lmconv_resource.aws.access.shared_clients import Regions
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.wording import Wording, using
+from lmconv_resource.text import Wording, using
 
 SUBJECT = "Connecting to AWS License Manager for license conversion tasks: "
 ROLE = "arn:aws:iam::123456789012:role/tracker"

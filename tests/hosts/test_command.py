@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lmconv_resource.hosts.command import is_interactive, is_replaced_by, read_command
+from lmconv_resource.hosts.engine import is_interactive, is_replaced_by, read_command
 
 URN = "urn:pulumi:dev::fleet::pulumi-python:lmconv:LicenseConversion::web-1"
 

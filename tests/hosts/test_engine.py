@@ -14,7 +14,8 @@ from pulumi.runtime.proto import engine_pb2
 from support.engine import FakeEngine, serve_engine
 from support.waiting import SOON, wait_until
 
-from lmconv_resource.hosts.engine import Engine, EngineHandler, EngineMonitor, StackRow
+from lmconv_resource.hosts.engine import Engine, EngineHandler, EngineMonitor
+from lmconv_resource.hosts.session import StackRow
 from lmconv_resource.polling.runtime import Runtime
 from lmconv_resource.provider import LicenseConversionTaskProvider
 

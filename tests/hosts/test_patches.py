@@ -24,7 +24,7 @@ from support.wire import add_running
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.hosts.dynamic import patches
-from lmconv_resource.hosts.init_failed import InitFailedError
+from lmconv_resource.hosts.engine import InitFailedError
 
 REGION = "eu-west-1"
 

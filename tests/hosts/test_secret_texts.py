@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmconv_resource.hosts.secret_texts import SecretTexts
+from lmconv_resource.hosts.session import SecretTexts
 from lmconv_resource.models import LicenseContext, ProductCode
 from lmconv_resource.usage_operations import (
     ELIGIBLE_PAIRS,

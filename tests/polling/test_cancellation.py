@@ -10,8 +10,7 @@ import weakref
 from support.aws import Pauses as NotedPauses
 from support.waiting import SOON
 
-from lmconv_resource.polling.cancellation import Cancellation, Pauses
-from lmconv_resource.polling.runtime import RUNTIME, Runtime
+from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Pauses, Runtime
 
 
 def test_listeners_are_called_once_and_at_once_if_it_is_set_already() -> None:

@@ -16,11 +16,10 @@ from support.waiting import SOON, wait_until
 
 from lmconv_resource.errors import EndpointUnreachableError, Subject, WaitError
 from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher, GetTask, ListPages
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.poller import Poller
-from lmconv_resource.polling.runtime import RUNTIME, Runtime
+from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Runtime
 from lmconv_resource.polling.wait import Wait
 
 THREAD = "lmconv-poller"

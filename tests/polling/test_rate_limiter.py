@@ -11,10 +11,9 @@ import pytest
 from support.waiting import SOON
 
 from lmconv_resource.emulator.faults import RateLimit, TokenBucket
-from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.rate_limiter import RateLimiter
-from lmconv_resource.polling.runtime import Runtime
+from lmconv_resource.polling.runtime import Cancellation, Runtime
 
 
 class Clock:

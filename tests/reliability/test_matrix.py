@@ -27,7 +27,7 @@ from lmconv_resource.emulator import (
     serve,
 )
 from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.hosts.init_failed import InitFailedError
+from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from reliability.cases import FAULTS, FRESH, OPERATIONS, TOLD_AS, WAITING, WORDS, FaultRow
 

@@ -25,7 +25,7 @@ from support.license_manager import CONTROLS, Answer, FakeSession, get_model, te
 from support.native_host import to_init_error
 
 from lmconv_resource.errors import ConversionFailedError, LicenseConversionError, WaitError
-from lmconv_resource.hosts.init_failed import InitFailedError
+from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.models import OUTPUTS
 
 TASK_ID, REGION = "lct-0123456789abcdef0", "eu-west-1"

@@ -25,7 +25,7 @@ from lmconv_resource import (
 )
 from lmconv_resource.aws.access.kinds import ROLE_MEMBERS
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.wording import to_snake
+from lmconv_resource.text import to_snake
 
 
 def test_what_is_recorded_is_an_output_of_the_resource() -> None:

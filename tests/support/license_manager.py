@@ -21,11 +21,10 @@ from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.operation import Access, Operation
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS, PollingPolicy
 from lmconv_resource.polling.poller import Poller, Report
-from lmconv_resource.polling.runtime import Runtime
+from lmconv_resource.polling.runtime import Cancellation, Runtime
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from support.aws import CREATE, GET, LIST, Clock, made_by
 

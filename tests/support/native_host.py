@@ -16,8 +16,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider
 from lmconv_resource.hosts.native.server import serve
-from lmconv_resource.hosts.secret_texts import SecretTexts
-from lmconv_resource.hosts.session import Session
+from lmconv_resource.hosts.session import SecretTexts, Session
 from lmconv_resource.polling.policy import PollingPolicy
 from support.hurry import HURRIED
 

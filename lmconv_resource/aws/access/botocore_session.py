@@ -30,8 +30,7 @@ from lmconv_resource.aws.access.kinds import AssumedRole
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.access.shared_clients import SharedClients, Signer, SigningClient
 from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, SettingsError, Subject
-from lmconv_resource.text import to_shown
-from lmconv_resource.wording import fill, key, on_settings
+from lmconv_resource.text import fill, key, on_settings, to_shown
 
 TIMEOUT_SECONDS = 10
 """For connecting and for reading. botocore's 60 s would outlast every deadline a user notices."""

@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
-from lmconv_resource.text import find_close, parse_duration, to_shown, to_whole
-from lmconv_resource.wording import to_snake, written
+from lmconv_resource.text import find_close, parse_duration, to_shown, to_snake, to_whole, written
 
 _TEXT_SCHEMA: Mapping[str, Any] = {"type": "string"}
 _SECRET_SCHEMA: Mapping[str, Any] = {**_TEXT_SCHEMA, "secret": True}

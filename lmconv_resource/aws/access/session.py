@@ -30,8 +30,7 @@ from lmconv_resource.errors import (
     Subject,
 )
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
-from lmconv_resource.text import without_credentials, without_endpoint_credentials
-from lmconv_resource.wording import fill, key, on_settings
+from lmconv_resource.text import fill, key, on_settings, without_credentials, without_endpoint_credentials
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,7 @@ from lmconv_resource.aws.access import kinds
 from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place
 from lmconv_resource.aws.access.loading import load
 from lmconv_resource.errors import SettingsError
-from lmconv_resource.text import find_close, to_shown
-from lmconv_resource.wording import fill, key, on_settings, to_snake, wording, written
+from lmconv_resource.text import fill, find_close, key, on_settings, to_shown, to_snake, wording, written
 
 ConfigGet = Callable[[str], Any]
 """Gives a value of the stack's configuration by its full key, None where it is not set."""

@@ -15,7 +15,7 @@ from botocore.loaders import create_loader
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
-from lmconv_resource.wording import key, on_settings
+from lmconv_resource.text import key, on_settings
 
 _signing: ContextVar[Any] = ContextVar("signing", default=None)
 """The credentials that this thread's call is signed with, None for none."""

@@ -30,7 +30,7 @@ from types import ModuleType
 from typing import Any
 
 from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.hosts.init_failed import InitFailedError
+from lmconv_resource.hosts.engine import InitFailedError
 
 _MAX_CALLS = 4096
 """Served at the same time. Threads are started as they are needed; this only bounds a runaway."""

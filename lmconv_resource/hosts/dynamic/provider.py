@@ -26,14 +26,11 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 from pulumi.runtime.config import CONFIG, get_config_env
 
-from lmconv_resource.hosts.command import is_interactive
 from lmconv_resource.hosts.dynamic import patches
-from lmconv_resource.hosts.engine import Engine, end_process, send_log
-from lmconv_resource.hosts.init_failed import InitFailedError
-from lmconv_resource.hosts.secret_texts import SecretTexts, leaves
-from lmconv_resource.hosts.session import Session, explaining_last_settings, log
+from lmconv_resource.hosts.engine import Engine, InitFailedError, end_process, is_interactive, send_log
+from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings, log
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.operation import UNKNOWN, Created, Updated
+from lmconv_resource.lifecycle.operation import UNKNOWN, Created, Updated, leaves
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.text import parse_duration, to_one_line, to_plain_text, to_shown
 

@@ -14,9 +14,8 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
 
-from lmconv_resource.hosts.secret_texts import leaves
-from lmconv_resource.lifecycle.operation import UNKNOWN, ByName
-from lmconv_resource.wording import to_camel, to_snake
+from lmconv_resource.lifecycle.operation import UNKNOWN, ByName, leaves
+from lmconv_resource.text import to_camel, to_snake
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The member of an object that says what the object stands for."""

@@ -6,29 +6,40 @@ and not `pulumi.provider.experimental`, which can't record a resource that faile
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
+import traceback
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
+import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from lmconv_resource.errors import LIST_ACTION, RequestRefusedError, Subject
-from lmconv_resource.hosts.init_failed import InitFailedError
-from lmconv_resource.hosts.native import SCHEMA_PATH, SETTING_PREFIX, config, properties, shapes
+from lmconv_resource.errors import LIST_ACTION, LicenseConversionError, RequestRefusedError, Subject
+from lmconv_resource.hosts.engine import InitFailedError
+from lmconv_resource.hosts.native import SCHEMA_PATH, SETTING_PREFIX, properties, resources, shapes
 from lmconv_resource.hosts.native.properties import Bag
-from lmconv_resource.hosts.native.resources import RESOURCES, Resource, newest_task_id
-from lmconv_resource.hosts.native.responses import MalformedError, plain_errors, to_diff_response
-from lmconv_resource.hosts.native.shapes import Spec
-from lmconv_resource.hosts.secret_texts import SecretTexts
-from lmconv_resource.hosts.session import Session, explaining_last_settings
-from lmconv_resource.lifecycle.fleet import TABLE
-from lmconv_resource.lifecycle.functions import FUNCTIONS, read_tasks
+from lmconv_resource.hosts.native.resources import (
+    RESOURCES,
+    SETTINGS_SCHEMA,
+    Resource,
+    explicit_provider,
+    is_running,
+    newest_task_id,
+    secret_names,
+    to_config_get,
+    to_diff_response,
+    write_outputs,
+)
+from lmconv_resource.hosts.native.shapes import MalformedError, Spec
+from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings
 from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
 from lmconv_resource.lifecycle.state import REQUEST
-from lmconv_resource.wording import Wording, to_camel, using
+from lmconv_resource.lifecycle.track import FUNCTIONS, read_tasks
+from lmconv_resource.text import Wording, to_camel, using
 
 
 def plugin_version() -> str:
@@ -36,6 +47,40 @@ def plugin_version() -> str:
     return importlib.metadata.version("lmconv-resource")
 
 
+ServicerT = TypeVar("ServicerT", bound=type)
+
+
+def plain_errors(servicer: ServicerT) -> ServicerT:
+    """Have the errors of a servicer's methods reach the user as they are meant to.
+
+    What a user can act on is its one sentence. A bug keeps its traceback, with a status that tells the engine that
+    nothing is known of the resource.
+    """
+
+    def plain(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def serve(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+            try:
+                with using(self.wording):
+                    return method(self, request, context)
+            except LicenseConversionError as error:
+                context.abort(grpc.StatusCode.FAILED_PRECONDITION, self.mask(str(error)))
+            except MalformedError as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.mask(str(error)))
+            except InitFailedError as error:
+                context.abort_with_status(error.to_status())
+            except Exception:  # noqa: BLE001 -- nothing is lost: the engine is sent all of it
+                context.abort(grpc.StatusCode.UNKNOWN, self.mask(traceback.format_exc()))
+
+        return serve
+
+    for name, method in list(vars(servicer).items()):
+        if name[0].isupper():  # Pulumi's names
+            setattr(servicer, name, plain(method))
+    return servicer
+
+
+@plain_errors
 class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     """Serves Pulumi's engine, from many threads at once.
 
@@ -54,30 +99,25 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     # -- the plugin itself ---------------------------------------------------------------------------------------------
 
-    @plain_errors
     def Handshake(self, request: Any, _: Any) -> Any:  # noqa: N802 -- here and below: Pulumi's names
         """Return what is understood: secrets, and no outputs that carry their dependencies."""
         if self.session.engine is None and request.engine_address:
             self.session = self._attach(request.engine_address)
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True)
 
-    @plain_errors
     def Attach(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Serve another engine, for a plugin that runs in a debugger."""
         self.session = self._attach(request.address)
         return Empty()
 
-    @plain_errors
     def GetPluginInfo(self, _: Any, _context: Any) -> Any:  # noqa: N802
         """Return the plugin's version."""
         return plugin_pb2.PluginInfo(version=plugin_version())
 
-    @plain_errors
     def GetSchema(self, _: Any, _context: Any) -> Any:  # noqa: N802
         """Return the package's schema."""
         return provider_pb2.GetSchemaResponse(schema=SCHEMA_PATH.read_text(encoding="utf-8"))
 
-    @plain_errors
     def Cancel(self, _: Any, _context: Any) -> Any:  # noqa: N802
         """End all that is under way."""
         self.session.cancellation.set("the update was cancelled")
@@ -85,34 +125,30 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     # -- its settings --------------------------------------------------------------------------------------------------
 
-    @plain_errors
     def CheckConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what is wrong with the settings."""
         settings = self._read(request.news)
-        self.wording = replace(self.wording, provider=config.explicit_name(request.urn))
+        self.wording = replace(self.wording, provider=explicit_provider(request.urn))
         with using(self.wording):
-            found = config.check(request.news, self.session.tell_unknown_settings)
+            found = resources.check_settings(request.news, self.session.tell_unknown_settings)
         failures = self._to_failures(found, {to_camel(name) for name in settings.secrets})
-        inputs = shapes.with_secrets(request.news, config.SETTINGS_SCHEMA)
+        inputs = shapes.with_secrets(request.news, SETTINGS_SCHEMA)
         return provider_pb2.CheckResponse(inputs=inputs, failures=failures)
 
-    @plain_errors
     def DiffConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return which settings differ. None replaces the provider: a resource's region is an input of its own."""
-        return to_diff_response(*config.to_changes(request.old_inputs, request.news))
+        return to_diff_response(*resources.settings_changes(request.old_inputs, request.news))
 
-    @plain_errors
     def Configure(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Take the settings."""
         self._read(request.args)
-        provider = config.explicit_name(request.urn) or self.wording.provider
+        provider = explicit_provider(request.urn) or self.wording.provider
         self.wording = replace(self.wording, provider=provider)
-        self.session.get_config = config.to_config_get(request.args)
+        self.session.get_config = to_config_get(request.args)
         return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=True, supportsPreview=True)
 
     # -- its resources -------------------------------------------------------------------------------------------------
 
-    @plain_errors
     def Check(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Fill in the defaults and say what is wrong with the inputs."""
         resource, spec = _resource_of(request)
@@ -128,10 +164,9 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn) as op:
             checked = resource.controller.check(op, olds.values, news.values)
         inputs = shapes.with_secrets(request.news, spec["inputProperties"])
-        inputs.MergeFrom(properties.write(checked.defaults, _secret_names(checked.defaults, news)))
+        inputs.MergeFrom(properties.write(checked.defaults, secret_names(checked.defaults, news)))
         return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures, news.secrets))
 
-    @plain_errors
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what the program asks for that the record does not have."""
         resource, spec = _resource_of(request)
@@ -143,7 +178,6 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             diff = controller.diff(op, request.id, state, inputs)
         return to_diff_response(diff, old_inputs.values, news.values)
 
-    @plain_errors
     def Create(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Make the resource, and wait for it if asked to."""
         resource, spec = _resource_of(request)
@@ -151,18 +185,15 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             with self.session.operation(request.urn, is_preview=True) as op:
                 resource.controller.preview(op, None, resource.controller.inputs.parse(given.values))
-            preview = _write_outputs(resource.preview_create(given.values), given)
+            preview = write_outputs(resource.preview_create(given.values), given)
             return provider_pb2.CreateResponse(properties=preview)
         inputs = resource.controller.parse_certain(given.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             created = resource.controller.create(op, inputs)
-            outputs = _write_outputs(created.state.to_outputs(), given)
+            outputs = write_outputs(created.state.to_outputs(), given)
             self._raise_error(created, created.id, outputs)
-        return provider_pb2.CreateResponse(
-            id=created.id, properties=outputs, refresh_before_update=_is_running(outputs)
-        )
+        return provider_pb2.CreateResponse(id=created.id, properties=outputs, refresh_before_update=is_running(outputs))
 
-    @plain_errors
     def Read(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up: for a refresh, where there is a record; for an import or a `get`, where there is none."""
         resource, spec = _resource_of(request)
@@ -179,14 +210,13 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
                 read = controller.read(op, task_id, state, controller.inputs.parse(inputs))
         outputs = read.state.to_outputs()
         secret = Bag({}, record.secrets | given.secrets, record.secret_texts | given.secret_texts)
-        wanted, found = request.inputs, _write_outputs(outputs, secret)
+        wanted, found = request.inputs, write_outputs(outputs, secret)
         if not is_recorded:
             wanted = properties.write(resource.imported_inputs(inputs, read.inputs, outputs), secret.secrets)
         return provider_pb2.ReadResponse(
-            id=task_id, properties=found, inputs=wanted, refresh_before_update=_is_running(found)
+            id=task_id, properties=found, inputs=wanted, refresh_before_update=is_running(found)
         )
 
-    @plain_errors
     def List(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return the ids of the account's tasks in the region, for an import. Each is that of either resource."""
         spec = shapes.find("resources", request.token).get("listInputs")
@@ -200,7 +230,6 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         ids = [task.task_id for task in tasks][: request.limit if request.limit > 0 else None]
         return iter([provider_pb2.ListResponse(result=provider_pb2.ListResponse.Result(id=id)) for id in ids])
 
-    @plain_errors
     def Update(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up again, or wait for its end, and record it."""
         resource, spec = _resource_of(request)
@@ -210,16 +239,15 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             with self.session.operation(request.urn, is_preview=True) as op:
                 controller.preview(op, state, controller.inputs.parse(news.values))
-            preview = _write_outputs(resource.preview_update(olds.values), news)
+            preview = write_outputs(resource.preview_update(olds.values), news)
             return provider_pb2.UpdateResponse(properties=preview)
         inputs = controller.parse_certain(news.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             updated = controller.update(op, request.id, state, inputs)
-            outputs = _write_outputs(updated.state.to_outputs(), news)
+            outputs = write_outputs(updated.state.to_outputs(), news)
             self._raise_error(updated, request.id, outputs)
-        return provider_pb2.UpdateResponse(properties=outputs, refresh_before_update=_is_running(outputs))
+        return provider_pb2.UpdateResponse(properties=outputs, refresh_before_update=is_running(outputs))
 
-    @plain_errors
     def Delete(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
         resource, spec = _resource_of(request)
@@ -229,7 +257,6 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             controller.delete(op, request.id, controller.state.from_outputs(record.values), inputs)
         return Empty()
 
-    @plain_errors
     def Invoke(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look tasks up, managing nothing."""
         args = self._read_arguments(request.tok, shapes.find("functions", request.tok)["inputs"], request.args)
@@ -306,31 +333,3 @@ def _resource_of(request: Any) -> tuple[Resource, Spec]:
     token = request.type or request.urn.rpartition("::")[0].rpartition("::")[2].rpartition("$")[2]
     spec = shapes.find("resources", token)
     return RESOURCES[token], spec
-
-
-def _is_running(outputs: Struct) -> bool:
-    """Return whether the engine is to read a resource before it shows in a preview what becomes of it."""
-    return "isComplete" in outputs.fields and not outputs.fields["isComplete"].bool_value
-
-
-_CONTEXTS = ("source_license_context", "destination_license_context")
-
-
-def _write_outputs(outputs: Properties, given: Bag) -> Struct:
-    """Return outputs as a message; what is secret as an input is so as an output, and in what says it again."""
-    if "report" in outputs:  # a fleet's, which says of its rows what was given
-        table = {TABLE} if "instances" in given.secrets else set[str]()
-        return properties.write(outputs, _secret_names(outputs, given) | table)
-    secrets, again = given.secrets, set[str]()
-    if secrets.intersection(("resource_arn", *_CONTEXTS)):
-        again.add(REQUEST)
-    if secrets.intersection(_CONTEXTS):
-        again.update(("verified_usage_operation", "verified_product_codes"))
-    return properties.write(outputs, secrets | again)
-
-
-def _secret_names(values: Properties, given: Bag) -> frozenset[str]:
-    """Return the names of the properties in which a secret of those that were given is told, in whatever words."""
-    texts = SecretTexts()
-    texts.add(given.secret_texts)
-    return frozenset(name for name, value in values.items() if texts.mask(str(value)) != str(value))

@@ -1,19 +1,33 @@
-"""What the package offers, by its tokens: its resources."""
+"""What the package offers, its resources and its settings, and what the engine is told of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from lmconv_resource.hosts.native import PACKAGE
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import provider_pb2
+
+from lmconv_resource.aws.access import ConfigGet, Settings, unknown_setting_names
+from lmconv_resource.errors import SettingsError
+from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
+from lmconv_resource.hosts.native.properties import Bag, from_wire, has_unknown, write
+from lmconv_resource.hosts.native.shapes import SCHEMA, Spec
+from lmconv_resource.hosts.session import SecretTexts
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
-from lmconv_resource.lifecycle.fleet import FLEET_OUTPUTS, FleetController
-from lmconv_resource.lifecycle.functions import read_tasks
-from lmconv_resource.lifecycle.operation import UNKNOWN, Operation, Properties
-from lmconv_resource.lifecycle.track import TaskController
+from lmconv_resource.lifecycle.fleet import FLEET_OUTPUTS, TABLE, FleetController
+from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Diff, Operation, Properties
+from lmconv_resource.lifecycle.state import REQUEST
+from lmconv_resource.lifecycle.track import TaskController, read_tasks
+from lmconv_resource.lifecycle.validation import optional, validate_region
 from lmconv_resource.models import OUTPUTS, select_newest
+from lmconv_resource.text import key, to_camel, to_whole
 
 TASK_TOKEN = f"{PACKAGE}:index:LicenseConversionTask"
 CONVERSION_TOKEN = f"{PACKAGE}:index:LicenseConversion"
@@ -82,3 +96,130 @@ def newest_task_id(op: Operation, resource_arn: str, region: str | None) -> str 
     """Return the id of a resource's newest task, None where AWS shows none."""
     newest = select_newest(read_tasks(op, {"resource_arns": [resource_arn], "region": region}))
     return newest.task_id if newest else None
+
+
+# -- what the engine is told --------------------------------------------------
+
+
+def is_running(outputs: Struct) -> bool:
+    """Return whether the engine is to read a resource before it shows in a preview what becomes of it."""
+    return "isComplete" in outputs.fields and not outputs.fields["isComplete"].bool_value
+
+
+_CONTEXTS = ("source_license_context", "destination_license_context")
+
+
+def write_outputs(outputs: Properties, given: Bag) -> Struct:
+    """Return outputs as a message; what is secret as an input is so as an output, and in what says it again."""
+    if "report" in outputs:  # a fleet's, which says of its rows what was given
+        table = {TABLE} if "instances" in given.secrets else set[str]()
+        return write(outputs, secret_names(outputs, given) | table)
+    secrets, again = given.secrets, set[str]()
+    if secrets.intersection(("resource_arn", *_CONTEXTS)):
+        again.add(REQUEST)
+    if secrets.intersection(_CONTEXTS):
+        again.update(("verified_usage_operation", "verified_product_codes"))
+    return write(outputs, secrets | again)
+
+
+def secret_names(values: Properties, given: Bag) -> frozenset[str]:
+    """Return the names of the properties in which a secret of those that were given is told, in whatever words."""
+    texts = SecretTexts()
+    texts.add(given.secret_texts)
+    return frozenset(name for name, value in values.items() if texts.mask(str(value)) != str(value))
+
+
+def to_diff_response(diff: Diff, old_inputs: Properties, news: Properties) -> provider_pb2.DiffResponse:
+    """Return a diff with each property that it names: an input that is added, removed or another, or an output."""
+    replaces, changed = diff.replaces, diff.changed
+    if "wait_for_completion" in changed and news.get("wait_for_completion") == old_inputs.get("wait_for_completion"):
+        changed = ("status",)  # asked for all along: what is missing is the end
+    response = provider_pb2.DiffResponse(
+        changes=provider_pb2.DiffResponse.DIFF_SOME if diff.has_changes else provider_pb2.DiffResponse.DIFF_NONE,
+        replaces=[to_camel(name) for name in replaces],
+        diffs=list(dict.fromkeys(to_camel(name).partition("[")[0] for name in (*replaces, *changed))),
+        hasDetailedDiff=True,
+    )
+    for name in (*replaces, *changed):
+        old, new = _find(old_inputs, name), _find(news, name)
+        is_input = old != new
+        kind = "ADD" if is_input and old is None else "DELETE" if is_input and new is None else "UPDATE"
+        kind = f"{kind}_REPLACE" if name in replaces else kind
+        detail = provider_pb2.PropertyDiff(kind=provider_pb2.PropertyDiff.Kind.Value(kind), inputDiff=is_input)
+        response.detailedDiff[name if "[" in name else to_camel(name)].CopyFrom(detail)
+    return response
+
+
+def _find(inputs: Properties, path: str) -> object:
+    """Return an input, or with a path such as `rows["web-1"]` a member of one; None where there is none."""
+    name, _, member = path.partition("[")
+    value = inputs.get(name)
+    return value.get(json.loads(member.removesuffix("]"))) if member and isinstance(value, Mapping) else value
+
+
+# -- settings ----------------------------------------
+
+SETTINGS_SCHEMA: Spec = SCHEMA["provider"]["inputProperties"]
+"""What the schema says of the settings."""
+
+
+def to_config_get(args: Struct) -> ConfigGet:
+    """Return the settings by their full names: what `Configure` was sent, secrets unwrapped.
+
+    The stack's structured settings come as JSON text, those of an explicit provider as text or as values.
+    """
+    return {f"{SETTING_PREFIX}{key}": value for key, value in _read_settings(args).items()}.get
+
+
+def check_settings(news: Struct, on_unknown: Callable[[list[str]], None]) -> list[CheckFailure]:
+    """Return what is wrong with the settings; nothing is asked of AWS.
+
+    Names that are no settings pass in a project that is itself called `lmconv`: it keeps its own configuration there.
+
+    Args:
+        news: the settings.
+        on_unknown: told which of them are not known, where they are no misspelt ones.
+    """
+    if any(has_unknown(value) for value in news.fields.values()):
+        return []
+    get = to_config_get(news)
+    region = get(f"{SETTING_PREFIX}region") or None
+    reason = optional(validate_region)(region)
+    if reason:
+        return [CheckFailure("region", f"{key('region')} {reason}")]
+    try:
+        if os.environ.get("PULUMI_PROJECT") != PACKAGE:
+            names = (f"{SETTING_PREFIX}{key}" for key in news.fields)
+            on_unknown(unknown_setting_names(names, prefix=SETTING_PREFIX))
+        Settings.from_config(get, str(region or "us-east-1"), prefix=SETTING_PREFIX)
+    except SettingsError as error:
+        return [CheckFailure(error.key, str(error))]
+    return []
+
+
+def settings_changes(olds: Struct, news: Struct) -> tuple[Diff, dict[str, object], dict[str, object]]:
+    """Return which settings differ, with the old and the new ones."""
+    old, new = _read_settings(olds), _read_settings(news)
+    changed = tuple(key for key in sorted({*old, *new}) if old.get(key) != new.get(key))
+    return Diff(changed), old, new
+
+
+def _read_settings(struct: Struct) -> dict[str, object]:
+    """Return settings, each in the one form that stands for all in which the languages of Pulumi send it.
+
+    What is no text comes as JSON text too, and a whole number from Java with a fraction: `"3.0"`.
+    """
+    return {key: _to_one_form(key, from_wire(value, [], keep_names=True)) for key, value in struct.fields.items()}
+
+
+def _to_one_form(key: str, value: Any) -> Any:
+    if isinstance(value, str) and SETTINGS_SCHEMA.get(key, {}).get("type") != "string":
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    return to_whole(value)
+
+
+def explicit_provider(urn: str) -> str | None:
+    """Return the name of an explicit provider; None for the one that the engine makes of the stack's settings."""
+    name = urn.rpartition("::")[2]
+    return None if not name or re.fullmatch(r"default(_\d+)*", name) else name

@@ -10,12 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from lmconv_resource.hosts.command import is_interactive
-from lmconv_resource.hosts.engine import Engine, end_process, send_log
+from lmconv_resource.hosts.engine import Engine, end_process, is_interactive, send_log
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider
-from lmconv_resource.hosts.secret_texts import SecretTexts
-from lmconv_resource.hosts.session import Session
+from lmconv_resource.hosts.session import SecretTexts, Session
 
 _MAX_CALLS = 4096
 """Served at the same time. Threads are started as they are needed; this only bounds a runaway."""
@@ -74,3 +72,7 @@ def main() -> None:
     server, port = serve(make_provider(addresses[0] if addresses else None))
     print(port, flush=True)  # noqa: T201 -- how a plugin tells the engine where it is
     server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    main()

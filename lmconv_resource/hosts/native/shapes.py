@@ -14,12 +14,16 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from lmconv_resource.hosts.native import SCHEMA_PATH
 from lmconv_resource.hosts.native.properties import to_secret
-from lmconv_resource.hosts.native.responses import MalformedError
 from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.text import to_known, to_plain_text, to_shown
 
 Spec = Mapping[str, Any]
 """A part of the schema."""
+
+
+class MalformedError(Exception):
+    """A message of a form that Pulumi's engine does not send: one line that names it."""
+
 
 _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "string": (str, "a text"),

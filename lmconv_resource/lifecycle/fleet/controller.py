@@ -28,8 +28,8 @@ from lmconv_resource.lifecycle.operation import (
     Refreshed,
     Updated,
 )
+from lmconv_resource.text import written
 from lmconv_resource.usage_operations import describe
-from lmconv_resource.wording import written
 
 log = logging.getLogger(__name__)
 

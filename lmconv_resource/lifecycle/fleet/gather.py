@@ -31,7 +31,7 @@ from lmconv_resource.errors import (
 from lmconv_resource.lifecycle.fleet.shared import Answer, Crew, Item, Pace, Shared, Ticket
 from lmconv_resource.lifecycle.job import make_value
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.runtime import Cancellation
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection

@@ -10,9 +10,8 @@ from typing import Any
 
 from lmconv_resource.lifecycle.fleet.table import TABLE
 from lmconv_resource.lifecycle.operation import ByName, Properties
-from lmconv_resource.text import parse_rfc3339, to_duration_text, to_one_line
+from lmconv_resource.text import fill, parse_rfc3339, to_duration_text, to_one_line
 from lmconv_resource.usage_operations import to_name
-from lmconv_resource.wording import fill
 
 
 class Outcome(str, Enum):

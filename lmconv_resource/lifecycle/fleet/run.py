@@ -14,8 +14,8 @@ from lmconv_resource.lifecycle.fleet.row import Ended, NotBegunError, Planned, p
 from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
 from lmconv_resource.lifecycle.fleet.survey import end_rows, find_marked, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
+from lmconv_resource.lifecycle.in_process import Progress
 from lmconv_resource.lifecycle.operation import Operation
-from lmconv_resource.lifecycle.progress import Progress
 from lmconv_resource.text import parse_rfc3339, to_duration_text, to_one_line
 
 log = logging.getLogger(__name__)

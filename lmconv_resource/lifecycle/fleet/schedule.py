@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lmconv_resource.lifecycle.fleet.table import Row
-from lmconv_resource.text import to_duration_text
-from lmconv_resource.wording import written
+from lmconv_resource.text import to_duration_text, written
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from lmconv_resource.lifecycle.fleet.gather import Gathering, to_id, to_places
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS, OLDEST_SECONDS, Ticket
 from lmconv_resource.lifecycle.job import CHECKS, RESTART_TAG
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus
-from lmconv_resource.polling.cancellation import Cancellation
 from lmconv_resource.polling.poller import Poller
-from lmconv_resource.wording import fill
+from lmconv_resource.polling.runtime import Cancellation
+from lmconv_resource.text import fill
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.calls import Calls

@@ -13,7 +13,7 @@ from lmconv_resource.errors import (
     LicenseConversionError,
     TransientError,
 )
-from lmconv_resource.polling.cancellation import Cancellation
+from lmconv_resource.polling.runtime import Cancellation
 
 log = logging.getLogger(__name__)
 

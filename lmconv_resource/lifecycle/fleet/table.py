@@ -25,9 +25,8 @@ from lmconv_resource.lifecycle.validation import (
     validate_whole,
 )
 from lmconv_resource.models import InstanceArn
-from lmconv_resource.text import find_close, parse_duration, to_one_line, to_plain_text, to_shown
+from lmconv_resource.text import fill, find_close, parse_duration, to_one_line, to_plain_text, to_shown, written
 from lmconv_resource.usage_operations import describe
-from lmconv_resource.wording import fill, written
 
 TABLE = "__table"
 """The rows as they were asked for, in the record; the output `instances` has what became of them."""

@@ -25,8 +25,8 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.lifecycle.job.marks import RESTART_TAG
 from lmconv_resource.models import ConversionRequest, InstanceArn
+from lmconv_resource.text import fill
 from lmconv_resource.usage_operations import SQL_SERVER_INCLUDED, UsageOperation, describe
-from lmconv_resource.wording import fill
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection

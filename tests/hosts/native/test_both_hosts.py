@@ -21,11 +21,11 @@ from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider
-from lmconv_resource.hosts.init_failed import InitFailedError
+from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.native.properties import read, write
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from lmconv_resource.wording import Wording, fill, to_snake, using
+from lmconv_resource.text import Wording, fill, to_snake, using
 
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 BYOL, INCLUDED = {"usage_operation": "RunInstances:0800"}, {"usage_operation": "RunInstances:0002"}

@@ -38,7 +38,7 @@ _IGNORING_SIGNALS = ("sh", "-c", 'trap "" INT TERM; exec "$@"', "sh")
 def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Plugin]]:
     """Return a plugin's process, started with signals ignored, and the engine's end of its wire."""
     started = subprocess.Popen(
-        [*_IGNORING_SIGNALS, sys.executable, "-m", "lmconv_resource.hosts.native", *arguments],
+        [*_IGNORING_SIGNALS, sys.executable, "-m", "lmconv_resource.hosts.native.server", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from lmconv_resource.hosts.native.properties import read, write
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, GET_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES
 from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.wording import to_camel, to_snake
+from lmconv_resource.text import to_camel, to_snake
 
 TABLES = (TASK_PROPERTIES, CONVERSION_PROPERTIES, GET_PROPERTIES, LIST_PROPERTIES)
 NAMES = sorted({*OUTPUTS, *(entry.name for table in TABLES for entry in table), "adopted", "__request"})

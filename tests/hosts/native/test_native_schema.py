@@ -20,8 +20,8 @@ from support.proofs import keep
 from lmconv_resource.hosts.native import SCHEMA_PATH
 from lmconv_resource.hosts.native.provider import plugin_version
 from lmconv_resource.hosts.native.resources import RESOURCES
-from lmconv_resource.lifecycle.functions import FUNCTIONS
-from lmconv_resource.wording import to_camel
+from lmconv_resource.lifecycle.track import FUNCTIONS
+from lmconv_resource.text import to_camel
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 

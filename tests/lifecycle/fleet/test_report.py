@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine, to_plan_text
 from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
-from lmconv_resource.lifecycle.progress import Progress
+from lmconv_resource.lifecycle.in_process import Progress
 from lmconv_resource.polling.runtime import Runtime
 
 BYOL, WINDOWS = "RunInstances:0800", "RunInstances:0002"

@@ -1,3 +1,0 @@
-from lmconv_resource.hosts.native.server import main
-
-main()
