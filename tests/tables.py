@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from make_schema import Member, make_schema, read_members
+from make_schema import Member, make_schema, read_members, to_full_text
 from make_sdk import make_init
 from make_sdk import make_outputs as make_attributes
 from reliability.cases import FAULTS, OPERATIONS, WORDS
@@ -92,7 +92,7 @@ def make_inputs(properties: Iterable[Property]) -> str:
     """Return the inputs of a resource."""
     lines = ["| input | type | required | |", "|---|---|---|---|"]
     for each in properties:
-        cells = (f"`{each.name}`", TYPES[each.type], "yes" if each.required else "", each.text)
+        cells = (f"`{each.name}`", TYPES[each.type], "yes" if each.required else "", to_full_text(each))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

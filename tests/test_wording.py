@@ -99,10 +99,10 @@ def test_each_name_in_a_rule_is_one() -> None:
 
 
 def find_sentences(tree: ast.AST) -> Iterator[str]:
-    """Yield each text with a space in it that is no docstring and no description of an input."""
+    """Yield each text with a space in it that is no docstring."""
     apart = set[int]()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) or (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Property"):
+        if isinstance(node, ast.Expr):
             apart.update(id(each) for each in ast.walk(node) if isinstance(each, ast.Constant))
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in apart:

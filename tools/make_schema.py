@@ -1,19 +1,20 @@
 """Makes `schema.json`, the native provider's face: what Pulumi's languages know of the package.
 
 It is made from the tables of inputs and settings, the SDK's classes, which have each output and member with its type
-and its text, and the examples beside this file. Its form:
+and its text, and each input's text, and the examples beside this file. Its form:
 https://github.com/pulumi/pulumi/blob/master/pkg/codegen/schema/pulumi.json.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import itertools
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -36,6 +37,7 @@ from lmconv_resource.lifecycle.inputs import (
     Property,
 )
 from lmconv_resource.lifecycle.track import GET_TOKEN, LIST_TOKEN
+from lmconv_resource.lifecycle.validation import Rule
 from lmconv_resource.models import OUTPUTS, PRODUCT_CODE_TYPE, TaskStatus
 from lmconv_resource.text import to_camel
 
@@ -183,10 +185,11 @@ def _read_text(of: type) -> str:
 
 
 def _make_input(entry: Property) -> Spec:
-    spec = {**_make_type(entry.name, entry.type), "description": to_native_text(entry.description)}
+    text = read_texts()[entry.name, entry.rule]
+    spec = {**_make_type(entry.name, entry.type), "description": to_native_text(text)}
     if entry.default is not None:
         spec["default"] = entry.default
-    if entry.always_replaces:
+    if always_replaces(entry, text):
         spec["willReplaceOnChanges"] = True
     return spec
 
@@ -269,6 +272,48 @@ def _make_list() -> Spec:
         },
         "outputs": {"type": "object", "properties": {"tasks": tasks}, "required": ["tasks"]},
     }
+
+
+# -- what the SDK says of inputs ---------------------------------------------------------------------------------------
+
+_REPLACES = " Another one replaces the resource."
+
+
+def always_replaces(entry: Property, text: str) -> bool:
+    """Return whether another value replaces the resource whatever its state: one that does not says when it does."""
+    return entry.replaces and "Another one" not in text
+
+
+def to_full_text(entry: Property) -> str:
+    """Return what an input means, with its default and whether another value replaces the resource."""
+    text = read_texts()[entry.name, entry.rule]
+    default = "" if entry.default is None else f" Default {entry.default}."
+    return text + (_REPLACES if always_replaces(entry, text) else "") + default
+
+
+@functools.cache
+def read_texts() -> dict[tuple[str, Rule], str]:
+    """Return what each input means: what the `Args:` say of the first constructor or function that takes it."""
+    listed = (LIST_PROPERTIES, sdk.get_license_conversion_tasks)
+    described: list[tuple[Sequence[Property], Callable[..., object]]] = [
+        *((each.inputs, vars(each.sdk)["__init__"]) for each in RESOURCES),
+        listed,
+    ]
+    texts: dict[tuple[str, Rule], str] = {}
+    for inputs, of in described:
+        said = _read_arguments(of)
+        for entry in inputs:
+            text = said.get(entry.name, "").removesuffix(f" Default {entry.default}.").removesuffix(_REPLACES)
+            texts.setdefault((entry.name, entry.rule), text)
+            if not text:
+                raise ValueError(f"{of.__qualname__} does not say what {entry.name} means: add it to its Args")
+    return texts
+
+
+def _read_arguments(of: Callable[..., object]) -> dict[str, str]:
+    args = (inspect.getdoc(of) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    pairs = (" ".join(entry.split()).partition(": ") for entry in re.split(r"\n(?=    \w)", args))
+    return {name: text[:1].upper() + text[1:] for name, _, text in pairs}
 
 
 # -- what the SDK's classes say ----------------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 """Makes the part of `sdk/resources.py` that the table of inputs says: each constructor's signature, and its help.
 
+What an input means is written by hand, in the `Args:` of the first constructor that takes it; here it is wrapped, gets
+its default and whether another value replaces the resource, and is repeated where another constructor takes it too.
+
 Editors show a signature and the `Args:` of its docstring where they are written out, and less where both would be
 those of a `TypedDict` by `Unpack`: of the class then `**inputs: **ConversionArgs`, and no argument.
 """
@@ -10,7 +13,7 @@ import ast
 import textwrap
 from collections.abc import Iterable
 
-from make_schema import read_members
+from make_schema import read_members, to_full_text
 
 from lmconv_resource import GetLicenseConversionTaskResult
 from lmconv_resource.lifecycle.inputs import Property
@@ -34,7 +37,10 @@ _OPTS = (
 def make_init(summary: str, inputs: Iterable[Property]) -> str:
     """Return the head of a resource's constructor."""
     given = list(inputs)
-    arguments = {"resource_name": "The resource's name in the stack.", **{each.name: each.text for each in given}}
+    arguments = {
+        "resource_name": "The resource's name in the stack.",
+        **{each.name: to_full_text(each) for each in given},
+    }
     lines = [
         "def __init__(",
         "    self,",

@@ -1,7 +1,7 @@
 """What the resources and the look-ups take: one table each, and the typed value that a program's inputs become.
 
-The tables are the one place for an input's name, type, default, rule, whether another value replaces the resource, and
-its description. Defaults, validation, diffs and the documentation come from them.
+The tables are the one place for an input's name, type, default, rule, and whether another value replaces the resource:
+defaults, validation, diffs, the SDK's signatures and the schema come from them. What an input means is said in the SDK.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing_extensions import Self
 from lmconv_resource.aws.access import AssumedRole, parse_roles
 from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Properties, has_unknown
 from lmconv_resource.lifecycle.validation import (
-    LONGEST_POLL_SECONDS,
     MISSING_TASK_ID,
     Rule,
     list_of,
@@ -43,7 +42,6 @@ class Property:
         name: as Python programs write it.
         type: `string`, `boolean`, `number`, `license_context` or `assume_role`; with `[]` behind it a list of these.
         rule: what is wrong with a value, the default filled in.
-        description: what it means, for the documentation.
         default: the value where the program gives none.
         replaces: whether another value replaces the resource.
         required: whether a program has to give it.
@@ -52,185 +50,47 @@ class Property:
     name: str
     type: str
     rule: Rule
-    description: str
     default: object = None
     replaces: bool = False
     required: bool = False
 
-    @property
-    def always_replaces(self) -> bool:
-        """Whether another value replaces the resource whatever its state: one that does not says when it does."""
-        return self.replaces and "Another one" not in self.description
-
-    @property
-    def text(self) -> str:
-        """The description, with the default and whether another value replaces the resource."""
-        default = "" if self.default is None else f" Default {self.default}."
-        return self.description + (" Another one replaces the resource." if self.always_replaces else "") + default
-
-
-_REGION = Property(
-    "region",
-    "string",
-    validate_region,
-    "The task's AWS region. Default: that of an ARN, which no other one fits; else `aws:region` of the stack, "
-    "AWS_REGION, the shared AWS config.",
-    replaces=True,
-)
 
 ACCESS_INPUTS = (
-    _REGION,
-    Property(
-        "profile",
-        "string",
-        optional(validate_text),
-        "The profile of the shared AWS config to call as, instead of the stack's. Another one replaces nothing.",
-    ),
-    Property(
-        "assume_role",
-        "assume_role",
-        optional(validate_roles),
-        "A role to assume, or a list of roles each of which is assumed with the credentials of the one before it, "
-        "after those of the stack. Another one replaces nothing.",
-    ),
+    Property("region", "string", validate_region, replaces=True),
+    Property("profile", "string", optional(validate_text)),
+    Property("assume_role", "assume_role", optional(validate_roles)),
 )
 """How AWS is reached, on top of the stack's settings."""
 
 
 def _wait_properties(*, waits: bool) -> tuple[Property, ...]:
     return (
-        Property(
-            "wait_for_completion",
-            "boolean",
-            validate_flag,
-            "Whether the resource, and all that depends on it, blocks until the task has ended; a task that ended "
-            "FAILED is then an error.",
-            default=waits,
-        ),
-        Property(
-            "ignore_failure",
-            "boolean",
-            validate_flag,
-            "Whether a FAILED task is recorded, with a warning, where waiting for it would be an error.",
-            default=False,
-        ),
+        Property("wait_for_completion", "boolean", validate_flag, default=waits),
+        Property("ignore_failure", "boolean", validate_flag, default=False),
         *ACCESS_INPUTS,
-        Property(
-            "poll_interval_seconds",
-            "number",
-            validate_poll_interval,
-            f"A constant pause between two checks while waiting, 1 to {LONGEST_POLL_SECONDS}. Default: 2.6 s at first, "
-            "growing to 30 s.",
-        ),
+        Property("poll_interval_seconds", "number", validate_poll_interval),
     )
 
 
 TASK_PROPERTIES = (
-    Property(
-        "license_conversion_task_id",
-        "string",
-        optional(validate_task_id),
-        "The task's id, `lct-` and letters and digits, at most 50 characters in all. Exactly one of this and "
-        "`resource_arn` is given.",
-        replaces=True,
-    ),
-    Property(
-        "resource_arn",
-        "string",
-        optional(validate_instance_arn),
-        "The ARN of what is converted, an EC2 instance: its newest task is found, once, and tracked from then on, "
-        "whatever newer tasks there are.",
-        replaces=True,
-    ),
-    Property(
-        "follow_newest",
-        "boolean",
-        optional(validate_flag),
-        "Whether the tracked task is replaced when the resource has a newer one, which a preview shows. Asks AWS at "
-        "each `up`.",
-    ),
+    Property("license_conversion_task_id", "string", optional(validate_task_id), replaces=True),
+    Property("resource_arn", "string", optional(validate_instance_arn), replaces=True),
+    Property("follow_newest", "boolean", optional(validate_flag)),
     *_wait_properties(waits=False),
 )
 """What a LicenseConversionTask takes."""
 
 CONVERSION_PROPERTIES = (
-    Property(
-        "resource_arn",
-        "string",
-        validate_instance_arn,
-        "The ARN of what is converted, an EC2 instance: a stopped one, or any one with `stop_and_restart`.",
-        replaces=True,
-        required=True,
-    ),
-    Property(
-        "source_license_context",
-        "license_context",
-        optional(validate_context),
-        "What it is licensed as before. Default: what EC2 bills it as when the conversion starts "
-        "(ec2:DescribeInstances). Another one is no change of a conversion that has succeeded.",
-        replaces=True,
-    ),
-    Property(
-        "destination_license_context",
-        "license_context",
-        validate_context,
-        "What it is to be licensed as. Product codes count where some are named: AWS may fill them in.",
-        replaces=True,
-        required=True,
-    ),
-    Property(
-        "stop_and_restart",
-        "boolean",
-        optional(validate_flag),
-        "Whether an instance that runs is stopped before its conversion and started again after it, in success and in "
-        "failure; one that was stopped stays stopped. Before it stops, the instance gets the tag `lmconv:restart`, by "
-        "which the next `up` continues after an interrupted one. Needs ec2:DescribeInstances, "
-        "ec2:DescribeInstanceAttribute, ec2:StopInstances, ec2:StartInstances, ec2:CreateTags and ec2:DeleteTags.",
-        default=False,
-    ),
-    Property(
-        "force_stop_after",
-        "string",
-        optional(validate_duration),
-        "How long the operating system may take to shut down before the instance is stopped by force, such as `8m`. "
-        "Default: for as long as `custom_timeouts` allows.",
-    ),
-    Property(
-        "correct_drift",
-        "boolean",
-        optional(validate_flag),
-        "Whether the resource is replaced by a new conversion when a refresh has seen that EC2 bills the instance as "
-        "something else than the destination; without it, a refresh only warns. Not for the first of two steps.",
-        default=False,
-    ),
-    Property(
-        "retry_failed",
-        "boolean",
-        optional(validate_flag),
-        "Whether a conversion is started although the last three to the same destination FAILED within 24 hours.",
-        default=False,
-    ),
-    Property(
-        "preflight",
-        "boolean",
-        optional(validate_flag),
-        "Whether what AWS asks of an instance is checked before anything is done, as far as the caller's rights reach, "
-        "and in previews where the inputs are known. Default: with `stop_and_restart`.",
-    ),
-    Property(
-        "allow_unlisted_pair",
-        "boolean",
-        optional(validate_flag),
-        "Whether AWS is asked for a conversion between two known licenses that its user guide does not list.",
-        default=False,
-    ),
-    Property(
-        "allow_instance_store_loss",
-        "boolean",
-        optional(validate_flag),
-        "Whether an instance with instance store volumes may be stopped, which erases all data on them.",
-        default=False,
-    ),
+    Property("resource_arn", "string", validate_instance_arn, replaces=True, required=True),
+    Property("source_license_context", "license_context", optional(validate_context), replaces=True),
+    Property("destination_license_context", "license_context", validate_context, replaces=True, required=True),
+    Property("stop_and_restart", "boolean", optional(validate_flag), default=False),
+    Property("force_stop_after", "string", optional(validate_duration)),
+    Property("correct_drift", "boolean", optional(validate_flag), default=False),
+    Property("retry_failed", "boolean", optional(validate_flag), default=False),
+    Property("preflight", "boolean", optional(validate_flag)),
+    Property("allow_unlisted_pair", "boolean", optional(validate_flag), default=False),
+    Property("allow_instance_store_loss", "boolean", optional(validate_flag), default=False),
     *_wait_properties(waits=True),
 )
 """What a LicenseConversion takes."""
@@ -238,14 +98,12 @@ CONVERSION_PROPERTIES = (
 CONVERTED = ("resource_arn", "source_license_context", "destination_license_context")
 """The inputs of a LicenseConversion that say what is converted."""
 
-GET_PROPERTIES = (Property("license_conversion_task_id", "string", validate_task_id, "The task's id."), *ACCESS_INPUTS)
+GET_PROPERTIES = (Property("license_conversion_task_id", "string", validate_task_id), *ACCESS_INPUTS)
 """What looking up one task takes."""
 
 LIST_PROPERTIES = (
-    Property(
-        "resource_arns", "string[]", list_of(validate_instance_arn, "a list of ARNs"), "Only tasks of these resources."
-    ),
-    Property("statuses", "string[]", list_of(validate_status, "a list of statuses"), "Only tasks with one of these."),
+    Property("resource_arns", "string[]", list_of(validate_instance_arn, "a list of ARNs")),
+    Property("statuses", "string[]", list_of(validate_status, "a list of statuses")),
     *ACCESS_INPUTS,
 )
 """What listing tasks takes."""

@@ -73,13 +73,12 @@ class ProductCodeArgs:
         ```python
         ProductCodeArgs(product_code_id="6cd5fxzrad0cu2j23p692xytz")
         ```
+
+    What its members mean is said in `ProductCodeArgsDict`.
     """
 
     product_code_id: pulumi.Input[str]
-    """Letters and digits, at most 25."""
-
     product_code_type: pulumi.Input[str] = PRODUCT_CODE_TYPE
-    """AWS knows one so far, `marketplace`, which is the default."""
 
 
 ProductCodes = pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs | ProductCodeArgsDict]]]
@@ -110,13 +109,12 @@ class LicenseContextArgs:
         ```python
         LicenseContextArgs(usage_operation=UsageOperation.WINDOWS_BYOL)
         ```
+
+    What its members mean is said in `LicenseContextArgsDict`.
     """
 
     usage_operation: pulumi.Input[str] | None = None
-    """What EC2 bills the instance as: `RunInstances:0002`, or any other that AWS has; `UsageOperation` names them."""
-
     product_codes: ProductCodes | None = None
-    """Product codes of AWS Marketplace, for conversions that go by these."""
 
 
 _Codes = pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs]]]
@@ -125,7 +123,7 @@ vars(LicenseContextArgs)["product_codes"].fget.__annotations__["return"] = _Code
 
 
 class AssumeRoleArgsDict(TypedDict):
-    """A role to assume, as a dict. Its members are those of `AssumeRoleArgs`.
+    """A role to assume, as a dict.
 
     Example:
         ```python
@@ -172,38 +170,23 @@ class AssumeRoleArgs:
         ```python
         AssumeRoleArgs(role_arn="arn:aws:iam::123456789012:role/Converter", external_id="stack-1")
         ```
+
+    What its members mean is said in `AssumeRoleArgsDict`.
     """
 
     role_arn: pulumi.Input[str]
-    """The role's ARN."""
-
     external_id: pulumi.Input[str] | None = None
-    """The external id that the role requires."""
-
     session_name: pulumi.Input[str] | None = None
-    """The session's name, for CloudTrail. Default: `lmconv-resource`."""
-
     duration: pulumi.Input[str] | None = None
-    """How long its credentials last, 15m to 12h, such as `1h30m`; a wait renews them."""
-
     policy: pulumi.Input[str] | None = None
-    """An IAM policy as JSON text that narrows the role's rights."""
-
     policy_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None
-    """ARNs of IAM policies that narrow the role's rights."""
-
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None
-    """Tags of the session."""
-
     transitive_tag_keys: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None
-    """The keys of tags that further roles are given, too."""
-
     source_identity: pulumi.Input[str] | None = None
-    """Who assumes the role, for CloudTrail."""
 
 
 class FleetInstanceArgsDict(TypedDict):
-    """An instance of a fleet, as a dict. Its members are those of `FleetInstanceArgs`.
+    """An instance of a fleet, as a dict.
 
     Example:
         ```python
@@ -253,28 +236,17 @@ class FleetInstanceArgs:
             resource_arn="arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0", name="web-1"
         )
         ```
+
+    What its members mean is said in `FleetInstanceArgsDict`.
     """
 
     resource_arn: pulumi.Input[str]
-    """The instance's ARN."""
-
     destination_license_context: _Context | None = None
-    """What it is to be licensed as. Default: the fleet's."""
-
     source_license_context: _Context | None = None
-    """What it is licensed as before. Default: what EC2 bills it as."""
-
     name: pulumi.Input[str] | None = None
-    """What it is called in outputs, lines and the report. Default: the instance's id."""
-
     profile: pulumi.Input[str] | None = None
-    """The profile of the shared AWS config to call as, instead of the stack's."""
-
     assume_role: _Roles | None = None
-    """A role to assume, or a chain of roles, after those of the stack."""
-
     retry_failed: pulumi.Input[bool] | None = None
-    """Whether each `up` converts it once more while its conversion FAILED."""
 
 
 _OneContext = pulumi.Input[LicenseContextArgs]
@@ -291,8 +263,12 @@ _NESTED = (AssumeRoleArgs, FleetInstanceArgs, LicenseContextArgs, ProductCodeArg
 
 def secret_paths(inputs: Mapping[str, Any]) -> pulumi.Output[list[str] | None] | None:
     """Return where secrets are in inputs, such as `assume_role/0/external_id`; None where none can be."""
-    outputs = list(find_outputs({name: value for name, value in inputs.items() if not name.startswith("__")}))
-    return pulumi.Output.from_input(_select_secret(outputs)) if outputs else None
+    outputs = list(find_outputs(inputs))
+
+    async def select() -> list[str] | None:
+        return [path for path, output in outputs if await output.is_secret()] or None
+
+    return pulumi.Output.from_input(select()) if outputs else None
 
 
 def to_secret_mark(*inputs: Any) -> pulumi.Output[str | None] | None:
@@ -327,10 +303,6 @@ def without_mark(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
     for part in parts:  # where one fails, the others are not awaited
         part.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     return pulumi.Output(*parts)
-
-
-async def _select_secret(outputs: list[tuple[str, pulumi.Output[Any]]]) -> list[str] | None:
-    return [path for path, output in outputs if await output.is_secret()] or None
 
 
 def find_outputs(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, pulumi.Output[Any]]]:

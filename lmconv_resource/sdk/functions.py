@@ -174,13 +174,15 @@ def _complete(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dic
         )
     if isinstance(opts, pulumi.InvokeOutputOptions) and opts.depends_on is not None:
         raise pulumi.RunError("A plain look-up waits for no resource: depends_on is for the form that ends in _output.")
-    handed_on = pulumi.Output.all(**inherited)
-    if not _sync_await(handed_on.is_known()):
-        raise pulumi.RunError(
-            f"The parent's {' or '.join(inherited)} is not known in this preview: use the form of the look-up that "
-            "ends in _output, or pass it to the look-up."
-        )
-    found: Any = {**args, **cast(Any, _sync_await(handed_on.future()))}
+    found: Any = dict(args)
+    if inherited:
+        handed_on = pulumi.Output.all(**inherited)
+        if not _sync_await(handed_on.is_known()):
+            raise pulumi.RunError(
+                f"The parent's {' or '.join(inherited)} is not known in this preview: use the form of the look-up that "
+                "ends in _output, or pass it to the look-up."
+            )
+        found.update(_sync_await(handed_on.future()))
     return {**found, "assume_role": _to_plain(found["assume_role"])}
 
 

@@ -21,23 +21,15 @@ class ProductCode(dict[str, str]):
         ```
     """
 
+    product_code_id: str = pulumi.property("product_code_id")
+    """The product code's id: letters and digits, at most 25."""
+
+    product_code_type: str = pulumi.property("product_code_type")
+    """The product code's type. AWS knows one so far, `marketplace`."""
+
     def __init__(self, *, product_code_id: str, product_code_type: str) -> None:
         pulumi.set(self, "product_code_id", product_code_id)
         pulumi.set(self, "product_code_type", product_code_type)
-
-    @property
-    @pulumi.getter
-    def product_code_id(self) -> str:
-        """The product code's id: letters and digits, at most 25."""
-        value: str = pulumi.get(self, "product_code_id")
-        return value
-
-    @property
-    @pulumi.getter
-    def product_code_type(self) -> str:
-        """The product code's type. AWS knows one so far, `marketplace`."""
-        value: str = pulumi.get(self, "product_code_type")
-        return value
 
 
 @pulumi.output_type
@@ -51,23 +43,15 @@ class LicenseContext(dict[str, object]):
         ```
     """
 
+    usage_operation: str | None = pulumi.property("usage_operation")
+    """The usage operation, as AWS bills it: `RunInstances:0002` is Windows with the license included."""
+
+    product_codes: list[ProductCode] = pulumi.property("product_codes")
+    """The product codes, an empty list where there are none."""
+
     def __init__(self, *, usage_operation: str | None = None, product_codes: list[ProductCode] | None = None) -> None:
         pulumi.set(self, "usage_operation", usage_operation)
         pulumi.set(self, "product_codes", product_codes or [])
-
-    @property
-    @pulumi.getter
-    def usage_operation(self) -> str | None:
-        """The usage operation, as AWS bills it: `RunInstances:0002` is Windows with the license included."""
-        value: str | None = pulumi.get(self, "usage_operation")
-        return value
-
-    @property
-    @pulumi.getter
-    def product_codes(self) -> list[ProductCode]:
-        """The product codes, an empty list where there are none."""
-        value: list[ProductCode] = pulumi.get(self, "product_codes")
-        return value
 
 
 @pulumi.output_type

@@ -13,6 +13,8 @@ from make_schema import read_members
 from lmconv_resource import (
     AssumeRoleArgs,
     AssumeRoleArgsDict,
+    FleetInstanceArgs,
+    FleetInstanceArgsDict,
     LicenseContext,
     LicenseContextArgs,
     LicenseContextArgsDict,
@@ -79,22 +81,22 @@ def test_an_argument_that_is_none_is_refused_with_the_right_one(make: Callable[[
         (AssumeRoleArgs, AssumeRoleArgsDict),
         (LicenseContextArgs, LicenseContextArgsDict),
         (ProductCodeArgs, ProductCodeArgsDict),
+        (FleetInstanceArgs, FleetInstanceArgsDict),
     ],
 )
 def test_a_dict_has_the_members_of_its_class(of: type, form: type) -> None:
-    """In the same words: an editor shows either."""
-    members, entries = read_members(of), read_members(form)
-    assert {name: member.text for name, member in members.items()} == {
-        name: entry.text for name, entry in entries.items()
-    }
+    """And says what each means."""
+    entries = read_members(form)
+    given = inspect.signature(of).parameters
+    assert list(entries) == list(form.__annotations__) == list(given)
     assert [name for name, entry in entries.items() if not entry.is_optional] == [
-        name for name in members if inspect.signature(of).parameters[name].default is inspect.Parameter.empty
+        name for name, each in given.items() if each.default is inspect.Parameter.empty
     ]
 
 
 def test_a_role_is_described_as_the_settings_describe_it() -> None:
     """In the table of settings, from which the documents and the schema are written."""
-    members = {name: member.text for name, member in read_members(AssumeRoleArgs).items()}
+    members = {name: member.text for name, member in read_members(AssumeRoleArgsDict).items()}
     assert members == {to_snake(member.key): member.description for member in ROLE_MEMBERS}
 
 

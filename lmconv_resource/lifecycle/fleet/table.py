@@ -54,56 +54,13 @@ _FOR_EACH = (
 """Inputs of a LicenseConversion that a fleet has one of, for all its rows."""
 
 FLEET_PROPERTIES = (
-    Property(
-        "instances",
-        "fleet_instance[]",
-        validate_table,
-        "The instances, in the order in which they are begun. Each has a name, by default the instance's id, and no "
-        "name or ARN comes twice.",
-        required=True,
-    ),
-    Property(
-        "destination_license_context",
-        "license_context",
-        optional(validate_context),
-        "The destination of the instances that name none of their own.",
-    ),
-    Property(
-        "max_concurrent",
-        "integer",
-        validate_whole(1),
-        "How many instances of one account and region are under way at once, whatever the credentials: from before "
-        "the stop until they run again.",
-        default=20,
-    ),
-    Property(
-        "canaries",
-        "integer",
-        validate_whole(0),
-        "How many are begun first, alone; the others only if each of these has SUCCEEDED.",
-        default=0,
-    ),
-    Property(
-        "stop_after_failures",
-        "integer",
-        optional(validate_whole(1)),
-        "After how many that were begun and FAILED, or were refused by AWS, no more are begun. What is in progress "
-        "is finished. Default: all are begun.",
-    ),
-    Property(
-        "begin_within",
-        "string",
-        optional(validate_duration),
-        "How long after the start of the operation the last one may be begun, such as `4h`. Default: there is no end.",
-    ),
-    Property(
-        "fail_on_error",
-        "boolean",
-        optional(validate_flag),
-        "Whether the resource fails, once all is done that can be, when an instance is not converted. One that ran "
-        "before and does not run in the end makes it fail in any case.",
-        default=False,
-    ),
+    Property("instances", "fleet_instance[]", validate_table, required=True),
+    Property("destination_license_context", "license_context", optional(validate_context)),
+    Property("max_concurrent", "integer", validate_whole(1), default=20),
+    Property("canaries", "integer", validate_whole(0), default=0),
+    Property("stop_after_failures", "integer", optional(validate_whole(1))),
+    Property("begin_within", "string", optional(validate_duration)),
+    Property("fail_on_error", "boolean", optional(validate_flag), default=False),
     *(_OF_CONVERSION[name] for name in _FOR_EACH),
 )
 """What a ConversionFleet takes."""
