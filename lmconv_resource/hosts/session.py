@@ -169,20 +169,20 @@ class Session:
                     "INFO", None, f"{to_shown(name)} is not known to this version of lmconv-resource and has no effect."
                 )
 
-    def to_settings(self, access: Access) -> Settings:
-        """Return the stack's settings, with what a resource says itself on top of them."""
+    def to_settings(self, region: str, access: Access) -> Settings:
+        """Return the stack's settings for a region, with what a resource says itself on top of them."""
         return Settings.from_config(
             self.get_config,
-            access.region,
+            region,
             profile=access.profile,
             assume_roles=access.assume_roles,
             prefix=self.setting_prefix,
         )
 
-    def connect(self, access: Access) -> Connection:
-        """Return the one connection for the stack's settings and this access."""
+    def connect(self, region: str, access: Access) -> Connection:
+        """Return the one connection for a region, the stack's settings and this access."""
         environment = environment_key() if self._follows_environment else ""
-        return self._all_connections().get(self.to_settings(access), environment)
+        return self._all_connections().get(self.to_settings(region, access), environment)
 
     def _all_connections(self) -> Connections:
         # The one place that keeps boto3 out of a process that does not call AWS.

@@ -23,13 +23,11 @@ from lmconv_resource.lifecycle.operation import (
     Access,
     Checked,
     CheckFailure,
-    Created,
     Diff,
     Operation,
     Properties,
-    Refreshed,
+    Stored,
     Unknown,
-    Updated,
 )
 from lmconv_resource.lifecycle.state import changed_outputs, is_reopened, merge, to_change_text
 from lmconv_resource.lifecycle.validation import partition_problem
@@ -114,15 +112,15 @@ class Controller(ABC, Generic[InputsT, StateT]):
         """Say what an update would do, where a check has not said it, with the state of a resource that has one."""
 
     @abstractmethod
-    def create(self, op: Operation, inputs: InputsT) -> Created[StateT]:
+    def create(self, op: Operation, inputs: InputsT) -> Stored[StateT]:
         """Return the new resource's state once it is as asked for."""
 
     @abstractmethod
-    def read(self, op: Operation, task_id: str, state: StateT | None, inputs: InputsT) -> Refreshed[StateT]:
+    def read(self, op: Operation, task_id: str, state: StateT | None, inputs: InputsT) -> Stored[StateT]:
         """Return the resource as it is now. `state` is None where it is read for the first time, by its id."""
 
     @abstractmethod
-    def update(self, op: Operation, task_id: str, state: StateT, inputs: InputsT) -> Updated[StateT]:
+    def update(self, op: Operation, task_id: str, state: StateT, inputs: InputsT) -> Stored[StateT]:
         """Return the changed resource's state once it is as asked for."""
 
     def delete(self, op: Operation, task_id: str, state: StateT, inputs: InputsT) -> None:
@@ -223,18 +221,16 @@ def _validate_access(op: Operation, olds: Properties | None, checked: Properties
         return [CheckFailure("region", reason)]
     unknown = unknown_names(checked, ["profile", "assume_role"])
     roles = () if "assume_role" in unknown else parse_roles(checked.get("assume_role"))
-    access = Access(
-        region if isinstance(region, str) else _ANY_REGION, profile if isinstance(profile, str) else None, roles
-    )
+    access = Access(None, profile if isinstance(profile, str) else None, roles)
     try:
         op.host.check_setting_names()
-        settings = op.host.to_settings(access)
+        settings = op.host.to_settings(region if isinstance(region, str) else _ANY_REGION, access)
         is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _ACCESS)  # type: ignore[union-attr]
         if is_recorded or not isinstance(region, str):
             return []
         failures = _validate_region(op, settings, arn)  # loads AWS's list of regions
         if not failures and not unknown:
-            op.host.connect(access).session.check_credentials()
+            op.host.connect(region, access).session.check_credentials()
     except TransientError:
         return []
     except LicenseConversionError as error:

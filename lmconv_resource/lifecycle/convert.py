@@ -30,13 +30,11 @@ from lmconv_resource.lifecycle.inputs import (
 from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, Wish, read_marks
 from lmconv_resource.lifecycle.operation import (
     CheckFailure,
-    Created,
     Diff,
     Host,
     Operation,
     Properties,
-    Refreshed,
-    Updated,
+    Stored,
 )
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
@@ -230,7 +228,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         properties = [entry for entry in self.inputs.properties if entry.name != _SOURCE or matters]
         return select_replacing(properties, inputs, vars(inputs), recorded)
 
-    def create(self, op: Operation, inputs: ConversionInputs) -> Created[ConversionState]:
+    def create(self, op: Operation, inputs: ConversionInputs) -> Stored[ConversionState]:
         """Start the conversion, unless it is under way or done already, and wait for its end if asked to."""
         op.host.started_here.arns[op.urn] = inputs.resource_arn
         job = Job(op, op.connect(inputs), to_wish(op, inputs))
@@ -240,19 +238,19 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             if job.held_id is None and job.is_marked and isinstance(cause, LicenseConversionError):
                 # Recorded so that a destroy finds the instance that was stopped.
                 begun = ConversionTask("", job.facts.region, inputs.resource_arn)
-                return Created(inputs.resource_arn or "", ConversionState(begun, False, None, inputs.asked), cause)
+                return Stored(ConversionState(begun, False, None, inputs.asked), cause, inputs.resource_arn or "")
             if job.held_id is None:
                 raise
             error = (
                 cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, job.held_id, job.facts.region)
             )
             task = error.task or job.task or ConversionTask.started(job.held_id, job.facts.region, inputs.request)
-            return Created(job.held_id, ConversionState(task, job.is_adopted, None, inputs.asked), error)
-        return Created(*self._to_record(op, outcome, inputs, job.facts.region))
+            return Stored(ConversionState(task, job.is_adopted, None, inputs.asked), error, job.held_id)
+        return self._to_record(op, outcome, inputs, job.facts.region)
 
     def _to_record(
         self, op: Operation, outcome: Outcome, inputs: ConversionInputs, region: str
-    ) -> tuple[str, ConversionState]:
+    ) -> Stored[ConversionState]:
         request, task = inputs.request, outcome.task
         if outcome.task_id is None:  # no task of AWS's stands for it
             present = outcome.verified or LicenseContext()
@@ -261,19 +259,19 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             task = ConversionTask(
                 "", region, arn, destination_license_context=present, status=TaskStatus.SUCCEEDED, status_message=text
             )
-            return arn, ConversionState(task, True, outcome.verified, inputs.asked)
+            return Stored(ConversionState(task, True, outcome.verified, inputs.asked), id=arn)
         task = task or ConversionTask.started(outcome.task_id, region, request)
         if task.status is TaskStatus.FAILED:
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         verified = outcome.verified if task.is_complete else None
-        return outcome.task_id, ConversionState(task, outcome.is_adopted, verified, inputs.asked)
+        return Stored(ConversionState(task, outcome.is_adopted, verified, inputs.asked), id=outcome.task_id)
 
     def read(
         self, op: Operation, task_id: str, state: ConversionState | None, inputs: ConversionInputs
-    ) -> Refreshed[ConversionState]:
+    ) -> Stored[ConversionState]:
         """Look the task up again, and EC2's view of the instance, with a warning where the two differ."""
         if state is not None and state.is_begun:
-            return Refreshed(state)
+            return Stored(state)
         if state is not None and state.is_without_task:
             found = state.task
         else:
@@ -297,7 +295,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                     "WARNING",
                 )
             verified = instance.license_context if instance else None
-            return Refreshed(ConversionState(found, False, verified), {"region": found.region})
+            return Stored(ConversionState(found, False, verified), inputs={"region": found.region})
         refreshed = replace(state, task=found)
         if instance is not None and not instance.license_context.is_empty:
             refreshed = replace(refreshed, verified=instance.license_context)
@@ -305,22 +303,22 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         marks = read_marks(instance.tags) if instance and instance.state == "stopped" else ()
         if instance is not None and any(mark.is_own(op.urn, instance.instance_id) for mark in marks):
             op.log(f"{instance.instance_id} is stopped and still has to be started: run `pulumi up`.", "WARNING")
-        return Refreshed(refreshed)
+        return Stored(refreshed)
 
     def update(
         self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs
-    ) -> Updated[ConversionState]:
+    ) -> Stored[ConversionState]:
         """Follow the task to its end, or look it up again; bring to its end what an interrupted `up` has begun."""
         # It may have replaced one whose record is still there, because its create failed halfway.
         op.host.started_here.arns[op.urn] = state.request.resource_arn
         settled = is_settled(state.task, inputs)
         if settled and not (inputs.stop_and_restart or state.has_drifted):
-            return Updated(state)
+            return Stored(state)
         region = inputs.region or state.task.region
         if not settled and not inputs.wait_for_completion:
             task = self._running_task(op, op.connect(inputs, task_id, region), state.task)
             if task.is_unfinished:  # what the diff has just seen is not asked for again
-                return Updated(replace(state, task=self._merge(op, state.task, task)))
+                return Stored(replace(state, task=self._merge(op, state.task, task)))
         held_id = None if settled else task_id
         wish = to_wish(op, replace_request(inputs, state), held_id, ends=settled)
         job = Job(op, op.connect(inputs, held_id, region), wish)
@@ -329,8 +327,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         except LicenseConversionError as error:
             seen = error.task or job.task
             if seen is None or settled:
-                return Updated(state, error)
-            return Updated(replace(state, task=self._merge(op, state.task, seen)), error)
+                return Stored(state, error)
+            return Stored(replace(state, task=self._merge(op, state.task, seen)), error)
         if outcome.task is not None and not settled:
             state = replace(state, task=self._merge(op, state.task, outcome.task))
             if outcome.task.status is TaskStatus.FAILED:
@@ -338,7 +336,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         updated = replace(state, verified=outcome.verified or state.verified)
         if settled and outcome.verified is not None:
             report_drift(op, op.connect(inputs, task_id, region), state, updated)
-        return Updated(updated)
+        return Stored(updated)
 
     def delete(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> None:
         """Forget the conversion, with a warning: the license stays as it is, and AWS has no call to undo it.

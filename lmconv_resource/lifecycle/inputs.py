@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self
 
-from lmconv_resource.aws.access import AssumedRole, parse_roles
-from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Properties, has_unknown
+from lmconv_resource.aws.access import parse_roles
+from lmconv_resource.lifecycle.operation import UNKNOWN, Access, CheckFailure, Properties, has_unknown
 from lmconv_resource.lifecycle.validation import (
     MISSING_TASK_ID,
     Rule,
@@ -195,14 +195,11 @@ _NO_CONTEXT = LicenseContext(None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What both resources take. A property named in `unknown` has no value yet, in a preview."""
+class Inputs(Access):
+    """What all resources take. A property named in `unknown` has no value yet, in a preview."""
 
     wait_for_completion: bool = False
     ignore_failure: bool = False
-    region: str | None = None
-    profile: str | None = None
-    assume_roles: tuple[AssumedRole, ...] = ()
     poll_interval_seconds: float | None = None
     unknown: frozenset[str] = frozenset()
     properties: ClassVar[tuple[Property, ...]] = ()

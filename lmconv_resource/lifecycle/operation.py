@@ -56,22 +56,9 @@ def has_unknown(value: object) -> bool:
 class Access:
     """What a resource says of how to reach AWS, on top of the stack's settings."""
 
-    region: str
+    region: str | None = None
     profile: str | None = None
     assume_roles: tuple[AssumedRole, ...] = ()
-
-
-class HasAccess(Protocol):
-    """Inputs with the members of an `Access`, the region perhaps left out."""
-
-    @property
-    def region(self) -> str | None: ...  # noqa: D102
-
-    @property
-    def profile(self) -> str | None: ...  # noqa: D102
-
-    @property
-    def assume_roles(self) -> tuple[AssumedRole, ...]: ...  # noqa: D102
 
 
 class Host(Protocol):
@@ -100,8 +87,8 @@ class Host(Protocol):
     def check_setting_names(self) -> None:
         """Raise a SettingsError when the stack has an unknown setting: it might say who calls, or where."""
 
-    def to_settings(self, access: Access) -> Settings:
-        """Return the stack's settings, with what a resource says itself on top of them. Nothing is sent.
+    def to_settings(self, region: str, access: Access) -> Settings:
+        """Return the stack's settings for a region, with what a resource says itself on top of them. Nothing is sent.
 
         Raises:
             SettingsError: a setting can't be used.
@@ -120,12 +107,8 @@ class Host(Protocol):
         No engine tells: to a provider, such a replacement is a resource that the stack does not have yet.
         """
 
-    def connect(self, access: Access) -> Connection:
-        """Return the one connection for the stack's settings and this access.
-
-        Raises:
-            SettingsError: a setting can't be used.
-        """
+    def connect(self, region: str, access: Access) -> Connection:
+        """Return the one connection for a region, the stack's settings and this access; raise as `to_settings`."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +137,7 @@ class Operation:
         """Show a line on the resource's row until the next one."""
         self.host.log_status(self.urn, message)
 
-    def connect(self, inputs: HasAccess, task_id: str | None = None, region: str | None = None) -> Connection:
+    def connect(self, inputs: Access, task_id: str | None = None, region: str | None = None) -> Connection:
         """Return AWS as inputs say, for as long as the operation lasts.
 
         Args:
@@ -168,8 +151,7 @@ class Operation:
         try:
             resolved = self.host.resolve_region(region or inputs.region, inputs.profile)
             if resolved is not None:
-                access = Access(resolved, inputs.profile, inputs.assume_roles)
-                return self.host.connect(access).until(self.cancellation)
+                return self.host.connect(resolved, inputs).until(self.cancellation)
         except SettingsError as error:
             raise error.about(task_id=task_id) from error.__cause__
         raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", fill("{Run region REGION}"))
@@ -215,28 +197,17 @@ StateT = TypeVar("StateT")
 
 
 @dataclass(frozen=True)
-class Created(Generic[StateT]):
-    """What is to be recorded of a new resource.
+class Stored(Generic[StateT]):
+    """What is to be stored after an operation.
 
-    With `error` the operation failed after there was something to record: the host stores `state` and shows the error.
+    Args:
+        state: the resource's state.
+        error: with which it failed after there was something to record: the host stores `state` and shows the error.
+        id: the id of a new resource.
+        inputs: those that a read itself supplies, for a resource that was not recorded before.
     """
 
-    id: str
     state: StateT
     error: LicenseConversionError | None = None
-
-
-@dataclass(frozen=True)
-class Updated(Generic[StateT]):
-    """What is to be recorded of a changed resource; `error` as in `Created`."""
-
-    state: StateT
-    error: LicenseConversionError | None = None
-
-
-@dataclass(frozen=True)
-class Refreshed(Generic[StateT]):
-    """What was read. `inputs` are those that the read itself supplies, for a resource that was not recorded before."""
-
-    state: StateT
+    id: str = ""
     inputs: Properties | None = None

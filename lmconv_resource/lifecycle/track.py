@@ -32,12 +32,10 @@ from lmconv_resource.lifecycle.inputs import (
 from lmconv_resource.lifecycle.operation import (
     Access,
     CheckFailure,
-    Created,
     Diff,
     Operation,
     Properties,
-    Refreshed,
-    Updated,
+    Stored,
 )
 from lmconv_resource.lifecycle.state import is_settled, merge, must_await
 from lmconv_resource.lifecycle.validation import partition_problem
@@ -86,7 +84,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         task = op.connect(inputs, task_id, state.region).get_recent_task(task_id)
         return self._diff_running(op, state, task)
 
-    def create(self, op: Operation, inputs: TaskInputs) -> Created[ConversionTask]:
+    def create(self, op: Operation, inputs: TaskInputs) -> Stored[ConversionTask]:
         """Find the task, and with the wait option follow it to its end."""
         task_id = inputs.license_conversion_task_id
         aws = op.connect(inputs, task_id)
@@ -103,29 +101,29 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
                 )
             task_id = newest.task_id
         try:
-            return Created(task_id, self._await_or_get(op, aws, inputs, task_id, None))
+            return Stored(self._await_or_get(op, aws, inputs, task_id, None), id=task_id)
         except WaitError as error:
             if error.task is None:
                 raise
-            return Created(task_id, error.task, error)
+            return Stored(error.task, error, task_id)
 
     def read(
         self, op: Operation, task_id: str, state: ConversionTask | None, inputs: TaskInputs
-    ) -> Refreshed[ConversionTask]:
+    ) -> Stored[ConversionTask]:
         """Look the task up again."""
         found = self._refresh(op, task_id, state, inputs)
         read_inputs = {"license_conversion_task_id": task_id, "region": found.region}
-        return Refreshed(found, read_inputs if state is None else None)
+        return Stored(found, inputs=read_inputs if state is None else None)
 
-    def update(self, op: Operation, task_id: str, state: ConversionTask, inputs: TaskInputs) -> Updated[ConversionTask]:
+    def update(self, op: Operation, task_id: str, state: ConversionTask, inputs: TaskInputs) -> Stored[ConversionTask]:
         """Look the task up again, or follow it to its end."""
         if is_settled(state, inputs):
-            return Updated(state)
+            return Stored(state)
         aws = op.connect(inputs, task_id, inputs.region or state.region)
         try:
-            return Updated(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id, state)))
+            return Stored(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id, state)))
         except WaitError as error:
-            return Updated(state if error.task is None else merge(state, error.task), error)
+            return Stored(state if error.task is None else merge(state, error.task), error)
 
     def _await_or_get(
         self, op: Operation, aws: Connection, inputs: TaskInputs, task_id: str, recorded: ConversionTask | None
@@ -223,7 +221,7 @@ def _connect(op: Operation, args: Properties, table: Iterable[Property]) -> Conn
     failures = validate({**args, "region": resolved}, table)
     if failures:
         raise SettingsError(Subject(CONNECT_ACTION), failures[0].reason, "Correct it in the program")
-    return op.connect(Access(cast(str, resolved), profile, parse_roles(args.get("assume_role"))))
+    return op.connect(Access(resolved, profile, parse_roles(args.get("assume_role"))))
 
 
 def _check_places(op: Operation, region: str, instances: Iterable[InstanceArn]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from lmconv_resource.aws.access import is_region, parse_roles
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.lifecycle.operation import UNKNOWN, has_unknown
 from lmconv_resource.models import PRODUCT_CODE_TYPE, TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
-from lmconv_resource.text import example, fill, parse_duration, to_shown, to_value, to_whole, wording, written
+from lmconv_resource.text import example, fill, parse_duration, to_shown, to_whole, wording, written
 from lmconv_resource.usage_operations import code_problem
 
 Rule = Callable[[object], "str | None"]
@@ -33,47 +34,73 @@ _EXAMPLE_CODE = ("ProductCode", "product_code_id", "abc123")
 MISSING_TASK_ID = "is missing: set it to the id that AWS License Manager shows for the conversion (lct-…)"
 
 
-def validate_task_id(value: object) -> str | None:
-    """Return what is wrong with the id of a task."""
-    if value is None:
-        return MISSING_TASK_ID
-    if not isinstance(value, str) or not TASK_ID_PATTERN.fullmatch(value) or len(value) > TASK_ID_MAX_LENGTH:
-        return (
-            f"{to_shown(value)} is not the id of a license conversion task: use lct- followed by letters and digits, "
-            f"at most {TASK_ID_MAX_LENGTH} characters in all"
-        )
-    return None
+def _rule(
+    kind: type | tuple[type, ...],
+    problem: str,
+    is_good: Callable[[Any], object] = lambda _: True,
+    *,
+    missing: str | None = None,
+) -> Rule:
+    """Return a rule for good values of a kind. `problem` follows any other; `missing` is said where there is none."""
+
+    def validate(value: object) -> str | None:
+        if value is None and missing:
+            return fill(missing)
+        is_kind = isinstance(value, kind) and isinstance(value, bool) is (kind is bool)
+        return None if is_kind and is_good(value) else f"{to_shown(value)} {fill(problem)}"
+
+    return validate
 
 
-def validate_flag(value: object) -> str | None:
-    """Return what is wrong with a boolean."""
-    return (
-        None
-        if isinstance(value, bool)
-        else f"{to_shown(value)} is not a boolean: use {to_value(True)} or {to_value(False)}"
+def optional(rule: Rule) -> Rule:
+    """Return a rule that lets None pass too."""
+    return lambda value: None if value is None else rule(value)
+
+
+validate_flag = _rule(bool, "is not a boolean: use {True} or {False}")
+validate_text = _rule(str, "is not a string: use a name", bool)
+validate_duration = _rule(str, 'is not a duration: use one such as "90s", "8m" or "1h30m"', parse_duration)
+validate_region = _rule(
+    str,
+    "is not an AWS region: use one such as eu-west-1",
+    is_region,
+    missing="is not set: set it on the resource, or {run region REGION}, or set AWS_REGION",
+)
+validate_poll_interval = optional(
+    _rule(
+        (int, float),
+        f"is not a number of seconds from 1 to {LONGEST_POLL_SECONDS}: use one, or leave it out",
+        lambda seconds: 1 <= seconds <= LONGEST_POLL_SECONDS,
     )
+)
+validate_task_id = _rule(
+    str,
+    "is not the id of a license conversion task: use lct- followed by letters and digits, at most "
+    f"{TASK_ID_MAX_LENGTH} characters in all",
+    lambda task_id: len(task_id) <= TASK_ID_MAX_LENGTH and TASK_ID_PATTERN.fullmatch(task_id),
+    missing=MISSING_TASK_ID,
+)
+validate_arn = _rule(
+    str,
+    f"is not an ARN: use one such as {_EXAMPLE_ARN}",
+    lambda arn: len(arn) <= _ARN_MAX_LENGTH and _ARN_PATTERN.fullmatch(arn),
+    missing="is missing: set it to the ARN of the resource to convert, such as an EC2 instance's `arn`",
+)
+_validate_instance = _rule(str, f"is not the ARN of an EC2 instance: use one such as {_EXAMPLE_ARN}", InstanceArn.parse)
 
 
-def validate_region(value: object) -> str | None:
-    """Return what is wrong with an AWS region, defaults filled in."""
-    if isinstance(value, str) and is_region(value):
-        return None
-    if value is None:
-        return fill("is not set: set it on the resource, or {run region REGION}, or set AWS_REGION")
-    return f"{to_shown(value)} is not an AWS region: use one such as eu-west-1"
+def validate_instance_arn(value: object) -> str | None:
+    """Return what is wrong with the ARN of the instance that is converted."""
+    return validate_arn(value) or _validate_instance(value)
 
 
-def validate_poll_interval(value: object) -> str | None:
-    """Return what is wrong with a pause between two checks."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is None or (is_number and 1 <= value <= LONGEST_POLL_SECONDS):  # type: ignore[operator]
-        return None
-    return f"{to_shown(value)} is not a number of seconds from 1 to {LONGEST_POLL_SECONDS}: use one, or leave it out"
-
-
-def validate_text(value: object) -> str | None:
-    """Return what is wrong with a text."""
-    return None if isinstance(value, str) and value else f"{to_shown(value)} is not a string: use a name"
+def validate_whole(least: int) -> Rule:
+    """Return a rule for a whole number of at least `least`."""
+    return _rule(
+        (int, float),
+        f"is not a whole number of at least {least}",
+        lambda number: number >= least and isinstance(to_whole(number), int),
+    )
 
 
 def validate_roles(value: object) -> str | None:
@@ -98,23 +125,6 @@ def _with_stand_ins(value: object) -> object:
         name: (_ANY_ROLE if name == "role_arn" else None) if has_unknown(member) else member
         for name, member in value.items()
     }
-
-
-def validate_arn(value: object) -> str | None:
-    """Return what is wrong with the ARN of what is converted."""
-    if value is None:
-        return "is missing: set it to the ARN of the resource to convert, such as an EC2 instance's `arn`"
-    if not isinstance(value, str) or len(value) > _ARN_MAX_LENGTH or not _ARN_PATTERN.fullmatch(value):
-        return f"{to_shown(value)} is not an ARN: use one such as {_EXAMPLE_ARN}"
-    return None
-
-
-def validate_instance_arn(value: object) -> str | None:
-    """Return what is wrong with the ARN of the instance that is converted."""
-    reason = validate_arn(value)
-    if reason is None and InstanceArn.parse(str(value)) is None:
-        return f"{to_shown(value)} is not the ARN of an EC2 instance: use one such as {_EXAMPLE_ARN}"
-    return reason
 
 
 def validate_context(value: object) -> str | None:
@@ -154,23 +164,11 @@ def _validate_code(code: object) -> str | None:
     return None
 
 
-def validate_duration(value: object) -> str | None:
-    """Return what is wrong with a duration."""
-    if isinstance(value, str) and parse_duration(value):
-        return None
-    return f'{to_shown(value)} is not a duration: use one such as "90s", "8m" or "1h30m"'
-
-
 def validate_status(value: object) -> str | None:
     """Return what is wrong with the status of a task."""
     if isinstance(value, str) and value in {status.value for status in TaskStatus}:
         return None
     return f"has {to_shown(value)}, which is not a status: use {', '.join(status.value for status in TaskStatus)}"
-
-
-def optional(rule: Rule) -> Rule:
-    """Return a rule that lets None pass too."""
-    return lambda value: None if value is None else rule(value)
 
 
 def list_of(rule: Rule, form: str) -> Rule:
@@ -182,18 +180,6 @@ def list_of(rule: Rule, form: str) -> Rule:
         return next((reason for entry in value if (reason := rule(entry))), None)
 
     return optional(validate)
-
-
-def validate_whole(least: int) -> Rule:
-    """Return a rule for a whole number of at least `least`."""
-
-    def validate(value: object) -> str | None:
-        whole = to_whole(value)
-        if isinstance(whole, int) and not isinstance(whole, bool) and whole >= least:
-            return None
-        return f"{to_shown(value)} is not a whole number of at least {least}"
-
-    return validate
 
 
 def validate_table(value: object) -> str | None:

@@ -151,7 +151,7 @@ SECRET_SETTINGS: dict[str, dict[str, str]] = {
 def walk(config: dict[str, str]) -> None:
     """Make calls that work, are refused, expire, and can't be sent, as a stack with these settings does."""
     session = Session({f"aws:{name}": value for name, value in config.items()}.get)
-    connection = session.connect(Access(REGION))
+    connection = session.connect(REGION, Access())
     license_manager = connection.until(session.cancellation).license_manager
     answers: list[Any] = [
         None,

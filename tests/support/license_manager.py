@@ -184,8 +184,8 @@ class FakeSession(Session):
         with ClockPauses(self.cancellation, deadline) as cancellation:
             yield Operation(self, urn, cancellation, timeout_seconds, is_preview=is_preview)
 
-    def connect(self, access: Access) -> Connection:
-        connection = super().connect(access)
+    def connect(self, region: str, access: Access) -> Connection:
+        connection = super().connect(region, access)
         if type(connection.poller) is Poller:
             connection.poller = HandPoller(connection, self.cancellation, self.clock)
         return connection

@@ -30,7 +30,7 @@ from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import Engine, InitFailedError, end_process, is_interactive, send_log
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings, log
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.operation import UNKNOWN, Created, Updated, leaves
+from lmconv_resource.lifecycle.operation import UNKNOWN, Stored, leaves
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.text import parse_duration, to_one_line, to_plain_text, to_shown
 
@@ -234,7 +234,7 @@ class DynamicProvider(ResourceProvider):
         return {**state.to_outputs(), **kept, URN: props.get(URN)}
 
 
-def _raise_error(result: Created[Any] | Updated[Any], id_: str, outputs: dict[str, Any], provider: str | None) -> None:
+def _raise_error(result: Stored[Any], id_: str, outputs: dict[str, Any], provider: str | None) -> None:
     """Raise the error with which an operation ended that has something to record.
 
     What is recorded is written as Pulumi's plugin writes what a method returns: it adds `__provider` itself to that.

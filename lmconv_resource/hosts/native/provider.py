@@ -36,7 +36,7 @@ from lmconv_resource.hosts.native.resources import (
 )
 from lmconv_resource.hosts.native.shapes import MalformedError, Spec
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings
-from lmconv_resource.lifecycle.operation import CheckFailure, Created, Operation, Properties, Updated
+from lmconv_resource.lifecycle.operation import CheckFailure, Operation, Properties, Stored
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.lifecycle.track import FUNCTIONS, read_tasks
 from lmconv_resource.text import Wording, to_camel, using
@@ -228,7 +228,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(None) as op:
             tasks = read_tasks(op, query.values)
         ids = [task.task_id for task in tasks][: request.limit if request.limit > 0 else None]
-        return iter([provider_pb2.ListResponse(result=provider_pb2.ListResponse.Result(id=id)) for id in ids])
+        return iter([provider_pb2.ListResponse(result=provider_pb2.ListResponse.Stored(id=id)) for id in ids])
 
     def Update(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up again, or wait for its end, and record it."""
@@ -308,7 +308,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             for failure in failures
         ]
 
-    def _raise_error(self, result: Created[Any] | Updated[Any], id: str, outputs: Struct) -> None:
+    def _raise_error(self, result: Stored[Any], id: str, outputs: Struct) -> None:
         """Raise the error with which an operation ended that has something to record."""
         if result.error:
             raise InitFailedError(id, outputs, self.mask(str(result.error))) from result.error

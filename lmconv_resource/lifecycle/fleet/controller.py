@@ -21,12 +21,10 @@ from lmconv_resource.lifecycle.operation import (
     ByName,
     Checked,
     CheckFailure,
-    Created,
     Diff,
     Operation,
     Properties,
-    Refreshed,
-    Updated,
+    Stored,
 )
 from lmconv_resource.text import written
 from lmconv_resource.usage_operations import describe
@@ -112,20 +110,20 @@ class FleetController(Controller[FleetInputs, FleetState]):
             lines += [each.line for each in survey(op, rows.pending, rows.held_ids)]
         op.log(to_plan_text(lines))
 
-    def create(self, op: Operation, inputs: FleetInputs) -> Created[FleetState]:
+    def create(self, op: Operation, inputs: FleetInputs) -> Stored[FleetState]:
         """Bring all rows to their end."""
         state, error = Run(op, inputs, FleetState({}, {})).carry_out()
-        return Created((op.urn or "fleet").rpartition("::")[2], state, error)
+        return Stored(state, error, (op.urn or "fleet").rpartition("::")[2])
 
-    def update(self, op: Operation, task_id: str, state: FleetState, inputs: FleetInputs) -> Updated[FleetState]:
+    def update(self, op: Operation, task_id: str, state: FleetState, inputs: FleetInputs) -> Stored[FleetState]:
         """Bring all rows to their end that have not come to it; those that have left the table are forgotten."""
         names = {row.asked.get("resource_arn") for row in inputs.rows or ()}
         gone = {name: each for name, each in state.results.items() if each.resource_arn not in names}
         self._end(op, FleetState(gone, state.table))
         new, error = Run(op, inputs, state).carry_out()
-        return Updated(new, error)
+        return Stored(new, error)
 
-    def read(self, op: Operation, task_id: str, state: FleetState | None, inputs: FleetInputs) -> Refreshed[FleetState]:
+    def read(self, op: Operation, task_id: str, state: FleetState | None, inputs: FleetInputs) -> Stored[FleetState]:
         """Return the fleet with what EC2 bills each instance as now, and its state."""
         if state is None:
             subject = Subject(FLEET_ACTION, resource_arn=task_id)
@@ -139,7 +137,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
             gathering.look([results[name].resource_arn for name in those], TAGS)
             for name in those:
                 results[name] = self._refresh_row(op, name, results[name], gathering)
-        return Refreshed(replace(state, results=results))
+        return Stored(replace(state, results=results))
 
     def _refresh_row(self, op: Operation, name: str, result: Result, gathering: Gathering) -> Result:
         """Return a row with what EC2 bills its instance as, and a warning where that has changed."""

@@ -10,7 +10,7 @@ from lmconv_resource.lifecycle.fleet.gather import Gathering, Learned, to_places
 from lmconv_resource.lifecycle.fleet.row import Planned, end_row, has_mark, plan_row, refuse
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.job import TAGS
-from lmconv_resource.lifecycle.operation import Access, Operation
+from lmconv_resource.lifecycle.operation import Operation
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Connections:
             SettingsError: it can't be reached as the row or the stack says.
         """
         inputs = row.known
-        connection = self._op.host.connect(Access(inputs.region or "", inputs.profile, inputs.assume_roles))
+        connection = self._op.host.connect(inputs.region or "", inputs)
         if connection not in self._gatherings:
             self._gatherings[connection] = Gathering(connection, self._op.cancellation, self._learned)
         return self._gatherings[connection]
