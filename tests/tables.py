@@ -11,7 +11,6 @@ from pathlib import Path
 
 from make_schema import Member, make_schema, read_members, to_full_text
 from make_sdk import make_init
-from make_sdk import make_outputs as make_attributes
 from reliability.cases import FAULTS, OPERATIONS, WORDS
 
 from lmconv_resource import LicenseConversion, LicenseConversionTask
@@ -125,7 +124,6 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
 
 
 SDK: dict[str, Callable[[], str]] = {
-    "outputs of a task": make_attributes,
     "constructor of a task": lambda: make_init(
         "Declare that the stack tracks a task, named by its id or as the newest of a resource.", TASK_PROPERTIES
     ),

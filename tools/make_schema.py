@@ -247,7 +247,7 @@ def _to_pascal(name: str) -> str:
 
 
 def _make_task() -> Spec:
-    return _make_object(read_members(sdk.GetLicenseConversionTaskResult))
+    return _make_object(read_members(sdk.LicenseConversionTask))
 
 
 def _make_get() -> Spec:

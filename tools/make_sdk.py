@@ -9,13 +9,11 @@ those of a `TypedDict` by `Unpack`: of the class then `**inputs: **ConversionArg
 
 from __future__ import annotations
 
-import ast
 import textwrap
 from collections.abc import Iterable
 
-from make_schema import read_members, to_full_text
+from make_schema import to_full_text
 
-from lmconv_resource import GetLicenseConversionTaskResult
 from lmconv_resource.lifecycle.inputs import Property
 
 _TYPES = {
@@ -64,17 +62,3 @@ def _wrap(name: str, text: str) -> list[str]:
     return textwrap.wrap(
         f"{name}: {starts}", 116, initial_indent=" " * 8, subsequent_indent=" " * 12, break_on_hyphens=False
     )
-
-
-def make_outputs() -> str:
-    """Return the attributes of a resource that shows a task: what looking it up returns, each as an output."""
-    members = read_members(GetLicenseConversionTaskResult)
-    lines = (
-        f'    {name}: pulumi.Output[{ast.unparse(member.annotation)}]\n    """{_to_literal(member.text)}"""'
-        for name, member in members.items()
-    )
-    return "\n\n".join(lines) + "\n\n    "
-
-
-def _to_literal(text: str) -> str:
-    return text.replace("\\", "\\\\")

@@ -164,8 +164,7 @@ class EngineHandler(logging.Handler):
         """Send one record to the stack's row."""
         if record.name == __name__:  # a line about lines would never end
             return
-        levels = ((logging.ERROR, "ERROR"), (logging.WARNING, "WARNING"), (logging.INFO, "INFO"))
-        severity = next((name for level, name in levels if record.levelno >= level), "DEBUG")
+        severity = record.levelname if record.levelname in engine_pb2.LogSeverity.keys() else "ERROR"  # noqa: SIM118
         self._engine.log(severity, None, self.format(record))
 
 
@@ -200,19 +199,16 @@ _MAX_ANCESTORS = 8
 _FLAGS = ("--replace", "--target-replace")
 
 
-def _find_process(table: Path) -> Path | None:
-    """Return the entry of the `pulumi` command among this process's ancestors."""
+def _find_command(table: Path) -> tuple[Path, list[str]] | None:
+    """Return the entry of the `pulumi` command among this process's ancestors, and its words."""
     process = table / str(os.getpid())
     with suppress(OSError):  # no such table, or a process that has ended or is another user's
         for _ in range(_MAX_ANCESTORS):
-            if Path(_read_words(process)[0]).name in ("pulumi", "pulumi.exe"):
-                return process
+            words = [os.fsdecode(word) for word in (process / "cmdline").read_bytes().split(b"\0")]
+            if Path(words[0]).name in ("pulumi", "pulumi.exe"):
+                return process, words
             process = table / (process / "stat").read_text().rpartition(")")[2].split()[1]
     return None
-
-
-def _read_words(process: Path) -> list[str]:
-    return [os.fsdecode(word) for word in (process / "cmdline").read_bytes().split(b"\0")]
 
 
 def read_command(table: Path = _TABLE) -> list[str] | None:
@@ -220,10 +216,8 @@ def read_command(table: Path = _TABLE) -> list[str] | None:
 
     With `--replace` the engine creates the resource as one that the stack has no record of, and asks for no difference.
     """
-    process = _find_process(table)
-    with suppress(OSError):
-        return _read_words(process) if process else None
-    return None
+    found = _find_command(table)
+    return found[1] if found else None
 
 
 def is_replaced_by(command: list[str], urn: str) -> bool:
@@ -239,19 +233,19 @@ def is_interactive(table: Path = _TABLE) -> bool:
     It shows one where its output is a terminal, unless in CI or told otherwise
     (https://github.com/pulumi/pulumi/blob/master/sdk/go/common/util/cmdutil/term.go).
     """
-    process = None if os.environ.get("CI") or os.environ.get("TF_BUILD") else _find_process(table)
+    found = None if os.environ.get("CI") or os.environ.get("TF_BUILD") else _find_command(table)
     with suppress(OSError):
-        if process and os.readlink(process / "fd" / "1").startswith(("/dev/pts/", "/dev/tty")):
-            return "--non-interactive" not in _read_words(process)
+        if found and os.readlink(found[0] / "fd" / "1").startswith(("/dev/pts/", "/dev/tty")):
+            return "--non-interactive" not in found[1]
     return False
 
 
 def terminal_columns(table: Path = _TABLE) -> int | None:
     """Return the width of the terminal that the command writes to, None where it is not known."""
-    process = _find_process(table)
+    found = _find_command(table)
     with suppress(OSError):  # the last for an output that is no terminal
-        if process:
-            terminal = os.open(process / "fd" / "1", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        if found:
+            terminal = os.open(found[0] / "fd" / "1", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
             try:
                 return os.get_terminal_size(terminal).columns or None
             finally:

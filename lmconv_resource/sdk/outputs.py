@@ -118,40 +118,17 @@ class GetLicenseConversionTaskResult:
     """
 
     license_conversion_task_id: str
-    """The task's id, `lct-…`."""
-
     region: str
-    """The AWS region that the task was looked up in."""
-
     resource_arn: str
-    """The ARN of the resource that is converted, an EC2 instance."""
-
     source_license_context: LicenseContext
-    """What the resource was licensed as before."""
-
     destination_license_context: LicenseContext
-    """What the resource is to be licensed as."""
-
     status: str
-    """`IN_PROGRESS`, `SUCCEEDED` or `FAILED`."""
-
     status_message: str | None
-    """What AWS says of the status. Control characters are spelled out (`\\x1b`)."""
-
     start_time: str | None
-    """When the conversion started: RFC 3339, UTC."""
-
     license_conversion_time: str | None
-    """When the license was converted, which other steps can follow: RFC 3339, UTC."""
-
     end_time: str | None
-    """When the conversion ended: RFC 3339, UTC; not set while it runs."""
-
     is_complete: bool
-    """Whether the conversion has ended, in success or in failure."""
-
     duration_seconds: float | None
-    """Seconds from start to end by AWS's clock; not set until it has ended."""
 
     def __init__(self, outputs: Mapping[str, Any]) -> None:
         for name in OUTPUTS:

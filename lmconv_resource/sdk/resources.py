@@ -34,10 +34,6 @@ AssumeRole = pulumi.Input[
 """A role, or a chain of roles, each an object or a dict."""
 
 
-_VERIFIED = ("verified_usage_operation", "verified_product_codes")
-"""What EC2 says of the instance afterwards."""
-
-
 class _Resource(pulumi.dynamic.Resource):
     """What all resources hand to their provider beside their inputs."""
 
@@ -54,16 +50,29 @@ class _Resource(pulumi.dynamic.Resource):
         provider: DynamicProvider,
         arguments: Mapping[str, Any],
         hidden: Mapping[str, Any] | None = None,
+        *,
+        repeating: tuple[str, ...] = (),
+        secrets: tuple[str, ...] = (),
     ) -> None:
-        """Register the resource, with the arguments of the class's own constructor and what else it is handed."""
+        """Register the resource.
+
+        Args:
+            provider: its provider.
+            arguments: those of the class's own constructor.
+            hidden: what else the provider is handed.
+            repeating: outputs, and parts of the record, that say again what these inputs say:
+            secrets: where one of them is a secret, so is each of those.
+        """
         resource_name, opts = arguments["resource_name"], arguments["opts"]
         inputs = {entry.name: arguments[entry.name] for entry in provider.controller.inputs.properties}
+        mark = to_secret_mark(*(inputs[name] for name in secrets))
         _refuse_providers(resource_name, inputs, opts)
         # Each property costs the SDK several tasks: what is neither given nor an output is left out.
         given = {
             **inputs,
             SECRETS: secret_paths(inputs),
             **(hidden or {}),
+            **dict.fromkeys(repeating, mark),
             URN: _make_urn(self, resource_name, opts),
             TIMEOUTS: _to_timeouts(opts),
             # No provider is told that it is in a preview, where alone it has to say what it would do.
@@ -74,12 +83,14 @@ class _Resource(pulumi.dynamic.Resource):
             **{name: value for name, value in given.items() if value is not None},
         }
         super().__init__(provider, resource_name, props, opts)
+        for name in repeating if mark is not None else ():
+            if name in type(self).__annotations__:
+                setattr(self, name, without_mark(getattr(self, name)))
 
 
 class _TrackedTask(_Resource):
     """The outputs that the resources of one task have: a license conversion task as AWS shows it."""
 
-    # -- outputs of a task: `make tables` writes it --
     license_conversion_task_id: pulumi.Output[str]
     """The task's id, `lct-…`."""
 
@@ -115,8 +126,6 @@ class _TrackedTask(_Resource):
 
     duration_seconds: pulumi.Output[float | None]
     """Seconds from start to end by AWS's clock; not set until it has ended."""
-
-    # -- end of outputs of a task --
 
 
 class LicenseConversionTask(_TrackedTask, module="lmconv", name="LicenseConversionTask"):
@@ -319,14 +328,14 @@ class LicenseConversion(_TrackedTask, module="lmconv", name="LicenseConversion")
         from lmconv_resource.conversion_provider import LicenseConversionProvider  # with all that a start takes
 
         arguments = vars()
-        # EC2 says the destination's code again.
-        mark = to_secret_mark(source_license_context, destination_license_context)
-        # What was asked for is recorded under this name too, and is a secret there where it is one here.
-        asked = {name: arguments[name] for name in CONVERTED}
-        super().__init__(LicenseConversionProvider(), arguments, {REQUEST: asked, **dict.fromkeys(_VERIFIED, mark)})
-        if mark is not None:
-            for name in _VERIFIED:
-                setattr(self, name, without_mark(getattr(self, name)))
+        super().__init__(
+            LicenseConversionProvider(),
+            arguments,
+            # What was asked for is recorded under this name too, and is a secret there where it is one here.
+            {REQUEST: {name: arguments[name] for name in CONVERTED}},
+            repeating=("verified_usage_operation", "verified_product_codes"),
+            secrets=("source_license_context", "destination_license_context"),
+        )
 
 
 class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
@@ -421,16 +430,14 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
         # -- end of constructor of a fleet --
         from lmconv_resource.fleet_provider import ConversionFleetProvider  # with all that a start takes
 
-        arguments = vars()
-        # What becomes of the rows says what was given. The first of the outputs has the name of an input: that one is
-        # handed over under another, and as it is hidden it is printed in no diff either.
-        mark = to_secret_mark(instances, destination_license_context)
-        telling = ("instances", "succeeded", "failed", "not_begun", "report")
-        marks = dict.fromkeys((*telling, "rows", TABLE), mark)
-        super().__init__(ConversionFleetProvider(), arguments, {INSTANCES: instances, **marks})
-        if mark is not None:
-            for name in telling:
-                setattr(self, name, without_mark(getattr(self, name)))
+        super().__init__(
+            ConversionFleetProvider(),
+            vars(),
+            # An output has the name of this input, which is handed over under another and printed in no diff either.
+            {INSTANCES: instances},
+            repeating=("instances", "succeeded", "failed", "not_begun", "report", "rows", TABLE),
+            secrets=("instances", "destination_license_context"),
+        )
 
 
 def _refuse_providers(resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from ast import unparse
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from lmconv_resource import (
     AssumeRoleArgsDict,
     FleetInstanceArgs,
     FleetInstanceArgsDict,
+    GetLicenseConversionTaskResult,
     LicenseContext,
     LicenseContextArgs,
     LicenseContextArgsDict,
@@ -92,6 +94,16 @@ def test_a_dict_has_the_members_of_its_class(of: type, form: type) -> None:
     assert [name for name, entry in entries.items() if not entry.is_optional] == [
         name for name, each in given.items() if each.default is inspect.Parameter.empty
     ]
+
+
+def test_a_look_up_returns_what_the_resource_shows() -> None:
+    """As plain values."""
+    found = GetLicenseConversionTaskResult.__annotations__
+    shown = read_members(LicenseConversionTask)
+    assert [f"pulumi.Output[{kind}]" for kind in found.values()] == [
+        unparse(each.annotation) for each in shown.values()
+    ]
+    assert list(found) == list(shown)
 
 
 def test_a_role_is_described_as_the_settings_describe_it() -> None:

@@ -228,7 +228,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(None) as op:
             tasks = read_tasks(op, query.values)
         ids = [task.task_id for task in tasks][: request.limit if request.limit > 0 else None]
-        return iter([provider_pb2.ListResponse(result=provider_pb2.ListResponse.Stored(id=id)) for id in ids])
+        return iter([provider_pb2.ListResponse(result=provider_pb2.ListResponse.Result(id=id)) for id in ids])
 
     def Update(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up again, or wait for its end, and record it."""
