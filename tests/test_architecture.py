@@ -18,6 +18,7 @@ LAYERS = {  # bottom to top; each may import itself, those below it, and the pac
     "text": set(),
     "models": set(),
     "usage_operations": set(),
+    "history": set(),
     "errors": {"typing_extensions"},
     "polling": {"typing_extensions"},
     "aws": {"boto3", "botocore", "tenacity", "mypy_boto3_ec2", "mypy_boto3_license_manager", "mypy_boto3_sts"},

@@ -19,7 +19,6 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
-from lmconv_resource.lifecycle.history import report_drift
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.inputs import (
     CONVERTED,
@@ -36,7 +35,7 @@ from lmconv_resource.lifecycle.operation import (
     Properties,
     Stored,
 )
-from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await
+from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await, report_drift
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import parse_duration, setting, to_failure_reason
 from lmconv_resource.usage_operations import unknown_code_warning

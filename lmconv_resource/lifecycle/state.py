@@ -1,20 +1,28 @@
 """What a stack stores, and how a record compares with what AWS says now.
 
-Records of every earlier version, and records that lost their nulls on the way through the engine, are read as well.
+Where EC2 bills an instance as something else than what it was converted to, that is drift. Records of every earlier
+version, and records that lost their nulls on the way through the engine, are read as well.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from lmconv_resource.errors import LicenseConversionError
+from lmconv_resource.history import newest_task_to
 from lmconv_resource.models import OUTPUTS, ConversionRequest, ConversionTask, LicenseContext, TaskStatus
-from lmconv_resource.text import to_duration_text, to_one_line
+from lmconv_resource.text import setting, to_duration_text, to_one_line
+from lmconv_resource.usage_operations import describe
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
     from lmconv_resource.lifecycle.inputs import Inputs
-    from lmconv_resource.lifecycle.operation import Properties
+    from lmconv_resource.lifecycle.operation import Operation, Properties
+
+log = logging.getLogger(__name__)
 
 STOPS = "stop_and_restart"
 
@@ -131,3 +139,40 @@ class ConversionState:
         """Whether EC2 bills the instance as something else than what it was converted to."""
         is_done = self.task.status is TaskStatus.SUCCEEDED
         return is_done and self.verified is not None and not self.request.destination.is_satisfied_by(self.verified)
+
+
+def report_drift(op: Operation, aws: Connection, recorded: ConversionState, refreshed: ConversionState) -> None:
+    """Warn when a refresh sees that the instance is no longer billed as what it was converted to.
+
+    Where a later conversion has led there, as the second of two steps does, that is said once, and not as a warning.
+    """
+    if not refreshed.has_drifted or refreshed.verified is None:
+        return
+    arn, present = refreshed.request.resource_arn, refreshed.verified
+    billed = f"EC2 bills {arn} as {describe(present.usage_operation or 'nothing that it shows')}"
+    led_on = _find_later(aws, refreshed, present)
+    if led_on is not None:
+        if recorded.verified != present:
+            op.log(f"{billed} since {led_on.task_id}, a later conversion.")
+        return
+    wanted = describe(refreshed.request.destination.usage_operation or "its destination")
+    op.log(
+        f"{billed}, and no longer as {wanted}. Set {setting('correct_drift', True)} to have the next "
+        "`pulumi up` convert it again.",
+        "WARNING",
+    )
+
+
+def _find_later(aws: Connection, state: ConversionState, present: LicenseContext) -> ConversionTask | None:
+    """Return the conversion that has led on to what the instance is billed as, unless it led back."""
+    if state.request.source.is_satisfied_by(present):
+        return None
+    try:
+        tasks = aws.license_manager.list_tasks(resource_arn=state.request.resource_arn)
+    except LicenseConversionError as error:
+        log.info("whether a later conversion has led there is not known: %s", error)
+        return None
+    led_here = newest_task_to(present, tasks)
+    began = state.task.start_time
+    is_later = led_here is not None and led_here.start_time and began and led_here.start_time > began
+    return led_here if is_later else None

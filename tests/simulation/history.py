@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.lifecycle.history import MOST_FAILURES
+from lmconv_resource.history import MOST_FAILURES
 from lmconv_resource.lifecycle.job.marks import Mark
 from lmconv_resource.models import LicenseContext
 from lmconv_resource.usage_operations import unlisted_reason

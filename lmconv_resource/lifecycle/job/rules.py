@@ -24,7 +24,7 @@ from lmconv_resource.errors import (
     TaskNotFoundError,
     TransientError,
 )
-from lmconv_resource.lifecycle.history import MOST_FAILURES, Done, completed_task, newest_task_to, repeated_failures
+from lmconv_resource.history import MOST_FAILURES, Done, completed_task, newest_task_to, repeated_failures
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts

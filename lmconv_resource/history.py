@@ -1,19 +1,11 @@
-"""What the conversions that a resource has had, and EC2's word on it, say of one that a program declares.
-
-Where EC2 bills an instance as something else than what it was converted to, that is drift.
-"""
+"""What the conversions that a resource has had, and EC2's word on it, say of one that a program declares."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.lifecycle.operation import Operation
-from lmconv_resource.lifecycle.state import ConversionState
 from lmconv_resource.models import (
     ConversionRequest,
     ConversionTask,
@@ -22,13 +14,7 @@ from lmconv_resource.models import (
     select_newest,
     sort_newest_first,
 )
-from lmconv_resource.text import setting
-from lmconv_resource.usage_operations import describe, describe_license
-
-if TYPE_CHECKING:
-    from lmconv_resource.aws.client import Connection
-
-log = logging.getLogger(__name__)
+from lmconv_resource.usage_operations import describe_license
 
 MOST_FAILURES = 3
 """So many FAILED tasks in a row to the same destination are not followed by another one unattended."""
@@ -117,40 +103,3 @@ def repeated_failures(
         if task.status is TaskStatus.FAILED and task.start_time and now - task.start_time <= FAILURES_WITHIN
     ]
     return tuple(recent) if len(recent) == MOST_FAILURES else ()
-
-
-def report_drift(op: Operation, aws: Connection, recorded: ConversionState, refreshed: ConversionState) -> None:
-    """Warn when a refresh sees that the instance is no longer billed as what it was converted to.
-
-    Where a later conversion has led there, as the second of two steps does, that is said once, and not as a warning.
-    """
-    if not refreshed.has_drifted or refreshed.verified is None:
-        return
-    arn, present = refreshed.request.resource_arn, refreshed.verified
-    billed = f"EC2 bills {arn} as {describe(present.usage_operation or 'nothing that it shows')}"
-    led_on = _find_later(aws, refreshed, present)
-    if led_on is not None:
-        if recorded.verified != present:
-            op.log(f"{billed} since {led_on.task_id}, a later conversion.")
-        return
-    wanted = describe(refreshed.request.destination.usage_operation or "its destination")
-    op.log(
-        f"{billed}, and no longer as {wanted}. Set {setting('correct_drift', True)} to have the next "
-        "`pulumi up` convert it again.",
-        "WARNING",
-    )
-
-
-def _find_later(aws: Connection, state: ConversionState, present: LicenseContext) -> ConversionTask | None:
-    """Return the conversion that has led on to what the instance is billed as, unless it led back."""
-    if state.request.source.is_satisfied_by(present):
-        return None
-    try:
-        tasks = aws.license_manager.list_tasks(resource_arn=state.request.resource_arn)
-    except LicenseConversionError as error:
-        log.info("whether a later conversion has led there is not known: %s", error)
-        return None
-    led_here = newest_task_to(present, tasks)
-    began = state.task.start_time
-    is_later = led_here is not None and led_here.start_time and began and led_here.start_time > began
-    return led_here if is_later else None
