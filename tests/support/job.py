@@ -17,14 +17,7 @@ from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import LicenseManagerBackend, serve
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.convert import ConversionController
-<<<<<<< HEAD
 from lmconv_resource.lifecycle.job.marks import make_value
-=======
-from lmconv_resource.lifecycle.in_process import Severity
-from lmconv_resource.lifecycle.inputs import ConversionInputs
-from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Stored
-from lmconv_resource.lifecycle.state import ConversionState
->>>>>>> dc34f18 (Give what an operation stores one form, and inputs the access that they have)
 from lmconv_resource.polling.policy import PollingPolicy
 from support.aws import CREATE, REGION, MakeClient, shared_client
 from support.lifecycle import OneResource, RecordingEngine, make_session
@@ -114,48 +107,6 @@ class Job:
     def tags(self, arn: str) -> dict[str, str]:
         return {tag["Key"]: tag["Value"] for tag in self.describe(arn).get("Tags", [])}
 
-<<<<<<< HEAD
-=======
-    def inputs(self, arn: str, to: str = WINDOWS, source: str | None = None, **more: Any) -> dict[str, object]:
-        given = {"resource_arn": arn, "destination_license_context": {"usage_operation": to}, "region": REGION, **more}
-        return given if source is None else {**given, "source_license_context": {"usage_operation": source}}
-
-    def check(self, inputs: dict[str, object], olds: dict[str, object] | None = None) -> tuple[CheckFailure, ...]:
-        with self.session.operation(URN, is_preview=True) as op:
-            return self.controller.check(op, olds, inputs).failures
-
-    def create(self, inputs: dict[str, object], *, timeout: float | None = None) -> Stored[ConversionState]:
-        """Check and create, as the engine does; the error is raised."""
-        with self.session.operation(URN, timeout, is_preview=False) as op:
-            defaults = self.controller.check(op, None, inputs).defaults
-            created = self.controller.create(op, ConversionInputs.parse({**inputs, **defaults}))
-        if created.error:
-            raise created.error
-        return created
-
-    def diff(self, created: Stored[ConversionState], inputs: dict[str, object]) -> Diff:
-        with self.session.operation(URN, is_preview=False) as op:
-            defaults = self.controller.check(op, inputs, inputs).defaults
-            return self.controller.diff(op, created.id, created.state, ConversionInputs.parse({**inputs, **defaults}))
-
-    def update(self, created: Stored[ConversionState], inputs: dict[str, object]) -> Stored[ConversionState]:
-        with self.session.operation(URN, is_preview=False) as op:
-            defaults = self.controller.check(op, inputs, inputs).defaults
-            parsed = ConversionInputs.parse({**inputs, **defaults})
-            updated = self.controller.update(op, created.id, created.state, parsed)
-        if updated.error:
-            raise updated.error
-        return Stored(updated.state, id=created.id)
-
-    def refresh(self, created: Stored[ConversionState], inputs: dict[str, object]) -> Stored[ConversionState]:
-        with self.session.operation(URN) as op:
-            read = self.controller.read(op, created.id, created.state, ConversionInputs.parse(inputs))
-        return Stored(read.state, id=created.id)
-
-    def lines(self, severity: str) -> list[str]:
-        return [text for kind, text in self.session.lines if kind == severity]
-
->>>>>>> dc34f18 (Give what an operation stores one form, and inputs the access that they have)
     def add_task(self, arn: str, source: str, to: str, status: str = "SUCCEEDED", **more: Any) -> str:
         seconds: dict[str, Any] = {} if status == "IN_PROGRESS" else {"seconds": 0}
         return self.backend.add_task(

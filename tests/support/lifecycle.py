@@ -10,7 +10,7 @@ from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.engine import Engine
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.operation import Checked, Diff, Refreshed
+from lmconv_resource.lifecycle.operation import Checked, Diff, Stored
 from lmconv_resource.polling.policy import PollingPolicy
 from support.aws import REGION, made_by, shared_client
 from support.hurry import HURRIED
@@ -145,7 +145,7 @@ class OneResource:
         self._record(self.id or "", read.state)
         return self._outcome("refresh")
 
-    def get(self, id: str) -> Refreshed[Any]:
+    def get(self, id: str) -> Stored[Any]:
         """Read a resource for the first time."""
         self._begin()
         with self.session.operation(self.urn) as op:
