@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
+from local_engine import LocalEngine, UpdateFailedError
+from pulumi.runtime import rpc
 from support.aws import REGION
-from support.stacks import ON_BOTH_ENGINES, make_stack
+from support.job import BYOL, WINDOWS, Job
+from support.stacks import ON_BOTH_ENGINES, LocalStack, make_stack
 
 from lmconv_resource.emulator import ChangedAnswer, Fault, LicenseManagerBackend
 from lmconv_resource.hosts.dynamic.provider import LookUps
@@ -22,7 +28,6 @@ TRACK, AUDIT = EXAMPLES / "track", EXAMPLES / "audit"
 PROGRAMS = [PROJECT, TRACK, AUDIT, *(EXAMPLES / name for name in ("wait-then-start", "convert-fleet", "organization"))]
 DONE, RUNNING, FAILED = "lct-0000000000000000a", "lct-0000000000000000b", "lct-0000000000000000c"
 INSTANCE_ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
-BYOL, WINDOWS = "RunInstances:0800", "RunInstances:0002"
 
 TASKS: dict[str, dict[str, Any]] = {
     DONE: {"seconds": 0, "message": "fine"},
@@ -118,6 +123,60 @@ def test_audit_lists_all_conversions_and_stores_nothing(engine: str, tmp_path: P
     assert len(stack.resources()) == 1  # the stack itself
     stack.config["statuses"] = ["FAILED"]
     assert [task["task"] for task in stack.up().outputs["conversions"]] == [FAILED]
+
+
+@pytest.fixture
+def arns(job: Job) -> list[str]:
+    """Three instances, of which the second is stopped and the third's conversion fails."""
+    made = [job.launch(BYOL, running=running) for running in (True, False, True)]
+    job.backend.failing = {made[2].rpartition("/")[2]: "No agent."}
+    return made
+
+
+@pytest.mark.proof
+def test_convert_fleet(job: Job, arns: list[str], tmp_path: Path) -> None:
+    """A table is converted, each instance is left as it was, one failure holds up nobody, and the report tells all."""
+    stack = LocalStack(tmp_path, EXAMPLES / "convert-fleet")
+    stack.config["aws:region"] = REGION
+    (tmp_path / "instances.csv").write_text("\n".join(["arn;to", *(f"{arn};Windows" for arn in arns)]))
+    outputs = stack.up().outputs
+    assert set(stack.up().changes) == {"same"}
+    assert ([job.state(arn) for arn in arns], job.starts) == (["running", "stopped", "running"], 3)
+    assert (outputs["succeeded"], outputs["failed"], outputs["not_begun"]) == (2, 1, 0)
+    assert f"- **{arns[2].rpartition('/')[2]}**: No agent.\n" in outputs["readme"]
+
+
+class Cloud(pulumi.runtime.Mocks):
+    """Plays pulumi-aws, and keeps what it is asked for."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, Mapping[str, Any]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        self.made[args.typ] = {name: rpc.unwrap_rpc_secret(value) for name, value in args.inputs.items()}
+        return f"{args.name}-id", dict(args.inputs)
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        raise AssertionError(args.token)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("fails", [False, True])
+def test_wait_then_start(job: Job, arns: list[str], fails: bool) -> None:
+    """The instance runs again before the outcome is written; where the conversion fails, nothing is written."""
+    arn, cloud = arns[2 if fails else 0], Cloud()
+    config = {"aws:region": REGION, "resourceArn": arn}
+    with LocalEngine(EXAMPLES / "wait-then-start", config=config, mocks=cloud) as engine:
+        if fails:
+            with pytest.raises(UpdateFailedError, match="it FAILED: No agent"):
+                engine.up()
+            assert cloud.made == {}
+        else:
+            outputs = engine.up().outputs
+            assert outputs == {"usage_operation": WINDOWS, "outcome_parameter": "/license-conversions/latest"}
+            written = json.loads(cloud.made["aws:ssm/parameter:Parameter"]["value"])
+            assert (written["instance"], written["usage_operation"], written["status"]) == (arn, WINDOWS, "SUCCEEDED")
+    assert (job.state(arn), job.tags(arn)) == ("running", {})
 
 
 @pytest.mark.parametrize(
