@@ -5,13 +5,13 @@ What does not work stands in docs/traps.md.
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -39,32 +39,35 @@ class Project(RealStack):
     def write(self, program: str) -> None:
         (self.folder / "__main__.py").write_text(HEAD + program)
 
-    def run(self, *args: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command of `pulumi` on the stack, and return what it printed."""
-        self.configure()
-        return subprocess.run(
-            ["pulumi", *args, "--stack", self.stack.name, "--non-interactive"],
-            cwd=self.folder,
+    def start(
+        self, *args: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a command of `pulumi`, in a session of its own."""
+        return subprocess.Popen(
+            ["pulumi", *args],
+            cwd=folder or self.folder,
             env={**os.environ, **self.environment, **(environment or {})},
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=True,
         )
 
-    def up(self, *args: str, environment: dict[str, str] | None = None) -> str:  # type: ignore[override]
+    def run(
+        self, *args: str, ok: bool = True, folder: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> str:
+        """Run a command of `pulumi`, and return what it printed."""
+        self.configure()
+        process = self.start(*args, folder=folder, environment=environment)
+        shown, _ = process.communicate()
+        assert (process.returncode == 0) is ok, shown
+        return shown
+
+    def update(self, *args: str, ok: bool = True, **environment: str) -> str:
         """Update the stack, and return what was printed."""
-        done = self.run("up", "--yes", "--skip-preview", *args, environment=environment)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def pulumi(self, *args: str, folder: Path | None = None) -> str:
-        """Run a command of `pulumi` that ends well, with no stack selected by it, and return what it printed."""
-        environment = {**os.environ, **self.environment}
-        done = subprocess.run(
-            ["pulumi", *args], cwd=folder or self.folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        command = ("up", "--yes", "--skip-preview", *args, "--stack", self.stack.name)
+        return self.run(*command, ok=ok, environment=environment)
 
     def urn(self, name: str) -> str:
         return f"urn:pulumi:{self.stack.name}::followed::pulumi-python:dynamic/lmconv:LicenseConversionTask::{name}"
@@ -83,27 +86,36 @@ def project(tmp_path: Path, aws: LicenseManagerBackend) -> Project:
     return made
 
 
+@pytest.fixture
+def bare(tmp_path: Path) -> str:
+    """A PATH whose first Python has nothing installed."""
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "bare")], check=True)
+    return f"{tmp_path / 'bare' / 'bin'}:{os.environ['PATH']}"
+
+
 def test_continue_on_error(project: Project, aws: LicenseManagerBackend) -> None:
     """A conversion that FAILED is recorded, and does not keep the others from it."""
     aws.finish_task("lct-0000", "FAILED")
     aws.finish_task("lct-0001")
-    program = """
-failed = task("a", 0, wait_for_completion=True)
-task("after", 2, opts=ResourceOptions(depends_on=[failed]))
-task("b", 1, wait_for_completion=True)
-"""
-    project.write(program)
-
-    done = project.run("up", "--yes", "--skip-preview", "--continue-on-error")
-
-    assert done.returncode != 0
-    assert "it FAILED" in done.stdout + done.stderr
+    project.write(
+        'failed = task("a", 0, wait_for_completion=True)\n'
+        'task("after", 2, opts=ResourceOptions(depends_on=[failed]))\n'
+        'task("b", 1, wait_for_completion=True)\n'
+    )
+    assert "it FAILED" in project.update("--continue-on-error", ok=False)
     assert project.tracked() == {"a": "lct-0000", "b": "lct-0001"}
 
 
+TRANSFORM = """
+def transform(args):
+    props = {{**args.props, "license_conversion_task_id": "lct-0001", "wait_for_completion": {waits}}}
+    return pulumi.ResourceTransformResult(props, {opts})
+
+task("a", 0, opts=ResourceOptions(transforms=[transform]))
+"""
 REPLACED_TOGETHER = 'a = task("a", {}); task("b", 2, opts=ResourceOptions(replace_with=[a]))'
 THREE = 'task("a", 0); task("b", 1); task("c", 2)'
-FIRST, ID = {"a": "lct-0000"}, "license_conversion_task_id"
+FIRST, SECOND = {"a": "lct-0000"}, {"a": "lct-0001"}
 
 
 @pytest.mark.parametrize(
@@ -111,9 +123,9 @@ FIRST, ID = {"a": "lct-0000"}, "license_conversion_task_id"
     [
         ("", THREE, ["--target", "a"], FIRST),
         ("", THREE, ["--exclude", "c"], {**FIRST, "b": "lct-0001"}),
+        ("", TRANSFORM.format(waits=False, opts="args.opts"), [], SECOND),
         # What is removed is forgotten; nothing happens in AWS in any case.
         ('task("a", 0, opts=ResourceOptions(retain_on_delete=True))', "", [], {}),
-        ('task("a", 0, opts=ResourceOptions(delete_before_replace=True))', "", [], {}),
         ('task("a", 0, opts=ResourceOptions(protect=True))', "", [], FIRST),
         # Another id that is ignored replaces nothing; else it does, in whichever order, and together with another.
         (
@@ -122,165 +134,92 @@ FIRST, ID = {"a": "lct-0000"}, "license_conversion_task_id"
             [],
             FIRST,
         ),
-        ('task("a", 0)', 'task("a", 1)', [], {"a": "lct-0001"}),
-        ('task("a", 0)', 'task("a", 1, opts=ResourceOptions(delete_before_replace=True))', [], {"a": "lct-0001"}),
-        (REPLACED_TOGETHER.format(0), REPLACED_TOGETHER.format(1), [], {"a": "lct-0001", "b": "lct-0002"}),
+        ('task("a", 0)', 'task("a", 1, opts=ResourceOptions(delete_before_replace=True))', [], SECOND),
+        (REPLACED_TOGETHER.format(0), REPLACED_TOGETHER.format(1), [], {**SECOND, "b": "lct-0002"}),
     ],
 )
 def test_options(project: Project, before: str, after: str, arguments: list[str], tracked: dict[str, str]) -> None:
     """Of options of a resource and of `up` the state holds what is expected; a protected one fails to be removed."""
-    project.write(before)
-    project.up()
+    if before:
+        project.write(before)
+        project.update()
     project.write(after)
-
-    done = project.run(
-        "up", "--yes", "--skip-preview", *(project.urn(word) if len(word) == 1 else word for word in arguments)
-    )
-
-    assert (done.returncode != 0) is ("protect" in before), done.stdout + done.stderr
+    options = [project.urn(word) if len(word) == 1 else word for word in arguments]
+    shown = project.update(*options, ok="protect" not in before)
     assert project.tracked() == tracked
     if before == REPLACED_TOGETHER.format(0):
-        assert "2 replaced" in done.stdout
-
-
-TRANSFORM = """
-def transform(args):
-    props = {**args.props, "license_conversion_task_id": "lct-0001", "wait_for_completion": True}
-    return pulumi.ResourceTransformResult(props, OPTS)
-
-task("a", 0, opts=ResourceOptions(transforms=[transform]))
-"""
-
-
-def test_transforms(project: Project, aws: LicenseManagerBackend) -> None:
-    """A transform's inputs are used."""
-    aws.finish_task("lct-0001")
-    project.write(TRANSFORM.replace("OPTS", "args.opts"))
-    project.up()
-
-    assert project.tracked() == {"a": "lct-0001"}
+        assert "2 replaced" in shown
 
 
 def test_timeouts_of_a_transform_never_arrive(project: Project, aws: LicenseManagerBackend) -> None:
     """What docs/traps.md says: they do not reach the provider, which waits on."""
-    project.write(
-        TRANSFORM.replace("OPTS", 'ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="1s"))').replace(
-            '"lct-0001"', '"lct-0000"'
-        )
-    )
+    limit = 'ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="1s"))'
+    project.write(TRANSFORM.format(waits=True, opts=limit))
     project.configure()
-    process = subprocess.Popen(
-        ["pulumi", "up", "--yes", "--skip-preview", "--stack", project.stack.name],
-        cwd=project.folder,
-        env={**os.environ, **project.environment},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
+    with project.start("up", "--yes", "--skip-preview", "--stack", project.stack.name) as process:
+        wait_until(lambda: aws.calls["GetLicenseConversionTask"], "it is waited for", 2 * SOON)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(20)
-        aws.finish_task("lct-0000")
+            process.wait(5)
+        aws.finish_task("lct-0001")
         assert process.wait(60) == 0
 
 
-def test_additional_secret_outputs(project: Project) -> None:
-    """An output can be made a secret, and is one in the state."""
-    project.write('a = task("a", 0, opts=ResourceOptions(additional_secret_outputs=["resource_arn"]))\n')
-    project.up()
+def test_look_ups_secrets_and_a_second_program(project: Project) -> None:
+    """What look-ups depend on is waited for, unknown in a preview, and secrets stay secret in the state.
 
-    outputs = project.resources()["a"]["outputs"]
-    assert "plaintext" in outputs["resource_arn"]  # exported with the passphrase: a secret says so
-    assert outputs["status"] == "IN_PROGRESS"
-
-
-def test_another_program_reads_the_outputs(project: Project) -> None:
-    """A second program, run by the same Python, reads what the first one exports."""
-    project.write(
-        'a = task("a", 0)\npulumi.export("status", a.status)\npulumi.export("to", a.destination_license_context)'
-    )
-    project.up()
-    second = project.folder.parent / "second"
-    second.mkdir()
-    (second / "Pulumi.yaml").write_text("name: second\nruntime:\n  name: python\n")
-    program = f"""{HEAD}
-other = pulumi.StackReference("organization/followed/{project.stack.name}")
-pulumi.export("status", other.require_output("status"))
-pulumi.export("operation", other.require_output("to").apply(lambda to: to["usage_operation"]))
-task("b", 1)
-"""
-    (second / "__main__.py").write_text(program)
-    pulumi = functools.partial(project.pulumi, folder=second)
-
-    pulumi("stack", "init", "two")
-    pulumi("config", "set", "aws:region", "eu-west-1")
-    pulumi("up", "--yes", "--skip-preview")
-    assert pulumi("stack", "output", "status").strip() == "IN_PROGRESS"
-    assert pulumi("stack", "output", "operation").strip() == "RunInstances:0002"
-
-
-def test_a_package_that_is_gone_too_early(project: Project, tmp_path: Path) -> None:
-    """Removing the resource and the package at once fails, and says what is missing; with the package it works."""
-    project.write('task("a", 0)')
-    project.up()
-    (project.folder / "__main__.py").write_text("")
-    hidden = project.folder / "lmconv_resource.py"
-    hidden.write_text("raise ModuleNotFoundError(\"No module named 'lmconv_resource'\")")
-
-    done = project.run("up", "--yes", "--skip-preview")
-
-    assert done.returncode != 0
-    assert "No module named 'lmconv_resource'" in done.stdout + done.stderr
-    hidden.unlink()
-    project.up()
-    assert project.tracked() == {}
-
-
-def test_look_ups_on_the_real_engine(project: Project) -> None:
-    """What they depend on is waited for, unknown in a preview, and secrets stay secret."""
-    program = """
-a = task("a", 0, region="eu-west-1")
+    A second program, run by the same Python, reads what the first one exports.
+    """
+    project.write("""
+a = task("a", 0, region="eu-west-1", opts=ResourceOptions(additional_secret_outputs=["resource_arn"]))
 opts = InvokeOutputOptions(parent=a, depends_on=[a])
 pulumi.export("count", get_license_conversion_tasks_output(opts=opts).apply(len))
 pulumi.export("status", get_license_conversion_task_output(pulumi.Output.secret("lct-0001")).status)
-"""
-    project.write(program)
+pulumi.export("to", a.destination_license_context)
+""")
+    preview = project.run("preview", "--stack", project.stack.name)
+    assert "count" not in preview or "[unknown]" in preview or "output<" in preview
+    project.update()
+    outputs = {name: (each.value, each.secret) for name, each in project.stack.outputs().items() if name != "to"}
+    assert outputs == {"count": (3, False), "status": ("IN_PROGRESS", True)}
+    recorded = project.resources()["a"]["outputs"]
+    assert "plaintext" in recorded["resource_arn"]  # exported with the passphrase: a secret says so
+    assert recorded["status"] == "IN_PROGRESS"
 
-    preview = project.run("preview")
-    assert preview.returncode == 0, preview.stdout + preview.stderr
-    assert "count" not in preview.stdout or "[unknown]" in preview.stdout or "output<" in preview.stdout
-    project.up()
-    outputs = project.stack.outputs()
-    assert {name: (each.value, each.secret) for name, each in outputs.items()} == {
-        "count": (3, False),
-        "status": ("IN_PROGRESS", True),
-    }
+    second = project.folder.parent / "second"
+    second.mkdir()
+    (second / "Pulumi.yaml").write_text("name: second\nruntime:\n  name: python\n")
+    (second / "__main__.py").write_text(f"""{HEAD}
+other = pulumi.StackReference("organization/followed/{project.stack.name}")
+pulumi.export("operation", other.require_output("to").apply(lambda to: to["usage_operation"]))
+task("b", 1, region="eu-west-1")
+""")
+    project.run("stack", "init", "two", folder=second)
+    project.run("up", "--yes", "--skip-preview", folder=second)
+    assert project.run("stack", "output", "operation", folder=second).strip() == "RunInstances:0002"
 
 
-def test_the_log(project: Project) -> None:
-    """LMCONV_LOG=DEBUG and --debug show how AWS is reached, and each call."""
+def test_a_package_that_is_gone_too_early(project: Project) -> None:
+    """Removing the resource and the package at once fails, and says what is missing; with the package it works."""
     project.write('task("a", 0)')
+    project.update()
+    (project.folder / "__main__.py").write_text("")
+    hidden = project.folder / "lmconv_resource.py"
+    hidden.write_text("raise ModuleNotFoundError(\"No module named 'lmconv_resource'\")")
+    assert "No module named 'lmconv_resource'" in project.update(ok=False)
+    hidden.unlink()
+    project.update()
+    assert project.tracked() == {}
 
-    shown = project.up("--debug", environment={"LMCONV_LOG": "DEBUG"})
 
-    assert "connected to license-manager: region eu-west-1, endpoint 127.0.0.1:" in shown
-    assert "GetLicenseConversionTask in eu-west-1: 200 after " in shown
-    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in shown
-
-
-@pytest.mark.parametrize("name", ["*", "pulumi-python"])
-def test_no_default_providers(project: Project, name: str) -> None:
+def test_no_default_providers(project: Project) -> None:
     """`pulumi:disable-default-providers` ends dynamic resources, which have no other; one that names aws does not."""
     project.write('task("a", 0)')
-    setting = "pulumi:disable-default-providers[0]"
-    project.run("config", "set", "--path", setting, name)
-
-    done = project.run("up", "--yes", "--skip-preview")
-
-    assert done.returncode != 0
-    assert "Default provider for 'pulumi-python' disabled" in done.stdout + done.stderr
-    project.run("config", "set", "--path", setting, "aws")
-    project.up()
-    assert project.tracked() == {"a": "lct-0000"}
+    for name, ok in (("*", False), ("pulumi-python", False), ("aws", True)):
+        setting = ("--path", "pulumi:disable-default-providers[0]", name, "--stack", project.stack.name)
+        project.run("config", "set", *setting)
+        assert ok or "Default provider for 'pulumi-python' disabled" in project.update(ok=False)
+    project.update()
+    assert project.tracked() == FIRST
 
 
 INLINE = """
@@ -296,20 +235,15 @@ print(stack.up().summary.result)
 """
 
 
-def test_an_inline_program_outside_its_environment(project: Project, tmp_path: Path) -> None:
+def test_an_inline_program_outside_its_environment(project: Project, tmp_path: Path, bare: str) -> None:
     """Pulumi starts the plugin with the first Python on PATH, unless PULUMI_PYTHON_CMD names one."""
-    bare = tmp_path / "bare"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
-    (tmp_path / "inline.py").write_text(INLINE)
-    environment = {**os.environ, **project.environment, "PATH": f"{bare / 'bin'}:{os.environ['PATH']}"}
+    environment = {**os.environ, **project.environment, "PATH": bare}
     environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
     del environment["PULUMI_PYTHON_CMD"]
 
     def run(**more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(tmp_path / "inline.py")]
-        return subprocess.run(
-            command, cwd=tmp_path, env={**environment, **more}, capture_output=True, text=True, check=False
-        )
+        command, env = [sys.executable, "-c", INLINE], {**environment, **more}
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
     outside = run()
     assert outside.returncode != 0
@@ -320,35 +254,26 @@ def test_an_inline_program_outside_its_environment(project: Project, tmp_path: P
 def test_a_resource_is_moved_to_another_stack(project: Project) -> None:
     """`pulumi state move` takes the provider along; the next `up` there notes the new URN and asks nothing."""
     project.write('task("a", 0, wait_for_completion=False)')
-    project.up()
-    other = ("--stack", "other")
-    run = project.pulumi
-
-    run("stack", "init", "other")
-    run("state", "move", "--source", project.stack.name, "--dest", "other", project.urn("a"), "--yes")
-    run("config", "set", "aws:region", "eu-west-1", *other)
-    assert "1 updated" in run("up", "--yes", "--skip-preview", "--non-interactive", *other)
-    assert "2 unchanged" in run("up", "--yes", "--skip-preview", "--non-interactive", *other)
+    project.update()
+    project.run("stack", "init", "other")
+    move = ("state", "move", "--source", project.stack.name, "--dest", "other", project.urn("a"), "--yes")
+    project.run(*move)
+    project.run("config", "set", "aws:region", "eu-west-1", "--stack", "other")
+    for count in ("1 updated", "2 unchanged"):
+        assert count in project.run("up", "--yes", "--skip-preview", "--stack", "other")
     assert project.tracked() == {}
 
 
-def test_nothing_is_installed(project: Project, tmp_path: Path) -> None:
+def test_nothing_is_installed(project: Project, bare: str) -> None:
     """With `toolchain` and `virtualenv` in Pulumi.yaml Pulumi installs; without, it says what is missing."""
     project.write('task("a", 0)')
-    bare = tmp_path / "bare"
-    subprocess.run([sys.executable, "-m", "venv", str(bare)], check=True)
     del project.environment["PULUMI_PYTHON_CMD"]
-
-    done = project.run(
-        "up", "--yes", "--skip-preview", environment={"PATH": f"{bare / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": ""}
-    )
-
-    assert done.returncode != 0
-    assert "It looks like the Pulumi SDK has not been installed." in done.stdout + done.stderr
+    shown = project.update(ok=False, PATH=bare, PYTHONPATH="")
+    assert "It looks like the Pulumi SDK has not been installed." in shown
 
 
 @pytest.mark.timeout(400)
-def test_a_member_of_a_uv_workspace(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_of_a_uv_workspace(project: Project) -> None:
     """Pulumi makes an environment for the member and installs into it."""
     project.write('task("a", 0)')
     checkout = Path(__file__).parents[2]
@@ -364,11 +289,8 @@ def test_a_member_of_a_uv_workspace(project: Project, monkeypatch: pytest.Monkey
         "name: followed\nruntime:\n  name: python\n  options: {toolchain: uv}\n"
     )
     del project.environment["PULUMI_PYTHON_CMD"]
-    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{Path(sys.executable).parent}")  # where uv is
-
-    project.up()
-
-    assert project.tracked() == {"a": "lct-0000"}
+    project.update(PATH=f"{os.environ['PATH']}:{Path(sys.executable).parent}")  # where uv is
+    assert project.tracked() == FIRST
 
 
 @pytest.mark.skipif(shutil.which("pulumi-watch") is None, reason="pulumi-watch is not on PATH")
@@ -382,19 +304,11 @@ def test_watch(project: Project) -> None:
         time.sleep(3)
         return project.tracked()
 
-    with subprocess.Popen(
-        ["pulumi", "watch", "--stack", project.stack.name],
-        cwd=project.folder,
-        env={**os.environ, **project.environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with project.start("watch", "--stack", project.stack.name) as process:
         assert process.stdout is not None
         assert "Watch mode enabled" in process.stdout.readline()
         try:
-            wait_until(lambda: save() == {"a": "lct-0000"}, "the saved program is deployed", 2 * SOON)
+            wait_until(lambda: save() == FIRST, "the saved program is deployed", 2 * SOON)
         finally:
             os.killpg(process.pid, signal.SIGKILL)  # ^C ends it by a signal as well
 
@@ -412,16 +326,22 @@ PolicyPack("seen", [policy])
 """
 
 
-def test_what_policies_see(project: Project, tmp_path: Path) -> None:
-    """The inputs that a program gives, and none of those that begin with `__`; of the provider the stack's settings."""
+def test_what_policies_see_and_the_log_shows(project: Project, tmp_path: Path) -> None:
+    """The inputs that a program gives, and none of those that begin with `__`; of the provider the stack's settings.
+
+    LMCONV_LOG=DEBUG and --debug show how AWS is reached, and each call.
+    """
     pack = tmp_path / "pack"
     pack.mkdir()
     (pack / "PulumiPolicy.yaml").write_text(f"runtime:\n  name: python\n  options: {{virtualenv: '{sys.prefix}'}}\n")
     (pack / "__main__.py").write_text(POLICIES)
     project.write('task("a", 0)')
 
-    written = project.up("--policy-pack", str(pack))
-
-    assert "LicenseConversionTask has ['ignore_failure', 'license_conversion_task_id', 'region'," in written
-    assert "pulumi:providers:pulumi-python has ['aws:region']" in written
-    assert "__provider" not in written
+    seen = project.update("--policy-pack", str(pack))
+    assert "LicenseConversionTask has ['ignore_failure', 'license_conversion_task_id', 'region'," in seen
+    assert "pulumi:providers:pulumi-python has ['aws:region']" in seen
+    assert "__provider" not in seen
+    shown = project.update("--debug", LMCONV_LOG="DEBUG")
+    assert "connected to license-manager: region eu-west-1, endpoint 127.0.0.1:" in shown
+    assert "GetLicenseConversionTask in eu-west-1: 200 after " in shown
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in shown
