@@ -14,7 +14,7 @@ from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError, SSLError
-from support.aws import LoadedOnce, Pauses, make_client, open_session
+from support.aws import Pauses, make_client
 from support.aws_accounts import AwsAccounts, Request, serve_accounts
 from support.certificates import make_context, write_certificate
 from support.waiting import SOON
@@ -68,7 +68,7 @@ def list_tasks(session: AccessSession) -> Any:
 
 def send(accounts: AwsAccounts, settings: Settings) -> Request:
     """Let a client of these settings list tasks, and return the request as it came."""
-    list_tasks(open_session(settings))
+    list_tasks(AccessSession(settings))
     return accounts.requests_of("ListLicenseConversionTasks")[-1]
 
 
@@ -190,7 +190,7 @@ def test_the_metadata_service(
         assert send(accounts, settings).account == account
         return
     with pytest.raises(CredentialsError, match=r"Unable to locate credentials\. Set credentials with"):
-        open_session(settings).check_credentials()
+        AccessSession(settings).check_credentials()
     assert accounts.requests == []
 
 
@@ -256,7 +256,7 @@ def test_a_chain_of_the_stack_and_a_resource(accounts: AwsAccounts) -> None:
 
 def test_accounts_share_a_client_and_not_their_credentials(accounts: AwsAccounts) -> None:
     """Calls of many accounts at once, on clients that are made once, are each signed as their role, assumed once."""
-    shared = LoadedOnce()
+    shared = SharedClients()
     numbers = [f"{number:012}" for number in range(1, 9)]
 
     def list_twice(account: str) -> None:
@@ -272,7 +272,7 @@ def test_accounts_share_a_client_and_not_their_credentials(accounts: AwsAccounts
 
 def test_a_roles_credentials_are_renewed(accounts: AwsAccounts) -> None:
     """Credentials near their end are renewed, so that a wait outlasts them."""
-    session = open_session(to_settings(accounts, assumeRoles=[{"roleArn": ROLE, "duration": "15m"}]))
+    session = AccessSession(to_settings(accounts, assumeRoles=[{"roleArn": ROLE, "duration": "15m"}]))
     list_tasks(session)
     list_tasks(session)
     first, second = (request.access_key for request in accounts.requests_of("ListLicenseConversionTasks"))
@@ -299,7 +299,7 @@ def test_a_web_identity_calls(accounts: AwsAccounts, tmp_path: Path) -> None:
         "sessionName": "ci",
         "duration": "15m",
     }
-    session = open_session(to_settings(accounts, assumeRoleWithWebIdentity=json.dumps(value)))
+    session = AccessSession(to_settings(accounts, assumeRoleWithWebIdentity=json.dumps(value)))
     list_tasks(session)
     assert accounts.requests[-1].account == OTHER
     file.write_text("second")
@@ -329,7 +329,7 @@ def test_sts_is_called_in_its_region(accounts: AwsAccounts, write_config: Callab
     """aws:stsRegion holds for the roles of the stack, for those of a profile and for the account."""
     write_config(f"{PROFILES}[profile role]\nrole_arn = {ROLE}\nsource_profile = work\n")
     settings = to_settings(accounts, stsRegion="us-west-2", profile="role", assumeRoles=[{"roleArn": ROLE}])
-    session = open_session(settings)
+    session = AccessSession(settings)
     list_tasks(session)
     caller_account(session)
     regions = {request.operation: request.region for request in accounts.requests}
@@ -386,7 +386,7 @@ def test_the_endpoint_of_each_service(monkeypatch: pytest.MonkeyPatch) -> None:
     own = {service.replace("-", ""): f"http://127.0.0.1/{service}" for service in services}
     for value in (own, [own], json.dumps([{"s3": "http://127.0.0.1:3"}, own])):
         assert to_settings(endpoints=value).endpoints == to_settings(endpoints=own).endpoints
-    session = open_session(to_settings(endpoints=own))
+    session = AccessSession(to_settings(endpoints=own))
     for service in services:
         assert session.client(service).meta.endpoint_url == f"http://127.0.0.1/{service}"
 
@@ -410,9 +410,9 @@ def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch, proxy: AwsAccounts) ->
         httpsProxy="http://user:password@127.0.0.1:2",
         assumeRoles=[{"roleArn": ROLE}],
     )
-    list_tasks(open_session(settings))
+    list_tasks(AccessSession(settings))
     monkeypatch.setenv("http_proxy", proxy.endpoint)
-    list_tasks(open_session(to_settings(endpoints=[NAMED])))
+    list_tasks(AccessSession(to_settings(endpoints=[NAMED])))
     hosts = ["sts.test", "license-manager.test", "license-manager.test"]
     assert [(request.host, request.by_proxy) for request in proxy.requests] == [(host, True) for host in hosts]
     assert make_client("sts", settings).meta.config.proxies["https"] == "http://user:password@127.0.0.1:2"
@@ -421,9 +421,9 @@ def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch, proxy: AwsAccounts) ->
 def test_what_needs_no_proxy(monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts, proxy: AwsAccounts) -> None:
     """aws:noProxy holds for the environment's proxy and the stack's, and wins over NO_PROXY."""
     monkeypatch.setenv("no_proxy", "example.test")
-    list_tasks(open_session(to_settings(accounts, httpProxy=proxy.endpoint, noProxy="127.0.0.1")))
+    list_tasks(AccessSession(to_settings(accounts, httpProxy=proxy.endpoint, noProxy="127.0.0.1")))
     monkeypatch.setenv("http_proxy", proxy.endpoint)
-    list_tasks(open_session(to_settings(accounts, noProxy="127.0.0.1")))
+    list_tasks(AccessSession(to_settings(accounts, noProxy="127.0.0.1")))
     assert [len(proxy.requests), len(accounts.requests)] == [0, 2]
 
 
@@ -471,7 +471,7 @@ def test_a_ca_bundle_is_trusted(certificate: Path) -> None:
         settings = to_settings(accounts, customCaBundle=str(certificate), assumeRoles=[{"roleArn": ROLE}])
         assert send(accounts, settings).account == OTHER
         with pytest.raises(SSLError):
-            list_tasks(open_session(to_settings(accounts)))
+            list_tasks(AccessSession(to_settings(accounts)))
     assert dict(os.environ) == before
 
 
@@ -519,7 +519,7 @@ def test_the_account_is_held_against_the_settings(
     accounts: AwsAccounts, config: dict[str, Any], told: str | None
 ) -> None:
     """STS is asked for the account that signs, after all roles; a refusal names it, its origin and the setting."""
-    session = open_session(to_settings(accounts, **config))
+    session = AccessSession(to_settings(accounts, **config))
     if told is None:
         assert caller_account(session) == session.account() == HOME
         return
@@ -540,7 +540,7 @@ def test_what_gave_the_credentials_is_named(
 ) -> None:
     """Where they belong to a wrong account, the line says which of the settings is to be changed."""
     write_config(PROFILES)
-    assert open_session(to_settings(**config)).origin == origin
+    assert AccessSession(to_settings(**config)).origin == origin
 
 
 @pytest.fixture
@@ -548,7 +548,7 @@ def checked(accounts: AwsAccounts, tmp_path: Path) -> AccessSession:
     """The clients of a stack that allows one account only, with the keys of a file."""
     (tmp_path / "keys").write_text(f"[default]\n{KEYS('AKIASTACK')}")
     settings = to_settings(accounts, sharedCredentialsFiles=[str(tmp_path / "keys")], allowedAccountIds=[STACK])
-    return open_session(settings)
+    return AccessSession(settings)
 
 
 def test_a_passing_fault_of_sts_refuses_nobody(accounts: AwsAccounts, checked: AccessSession) -> None:
@@ -582,7 +582,7 @@ def test_the_account_is_asked_for_with_credentials_that_were_rotated(
 
 def test_a_slow_sts_holds_nobody_up(accounts: AwsAccounts) -> None:
     """While one asks whose the credentials are, others that need not know get their clients and renew credentials."""
-    session = open_session(to_settings(accounts))
+    session = AccessSession(to_settings(accounts))
     meanwhile: list[object] = []
 
     def ask_others(request: Request) -> None:
@@ -655,7 +655,7 @@ def test_a_session_is_renewed(accounts: AwsAccounts, tmp_path: Path) -> None:
     file = tmp_path / "keys"
     accounts.add_user(OTHER, "AKIANEXT")
     file.write_text(f"[default]\n{KEYS('AKIASTACK')}")
-    session = open_session(to_settings(accounts, sharedCredentialsFiles=[str(file)]))
+    session = AccessSession(to_settings(accounts, sharedCredentialsFiles=[str(file)]))
     list_tasks(session)
     accounts.expire("AKIASTACK")
     file.write_text(f"[default]\n{KEYS('AKIANEXT')}")
@@ -676,7 +676,7 @@ def test_credentials_of_another_account_do_not_take_the_place_of_those_before(
     """Where the account is known, what is read anew has to belong to it: nothing is sent with the others."""
     (tmp_path / "keys").write_text(f"[default]\n{KEYS('AKIASTACK')}")
     settings = to_settings(accounts, sharedCredentialsFiles=[str(tmp_path / "keys")])
-    clients = open_session(settings)
+    clients = AccessSession(settings)
     assert clients.account() == STACK
     accounts.add_user(OTHER, "AKIAOTHER")
     (tmp_path / "keys").write_text(f"[default]\n{KEYS('AKIAOTHER')}")
@@ -689,7 +689,7 @@ def test_credentials_of_another_account_do_not_take_the_place_of_those_before(
 def test_an_encoded_denial_is_decoded_by_sts(accounts: AwsAccounts) -> None:
     """With the credentials that were denied, where they may; it is no error of its own where they may not."""
     accounts.decoded = {"blob": "why"}
-    session = open_session(to_settings(accounts))
+    session = AccessSession(to_settings(accounts))
     answer: Any = {"Error": {"Code": "UnauthorizedOperation", "Message": "Encoded authorization failure message: blob"}}
     subject = Subject("ec2:StopInstances", None, REGION, "arn")
 
@@ -770,13 +770,13 @@ def test_each_kind_of_credentials_has_its_own_way_to_new_ones(
     write_config(HINT_PROFILES)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert open_session(to_settings(**config)).sign_in_hint() == hint
+    assert AccessSession(to_settings(**config)).sign_in_hint() == hint
 
 
 def test_a_hint_never_fails(write_config: Callable[[str], None]) -> None:
     """A config file that can't be read is no reason to lose the error that the hint is for."""
     write_config("[default\nregion")
-    assert open_session(to_settings()).sign_in_hint() == "Supply credentials in any way the AWS CLI supports"
+    assert AccessSession(to_settings()).sign_in_hint() == "Supply credentials in any way the AWS CLI supports"
 
 
 # -- what makes no client ----------------------------------------------------------------------------------------------
@@ -818,7 +818,7 @@ def test_what_gives_no_credentials_is_named(
         "[profile process]\ncredential_process = false\n[profile login]\nlogin_session = arn:aws:iam::1:user/me\n"
         "[profile nothing]\ncredential_process = /no/such/command\n"
     )
-    session = open_session(to_settings(accounts, profile=profile))
+    session = AccessSession(to_settings(accounts, profile=profile))
     for find in (session.check_credentials, lambda: session.client("license-manager")):
         with pytest.raises(CredentialsError) as error:
             find()
@@ -827,7 +827,7 @@ def test_what_gives_no_credentials_is_named(
 
 def test_a_failure_to_make_a_client_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session whose client could not be made tries it afresh at the next call."""
-    session = open_session(to_settings())
+    session = AccessSession(to_settings())
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
     with pytest.raises(SettingsError):
         session.client("license-manager")
@@ -853,7 +853,7 @@ def test_a_region_that_is_none_is_refused() -> None:
         ),
     ):
         with pytest.raises(SettingsError) as error:
-            open_session(settings).check_credentials()
+            AccessSession(settings).check_credentials()
         assert str(error.value) == (
             "Connecting to AWS License Manager for license conversion tasks: mars-1 is not an AWS region. Check "
             f"{places}."
@@ -867,7 +867,7 @@ def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("none\n")
     with pytest.raises(SettingsError) as error:
-        open_session(to_settings(customCaBundle=str(file))).check_credentials()
+        AccessSession(to_settings(customCaBundle=str(file))).check_credentials()
     assert "which holds no certificates in PEM form. Check it with `pulumi config get aws:customCaBundle`." in str(
         error.value
     )

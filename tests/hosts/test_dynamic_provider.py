@@ -79,43 +79,20 @@ def test_the_stored_reference_is_a_format(provider: type[DynamicProvider], text:
     assert serialize_provider(provider()) == text
 
 
-@pytest.mark.parametrize("kind", ["task", "conversion"])
-def test_a_record_learns_its_new_urn(
-    provider: LicenseConversionTaskProvider,
-    conversions: LicenseConversionProvider,
-    aws: LicenseManagerBackend,
-    kind: str,
-) -> None:
+def test_a_record_learns_its_new_urn(provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend) -> None:
     """After an alias, another parent or a stack's new name lines go to the new URN; AWS is asked nothing for that."""
     old, new = "urn:pulumi:old::x::y::z", "urn:pulumi:new::x::y::z"
-    contexts = {
-        "source_license_context": {"usage_operation": BYOL},
-        "destination_license_context": {"usage_operation": WINDOWS},
-    }
-    what = {"license_conversion_task_id": add(aws, seconds=0)} if kind == "task" else {"resource_arn": ARN, **contexts}
-    add(aws, seconds=0)
-    ours = provider if kind == "task" else conversions
-    created = ours.create(checked(ours, **what, __urn=old))
+    task_id = add(aws, seconds=0)
+    created = provider.create(checked(provider, license_conversion_task_id=task_id, __urn=old))
     assert created.outs is not None
     aws.calls.clear()
-    inputs = checked(ours, **what, __urn=new)
-    diff = ours.diff(created.id, created.outs, inputs)
+    inputs = checked(provider, license_conversion_task_id=task_id, __urn=new)
+    diff = provider.diff(created.id, created.outs, inputs)
     assert (diff.changes, diff.replaces) == (True, None)
-    updated = ours.update(created.id, created.outs, inputs)
+    updated = provider.update(created.id, created.outs, inputs)
     assert updated.outs == {**created.outs, "__urn": new}
-    assert not ours.diff(created.id, updated.outs, inputs).changes
+    assert not provider.diff(created.id, updated.outs, inputs).changes
     assert not aws.calls
-
-
-def test_a_setting_that_cannot_be_used_is_a_check_failure(aws: LicenseManagerBackend) -> None:
-    """A malformed setting of the stack is said by the check, which a preview makes too, and names the key."""
-    broken = LicenseConversionTaskProvider()
-    broken.session = make_session({"aws:region": REGION, "aws:maxRetries": "many"})
-    (failure,) = broken.check({}, {"license_conversion_task_id": "lct-1"}).failures
-    assert failure.reason == (
-        "Connecting to AWS License Manager for license conversion tasks: aws:maxRetries is not a whole number of at "
-        "least 0. Check it with `pulumi config get aws:maxRetries`."
-    )
 
 
 @pytest.mark.parametrize(

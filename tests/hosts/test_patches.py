@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -11,13 +10,12 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import boto3
 import grpc
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from local_engine.provider import InitFailedError as InitError
 from local_engine.state import ResourceState
-from support.engine import OURS, OURS_STARTS, serve_engine, start_plugin, to_provider, to_urn
+from support.engine import OURS, serve_engine, start_plugin, to_provider, to_urn
 from support.waiting import SOON, wait_until
 from support.wire import add_running
 
@@ -28,17 +26,6 @@ from lmconv_resource.hosts.engine import InitFailedError
 
 REGION = "eu-west-1"
 
-
-@pytest.fixture
-def aws(aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch) -> LicenseManagerBackend:
-    """The License Manager, in the region that the environment names, with EC2 and STS beside it."""
-    monkeypatch.setenv("AWS_REGION", REGION)
-    for service in ("EC2", "STS"):
-        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", os.environ["AWS_ENDPOINT_URL_LICENSE_MANAGER"])
-    return aws
-
-
-# -- calls at the same time --------------------------------------------------------------------------------------------
 
 SLOW_PROVIDER = """
 import time
@@ -115,79 +102,34 @@ def test_other_providers_keep_their_four_workers_and_hold_up_none_of_ours(
         assert printed == []
 
 
-# -- a resource that failed halfway ------------------------------------------------------------------------------------
-
-STARTS = "CreateLicenseConversionTaskForResource"
-
-
 def test_what_failed_halfway_is_recorded(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """With its id and outputs, and `__provider` among them as Pulumi adds it to those of a success.
 
     A record is what the other methods understand, and what the next update goes on from. A message of AWS's may be
     long.
     """
-    ec2 = boto3.client("ec2", region_name=REGION)
-    made = ec2.run_instances(ImageId="ami-12c6146b", MinCount=3, MaxCount=3)["Instances"]
-    ec2.stop_instances(InstanceIds=[each["InstanceId"] for each in made])
-    arns = [aws.make_arn(each["InstanceId"]) for each in made]
-    for each in made:
-        aws.set_license(each["InstanceId"], "RunInstances:0800")
-
-    def to_inputs(number: int, **timeouts: str) -> dict[str, Any]:
-        return {
-            "resource_arn": arns[number],
-            "source_license_context": {"usage_operation": "RunInstances:0800"},
-            "destination_license_context": {"usage_operation": "RunInstances:0002"},
-            "wait_for_completion": True,
-            "region": REGION,
-            "__provider": OURS_STARTS,
-            "__urn": to_urn(str(number)),
-            "__timeouts": timeouts,
-        }
-
-    config = {"aws:maxRetries": "0"}  # of what EC2, which is not there, is asked
-    with serve_engine() as engine, start_plugin(tmp_path, engine, config) as plugin, ThreadPoolExecutor() as pool:
-
-        def fail_create(number: int, text: str, **timeouts: str) -> tuple[dict[str, Any], ResourceState]:
-            inputs = to_inputs(number, **timeouts)
-            plugin.check(to_urn(str(number)), {}, inputs)  # the engine's first call, in which the process is patched
-            call = pool.submit(plugin.create, to_urn(str(number)), inputs)
-            if text == "the update was cancelled":
-                wait_until(lambda: arns[number] in {task.resource_arn for task in aws.tasks.values()}, "it began")
-                plugin.cancel()
-            error = call.exception(SOON)
-            assert isinstance(error, InitError), error
-            assert text in str(error)
-            assert len(error.reasons[0].splitlines()) == 1
-            assert (error.outputs["__provider"], error.outputs["__urn"]) == (OURS_STARTS, to_urn(str(number)))
-            state = ResourceState(to_urn(str(number)), "t", id=error.id, inputs=inputs, outputs=error.outputs)
-            return inputs, state
-
-        aws.conversion_seconds, aws.conversion_status, aws.conversion_message = 0.0, "FAILED", "no " * 9000
-        inputs, state = fail_create(0, "it FAILED: no no")
-        assert state.outputs["status"] == "FAILED"
-        assert plugin.diff(state, inputs, []).replaces == ("status",)
-
-        aws.conversion_seconds = 3600.0
-        inputs, state = fail_create(1, "it did not end before the deadline", create="1s", update="1s")
-        assert state.outputs["status"] == "IN_PROGRESS"
+    add_running(aws, 1)
+    urn, timeouts = to_urn("task"), {"create": "1s", "update": "1s"}
+    inputs = {"license_conversion_task_id": "lct-0000", "wait_for_completion": True, "region": REGION}
+    inputs |= {"__provider": OURS, "__urn": urn, "__timeouts": timeouts}
+    with serve_engine() as engine, start_plugin(tmp_path, engine) as plugin:
+        plugin.check(urn, {}, inputs)  # the engine's first call, in which the process is patched
+        with pytest.raises(InitError, match="it did not end before the deadline") as error:
+            plugin.create(urn, inputs)
+        outputs = error.value.outputs
+        assert [outputs[name] for name in ("__provider", "__urn", "status")] == [OURS, urn, "IN_PROGRESS"]
+        state = ResourceState(urn, "t", id=error.value.id, inputs=inputs, outputs=outputs)
         assert plugin.diff(state, inputs, []).changes
-        with pytest.raises(InitError, match="it did not end before the deadline") as again:
+        with pytest.raises(InitError, match="it did not end before the deadline") as error:
             plugin.update(state, inputs, [])
-        assert (again.value.id, again.value.outputs) == (state.id, state.outputs)
-        aws.finish_task(state.id)
-        ended = plugin.update(state, inputs, [])
-        assert (ended["status"], ended["__provider"]) == ("SUCCEEDED", OURS_STARTS)
-        assert state.outputs.keys() <= ended.keys()
+        assert (error.value.id, error.value.outputs) == ("lct-0000", outputs)
+        aws.finish_task("lct-0000", "FAILED", "no " * 9000)
+        with pytest.raises(InitError, match="it FAILED: no no") as error:
+            plugin.update(state, inputs, [])
+        (line,) = error.value.reasons
+        assert len(line.splitlines()) == 1
         plugin.delete(state)
 
-        _, state = fail_create(2, "the update was cancelled")
-        assert state.id in aws.tasks
-        assert state.outputs["is_complete"] is False
-        assert len(aws.tasks) == aws.calls[STARTS] == 3
-
-
-# -- where a way is shut -----------------------------------------------------------------------------------------------
 
 METHODS = ("Check", "Diff", "Create", "Read", "Update", "Delete", "Cancel")
 
@@ -214,13 +156,6 @@ def test_what_cannot_be_patched_is_said(main: ModuleType) -> None:
         "Pulumi's plugin does not pass Ctrl+C on: press it twice to end a wait.",
         "Errors are shown with their traceback: read the last line.",
     ]
-
-
-def test_without_grpcs_pools_two_things_stay_as_they_are(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "grpc._server", ModuleType("grpc._server"))
-    calls, cancel = patches.apply(lambda: None, main)
-    assert "only four calls at a time" in calls
-    assert "does not pass Ctrl+C on" in cancel
 
 
 def test_the_plugin_is_known_by_its_main_module(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from lmconv_resource.aws.access.session import AccessSession
 from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.aws.access.shared_clients import SharedClients
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
@@ -28,24 +27,9 @@ GET, LIST, CREATE = (
 MakeClient = Callable[[str, Settings], Any]
 
 
-_LOADER = SharedClients().loader(None)
-
-
-class LoadedOnce(SharedClients):
-    """What sessions share, with botocore's data read once for all tests."""
-
-    def loader(self, data_path: str | None) -> Any:
-        return _LOADER
-
-
-def open_session(settings: Settings) -> AccessSession:
-    """Return a session whose clients are its own."""
-    return AccessSession(settings, LoadedOnce())
-
-
 def make_client(service: str, settings: Settings) -> Any:
     """Return a client of a session of its own."""
-    return open_session(settings).client(service)
+    return AccessSession(settings).client(service)
 
 
 class MadeClients(AccessSession):
