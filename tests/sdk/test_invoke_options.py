@@ -1,4 +1,4 @@
-"""The look-ups' `opts`: what comes from the parent, what is waited for, and what stays unknown or secret."""
+"""The look-ups' `opts`: what comes from the parent, what is waited for, what stays secret; and providers in `opts`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 from local_engine import UNKNOWN, LocalEngine, OperationResult, UpdateFailedError
 from support.stacks import write_program
 from support.wire import add_running
 
+from lmconv_resource import LicenseConversionTask, get_license_conversion_task_output
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 
 ACCOUNT, ROLE = "123456789012", "arn:aws:iam::210987654321:role/reader"
@@ -170,3 +172,43 @@ get_license_conversion_tasks(opts=InvokeOptions(parent=group))
         run(tmp_path, program, "preview")
     assert "The parent's region is not known in this preview: use the form of the look-up" in str(caught.value)
     assert run(tmp_path, program).changes
+
+
+OF_THE_PARENT = (
+    "the aws.Provider of its parent does not reach this {}. Pass profile or assume_role to it, or assume_role=[] where "
+    "the stack's aws: settings are meant."
+)
+NOT_HANDED_ON = "task: opts.provider and opts.providers do not reach this resource. Pass region, profile or assume_role"
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ("provider", NOT_HANDED_ON),
+        ("by name", NOT_HANDED_ON),
+        ("parent", f"task: {OF_THE_PARENT.format('resource')}"),
+        ("look-up", f"A look-up: {OF_THE_PARENT.format('look-up')}"),
+    ],
+)
+def test_an_explicit_provider_is_refused(tmp_path: Path, served: LicenseManagerBackend, how: str, line: str) -> None:
+    """A provider that Pulumi would not hand on is an error that says what to pass instead, and with that it is none."""
+    (tmp_path / "aws-config").write_text("[profile own]\naws_access_key_id = AKIAOWN\naws_secret_access_key = own\n")
+
+    def program(**access: Any) -> None:
+        aws = pulumi.ProviderResource("aws", "of-mine", {})
+        outer = pulumi.ComponentResource("tests:index:G", "o", opts=pulumi.ResourceOptions(providers={"aws": aws}))
+        parent = pulumi.ComponentResource("tests:index:G", "i", opts=pulumi.ResourceOptions(parent=outer))
+        if how == "look-up":
+            get_license_conversion_task_output("lct-0000", opts=pulumi.InvokeOptions(parent=parent), **access)
+            return
+        given: dict[str, Any] = {"provider": aws, "by name": {"aws": aws}, "parent": parent}
+        opts = pulumi.ResourceOptions(**{"providers" if how == "by name" else how: given[how]})
+        LicenseConversionTask("task", license_conversion_task_id="lct-0000", opts=opts, **access)
+
+    config = {"aws:region": "eu-west-1"}
+    with LocalEngine(program, config=config) as engine, pytest.raises(UpdateFailedError) as caught:
+        engine.preview()
+    assert line in str(caught.value)
+    for access in ({"assume_role": []}, {"profile": "own"}) if how in ("parent", "look-up") else ():
+        with LocalEngine(lambda access=access: program(**access), config=config) as engine:  # type: ignore[misc]
+            engine.preview()
