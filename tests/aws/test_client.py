@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -130,12 +128,3 @@ def test_other_settings_have_another_client() -> None:
 
     assert len({id(one) for one in found}) == len({id(one.poller) for one in found}) == len(others)
     assert makers.made == [(service, settings) for settings in others for service in ("license-manager", "ec2")]
-
-
-def test_a_program_does_not_import_boto3() -> None:
-    """What a program imports, and a provider before its first call, brings no boto3, botocore or moto with it."""
-    modules = ("", ".provider", ".conversion_provider", ".hosts.session", ".aws.access.settings")
-    imports = "; ".join(f"from lmconv_resource{module} import *" for module in modules)
-    code = f"import sys; {imports}; print([name for name in ('boto3', 'botocore', 'moto') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "[]\n"

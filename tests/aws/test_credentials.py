@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -86,7 +86,11 @@ def refusal_of(settings: Settings, cls: type[LicenseConversionError] = SettingsE
     return line.removeprefix(SUBJECT)
 
 
-# -- who: keys, profiles, files ----------------------------------------------------------------------------------------
+def take_environment(monkeypatch: pytest.MonkeyPatch, config: Mapping[str, Any]) -> Settings:
+    """Return a stack's settings, after setting those of `config` that are the environment's."""
+    for name in [name for name in config if name.startswith("AWS_")]:
+        monkeypatch.setenv(name, config[name])
+    return to_settings(**{name: value for name, value in config.items() if not name.startswith("AWS_")})
 
 
 def test_without_settings_the_environment_calls(monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts) -> None:
@@ -98,29 +102,18 @@ def test_without_settings_the_environment_calls(monkeypatch: pytest.MonkeyPatch,
     assert endpoint_of("license-manager", to_settings()) == "https://license-manager.eu-west-1.amazonaws.com"
 
 
-@pytest.mark.parametrize(
-    ("config", "own", "signs"),
-    [
-        ({"accessKey": "AKIAKEY", "secretKey": "sk", "token": "tok"}, None, STACK),
-        ({"profile": "work"}, None, STACK),
-        ({"accessKey": "AKIAKEY", "secretKey": "sk", "token": "tok"}, "home", OTHER),
-    ],
-)
 def test_keys_and_profiles_sign(
-    monkeypatch: pytest.MonkeyPatch,
-    accounts: AwsAccounts,
-    write_config: Callable[[str], None],
-    *,
-    config: dict[str, str],
-    own: str | None,
-    signs: str,
+    monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts, write_config: Callable[[str], None]
 ) -> None:
     """The stack's win over the environment's keys and AWS_PROFILE; a resource's own profile over the stack's keys."""
     accounts.add_user(STACK, "AKIAKEY", token="tok")
     accounts.add_user(OTHER, "AKIAHOME")
     write_config(f"{PROFILES}[profile home]\n{KEYS('AKIAHOME')}")
     monkeypatch.setenv("AWS_PROFILE", "home")
-    assert send(accounts, to_settings(accounts, own, **config)).account == signs
+    keys = {"accessKey": "AKIAKEY", "secretKey": "sk", "token": "tok"}
+    assert send(accounts, to_settings(accounts, **keys)).account == STACK
+    assert send(accounts, to_settings(accounts, profile="work")).account == STACK
+    assert send(accounts, to_settings(accounts, "home", **keys)).account == OTHER
 
 
 @pytest.mark.parametrize(
@@ -137,11 +130,6 @@ def test_keys_and_profiles_sign(
         (["[default]\nrole_arn = {role}\nsource_profile = far\n", ""], ["", "[far]\n{stack}"], None, OTHER),
         (["[default]\nsource_profile = far\n", "[default]\nrole_arn = {role}\n"], ["[far]\n{stack}"], None, OTHER),
         ([], ["[default]\n{home}aws_session_token = old\n", "[default]\n{stack}"], None, STACK),
-    ],
-    ids=[
-        *("one of credentials", "one of config", "one and a profile", "one without", "credentials", "config"),
-        *("where only", "both"),
-        *("role", "role in halves", "token of other keys"),
     ],
 )
 def test_files_of_the_stack_sign(
@@ -167,13 +155,10 @@ def test_a_credentials_file_without_the_profile_is_refused(accounts: AwsAccounts
     """Nothing is signed with other credentials than the file's."""
     file = tmp_path / "keys"
     file.write_text(f"[work]\n{KEYS('AKIASTACK')}")
-    for count, those in (
-        (1, "file of aws:sharedCredentialsFiles has"),
-        (2, "files of aws:sharedCredentialsFiles have"),
-    ):
-        assert refusal_of(to_settings(accounts, sharedCredentialsFiles=[str(file)] * count)) == (
-            f"the {those} no credentials of the profile default. Name another profile with `pulumi config set "
-            "aws:profile NAME`, or another file."
+    for files, those, have in (([str(file)], "file", "has"), ([str(file)] * 2, "files", "have")):
+        assert refusal_of(to_settings(accounts, sharedCredentialsFiles=files)) == (
+            f"the {those} of aws:sharedCredentialsFiles {have} no credentials of the profile default. Name another "
+            "profile with `pulumi config set aws:profile NAME`, or another file."
         )
     assert accounts.requests == []
 
@@ -200,8 +185,6 @@ def test_the_metadata_services_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     core = SettingsSession(to_settings(ec2MetadataServiceEndpointMode="IPv6"), SharedClients())
     assert core.get_config_variable("ec2_metadata_service_endpoint_mode") == "IPv6"
 
-
-# -- who: roles --------------------------------------------------------------------------------------------------------
 
 FULL_ROLE = {
     "roleArn": ROLE,
@@ -291,27 +274,17 @@ def test_a_role_needs_credentials(monkeypatch: pytest.MonkeyPatch, accounts: Aws
 def test_a_web_identity_calls(accounts: AwsAccounts, tmp_path: Path) -> None:
     """aws:assumeRoleWithWebIdentity wins over the environment's keys; its file is read at each renewal."""
     file = tmp_path / "token"
-    file.write_text("first")
     accounts.web_identity_tokens = {"first", "second"}
-    value = {
-        "roleArn": ROLE,
-        "webIdentityTokenFile": str(file),
-        "sessionName": "ci",
-        "duration": "15m",
-    }
+    file.write_text("first")
+    value = {"roleArn": ROLE, "webIdentityTokenFile": str(file), "sessionName": "ci", "duration": "15m"}
     session = AccessSession(to_settings(accounts, assumeRoleWithWebIdentity=json.dumps(value)))
     list_tasks(session)
     assert accounts.requests[-1].account == OTHER
     file.write_text("second")
     list_tasks(session)
     asked = accounts.requests_of("AssumeRoleWithWebIdentity")
-    assert asked[0].parameters == {
-        "RoleArn": ROLE,
-        "RoleSessionName": "ci",
-        "WebIdentityToken": "first",
-        "DurationSeconds": "900",
-    }
-    assert asked[-1].parameters["WebIdentityToken"] == "second"
+    sent = {"RoleArn": ROLE, "RoleSessionName": "ci", "WebIdentityToken": "first", "DurationSeconds": "900"}
+    assert [asked[0].parameters, asked[-1].parameters] == [sent, {**sent, "WebIdentityToken": "second"}]
     assert {request.access_key for request in asked} == {""}
 
 
@@ -332,16 +305,11 @@ def test_sts_is_called_in_its_region(accounts: AwsAccounts, write_config: Callab
     session = AccessSession(settings)
     list_tasks(session)
     caller_account(session)
-    regions = {request.operation: request.region for request in accounts.requests}
-    assert regions == {
-        "AssumeRole": "us-west-2",
-        "GetCallerIdentity": "us-west-2",
-        "ListLicenseConversionTasks": REGION,
-    }
-    assert len(accounts.requests_of("AssumeRole")) == 2
-
-
-# -- where -------------------------------------------------------------------------------------------------------------
+    assert sorted((request.operation, request.region) for request in accounts.requests) == [
+        *[("AssumeRole", "us-west-2")] * 2,
+        ("GetCallerIdentity", "us-west-2"),
+        ("ListLicenseConversionTasks", REGION),
+    ]
 
 
 def test_a_profiles_own_settings_stay_when_a_role_is_assumed(
@@ -373,9 +341,8 @@ def test_a_profiles_own_settings_stay_when_a_role_is_assumed(
 )
 def test_fips_and_dualstack(monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], endpoint: str) -> None:
     """aws:useFipsEndpoint and aws:useDualstackEndpoint choose the endpoint, false over the environment too."""
-    for name in [name for name in config if name.startswith("AWS_")]:
-        monkeypatch.setenv(name, config.pop(name))
-    assert endpoint_of("license-manager", to_settings(**config)) == f"https://license-manager{endpoint}"
+    settings = take_environment(monkeypatch, config)
+    assert endpoint_of("license-manager", settings) == f"https://license-manager{endpoint}"
 
 
 def test_the_endpoint_of_each_service(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,18 +420,13 @@ def test_hosts_that_need_no_proxy(host: str, no_proxy: str, is_used: bool) -> No
     assert bool(make_client("license-manager", settings).meta.config.proxies) is is_used
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate of this machine that signs itself, with its key in one file."""
-    return write_certificate(tmp_path / "own.pem", ["localhost"])
-
-
-def test_a_ca_bundle_is_trusted(certificate: Path) -> None:
+def test_a_ca_bundle_is_trusted(tmp_path: Path) -> None:
     """aws:customCaBundle is what an endpoint's certificate is verified with, for STS too; without it, it is refused.
 
     No setting becomes an environment variable, which every other client in the process would see.
     """
     before = dict(os.environ)
+    certificate = write_certificate(tmp_path / "own.pem", ["localhost"])
     with serve_accounts(make_context(certificate)) as accounts:
         accounts.add_user(HOME, ACCESS_KEY)
         accounts.endpoint = accounts.endpoint.replace("127.0.0.1", "localhost")
@@ -490,7 +452,8 @@ def test_the_client_is_made_to_be_told_when_to_stop() -> None:
     assert config.retries == {"mode": "standard", "total_max_attempts": 1}
 
 
-# -- whose -------------------------------------------------------------------------------------------------------------
+ALLOWS = f"allowedAccountIds allows {STACK}, {OTHER} only. Use credentials of an allowed account, or change aws:allowed"
+FORBIDS = "forbiddenAccountIds forbids {0}. Use credentials of another account, or change aws:forbidden"
 
 
 @pytest.mark.parametrize(
@@ -498,20 +461,11 @@ def test_the_client_is_made_to_be_told_when_to_stop() -> None:
     [
         ({"allowedAccountIds": [HOME, STACK]}, None),
         ({"forbiddenAccountIds": [STACK]}, None),
-        (
-            {"allowedAccountIds": json.dumps([STACK, OTHER])},
-            f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:allowedAccountIds allows "
-            f"{STACK}, {OTHER} only. Use credentials of an allowed account, or change aws:allowedAccountIds.",
-        ),
-        (
-            {"forbiddenAccountIds": [HOME]},
-            f"the credentials belong to account {HOME} (AWS_ACCESS_KEY_ID), and aws:forbiddenAccountIds forbids "
-            f"{HOME}. Use credentials of another account, or change aws:forbiddenAccountIds.",
-        ),
+        ({"allowedAccountIds": json.dumps([STACK, OTHER])}, f"{HOME} (AWS_ACCESS_KEY_ID), and aws:{ALLOWS}"),
+        ({"forbiddenAccountIds": [HOME]}, f"{HOME} (AWS_ACCESS_KEY_ID), and aws:{FORBIDS.format(HOME)}"),
         (
             {"forbiddenAccountIds": [OTHER], "assumeRoles": [{"roleArn": ROLE}]},
-            f"the credentials belong to account {OTHER} (the role {ROLE}), and aws:forbiddenAccountIds forbids "
-            f"{OTHER}. Use credentials of another account, or change aws:forbiddenAccountIds.",
+            f"{OTHER} (the role {ROLE}), and aws:{FORBIDS.format(OTHER)}",
         ),
     ],
 )
@@ -523,7 +477,7 @@ def test_the_account_is_held_against_the_settings(
     if told is None:
         assert caller_account(session) == session.account() == HOME
         return
-    assert refusal_of(session.settings) == told
+    assert refusal_of(session.settings) == f"the credentials belong to account {told}AccountIds."
     assert {request.operation for request in accounts.requests} - {"AssumeRole"} == {"GetCallerIdentity"}
 
 
@@ -560,10 +514,9 @@ def test_a_passing_fault_of_sts_refuses_nobody(accounts: AwsAccounts, checked: A
             accounts.break_next = True
 
     accounts.on_request = fail
-    calls = Calls(checked, "license-manager", RateLimiter(), Pauses())
-    LicenseManager(calls).list_tasks()
-    asked = ["GetCallerIdentity"] * 3 + ["ListLicenseConversionTasks"]
-    assert [request.operation for request in accounts.requests] == asked
+    LicenseManager(Calls(checked, "license-manager", RateLimiter(), Pauses())).list_tasks()
+    asked = [request.operation for request in accounts.requests]
+    assert asked == ["GetCallerIdentity"] * 3 + ["ListLicenseConversionTasks"]
 
 
 def test_the_account_is_asked_for_with_credentials_that_were_rotated(
@@ -612,8 +565,6 @@ def test_many_that_notice_the_end_ask_for_the_account_once(accounts: AwsAccounts
     assert len(accounts.requests_of("GetCallerIdentity")) == 2
 
 
-# -- never a prompt ----------------------------------------------------------------------------------------------------
-
 WITH_MFA = f"{PROFILES}[profile mfa]\nrole_arn = {ROLE}\nsource_profile = work\nmfa_serial = arn:aws:iam::1:mfa/me\n"
 
 
@@ -645,9 +596,6 @@ def test_a_profile_with_keys_needs_no_code(accounts: AwsAccounts, write_config: 
     )
     assert send(accounts, to_settings(accounts, profile="hop")).account == OTHER
     assert send(accounts, to_settings(accounts, profile="mfa", accessKey="AKIASTACK", secretKey="sk")).account == STACK
-
-
-# -- credentials that change -------------------------------------------------------------------------------------------
 
 
 def test_a_session_is_renewed(accounts: AwsAccounts, tmp_path: Path) -> None:
@@ -701,76 +649,57 @@ def test_an_encoded_denial_is_decoded_by_sts(accounts: AwsAccounts) -> None:
     assert "allow sts:DecodeAuthorizationMessage too" in explain()
 
 
-HINT_PROFILES = f"""
-[sso-session corp]
-sso_start_url = https://sso.test
-sso_region = eu-west-1
-[profile sso]
-sso_session = corp
-sso_account_id = 1
-sso_role_name = r
-[profile role]
-role_arn = {ROLE}
-source_profile = sso
-[profile legacy]
-sso_start_url = https://sso.test
-sso_region = eu-west-1
-sso_account_id = 1
-sso_role_name = r
-[profile login]
-login_session = arn:aws:iam::1:user/me
-[profile process]
-credential_process = false
-[profile web]
-role_arn = {ROLE}
-web_identity_token_file = /token
-[profile source]
-role_arn = {ROLE}
-credential_source = Environment
-[profile keys]
-{KEYS("ak")}
-"""
+SSO = "sso_start_url = https://sso.test\nsso_region = eu-west-1\n"
+OF_SSO = "sso_account_id = 1\nsso_role_name = r"
+HINTS = {
+    "sso": (f"sso_session = corp\n{OF_SSO}", "Run `aws sso login --profile sso`"),
+    "role": (f"role_arn = {ROLE}\nsource_profile = sso", "Run `aws sso login --profile sso`"),
+    "legacy": (f"{SSO}{OF_SSO}", "Run `aws sso login --profile legacy`"),
+    "login": ("login_session = arn:aws:iam::1:user/me", "Run `aws login --profile login`"),
+    "process": ("credential_process = false", "Have the credential_process of the profile process return new ones"),
+    "nothing": ("credential_process = /no/such", "Have the credential_process of the profile nothing return new ones"),
+    "web": (
+        f"role_arn = {ROLE}\nweb_identity_token_file = /token",
+        "Renew the token in web_identity_token_file of the profile web",
+    ),
+    "source": (
+        f"role_arn = {ROLE}\ncredential_source = Environment",
+        "Check the credential_source of the profile source",
+    ),
+    "keys": (KEYS("ak"), "Put new keys into the profile keys"),
+}
+"""By its name, what stands in a profile, and what gives new credentials."""
 WEB_ENVIRONMENT = {"AWS_WEB_IDENTITY_TOKEN_FILE": __file__, "AWS_ROLE_ARN": ROLE, "AWS_ACCESS_KEY_ID": ""}
 
 
+def write_hinted(write_config: Callable[[str], None]) -> None:
+    profiles = "\n".join(f"[profile {name}]\n{content}" for name, (content, _) in HINTS.items())
+    write_config(f"[sso-session corp]\n{SSO}{profiles}\n")
+
+
 @pytest.mark.parametrize(
-    ("config", "environment", "hint"),
+    ("config", "hint"),
     [
-        ({"profile": "sso"}, {}, "Run `aws sso login --profile sso`"),
-        ({"profile": "legacy"}, {}, "Run `aws sso login --profile legacy`"),
-        ({"profile": "login"}, {}, "Run `aws login --profile login`"),
-        ({"profile": "process"}, {}, "Have the credential_process of the profile process return new ones"),
-        ({"profile": "web"}, {}, "Renew the token in web_identity_token_file of the profile web"),
-        ({"profile": "source"}, {}, "Check the credential_source of the profile source"),
-        ({"profile": "role"}, {}, "Run `aws sso login --profile sso`"),
-        ({"profile": "keys"}, {}, "Put new keys into the profile keys"),
+        *(({"profile": name}, hint) for name, (_, hint) in HINTS.items() if name != "nothing"),
         (
             {"accessKey": "ak", "secretKey": "sk"},
-            {},
             "Set new ones with `pulumi config set --secret` (aws:accessKey, aws:secretKey, aws:token)",
         ),
         (
             {"assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityTokenFile": __file__}},
-            {},
             "Renew the token in webIdentityTokenFile of aws:assumeRoleWithWebIdentity",
         ),
-        ({}, {}, "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN again"),
-        ({}, {"AWS_ACCESS_KEY_ID": ""}, "Supply credentials in any way the AWS CLI supports"),
-        ({}, WEB_ENVIRONMENT, "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"),
+        ({}, "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN again"),
+        ({"AWS_ACCESS_KEY_ID": ""}, "Supply credentials in any way the AWS CLI supports"),
+        (WEB_ENVIRONMENT, "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"),
     ],
 )
 def test_each_kind_of_credentials_has_its_own_way_to_new_ones(
-    monkeypatch: pytest.MonkeyPatch,
-    write_config: Callable[[str], None],
-    config: dict[str, Any],
-    environment: dict[str, str],
-    hint: str,
+    monkeypatch: pytest.MonkeyPatch, write_config: Callable[[str], None], config: dict[str, Any], hint: str
 ) -> None:
     """What to do about expired credentials fits their source; of a profile, the beginning of its chain of roles."""
-    write_config(HINT_PROFILES)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert AccessSession(to_settings(**config)).sign_in_hint() == hint
+    write_hinted(write_config)
+    assert AccessSession(take_environment(monkeypatch, config)).sign_in_hint() == hint
 
 
 def test_a_hint_never_fails(write_config: Callable[[str], None]) -> None:
@@ -779,50 +708,33 @@ def test_a_hint_never_fails(write_config: Callable[[str], None]) -> None:
     assert AccessSession(to_settings()).sign_in_hint() == "Supply credentials in any way the AWS CLI supports"
 
 
-# -- what makes no client ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
-    ("config", "environment", "told"),
+    ("config", "told"),
     [
-        ({"profile": "nobody"}, {}, "The config profile (nobody) could not be found"),
-        ({}, {"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
-        ({}, {"AWS_ENDPOINT_URL": "http://user:p@ssword@lm example"}, "Invalid endpoint: lm example"),
+        ({"profile": "nobody"}, "The config profile (nobody) could not be found"),
+        ({"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
+        ({"AWS_ENDPOINT_URL": "http://user:p@ssword@lm example"}, "Invalid endpoint: lm example"),
     ],
 )
-def test_settings_that_make_no_client(
-    monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], environment: dict[str, str], told: str
-) -> None:
+def test_settings_that_make_no_client(monkeypatch: pytest.MonkeyPatch, config: dict[str, str], told: str) -> None:
     """An unknown profile or an endpoint that is no URL is one line with what to look at."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
     places = "the stack's aws: settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
     if "profile" in told:
         places = "the resource's profile, aws:profile (`pulumi config`) and AWS_PROFILE"
-    assert refusal_of(to_settings(**config)) == f"{told}. Check {places}."
+    assert refusal_of(take_environment(monkeypatch, config)) == f"{told}. Check {places}."
 
 
-@pytest.mark.parametrize(
-    ("profile", "remedy"),
-    [
-        ("process", "Have the credential_process of the profile process return new ones."),
-        ("nothing", "Have the credential_process of the profile nothing return new ones."),
-        ("login", "Run `aws login --profile login`."),
-    ],
-)
+@pytest.mark.parametrize("profile", ["process", "nothing", "login"])
 def test_what_gives_no_credentials_is_named(
-    accounts: AwsAccounts, write_config: Callable[[str], None], profile: str, remedy: str
+    accounts: AwsAccounts, write_config: Callable[[str], None], profile: str
 ) -> None:
     """A credential_process that fails, or nobody being signed in, is no fault of the stack's settings."""
-    write_config(
-        "[profile process]\ncredential_process = false\n[profile login]\nlogin_session = arn:aws:iam::1:user/me\n"
-        "[profile nothing]\ncredential_process = /no/such/command\n"
-    )
+    write_hinted(write_config)
     session = AccessSession(to_settings(accounts, profile=profile))
     for find in (session.check_credentials, lambda: session.client("license-manager")):
         with pytest.raises(CredentialsError) as error:
             find()
-        assert str(error.value).endswith(f". {remedy}")
+        assert str(error.value).endswith(f". {HINTS[profile][1]}.")
 
 
 def test_a_failure_to_make_a_client_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,9 +46,6 @@ def refusal_of(**config: Any) -> str:
     return line.removeprefix(SUBJECT)
 
 
-# -- the table ---------------------------------------------------------------------------------------------------------
-
-
 def read_pulumi_aws(file: str) -> str:
     """Return a module of pulumi-aws, whose import would take half a minute, as text."""
     spec = importlib.util.find_spec("pulumi_aws")
@@ -130,9 +127,6 @@ def test_a_setting_that_is_not_known_is_said_once() -> None:
     ]
 
 
-# -- the region --------------------------------------------------------------------------------------------------------
-
-
 def test_the_region_is_found_least_surprising_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, write_config: Callable[[str], None]
 ) -> None:
@@ -205,9 +199,6 @@ def test_a_shared_config_that_cannot_be_read(
     )
 
 
-# -- what is read ------------------------------------------------------------------------------------------------------
-
-
 def test_empty_settings_are_those_of_none() -> None:
     """Settings that are set to nothing leave everything to the environment."""
     empty = {f"aws:{setting.key}": "" for setting in SETTINGS}
@@ -263,9 +254,6 @@ def test_the_environment_has_a_fingerprint(monkeypatch: pytest.MonkeyPatch) -> N
         before = after
     monkeypatch.setenv("AWS_PROFILE", "other")
     assert environment_key() != before
-
-
-# -- what can't be used ------------------------------------------------------------------------------------------------
 
 
 def test_secrets_are_not_shown() -> None:

@@ -159,19 +159,10 @@ def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) ->
     """A program may set where AWS is, and as whom to ask, while it runs: each look-up goes by what holds then."""
     configure(aws_region=REGION, aws_maxRetries="0")
     with serve() as emulator:
-        licensemanager_backends["123456789012"][REGION].page_size = 10
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "http://127.0.0.1:9")
         with pytest.raises(pulumi.RunError, match=r"127\.0\.0\.1:9"):
             get_license_conversion_tasks()
-
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
-        assert get_license_conversion_tasks() == []
-
-        monkeypatch.setenv("AWS_PROFILE", "nobody")
-        with pytest.raises(pulumi.RunError, match=r"The config profile \(nobody\) could not be found"):
-            get_license_conversion_tasks()
-
-        monkeypatch.delenv("AWS_PROFILE")
         assert get_license_conversion_tasks() == []
 
 

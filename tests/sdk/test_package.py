@@ -58,13 +58,16 @@ def test_a_name_that_is_not_there() -> None:
         lmconv_resource.LicenceConversion  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_tracking_imports_nothing_of_starting() -> None:
-    """An unchanged stack of tracked tasks costs no import of the look-ups and of all that a start takes."""
-    code = (
-        "import sys, lmconv_resource.provider\n"
-        "from lmconv_resource import LicenseConversionTask\n"
-        "starting = tuple(f'lmconv_resource.lifecycle.{name}' for name in ('convert', 'functions', 'job', 'fleet'))\n"
-        "print([name for name in sys.modules if name.startswith(starting)])"
-    )
+def test_what_is_not_used_is_not_imported() -> None:
+    """An unchanged stack of tracked tasks costs no import of all that a start takes, and no program one of boto3."""
+    code = """
+import sys, lmconv_resource.provider
+from lmconv_resource import LicenseConversionTask
+starting = tuple(f"lmconv_resource.lifecycle.{name}" for name in ("convert", "functions", "job", "fleet"))
+print([name for name in sys.modules if name.startswith(starting)])
+from lmconv_resource import *
+import lmconv_resource.conversion_provider, lmconv_resource.hosts.session, lmconv_resource.aws.access.settings
+print([name for name in ("boto3", "botocore", "moto") if name in sys.modules])
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "[]\n"
+    assert done.stdout == "[]\n[]\n"

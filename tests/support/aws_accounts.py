@@ -79,8 +79,6 @@ class AwsAccounts:
     web_identity_tokens: set[str] = field(default_factory=set)
     tasks: dict[tuple[str, str], dict[str, dict[str, Any]]] = field(default_factory=dict)
     """License conversion tasks by id, by account and region."""
-    session_seconds: int = 3600
-    """How long the credentials of a role last where the request does not say it."""
     usage_operations: dict[str, str] = field(default_factory=dict)
     """What EC2 bills an instance as, by its ARN; a conversion changes it."""
     is_quick: bool = False
@@ -189,7 +187,7 @@ class AwsAccounts:
     def _to_session(self, request: Request) -> dict[str, Any]:
         account, role = request.parameters["RoleArn"].split(":")[4:6]
         arn = f"arn:aws:sts::{account}:assumed-{role}/{request.parameters['RoleSessionName']}"
-        seconds = int(request.parameters.get("DurationSeconds", self.session_seconds))
+        seconds = int(request.parameters.get("DurationSeconds", 3600))
         credentials = self.make_credentials(arn, account, seconds)
         return {"Credentials": credentials, "AssumedRoleUser": {"Arn": arn, "AssumedRoleId": "AROA:x"}}
 

@@ -18,11 +18,13 @@ from support.engine import FakeEngine, serve_engine
 from support.native_host import TASK, Plugin, urn
 from support.proofs import keep
 from support.waiting import SOON
+from support.wire import add_running
 
 from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.hosts.session import Session
 
 ROOT = Path(__file__).parents[3]
+WAIT = {"licenseConversionTaskId": "lct-0000", "region": "eu-west-1", "waitForCompletion": True}
 
 
 @pytest.fixture
@@ -53,38 +55,31 @@ def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Plugin]]:
         started.communicate()
 
 
-def test_what_it_is(engine: FakeEngine) -> None:
-    """A port on stdout and nothing else; the protocol and the version by call."""
+def test_what_it_is(engine: FakeEngine, aws: LicenseManagerBackend) -> None:
+    """A port on stdout and nothing else; the protocol and the version by call; lines on the row of the resource."""
+    add_running(aws, 1)
+    aws.finish_task("lct-0000")
     with process(engine.address) as (started, plugin):
         shaken = plugin.stub.Handshake(provider_pb2.ProviderHandshakeRequest(engine_address=engine.address))
         assert (shaken.accept_secrets, shaken.accept_resources, shaken.accept_outputs) == (True, True, False)
         assert plugin.stub.GetPluginInfo(Empty()).version
         assert '"name": "lmconv"' in plugin.stub.GetSchema(provider_pb2.GetSchemaRequest()).schema
+        plugin.configure(region="eu-west-1")
+        plugin.create(TASK, WAIT)
         started.send_signal(signal.SIGINT)
         assert started.wait(SOON) == 0
         assert started.communicate() == ("", "")
-
-
-def test_its_lines_are_on_the_resources_row(engine: FakeEngine, aws: LicenseManagerBackend) -> None:
-    """By the URN of the request."""
-    aws.add_task(task_id="lct-1", resource_arn="arn:aws:ec2:eu-west-1:1:i/i", source="a", destination="b", seconds=1)
-    with process(engine.address) as (_, plugin):
-        plugin.configure(region="eu-west-1")
-        plugin.create(TASK, {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "waitForCompletion": True})
-    assert (urn(TASK), "SUCCEEDED after 1s · lct-1") in [(line.urn, line.message) for line in engine.requests]
+    assert [line.message for line in engine.requests if line.urn == urn(TASK)][-1].startswith("SUCCEEDED after ")
 
 
 @pytest.mark.parametrize("busy", keep([True], [False, True]))
 def test_it_ends_with_its_engine(engine: FakeEngine, aws: LicenseManagerBackend, *, busy: bool) -> None:
     """Soon, though signals were ignored when it was started."""
-    aws.add_task(
-        task_id="lct-1", resource_arn="arn:aws:ec2:eu-west-1:1:i/i", source="a", destination="b", status="IN_PROGRESS"
-    )
+    add_running(aws, 1)
     with process(engine.address) as (started, plugin):
         plugin.configure(region="eu-west-1")
         if busy:
-            inputs = {"licenseConversionTaskId": "lct-1", "region": "eu-west-1", "waitForCompletion": True}
-            _waiting = plugin.create_later(TASK, inputs)  # gRPC cancels a call that nobody holds
+            _waiting = plugin.create_later(TASK, WAIT)  # gRPC cancels a call that nobody holds
             while not aws.calls["GetLicenseConversionTask"]:
                 time.sleep(0.05)
         engine.stop()
