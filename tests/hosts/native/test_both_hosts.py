@@ -7,13 +7,11 @@ its own words.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
-from pulumi.dynamic import CreateResult, ReadResult
 from support.hurry import HURRIED
 from support.native_host import CONVERSION, FAST, TASK, Plugin, plugin, to_init_error, to_struct, to_text
 
@@ -40,18 +38,10 @@ CONVERT: dict[str, Any] = {
 }
 
 
-def add(
-    aws: LicenseManagerBackend, status: str = "SUCCEEDED", task_id: str = "lct-1", message: str | None = None
-) -> None:
+def add(aws: LicenseManagerBackend, status: str = "SUCCEEDED", task_id: str = "lct-1", **more: Any) -> None:
     """Add a task of the resource, which leads to the same."""
-    aws.add_task(
-        task_id=task_id,
-        resource_arn=ARN,
-        source="RunInstances:0800",
-        destination="RunInstances:0002",
-        status=status,
-        message=message,
-    )
+    license = {"source": "RunInstances:0800", "destination": "RunInstances:0002"}
+    aws.add_task(task_id=task_id, resource_arn=ARN, status=status, **license, **more)
 
 
 def wired(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,28 +50,40 @@ def wired(properties: Mapping[str, Any]) -> dict[str, Any]:
     return named
 
 
-@dataclass
-class Outcome:
+class Outcome(NamedTuple):
     """What an operation came to, in Python's names."""
 
-    id: str | None = None
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    changes: bool | None = None
-    replaces: list[str] = field(default_factory=list)
+    id: str | None
+    outputs: Mapping[str, Any]
     error: str | None = None
+
+
+def ask(call: Callable[[], tuple[str, Mapping[str, Any] | None]]) -> Outcome:
+    """Return what a call of either host came to."""
+    try:
+        id_, outputs = call()
+        return Outcome(id_, unwired(outputs or {}))
+    except LicenseConversionError as error:
+        return Outcome(None, {}, str(error))
+    except (InitFailedError, grpc.RpcError) as error:
+        recorded = to_init_error(error.to_status() if isinstance(error, InitFailedError) else error)
+        text = str(error) if isinstance(error, InitFailedError) else to_text(error)
+        return Outcome(recorded.id, unwired(recorded.properties), text) if recorded else Outcome(None, {}, text)
 
 
 class Dynamic:
     """Pulumi's Python dynamic providers."""
 
+    words = staticmethod(fill)
+
     def __init__(self) -> None:
-        self._session = Session({"aws:region": "eu-west-1"}.get, policy=FAST, runtime=HURRIED)
+        self._session = Session(lambda _: None, policy=FAST, runtime=HURRIED)
+        self.configure()
 
     def configure(self, **settings: Any) -> None:
         self._session.get_config = {
-            f"aws:{name}": value for name, value in {"region": "eu-west-1", **settings}.items()
+            "aws:region": "eu-west-1",
+            **{f"aws:{name}": settings[name] for name in settings},
         }.get
 
     def _provider(self, kind: str) -> DynamicProvider:
@@ -89,47 +91,29 @@ class Dynamic:
         provider.session = self._session
         return provider
 
-    def words(self, text: str) -> str:
-        return fill(text)
-
-    def check(self, kind: str, news: dict[str, Any]) -> Outcome:
+    def check(self, kind: str, news: dict[str, Any]) -> tuple[Mapping[str, Any], list[tuple[str, str]]]:
         result = self._provider(kind).check({}, news)
-        return Outcome(inputs=result.inputs, failures=[(f.property, f.reason) for f in result.failures or ()])
+        return result.inputs, [(failure.property, failure.reason) for failure in result.failures or ()]
 
-    def diff(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome:
+    def diff(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> tuple[bool | None, list[str]]:
         result = self._provider(kind).diff(id, dict(olds), news)
-        return Outcome(changes=result.changes, replaces=list(result.replaces or ()))
+        return result.changes, list(result.replaces or ())
 
     def create(self, kind: str, inputs: dict[str, Any]) -> Outcome:
-        return self._ask(lambda: self._provider(kind).create(inputs))
+        return ask(lambda: (result := self._provider(kind).create(inputs)) and (result.id, result.outs))
 
     def read(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
-        return self._ask(lambda: self._provider(kind).read(id, dict(record)))
+        return ask(lambda: (id, self._provider(kind).read(id, dict(record)).outs))
 
     def update(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome:
-        return self._ask(lambda: CreateResult(id, self._provider(kind).update(id, dict(olds), news).outs))
+        return ask(lambda: (id, self._provider(kind).update(id, dict(olds), news).outs))
 
-    def _ask(self, call: Callable[[], CreateResult | ReadResult]) -> Outcome:
-        try:
-            result = call()
-        except LicenseConversionError as error:
-            return Outcome(error=str(error))
-        except InitFailedError as error:
-            recorded = to_init_error(error.to_status())
-            assert recorded is not None
-            return Outcome(recorded.id, recorded.properties, error=str(error))
-        return Outcome(result.id, result.outs or {})
-
-    def delete(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
+    def delete(self, kind: str, id: str, record: Mapping[str, Any]) -> None:
         self._provider(kind).delete(id, dict(record))
-        return Outcome(id)
 
 
 def unwired(properties: Mapping[str, Any]) -> dict[str, Any]:
     return read(to_struct(properties)).values
-
-
-NATIVE = Wording(is_python=False, prefix="lmconv:")
 
 
 class Native:
@@ -142,44 +126,29 @@ class Native:
         self._plugin.configure(region="eu-west-1", **settings)
 
     def words(self, text: str) -> str:
-        with using(NATIVE):
+        with using(Wording(is_python=False, prefix="lmconv:")):
             return fill(text)
 
-    def check(self, kind: str, news: dict[str, Any]) -> Outcome:
+    def check(self, kind: str, news: dict[str, Any]) -> tuple[Mapping[str, Any], list[tuple[str, str]]]:
         inputs, failures = self._plugin.check(kind, wired(news))
-        return Outcome(inputs=unwired(inputs), failures=[(to_snake(name), reason) for name, reason in failures])
+        return unwired(inputs), [(to_snake(name), reason) for name, reason in failures]
 
-    def diff(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome:
+    def diff(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> tuple[bool | None, list[str]]:
         diff = self._plugin.diff(kind, id, wired(olds), wired(news))
-        return Outcome(changes=diff.changes == diff.DIFF_SOME, replaces=[to_snake(name) for name in diff.replaces])
-
-    def _ask(self, call: Callable[[], tuple[str, Mapping[str, Any]]]) -> Outcome:
-        try:
-            id_, outputs = call()
-        except grpc.RpcError as error:
-            recorded = to_init_error(error)
-            if recorded is None:
-                return Outcome(error=to_text(error))
-            return Outcome(recorded.id, unwired(recorded.properties), error=to_text(error))
-        return Outcome(id_, unwired(outputs))
+        return diff.changes == diff.DIFF_SOME, [to_snake(name) for name in diff.replaces]
 
     def create(self, kind: str, inputs: dict[str, Any]) -> Outcome:
-        return self._ask(lambda: self._plugin.create(kind, wired(inputs)))
+        return ask(lambda: self._plugin.create(kind, wired(inputs)))
 
     def read(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
-        def call() -> tuple[str, Mapping[str, Any]]:
-            inputs = {name: value for name, value in record.items() if name == "assume_role"}
-            answer = self._plugin.read(kind, id, wired(record), wired(inputs))
-            return answer.id, MessageToDict(answer.properties)
-
-        return self._ask(call)
+        inputs = {name: value for name, value in record.items() if name == "assume_role"}
+        return ask(lambda: (id, MessageToDict(self._plugin.read(kind, id, wired(record), wired(inputs)).properties)))
 
     def update(self, kind: str, id: str, olds: Mapping[str, Any], news: dict[str, Any]) -> Outcome:
-        return self._ask(lambda: (id, self._plugin.update(kind, id, wired(olds), wired(news))))
+        return ask(lambda: (id, self._plugin.update(kind, id, wired(olds), wired(news))))
 
-    def delete(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
+    def delete(self, kind: str, id: str, record: Mapping[str, Any]) -> None:
         self._plugin.delete(kind, id, wired(record))
-        return Outcome(id)
 
 
 @pytest.fixture(params=["dynamic", "native"])
@@ -192,50 +161,41 @@ def host(request: pytest.FixtureRequest, aws: LicenseManagerBackend) -> Iterator
         yield Native(driven)
 
 
+ARN_OR_ID = (
+    "{license_conversion_task_id} is missing: set it to the id that AWS License Manager shows for the conversion "
+    "(lct-…), or the {resource_arn} of what is converted"
+)
+
+
 @pytest.mark.parametrize(
-    ("kind", "inputs", "failures"),
+    ("kind", "inputs", "name", "reason"),
     [
-        (TASK, {"license_conversion_task_id": "lct-1"}, []),
-        (CONVERSION, {**CONVERT}, []),
-        (
-            TASK,
-            {},
-            [
-                (
-                    "license_conversion_task_id",
-                    "{license_conversion_task_id} is missing: set it to the id that AWS License Manager shows for the "
-                    "conversion (lct-…), or the {resource_arn} of what is converted",
-                )
-            ],
-        ),
+        (TASK, {"license_conversion_task_id": "lct-1"}, None, ""),
+        (CONVERSION, {**CONVERT}, None, ""),
+        (TASK, {}, "license_conversion_task_id", ARN_OR_ID),
         (
             TASK,
             {**TRACK, "wait_for_completion": "yes"},
-            [("wait_for_completion", "{wait_for_completion} 'yes' is not a boolean: use {True} or {False}")],
+            *("wait_for_completion", "{wait_for_completion} 'yes' is not a boolean: use {True} or {False}"),
         ),
     ],
 )
-def test_check(host: Dynamic | Native, kind: str, inputs: dict[str, Any], failures: list[tuple[str, str]]) -> None:
+def test_check(host: Dynamic | Native, kind: str, inputs: dict[str, Any], name: str | None, reason: str) -> None:
     """Defaults are filled in, and what is wrong is named."""
-    outcome = host.check(kind, inputs)
-    assert outcome.failures == [(name, host.words(reason)) for name, reason in failures]
-    if not failures:
-        given = {name: value for name, value in inputs.items() if value is not None}
-        assert {**outcome.inputs, **given} == outcome.inputs
-        assert outcome.inputs["region"] == "eu-west-1"
-        assert outcome.inputs["wait_for_completion"] is (kind == CONVERSION)
-        assert outcome.inputs["ignore_failure"] is False
+    checked, failures = host.check(kind, inputs)
+    assert failures == ([] if name is None else [(name, host.words(reason))])
+    if name is None:
+        assert {**checked, **inputs} == checked
+        assert checked["region"] == "eu-west-1"
+        assert checked["wait_for_completion"] is (kind == CONVERSION)
+        assert checked["ignore_failure"] is False
 
 
 @pytest.mark.parametrize(
     ("environment", "settings", "told"),
     [
         ({"AWS_PROFILE": ""}, {}, ""),
-        (
-            {"AWS_PROFILE": "nobody"},
-            {"accessKey": "a", "secretKey": "s"},
-            "profile, {aws:}profile (`pulumi config`) and",
-        ),
+        ({"AWS_PROFILE": "nobody"}, {"accessKey": "a", "secretKey": "s"}, "profile, {aws:}profile (`pulumi config`)"),
         ({"AWS_ACCESS_KEY_ID": ""}, {}, "Unable to locate credentials. Set credentials {with profile NAME}"),
         ({"AWS_SHARED_CREDENTIALS_FILE": "pyproject.toml"}, {"profile": "x"}, "pyproject.toml can't be read: line "),
         ({}, {"endpoints": [{"mainframe": "https://h"}]}, ""),
@@ -248,7 +208,7 @@ def test_what_the_environment_says_is_a_line(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     host.configure(**settings)
-    failures = host.check(TASK, {"license_conversion_task_id": "lct-1"}).failures
+    _, failures = host.check(TASK, {"license_conversion_task_id": "lct-1"})
     assert [host.words(told) in line for _, line in failures] == [True] * bool(told)
 
 
@@ -266,27 +226,21 @@ def test_a_refresh_tells_whose_settings_it_uses(host: Dynamic | Native, aws: Lic
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "inputs", "expected"),
+    ("kind", "status", "changed", "expected"),
     [
-        (TASK, "SUCCEEDED", TRACK, (False, [])),
-        (TASK, "IN_PROGRESS", {**TRACK, "wait_for_completion": True}, (True, [])),
-        (TASK, "SUCCEEDED", {**TRACK, "license_conversion_task_id": "lct-2"}, (True, ["license_conversion_task_id"])),
-        (CONVERSION, "FAILED", CONVERT, (True, ["status"])),
+        (TASK, "SUCCEEDED", {}, (False, [])),
+        (TASK, "IN_PROGRESS", {"wait_for_completion": True}, (True, [])),
+        (TASK, "SUCCEEDED", {"license_conversion_task_id": "lct-2"}, (True, ["license_conversion_task_id"])),
+        (CONVERSION, "FAILED", {}, (True, ["status"])),
     ],
 )
-def test_diff(  # noqa: PLR0917 -- a row of the table
-    host: Dynamic | Native,
-    aws: LicenseManagerBackend,
-    kind: str,
-    status: str,
-    inputs: dict[str, Any],
-    expected: tuple[bool, list[str]],
+def test_diff(
+    host: Dynamic | Native, aws: LicenseManagerBackend, *, kind: str, status: str, changed: Any, expected: Any
 ) -> None:
     """What the record of a task with this status needs for what the program says: a change, and what it replaces."""
     add(aws, status)
     record = host.read(kind, "lct-1", {"region": "eu-west-1"}).outputs
-    outcome = host.diff(kind, "lct-1", record, inputs)
-    assert (outcome.changes, outcome.replaces) == expected
+    assert host.diff(kind, "lct-1", record, {**(TRACK if kind == TASK else CONVERT), **changed}) == expected
 
 
 def test_create_tracks_a_task(host: Dynamic | Native, aws: LicenseManagerBackend) -> None:
@@ -309,8 +263,8 @@ def test_create_of_one_that_fails(host: Dynamic | Native, aws: LicenseManagerBac
     assert outcome.error is not None
     assert "it FAILED: not managed" in outcome.error
     assert outcome.outputs["status"] == "FAILED"
-    diff = host.diff(kind, outcome.id, outcome.outputs, inputs)
-    assert (diff.changes, diff.replaces) == (True, ["status"] if kind == CONVERSION else [])
+    replaces = ["status"] if kind == CONVERSION else []
+    assert host.diff(kind, outcome.id or "", outcome.outputs, inputs) == (True, replaces)
     assert aws.calls["CreateLicenseConversionTaskForResource"] == (1 if kind == CONVERSION else 0)
 
 
@@ -320,9 +274,9 @@ def test_a_newer_conversion_replaces_one_that_failed(host: Dynamic | Native, aws
     inputs = {"resource_arn": ARN, "region": "eu-west-1", "wait_for_completion": True}
     failed = host.create(TASK, inputs)
     assert failed.id == "lct-1"
-    assert host.diff(TASK, "lct-1", failed.outputs, inputs).replaces == []
+    assert host.diff(TASK, "lct-1", failed.outputs, inputs)[1] == []
     add(aws, task_id="lct-2")
-    assert host.diff(TASK, "lct-1", failed.outputs, inputs).replaces == ["license_conversion_task_id"]
+    assert host.diff(TASK, "lct-1", failed.outputs, inputs)[1] == ["license_conversion_task_id"]
     assert host.create(TASK, inputs).outputs["status"] == "SUCCEEDED"
 
 
@@ -332,7 +286,7 @@ def test_create_starts_one(host: Dynamic | Native, aws: LicenseManagerBackend) -
     outcome = host.create(CONVERSION, CONVERT)
     assert (outcome.outputs["status"], outcome.outputs["adopted"]) == ("SUCCEEDED", False)
     assert aws.calls["CreateLicenseConversionTaskForResource"] == 1
-    assert host.diff(CONVERSION, outcome.id or "", outcome.outputs, CONVERT).changes is False
+    assert host.diff(CONVERSION, outcome.id or "", outcome.outputs, CONVERT) == (False, [])
 
 
 @pytest.mark.parametrize("kind", [TASK, CONVERSION])

@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,23 +44,6 @@ def conversion(number: int = 0, **options: Any) -> dict[str, Any]:
 
 def program(**resources: Any) -> dict[str, Any]:
     return {"name": "converted", "runtime": "yaml", "resources": resources}
-
-
-@contextmanager
-def waiting(tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[tuple[Program, subprocess.Popen[str]]]:
-    """Give a program whose `up` waits for a conversion; the engine is killed afterwards, if it has not ended."""
-    aws.conversion_seconds = 3600
-    stack = Program(tmp_path, program(c=conversion()))
-    stack.config(region="eu-west-1")
-    running = stack.start("up", "--yes", "--skip-preview")
-    try:
-        while not aws.calls["GetLicenseConversionTask"]:
-            assert running.poll() is None, running.communicate()
-            time.sleep(0.05)
-        yield stack, running
-    finally:
-        running.kill()
-        running.communicate(timeout=SOON)
 
 
 def test_the_yaml_example_from_create_to_destroy(tmp_path: Path, aws: LicenseManagerBackend) -> None:
@@ -178,10 +159,18 @@ def test_a_preview_shows_what_a_running_conversion_has_come_to(tmp_path: Path, a
 @pytest.mark.proof
 def test_a_plugin_that_is_killed_loses_nothing(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """The engine says that the plugin has ended; the next update goes on with the same conversion."""
-    with waiting(tmp_path, aws) as (stack, running):
-        for plugin in _plugins(tmp_path):
-            os.kill(plugin, signal.SIGKILL)
-        written, _ = running.communicate(timeout=2 * SOON)
+    aws.conversion_seconds = 3600
+    stack = Program(tmp_path, program(c=conversion()))
+    stack.config(region="eu-west-1")
+    running = stack.start("up", "--yes", "--skip-preview")
+    while not aws.calls["GetLicenseConversionTask"]:
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    for line in listed.splitlines():
+        if str(tmp_path / "bin" / "pulumi-resource-lmconv") in line:
+            os.kill(int(line.split()[0]), signal.SIGKILL)
+    written, _ = running.communicate(timeout=2 * SOON)
     assert running.returncode != 0, written
 
     (task_id,) = aws.tasks
@@ -303,10 +292,3 @@ def test_moving_from_the_dynamic_resource(tmp_path: Path, aws: LicenseManagerBac
     assert stack.resources()["c"]["id"] == task_id
     assert stack.up()[0] == {"same": 2}
     assert aws.calls[STARTS] == 1
-
-
-def _plugins(folder: Path) -> list[int]:
-    """Return the processes of a program's plugin."""
-    listed = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    name = str(folder / "bin" / "pulumi-resource-lmconv")
-    return [int(line.split()[0]) for line in listed.splitlines() if name in line]
