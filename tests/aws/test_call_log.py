@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from botocore import exceptions as botocore_errors
-from support.aws import REGION, MadeClients, TimelessAws, make_client, refuse, to_settings
+from support.aws import REGION, TimelessAws, make_client, refuse, to_settings
 from support.certificates import write_certificate
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire, add_running
 
@@ -47,16 +47,30 @@ def endpoints(url: str) -> str:
     return json.dumps([{"licensemanager": url, "sts": url}])
 
 
-def test_a_connection_says_how_it_is_made(lines: Callable[[], list[str]], emulator: Emulator) -> None:
-    """Region, endpoint, profile, where the credentials come from, proxy and CA bundle: a line for each client."""
-    session = AccessSession(to_settings(endpoints=endpoints(emulator.endpoint)))
-    for _ in range(3):
-        session.client("license-manager")
+CALL = re.compile(
+    rf"GetLicenseConversionTask in {REGION}: (?P<result>.+) after \d+\.\d\d s, try (?P<try>\d), request id (?P<id>\S+)"
+)
 
-    assert lines() == [
+
+def test_a_connection_says_how_it_is_made(lines: Callable[[], list[str]], emulator: Emulator) -> None:
+    """Region, endpoint, profile, where the credentials come from, proxy and CA bundle: a line for each client.
+
+    So is the account, once, where STS was asked for it, and AWS's request id of each call.
+    """
+    settings = to_settings(endpoints=endpoints(emulator.endpoint), allowedAccountIds='["123456789012"]')
+    session = AccessSession(settings)
+    for _ in range(3):
+        client = session.client("license-manager")
+
+    assert lines().count("the credentials belong to account 123456789012") == 1
+    assert [line for line in lines() if line.startswith("connected to license-manager")] == [
         f"connected to license-manager: region {REGION}, endpoint {to_address(emulator.endpoint)}, profile default, "
         "credentials from env, proxy none, CA bundle botocore's"
     ]
+    answer = client.get_license_conversion_task(LicenseConversionTaskId="lct-0000")
+    match = CALL.fullmatch(lines()[-1])
+    assert match is not None
+    assert match["id"] == answer["ResponseMetadata"]["RequestId"]
 
 
 def test_a_connection_names_what_is_set(
@@ -73,21 +87,6 @@ def test_a_connection_names_what_is_set(
         f"connected to ec2: region {REGION}, endpoint ec2.{REGION}.amazonaws.com, profile work, credentials from "
         f"shared-credentials-file then {ROLE} in account {ACCOUNT}, proxy proxy.example:3128, CA bundle {bundle}"
     ]
-
-
-def test_the_account_is_said_where_it_was_asked_for(lines: Callable[[], list[str]], emulator: Emulator) -> None:
-    """Whose the credentials are is in the log once, when STS has said it."""
-    settings = to_settings(endpoints=endpoints(emulator.endpoint), allowedAccountIds='["123456789012"]')
-    clients = AccessSession(settings)
-    for _ in range(2):
-        clients.client("license-manager")
-
-    assert lines().count("the credentials belong to account 123456789012") == 1
-
-
-CALL = re.compile(
-    rf"GetLicenseConversionTask in {REGION}: (?P<result>.+) after \d+\.\d\d s, try (?P<try>\d), request id (?P<id>\S+)"
-)
 
 
 def test_each_try_of_a_call_is_a_line(lines: Callable[[], list[str]]) -> None:
@@ -108,16 +107,6 @@ def test_each_try_of_a_call_is_a_line(lines: Callable[[], list[str]]) -> None:
         ("ProxyConnectionError", "2"),
         ("200", "3"),
     ]
-
-
-def test_the_request_id_is_awss(lines: Callable[[], list[str]], emulator: Emulator) -> None:
-    """The id that AWS's support asks for."""
-    clients = MadeClients(to_settings(endpoints=endpoints(emulator.endpoint)))
-    answer = clients.client("license-manager").get_license_conversion_task(LicenseConversionTaskId="lct-0000")
-
-    match = CALL.fullmatch(lines()[-1])
-    assert match is not None
-    assert match["id"] == answer["ResponseMetadata"]["RequestId"]
 
 
 def test_an_answer_can_not_write_into_the_log(lines: Callable[[], list[str]]) -> None:

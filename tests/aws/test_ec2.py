@@ -11,17 +11,13 @@ from moto import mock_aws
 from support.aws import ACCOUNT, REGION, TimelessAws
 from support.wire import Wire
 
-from lmconv_resource.aws.ec2 import Instance, to_instance_id
+from lmconv_resource.aws.ec2 import Instance
 from lmconv_resource.emulator import licensemanager_backends
 from lmconv_resource.errors import EndpointUnreachableError, ThrottledError
 from lmconv_resource.models import ConversionRequest, LicenseContext
 
 BYOL, WINDOWS = LicenseContext("RunInstances:0800"), LicenseContext("RunInstances:0002")
 
-DENIED = (
-    b"<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>You are not authorized.</Message></Error>"
-    b"</Errors></Response>"
-)
 THROTTLED = (
     b"<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Request limit exceeded.</Message></Error>"
     b"</Errors></Response>"
@@ -57,25 +53,6 @@ def bill_as(aws: TimelessAws, arn: str, operation: str) -> None:
     """Have a conversion done, so that the instance is billed as something that EC2 shows."""
     licensemanager_backends[ACCOUNT][REGION].conversion_seconds = 0
     aws.license_manager.create_task(ConversionRequest(arn, BYOL, LicenseContext(operation)))
-
-
-def starting(arn: str) -> str:
-    return f"Starting the license conversion of {arn} in {REGION}: "
-
-
-@pytest.mark.parametrize(
-    ("arn", "instance_id"),
-    [
-        ("arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0", "i-0123456789abcdef0"),
-        ("arn:aws-us-gov:ec2:us-gov-west-1:123456789012:instance/i-0123abcd", "i-0123abcd"),
-        ("arn:aws:ec2:eu-west-1:123456789012:volume/vol-0123", None),
-        ("arn:aws:ssm:eu-west-1:123456789012:managed-instance/mi-0123", None),
-        ("", None),
-    ],
-)
-def test_the_id_is_in_the_arn(arn: str, instance_id: str | None) -> None:
-    """Only the ARN of an EC2 instance has an instance's id, in any partition."""
-    assert to_instance_id(arn) == instance_id
 
 
 def test_an_instance_is_what_ec2_shows(aws: TimelessAws, instance_id: str) -> None:

@@ -44,6 +44,7 @@ from lmconv_resource.hosts.dynamic.provider import LookUps
 
 REGION = "eu-west-1"
 GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
+BYOL = "RunInstances:0800"
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
@@ -76,7 +77,7 @@ def configure(**config: str) -> None:
 
 def add(aws: LicenseManagerBackend, number: int = 0, status: str = "SUCCEEDED", **settings: Any) -> str:
     seconds = {} if status == "IN_PROGRESS" else {"seconds": 0}
-    defaults = {"source": "RunInstances:0800", "destination": "RunInstances:0002", "status": status, **seconds}
+    defaults = {"source": BYOL, "destination": "RunInstances:0002", "status": status, **seconds}
     return aws.add_task(**{"resource_arn": arn(number), **defaults, **settings}).task_id
 
 
@@ -99,7 +100,7 @@ def test_one_task_is_given_with_every_field(aws: LicenseManagerBackend) -> None:
 
     assert task.license_conversion_task_id == "lct-1"
     assert (task.region, task.resource_arn) == (REGION, arn(0))
-    assert task.source_license_context == LicenseContext(usage_operation="RunInstances:0800")
+    assert task.source_license_context == LicenseContext(usage_operation=BYOL)
     assert task.destination_license_context.usage_operation == "RunInstances:0002"
     code = ProductCode(product_code_id="abc", product_code_type="marketplace")
     assert task.destination_license_context.product_codes == [code]
@@ -216,6 +217,9 @@ pulumi.export("ids", tasks.apply(lambda tasks: [task.license_conversion_task_id 
 pulumi.export("now", len(get_license_conversion_tasks()))
 secret = get_license_conversion_task_output(pulumi.Output.secret(config.require("taskId")))
 pulumi.export("secret", secret.status)
+both = pulumi.Output.all(task, secret)
+pulumi.export("codes", both.apply(lambda tasks: [task.source_license_context.usage_operation for task in tasks]))
+pulumi.export("task", get_license_conversion_task(config.require("taskId")))
 """
 
 
@@ -227,51 +231,33 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
         yield licensemanager_backends["123456789012"][REGION]
 
 
-def test_a_result_keeps_its_type(served: LicenseManagerBackend) -> None:
-    """Look-ups that `pulumi.Output.all` joins are results still; as an output of the stack one is an object."""
-    task_ids = [add(served, number, task_id=f"lct-{number}") for number in range(2)]
-
-    def program() -> None:
-        both = pulumi.Output.all(*[get_license_conversion_task_output(task_id) for task_id in task_ids])
-        pulumi.export(
-            "codes", both.apply(lambda tasks: [task.source_license_context.usage_operation for task in tasks])
-        )
-        pulumi.export("task", get_license_conversion_task("lct-0"))
-
-    with LocalEngine(program, config={"aws:region": REGION}) as engine:
-        outputs = engine.up().outputs
-    assert outputs["codes"] == ["RunInstances:0800", "RunInstances:0800"]
-    assert outputs["task"]["license_conversion_task_id"] == "lct-0"
-    assert outputs["task"]["source_license_context"]["usage_operation"] == "RunInstances:0800"
-
-
 def test_outputs_lead_in_and_out(tmp_path: Path, served: LicenseManagerBackend) -> None:
-    """In a preview what depends on an unknown id is unknown; what does not is looked up."""
+    """In a preview what depends on an unknown id is unknown; what does not is looked up.
+
+    Look-ups that `pulumi.Output.all` joins are results still; as an output of the stack one is an object.
+    """
     stack = LocalStack(tmp_path / "stack", PROGRAM)
     add(served, 1)
-    stack.config |= {"aws:region": REGION, "followed:taskId": add(served)}
+    task_id = add(served)
+    stack.config |= {"aws:region": REGION, "followed:taskId": task_id}
     outputs = stack.preview().outputs
-    assert served.calls == {LIST: 1, GET: 1}
+    assert served.calls == {LIST: 1, GET: 2}
     assert outputs["status"] == outputs["ids"] == UNKNOWN
     assert (outputs["now"], outputs["secret"]) == (2, "SUCCEEDED")
-    assert stack.up().outputs == {
-        "status": "SUCCEEDED",
-        "usage_operation": "RunInstances:0002",
-        "ids": [stack.config["followed:taskId"]],
-        "now": 2,
-        "secret": "SUCCEEDED",
-    }
+    outputs = stack.up().outputs
+    task = outputs.pop("task")
+    assert [task["license_conversion_task_id"], task["source_license_context"]["usage_operation"]] == [task_id, BYOL]
+    made = {"status": "SUCCEEDED", "usage_operation": "RunInstances:0002", "ids": [task_id], "secret": "SUCCEEDED"}
+    assert outputs == {**made, "now": 2, "codes": [BYOL, BYOL]}
 
 
-@pytest.mark.parametrize(
-    "call",
-    ["get_license_conversion_tasks()", "pulumi.export('n', get_license_conversion_tasks_output().apply(len))"],
-    ids=["plain", "output"],
-)
-def test_an_error_ends_the_program_in_one_line(tmp_path: Path, served: LicenseManagerBackend, call: str) -> None:
+def test_an_error_ends_the_program_in_one_line(tmp_path: Path, served: LicenseManagerBackend) -> None:
     """An error in a program is Pulumi's own kind: the line, and no traceback."""
     served.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no"), operation=LIST))
-    stack = LocalStack(tmp_path / "stack", f"import pulumi\nfrom lmconv_resource import *\n{call}\n")
+    program = (
+        "import lmconv_resource as lm, pulumi\npulumi.export('n', lm.get_license_conversion_tasks_output().apply(len))"
+    )
+    stack = LocalStack(tmp_path / "stack", program)
     stack.config["aws:region"] = REGION
     outcome = stack.up()
     assert not outcome.ok
@@ -374,7 +360,7 @@ def test_mocks_answer(mock: Callable[[dict[str, Any]], Answers]) -> None:
     assert mocks.asked == [("lmconv:index:getLicenseConversionTask", {"id": "lct-1", "region": "us-east-1"})]
     assert isinstance(task, GetLicenseConversionTaskResult)
     assert (task.license_conversion_task_id, task.status, task.is_complete) == ("lct-1", "SUCCEEDED", True)
-    assert task.source_license_context == LicenseContext(usage_operation="RunInstances:0800")
+    assert task.source_license_context == LicenseContext(usage_operation=BYOL)
     assert [task.region, task.end_time, task.duration_seconds] == [None, None, None]
     assert task.destination_license_context.usage_operation is None
     (code,) = task.destination_license_context.product_codes

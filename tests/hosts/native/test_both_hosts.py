@@ -7,6 +7,7 @@ its own words.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import grpc
@@ -40,7 +41,7 @@ CONVERT: dict[str, Any] = {
 
 def add(aws: LicenseManagerBackend, status: str = "SUCCEEDED", task_id: str = "lct-1", **more: Any) -> None:
     """Add a task of the resource, which leads to the same."""
-    license = {"source": "RunInstances:0800", "destination": "RunInstances:0002"}
+    license: dict[str, Any] = {"source": "RunInstances:0800", "destination": "RunInstances:0002"}
     aws.add_task(task_id=task_id, resource_arn=ARN, status=status, **license, **more)
 
 
@@ -100,7 +101,7 @@ class Dynamic:
         return result.changes, list(result.replaces or ())
 
     def create(self, kind: str, inputs: dict[str, Any]) -> Outcome:
-        return ask(lambda: (result := self._provider(kind).create(inputs)) and (result.id, result.outs))
+        return ask(lambda: attrgetter("id", "outs")(self._provider(kind).create(inputs)))
 
     def read(self, kind: str, id: str, record: Mapping[str, Any]) -> Outcome:
         return ask(lambda: (id, self._provider(kind).read(id, dict(record)).outs))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
 from support.native_host import SIGNATURE, secret, to_struct
@@ -55,8 +54,3 @@ def test_output_values(*, is_secret: bool) -> None:
     bag = read(to_struct({"a": {SIGNATURE: signature, "value": "x", "secret": is_secret}, "b": {SIGNATURE: signature}}))
     assert bag.values == {"a": "x", "b": UNKNOWN}
     assert bag.secrets == ({"a"} if is_secret else set())
-
-
-def test_nothing_is_secret_that_is_not_named() -> None:
-    """And null is null."""
-    assert MessageToDict(write({"end_time": None, "region": "x"}, {"status"})) == {"endTime": None, "region": "x"}
