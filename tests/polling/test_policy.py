@@ -1,8 +1,7 @@
-"""The promises of the policy: early at first, cheap later, the end never noticed late."""
+"""When to poll next. What comes of it, that no end is noticed late, at few calls, is in test_promises."""
 
 from __future__ import annotations
 
-import itertools
 import random
 
 import pytest
@@ -12,8 +11,6 @@ from hypothesis import strategies as st
 from lmconv_resource.polling.policy import PollingPolicy
 
 POLICY = PollingPolicy()
-LATENCY = 0.2
-HOUR = 3600.0
 
 SEEDS = st.integers(0, 2**32)
 WAITED = st.floats(0, 1e7)
@@ -21,18 +18,6 @@ WAITED = st.floats(0, 1e7)
 
 def seeded(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311 -- jitter, not cryptography
-
-
-def simulate(until: float, rng: random.Random) -> list[tuple[float, float]]:
-    """Return the polls of a wait up to `until`: when each begins, and when its answer is there."""
-    polls: list[tuple[float, float]] = []
-    begin = 0.0
-    while True:
-        answered = begin + LATENCY
-        polls.append((begin, answered))
-        if begin >= until:
-            return polls
-        begin = answered + POLICY.jittered(POLICY.interval(answered), rng)
 
 
 @given(WAITED, WAITED, SEEDS)
@@ -52,32 +37,15 @@ def test_the_interval_follows_the_time_waited(waited: float, interval: float) ->
     assert POLICY.interval(waited) == pytest.approx(interval)
 
 
-@given(SEEDS)
-def test_an_end_is_noticed_in_time_and_few_polls_are_made(seed: int) -> None:
-    """Even right after a poll has begun an end is known within 10 % or 3 s, and within 33 s at the most.
-
-    Over two hours a wait makes at most 0.6 of the 480 calls of a loop that polls each 15 s.
-    """
-    polls = simulate(10 * HOUR, seeded(seed))
-    for (begin, _), (_, known) in itertools.pairwise(polls):
-        assert known - begin <= min(33.0, max(3.0, 0.1 * begin)) + 1e-6
-    assert len([begin for begin, _ in polls if begin <= 2 * HOUR]) <= 0.6 * 480
-
-
 @given(WAITED, st.floats(1, 300))
 def test_a_fixed_interval_is_constant(waited: float, fixed_seconds: float) -> None:
     assert POLICY.interval(waited, fixed_seconds) == fixed_seconds
 
 
-@given(st.integers(1, 10_000), SEEDS)
-def test_a_pause_after_a_fault_is_within_its_bounds(faults: int, seed: int) -> None:
-    assert 0.5 <= POLICY.fault_interval(faults, seeded(seed)) <= 30.5
-
-
-@pytest.mark.parametrize(("faults", "most"), [(1, 2.5), (2, 4.5), (3, 8.5), (4, 16.5), (5, 30.5), (50, 30.5)])
+@pytest.mark.parametrize(("faults", "most"), [(1, 2.5), (2, 4.5), (3, 8.5), (4, 16.5), (5, 30.5), (10_000, 30.5)])
 def test_pauses_after_faults_double(faults: int, most: float) -> None:
-    """The bound doubles with each fault in a row, and all of it is used: full jitter."""
+    """From half a second to a bound that doubles with each fault in a row, all of it used: full jitter."""
     rng = seeded(1)
     pauses = [POLICY.fault_interval(faults, rng) for _ in range(2000)]
-    assert min(pauses) == pytest.approx(0.5, abs=0.05)
+    assert 0.5 <= min(pauses) <= 0.55
     assert most - 0.05 * most < max(pauses) <= most

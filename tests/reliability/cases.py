@@ -127,6 +127,14 @@ _CLOSED = (
     'Connection was closed before we received a valid response from endpoint URL: "<ENDPOINT>/". Check the network, '
     "the proxy, the region and any endpoint setting, then run `pulumi up` again."
 )
+_UNKNOWN = (
+    "AWS does not know it there (InvalidParameterValueException: The reason). Check the id, the region (set `region` "
+    "or run `pulumi config set aws:region REGION`) and that the credentials belong to the task's account."
+)
+_REOPENED = (
+    "<ID> is recorded as SUCCEEDED and AWS now reports {}. The record is kept; check the task in the AWS console."
+)
+_TIMES = ("StartTime", "LicenseConversionTime", "EndTime")
 _EMPTY_CONTEXT = {"usage_operation": None, "product_codes": list[str]()}
 _PAGE = "<html>the page of a proxy</html>"
 _JSON = "application/x-amz-json-1.1"
@@ -134,6 +142,30 @@ _JSON = "application/x-amz-json-1.1"
 
 def _refuse(code: str) -> ErrorAnswer:
     return ErrorAnswer(code, "The reason.")
+
+
+def _denied(code: str) -> FaultRow:
+    return _row(f"`{code}`", _NEVER, _refuse(code), line=_DENIED.format(code))
+
+
+def _once(name: str, effect: Effect) -> FaultRow:
+    return _row(f"{name}, once", _ONCE, effect, calls=1, passes=True)
+
+
+def _lasts(name: str, effect: Effect, line: str, or_line: str = "") -> FaultRow:
+    return _row(name, _GIVES_UP, effect, line=line, or_line=or_line, passes=True)
+
+
+def _both(name: str, effect: Effect, line: str, or_line: str = "") -> tuple[FaultRow, FaultRow]:
+    return _once(name, effect), _lasts(name, effect, line, or_line)
+
+
+def _without(*members: str) -> ChangedAnswer:
+    return ChangedAnswer(without=members)
+
+
+def _with(**members: Any) -> ChangedAnswer:
+    return ChangedAnswer(members=members)
 
 
 _SLEPT = ErrorAnswer("InvalidSignatureException", "Signature expired: then is now earlier than now.", 400)
@@ -156,26 +188,13 @@ FAULTS = (
         "`InvalidParameterValueException`",
         _FORGOTTEN,
         _refuse("InvalidParameterValueException"),
-        line="AWS does not know it there (InvalidParameterValueException: The reason). Check the id, the region (set "
-        "`region` or run `pulumi config set aws:region REGION`) and that the credentials belong to the task's account.",
+        line=_UNKNOWN,
         warning="The record of the finished task is kept as it was. Looking up license conversion task <ID> in "
-        "<REGION>: AWS does not know it there (InvalidParameterValueException: The reason). Check the id, the region "
-        "(set `region` or run `pulumi config set aws:region REGION`) and that the credentials belong to the task's "
-        "account.",
+        f"<REGION>: {_UNKNOWN}",
         passes=True,
     ),
-    _row(
-        "`AuthorizationException`",
-        _NEVER,
-        _refuse("AuthorizationException"),
-        line=_DENIED.format("AuthorizationException"),
-    ),
-    _row(
-        "`AccessDeniedException`",
-        _NEVER,
-        _refuse("AccessDeniedException"),
-        line=_DENIED.format("AccessDeniedException"),
-    ),
+    _denied("AuthorizationException"),
+    _denied("AccessDeniedException"),
     _row(
         "`ExpiredTokenException`",
         _NEVER,
@@ -192,118 +211,56 @@ FAULTS = (
         good_calls=1,
         passes=True,
     ),
-    _row("`ServerInternalException`, once", _ONCE, _refuse("ServerInternalException"), calls=1, passes=True),
-    _row(
+    *_both(
         "`ServerInternalException`",
-        _GIVES_UP,
         _refuse("ServerInternalException"),
-        line=_OWN_FAULT.format("ServerInternalException: The reason"),
-        passes=True,
+        _OWN_FAULT.format("ServerInternalException: The reason"),
     ),
-    _row("`RateLimitExceededException`, once", _ONCE, _refuse("RateLimitExceededException"), calls=1, passes=True),
-    _row(
-        "`RateLimitExceededException`",
-        _GIVES_UP,
-        _refuse("RateLimitExceededException"),
-        line=_SLOWER.format("RateLimitExceededException"),
-        passes=True,
+    *(
+        row
+        for code in ("RateLimitExceededException", "ThrottlingException")
+        for row in _both(f"`{code}`", _refuse(code), _SLOWER.format(code))
     ),
-    _row("`ThrottlingException`, once", _ONCE, _refuse("ThrottlingException"), calls=1, passes=True),
-    _row(
-        "`ThrottlingException`",
-        _GIVES_UP,
-        _refuse("ThrottlingException"),
-        line=_SLOWER.format("ThrottlingException"),
-        passes=True,
-    ),
-    _row("HTTP 500 without a body, once", _ONCE, RawAnswer(500), calls=1, passes=True),
-    _row(
-        "HTTP 500 with a web page",
-        _GIVES_UP,
-        RawAnswer(500, _PAGE),
-        line=_OWN_FAULT.format("500: Internal Server Error"),
-        passes=True,
-    ),
-    _row("HTTP 502 without a body", _GIVES_UP, RawAnswer(502), line=_OWN_FAULT.format("502: Bad Gateway"), passes=True),
-    _row("HTTP 502 with a web page, once", _ONCE, RawAnswer(502, _PAGE), calls=1, passes=True),
-    _row("HTTP 503 without a body, once", _ONCE, RawAnswer(503), calls=1, passes=True),
-    _row(
-        "HTTP 503 with a web page",
-        _GIVES_UP,
-        RawAnswer(503, _PAGE),
-        line=_OWN_FAULT.format("503: Service Unavailable"),
-        passes=True,
-    ),
-    _row("connection dropped before the answer, once", _ONCE, DroppedConnection(), calls=1, passes=True),
-    _row("connection dropped before the answer", _GIVES_UP, DroppedConnection(), line=_CLOSED, passes=True),
-    _row("connection dropped in the middle of the answer, once", _ONCE, DroppedConnection(True), calls=1, passes=True),
-    _row(
-        "connection dropped in the middle of the answer",
-        _GIVES_UP,
-        DroppedConnection(True),
-        line=_NO_TASK,
-        or_line=_CLOSED,
-        passes=True,
-    ),
-    _row("HTTP 200 with a web page, once", _ONCE, RawAnswer(200, _PAGE), calls=1, passes=True),
-    _row("HTTP 200 with a web page", _GIVES_UP, RawAnswer(200, _PAGE), line=_NO_TASK, passes=True),
-    _row(
+    _once("HTTP 500 without a body", RawAnswer(500)),
+    _lasts("HTTP 500 with a web page", RawAnswer(500, _PAGE), _OWN_FAULT.format("500: Internal Server Error")),
+    _lasts("HTTP 502 without a body", RawAnswer(502), _OWN_FAULT.format("502: Bad Gateway")),
+    _once("HTTP 502 with a web page", RawAnswer(502, _PAGE)),
+    _once("HTTP 503 without a body", RawAnswer(503)),
+    _lasts("HTTP 503 with a web page", RawAnswer(503, _PAGE), _OWN_FAULT.format("503: Service Unavailable")),
+    *_both("connection dropped before the answer", DroppedConnection(), _CLOSED),
+    *_both("connection dropped in the middle of the answer", DroppedConnection(True), _NO_TASK, _CLOSED),
+    *_both("HTTP 200 with a web page", RawAnswer(200, _PAGE), _NO_TASK),
+    _lasts(
         "JSON that is no object",
-        _GIVES_UP,
         RawAnswer(200, "[]", _JSON),
-        line=_UNREADABLE.format("AttributeError: 'list' object has no attribute 'get'"),
-        passes=True,
+        _UNREADABLE.format("AttributeError: 'list' object has no attribute 'get'"),
     ),
     _row(
         "missing members: all but the id, the status and the ARN",
         _BELIEVED,
-        ChangedAnswer(
-            without=(
-                "SourceLicenseContext",
-                "DestinationLicenseContext",
-                "StatusMessage",
-                "StartTime",
-                "LicenseConversionTime",
-                "EndTime",
-            )
-        ),
+        _without("SourceLicenseContext", "DestinationLicenseContext", "StatusMessage", *_TIMES),
         shown={"source_license_context": _EMPTY_CONTEXT, "destination_license_context": _EMPTY_CONTEXT}
         | dict.fromkeys(("status_message", "start_time", "license_conversion_time", "end_time", "duration_seconds")),
     ),
-    _row(
-        "missing status",
-        _GIVES_UP,
-        ChangedAnswer(without=("Status",)),
-        line=_NOTHING_OF_IT.format("status"),
-        passes=True,
-    ),
-    _row(
-        "missing ARN",
-        _GIVES_UP,
-        ChangedAnswer(without=("ResourceArn",)),
-        line=_NOTHING_OF_IT.format("ARN"),
-        passes=True,
-    ),
+    _lasts("missing status", _without("Status"), _NOTHING_OF_IT.format("status")),
+    _lasts("missing ARN", _without("ResourceArn"), _NOTHING_OF_IT.format("ARN")),
     _row(
         "null members",
         _BELIEVED,
-        ChangedAnswer(members=dict.fromkeys(("SourceLicenseContext", "StatusMessage", "LicenseConversionTime"))),
+        _with(SourceLicenseContext=None, StatusMessage=None, LicenseConversionTime=None),
         shown={"source_license_context": _EMPTY_CONTEXT} | dict.fromkeys(("status_message", "license_conversion_time")),
     ),
-    _row(
+    _lasts(
         "a time that is none",
-        _GIVES_UP,
-        ChangedAnswer(members={"StartTime": "yesterday"}),
-        line=_UNREADABLE.format('ValueError: Invalid timestamp "yesterday": Unknown string format: yesterday'),
-        passes=True,
+        _with(StartTime="yesterday"),
+        _UNREADABLE.format('ValueError: Invalid timestamp "yesterday": Unknown string format: yesterday'),
     ),
-    _row("additional members", _HARMLESS, ChangedAnswer(members={"Progress": 50, "Steps": [{"Name": "x"}]})),
+    _row("additional members", _HARMLESS, _with(Progress=50, Steps=[{"Name": "x"}])),
     _row(
         "unknown status",
         _BACKWARDS,
-        ChangedAnswer(members={"Status": "PAUSED"}),
-        warning="<ID> is recorded as SUCCEEDED and AWS now reports PAUSED. The record is kept; check the task in "
-        "the AWS console.",
+        _with(Status="PAUSED"),
+        warning=_REOPENED.format("PAUSED"),
         shown={"status": "PAUSED", "is_complete": False, "duration_seconds": None},
         passes=True,
     ),
@@ -314,8 +271,7 @@ FAULTS = (
             members={"Status": "IN_PROGRESS", "StatusMessage": TOLD_AS["IN_PROGRESS"]},
             without=("EndTime", "LicenseConversionTime"),
         ),
-        warning="<ID> is recorded as SUCCEEDED and AWS now reports IN_PROGRESS. The record is kept; check the task in "
-        "the AWS console.",
+        warning=_REOPENED.format("IN_PROGRESS"),
         shown={
             "status": "IN_PROGRESS",
             "status_message": TOLD_AS["IN_PROGRESS"],
@@ -326,13 +282,11 @@ FAULTS = (
         },
         passes=True,
     ),
-    _row(
+    _lasts(
         "answer about another task",
-        _GIVES_UP,
-        ChangedAnswer(members={"LicenseConversionTaskId": "lct-other"}),
-        line="the answer is about another task, lct-other. Check that the endpoint is AWS License Manager and no proxy "
+        _with(LicenseConversionTaskId="lct-other"),
+        "the answer is about another task, lct-other. Check that the endpoint is AWS License Manager and no proxy "
         "answers for it, then run `pulumi up` again.",
-        passes=True,
     ),
     _row("slow answer, half a second", _HARMLESS, SlowAnswer(0.5)),
     _row("clock 5 hours ahead", _SHIFTED, ShiftedClock(5 * 3600), shown=_shift(5)),

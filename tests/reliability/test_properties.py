@@ -472,7 +472,7 @@ class Story(RuleBasedStateMachine):
 
     def check_invariants(self, *args: Any, **kwargs: Any) -> None:
         super().check_invariants(*args, **kwargs)
-        for _, text in self.session.lines:
+        for text in self.session.lines:
             assert_line_is_sound(text)
         self.session.lines.clear()
         if self.record is None:
