@@ -1,15 +1,16 @@
-"""Real processes that are killed: the engine, the plugin, ^C once and twice; then a second `up` puts it right."""
+"""Real processes that follow tasks, and are killed or interrupted once and twice; then a second `up` puts it right.
+
+The same of conversions, at each step and with the plugin killed as well, is in tests/programs/test_killed_jobs.py.
+"""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.commands import Command, find_plugins, finish, serve_commands
@@ -82,8 +83,7 @@ def assert_silent_and_put_right(aws: LicenseManagerBackend, command: Command) ->
     ("options", "faults"),
     [
         ({}, []),  # in a wait
-        # While a look-up is tried again, though nobody waits for a task.
-        ({"wait": False}, [Fault(ErrorAnswer("ServerInternalException"))]),
+        # While a list is tried again, though nobody waits for a task.
         ({"wait": False, "by_arn": True}, [Fault(ErrorAnswer("ServerInternalException"))]),
     ],
 )
@@ -98,43 +98,6 @@ def test_the_engine_is_killed(
 
     engine.kill()
 
-    assert command.records() == {}
-    assert_silent_and_put_right(aws, command)
-
-
-def test_the_engine_is_killed_when_aws_has_answered(begin: Begin, aws: LicenseManagerBackend) -> None:
-    """An engine that dies between AWS's answer and the record has recorded nothing, and the next `up` does."""
-    get_task = aws.get_license_conversion_task
-    engines: list[subprocess.Popen[str]] = []
-
-    def answer_and_kill(task_id: str) -> dict[str, Any]:
-        answer = get_task(task_id)
-        wait_until(lambda: engines, "the engine is known")
-        engines[0].kill()
-        engines[0].wait()
-        return answer
-
-    aws.get_license_conversion_task = answer_and_kill  # type: ignore[method-assign]
-    command, engine = begin(wait=False)
-    engines.append(engine)
-    wait_until(lambda: engine.poll() is not None, "the engine is killed", 60)
-    aws.get_license_conversion_task = get_task  # type: ignore[method-assign]
-
-    assert command.records() == {}
-    assert_silent_and_put_right(aws, command)
-
-
-def test_the_plugin_is_killed_during_a_wait(begin: Begin, aws: LicenseManagerBackend) -> None:
-    """After kill -9 of the plugin `up` fails at once, the state is whole, and the next `up` goes on."""
-    command, engine = begin()
-    wait_until(lambda: aws.calls.total() >= COUNT, "all tasks asked for", 60)
-
-    (plugin,) = find_plugins(command.folder)
-    os.kill(plugin, signal.SIGKILL)
-    said, _ = engine.communicate(timeout=30)
-
-    assert engine.returncode != 0
-    assert "task-0" in said
     assert command.records() == {}
     assert_silent_and_put_right(aws, command)
 

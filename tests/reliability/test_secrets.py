@@ -6,7 +6,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +18,7 @@ from moto.sts.models import sts_backends
 from pulumi import automation
 from support.certificates import make_context, write_certificate
 from support.license_manager import CONTROLS, texts
+from support.proofs import keep
 from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, Outcome, RealStack
 
 from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault, RawAnswer, licensemanager_backends, serve
@@ -131,62 +132,47 @@ class RealSecrets(RealStack):
         return "".join(file.read_text() for file in (self.folder.parent / "backend").rglob("*.json*"))
 
 
-Give = Callable[[pytest.MonkeyPatch, Any, Path, str], None]
+KEYS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_SESSION_TOKEN": TOKEN}
+FILES = {
+    "token": WEB_TOKEN,
+    "credentials": f"[tracker]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
+    f"aws_session_token = {TOKEN}\n",
+}
+ENDPOINTS = '[{"sts": "<ENDPOINT>", "licensemanager": "<ENDPOINT>"}]'
+IDENTITY = json.dumps({"roleArn": ROLE, "webIdentityTokenFile": "<FOLDER>/token"})
+GIVEN: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    # With the environment's credentials, so that it shows what the others show.
+    "role": (
+        KEYS,
+        {
+            "aws:assumeRoles": json.dumps([{"roleArn": ROLE, "externalId": EXTERNAL_ID}]),
+            "aws:endpoints": ENDPOINTS,
+        },
+    ),
+    "environment": (KEYS, {}),
+    "config": ({}, {"aws:accessKey": ACCESS_KEY, "aws:secretKey": SECRET_KEY, "aws:token": TOKEN}),
+    "profile": ({"AWS_SHARED_CREDENTIALS_FILE": "<FOLDER>/credentials"}, {"aws:profile": "tracker"}),
+    "web identity": ({}, {"aws:assumeRoleWithWebIdentity": IDENTITY, "aws:endpoints": ENDPOINTS}),
+}
+"""How credentials can be given: variables of the environment, and settings of the stack."""
 
 
-def give_by_environment(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: str) -> None:
-    patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    patch.setenv("AWS_SESSION_TOKEN", TOKEN)
-
-
-def give_by_config(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: str) -> None:
-    stack.config |= {"aws:accessKey": ACCESS_KEY, "aws:secretKey": SECRET_KEY, "aws:token": TOKEN}
-
-
-def give_by_profile(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: str) -> None:
-    file = folder / "credentials"
-    file.write_text(
-        f"[tracker]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
-        f"aws_session_token = {TOKEN}\n"
-    )
-    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    stack.config["aws:profile"] = "tracker"
-
-
-def give_by_role(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: str) -> None:
-    give_by_environment(patch, stack, folder, endpoint)
-    stack.config["aws:assumeRoles"] = json.dumps([{"roleArn": ROLE, "externalId": EXTERNAL_ID}])
-    stack.config["aws:endpoints"] = json.dumps([{"sts": endpoint, "licensemanager": endpoint}])
-
-
-def give_by_web_identity(patch: pytest.MonkeyPatch, stack: Any, folder: Path, endpoint: str) -> None:
-    (folder / "token").write_text(WEB_TOKEN)
-    identity = {"roleArn": ROLE, "webIdentityTokenFile": str(folder / "token")}
-    stack.config["aws:assumeRoleWithWebIdentity"] = json.dumps(identity)
-    stack.config["aws:endpoints"] = json.dumps([{"sts": endpoint, "licensemanager": endpoint}])
-
-
-@pytest.mark.parametrize(
-    "give",
-    [
-        give_by_role,  # with the environment's credentials, so that it shows what the others show
-        *(
-            pytest.param(way, marks=pytest.mark.proof)
-            for way in (give_by_environment, give_by_config, give_by_profile, give_by_web_identity)
-        ),
-    ],
-)
+@pytest.mark.parametrize("given", keep(["role"], GIVEN))
 def test_credentials_stay_where_they_are(
-    give: Give, stack: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, endpoint: str
+    given: str, stack: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, endpoint: str
 ) -> None:
     """Whichever way credentials are given, none is in the state, in a message, in the debug log or in an error."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", endpoint)
-    monkeypatch.setenv("LMCONV_LOG", "DEBUG")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    give(monkeypatch, stack, tmp_path, endpoint)
-    stack.config |= {"aws:maxRetries": "0", "followed:regions": json.dumps(["eu-west-1"])}
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    variables, settings = (
+        {name: text.replace("<FOLDER>", str(tmp_path)).replace("<ENDPOINT>", endpoint) for name, text in each.items()}
+        for each in GIVEN[given]
+    )
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    for name, text in {"AWS_ENDPOINT_URL_LICENSE_MANAGER": endpoint, "LMCONV_LOG": "DEBUG", **variables}.items():
+        monkeypatch.setenv(name, text)
+    stack.config |= {"aws:maxRetries": "0", "followed:regions": json.dumps(["eu-west-1"]), **settings}
 
     outcomes: list[Outcome] = [stack.up()]
     assert outcomes[0].ok, outcomes[0].said
@@ -194,16 +180,15 @@ def test_credentials_stay_where_they_are(
     outcomes.append(stack.up())
     assert not outcomes[1].ok
     stack.config |= {"followed:regions": json.dumps(["eu-west-1"]), "followed:wait": "true"}
-    outcomes.append(stack.up())
-    outcomes.append(stack.refresh())
+    outcomes += [stack.up(), stack.refresh()]
 
     assert "in-eu-west-1" in stack.resources()
     secrets = {ACCESS_KEY, SECRET_KEY, TOKEN, EXTERNAL_ID, WEB_TOKEN}
-    for account in sts_backends.values():
-        for backend in account.values():
-            for role in backend.assumed_roles:
-                secrets |= {role.access_key_id, role.secret_access_key, role.session_token}
-    assert len(secrets) > 5 or give not in (give_by_role, give_by_web_identity)
+    roles = [
+        role for account in sts_backends.values() for backend in account.values() for role in backend.assumed_roles
+    ]
+    assert roles or given not in ("role", "web identity")
+    secrets |= {text for role in roles for text in (role.access_key_id, role.secret_access_key, role.session_token)}
     text = stack.read_state() + "".join(
         line for outcome in outcomes for _, _, line in [*outcome.said, *((a, "", b) for a, b in outcome.shown)]
     )
@@ -214,19 +199,11 @@ def test_credentials_stay_where_they_are(
 # -- control characters ------------------------------------------------------------------------------------------------
 
 EVIL = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)])) + "\x1b]0;owned\x07\x1b[2J\u202etxt.exe\u2066\ud800 end"
-
-
+EVIL_CONTEXT = {"UsageOperation": EVIL, "ProductCodes": [{"ProductCodeId": EVIL, "ProductCodeType": EVIL}]}
 EVIL_PLACES: dict[str, Effect] = {
     "eu-north-1": ChangedAnswer(members={"StatusMessage": EVIL}),
     "eu-south-1": ChangedAnswer(members={"StatusMessage": EVIL, "Status": "FAILED", "ResourceArn": EVIL}),
-    "eu-central-1": ChangedAnswer(
-        members={
-            "SourceLicenseContext": {
-                "UsageOperation": EVIL,
-                "ProductCodes": [{"ProductCodeId": EVIL, "ProductCodeType": EVIL}],
-            }
-        }
-    ),
+    "eu-central-1": ChangedAnswer(members={"SourceLicenseContext": EVIL_CONTEXT}),
     "us-west-1": ChangedAnswer(members={"Status": EVIL}),
     "us-west-2": ChangedAnswer(members={"LicenseConversionTaskId": EVIL}),
     "ap-south-1": ErrorAnswer("AccessDeniedException", EVIL.replace("\ud800", "")),
