@@ -148,11 +148,6 @@ class Progress:
             self._total += 1
             self._running += 1
 
-    def begin(self, count: int = 1) -> None:
-        """Count rows that are under way from now on."""
-        with self._lock:
-            self._running += count
-
     def end(self, *, done: bool, failed: bool, running: bool = True) -> None:
         """Count a row that has come to its end: it is done, it has failed, or neither."""
         with self._lock:
@@ -160,11 +155,17 @@ class Progress:
             self._failed += failed
             self._running -= running
 
-    def report(self, last: str = "") -> None:
-        """Show how far they are, unless that was shown a moment ago; `last` has just happened: `web-3 stopping`."""
+    def report(self, last: str = "", *, running: int | None = None) -> None:
+        """Show how far they are, unless that was shown a moment ago.
+
+        Args:
+            last: what has just happened: `web-3 stopping`.
+            running: how many are under way, where that is not what was counted.
+        """
         with self._lock:
             now = self._now()
             self._last = last or self._last
+            self._running = self._running if running is None else running
             if now - self._shown_at < self.pause_seconds:
                 return
             self._shown_at = now

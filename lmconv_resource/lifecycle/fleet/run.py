@@ -185,19 +185,18 @@ class Run:
                     if word == "ended" and come_to is not None:
                         succeeded = come_to.result.has_succeeded
                         schedule.end(row, succeeded=succeeded, failed=failed, is_begun=come_to.is_begun)
-                        self._record(row, come_to, was_running=True)
+                        self._record(row, come_to)
                         continue
                     (schedule.leave_slot if word == "starting" else schedule.free_slot)(row, failed=failed)
                     if word == "running" and come_to is not None:
-                        self._say(row, come_to, was_running=True)
+                        self._say(row, come_to)
                 for row in schedule.next_rows(runtime.now() - self._began):
-                    self._progress.begin()
                     self._begin(planned[row.name])
                     prepared.append(row)
                 prepared = [row for row in prepared if not self._settle(planned[row.name], schedule)]
                 if schedule.is_over:
                     return
-                self._progress.report()
+                self._progress.report(running=schedule.running)
                 with self._changed:
                     if not self._told:
                         pause = self._progress.pause_seconds
@@ -246,19 +245,19 @@ class Run:
         with self._changed:
             self._changed.notify_all()
 
-    def _record(self, row: Row, ended: Ended, *, was_running: bool = False) -> None:
+    def _record(self, row: Row, ended: Ended) -> None:
         self._results[row.name] = ended.result
         if ended.is_down:
             self._down.append(row.name)
-        self._say(row, ended, was_running=was_running)
+        self._say(row, ended)
 
-    def _say(self, row: Row, ended: Ended, *, was_running: bool) -> None:
+    def _say(self, row: Row, ended: Ended) -> None:
         """Count a row that has come to its end, and leave a line for it: once."""
         result, before = ended.result, self._said.get(row.name)
         self._said[row.name] = result.outcome
         if before is result.outcome:
             return
-        self._progress.end(done=result.has_succeeded, failed=result.has_failed, running=was_running)
+        self._progress.end(done=result.has_succeeded, failed=result.has_failed, running=False)
         is_bad = ended.is_down or result.has_failed
         self._op.log(_to_line(row.name, result), "WARNING" if is_bad else "INFO")
 

@@ -50,8 +50,8 @@ class Schedule:
 
     @property
     def running(self) -> int:
-        """How many have been begun and have not ended."""
-        return len(self._running)
+        """How many have a slot: not those that were marked early, and not those whose instance runs again."""
+        return sum(len(slots.taken) for slots in self._groups.values())
 
     def stop(self, reason: str) -> None:
         """Begin no further row. The first reason stays."""
