@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.stacks import needs_pulumi
 
 PROJECT = Path(__file__).parents[2]
 TASK_ID = "lct-0123456789abcdef0"
@@ -33,11 +34,10 @@ def checkout(tmp_path: Path) -> Path:
     return copy
 
 
-def make_env(checkout: Path, *path: Path) -> dict[str, str]:
-    """Return the environment of somebody with no way to the internet, an AWS account and a pulumi login of his own."""
-    tools = [str(folder) for folder in path] + ["/usr/bin", "/bin"]
-    return {
-        "PATH": os.pathsep.join(tools),
+def start(checkout: Path, *path: Path) -> subprocess.Popen[str]:
+    """Start the demo for somebody with no way to the internet, an AWS account and a pulumi login of his own."""
+    env = {
+        "PATH": os.pathsep.join([*map(str, path), "/usr/bin", "/bin"]),
         "HOME": str(checkout.parent / "home"),
         "AWS_PROFILE": "production",
         "AWS_REGION": "us-gov-west-1",
@@ -45,19 +45,7 @@ def make_env(checkout: Path, *path: Path) -> dict[str, str]:
         "PULUMI_ACCESS_TOKEN": "pul-0",
         "PULUMI_STACK": "production",
     }
-
-
-def shorten(checkout: Path) -> None:
-    """Let the demo's task end after 2 s."""
-    script = checkout / "examples" / "demo" / "demo.py"
-    text = script.read_text()
-    assert "SECONDS = 10\n" in text
-    script.write_text(text.replace("SECONDS = 10\n", "SECONDS = 2\n"))
-
-
-def start(checkout: Path, env: dict[str, str]) -> subprocess.Popen[str]:
-    script = checkout / "examples" / "demo" / "demo.py"
-    command = [sys.executable, "-B", str(script)]
+    command = [sys.executable, "-B", str(checkout / "examples" / "demo" / "demo.py")]
     return subprocess.Popen(command, cwd=checkout, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -81,28 +69,20 @@ def check_clean(checkout: Path) -> None:
 
 
 @pytest.mark.proof
-def test_without_a_way_to_pulumi_the_program_runs_on_the_local_engine(checkout: Path) -> None:
-    shorten(checkout)
-    process = start(checkout, make_env(checkout))
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, output
-    assert output.startswith("pulumi is not on PATH: the same program runs on LocalEngine, which stands in for it.\n")
-    assert re.search(rf"SUCCEEDED after \d+s · {TASK_ID}", output)
-    assert "3 unchanged" in output
-    assert "3 deleted" in output
-    check_clean(checkout)
-
-
-@pytest.mark.skipif(shutil.which("pulumi") is None, reason="the pulumi command is not on PATH")
-@pytest.mark.proof
-def test_with_pulumi_the_program_runs_on_the_real_engine(checkout: Path) -> None:
-    pulumi = shutil.which("pulumi")
-    assert pulumi is not None
-    shorten(checkout)
-    process = start(checkout, make_env(checkout, Path(pulumi).parent))
+@pytest.mark.parametrize("engine", ["local", pytest.param("real", marks=needs_pulumi)])
+def test_the_program_is_followed_to_its_end(checkout: Path, engine: str) -> None:
+    """By `pulumi`, or where there is none by the local engine; the task ends after 2 s."""
+    script = checkout / "examples" / "demo" / "demo.py"
+    text = script.read_text()
+    assert "SECONDS = 10\n" in text
+    script.write_text(text.replace("SECONDS = 10\n", "SECONDS = 2\n"))
+    pulumi = [Path(shutil.which("pulumi") or "").parent] if engine == "real" else []
+    process = start(checkout, *pulumi)
     output, _ = process.communicate(timeout=90)
     assert process.returncode == 0, output
-    assert output.startswith("Using pulumi ")
+    assert output.startswith(
+        "Using pulumi " if pulumi else "pulumi is not on PATH: the same program runs on LocalEngine"
+    )
     assert re.search(rf"SUCCEEDED after \d+s · {TASK_ID}", output)
     assert "3 unchanged" in output
     assert "3 deleted" in output
@@ -110,29 +90,21 @@ def test_with_pulumi_the_program_runs_on_the_real_engine(checkout: Path) -> None
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.proof)], ids=lambda number: number.name
-)
-def test_an_interrupted_demo_leaves_nothing_behind(checkout: Path, number: signal.Signals) -> None:
-    process = start(checkout, make_env(checkout))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, None])
+def test_an_interrupted_demo_leaves_nothing_behind(checkout: Path, number: signal.Signals | None) -> None:
+    """So does one with nothing to write to any more."""
+    process = start(checkout)
     assert process.stdout is not None
-    for line in process.stdout:
-        if "IN_PROGRESS" in line:
-            break
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
-    assert process.returncode == 128 + number, output
-    assert "Traceback" not in output
-    check_clean(checkout)
-
-
-@pytest.mark.proof
-def test_a_demo_with_nothing_to_write_to_cleans_up(checkout: Path) -> None:
-    process = start(checkout, make_env(checkout))
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.wait(60) == 1
+    if number is None:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 1
+    else:
+        assert any("IN_PROGRESS" in line for line in process.stdout)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=30)
+        assert process.returncode == 128 + number, output
+        assert "Traceback" not in output
     check_clean(checkout)
 
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.checkout import PROJECT, copy_checkout
+from support.stacks import needs_pulumi
 
 from lmconv_resource.emulator import Emulator, serve
 
-PROJECT = Path(__file__).parents[2]
 PAGES = ["README.md", *sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").glob("*.md"))]
 EXAMPLES = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "examples").glob("*/README.md"))
 TASK_ID, OTHER_TASK_ID = "lct-0123456789abcdef0", "lct-0fedcba9876543210"
@@ -33,7 +32,7 @@ ELSEWHERE = {
     "make test": "whoever reads this is running it",
     "pulumi cancel --yes": "test_two_commands_clean_up_after_a_killed_pulumi",
     "pulumi refresh --yes --clear-pending-creates": "test_two_commands_clean_up_after_a_killed_pulumi",
-    "python -m lmconv_resource.emulator --port 5000 --instances 12 --fail 2": "test_the_emulator_is_a_command",
+    "python -m lmconv_resource.emulator --port 5000 --instances 12 --fail 2": "tests/emulator/test_server.py",
     "python -m lmconv_resource.emulator arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0": (
         "tests/emulator/test_server.py"
     ),
@@ -58,8 +57,6 @@ ANSWERS = {
 
 INSTALLING = ("docs/installing.md", "docs/native.md", "docs/start.md")
 """Pages whose commands install packages."""
-
-needs_pulumi = pytest.mark.skipif(shutil.which("pulumi") is None, reason="pulumi is not on PATH")
 
 
 def read_blocks(page: str) -> list[list[str]]:
@@ -138,17 +135,6 @@ def answer(command: str) -> str:
         if f"{command} ".startswith(f"{beginning} ") and " --yes" not in command:
             return f"{command} {words}"
     return command
-
-
-def copy_checkout(folder: Path) -> None:
-    """Copy what is in git, or would be."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=PROJECT, check=True, capture_output=True, text=True
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (PROJECT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, folder / name)
 
 
 @pytest.fixture
@@ -286,19 +272,6 @@ def test_two_commands_clean_up_after_a_killed_pulumi(world: World, emulator: Emu
     written = world.run(["pulumi up"], world.program)
     assert "pending" not in written
     assert "3 created" in written or "2 created" in written
-
-
-@pytest.mark.proof  # tests/emulator/test_server.py shows the same of the command itself
-def test_the_emulator_is_a_command() -> None:
-    """It prints its endpoint and serves until ^C; only the port is another one here."""
-    (command,) = read_blocks("docs/testing.md")[0]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    words = command.replace("5000", port).replace("python", sys.executable, 1).split()
-    with subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
-        line = process.stdout.readline() if process.stdout else ""
-        process.send_signal(signal.SIGINT)
-    assert (line, process.returncode) == (f"http://127.0.0.1:{port}\n", 0)
 
 
 def test_what_is_run_elsewhere_is_still_shown() -> None:

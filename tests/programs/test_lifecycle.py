@@ -35,10 +35,13 @@ def add(aws: LicenseManagerBackend, **settings: Any) -> str:
 
 
 def test_up_records_a_task_and_then_leaves_it_alone(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """A task that has ended is recorded whole; a second `up` changes nothing and asks AWS nothing; so `destroy`."""
+    """A task that has ended is recorded whole; a second `up` changes nothing and asks AWS nothing; so `destroy`.
+
+    The URN that the provider is given is the resource's own; the child of a component does not wait for itself.
+    """
     aws.clock = NOON.timestamp
     task_id = add(aws, seconds=0, message="all went well")
-    stack.config["followed:taskId"] = task_id
+    stack.config |= {"followed:taskId": task_id, "followed:child": add(aws, seconds=0)}
 
     first = stack.up()
     calls = aws.calls.total()
@@ -62,23 +65,14 @@ def test_up_records_a_task_and_then_leaves_it_alone(stack: Stack, aws: LicenseMa
         "is_complete": True,
         "duration_seconds": 0,
     }
-    assert set(second.changes) == {"same"}
-    assert stack.destroy().ok
-    assert "task" not in stack.resources()
-    assert aws.calls.total() == calls
-
-
-@pytest.mark.proof
-def test_lines_go_to_the_row_of_the_resource_that_they_are_about(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """The URN that the provider is given is the resource's own; the child of a component does not wait for itself."""
-    stack.config |= {"followed:taskId": add(aws, seconds=0), "followed:child": add(aws, seconds=0)}
-
-    assert stack.up().ok
-
     resources = stack.resources()
     for name in ("task", "child", "rooted"):
         assert resources[name]["outputs"]["__urn"] == resources[name]["urn"]
     assert "tests:index:Group$pulumi-python:dynamic/lmconv:LicenseConversionTask" in resources["child"]["urn"]
+    assert set(second.changes) == {"same"}
+    assert stack.destroy().ok
+    assert "task" not in stack.resources()
+    assert aws.calls.total() == calls
 
 
 def test_a_wait_blocks_until_the_end(stack: Stack, aws: LicenseManagerBackend) -> None:
@@ -150,41 +144,25 @@ def test_update(stack: Stack, aws: LicenseManagerBackend) -> None:
 
 @pytest.mark.proof
 def test_replacement(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """Another id or region is another task, in the preview too, and the state holds that only."""
-    first, second = add(aws, seconds=0), add(aws, seconds=0)
+    """Another id or region is another task, in the preview too, and the state holds that only; so is a newer one."""
     other = licensemanager_backends["123456789012"]["us-east-1"]
-    other.add_task(task_id=second, resource_arn=ARN, source="RunInstances", destination="RunInstances:0g00", seconds=0)
-    stack.config["followed:taskId"] = first
+    first, second = add(other, seconds=0), add(other, seconds=0)
+    add(aws, task_id=second, seconds=0, started=NOON)
+    stack.config |= {"followed:taskId": first, "followed:region": "us-east-1"}
     stack.up()
-    for change in ({"followed:taskId": second}, {"followed:region": "us-east-1"}):
+    for change in ({"followed:taskId": second}, {"followed:region": REGION}):
         stack.config |= change
         assert stack.preview().changes["replace"] == stack.up().changes["replace"] == 1
     assert stack.resources()["task"]["id"] == second
-    assert stack.resources()["task"]["outputs"]["region"] == "us-east-1"
+    assert stack.resources()["task"]["outputs"]["region"] == REGION
 
-
-@pytest.mark.proof
-def test_the_newest_of_a_resource(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """The task that started last is tracked and stays, by whichever name; with `follow_newest` a newer replaces it."""
-    add(aws, started=NOON, seconds=0)
-    first = add(aws, started=NOON + timedelta(minutes=5), seconds=0)
-    stack.config["followed:arn"] = ARN
-    stack.up()
-    second = add(aws, started=NOON + timedelta(minutes=10), seconds=0)
-    assert set(stack.up().changes) == {"same"}
-    assert stack.refresh().ok
-    del stack.config["followed:arn"]
-    stack.config["followed:taskId"] = first
-    assert set(stack.up().changes) == {"same"}
-    assert stack.resources()["task"]["id"] == first
+    newest = add(aws, seconds=0, started=NOON + timedelta(minutes=5))
     del stack.config["followed:taskId"]
     stack.config |= {"followed:arn": ARN, "followed:follow": "true"}
-
     preview, outcome = stack.preview(), stack.up()
-
     assert preview.changes["replace"] == outcome.changes["replace"] == 1
     assert preview.lines("task", "info") == outcome.lines("task", "info") != []
-    assert stack.resources()["task"]["id"] == second
+    assert stack.resources()["task"]["id"] == newest
 
 
 @pytest.mark.proof

@@ -11,13 +11,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import recording
 
 PROJECT = Path(__file__).parents[2]
 TOOL = PROJECT / "tools" / "recording.py"
-
-sys.path.insert(0, str(TOOL.parent))
-
-import recording  # noqa: E402 -- the tools are no package
 
 WRITTEN = [
     (0.5, b"Updating\r\n"),

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-
-PROJECT = Path(__file__).parents[2]
-
-sys.path.insert(0, str(PROJECT / "tools"))
-
-import release  # noqa: E402 -- the tools are no package
+import release
+from support.checkout import PROJECT, copy_checkout
 
 WRITER = """
 from pathlib import Path
@@ -111,14 +106,7 @@ def test_the_changelog_of_this_project_has_its_version() -> None:
 def test_this_project_can_be_released(tmp_path: Path) -> None:
     """A clone of it builds, and both packages work where nothing else is installed."""
     copy = tmp_path / "copy"
-    copy.mkdir()
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=PROJECT, check=True, capture_output=True, text=True
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (PROJECT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((PROJECT / name).read_bytes())
+    copy_checkout(copy)
     git(copy, "init", "-q")
     commit(copy)
 

@@ -135,7 +135,7 @@ SDK: dict[str, Callable[[], str]] = {
 
 def put_into(document: str, name: str, table: str) -> str:
     """Return a document with a table in its place, between two comments."""
-    begin, end = f"<!-- table {name}: tests/tables.py writes it -->", f"<!-- end of table {name} -->"
+    begin, end = f"<!-- table {name}: `make tables` writes it -->", f"<!-- end of table {name} -->"
     return _put(document, begin, f"\n\n{table}\n\n", end)
 
 
