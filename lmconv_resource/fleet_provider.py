@@ -1,9 +1,4 @@
-"""The door by which Pulumi finds the provider of ConversionFleet.
-
-This path and the class's name are a format: users' states hold them, byte for byte, as `__provider`.
-"""
-
-from __future__ import annotations
+"""The door to ConversionFleet's provider: users' states hold this path and the class's name, byte for byte."""
 
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider
 from lmconv_resource.lifecycle.fleet import FleetController

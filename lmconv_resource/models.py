@@ -179,10 +179,7 @@ class LicenseContext:
         """Return the context as a stack stores it."""
         return {
             "usage_operation": self.usage_operation,
-            "product_codes": [
-                {"product_code_id": code.product_code_id, "product_code_type": code.product_code_type}
-                for code in self.product_codes
-            ],
+            "product_codes": [dict(vars(code)) for code in self.product_codes],
         }
 
 

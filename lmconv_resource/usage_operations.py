@@ -61,17 +61,12 @@ class UsageOperation(str, Enum):
         return self._value_
 
 
+# The product codes of RHEL, and of RHEL for SAP, as Red Hat sells it on AWS Marketplace: in North America and globally,
+# and in Europe, the Middle East and Africa.
 RHEL_FROM_RED_HAT = "6cd5fxzrad0cu2j23p692xytz"
-"""The product code of RHEL as Red Hat sells it on AWS Marketplace, North America and global."""
-
 RHEL_FROM_RED_HAT_EMEA = "6t1yup6mik9ng3ge36n33xqhw"
-"""The same for Europe, the Middle East and Africa."""
-
 RHEL_FOR_SAP_FROM_RED_HAT = "du6111oq9lwrc996awt04qyql"
-"""The product code of RHEL for SAP as Red Hat sells it on AWS Marketplace, North America and global."""
-
 RHEL_FOR_SAP_FROM_RED_HAT_EMEA = "952qwcsxkm430zxhpy32i7w8g"
-"""The same for Europe, the Middle East and Africa."""
 
 _RHEL_CODES = frozenset({RHEL_FROM_RED_HAT, RHEL_FROM_RED_HAT_EMEA})
 _RHEL_FOR_SAP_CODES = frozenset({RHEL_FOR_SAP_FROM_RED_HAT, RHEL_FOR_SAP_FROM_RED_HAT_EMEA})
@@ -179,7 +174,7 @@ def parse_code(text: str) -> str:
 def describe_license(context: LicenseContext) -> str:
     """Return a license as people read it: `Windows BYOL (RunInstances:0800)`, with its product codes."""
     code = context.usage_operation or "no usage operation"
-    operation = f"{_KNOWN[code].meaning} ({code})" if code in _KNOWN else code
+    operation = f"{to_name(code)} ({code})" if code in _KNOWN else code
     codes = ", ".join(each.product_code_id or "" for each in context.product_codes)
     return f"{operation} with the product codes {codes}" if codes else operation
 

@@ -89,37 +89,28 @@ class Engine:
             return _to_code(error) is not grpc.StatusCode.UNAVAILABLE
         return True
 
+    def watch(self, on_gone: Callable[[], None], *, seconds: float = MONITOR_SECONDS) -> None:
+        """Check, for as long as the process lives, whether the engine is alive, and call `on_gone` once when it is not.
+
+        That is checked between operations too: an engine can be killed while nothing is in progress.
+
+        Args:
+            on_gone: called from a thread of its own, which keeps no process alive.
+            seconds: between two checks.
+        """
+
+        def check() -> None:
+            refusals = 0
+            while refusals < 2:
+                time.sleep(seconds)
+                refusals = 0 if self.is_alive() else refusals + 1
+            on_gone()
+
+        threading.Thread(target=check, name="lmconv-engine-monitor", daemon=True).start()
+
 
 def _to_code(error: grpc.RpcError) -> object:
     return error.code() if hasattr(error, "code") else error
-
-
-class EngineMonitor:
-    """Checks, for as long as the process lives, whether its engine is alive, and says once when it is not.
-
-    It does so between operations too: an engine can be killed while nothing is in progress.
-
-    Args:
-        engine: the engine.
-        on_gone: called once, from the monitor's own thread.
-        seconds: between two checks.
-    """
-
-    def __init__(self, engine: Engine, on_gone: Callable[[], None], *, seconds: float = MONITOR_SECONDS) -> None:
-        self._engine = engine
-        self._on_gone = on_gone
-        self._seconds = seconds
-
-    def start(self) -> None:
-        """Begin, on a thread of its own that keeps no process alive."""
-        threading.Thread(target=self._watch, name="lmconv-engine-monitor", daemon=True).start()
-
-    def _watch(self) -> None:
-        refusals = 0
-        while refusals < 2:
-            time.sleep(self._seconds)
-            refusals = 0 if self._engine.is_alive() else refusals + 1
-        self._on_gone()
 
 
 class InitFailedError(Exception):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, load, resolve_region, unknown_setting_names
 from lmconv_resource.errors import CredentialsError, SettingsError
-from lmconv_resource.hosts.engine import Engine, EngineMonitor, is_replaced_by, read_command, terminal_columns
+from lmconv_resource.hosts.engine import Engine, is_replaced_by, read_command, terminal_columns
 from lmconv_resource.lifecycle.in_process import Progress, Severity, StartedHere
 from lmconv_resource.lifecycle.operation import Access, Operation, Properties
 from lmconv_resource.models import InstanceArn
@@ -113,7 +113,7 @@ class Session:
             self.cancellation.set("Pulumi's engine is gone")
             end_process()
 
-        EngineMonitor(self.engine, end).start()
+        self.engine.watch(end)
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
         """Leave a line in the diagnostics under the resource, or on the stack's row without one."""
@@ -149,8 +149,7 @@ class Session:
         from lmconv_resource.aws.access import Regions
 
         with self._connecting:
-            if self._regions is None:
-                self._regions = Regions()
+            self._regions = self._regions or Regions()
             return self._regions
 
     def check_setting_names(self) -> None:

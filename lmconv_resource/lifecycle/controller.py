@@ -17,7 +17,7 @@ from lmconv_resource.errors import (
     TaskNotFoundError,
     TransientError,
 )
-from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, Inputs, Property, unknown_names, validate
+from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, Inputs, Property, refuse_wrong, unknown_names, validate
 from lmconv_resource.lifecycle.operation import (
     UNKNOWN,
     Access,
@@ -97,7 +97,6 @@ class Controller(ABC, Generic[InputsT, StateT]):
         }
 
     def _validate(self, checked: Properties) -> list[CheckFailure]:
-        """Return what is wrong with the inputs themselves."""
         return validate(checked, self.inputs.properties)
 
     def _validate_in_aws(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
@@ -139,9 +138,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         """Return the task as it is now; the record of a finished one that AWS no longer knows, as it was."""
         region = recorded.region if recorded else inputs.region
         place = {"license_conversion_task_id": task_id, "region": op.host.resolve_region(region, inputs.profile)}
-        failures = validate(place, GET_PROPERTIES)  # a read comes without a check
-        if failures:
-            raise SettingsError(Subject(CONNECT_ACTION, task_id), failures[0].reason, "Correct it in the program")
+        refuse_wrong(place, GET_PROPERTIES, task_id)  # a read comes without a check
         if recorded is None:
             op.host.check_setting_names()
         try:

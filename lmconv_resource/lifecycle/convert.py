@@ -7,8 +7,9 @@ outcome a record.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from lmconv_resource.errors import (
     WAIT_ACTION,
@@ -40,9 +41,6 @@ from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import parse_duration, setting, to_failure_reason
 from lmconv_resource.usage_operations import unknown_code_warning
 
-if TYPE_CHECKING:
-    from lmconv_resource.aws.client import Connection
-
 log = logging.getLogger(__name__)
 
 _SOURCE = "source_license_context"
@@ -67,11 +65,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return []
         inputs = ConversionInputs.parse(checked)
         if not (olds and ConversionInputs.parse(olds).request == inputs.request):
-            operations = (
-                inputs.source_license_context.usage_operation,
-                inputs.destination_license_context.usage_operation,
-            )
-            for warning in filter(None, map(unknown_code_warning, dict.fromkeys(operations))):
+            contexts = (inputs.source_license_context, inputs.destination_license_context)
+            codes = dict.fromkeys(context.usage_operation for context in contexts)
+            for warning in filter(None, map(unknown_code_warning, codes)):
                 op.log(warning, "WARNING")
         is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _IDENTITY)  # type: ignore[union-attr]
         names = ("region", "profile", "assume_role", "preflight", "stop_and_restart")
@@ -177,15 +173,12 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         """Return whether the instance has this resource's mark, and warn of old marks whose job does not continue."""
         aws, started = op.connect(inputs, task_id, state.task.region), op.host.started_here
         try:
-            tags = started.marks(aws.session, lambda: aws.ec2.list_tags(TAGS))
-        except (AccessDeniedError, RequestRefusedError) as refusal:  # the latter by what stands in for EC2
-            log.info("marks are read from the instance alone: %s", refusal)
             try:
+                tags = started.marks(aws.session, lambda: aws.ec2.list_tags(TAGS))
+            except (AccessDeniedError, RequestRefusedError) as refusal:  # the latter by what stands in for EC2
+                log.info("marks are read from the instance alone: %s", refusal)
                 instance = aws.ec2.get_instance(state.request.resource_arn)
-            except LicenseConversionError as error:
-                op.log(f"Whether the instance is to be started again is not known. {error}", "WARNING")
-                return False
-            tags = tuple(instance.tags) if instance else ()
+                tags = tuple(instance.tags) if instance else ()
         except LicenseConversionError as error:
             op.log(f"Whether the instance is to be started again is not known. {error}", "WARNING")
             return False
@@ -203,15 +196,11 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                     f"continue it. If it is stopped and no conversion is in progress, start it with `aws ec2 "
                     f"start-instances --instance-ids {about}`, then remove the tag.",
                 )
-        return is_own and self._is_there(aws, state.request.resource_arn)
-
-    def _is_there(self, aws: Connection, resource_arn: str) -> bool:
-        """Return whether an instance that has a mark can be started still: EC2 shows a terminated one for a while."""
-        try:
-            instance = aws.ec2.get_instance(resource_arn)
-        except LicenseConversionError:
-            return True
-        return instance is None or not instance.is_gone
+        if is_own:  # EC2 shows one that is terminated for a while
+            with suppress(LicenseConversionError):
+                instance = aws.ec2.get_instance(state.request.resource_arn)
+                is_own = instance is None or not instance.is_gone
+        return is_own
 
     def _select_replacing(self, state: ConversionState, inputs: ConversionInputs) -> tuple[str, ...]:
         asked = state.request

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from lmconv_resource.aws.access import parse_roles
+from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
 from lmconv_resource.lifecycle.operation import UNKNOWN, Access, CheckFailure, Properties, has_unknown
 from lmconv_resource.lifecycle.validation import (
     MISSING_TASK_ID,
@@ -155,22 +156,23 @@ def validate(properties: Properties, table: Iterable[Property]) -> list[CheckFai
     return failures
 
 
+def refuse_wrong(properties: Properties, table: Iterable[Property], task_id: str | None = None) -> None:
+    """Raise a SettingsError for the first of the inputs that is wrong."""
+    for failure in validate(properties, table):
+        raise SettingsError(Subject(CONNECT_ACTION, task_id), failure.reason, "Correct it in the program")
+
+
 def validate_identity(properties: Properties) -> list[CheckFailure]:
     """Return what is wrong with how a LicenseConversionTask names its task."""
     names = ("license_conversion_task_id", "resource_arn")
+    task_id, arn = map(written, names)
     given = [each for each in names if properties.get(each) is not None]
     failures = []
     if not given:
-        failures.append(
-            CheckFailure(
-                names[0],
-                f"{written(names[0])} {MISSING_TASK_ID}, or the {written('resource_arn')} of what is converted",
-            )
-        )
+        failures.append(CheckFailure(names[0], f"{task_id} {MISSING_TASK_ID}, or the {arn} of what is converted"))
     elif len(given) > 1:
-        value = to_shown(properties["resource_arn"])
-        reason = f"is given together with {written(names[0])}: leave one of the two out"
-        failures.append(CheckFailure("resource_arn", f"{written('resource_arn')} {value} {reason}"))
+        reason = f"{to_shown(properties[names[1]])} is given together with {task_id}: leave one of the two out"
+        failures.append(CheckFailure(names[1], f"{arn} {reason}"))
     if properties.get("follow_newest") is True and "resource_arn" not in given:
         reason = fill("{follow_newest} {True} needs a {resource_arn}: set that instead of the task's id")
         failures.append(CheckFailure("follow_newest", reason))

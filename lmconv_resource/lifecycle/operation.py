@@ -88,17 +88,12 @@ class Host(Protocol):
         """Raise a SettingsError when the stack has an unknown setting: it might say who calls, or where."""
 
     def to_settings(self, region: str, access: Access) -> Settings:
-        """Return the stack's settings for a region, with what a resource says itself on top of them. Nothing is sent.
-
-        Raises:
-            SettingsError: a setting can't be used.
-        """
+        """Return the settings for a region, a resource's own on top of them; or raise a SettingsError."""
 
     def resolve_region(self, region: str | None, profile: str | None = None, recorded: str | None = None) -> str | None:
         """Return the region to use where a resource names this one, or none, and its record has that one.
 
-        Raises:
-            SettingsError: the settings that would say it can't be read.
+        Settings that would say it and can't be read are a SettingsError.
         """
 
     def is_replaced_by_command(self, urn: str | None) -> bool | None:

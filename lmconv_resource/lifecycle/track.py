@@ -26,7 +26,7 @@ from lmconv_resource.lifecycle.inputs import (
     LIST_PROPERTIES,
     Property,
     TaskInputs,
-    validate,
+    refuse_wrong,
     validate_identity,
 )
 from lmconv_resource.lifecycle.operation import (
@@ -41,7 +41,7 @@ from lmconv_resource.lifecycle.state import is_settled, merge, must_await
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus, select_newest, sort_newest_first
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
-from lmconv_resource.polling.wait import Wait, to_wait_text
+from lmconv_resource.polling.wait import to_wait_text
 from lmconv_resource.text import fill, to_failure_reason, written
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         awaits = must_await(state, inputs)
         follows = inputs.follow_newest and "follow_newest" not in inputs.unknown
         if not replaces and inputs.resource_arn and (follows or (awaits and state.status is TaskStatus.FAILED)):
-            newest = self._newest_task(op.connect(inputs), inputs.resource_arn)
+            newest = select_newest(op.connect(inputs).license_manager.list_tasks(resource_arn=inputs.resource_arn))
             # AWS may have ceased to list the recorded one.
             is_older = newest and newest.start_time and state.start_time and newest.start_time < state.start_time
             if newest and newest.task_id != task_id and not is_older:
@@ -89,7 +89,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         task_id = inputs.license_conversion_task_id
         aws = op.connect(inputs, task_id)
         if task_id is None:
-            newest = self._newest_task(aws, inputs.resource_arn)
+            newest = select_newest(aws.license_manager.list_tasks(resource_arn=inputs.resource_arn))
             if newest is None:
                 raise LicenseConversionError(
                     Subject(LIST_ACTION, None, aws.region, inputs.resource_arn),
@@ -132,10 +132,6 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
 
         Of one that is recorded, what the diff has just seen is not asked for again.
         """
-
-        def report(wait: Wait, now: float) -> None:
-            op.log_status(to_wait_text(wait, now))
-
         if not inputs.wait_for_completion:
             task = aws.get_recent_task(task_id) if recorded else aws.license_manager.get_task(task_id)
         else:
@@ -143,7 +139,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
                 task_id,
                 aws.region,
                 cancellation=op.cancellation,
-                report=report,
+                report=lambda wait, now: op.log_status(to_wait_text(wait, now)),
                 timeout_seconds=op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS),
                 poll_interval_seconds=inputs.poll_interval_seconds,
                 report_seconds=op.host.report_seconds,
@@ -157,16 +153,9 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         return task
 
-    def _newest_task(self, aws: Connection, resource_arn: str | None) -> ConversionTask | None:
-        return select_newest(aws.license_manager.list_tasks(resource_arn=resource_arn))
-
 
 def get_task(op: Operation, args: Properties) -> dict[str, Any]:
-    """Return the outputs of the task with an `id`.
-
-    Raises:
-        LicenseConversionError: an argument can't be used, or the task could not be looked up.
-    """
+    """Return the outputs of the task with an `id`."""
     aws = _connect(op, {**args, "license_conversion_task_id": args.get("id")}, GET_PROPERTIES)
     return aws.license_manager.get_task(str(args["id"])).to_outputs()
 
@@ -218,9 +207,7 @@ def _connect(op: Operation, args: Properties, table: Iterable[Property]) -> Conn
     op.host.check_setting_names()
     region, profile = (cast("str | None", args.get(name)) for name in ("region", "profile"))
     resolved = op.host.resolve_region(region, profile)
-    failures = validate({**args, "region": resolved}, table)
-    if failures:
-        raise SettingsError(Subject(CONNECT_ACTION), failures[0].reason, "Correct it in the program")
+    refuse_wrong({**args, "region": resolved}, table)
     return op.connect(Access(resolved, profile, parse_roles(args.get("assume_role"))))
 
 

@@ -44,10 +44,6 @@ class _Pool(ThreadPoolExecutor):
         return super().submit(copy_context().run, fn, *args, **kwargs)
 
 
-def _now_in_utc() -> datetime:
-    return datetime.now(timezone.utc)
-
-
 @dataclass(frozen=True)
 class Runtime:
     """Clock, pauses, locks, threads and randomness. Each is called when it is needed and never bound early.
@@ -57,7 +53,7 @@ class Runtime:
 
     now: Callable[[], float] = monotonic
     """Returns the present in seconds from a fixed point: for pauses and deadlines."""
-    wall: Callable[[], datetime] = _now_in_utc
+    wall: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     """Returns the present as AWS's times are compared with it, in UTC."""
     sleep: Callable[[float], object] = time.sleep
     """Sleeps for so many seconds. What is to end with an operation sleeps by `Cancellation.wait` instead."""
@@ -81,7 +77,7 @@ class Cancellation:
     """Tells everything that works under it to end, once, with the reason. Safe to share between threads.
 
     One may have a parent, as a context of Go's has: it ends with its parent, and its parent goes on without it. One
-    that has a parent is closed when its work is over, so that a parent that outlives thousands of them forgets them.
+    that has a parent is a context manager, so that a parent that outlives thousands of them forgets them.
 
     Args:
         parent: what cancels this one too.
@@ -109,10 +105,6 @@ class Cancellation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Have the parent forget this one, which it then no longer cancels."""
         self._unsubscribe()
 
     @property

@@ -185,6 +185,12 @@ class AssumeRoleArgs:
     source_identity: pulumi.Input[str] | None = None
 
 
+AssumeRole = pulumi.Input[
+    AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]
+]
+"""A role, or a chain of roles, each an object or a dict."""
+
+
 class FleetInstanceArgsDict(TypedDict):
     """An instance of a fleet, as a dict.
 
@@ -212,10 +218,7 @@ class FleetInstanceArgsDict(TypedDict):
     profile: NotRequired[pulumi.Input[str] | None]
     """The profile of the shared AWS config to call as, instead of the stack's."""
 
-    assume_role: NotRequired[
-        pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]]
-        | None
-    ]
+    assume_role: NotRequired[AssumeRole | None]
     """A role to assume, or a chain of roles, after those of the stack."""
 
     retry_failed: NotRequired[pulumi.Input[bool] | None]
@@ -223,7 +226,6 @@ class FleetInstanceArgsDict(TypedDict):
 
 
 _Context = pulumi.Input[LicenseContextArgs | LicenseContextArgsDict]
-_Roles = pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]]
 
 
 @_input
@@ -245,7 +247,7 @@ class FleetInstanceArgs:
     source_license_context: _Context | None = None
     name: pulumi.Input[str] | None = None
     profile: pulumi.Input[str] | None = None
-    assume_role: _Roles | None = None
+    assume_role: AssumeRole | None = None
     retry_failed: pulumi.Input[bool] | None = None
 
 

@@ -28,7 +28,7 @@ from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTa
 
 Result = TypeVar("Result")
 
-AssumeRole = AssumeRoleArgs | Mapping[str, Any] | Sequence[AssumeRoleArgs | Mapping[str, Any]]
+PlainRole = AssumeRoleArgs | Mapping[str, Any] | Sequence[AssumeRoleArgs | Mapping[str, Any]]
 """A role, or a chain of roles, whose members are plain values."""
 
 _ROLE_MEMBERS = tuple(AssumeRoleArgs.__annotations__)
@@ -40,7 +40,7 @@ def get_license_conversion_task(
     *,
     region: str | None = None,
     profile: str | None = None,
-    assume_role: AssumeRole | None = None,
+    assume_role: PlainRole | None = None,
     opts: pulumi.InvokeOptions | None = None,
 ) -> GetLicenseConversionTaskResult:
     """Look a task up by its id.
@@ -65,7 +65,7 @@ def get_license_conversion_task_output(
     *,
     region: pulumi.Input[str] | None = None,
     profile: pulumi.Input[str] | None = None,
-    assume_role: pulumi.Input[AssumeRole] | None = None,
+    assume_role: pulumi.Input[PlainRole] | None = None,
     opts: pulumi.InvokeOptions | pulumi.InvokeOutputOptions | None = None,
 ) -> pulumi.Output[GetLicenseConversionTaskResult]:
     """Look a task up by its id, which may be another resource's output. The program goes on meanwhile.
@@ -84,7 +84,7 @@ def get_license_conversion_tasks(
     statuses: Sequence[str] | None = None,
     region: str | None = None,
     profile: str | None = None,
-    assume_role: AssumeRole | None = None,
+    assume_role: PlainRole | None = None,
     opts: pulumi.InvokeOptions | None = None,
 ) -> list[GetLicenseConversionTaskResult]:
     """List the tasks of the account in the region, oldest first; an empty list is a result.
@@ -112,7 +112,7 @@ def get_license_conversion_tasks_output(
     statuses: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
     region: pulumi.Input[str] | None = None,
     profile: pulumi.Input[str] | None = None,
-    assume_role: pulumi.Input[AssumeRole] | None = None,
+    assume_role: pulumi.Input[PlainRole] | None = None,
     opts: pulumi.InvokeOptions | pulumi.InvokeOutputOptions | None = None,
 ) -> pulumi.Output[list[GetLicenseConversionTaskResult]]:
     """List the tasks of the account in the region, where the arguments may be other resources' outputs.
@@ -124,8 +124,7 @@ def get_license_conversion_tasks_output(
     return given.apply(lambda known: _aside(get_license_conversion_tasks, **known))
 
 
-def _to_plain(assume_role: AssumeRole | None) -> Any:
-    """Return a role, or a chain of roles, as plain values."""
+def _to_plain(assume_role: PlainRole | None) -> Any:
     if isinstance(assume_role, (list, tuple)):
         return [_to_plain(role) for role in assume_role]
     if isinstance(assume_role, AssumeRoleArgs):

@@ -15,8 +15,7 @@ from lmconv_resource.lifecycle.inputs import CONVERTED
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.sdk.args import (
-    AssumeRoleArgs,
-    AssumeRoleArgsDict,
+    AssumeRole,
     FleetInstanceArgs,
     FleetInstanceArgsDict,
     LicenseContextArgs,
@@ -27,11 +26,6 @@ from lmconv_resource.sdk.args import (
     without_mark,
 )
 from lmconv_resource.sdk.outputs import FleetInstanceOutcome, LicenseContext, ProductCode
-
-AssumeRole = pulumi.Input[
-    AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]
-]
-"""A role, or a chain of roles, each an object or a dict."""
 
 
 class _Resource(pulumi.dynamic.Resource):
@@ -489,7 +483,6 @@ def _make_urn(resource: pulumi.dynamic.Resource, name: str, opts: pulumi.Resourc
 
 
 def _to_timeouts(opts: pulumi.ResourceOptions | None) -> dict[str, str] | None:
-    """Return `custom_timeouts`, an object or a dict, as a property."""
     timeouts: Any = opts.custom_timeouts if opts else None
     if timeouts is None:
         return None

@@ -14,7 +14,7 @@ from pulumi.runtime.proto import engine_pb2
 from support.engine import FakeEngine, serve_engine
 from support.waiting import SOON, wait_until
 
-from lmconv_resource.hosts.engine import Engine, EngineHandler, EngineMonitor
+from lmconv_resource.hosts.engine import Engine, EngineHandler
 from lmconv_resource.hosts.session import StackRow
 from lmconv_resource.polling.runtime import Runtime
 from lmconv_resource.provider import LicenseConversionTaskProvider
@@ -98,7 +98,7 @@ def test_the_monitor_never_rests_and_tells_once_after_two_refusals_in_a_row() ->
     answers: list[bool] = []
     engine = Mortal(answers)
 
-    EngineMonitor(engine, lambda: told.append("gone"), seconds=0.01).start()
+    engine.watch(lambda: told.append("gone"), seconds=0.01)
     wait_until(lambda: engine.asked >= 10, "ten questions")
     assert told == []
     answers.extend([False, True, False, False])

@@ -118,7 +118,6 @@ def _provider_setting_names(config: Config) -> tuple[str, ...]:
 
 
 def _program_setting_names() -> tuple[str, ...]:
-    """Return the names of all settings that a program is handed."""
     return _without_own_project({**get_config_env(), **CONFIG.get()})
 
 

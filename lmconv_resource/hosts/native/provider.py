@@ -28,7 +28,6 @@ from lmconv_resource.hosts.native.resources import (
     Resource,
     explicit_provider,
     is_running,
-    newest_task_id,
     secret_names,
     to_config_get,
     to_diff_response,
@@ -39,6 +38,7 @@ from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_
 from lmconv_resource.lifecycle.operation import CheckFailure, Operation, Properties, Stored
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.lifecycle.track import FUNCTIONS, read_tasks
+from lmconv_resource.models import select_newest
 from lmconv_resource.text import Wording, to_camel, using
 
 
@@ -154,12 +154,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         resource, spec = _resource_of(request)
         olds, news = self._read_inputs(spec, request.olds), self._read(request.news)
         misnamed = list(shapes.check_names(properties.read_plain(request.news), spec["inputProperties"]))
-        if misnamed:  # written in this host's names already
-            secrets = {to_camel(name) for name in news.secrets}
-            failures = [
-                provider_pb2.CheckFailure(property="" if name in secrets else name, reason=self.mask(reason))
-                for name, reason in misnamed
-            ]
+        if misnamed:
+            failures = self._to_failures(misnamed, news.secrets)
             return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         with self.session.operation(request.urn) as op:
             checked = resource.controller.check(op, olds.values, news.values)
@@ -284,7 +280,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         bag = self._read_as(known, struct, token, "Correct it in the program")
         missing = (f"{name} is missing" for name in inputs.get("required", ()) if given.get(name) is None)
         unknown = (f"{name} is not known yet" for name, value in struct.fields.items() if properties.has_unknown(value))
-        reasons = *(reason for _, reason in shapes.check_names(given, known)), *missing, *unknown
+        reasons = *(each.reason for each in shapes.check_names(given, known)), *missing, *unknown
         if reasons:
             raise MalformedError(f"{token}: {reasons[0]}. Correct it in the program.")
         return bag
@@ -309,7 +305,6 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         ]
 
     def _raise_error(self, result: Stored[Any], id: str, outputs: Struct) -> None:
-        """Raise the error with which an operation ended that has something to record."""
         if result.error:
             raise InitFailedError(id, outputs, self.mask(str(result.error))) from result.error
 
@@ -318,18 +313,17 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         # An ARN says its region, which the settings need not.
         named = given.get("region") or (resource_arn.split(":") + [""] * 4)[3]
         region = op.host.resolve_region(str(named) if named else None)
-        task_id = newest_task_id(op, resource_arn, region)
-        if task_id is None:
+        newest = select_newest(read_tasks(op, {"resource_arns": [resource_arn], "region": region}))
+        if newest is None:
             raise RequestRefusedError(
                 Subject(LIST_ACTION, None, region, resource_arn),
                 "AWS shows none",
                 "Check the ARN and the account of the credentials",
             )
-        return task_id, {**given, "resource_arn": resource_arn, "region": region}
+        return newest.task_id, {**given, "resource_arn": resource_arn, "region": region}
 
 
 def _resource_of(request: Any) -> tuple[Resource, Spec]:
-    """Return the resource that a request is about, and what the schema says of it."""
     token = request.type or request.urn.rpartition("::")[0].rpartition("::")[2].rpartition("$")[2]
     spec = shapes.find("resources", token)
     return RESOURCES[token], spec

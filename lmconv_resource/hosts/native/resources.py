@@ -22,11 +22,11 @@ from lmconv_resource.hosts.session import SecretTexts
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.fleet import FLEET_OUTPUTS, TABLE, FleetController
-from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Diff, Operation, Properties
+from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Diff, Properties
 from lmconv_resource.lifecycle.state import REQUEST
-from lmconv_resource.lifecycle.track import TaskController, read_tasks
+from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.lifecycle.validation import optional, validate_region
-from lmconv_resource.models import OUTPUTS, select_newest
+from lmconv_resource.models import OUTPUTS
 from lmconv_resource.text import key, to_camel, to_whole
 
 TASK_TOKEN = f"{PACKAGE}:index:LicenseConversionTask"
@@ -90,12 +90,6 @@ def to_input(output: object) -> object:
     if not isinstance(output, Mapping):
         return output
     return {name: value for name, value in output.items() if value not in (None, [])}
-
-
-def newest_task_id(op: Operation, resource_arn: str, region: str | None) -> str | None:
-    """Return the id of a resource's newest task, None where AWS shows none."""
-    newest = select_newest(read_tasks(op, {"resource_arns": [resource_arn], "region": region}))
-    return newest.task_id if newest else None
 
 
 # -- what the engine is told --------------------------------------------------

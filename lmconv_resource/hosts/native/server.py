@@ -23,12 +23,9 @@ _MAX_BYTES = 400 * 1024 * 1024
 
 
 def make_session(address: str | None, secret_texts: SecretTexts, *, outlives_engine: bool = False) -> Session:
-    """Return a session on the engine at this address.
+    """Return a session on the engine at `host:port`, or on none, where it is to come by `Handshake` or `Attach`.
 
-    Args:
-        address: `host:port` of the engine's service; None where it is to come by `Handshake` or `Attach`.
-        secret_texts: hides secrets in the user's texts.
-        outlives_engine: whether the process goes on when the engine is gone, for the next one to attach.
+    With `outlives_engine` the process goes on when the engine is gone, for the next one to attach.
     """
     engine = Engine(address, secret_texts.mask) if address else None
     report_seconds = 5.0 if engine and is_interactive() else None

@@ -14,8 +14,8 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from lmconv_resource.hosts.native import SCHEMA_PATH
 from lmconv_resource.hosts.native.properties import to_secret
-from lmconv_resource.lifecycle.operation import UNKNOWN
-from lmconv_resource.text import to_known, to_plain_text, to_shown
+from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure
+from lmconv_resource.text import to_known, to_plain_text, to_shown, to_snake
 
 Spec = Mapping[str, Any]
 """A part of the schema."""
@@ -56,20 +56,15 @@ def find(section: str, token: str) -> Spec:
     return spec
 
 
-def check_names(values: Mapping[str, object], properties: Spec) -> Iterator[tuple[str, str]]:
-    """Yield each property that is not known, or has a member that is not, with what is wrong.
-
-    Args:
-        values: by name, as the program writes them.
-        properties: the schema's properties.
-    """
+def check_names(values: Mapping[str, object], properties: Spec) -> Iterator[CheckFailure]:
+    """Yield each property that is not known, or has a member that is not, by the names that the program writes."""
     for name, value in values.items():
         if name.startswith("__"):
             continue
         if name not in properties:
-            yield "", f"there is {to_shown(name)}, {to_known(name, properties)}"
+            yield CheckFailure("", f"there is {to_shown(name)}, {to_known(name, properties)}")
         elif reason := next(_check_member_names(value, properties[name]), None):
-            yield name, f"{name} {reason}"
+            yield CheckFailure(to_snake(name), f"{name} {reason}")
 
 
 def _check_member_names(value: object, spec: Spec) -> Iterator[str]:
