@@ -38,9 +38,9 @@ class InstanceArn:
     instance_id: str
 
     @classmethod
-    def parse(cls, text: str) -> InstanceArn | None:
-        """Return the parts of an instance's ARN; None for the ARN of anything else."""
-        match = _INSTANCE_ARN.fullmatch(text)
+    def parse(cls, value: object) -> InstanceArn | None:
+        """Return the parts of an instance's ARN; None for anything else."""
+        match = _INSTANCE_ARN.fullmatch(value) if isinstance(value, str) else None
         return cls(*match.groups()) if match else None
 
 

@@ -24,7 +24,7 @@ from lmconv_resource.polling.runtime import doubled
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access import AccessSession
-    from lmconv_resource.polling.rate_limiter import RateLimiter
+    from lmconv_resource.polling.policy import RateLimiter
     from lmconv_resource.polling.runtime import Cancellation
 
 log = logging.getLogger(__name__)

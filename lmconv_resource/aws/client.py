@@ -12,9 +12,8 @@ from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import ServiceFaultError, ThrottledError
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.dispatcher import Dispatcher
-from lmconv_resource.polling.policy import PollingPolicy
+from lmconv_resource.polling.policy import PollingPolicy, RateLimiter
 from lmconv_resource.polling.poller import Poller
-from lmconv_resource.polling.rate_limiter import RateLimiter
 from lmconv_resource.polling.recent_tasks import RecentTasks
 from lmconv_resource.polling.runtime import Cancellation
 

@@ -189,21 +189,16 @@ _ANY_REGION = "us-east-1"
 """Stands for one that a preview does not know yet, where only the other settings are looked at."""
 
 
-def _arn_of(properties: Properties) -> InstanceArn | None:
-    value = properties.get("resource_arn")
-    return InstanceArn.parse(value) if isinstance(value, str) else None
+def _text_of(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _region_of(op: Operation, olds: Properties | None, news: Properties) -> str | Unknown | None:
     """Return the region of a resource that names none: its ARN's, which may not be known yet, else the stack's."""
     if news.get("resource_arn") is UNKNOWN:
         return UNKNOWN
-    arn, recorded, profile = _arn_of(news), (olds or {}).get("region"), news.get("profile")
-    return op.host.resolve_region(
-        arn.region if arn else None,
-        profile if isinstance(profile, str) else None,
-        recorded if isinstance(recorded, str) else None,
-    )
+    arn, recorded = InstanceArn.parse(news.get("resource_arn")), (olds or {}).get("region")
+    return op.host.resolve_region(arn.region if arn else None, _text_of(news.get("profile")), _text_of(recorded))
 
 
 def _validate_access(op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
@@ -212,18 +207,18 @@ def _validate_access(op: Operation, olds: Properties | None, checked: Properties
     That is asked for only where something is not recorded yet, or is reached another way from now on. Sends nothing,
     except to STS where the stack allows or forbids accounts. What may pass is left to the update.
     """
-    region, arn, profile = checked.get("region"), _arn_of(checked), checked.get("profile")
-    if arn is not None and isinstance(region, str) and arn.region != region:
+    region, arn = _text_of(checked.get("region")), InstanceArn.parse(checked.get("resource_arn"))
+    if arn is not None and region is not None and arn.region != region:
         reason = f"region {region} is not that of the instance, {arn.region}: leave region out, or correct one of them"
         return [CheckFailure("region", reason)]
     unknown = unknown_names(checked, ["profile", "assume_role"])
     roles = () if "assume_role" in unknown else parse_roles(checked.get("assume_role"))
-    access = Access(None, profile if isinstance(profile, str) else None, roles)
+    access = Access(region, _text_of(checked.get("profile")), roles)
     try:
         op.host.check_setting_names()
-        settings = op.host.to_settings(region if isinstance(region, str) else _ANY_REGION, access)
+        settings = op.host.to_settings(_ANY_REGION if region is None else region, access)
         is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _ACCESS)  # type: ignore[union-attr]
-        if is_recorded or not isinstance(region, str):
+        if is_recorded or region is None:
             return []
         failures = _validate_region(op, settings, arn)  # loads AWS's list of regions
         if not failures and not unknown:
@@ -248,15 +243,11 @@ def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None)
     return []
 
 
-def select_replacing(
-    properties: Iterable[Property], inputs: Inputs, wanted: Properties, recorded: Properties
-) -> tuple[str, ...]:
+def select_replacing(properties: Iterable[Property], inputs: Inputs, recorded: Properties) -> tuple[str, ...]:
     """Return the names of the inputs for which the resource is replaced: those whose value is another or unknown."""
+    names = [entry.name for entry in properties if entry.replaces]
     return tuple(
-        entry.name
-        for entry in properties
-        if entry.replaces
-        and (entry.name in inputs.unknown or _is_other(wanted.get(entry.name), recorded.get(entry.name)))
+        name for name in names if name in inputs.unknown or _is_other(getattr(inputs, name), recorded.get(name))
     )
 
 

@@ -214,7 +214,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         # Of a FAILED one that is ignored, another source asks for another try.
         matters = state.task.status is TaskStatus.FAILED and not inputs.source_license_context.is_empty
         properties = [entry for entry in self.inputs.properties if entry.name != _SOURCE or matters]
-        return select_replacing(properties, inputs, vars(inputs), recorded)
+        return select_replacing(properties, inputs, recorded)
 
     def create(self, op: Operation, inputs: ConversionInputs) -> Stored[ConversionState]:
         """Start the conversion, unless it is under way or done already, and wait for its end if asked to."""

@@ -13,7 +13,7 @@ from lmconv_resource.polling.runtime import Cancellation, Pauses
 from lmconv_resource.text import fill
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.access import AssumedRole, ConfigGet, Regions, Settings
+    from lmconv_resource.aws.access import AssumedRole, Regions, Settings
     from lmconv_resource.aws.client import Connection
     from lmconv_resource.polling.runtime import Runtime
 
@@ -65,7 +65,6 @@ class Host(Protocol):
     """What carries the lifecycle's decisions to Pulumi, and has what outlasts one operation."""
 
     started_here: StartedHere
-    get_config: ConfigGet
     runtime: Runtime
     """The clock, the locks, the threads and the randomness of all that runs here."""
 

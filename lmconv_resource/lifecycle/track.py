@@ -63,7 +63,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         With `follow_newest` AWS is also asked for the resource's newest task, and where one FAILED that was waited for:
         the way out of that is another conversion.
         """
-        replaces = select_replacing(self.inputs.properties, inputs, vars(inputs), state.to_outputs())
+        replaces = select_replacing(self.inputs.properties, inputs, state.to_outputs())
         if not replaces and inputs.unknown_access:
             return Diff(changed=inputs.unknown_access)
         awaits = must_await(state, inputs)
@@ -178,7 +178,7 @@ def read_tasks(op: Operation, args: Properties) -> list[ConversionTask]:
     """
     arns, statuses = (cast("Iterable[str] | None", args.get(name)) for name in ("resource_arns", "statuses"))
     given = arns if isinstance(arns, (list, tuple)) else ()
-    instances = [arn for each in given if isinstance(each, str) and (arn := InstanceArn.parse(each))]
+    instances = [arn for each in given if (arn := InstanceArn.parse(each))]
     default = next((arn.region for arn in instances), None)
     aws = _connect(op, {**args, "region": args.get("region") or default}, LIST_PROPERTIES)
     _check_places(op, aws.region, instances)

@@ -1,8 +1,11 @@
-"""Every number of the polling: how often, how fast, how patient; and the promises that follow from them.
+"""Every number of the polling: how often, how fast, how patient; the promises that follow from them, and the pace.
 
 A wait polls at once, then at intervals that grow with the time already waited, so that a task of ten seconds is noticed
 within seconds and one of ten hours costs two polls a minute. The end of a task is noticed within a tenth of the time
 waited, or 3 s if that is more, and never later than 33 s, network included (docs/waiting.md has the picture).
+
+AWS publishes no request rate for License Manager, so the rate is found by trying, as TCP finds its own: each throttled
+call halves it, each successful one wins back a little.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from lmconv_resource.polling.runtime import doubled
+from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Runtime, doubled
 
 DEFAULT_DEADLINE_SECONDS = 12 * 3600.0
 """AWS publishes no duration of conversions; `custom_timeouts` overrides this one."""
@@ -121,3 +124,56 @@ class PollingPolicy:
     def fault_interval(self, faults_in_a_row: int, rng: random.Random) -> float:
         """Return the pause in seconds after a fault: exponential with full jitter, from 1 s to the longest interval."""
         return 0.5 + rng.random() * doubled(1.0, self.longest_interval_seconds, faults_in_a_row)
+
+
+class RateLimiter:
+    """Hands out the moments at which calls may start. Safe to share between threads.
+
+    Args:
+        policy: how fast.
+        runtime: clock, pauses, locks and jitter.
+    """
+
+    def __init__(
+        self,
+        policy: PollingPolicy = PollingPolicy(),
+        runtime: Runtime = RUNTIME,
+    ) -> None:
+        self._policy = policy
+        self._runtime = runtime
+        self._lock = runtime.lock()
+        self._queue = runtime.lock()
+        self._gap = policy.fastest_gap_seconds
+        self._next = float("-inf")
+        self._throttled_at = float("-inf")
+
+    @property
+    def gap_seconds(self) -> float:
+        """The seconds now kept between the starts of two calls."""
+        return self._gap
+
+    def acquire(self, cancellation: Cancellation | None = None) -> None:
+        """Block until the next call may start, or until `cancellation` is set."""
+        # Only the head of the queue reads the clock. Moments handed out ahead would keep their old rate after a call
+        # was throttled.
+        with self._queue:
+            while (pause := self._next - self._runtime.now()) > 0 and not (cancellation and cancellation.is_set):
+                self._runtime.sleep(min(pause, self._policy.longest_sleep_seconds))
+            with self._lock:
+                self._next = self._runtime.now() + self._gap
+
+    def on_success(self) -> None:
+        """Note that a call was successful: win back a little of the rate."""
+        with self._lock:
+            self._gap = max(self._policy.fastest_gap_seconds, self._gap * self._policy.gap_recovery)
+
+    def on_throttled(self) -> None:
+        """Note that a call was throttled: halve the rate and pause for a random part of the new gap (full jitter)."""
+        policy = self._policy
+        with self._lock:
+            now = self._runtime.now()
+            # Calls that were already under way when the first was throttled say nothing new.
+            if now - self._throttled_at >= self._gap:
+                self._gap = min(policy.slowest_gap_seconds, max(policy.first_slow_gap_seconds, self._gap * 2))
+                self._throttled_at = now
+            self._next = max(self._next, now + self._gap + self._runtime.rng.uniform(0, self._gap))

@@ -19,7 +19,7 @@ from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import ClockSkewError, CredentialsError, ExpiredCredentialsError, ServiceFaultError, Subject
 from lmconv_resource.models import TaskStatus
-from lmconv_resource.polling.rate_limiter import RateLimiter
+from lmconv_resource.polling.policy import RateLimiter
 from lmconv_resource.polling.runtime import Cancellation
 
 TASK_ID = "lct-0123456789abcdef0"

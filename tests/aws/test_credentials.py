@@ -28,7 +28,7 @@ from lmconv_resource.aws.access.shared_clients import Regions, SharedClients
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import CredentialsError, LicenseConversionError, SettingsError, Subject
-from lmconv_resource.polling.rate_limiter import RateLimiter
+from lmconv_resource.polling.policy import RateLimiter
 
 REGION = "eu-west-1"
 HOME, STACK, OTHER, THIRD = (digit * 12 for digit in "1234")

@@ -16,8 +16,7 @@ from support.service import REGION, Service
 
 from lmconv_resource.emulator.faults import RateLimit, TokenBucket
 from lmconv_resource.errors import LIST_ACTION, AccessDeniedError, Subject, ThrottledError
-from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.polling.rate_limiter import RateLimiter
+from lmconv_resource.polling.policy import PollingPolicy, RateLimiter
 from lmconv_resource.polling.runtime import Runtime
 from lmconv_resource.polling.wait import Wait
 

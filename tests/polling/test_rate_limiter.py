@@ -11,8 +11,7 @@ import pytest
 from support.waiting import SOON
 
 from lmconv_resource.emulator.faults import RateLimit, TokenBucket
-from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.polling.rate_limiter import RateLimiter
+from lmconv_resource.polling.policy import PollingPolicy, RateLimiter
 from lmconv_resource.polling.runtime import Cancellation, Runtime
 
 

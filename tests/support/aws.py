@@ -13,8 +13,7 @@ from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.polling.rate_limiter import RateLimiter
+from lmconv_resource.polling.policy import PollingPolicy, RateLimiter
 from lmconv_resource.polling.runtime import Cancellation, Runtime
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
