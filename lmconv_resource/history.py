@@ -24,15 +24,12 @@ FAILURES_WITHIN = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Done:
-    """What has done what is declared.
-
-    Args:
-        task: the task that did; None where EC2 bills the resource so and AWS shows no task that led there.
-        continued_by: the last task that continued from its destination, if any did.
-    """
+    """What has done what is declared."""
 
     task: ConversionTask | None
+    """None where EC2 bills the resource so and AWS shows no task that led there."""
     continued_by: ConversionTask | None = None
+    """The last task that continued from its destination, if any did."""
 
     def to_text(self, present: LicenseContext) -> str:
         """Return it in a line."""
@@ -50,12 +47,8 @@ def completed_task(
     """Return the task that has done it, by the history of the resource's tasks; None where none counts any more.
 
     One counts while every later task started from where the one before it had led, and none has led back to where it
-    started. So two steps in one program (A to B, B to C) stay done, and what was converted back does not.
-
-    Args:
-        request: what is declared.
-        tasks: the resource's tasks.
-        present: what EC2 shows the resource as, None where it is not known.
+    started. So two steps in one program (A to B, B to C) stay done, and what was converted back does not. `present` is
+    what EC2 shows the resource as, None where it is not known.
     """
     later: list[ConversionTask] = []
     for task in sort_newest_first(tasks):

@@ -122,10 +122,7 @@ class LicenseContext:
     ) -> LicenseContext:
         """Read a context as a program gives it and a stack stores it; what is none of it there counts as left out.
 
-        Args:
-            inputs: the context.
-            default_type: of product codes that have none. A program may leave out the one that AWS knows; the call to
-                start a conversion needs it.
+        Product codes without a type get the default: a program may leave it out, and the call that starts needs it.
         """
         given = inputs if isinstance(inputs, Mapping) else {}
         codes = given.get("product_codes")

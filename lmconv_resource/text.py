@@ -32,12 +32,9 @@ def to_snake(name: str) -> str:
 
 @dataclass(frozen=True)
 class Wording:
-    """How the programs of a host write.
+    """How the programs of a host write: as Python on this package's own classes, or as YAML and most languages do.
 
-    Args:
-        is_python: whether as Python does, on this package's own classes; else as YAML and most languages of Pulumi do.
-        prefix: what the keys of the stack's settings begin with.
-        provider: the explicit provider that has settings instead of the stack; None where none has.
+    `prefix` begins the keys of the stack's settings; `provider` is the explicit provider that has settings instead.
     """
 
     is_python: bool = True

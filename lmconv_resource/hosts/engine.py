@@ -45,11 +45,9 @@ _GRACE_SECONDS = 0.8
 
 
 class Engine:
-    """Pulumi's engine as a plugin process sees it. Safe to share between threads.
+    """Pulumi's engine, whose gRPC service is at `host:port`. Safe to share between threads.
 
-    Args:
-        address: `host:port` of the engine's gRPC service.
-        to_shown: returns a message as the user may see it; by default as it is.
+    `to_shown` returns a message as the user may see it.
     """
 
     def __init__(self, address: str, to_shown: Callable[[str], str] = str) -> None:
@@ -92,11 +90,8 @@ class Engine:
     def watch(self, on_gone: Callable[[], None], *, seconds: float = MONITOR_SECONDS) -> None:
         """Check, for as long as the process lives, whether the engine is alive, and call `on_gone` once when it is not.
 
-        That is checked between operations too: an engine can be killed while nothing is in progress.
-
-        Args:
-            on_gone: called from a thread of its own, which keeps no process alive.
-            seconds: between two checks.
+        That is checked between operations too: an engine can be killed while nothing is in progress. The thread that
+        checks, and calls, keeps no process alive.
         """
 
         def check() -> None:
@@ -116,12 +111,8 @@ def _to_code(error: grpc.RpcError) -> object:
 class InitFailedError(Exception):
     """There is a resource, which is recorded, but it is not what was asked for.
 
-    Pulumi's own way to say so is a detail of the call's status; the next update goes on from what was recorded.
-
-    Args:
-        id: the resource's id.
-        properties: its outputs. Of its inputs the engine knows: those of a create, and those from before an update.
-        reason: what went wrong.
+    Pulumi's own way to say so is a detail of the call's status; the next update goes on from what was recorded. Its
+    properties are its outputs: of its inputs the engine knows, those of a create and those from before an update.
     """
 
     def __init__(self, id: str, properties: Struct, reason: str) -> None:

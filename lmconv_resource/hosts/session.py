@@ -89,10 +89,7 @@ class Session:
     ) -> Iterator[Operation]:
         """Return one call of the engine's: the one entrance, for all that is to end with the engine or at a deadline.
 
-        Args:
-            urn: the resource's URN, if it is known.
-            timeout_seconds: how long it may last; by default there is no deadline but a wait's own.
-            is_preview: whether it belongs to a preview; None where the host is not told.
+        Without a timeout there is no deadline but a wait's own. `is_preview` is None where the host is not told.
         """
         deadline = None if timeout_seconds is None else self.runtime.now() + timeout_seconds
         failed = True
@@ -203,8 +200,7 @@ class Session:
 def explaining_last_settings(record: Properties | None) -> Iterator[None]:
     """Have an error about settings or credentials say whose they are: both hosts get those of the last `pulumi up`.
 
-    Args:
-        record: what is recorded, with the resource's own profile and role if it has them; None where nothing is.
+    A record has the resource's own profile and role, if it has some; where there is none, nothing is said.
     """
     try:
         yield
@@ -220,10 +216,6 @@ class StackRow:
 
     A single one is shown as on its own row, which has no room for that where Pulumi shows what an update changes; more
     than one by their numbers.
-
-    Args:
-        show: shows a line on the stack's row.
-        runtime: clock and locks.
     """
 
     def __init__(self, show: Callable[[str], None], runtime: Runtime) -> None:

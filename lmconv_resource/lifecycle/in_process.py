@@ -78,11 +78,9 @@ class StartedHere:
             return tuple(self._tasks.get(resource_arn, ()))
 
     def marks(self, place: object, list_marks: Callable[[], Iterable[Tag]]) -> tuple[Tag, ...]:
-        """Return all tags of jobs in an account and region. One list serves a whole process.
+        """Return all tags of jobs in a place, an account and region. One list serves a whole process.
 
-        Args:
-            place: what stands for the account and region.
-            list_marks: asks AWS for them; called without a lock, so that no thread waits for another's call.
+        AWS is asked for them without a lock, so that no thread waits for another's call.
         """
         with self._lock:
             marks = self._marks.get(place)
@@ -113,12 +111,7 @@ _NARROW = 100
 class Progress:
     """Counts rows and shows how far they are. Safe to share between threads.
 
-    Args:
-        total: how many rows there are.
-        show: shows a line on the resource's row.
-        moves: whether the display moves, so that no line of it stays.
-        terminal_columns: returns the width of the terminal, which may change; None where it is not known.
-        runtime: clock and lock.
+    The display `moves` where no line of it stays. The width of the terminal may change; it is None where not known.
     """
 
     def __init__(

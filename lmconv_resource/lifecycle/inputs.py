@@ -37,22 +37,16 @@ from lmconv_resource.text import fill, to_known, to_shown, written
 
 @dataclass(frozen=True)
 class Property:
-    """An input.
-
-    Args:
-        name: as Python programs write it.
-        type: `string`, `boolean`, `number`, `license_context` or `assume_role`; with `[]` behind it a list of these.
-        rule: what is wrong with a value, the default filled in.
-        default: the value where the program gives none.
-        replaces: whether another value replaces the resource.
-        required: whether a program has to give it.
-    """
+    """An input, under the name that Python programs write."""
 
     name: str
     type: str
+    """`string`, `boolean`, `number`, `license_context` or `assume_role`; with `[]` behind it a list of these."""
     rule: Rule
+    """What is wrong with a value, the default filled in."""
     default: object = None
     replaces: bool = False
+    """Whether another value replaces the resource."""
     required: bool = False
 
 
@@ -120,11 +114,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 def misnamed_member(value: object, type: str) -> str | None:
     """Return what is wrong with the names of the members of a value, at any depth, in words that follow its name.
 
-    One that is misspelt would be left out of what AWS is asked to do.
-
-    Args:
-        value: the value.
-        type: its type, or the name of the member that it is.
+    One that is misspelt would be left out of what AWS is asked to do. The type of a member is its name.
     """
     if isinstance(value, (list, tuple)):
         return next((reason for entry in value if (reason := misnamed_member(entry, type))), None)

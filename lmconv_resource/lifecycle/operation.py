@@ -107,19 +107,12 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class Operation:
-    """One call of the engine's about one resource.
-
-    Args:
-        host: what carries it to Pulumi.
-        urn: the resource's URN, None where the host does not know it.
-        cancellation: set when the operation is to end; it has the deadline too.
-        timeout_seconds: how long the operation may last, None for the default.
-        is_preview: whether it belongs to a preview; None where the host is not told.
-    """
+    """One call of the engine's about one resource. What the host does not know of it is None."""
 
     host: Host
     urn: str | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
+    """Set when the operation is to end; it has the deadline too."""
     timeout_seconds: float | None = None
     is_preview: bool | None = None
 
@@ -132,15 +125,10 @@ class Operation:
         self.host.log_status(self.urn, message)
 
     def connect(self, inputs: Access, task_id: str | None = None, region: str | None = None) -> Connection:
-        """Return AWS as inputs say, for as long as the operation lasts.
-
-        Args:
-            inputs: what a resource says of who calls, and where.
-            task_id: the task that it is for, for errors.
-            region: the region, where it is recorded; else that of the inputs, or of the settings.
+        """Return AWS as inputs say, in the region that is recorded or theirs, for as long as the operation lasts.
 
         Raises:
-            SettingsError: a setting can't be used, or there is no region.
+            SettingsError: a setting can't be used, or there is no region; it names the task that AWS is asked about.
         """
         try:
             resolved = self.host.resolve_region(region or inputs.region, inputs.profile)
@@ -192,16 +180,12 @@ StateT = TypeVar("StateT")
 
 @dataclass(frozen=True)
 class Stored(Generic[StateT]):
-    """What is to be stored after an operation.
-
-    Args:
-        state: the resource's state.
-        error: with which it failed after there was something to record: the host stores `state` and shows the error.
-        id: the id of a new resource.
-        inputs: those that a read itself supplies, for a resource that was not recorded before.
-    """
+    """What is to be stored after an operation."""
 
     state: StateT
     error: LicenseConversionError | None = None
+    """With which it failed after there was something to record: the host stores `state` and shows the error."""
     id: str = ""
+    """Of a new resource."""
     inputs: Properties | None = None
+    """Those that a read itself supplies, for a resource that was not recorded before."""

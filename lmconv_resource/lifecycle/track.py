@@ -168,13 +168,8 @@ def list_tasks(op: Operation, args: Properties) -> dict[str, Any]:
 def read_tasks(op: Operation, args: Properties) -> list[ConversionTask]:
     """Return the tasks of the account in the region, oldest first; an empty list is a result.
 
-    Args:
-        op: the operation.
-        args: how AWS is reached, the region by default that of the first ARN; with `resource_arns` only tasks of these
-            (AWS takes one a call, so each costs a call), with `statuses` only those with one of these.
-
-    Raises:
-        LicenseConversionError: an argument can't be used, or the tasks could not be listed.
+    The region is by default that of the first ARN. With `resource_arns` only tasks of these are listed (AWS takes one a
+    call, so each costs a call), with `statuses` only those with one of these.
     """
     arns, statuses = (cast("Iterable[str] | None", args.get(name)) for name in ("resource_arns", "statuses"))
     given = arns if isinstance(arns, (list, tuple)) else ()

@@ -127,12 +127,7 @@ class PollingPolicy:
 
 
 class RateLimiter:
-    """Hands out the moments at which calls may start. Safe to share between threads.
-
-    Args:
-        policy: how fast.
-        runtime: clock, pauses, locks and jitter.
-    """
+    """Hands out the moments at which calls may start. Safe to share between threads."""
 
     def __init__(
         self,

@@ -47,16 +47,9 @@ class Poller:
     ) -> ConversionTask:
         """Block until the task has ended, and return it as it was last seen, SUCCEEDED or FAILED.
 
-        Args:
-            task_id: the task's id.
-            region: where it is.
-            cancellation: ends the wait when it is set.
-            report: shows the wait; called when its status changes, and at the latest every `report_seconds`.
-            timeout_seconds: how long it may take.
-            poll_interval_seconds: a constant interval in place of the policy's.
-            report_seconds: in place of the policy's.
-            is_known: whether the task was started here or seen before; else AWS is to know its id within 10 s.
-            on_notice: told, once each, what is odd about the task: it takes long, its status is an unknown one.
+        `report` shows the wait when its status changes, and at the latest every `report_seconds`; `on_notice` is told,
+        once each, what is odd about the task: it takes long, its status is an unknown one. AWS is to know the id of a
+        task that was neither started here nor seen before (`is_known`) within 10 s. What is not given is the policy's.
 
         Raises:
             WaitError: it did not end within `timeout_seconds`, the wait was cancelled, or every poll failed for five

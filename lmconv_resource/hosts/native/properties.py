@@ -42,17 +42,13 @@ _UNKNOWN_TEXTS = frozenset(
 
 @dataclass(frozen=True)
 class Bag:
-    """Properties that came over the wire.
-
-    Args:
-        values: the properties, secrets unwrapped.
-        secrets: the names of those that are a secret or hold one.
-        secret_texts: every text in a secret, which no message may show.
-    """
+    """Properties that came over the wire, secrets unwrapped."""
 
     values: dict[str, object]
     secrets: frozenset[str]
+    """The names of those that are a secret or hold one."""
     secret_texts: frozenset[str]
+    """Every text in a secret, which no message may show."""
 
 
 def read(struct: Struct) -> Bag:
@@ -85,11 +81,7 @@ def write(properties: Mapping[str, object], secrets: Collection[str] = ()) -> St
 def from_wire(value: Value, hidden: list[object], *, keep_names: bool = False, is_by_name: bool = False) -> object:
     """Return a plain value, and add to `hidden` what was secret in it.
 
-    Args:
-        value: the value on the wire.
-        hidden: gets every secret.
-        keep_names: leave the names of members as they are, at any depth.
-        is_by_name: leave those of the value's own members as they are.
+    The names of members stay as they are, at any depth with `keep_names`, with `is_by_name` the value's own members'.
     """
     kind = value.WhichOneof("kind")
     if kind == "struct_value":

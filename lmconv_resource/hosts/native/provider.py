@@ -84,10 +84,7 @@ def plain_errors(servicer: ServicerT) -> ServicerT:
 class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     """Serves Pulumi's engine, from many threads at once.
 
-    Args:
-        session: what the process has one of.
-        secret_texts: hides secrets in the user's texts.
-        attach: returns a new session on the engine at an address, for a plugin that the engine did not start.
+    `attach` returns a new session on the engine at an address, for a plugin that the engine did not start.
     """
 
     def __init__(self, session: Session, secret_texts: SecretTexts, attach: Callable[[str], Session]) -> None:

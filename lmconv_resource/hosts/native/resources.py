@@ -40,17 +40,12 @@ _LASTING_OUTPUTS = frozenset({*_LASTING, "destination_license_context"})
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource of the package.
-
-    Args:
-        controller: its lifecycle.
-        outputs: the names of its outputs.
-        read_inputs: the inputs that a program would write for an imported task, by what AWS says of it.
-    """
+    """A resource of the package."""
 
     controller: Controller[Any, Any]
     outputs: tuple[str, ...]
     read_inputs: tuple[str, ...]
+    """The inputs that a program would write for an imported task, by what AWS says of it."""
 
     def preview_create(self, inputs: Properties) -> dict[str, object]:
         """Return the outputs that a preview knows of a new resource; the others as unknown."""
@@ -92,7 +87,7 @@ def to_input(output: object) -> object:
     return {name: value for name, value in output.items() if value not in (None, [])}
 
 
-# -- what the engine is told --------------------------------------------------
+# -- what the engine is told -------------------------------------------------------------------------------------------
 
 
 def is_running(outputs: Struct) -> bool:
@@ -151,7 +146,7 @@ def _find(inputs: Properties, path: str) -> object:
     return value.get(json.loads(member.removesuffix("]"))) if member and isinstance(value, Mapping) else value
 
 
-# -- settings ----------------------------------------
+# -- settings ----------------------------------------------------------------------------------------------------------
 
 SETTINGS_SCHEMA: Spec = SCHEMA["provider"]["inputProperties"]
 """What the schema says of the settings."""
@@ -168,11 +163,8 @@ def to_config_get(args: Struct) -> ConfigGet:
 def check_settings(news: Struct, on_unknown: Callable[[list[str]], None]) -> list[CheckFailure]:
     """Return what is wrong with the settings; nothing is asked of AWS.
 
-    Names that are no settings pass in a project that is itself called `lmconv`: it keeps its own configuration there.
-
-    Args:
-        news: the settings.
-        on_unknown: told which of them are not known, where they are no misspelt ones.
+    `on_unknown` is told which are not known, where they are no misspelt ones. In a project that is itself called
+    `lmconv` these pass: it keeps its own configuration there.
     """
     if any(has_unknown(value) for value in news.fields.values()):
         return []

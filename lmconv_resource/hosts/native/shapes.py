@@ -40,15 +40,7 @@ SCHEMA: Spec = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 
 
 def find(section: str, token: str) -> Spec:
-    """Return what the schema says of a resource or a function.
-
-    Args:
-        section: `resources` or `functions`.
-        token: its token.
-
-    Raises:
-        MalformedError: there is none of that name.
-    """
+    """Return what the schema says of one of its `resources` or `functions`; raise where there is none of that name."""
     known: Spec = SCHEMA[section]
     if token not in known:
         raise MalformedError(f"The plugin was asked for {to_shown(token)}, {to_known(token, known)}.")
