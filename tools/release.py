@@ -147,7 +147,7 @@ def release(project: Path, say: Callable[[str], object]) -> None:
     write_states(project, version)
     say(f"Building {version} with build {metadata.version('build')}")
     files = build(project)
-    say(f"Trying {' and '.join(file.name for file in files)} in an empty virtual environment")
+    say(f"Trying {' and '.join(file.name for file in files)} one after the other in a new virtual environment")
     with tempfile.TemporaryDirectory() as folder:
         try_out(files, version, Path(folder))
     say("dist/ is ready to be uploaded: python -m twine upload dist/*")
