@@ -88,6 +88,7 @@ class Outcome:
 class Stack:
     """A stack of the program above, or of one given."""
 
+    folder: Path
     config: dict[str, Any]
 
     def up(self) -> Outcome:

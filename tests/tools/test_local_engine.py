@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 import pytest
 from local_engine import LocalEngine, UpdateFailedError
 from support.proofs import keep
+from support.stacks import make_stack, needs_pulumi
 from support.waiting import SOON, wait_until
 
 PROVIDER = """
@@ -38,7 +38,7 @@ def log(call, *args):
 class Counter(ResourceProvider):
     def configure(self, req):
         log("configure", {key: req.config.get(key) for key in ("counters:size", "counters:list", "aws:region")},
-            os.environ["PULUMI_PROJECT"], os.getcwd())
+            os.environ["PULUMI_PROJECT"])
 
     def check(self, olds, news):
         log("check", olds.get("value"), news.get("value"))
@@ -88,7 +88,7 @@ def write(tmp_path: Path) -> Callable[[str], Path]:
     """Writes the program of a folder that has the counter resource."""
 
     def write(main: str) -> Path:
-        folder = tmp_path / "program"
+        folder = tmp_path / "counters"
         folder.mkdir()
         (folder / "Pulumi.yaml").write_text(PROJECT)
         (folder / "counter.py").write_text(PROVIDER)
@@ -140,67 +140,45 @@ STEPS: list[tuple[dict[str, str], dict[str, int]]] = [
 
 
 def test_lifecycle(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """Resources are created, kept, updated, replaced and deleted, over engines that share a state file."""
-    folder = write(LIFECYCLE)
+    """Resources are created, kept, updated, replaced and deleted, over engines that share a state file.
+
+    Where the program doesn't run, the provider is configured as the last `up` did it, whatever is given now.
+    """
+    folder, state = write(LIFECYCLE), tmp_path / "state.json"
     for config, changes in STEPS:
-        result = engines(folder, config=config, state_file=tmp_path / "state.json").up()
+        result = engines(folder, config={"size": 7, **config}, state_file=state).up()
         assert dict(result.changes) == changes
         assert result.outputs == {"shown": f"<{config.get('value', '1')}>"}
-    engine = engines(folder, state_file=tmp_path / "state.json")
-    assert dict(engine.destroy().changes) == {"delete": 2}
+    engines(folder, config={"size": 8}, state_file=state).preview()
+    calls(folder)
+    for operation in ("refresh", "destroy"):
+        engine = engines(folder, config={"size": 9}, state_file=state)
+        changes = dict(getattr(engine, operation)().changes)
+        assert [seen["counters:size"] for _, seen, _ in calls(folder, "configure")] == ["7"]
+    assert changes == {"delete": 2}
     assert engine.resources == []
-
-
-needs_pulumi = pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the pulumi command to compare with")
-
-
-def make_real_stack(folder: Path, tmp_path: Path) -> Callable[..., str]:
-    """Make a stack of the program on the real engine, and return what runs `pulumi` with its arguments there."""
-    (folder / "Pulumi.yaml").write_text(
-        PROJECT.replace("python", f"{{name: python, options: {{virtualenv: {json.dumps(sys.prefix)}}}}}")
-    )
-    (tmp_path / "backend").mkdir()
-    env = {
-        **os.environ,
-        "PULUMI_BACKEND_URL": f"file://{tmp_path}/backend",
-        "PULUMI_CONFIG_PASSPHRASE": "x",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-    }
-
-    def run(*args: str) -> str:
-        return subprocess.run(
-            ["pulumi", *args, "--non-interactive"], cwd=folder, env=env, check=True, capture_output=True, text=True
-        ).stdout
-
-    run("stack", "init", "dev")
-    return run
 
 
 @needs_pulumi
 @pytest.mark.proof
 @pytest.mark.timeout(300)
-def test_lifecycle_is_the_real_engines(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """The real engine calls the provider the same way and counts the same changes.
-
-    A refresh and a destroy configure it with what the last `up` had, and not with what is set.
-    """
-    folder = write(LIFECYCLE)
-    run = make_real_stack(folder, tmp_path)
-    for config, changes in STEPS:
-        (folder / "Pulumi.dev.yaml").unlink(missing_ok=True)
-        run("up", "--yes", "--skip-preview", *(f"-c{key}={value}" for key, value in config.items()))
-        real = calls(folder)
-        told = json.loads(run("stack", "history", "--json", "--page-size", "1"))[0]["resourceChanges"]
-        assert {key: count for key, count in told.items() if key in changes} == changes
-        engines(folder, config=config, state_file=tmp_path / "state.json").up()
-        assert calls(folder) == real
-    for operation in ("refresh", "destroy"):
-        run("config", "set", "size", "7")
-        run(operation, "--yes", "--skip-preview")
-        real = calls(folder, "configure")
-        getattr(engines(folder, config={"size": 7}, state_file=tmp_path / "state.json"), operation)()
-        assert calls(folder, "configure") == real
-        assert real[0][1]["counters:size"] == "3"
+def test_lifecycle_is_the_real_engines(write: Write, tmp_path: Path) -> None:
+    """The real engine calls the provider the same way and counts the same changes."""
+    program = write(LIFECYCLE)
+    stacks = [make_stack(engine, tmp_path, program) for engine in ("local", "real")]
+    operations: list[tuple[str, dict[str, Any], dict[str, int] | None]] = [
+        *(("up", {"size": 7, **config}, changes) for config, changes in STEPS),
+        ("refresh", {"size": 9}, None),
+        ("destroy", {"size": 9}, None),
+    ]
+    for operation, config, changes in operations:
+        seen = []
+        for stack in stacks:
+            stack.config = config
+            outcome = getattr(stack, operation)()
+            assert changes is None or {name: count for name, count in outcome.changes.items() if count} == changes
+            seen.append(calls(stack.folder))
+        assert seen[0] == seen[1]
 
 
 def test_secrets(write: Write, engines: Engines, tmp_path: Path) -> None:
@@ -225,21 +203,6 @@ def test_secrets(write: Write, engines: Engines, tmp_path: Path) -> None:
     }
     assert "it is [secret]-[secret]" in [message.text for message in result.messages]
     assert (tmp_path / "s").stat().st_mode & 0o077 == 0
-
-
-@pytest.mark.parametrize("operation", keep(["refresh"], ["refresh", "destroy"]))
-def test_the_last_ups_configuration_serves_refresh_and_destroy(
-    write: Write, engines: Engines, tmp_path: Path, operation: str
-) -> None:
-    """Where the program doesn't run, the provider is configured as the last `up` did it, whatever is given now."""
-    folder, state = write('Count("a", "1")'), tmp_path / "state.json"
-    engines(folder, config={"size": 1, "aws:region": "eu-west-1"}, state_file=state).up()
-    engines(folder, config={"size": 2, "aws:region": "us-east-1"}, state_file=state).up()
-    engines(folder, config={"size": 3}, state_file=state).preview()
-    calls(folder)
-    getattr(engines(folder, config={"size": 4}, state_file=state), operation)()
-    ((_, seen, *_),) = calls(folder, "configure")
-    assert (seen["counters:size"], seen["aws:region"]) == ("2", "us-east-1")
 
 
 def test_bad_program(write: Write, engines: Engines) -> None:
