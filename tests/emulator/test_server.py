@@ -16,7 +16,6 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import backend_index, mock_aws
 from moto.server import ThreadedMotoServer
-from support.proofs import keep
 
 from emulator import ACCOUNT, ARN, LIST, REGION, add_task, connect, get, get_backend, start
 from lmconv_resource import emulator as package
@@ -56,6 +55,10 @@ def test_a_backend_is_that_of_the_callers_account(monkeypatch: pytest.MonkeyPatc
 
 
 def test_moto_serves_it_too() -> None:
+    """It has been registered as one of moto's services, and doing it again changes nothing."""
+    package._register()
+    patterns = [(name, pattern) for name, pattern in backend_index.backend_url_patterns if name == "licensemanager"]
+    assert len(patterns) == len(set(patterns)) == len(package.urls.url_bases)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     client = connect("http://{}:{}".format(*server.get_host_and_port()))
@@ -67,26 +70,21 @@ def test_moto_serves_it_too() -> None:
         get_backend().reset()
 
 
-def test_registering_again_changes_nothing() -> None:
-    package._register()
-    patterns = [(name, pattern) for name, pattern in backend_index.backend_url_patterns if name == "licensemanager"]
-    assert len(patterns) == len(set(patterns)) == len(package.urls.url_bases)
-
-
 @pytest.mark.parametrize(
-    ("region", "domain", "dualstack", "fips"),
+    ("region", "host", "options"),
     [
-        ("us-gov-west-1", "amazonaws.com", False, True),
-        ("us-gov-west-1", "api.aws", True, True),
-        ("cn-north-1", "amazonaws.com.cn", False, False),
-        ("cn-north-1", "api.amazonwebservices.com.cn", True, False),
+        ("us-gov-west-1", "license-manager-fips.us-gov-west-1.amazonaws.com", ("fips",)),
+        ("us-gov-west-1", "license-manager-fips.us-gov-west-1.api.aws", ("fips", "dualstack")),
+        ("cn-north-1", "license-manager.cn-north-1.amazonaws.com.cn", ()),
+        ("cn-north-1", "license-manager.cn-north-1.api.amazonwebservices.com.cn", ("dualstack",)),
     ],
 )
-def test_a_mock_answers_on_all_of_awss_endpoints(region: str, domain: str, dualstack: bool, fips: bool) -> None:
+def test_a_mock_answers_on_all_of_awss_endpoints(region: str, host: str, options: tuple[str, ...]) -> None:
     """The FIPS and the dual-stack endpoints of each partition lead to the emulator inside `mock_aws`."""
     with mock_aws():
-        client = connect(region=region, use_fips_endpoint=fips, use_dualstack_endpoint=dualstack)
-        assert client.meta.endpoint_url == f"https://license-manager{'-fips' if fips else ''}.{region}.{domain}"
+        which: dict[str, Any] = {f"use_{option}_endpoint": True for option in options}
+        client = connect(region=region, **which)
+        assert client.meta.endpoint_url == f"https://{host}"
         assert get(client, add_task(licensemanager_backends[ACCOUNT][region]))["Status"] == "SUCCEEDED"
 
 
@@ -169,7 +167,8 @@ def test_the_world_is_one_to_play_with() -> None:
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", keep([], [signal.SIGINT, signal.SIGTERM]))
+@pytest.mark.proof
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
     """Its one line on stdout is the endpoint, what a person needs is on stderr, and a signal ends it with status 0.
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 from support.aws import CREATE, REGION
-from support.commands import RealUp
 from support.job import BYOL, ENTERPRISE, WINDOWS, Job
-from support.stacks import ON_BOTH_ENGINES, RECORDED, Stack, make_stack, needs_pulumi
+from support.stacks import ON_BOTH_ENGINES, RECORDED, RealStack, Stack, make_stack, needs_pulumi
 
 from lmconv_resource.models import OUTPUTS
 
@@ -187,12 +186,13 @@ def test_a_preview_of_an_unknown_arn_asks_nobody(job: Job, stack: Stack) -> None
 def test_replace_starts_one_after_three_failures(job: Job, tmp_path: Path) -> None:
     """`pulumi up --replace URN` starts a conversion of a recorded resource where an unattended `up` does not."""
     arn = job.launch(BYOL)
-    command = RealUp(tmp_path, PROGRAM, {"aws:region": REGION, "followed:arn": arn, "followed:to": WINDOWS})
-    assert command.start().communicate(timeout=60)
+    stack = RealStack(tmp_path, PROGRAM)
+    stack.config |= {"aws:region": REGION, "followed:arn": arn, "followed:to": WINDOWS}
+    assert stack.up().ok
     job.backend.set_license(arn.rpartition("/")[2], BYOL)
     for _ in range(3):
         job.add_task(arn, BYOL, WINDOWS, "FAILED")
-    process = command.start("up", "--replace", command.urn("conversion"))
+    process = stack.start("up", "--replace", stack.resources()["conversion"]["urn"])
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert job.starts == 2

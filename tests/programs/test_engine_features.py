@@ -39,27 +39,12 @@ class Project(RealStack):
     def write(self, program: str) -> None:
         (self.folder / "__main__.py").write_text(HEAD + program)
 
-    def start(
-        self, *args: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[str]:
-        """Start a command of `pulumi`, in a session of its own."""
-        return subprocess.Popen(
-            ["pulumi", *args],
-            cwd=folder or self.folder,
-            env={**os.environ, **self.environment, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
     def run(
         self, *args: str, ok: bool = True, folder: Path | None = None, environment: Mapping[str, str] | None = None
     ) -> str:
         """Run a command of `pulumi`, and return what it printed."""
         self.configure()
-        process = self.start(*args, folder=folder, environment=environment)
+        process = self.command(*args, folder=folder, environment=environment)
         shown, _ = process.communicate()
         assert (process.returncode == 0) is ok, shown
         return shown
@@ -155,8 +140,7 @@ def test_timeouts_of_a_transform_never_arrive(project: Project, aws: LicenseMana
     """What docs/traps.md says: they do not reach the provider, which waits on."""
     limit = 'ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="1s"))'
     project.write(TRANSFORM.format(waits=True, opts=limit))
-    project.configure()
-    with project.start("up", "--yes", "--skip-preview", "--stack", project.stack.name) as process:
+    with project.start() as process:
         wait_until(lambda: aws.calls["GetLicenseConversionTask"], "it is waited for", 2 * SOON)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(5)
@@ -304,7 +288,7 @@ def test_watch(project: Project) -> None:
         time.sleep(3)
         return project.tracked()
 
-    with project.start("watch", "--stack", project.stack.name) as process:
+    with project.command("watch", "--stack", project.stack.name) as process:
         assert process.stdout is not None
         assert "Watch mode enabled" in process.stdout.readline()
         try:

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from moto.ec2.models.instances import Instance as MotoInstance
 from support.aws import GET
-from support.commands import Command, find_plugins, finish, serve_commands
+from support.commands import find_plugins, finish, serve_commands
 from support.job import BYOL, TAG, WINDOWS, Job
-from support.stacks import ON_BOTH_ENGINES
+from support.stacks import ON_BOTH_ENGINES, Stack
 from support.waiting import wait_until
 
 from lmconv_resource.emulator import LicenseManagerBackend
@@ -94,7 +94,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made.opened.set()
 
 
-Begin = Callable[[str], "tuple[Command, subprocess.Popen[str]]"]
+Begin = Callable[[str], "tuple[Stack, subprocess.Popen[str]]"]
 
 
 @pytest.fixture(params=ON_BOTH_ENGINES)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.commands import Command, find_plugins, finish, serve_commands
-from support.stacks import ON_BOTH_ENGINES
+from support.commands import find_plugins, finish, serve_commands
+from support.stacks import ON_BOTH_ENGINES, Stack
 from support.waiting import SOON, wait_until
 from support.wire import add_running
 
@@ -46,7 +46,7 @@ def aws(aws: LicenseManagerBackend) -> LicenseManagerBackend:
     return aws
 
 
-Begin = Callable[..., "tuple[Command, subprocess.Popen[str]]"]
+Begin = Callable[..., "tuple[Stack, subprocess.Popen[str]]"]
 
 
 @pytest.fixture(params=ON_BOTH_ENGINES)
@@ -54,7 +54,7 @@ def begin(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBac
     """Return what starts an `up`; whatever it leaves running ends with the test."""
     with serve_commands(request.param, tmp_path, PROGRAM) as start:
 
-        def begin_up(*, wait: bool = True, by_arn: bool = False) -> tuple[Command, subprocess.Popen[str]]:
+        def begin_up(*, wait: bool = True, by_arn: bool = False) -> tuple[Stack, subprocess.Popen[str]]:
             return start(
                 {"aws:region": REGION, "followed:wait": str(wait).lower(), "followed:arn": str(by_arn).lower()}
             )
@@ -62,7 +62,7 @@ def begin(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBac
         yield begin_up
 
 
-def assert_silent_and_put_right(aws: LicenseManagerBackend, command: Command) -> None:
+def assert_silent_and_put_right(aws: LicenseManagerBackend, command: Stack) -> None:
     """No process of ours is left soon, so that nobody calls AWS; the next `up` waits to the end, and records it."""
     wait_until(lambda: not find_plugins(command.folder), "the plugin has ended")
     calls = aws.calls.total()

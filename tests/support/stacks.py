@@ -6,10 +6,12 @@ A test that takes a fixture with the parameters `ON_BOTH_ENGINES` runs on both a
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ import pytest
 from local_engine import LocalEngine, OperationResult, UpdateFailedError
 from pulumi import automation
 from pulumi.automation import events
+
+ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 import pulumi
@@ -110,6 +114,55 @@ class Stack:
         """Return what the state holds, by name: urn, id, inputs and outputs."""
         raise NotImplementedError
 
+    def start(self, operation: str = "up", *arguments: str) -> subprocess.Popen[str]:
+        """Begin an operation as a process of its own; SIGINT cancels it."""
+        raise NotImplementedError
+
+    def records(self) -> dict[str, Any]:
+        """Return the outputs of our resources in the state, by name."""
+        resources = self.resources()
+        return {name: each["outputs"] for name, each in resources.items() if "LicenseConversion" in each["urn"]}
+
+    def recover(self) -> None:
+        """Do what a user does after a killed engine."""
+
+    def pending(self) -> list[Any]:
+        """Return the operations that the state has as begun and not ended."""
+        return []  # LocalEngine notes none
+
+    def clear_pending(self) -> None:
+        """Do what Pulumi tells its users to do about these: a refresh that forgets creates nobody knows the end of."""
+
+
+def start_process(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start a command in a session of its own, all of whose lines are read from one pipe."""
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+_LOCAL = f"""
+import json, signal, sys, threading
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tools")!r}]
+from local_engine import LocalEngine, UpdateFailedError
+_, operation, folder, config, state_file = sys.argv
+with LocalEngine(folder, config=json.loads(config), state_file=state_file, timeout=None) as engine:
+    signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=engine.cancel).start())
+    try:
+        print(*(each.text for each in getattr(engine, operation)().messages if not each.ephemeral), sep="\\n")
+    except UpdateFailedError as error:
+        sys.exit("\\n".join(each.urn + "\\nerror: " + each.text for each in error.errors))
+"""
+
 
 def write_program(folder: Path, program: str | Path = PROGRAM) -> Path:
     """Write a program into a new folder; a path is the folder of a program that is there."""
@@ -151,6 +204,11 @@ class LocalStack(Stack):
             except UpdateFailedError as error:
                 return self._outcome(error.result, ok=False)
         return self._outcome(result, ok=True)
+
+    def start(self, operation: str = "up", *arguments: str) -> subprocess.Popen[str]:
+        config = json.dumps(self.config)
+        command = [sys.executable, "-c", _LOCAL, operation, str(self.folder), config, str(self.state_file), *arguments]
+        return start_process(command, self.folder)
 
     def _outcome(self, result: OperationResult, *, ok: bool) -> Outcome:
         kept = {(m.urn, m.severity, m.text): m for m in [*result.messages, *result.errors]}.values()
@@ -232,6 +290,27 @@ class RealStack(Stack):
             }
             for r in deployment.get("resources", [])
         }
+
+    def command(
+        self, *words: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a command of `pulumi`."""
+        environment = {**self.environment, **(environment or {})}
+        return start_process(["pulumi", *words, "--non-interactive"], folder or self.folder, environment)
+
+    def start(self, operation: str = "up", *arguments: str) -> subprocess.Popen[str]:
+        self.configure()
+        return self.command(operation, *arguments, "--yes", "--skip-preview", "--stack", self.stack.name)
+
+    def recover(self) -> None:
+        """Take the killed engine's lock away."""
+        self.stack.cancel()
+
+    def pending(self) -> list[Any]:
+        return (self.stack.export_stack().deployment or {}).get("pending_operations") or []
+
+    def clear_pending(self) -> None:
+        self.stack.refresh(clear_pending_creates=True)
 
     def exported(self) -> str:
         """Return the whole state as text."""
