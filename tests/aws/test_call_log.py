@@ -61,7 +61,6 @@ def test_a_connection_says_how_it_is_made(lines: Callable[[], list[str]], emulat
     session = AccessSession(settings)
     for _ in range(3):
         client = session.client("license-manager")
-
     assert lines().count("the credentials belong to account 123456789012") == 1
     assert [line for line in lines() if line.startswith("connected to license-manager")] == [
         f"connected to license-manager: region {REGION}, endpoint {to_address(emulator.endpoint)}, profile default, "
@@ -82,7 +81,6 @@ def test_a_connection_names_what_is_set(
     monkeypatch.setenv("HTTPS_PROXY", "http://user:pa/ss@proxy.example:3128/")
     settings = to_settings(profile="work", customCaBundle=str(bundle), assumeRoles=json.dumps([{"roleArn": ROLE}]))
     AccessSession(settings).client("ec2")
-
     assert lines() == [
         f"connected to ec2: region {REGION}, endpoint ec2.{REGION}.amazonaws.com, profile work, credentials from "
         f"shared-credentials-file then {ROLE} in account {ACCOUNT}, proxy proxy.example:3128, CA bundle {bundle}"
@@ -100,7 +98,6 @@ def test_each_try_of_a_call_is_a_line(lines: Callable[[], list[str]]) -> None:
         (200, {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS", "ResourceArn": "arn"}),
     )
     aws.license_manager.get_task("lct-1")
-
     found = [match for line in lines() if (match := CALL.fullmatch(line))]
     assert [(match["result"], match["try"]) for match in found] == [
         ("500 ServerInternalException", "1"),
@@ -115,7 +112,6 @@ def test_an_answer_can_not_write_into_the_log(lines: Callable[[], list[str]]) ->
     Wire(client, (400, {"__type": "Evil\x1b[2J\nroot: all is well" + "x" * 500, "message": "secret"}))
     with pytest.raises(botocore_errors.ClientError):
         client.get_license_conversion_task(LicenseConversionTaskId="lct-1")
-
     assert "\n" not in lines()[-1]
     assert "\x1b" not in lines()[-1]
     assert len(lines()[-1]) < 250
@@ -171,7 +167,6 @@ def test_the_log_tells_no_secret(setting: str, caplog: pytest.LogCaptureFixture,
     }
     caplog.set_level(logging.DEBUG, "lmconv_resource")
     walk(config)
-
     text = "\n".join(logging.Formatter().format(record) for record in caplog.records)
     assert "connected to" in text
     for secret in ("s3cr3t", SECRET_KEY, ACCESS_KEY, "AWS4-HMAC"):

@@ -94,7 +94,6 @@ def test_keys_that_were_good_once_are_read_again(cause: Exception, told: str) ->
     with pytest.raises((CredentialsError, ClockSkewError), match=told) as first:
         calls.call(subject, {})
     assert (send.call_count, isinstance(first.value, ExpiredCredentialsError)) == (1, False)
-
     calls.call(subject, {})
     with pytest.raises(ExpiredCredentialsError, match=told) as last:
         calls.call(subject, {})

@@ -87,9 +87,7 @@ def test_a_connection_makes_no_client_before_its_first_call() -> None:
     connection = make_connections(makers).get(to_settings())
     assert connection.ec2
     assert makers.made == []
-
     connection.license_manager.get_task("lct-1")
-
     assert makers.made == [("license-manager", to_settings())]
 
 
@@ -101,12 +99,10 @@ def test_a_throttled_call_slows_down_all_callers_of_the_service() -> None:
     began = time.monotonic()
     with pytest.raises(ThrottledError):
         connection.license_manager.get_task("lct-1")
-
     use(other)
     connection.ec2.get_instance(ARN)
     unslowed = time.monotonic() - began
     connection.license_manager.get_task("lct-1")
-
     assert unslowed < 0.3 <= time.monotonic() - began
 
 
@@ -125,6 +121,5 @@ def test_other_settings_have_another_client() -> None:
     found = [connections.get(settings) for settings in others]
     for connection in found:
         use(connection)
-
     assert len({id(one) for one in found}) == len({id(one.poller) for one in found}) == len(others)
     assert makers.made == [(service, settings) for settings in others for service in ("license-manager", "ec2")]

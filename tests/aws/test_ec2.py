@@ -58,9 +58,7 @@ def bill_as(aws: TimelessAws, arn: str, operation: str) -> None:
 def test_an_instance_is_what_ec2_shows(aws: TimelessAws, instance_id: str) -> None:
     """State and usage operation come from DescribeInstances; an unknown instance, or another resource, is None."""
     assert aws.ec2.get_instance(arn_of(instance_id)) == Instance(instance_id, "stopped", None)
-
     bill_as(aws, arn_of(instance_id), "RunInstances:0002")
-
     assert aws.ec2.get_instance(arn_of(instance_id)) == Instance(instance_id, "stopped", "RunInstances:0002")
     assert aws.ec2.get_instance(arn_of("i-0123456789abcdef0")) is None
     assert aws.ec2.get_instance(f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-1") is None
@@ -72,7 +70,6 @@ def test_a_throttled_look_is_made_again_and_one_without_a_way_is_not(aws: Timele
     with pytest.raises(ThrottledError):
         aws.ec2.get_instance(arn_of("i-0123456789abcdef0"))
     assert len(throttled.requests) == 3
-
     aws.client("ec2").meta.events.unregister("before-send", throttled.answer)
     away = Wire(aws.client("ec2"), EndpointConnectionError(endpoint_url="https://ec2.eu-west-1.amazonaws.com"))
     with pytest.raises(EndpointUnreachableError):

@@ -19,7 +19,7 @@ def write(proc: Path, pid: int, parent: int, *words: str) -> None:
 
 
 def test_the_command_is_an_ancestor(tmp_path: Path) -> None:
-    """Between the plugin and the command there are other processes."""
+    """Between the plugin and the command there are other processes; elsewhere than on Linux it can't be told."""
     write(tmp_path, os.getpid(), 7, "python", "-m", "pulumi.dynamic")
     write(tmp_path, 7, 6, "/opt/bin/pulumi-resource-pulumi-python")
     write(tmp_path, 6, 1, "/opt/bin/pulumi", "up", "--replace", URN)
@@ -27,10 +27,6 @@ def test_the_command_is_an_ancestor(tmp_path: Path) -> None:
     assert command is not None
     assert is_replaced_by(command, URN)
     assert not is_replaced_by(command, f"{URN}0")
-
-
-def test_without_a_table_nothing_is_known(tmp_path: Path) -> None:
-    """Elsewhere than on Linux it can't be told."""
     assert read_command(tmp_path / "none") is None
 
 
@@ -61,14 +57,10 @@ def test_a_terminal_is_watched(
     """A terminal is, a pipe and a command told otherwise are not; nor is anything in CI or without such a table."""
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("TF_BUILD", raising=False)
-    own, parent = tmp_path / str(os.getpid()), tmp_path / "7"
-    (parent / "fd").mkdir(parents=True)
-    (parent / "fd" / "1").symlink_to(output)
-    (parent / "cmdline").write_bytes(b"\0".join([b"/usr/bin/pulumi", b"up", flags.encode(), b""]))
-    own.mkdir()
-    (own / "cmdline").write_bytes(b"python\0")
-    (own / "stat").write_text(f"{os.getpid()} (python (a)) S 7 1")
-
+    write(tmp_path, os.getpid(), 7, "python")
+    write(tmp_path, 7, 1, "/usr/bin/pulumi", "up", flags)
+    (tmp_path / "7" / "fd").mkdir()
+    (tmp_path / "7" / "fd" / "1").symlink_to(output)
     assert is_interactive(tmp_path) is expected
     assert not is_interactive(tmp_path / "none")
     monkeypatch.setenv("CI", "true")

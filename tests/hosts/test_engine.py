@@ -32,10 +32,8 @@ def served() -> Iterator[FakeEngine]:
 def test_a_status_is_live_and_a_logged_line_stays(served: FakeEngine) -> None:
     """Progress goes to the resource's row as ephemeral; a warning goes under the resource and stays."""
     engine = Engine(served.address)
-
     engine.log_status(URN, "IN_PROGRESS")
     engine.log("WARNING", URN, "FAILED")
-
     assert [(r.urn, r.message, engine_pb2.LogSeverity.Name(r.severity), r.ephemeral) for r in served.requests] == [
         (URN, "IN_PROGRESS", "INFO", True),
         (URN, "FAILED", "WARNING", False),
@@ -45,7 +43,6 @@ def test_a_status_is_live_and_a_logged_line_stays(served: FakeEngine) -> None:
 def test_an_engine_is_alive_until_its_address_refuses(served: FakeEngine) -> None:
     """Only a refused connection means that the engine is gone."""
     engine = Engine(served.address)
-
     assert engine.is_alive()
     served.stop()
     assert not engine.is_alive()
@@ -59,9 +56,7 @@ def test_lines_to_the_engine_use_no_proxy(served: FakeEngine, monkeypatch: pytes
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     engine = Engine(served.address)
-
     engine.log_status(URN, "IN_PROGRESS")
-
     assert [request.message for request in served.requests] == ["IN_PROGRESS"]
     assert engine.is_alive()
 
@@ -71,7 +66,6 @@ def test_an_engine_that_does_not_know_the_question_is_alive() -> None:
     server = grpc.server(ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-
     assert Engine(f"127.0.0.1:{port}").is_alive()
     server.stop(0).wait()
 
@@ -97,14 +91,12 @@ def test_the_monitor_never_rests_and_tells_once_after_two_refusals_in_a_row() ->
     told: list[str] = []
     answers: list[bool] = []
     engine = Mortal(answers)
-
     engine.watch(lambda: told.append("gone"), seconds=0.01)
     wait_until(lambda: engine.asked >= 10, "ten questions")
     assert told == []
     answers.extend([False, True, False, False])
     for thread in running_monitors():
         thread.join(SOON)
-
     assert answers == []
     assert told == ["gone"]
     assert not running_monitors()
@@ -115,16 +107,13 @@ def test_a_line_about_lines_goes_nowhere(served: FakeEngine) -> None:
     EngineHandler(Engine(served.address)).handle(
         logging.LogRecord("lmconv_resource.hosts.engine", logging.ERROR, "", 0, "lost", None, None)
     )
-
     assert served.requests == []
 
 
 def test_only_a_plugin_has_an_engine() -> None:
     """The engine's address is the first argument of the plugin's process; no other process has one."""
     provider = LicenseConversionTaskProvider()
-
     provider.configure(ConfigureRequest(Config({}, "project")))
-
     assert provider.session is not None
     assert provider.session.engine is None
     assert not running_monitors()

@@ -95,9 +95,7 @@ def test_one_task_is_given_with_every_field(aws: LicenseManagerBackend) -> None:
     aws.finish_task(task_id, message="fine")
     ended = aws.tasks[task_id].end_time
     assert ended is not None
-
     task = get_license_conversion_task("lct-1")
-
     assert task.license_conversion_task_id == "lct-1"
     assert (task.region, task.resource_arn) == (REGION, arn(0))
     assert task.source_license_context == LicenseContext(usage_operation=BYOL)
@@ -145,7 +143,6 @@ def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: Lice
     """`region=` names the region, or the ARNs do; without, the stack's `aws:region` wins over AWS_REGION."""
     for region in (REGION, "us-east-1", "us-west-2"):
         add(licensemanager_backends["123456789012"][region], task_id=f"lct-{region.replace('-', '')}")
-
     assert ids(get_license_conversion_tasks()) == ["lct-euwest1"]
     configure(aws_region="us-east-1")
     assert ids(get_license_conversion_tasks()) == ["lct-useast1"]

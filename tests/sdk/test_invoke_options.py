@@ -85,7 +85,6 @@ opts = InvokeOptions(parent=Group("tests:index:Group", "group"))
 pulumi.export("list", len(get_license_conversion_tasks(opts=opts)))
 pulumi.export("output", get_license_conversion_tasks_output(opts=opts).apply(len))
 """
-
     assert outputs(tmp_path, program) == {"list": 5, "output": 5}
 
 
@@ -101,7 +100,6 @@ for name, depends_on in {"one": stash, "some": [stash], "component": [group]}.it
     pulumi.export(name, get_license_conversion_tasks_output(opts=opts).apply(len))
 pulumi.export("free", get_license_conversion_tasks_output(opts=InvokeOptions()).apply(len))
 """
-
     assert outputs(tmp_path, program, "preview") == {**dict.fromkeys(("one", "some", "component"), UNKNOWN), "free": 1}
     assert outputs(tmp_path, program) == dict.fromkeys(("one", "some", "component", "free"), 1)
 
@@ -112,7 +110,6 @@ def test_a_known_argument_of_a_resource_to_come_is_unknown(tmp_path: Path, serve
 parent = LicenseConversionTask("parent", license_conversion_task_id="lct-0000", region="us-east-1")
 pulumi.export("status", get_license_conversion_task_output("lct-0001", region=parent.region).status)
 """
-
     assert outputs(tmp_path, program, "preview") == {"status": UNKNOWN}
     assert outputs(tmp_path, program) == {"status": "IN_PROGRESS"}
 
@@ -130,7 +127,6 @@ pulumi.export("statuses", get_license_conversion_tasks_output(statuses=[secret("
 pulumi.export("parent", get_license_conversion_task_output("lct-0000", opts=opts).status)
 pulumi.export("none", get_license_conversion_task_output("lct-0000").status)
 """
-
     assert run(tmp_path, program).secret_outputs == {"id", "region", "statuses", "parent"}
 
 

@@ -47,7 +47,6 @@ def test_args_are_values() -> None:
     """What was given to the args can be read from them."""
     code = ProductCodeArgs(product_code_id="abc")
     context = LicenseContextArgs(usage_operation=UsageOperation.WINDOWS, product_codes=[code])
-
     assert (context.usage_operation, context.product_codes) == ("RunInstances:0002", [code])
     assert (code.product_code_id, code.product_code_type) == ("abc", "marketplace")
 
@@ -118,6 +117,5 @@ def test_a_subclass_keeps_the_outputs() -> None:
 
     namespace: dict[str, Any] = {"pulumi": pulumi, "LicenseConversion": LicenseConversion, "__name__": "elsewhere"}
     exec("class Mine(LicenseConversion, module='lmconv', name='LicenseConversion'): pass", namespace)  # noqa: S102
-
     assert resource_types(namespace["Mine"])["source_license_context"] is LicenseContext
     assert list(namespace["Mine"].__annotations__) == list(LicenseConversion.__annotations__)
