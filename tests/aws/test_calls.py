@@ -12,7 +12,7 @@ import pytest
 from botocore import exceptions as botocore_errors
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import ClientError, CredentialRetrievalError
-from support.aws import GET, LIST, REGION, MadeClients, Pauses, TimelessAws, refuse, shared_client, to_settings
+from support.aws import GET, REGION, MadeClients, Pauses, TimelessAws, refuse, shared_client, to_settings
 from support.wire import Wire
 
 from lmconv_resource.aws.calls import Calls
@@ -111,18 +111,12 @@ def test_credentials_that_have_ended_when_they_are_given() -> None:
         to_aws(lambda **_: credentials.get_frozen_credentials()).calls().call(Subject(GET, TASK_ID, REGION), {})
 
 
-ASK = pytest.mark.parametrize(
-    "ask", [LicenseManager.list_tasks, lambda asked: asked.get_task(TASK_ID)], ids=[LIST, GET]
-)
-
-
-@ASK
-def test_told_to_stop_no_try_follows(aws: TimelessAws, ask: Callable[[LicenseManager], object]) -> None:
+def test_told_to_stop_no_try_follows(aws: TimelessAws) -> None:
     stopped = aws.pauses
     wire = Wire(aws.client(), (500, refuse("ServerInternalException")))
     wire.on_send = lambda: stopped.set("the update was cancelled")
     with pytest.raises(ServiceFaultError):
-        ask(aws.license_manager)
+        aws.license_manager.get_task(TASK_ID)
     assert (len(wire.requests), stopped.seconds) == (1, [])
 
 
@@ -147,8 +141,7 @@ def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
     assert turns == ([0, 1, 2] if paced else [1, 2])
 
 
-@ASK
-def test_told_to_stop_no_turn_is_waited_for(aws: TimelessAws, ask: Callable[[LicenseManager], object]) -> None:
+def test_told_to_stop_no_turn_is_waited_for(aws: TimelessAws) -> None:
     for _ in range(20):
         aws.limiter.on_throttled()
         aws.clock.sleep(60)
@@ -157,7 +150,7 @@ def test_told_to_stop_no_turn_is_waited_for(aws: TimelessAws, ask: Callable[[Lic
     aws.pauses.set("the update was cancelled")
     Wire(aws.client(), (500, refuse("ServerInternalException")))
     with pytest.raises(ServiceFaultError):
-        ask(aws.license_manager)
+        aws.license_manager.get_task(TASK_ID)
     assert aws.clock.now - before < 1
 
 

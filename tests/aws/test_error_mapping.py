@@ -284,7 +284,7 @@ def test_a_denial_names_what_to_change(reason: str, remedy: str) -> None:
     [
         (
             DECODED,
-            f"not authorized: arn:aws:iam::1:user/u is not authorized to perform: {STOP} on resource: {INSTANCE} with an",
+            f"not authorized: arn:aws:iam::1:user/u is not authorized to perform: {STOP} on resource: {INSTANCE} with",
             f"Remove the deny of {STOP} on {INSTANCE} from the policy",
         ),
         ('"of another\nform"', 'not authorized: "of another form"', f"Allow {STOP} in the IAM policy"),

@@ -76,10 +76,10 @@ def test_every_service_of_pulumi_aws_may_have_an_endpoint() -> None:
         to_settings(endpoints=[{name: "https://h"}])
 
 
-@pytest.mark.parametrize("value", [[111111111111], [111111111111.0], "[111111111111]"])
+@pytest.mark.parametrize("value", [[222222222222, 111111111111.0], "[222222222222, 111111111111]"])
 def test_account_ids_may_be_numbers(value: Any) -> None:
-    """YAML and `pulumi config set --path` make numbers of them."""
-    assert to_settings(allowedAccountIds=value).allowed_account_ids == ("111111111111",)
+    """YAML and `pulumi config set --path` make numbers of them. In any order they are the same setting."""
+    assert to_settings(allowedAccountIds=value).allowed_account_ids == ("111111111111", "222222222222")
 
 
 def test_the_settings_that_are_read_are_those_of_the_table() -> None:

@@ -29,32 +29,14 @@ def aws() -> Iterator[LicenseManagerBackend]:
 
 
 @pytest.fixture
-def engine() -> RecordingEngine:
-    """What the provider's lines go to."""
-    return RecordingEngine()
-
-
-@pytest.fixture
-def provider(engine: RecordingEngine) -> LicenseConversionTaskProvider:
+def provider() -> LicenseConversionTaskProvider:
     """A provider of a stack that has set its region."""
     made = LicenseConversionTaskProvider()
-    made.session = make_session(engine=engine)
+    made.session = make_session(engine=RecordingEngine())
     return made
 
 
-@pytest.fixture
-def conversions(engine: RecordingEngine) -> LicenseConversionProvider:
-    """The same of conversions."""
-    made = LicenseConversionProvider()
-    made.session = make_session(engine=engine)
-    return made
-
-
-def add(aws: LicenseManagerBackend, **settings: Any) -> str:
-    return aws.add_task(resource_arn=ARN, source=BYOL, destination=WINDOWS, **settings).task_id
-
-
-def checked(provider: LicenseConversionTaskProvider | LicenseConversionProvider, **inputs: Any) -> dict[str, Any]:
+def checked(provider: DynamicProvider, **inputs: Any) -> dict[str, Any]:
     result = provider.check({}, inputs)
     assert not result.failures
     return result.inputs
@@ -82,7 +64,7 @@ def test_the_stored_reference_is_a_format(provider: type[DynamicProvider], text:
 def test_a_record_learns_its_new_urn(provider: LicenseConversionTaskProvider, aws: LicenseManagerBackend) -> None:
     """After an alias, another parent or a stack's new name lines go to the new URN; AWS is asked nothing for that."""
     old, new = "urn:pulumi:old::x::y::z", "urn:pulumi:new::x::y::z"
-    task_id = add(aws, seconds=0)
+    task_id = aws.add_task(resource_arn=ARN, source=BYOL, destination=WINDOWS, seconds=0).task_id
     created = provider.create(checked(provider, license_conversion_task_id=task_id, __urn=old))
     assert created.outs is not None
     aws.calls.clear()
@@ -106,24 +88,23 @@ def test_a_record_learns_its_new_urn(provider: LicenseConversionTaskProvider, aw
     ],
 )
 def test_what_are_no_timeouts(provider: LicenseConversionTaskProvider, timeouts: Any, why: str) -> None:
-    """Timeouts that Pulumi's engine would not understand are refused, with the operation that they are for."""
+    """Timeouts that Pulumi's engine would not understand are refused, with the operation that they are for.
+
+    Durations as Go writes them pass, and so does what a preview can't know yet.
+    """
+    for right in (None, {}, {"create": "1h30m", "update": "45m"}, {"create": UNKNOWN}):
+        assert checked(provider, license_conversion_task_id="lct-1", __timeouts=right)["__timeouts"] == right
     (failure,) = provider.check({}, {"license_conversion_task_id": "lct-1", "__timeouts": timeouts}).failures
     assert failure.property == "custom_timeouts"
     assert failure.reason.startswith(f"custom_timeouts {why}")
 
 
-@pytest.mark.parametrize("timeouts", [None, {}, {"create": "1h30m", "update": "45m"}, {"create": UNKNOWN}])
-def test_timeouts(provider: LicenseConversionTaskProvider, timeouts: Any) -> None:
-    """Durations as Go writes them pass, and so does what a preview can't know yet."""
-    assert checked(provider, license_conversion_task_id="lct-1", __timeouts=timeouts)["__timeouts"] == timeouts
-
-
 @pytest.mark.parametrize("unknown", [UNKNOWN, Unknown()], ids=["on the wire", "in the SDK"])  # type: ignore[no-untyped-call]
-def test_unknown_values_pass_in_both_forms(
-    provider: LicenseConversionTaskProvider, conversions: LicenseConversionProvider, unknown: Any
-) -> None:
+def test_unknown_values_pass_in_both_forms(provider: LicenseConversionTaskProvider, unknown: Any) -> None:
     """The SDK has two forms of what a preview can't know yet: both pass, at any depth, and stay what they are."""
     assert checked(provider, license_conversion_task_id=unknown)["license_conversion_task_id"] is unknown
+    conversions = LicenseConversionProvider()
+    conversions.session = provider.session
     context = {"product_codes": [{"product_code_id": unknown}]}
     inputs = checked(conversions, resource_arn=ARN, source_license_context=context, destination_license_context=unknown)
     assert inputs["source_license_context"] == context
