@@ -34,9 +34,9 @@ def secret(value: object) -> dict[str, object]:
     return {SIGNATURE: SECRET, "value": value}
 
 
-def to_struct(values: Mapping[str, Any] | None) -> Struct:
+def to_struct(values: Mapping[str, Any]) -> Struct:
     struct = Struct()
-    struct.update(values or {})
+    struct.update(values)
     return struct
 
 
@@ -47,6 +47,9 @@ class InitError:
     id: str
     properties: dict[str, Any]
     reasons: list[str]
+
+
+Bag = Mapping[str, Any]
 
 
 class Plugin:
@@ -60,77 +63,37 @@ class Plugin:
         self.stub.Configure(provider_pb2.ConfigureRequest(args=to_struct(settings)))
 
     def check_config(self, **settings: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        answer = self.stub.CheckConfig(provider_pb2.CheckRequest(news=to_struct(settings)))
-        return MessageToDict(answer.inputs), [(failure.property, failure.reason) for failure in answer.failures]
+        return _to_checked(self.stub.CheckConfig(provider_pb2.CheckRequest(news=to_struct(settings))))
 
-    def diff_config(self, old: dict[str, Any], new: dict[str, Any]) -> Any:
+    def diff_config(self, old: Bag, new: Bag) -> Any:
         return self.stub.DiffConfig(provider_pb2.DiffRequest(old_inputs=to_struct(old), news=to_struct(new)))
 
-    def check(
-        self, kind: str, news: dict[str, Any], olds: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        request = provider_pb2.CheckRequest(urn=urn(kind), type=kind, olds=to_struct(olds), news=to_struct(news))
-        answer = self.stub.Check(request)
-        return MessageToDict(answer.inputs), [(failure.property, failure.reason) for failure in answer.failures]
+    def check(self, kind: str, news: Bag, olds: Bag | None = None) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        return _to_checked(self.stub.Check(_make("Check", kind, news=news, olds=olds)))
 
-    def diff(
-        self, kind: str, id: str, olds: dict[str, Any], news: dict[str, Any], old_inputs: dict[str, Any] | None = None
-    ) -> Any:
-        request = provider_pb2.DiffRequest(
-            id=id,
-            urn=urn(kind),
-            type=kind,
-            olds=to_struct(olds),
-            news=to_struct(news),
-            old_inputs=to_struct(news if old_inputs is None else old_inputs),
-        )
-        return self.stub.Diff(request)
+    def diff(self, kind: str, id: str, olds: Bag, news: Bag, old_inputs: Bag | None = None) -> Any:
+        inputs = news if old_inputs is None else old_inputs
+        return self.stub.Diff(_make("Diff", kind, id=id, olds=olds, news=news, old_inputs=inputs))
 
-    def create(
-        self, kind: str, inputs: dict[str, Any], *, timeout: float = 0, preview: bool = False
-    ) -> tuple[str, dict[str, Any]]:
-        answer = self.create_later(kind, inputs, timeout=timeout, preview=preview).result()
+    def create(self, kind: str, inputs: Bag, *, preview: bool = False) -> tuple[str, dict[str, Any]]:
+        answer = self.create_later(kind, inputs, preview=preview).result()
         return answer.id, MessageToDict(answer.properties)
 
-    def create_later(self, kind: str, inputs: dict[str, Any], *, timeout: float = 0, preview: bool = False) -> Any:
-        request = provider_pb2.CreateRequest(
-            urn=urn(kind), type=kind, properties=to_struct(inputs), timeout=timeout, preview=preview
-        )
-        return self.stub.Create.future(request, timeout=30)
+    def create_later(self, kind: str, inputs: Bag, *, preview: bool = False) -> Any:
+        return self.stub.Create.future(_make("Create", kind, properties=inputs, preview=preview), timeout=30)
 
-    def read(
-        self, kind: str, id: str, properties: dict[str, Any] | None = None, inputs: dict[str, Any] | None = None
-    ) -> Any:
-        request = provider_pb2.ReadRequest(
-            id=id, urn=urn(kind), type=kind, properties=to_struct(properties), inputs=to_struct(inputs)
-        )
-        return self.stub.Read(request)
+    def read(self, kind: str, id: str, properties: Bag | None = None, inputs: Bag | None = None) -> Any:
+        return self.stub.Read(_make("Read", kind, id=id, properties=properties, inputs=inputs))
 
     def update(
-        self,
-        kind: str,
-        id: str,
-        olds: dict[str, Any],
-        news: dict[str, Any],
-        *,
-        timeout: float = 0,
-        preview: bool = False,
+        self, kind: str, id: str, olds: Bag, news: Bag, *, timeout: float = 0, preview: bool = False
     ) -> dict[str, Any]:
-        request = provider_pb2.UpdateRequest(
-            id=id,
-            urn=urn(kind),
-            type=kind,
-            olds=to_struct(olds),
-            news=to_struct(news),
-            timeout=timeout,
-            preview=preview,
-        )
+        request = _make("Update", kind, id=id, olds=olds, news=news, timeout=timeout, preview=preview)
         properties: dict[str, Any] = MessageToDict(self.stub.Update(request).properties)
         return properties
 
-    def delete(self, kind: str, id: str, properties: dict[str, Any]) -> None:
-        request = provider_pb2.DeleteRequest(id=id, urn=urn(kind), type=kind, properties=to_struct(properties))
-        self.stub.Delete(request)
+    def delete(self, kind: str, id: str, properties: Bag) -> None:
+        self.stub.Delete(_make("Delete", kind, id=id, properties=properties))
 
     def cancel(self) -> None:
         self.stub.Cancel(Empty())
@@ -139,6 +102,17 @@ class Plugin:
         answer = self.stub.Invoke(provider_pb2.InvokeRequest(tok=token, args=to_struct(args)))
         returned: dict[str, Any] = MessageToDict(getattr(answer, "return"))
         return returned
+
+
+def _make(method: str, kind: str, **fields: Any) -> Any:
+    """Return a request about a resource."""
+    bags = {name: to_struct(value) for name, value in fields.items() if isinstance(value, Mapping)}
+    given = {name: value for name, value in {**fields, **bags}.items() if value is not None}
+    return getattr(provider_pb2, f"{method}Request")(urn=urn(kind), type=kind, **given)
+
+
+def _to_checked(answer: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    return MessageToDict(answer.inputs), [(failure.property, failure.reason) for failure in answer.failures]
 
 
 def urn(kind: str, name: str = "resource") -> str:
