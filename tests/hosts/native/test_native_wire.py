@@ -86,40 +86,31 @@ def native(aws: LicenseManagerBackend) -> Iterator[Plugin]:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_arrives_is_answered_or_refused_in_one_line(native: Plugin, data: st.DataObject) -> None:
     """No traceback, no control character, nothing that never ends."""
-    stub, draw = native.stub, data.draw
+    draw = data.draw
 
-    def struct(strategy: st.SearchStrategy[dict[str, Any]]) -> Any:
-        return to_struct(draw(strategy))
+    def send(method: str, message: str = "", **fields: Any) -> Callable[[], Any]:
+        def call() -> Any:
+            drawn = {name: draw(each) if isinstance(each, st.SearchStrategy) else each for name, each in fields.items()}
+            given = {name: to_struct(each) if isinstance(each, dict) else each for name, each in drawn.items()}
+            return getattr(native.stub, method)(getattr(provider_pb2, f"{message or method}Request")(**given))
+
+        return call
 
     token = draw(TOKENS)
     of: dict[str, Any] = {"type": token, "urn": draw(st.sampled_from([f"urn:pulumi:a::b::{TASK}::c", "", "a::b"]))}
     changed = {"id": draw(TEXTS), "timeout": 1.0, **of}
-    answers: list[Callable[[], Any]] = [
-        lambda: stub.Check(provider_pb2.CheckRequest(**of, olds=struct(INPUTS), news=struct(INPUTS))),
-        lambda: stub.Diff(
-            provider_pb2.DiffRequest(
-                id="lct-1", **of, olds=struct(RECORDS), news=struct(INPUTS), old_inputs=struct(INPUTS)
-            )
-        ),
-        lambda: stub.Create(
-            provider_pb2.CreateRequest(**of, timeout=1.0, properties=struct(INPUTS), preview=draw(st.booleans()))
-        ),
-        lambda: stub.Read(provider_pb2.ReadRequest(**changed, properties=struct(RECORDS), inputs=struct(INPUTS))),
-        lambda: stub.Update(
-            provider_pb2.UpdateRequest(
-                **changed, olds=struct(RECORDS), news=struct(INPUTS), preview=draw(st.booleans())
-            )
-        ),
-        lambda: stub.Delete(provider_pb2.DeleteRequest(**changed, properties=struct(RECORDS))),
-        lambda: stub.Invoke(
-            provider_pb2.InvokeRequest(
-                tok=draw(st.sampled_from([GET, LIST, GET, LIST, "what\x1b"])), args=struct(bags(GOOD[GET], GOOD[LIST]))
-            )
-        ),
-        lambda: stub.List(provider_pb2.ListRequest(token=token, query=struct(bags(GOOD[LIST])))),
-        lambda: stub.Configure(provider_pb2.ConfigureRequest(args=struct(bags()))),
-        lambda: stub.CheckConfig(provider_pb2.CheckRequest(news=struct(bags()))),
-        lambda: stub.DiffConfig(provider_pb2.DiffRequest(old_inputs=struct(bags()), news=struct(bags()))),
+    answers = [
+        send("Check", **of, olds=INPUTS, news=INPUTS),
+        send("Diff", **of, id="lct-1", olds=RECORDS, news=INPUTS, old_inputs=INPUTS),
+        send("Create", **of, timeout=1.0, properties=INPUTS, preview=st.booleans()),
+        send("Read", **changed, properties=RECORDS, inputs=INPUTS),
+        send("Update", **changed, olds=RECORDS, news=INPUTS, preview=st.booleans()),
+        send("Delete", **changed, properties=RECORDS),
+        send("Invoke", tok=st.sampled_from([GET, LIST, GET, LIST, "what\x1b"]), args=bags(GOOD[GET], GOOD[LIST])),
+        send("List", token=token, query=bags(GOOD[LIST])),
+        send("Configure", args=bags()),
+        send("CheckConfig", "Check", news=bags()),
+        send("DiffConfig", "Diff", old_inputs=bags(), news=bags()),
     ]
     for answer in answers:
         code = None
