@@ -48,12 +48,6 @@ def accounts() -> Iterator[AwsAccounts]:
         yield accounts
 
 
-def caller_account(session: AccessSession) -> str:
-    """Return the account that the session's credentials belong to, as STS says it."""
-    account: str = session.client("sts").get_caller_identity()["Account"]
-    return account
-
-
 def to_settings(accounts: AwsAccounts | None = None, own: str | None = None, **config: Any) -> Settings:
     """Return the settings of a stack whose endpoints are the accounts', for a resource with a profile of its `own`."""
     if accounts is not None:
@@ -244,7 +238,7 @@ def test_accounts_share_a_client_and_not_their_credentials(accounts: AwsAccounts
 
     def list_twice(account: str) -> None:
         session = AccessSession(to_settings(accounts, assumeRole={"roleArn": ROLE.replace(OTHER, account)}), shared)
-        assert [session.account(), caller_account(session)] == [account, account]
+        assert session.account() == account
         list_tasks(session)
 
     with ThreadPoolExecutor(8) as threads:
@@ -304,7 +298,7 @@ def test_sts_is_called_in_its_region(accounts: AwsAccounts, write_config: Callab
     settings = to_settings(accounts, stsRegion="us-west-2", profile="role", assumeRoles=[{"roleArn": ROLE}])
     session = AccessSession(settings)
     list_tasks(session)
-    caller_account(session)
+    session.account()
     assert sorted((request.operation, request.region) for request in accounts.requests) == [
         *[("AssumeRole", "us-west-2")] * 2,
         ("GetCallerIdentity", "us-west-2"),
@@ -452,49 +446,39 @@ def test_the_client_is_made_to_be_told_when_to_stop() -> None:
     assert config.retries == {"mode": "standard", "total_max_attempts": 1}
 
 
-ALLOWS = f"allowedAccountIds allows {STACK}, {OTHER} only. Use credentials of an allowed account, or change aws:allowed"
-FORBIDS = "forbiddenAccountIds forbids {0}. Use credentials of another account, or change aws:forbidden"
-
-
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "account", "origin"),
     [
-        ({"allowedAccountIds": [HOME, STACK]}, None),
-        ({"forbiddenAccountIds": [STACK]}, None),
-        ({"allowedAccountIds": json.dumps([STACK, OTHER])}, f"{HOME} (AWS_ACCESS_KEY_ID), and aws:{ALLOWS}"),
-        ({"forbiddenAccountIds": [HOME]}, f"{HOME} (AWS_ACCESS_KEY_ID), and aws:{FORBIDS.format(HOME)}"),
+        ({}, HOME, "AWS_ACCESS_KEY_ID"),
+        ({"profile": "work"}, STACK, "the profile work"),
+        ({"accessKey": "AKIASTACK", "secretKey": "sk"}, STACK, "aws:accessKey"),
         (
-            {"forbiddenAccountIds": [OTHER], "assumeRoles": [{"roleArn": ROLE}]},
-            f"{OTHER} (the role {ROLE}), and aws:{FORBIDS.format(OTHER)}",
+            {"assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityToken": "tok1"}},
+            *(OTHER, "aws:assumeRoleWithWebIdentity"),
         ),
+        ({"profile": "work", "assumeRoles": [{"roleArn": ROLE}]}, OTHER, f"the role {ROLE}"),
     ],
 )
 def test_the_account_is_held_against_the_settings(
-    accounts: AwsAccounts, config: dict[str, Any], told: str | None
+    accounts: AwsAccounts, write_config: Callable[[str], None], config: dict[str, Any], account: str, origin: str
 ) -> None:
     """STS is asked for the account that signs, after all roles; a refusal names it, its origin and the setting."""
-    session = AccessSession(to_settings(accounts, **config))
-    if told is None:
-        assert caller_account(session) == session.account() == HOME
-        return
-    assert refusal_of(session.settings) == f"the credentials belong to account {told}AccountIds."
-    assert {request.operation for request in accounts.requests} - {"AssumeRole"} == {"GetCallerIdentity"}
-
-
-@pytest.mark.parametrize(
-    ("config", "origin"),
-    [
-        ({"profile": "work"}, "the profile work"),
-        ({"accessKey": "AKIASTACK", "secretKey": "sk"}, "aws:accessKey"),
-        ({"assumeRoleWithWebIdentity": {"roleArn": ROLE, "webIdentityToken": "tok1"}}, "aws:assumeRoleWithWebIdentity"),
-    ],
-)
-def test_what_gave_the_credentials_is_named(
-    write_config: Callable[[str], None], config: dict[str, Any], origin: str
-) -> None:
-    """Where they belong to a wrong account, the line says which of the settings is to be changed."""
     write_config(PROFILES)
-    assert AccessSession(to_settings(**config)).origin == origin
+    accounts.web_identity_tokens = {"tok1"}
+    for setting in ({"allowedAccountIds": [THIRD, account]}, {"forbiddenAccountIds": [THIRD]}):
+        session = AccessSession(to_settings(accounts, **config, **setting))
+        session.client("ec2")
+        assert session.account() == account
+    belong = f"the credentials belong to account {account} ({origin}), and aws:"
+    assert refusal_of(to_settings(accounts, **config, allowedAccountIds=json.dumps([THIRD]))) == (
+        f"{belong}allowedAccountIds allows {THIRD} only. Use credentials of an allowed account, or change "
+        "aws:allowedAccountIds."
+    )
+    assert refusal_of(to_settings(accounts, **config, forbiddenAccountIds=[account])) == (
+        f"{belong}forbiddenAccountIds forbids {account}. Use credentials of another account, or change "
+        "aws:forbiddenAccountIds."
+    )
+    assert {each.service for each in accounts.requests} <= {"sts", ""}
 
 
 @pytest.fixture
@@ -596,26 +580,6 @@ def test_a_profile_with_keys_needs_no_code(accounts: AwsAccounts, write_config: 
     )
     assert send(accounts, to_settings(accounts, profile="hop")).account == OTHER
     assert send(accounts, to_settings(accounts, profile="mfa", accessKey="AKIASTACK", secretKey="sk")).account == STACK
-
-
-def test_a_session_is_renewed(accounts: AwsAccounts, tmp_path: Path) -> None:
-    """After its renewal a session signs with what the credentials file holds then; many renewals at once are one."""
-    file = tmp_path / "keys"
-    accounts.add_user(OTHER, "AKIANEXT")
-    file.write_text(f"[default]\n{KEYS('AKIASTACK')}")
-    session = AccessSession(to_settings(accounts, sharedCredentialsFiles=[str(file)]))
-    list_tasks(session)
-    accounts.expire("AKIASTACK")
-    file.write_text(f"[default]\n{KEYS('AKIANEXT')}")
-    with pytest.raises(ClientError, match="ExpiredTokenException"):
-        list_tasks(session)
-    seen = session.generation
-    session.renew(seen)
-    client = session.client("license-manager")
-    session.renew(seen)
-    assert session.client("license-manager") is client
-    list_tasks(session)
-    assert [request.access_key for request in accounts.requests] == ["AKIASTACK", "AKIASTACK", "AKIANEXT"]
 
 
 def test_credentials_of_another_account_do_not_take_the_place_of_those_before(
