@@ -7,7 +7,7 @@ from typing import Any
 
 import botocore.session
 import pytest
-from botocore import exceptions as botocore_errors
+from botocore import exceptions as raises
 from botocore.exceptions import ClientError
 from botocore.retries import standard
 from support.aws import CREATE, GET, LIST, REGION
@@ -160,54 +160,42 @@ UNTRUSTED = OSError("[SSL: CERTIFICATE_VERIFY_FAILED] no")
 
 
 @pytest.mark.parametrize(
-    ("cause", "cls", "words", "remedy"),
+    ("cause", "cls", "remedy"),
     [
-        (botocore_errors.NoCredentialsError(), CredentialsError, "{}", SET_CREDENTIALS),
+        (raises.NoCredentialsError(), CredentialsError, SET_CREDENTIALS),
+        (raises.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_KEY"), CredentialsError, SET_CREDENTIALS),
+        (raises.UnauthorizedSSOTokenError(), ExpiredCredentialsError, SIGN_IN),
+        (raises.LoginRefreshRequired(), ExpiredCredentialsError, SIGN_IN),
+        (raises.TokenRetrievalError(provider="sso", error_msg="Token has expired"), ExpiredCredentialsError, SIGN_IN),
         (
-            botocore_errors.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
-            *(CredentialsError, "{}", SET_CREDENTIALS),
+            raises.CredentialRetrievalError(provider="x", error_msg="no\nsuch command"),
+            CredentialsError,
+            SET_CREDENTIALS,
         ),
-        (botocore_errors.UnauthorizedSSOTokenError(), ExpiredCredentialsError, "{}", SIGN_IN),
-        (botocore_errors.LoginRefreshRequired(), ExpiredCredentialsError, "{}", SIGN_IN),
-        (
-            botocore_errors.TokenRetrievalError(provider="sso", error_msg="Token has expired"),
-            *(ExpiredCredentialsError, "{}", SIGN_IN),
-        ),
-        (
-            botocore_errors.CredentialRetrievalError(provider="custom-process", error_msg="no\nsuch command"),
-            *(CredentialsError, "{}", SET_CREDENTIALS),
-        ),
-        (botocore_errors.ReadTimeoutError(endpoint_url=URL), EndpointUnreachableError, "{}", CHECK_NETWORK),
-        (
-            botocore_errors.SSLError(endpoint_url=URL, error=OSError("no")),
-            EndpointUnreachableError,
-            "{}",
-            CHECK_NETWORK,
-        ),
-        (botocore_errors.SSLError(endpoint_url=URL, error=UNTRUSTED), SettingsError, "{}", SIGN),
-        (botocore_errors.ProxyConnectionError(proxy_url=PROXY), EndpointUnreachableError, "{}", CHECK_NETWORK),
-        (
-            botocore_errors.ParamValidationError(report="Invalid length"),
-            *(RequestRefusedError, "AWS refused the request (ParamValidationError: {})", FIX),
-        ),
-        (
-            OverflowError("date value out of range"),
-            *(TransientError, "the answer can't be read (OverflowError: {})", CHECK_ENDPOINT),
-        ),
+        (raises.ReadTimeoutError(endpoint_url=URL), EndpointUnreachableError, CHECK_NETWORK),
+        (raises.SSLError(endpoint_url=URL, error=OSError("no")), EndpointUnreachableError, CHECK_NETWORK),
+        (raises.SSLError(endpoint_url=URL, error=UNTRUSTED), SettingsError, SIGN),
+        (raises.ProxyConnectionError(proxy_url=PROXY), EndpointUnreachableError, CHECK_NETWORK),
+        (raises.ParamValidationError(report="Invalid length"), RequestRefusedError, FIX),
+        (OverflowError("date value out of range"), TransientError, CHECK_ENDPOINT),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_errors_of_botocores_own(cause: Exception, cls: type[LicenseConversionError], words: str, remedy: str) -> None:
+def test_errors_of_botocores_own(cause: Exception, cls: type[LicenseConversionError], remedy: str) -> None:
     """What botocore raises before or instead of an answer is the user's line too, without a password."""
     error = from_botocore(cause, SUBJECT)
     told = " ".join(str(cause).replace("user:password@", "").split()).rstrip(".")
+    words = {
+        RequestRefusedError: f"AWS refused the request (ParamValidationError: {told})",
+        TransientError: f"the answer can't be read (OverflowError: {told})",
+    }
     assert type(error) is cls
-    assert str(error) == f"{LOOKING_UP}{words.format(told)}. {remedy}"
+    assert str(error) == f"{LOOKING_UP}{words.get(cls, told)}. {remedy}"
 
 
 def test_no_region() -> None:
     """The complaint of botocore's about a missing region is answered with the command that sets one."""
-    error = from_botocore(botocore_errors.NoRegionError(), SUBJECT)
+    error = from_botocore(raises.NoRegionError(), SUBJECT)
     assert type(error) is SettingsError
     assert str(error) == (
         f"Connecting to AWS License Manager for license conversion task {TASK_ID} in {REGION}: no region is set. Run "

@@ -297,45 +297,38 @@ def test_look_ups_do_not_hold_up_the_program(served: LicenseManagerBackend) -> N
     assert served.calls == {GET: 200}
 
 
+ONE = {
+    "license_conversion_task_id": "lct-1",
+    "status": "SUCCEEDED",
+    "is_complete": True,
+    "source_license_context": {"usage_operation": BYOL},
+    "destination_license_context": {"product_codes": [{"product_code_id": "abc"}]},
+}
+
+
 class Answers(pulumi.runtime.Mocks):
     """Answers functions as a unit test says, and keeps what was asked."""
 
-    def __init__(self, answer: dict[str, Any]) -> None:
+    def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self._answer = answer
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         self.asked.append((args.token, args.args))
-        return self._answer
+        return {**ONE, "tasks": [ONE, {"license_conversion_task_id": "lct-2"}]}
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         return "an-id", {**args.inputs, "license_conversion_task_id": "lct-9"}
 
 
-ONE = {
-    "license_conversion_task_id": "lct-1",
-    "status": "SUCCEEDED",
-    "is_complete": True,
-    "source_license_context": {"usage_operation": "RunInstances:0800"},
-    "destination_license_context": {"product_codes": [{"product_code_id": "abc"}]},
-}
-
-
 @pytest.fixture(params=[False, True], ids=["up", "preview"])
-def mock(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[dict[str, Any]], Answers]]:
-    """Sets mocks, in an update and in a preview, where no way leads to AWS."""
+def mocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
+    """Mocks, in an update and in a preview, where no way leads to AWS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "http://127.0.0.1:9")
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)  # set_mocks makes a resource, the stack
-
-    def mock(answer: dict[str, Any]) -> Answers:
-        mocks = Answers(answer)
-        pulumi.runtime.set_mocks(mocks, preview=request.param)
-        return mocks
-
-    yield mock
+    answers = Answers()
+    pulumi.runtime.set_mocks(answers, preview=request.param)
+    yield answers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # Pulumi's mocks leave an event loop open in each thread
         loop.run_until_complete(loop.shutdown_default_executor())
@@ -346,13 +339,12 @@ def mock(
     settings.configure(settings.Settings(project="project", stack="stack"))
 
 
-def test_mocks_answer(mock: Callable[[dict[str, Any]], Answers]) -> None:
+def test_mocks_answer(mocks: Answers) -> None:
     """A look-up goes to `Mocks.call`, with its token and what the program gives it, and not to AWS.
 
     A mock answers with what its test needs: the rest is None, as where AWS leaves it out; so is what the program left
     out no argument.
     """
-    mocks = mock(ONE)
     task = get_license_conversion_task("lct-1", region="us-east-1")
     assert mocks.asked == [("lmconv:index:getLicenseConversionTask", {"id": "lct-1", "region": "us-east-1"})]
     assert isinstance(task, GetLicenseConversionTaskResult)
@@ -362,13 +354,12 @@ def test_mocks_answer(mock: Callable[[dict[str, Any]], Answers]) -> None:
     assert task.destination_license_context.usage_operation is None
     (code,) = task.destination_license_context.product_codes
     assert [code.product_code_id, code.product_code_type] == ["abc", None]
-    assert get_license_conversion_tasks(statuses=["SUCCEEDED"]) == []
+    assert ids(get_license_conversion_tasks(statuses=["SUCCEEDED"])) == ["lct-1", "lct-2"]
     assert mocks.asked[1:] == [("lmconv:index:getLicenseConversionTasks", {"statuses": ["SUCCEEDED"]})]
 
 
-def test_mocks_answer_for_outputs(mock: Callable[[dict[str, Any]], Answers]) -> None:
+def test_mocks_answer_for_outputs(mocks: Answers) -> None:
     """The `_output` forms go there too, with the outputs of resources that the same mocks make."""
-    mocks = mock({**ONE, "tasks": [ONE, {"license_conversion_task_id": "lct-2"}]})
 
     def ask() -> pulumi.Output[Any]:
         task = LicenseConversionTask("task", license_conversion_task_id="lct-9")
