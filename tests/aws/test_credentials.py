@@ -609,7 +609,7 @@ def test_an_encoded_denial_is_decoded_by_sts(accounts: AwsAccounts) -> None:
         return str(session.explain(ClientError(answer, "StopInstances"), subject, "ec2"))
 
     assert "why" in explain()
-    accounts.expire(ACCESS_KEY)
+    accounts.remove(ACCESS_KEY)
     assert "allow sts:DecodeAuthorizationMessage too" in explain()
 
 

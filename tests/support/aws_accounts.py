@@ -52,12 +52,7 @@ _UNKNOWN_KEY = {
     "sts": ("InvalidClientTokenId", "The security token included in the request is invalid.", 403),
     "ec2": ("AuthFailure", "AWS was not able to validate the provided access credentials", 401),
 }
-_EXPIRED_KEY = {
-    "license-manager": ("ExpiredTokenException", "The security token included in the request is expired", 400),
-    "sts": ("ExpiredToken", "The security token included in the request is expired", 403),
-    "ec2": ("RequestExpired", "Request has expired.", 400),
-}
-"""How each service refuses a key that it does not know, and one whose token has expired."""
+"""How each service refuses a key that it does not know."""
 
 
 @dataclass
@@ -65,7 +60,6 @@ class _Principal:
     account: str
     arn: str
     token: str | None = None
-    is_expired: bool = False
 
 
 @dataclass
@@ -100,10 +94,6 @@ class AwsAccounts:
     def add_user(self, account: str, access_key: str, token: str | None = None) -> None:
         """Let an access key belong to an account."""
         self._principals[access_key] = _Principal(account, f"arn:aws:iam::{account}:user/{access_key.lower()}", token)
-
-    def expire(self, access_key: str) -> None:
-        """Let an access key be answered that its token has expired."""
-        self._principals[access_key].is_expired = True
 
     def remove(self, access_key: str) -> None:
         """Forget an access key, as when somebody has rotated it."""
@@ -166,8 +156,6 @@ class AwsAccounts:
         principal = self._principals.get(request.access_key)
         if principal is None or principal.token != token:
             raise _Refusal(*_UNKNOWN_KEY[request.service])
-        if principal.is_expired:
-            raise _Refusal(*_EXPIRED_KEY[request.service])
 
     def _get_caller_identity(self, request: Request) -> dict[str, Any]:
         principal = self._principals[request.access_key]

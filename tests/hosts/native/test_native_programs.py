@@ -33,13 +33,13 @@ def example(name: str) -> dict[str, Any]:
     return program
 
 
-def conversion(number: int = 0, **options: Any) -> dict[str, Any]:
+def conversion(number: int = 0) -> dict[str, Any]:
     properties = {
         "resourceArn": ARN.format(number),
         "sourceLicenseContext": {"usageOperation": "RunInstances:0800"},
         "destinationLicenseContext": {"usageOperation": "RunInstances:0002"},
     }
-    return {"type": "lmconv:LicenseConversion", "properties": properties, **options}
+    return {"type": "lmconv:LicenseConversion", "properties": properties}
 
 
 def program(**resources: Any) -> dict[str, Any]:
