@@ -465,8 +465,8 @@ def test_the_account_is_held_against_the_settings(
     """STS is asked for the account that signs, after all roles; a refusal names it, its origin and the setting."""
     write_config(PROFILES)
     accounts.web_identity_tokens = {"tok1"}
-    for setting in ({"allowedAccountIds": [THIRD, account]}, {"forbiddenAccountIds": [THIRD]}):
-        session = AccessSession(to_settings(accounts, **config, **setting))
+    for name, accounts_named in (("allowedAccountIds", [THIRD, account]), ("forbiddenAccountIds", [THIRD])):
+        session = AccessSession(to_settings(accounts, **{**config, name: accounts_named}))
         session.client("ec2")
         assert session.account() == account
     belong = f"the credentials belong to account {account} ({origin}), and aws:"
