@@ -17,7 +17,10 @@ OPTIONS = ("-p", "lmconv_resource_pytest", "-p", "no:cacheprovider", "-W", "erro
 
 @pytest.mark.proof
 def test_the_environment_is_the_fixtures_own(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the user's AWS settings is seen in a test, and all of it is back afterwards."""
+    """Nothing of the user's AWS settings is seen in a test, and all of it is back afterwards.
+
+    Where no test asks for a fixture none runs, and nothing is imported that a fixture would need.
+    """
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
@@ -26,9 +29,16 @@ def test_the_environment_is_the_fixtures_own(pytester: pytest.Pytester, monkeypa
     pytester.makepyfile(
         """
         import os
-        import boto3
+        import sys
+
+        def test_before(request):
+            assert not {"license_manager", "pulumi_stack"} & set(request.fixturenames)
+            assert not {"lmconv_resource", "pulumi", "boto3", "botocore", "moto", "flask", "grpc"} & set(sys.modules)
+            assert "lmconv_resource_pytest" in sys.modules
 
         def test_with(license_manager):
+            import boto3
+
             assert "AWS_PROFILE" not in os.environ
             assert os.environ["NO_PROXY"] == "127.0.0.1,example.com"
             instance = boto3.client("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]
@@ -42,28 +52,12 @@ def test_the_environment_is_the_fixtures_own(pytester: pytest.Pytester, monkeypa
             assert boto3.client("sts").get_caller_identity()["Account"] == license_manager.account_id
             assert boto3.client("ssm").describe_parameters()["Parameters"] == []
 
-        def test_without():
+        def test_after():
             assert (os.environ["AWS_PROFILE"], os.environ["AWS_REGION"]) == ("production", "eu-central-1")
             assert "AWS_ENDPOINT_URL_LICENSE_MANAGER" not in os.environ
         """
     )
-    pytester.runpytest_subprocess(*OPTIONS).assert_outcomes(passed=2)
-
-
-@pytest.mark.proof
-def test_it_costs_nothing_where_no_test_asks(pytester: pytest.Pytester) -> None:
-    """With the plugin loaded no fixture runs, and nothing is imported that a fixture would need."""
-    pytester.makepyfile(
-        """
-        import sys, threading
-
-        def test_it(request):
-            assert not {"license_manager", "pulumi_stack"} & set(request.fixturenames)
-            assert not {"lmconv_resource", "pulumi", "boto3", "botocore", "moto", "flask", "grpc"} & set(sys.modules)
-            assert "lmconv_resource_pytest" in sys.modules
-        """
-    )
-    pytester.runpytest_subprocess(*OPTIONS).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*OPTIONS).assert_outcomes(passed=3)
 
 
 def test_a_missing_extra_is_named(pytester: pytest.Pytester) -> None:
@@ -133,19 +127,13 @@ def test_mocks_run_the_providers(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess(*OPTIONS[:-2]).assert_outcomes(passed=3)
 
 
-@pytest.fixture
-def fake_pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `pulumi` whose `up` never ends and whose `preview` fails."""
+def test_a_command_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has the last lines, what Pulumi writes is passed on as it comes, and a failure is Pulumi's own."""
     up = "echo one; echo two >&2; exec sleep 600"
     script = f'case "$*" in version) echo v3.260.0;; *up) {up};; *) echo no >&2; exit 3; esac'
     (tmp_path / "pulumi").write_text(f"#!/bin/sh\n{script}\n")
     (tmp_path / "pulumi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-
-
-@pytest.mark.usefixtures("fake_pulumi")
-def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    """The error has the last lines, what Pulumi writes is passed on as it comes, and a failure is Pulumi's own."""
     command = TimedPulumiCommand(timeout=1)
     heard: list[str] = []
     with pytest.raises(CommandTimeoutError) as caught:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.stacks import needs_pulumi
 
 pytest_plugins = ["pytester"]
 
@@ -34,26 +35,22 @@ def build(*more: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.proof
 def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
-    """No link is broken, no page is in no menu, and each public name has its docstring on a page."""
+    """No link is broken, no page is in no menu, and each public name has its docstring on a page.
+
+    The search works without a server and without the internet: the index is a script, which a page that was opened as a
+    file may load, and no script is from elsewhere.
+    """
     done = build("--site-dir", str(tmp_path))
 
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
-    resources = (tmp_path / "api" / "resources.html").read_text(encoding="utf-8")
-    assert "What EC2 bills the instance as after the end" in resources
-    assert 'href="contributing.html"' in (tmp_path / "index.html").read_text(encoding="utf-8")
+    pages = {name: (tmp_path / name).read_text(encoding="utf-8") for name in ("index.html", "api/resources.html")}
+    assert "What EC2 bills the instance as after the end" in pages["api/resources.html"]
+    assert 'href="contributing.html"' in pages["index.html"]
     assert (tmp_path / "recording.svg").exists()
-
-
-@pytest.mark.proof
-def test_the_search_works_without_a_server_and_without_the_internet(tmp_path: Path) -> None:
-    """The index is a script, which a page that was opened as a file may load, and no script is from elsewhere."""
-    assert build("--site-dir", str(tmp_path)).returncode == 0
-
-    index = (tmp_path / "search" / "search_index.js").read_text(encoding="utf-8")
-    assert index.startswith("var __index = ")
-    for page in ("index.html", "api/resources.html"):
-        scripts = re.findall(r'<script src="([^"]+)"', (tmp_path / page).read_text(encoding="utf-8"))
+    assert (tmp_path / "search" / "search_index.js").read_text(encoding="utf-8").startswith("var __index = ")
+    for page, text in pages.items():
+        scripts = re.findall(r'<script src="([^"]+)"', text)
         assert [name for name in scripts if "://" in name] == []
         shim = next(name for name in scripts if name.endswith("js/iframe-worker.js"))
         assert (tmp_path / page).parent.joinpath(shim).resolve() == tmp_path / "js" / "iframe-worker.js"
@@ -87,19 +84,19 @@ def program(pytester: pytest.Pytester) -> Path:
     return folder
 
 
-@pytest.mark.proof
 @pytest.mark.usefixtures("program")
-@pytest.mark.parametrize("test", [pytest.param(MOCKS, id="mocks"), pytest.param(FAULTS, id="faults")])
-def test_the_tests_that_the_page_shows_pass(pytester: pytest.Pytester, test: str) -> None:
+@pytest.mark.parametrize(
+    "test",
+    [
+        pytest.param(MOCKS, id="mocks", marks=pytest.mark.proof),
+        pytest.param(FAULTS, id="faults", marks=pytest.mark.proof),
+        pytest.param(ENGINE, id="engine", marks=needs_pulumi),
+    ],
+)
+def test_the_tests_that_the_page_shows_pass(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, test: str
+) -> None:
     """What docs/testing.md shows is a test as it stands."""
-    pytester.makepyfile(test)
-    pytester.runpytest_subprocess("-p", "lmconv_resource_pytest", "-p", "no:cacheprovider").assert_outcomes(passed=1)
-
-
-@pytest.mark.skipif(shutil.which("pulumi") is None, reason="pulumi is not on PATH")
-@pytest.mark.usefixtures("program")
-def test_the_test_on_pulumis_engine_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is the one that runs the program on Pulumi's engine."""
     monkeypatch.setenv("PULUMI_HOME", str(pytester.path / "home"))
-    pytester.makepyfile(ENGINE)
+    pytester.makepyfile(test)
     pytester.runpytest_subprocess("-p", "lmconv_resource_pytest", "-p", "no:cacheprovider").assert_outcomes(passed=1)
