@@ -163,11 +163,7 @@ def to_rfc3339(moment: datetime) -> str:
 
 
 def parse_rfc3339(text: str) -> datetime:
-    """Return the moment that `to_rfc3339` wrote.
-
-    Raises:
-        ValueError: the text is none of that form.
-    """
+    """Return the moment that `to_rfc3339` wrote; any other text is a ValueError."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
 
 

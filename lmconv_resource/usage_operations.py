@@ -154,10 +154,8 @@ def to_name(code: str) -> str:
 def parse_code(text: str) -> str:
     """Return the usage operation that a person means, by its code, with or without `RunInstances:`, or by its name.
 
-    A code that AWS has not published is returned as it is.
-
-    Raises:
-        ValueError: it is neither; the error's text lists the names that are meant, or all.
+    A code that AWS has not published is returned as it is. What is neither is a ValueError, whose text lists the names
+    that are meant, or all.
     """
     words = text.lower().split()
     for code, operation in _KNOWN.items():

@@ -36,15 +36,9 @@ log.addHandler(logging.NullHandler())  # without one, Python prints warnings to 
 class Session:
     """One process's side of the lifecycle's `Host`, whatever carries it to Pulumi. Safe to share between threads.
 
-    Args:
-        get_config: returns a value of the stack's configuration by its full key.
-        engine: Pulumi's engine; without one, lines go to the log.
-        policy: the rhythm of polls and the pace of calls.
-        open_session: returns the session of some settings, which knows who calls; by default one of botocore's.
-        follows_environment: whether a change of the environment that botocore reads is seen by the next operation.
-        report_seconds: how often a wait is shown again while nothing changes; None for the policy's.
-        setting_prefix: the namespace of the settings.
-        runtime: clock, locks, threads and randomness of all that the session has.
+    Without an engine, lines go to the log. `get_config` returns a value of the stack's configuration by its full key,
+    `open_session` the session of some settings, which knows who calls. With `follows_environment` the next operation
+    sees a change of the environment that botocore reads. `report_seconds` is how often a wait is shown again.
     """
 
     def __init__(
@@ -81,11 +75,7 @@ class Session:
 
     @contextmanager
     def operation(
-        self,
-        urn: str | None,
-        timeout_seconds: float | None = None,
-        *,
-        is_preview: bool | None = None,
+        self, urn: str | None, timeout_seconds: float | None = None, *, is_preview: bool | None = None
     ) -> Iterator[Operation]:
         """Return one call of the engine's: the one entrance, for all that is to end with the engine or at a deadline.
 
@@ -103,14 +93,13 @@ class Session:
 
     def watch_engine(self, end_process: Callable[[], None]) -> None:
         """End every operation, and then the process, as soon as the engine is gone."""
-        if self.engine is None:
-            return
 
         def end() -> None:
             self.cancellation.set("Pulumi's engine is gone")
             end_process()
 
-        self.engine.watch(end)
+        if self.engine:
+            self.engine.watch(end)
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
         """Leave a line in the diagnostics under the resource, or on the stack's row without one."""

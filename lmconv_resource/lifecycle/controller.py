@@ -61,12 +61,13 @@ class Controller(ABC, Generic[InputsT, StateT]):
     state: type[StateT]
     """What a stack stores, of any version."""
 
-    def parse_certain(self, properties: Properties) -> InputsT:
-        """Return inputs for what can't be undone, which a host may ask for without a check.
+    def recorded_state(self, properties: Properties) -> StateT | None:
+        """Return what a stack has stored; None of a resource that is read for the first time, which has inputs only."""
+        is_record = any(name in properties for name in ("status", "is_complete", "report"))
+        return self.state.from_outputs(properties) if is_record else None
 
-        Raises:
-            SettingsError: a check would refuse them, or a value is not known.
-        """
+    def parse_certain(self, properties: Properties) -> InputsT:
+        """Return inputs for what can't be undone, which a host may ask for without a check; raise for wrong ones."""
         given = {**properties, **self._defaults(properties)}
         unknown = sorted(unknown_names(given, (entry.name for entry in self.inputs.properties)))
         failures = [f"{written(name)} is not known" for name in unknown]

@@ -223,15 +223,14 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         try:
             outcome = job.run()
         except Exception as cause:
-            if job.held_id is None and job.is_marked and isinstance(cause, LicenseConversionError):
+            known = cause if isinstance(cause, LicenseConversionError) else None
+            if job.held_id is None:
+                if not (job.is_marked and known):
+                    raise
                 # Recorded so that a destroy finds the instance that was stopped.
                 begun = ConversionTask("", job.facts.region, inputs.resource_arn)
-                return Stored(ConversionState(begun, False, None, inputs.asked), cause, inputs.resource_arn or "")
-            if job.held_id is None:
-                raise
-            error = (
-                cause if isinstance(cause, LicenseConversionError) else _to_bug(cause, job.held_id, job.facts.region)
-            )
+                return Stored(ConversionState(begun, False, None, inputs.asked), known, inputs.resource_arn or "")
+            error = known or _to_bug(cause, job.held_id, job.facts.region)
             task = error.task or job.task or ConversionTask.started(job.held_id, job.facts.region, inputs.request)
             return Stored(ConversionState(task, job.is_adopted, None, inputs.asked), error, job.held_id)
         return self._to_record(op, outcome, inputs, job.facts.region)

@@ -41,11 +41,7 @@ class StartedHere:
 
     @contextmanager
     def one_at_a_time(self, resource_arn: str, cancellation: Cancellation) -> Iterator[bool]:
-        """Return a context in which no other job of this process is about the instance.
-
-        Yields:
-            False where it was cancelled before that.
-        """
+        """Return a context in which no other job is about the instance; it yields False where cancelled before that."""
         unsubscribe = cancellation.subscribe(self._wake)
         try:
             with self._released:

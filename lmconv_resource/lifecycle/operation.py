@@ -127,8 +127,7 @@ class Operation:
     def connect(self, inputs: Access, task_id: str | None = None, region: str | None = None) -> Connection:
         """Return AWS as inputs say, in the region that is recorded or theirs, for as long as the operation lasts.
 
-        Raises:
-            SettingsError: a setting can't be used, or there is no region; it names the task that AWS is asked about.
+        A setting that can't be used, or no region, is a SettingsError, which names the task.
         """
         try:
             resolved = self.host.resolve_region(region or inputs.region, inputs.profile)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STOPS = "stop_and_restart"
-
 REQUEST = "__request"
 """What was asked for, in the state of a conversion. The outputs of the same names are AWS's words, which may differ."""
 
@@ -132,7 +130,7 @@ class ConversionState:
     @property
     def has_stopped(self) -> bool:
         """Whether its conversion was to stop the instance, so that it may still have to be started."""
-        return bool((self.asked or {}).get(STOPS))
+        return bool((self.asked or {}).get("stop_and_restart"))
 
     @property
     def has_drifted(self) -> bool:

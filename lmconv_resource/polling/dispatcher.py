@@ -34,13 +34,8 @@ Run = Callable[[Callable[[], None]], object]
 class Dispatcher:
     """Polls the tasks of all waits of one connection. Safe to use from several threads.
 
-    Args:
-        get_task: gets one task.
-        list_pages: lists the tasks of a status; None where there is no such call.
-        acquire: blocks until a call may start; `get_task` and the first page of `list_pages` do not wait again.
-        policy: when, and how many together.
-        on_note: told, once each, what the user should know of the polling itself.
-        runtime: clock, locks and jitter.
+    `acquire` blocks until a call may start; `get_task` and the first page of `list_pages`, None where there is no such
+    call, do not wait again. `on_note` is told, once each, what the user should know of the polling itself.
     """
 
     def __init__(

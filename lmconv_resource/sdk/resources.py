@@ -48,14 +48,9 @@ class _Resource(pulumi.dynamic.Resource):
         repeating: tuple[str, ...] = (),
         secrets: tuple[str, ...] = (),
     ) -> None:
-        """Register the resource.
+        """Register the resource, with the arguments of the class's own constructor and what else it is handed.
 
-        Args:
-            provider: its provider.
-            arguments: those of the class's own constructor.
-            hidden: what else the provider is handed.
-            repeating: outputs, and parts of the record, that say again what these inputs say:
-            secrets: where one of them is a secret, so is each of those.
+        What is `repeating` an input of `secrets`, outputs and parts of the record, is a secret where that input is one.
         """
         resource_name, opts = arguments["resource_name"], arguments["opts"]
         inputs = {entry.name: arguments[entry.name] for entry in provider.controller.inputs.properties}

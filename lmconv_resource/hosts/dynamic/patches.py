@@ -110,11 +110,7 @@ def _is_ours(request: Any) -> bool:
 
 
 class _PlainTraceback:
-    """Stands in for the module `traceback`, and formats our own errors as one line.
-
-    Args:
-        to_shown: returns a message as the user may see it.
-    """
+    """Stands in for the module `traceback`, and formats our own errors as one line."""
 
     def __init__(self, to_shown: Callable[[str], str]) -> None:
         self._to_shown = to_shown
@@ -138,15 +134,10 @@ def plugin_module() -> ModuleType | None:
 def apply(
     on_cancel: Callable[[], None], module: ModuleType | None = None, to_shown: Callable[[str], str] = str
 ) -> list[str]:
-    """Patch the plugin process; to be called once.
+    """Patch the plugin process, once, by its main module; return what could not be patched, a sentence each.
 
-    Args:
-        on_cancel: called when the engine sends `Cancel`, from one of gRPC's threads.
-        to_shown: returns an error's text as the user may see it; by default as it is.
-        module: the plugin's main module; by default that of this process.
-
-    Returns:
-        What could not be patched, a sentence each.
+    `on_cancel` is called when the engine sends `Cancel`, from one of gRPC's threads; `to_shown` returns an error's text
+    as the user may see it.
     """
     module = module or plugin_module()
     if module is None:

@@ -14,7 +14,6 @@ import pulumi.runtime
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
-    Config,
     ConfigureRequest,
     CreateResult,
     DiffResult,
@@ -72,7 +71,7 @@ class LookUps:
 
     def __init__(self) -> None:
         self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follows_environment=True)
-        self.session.setting_names = _program_setting_names
+        self.session.setting_names = lambda: _without_own_project({**get_config_env(), **CONFIG.get()})
         self.threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lmconv-look-up")
 
 
@@ -108,21 +107,8 @@ class _Process:
 process = _Process()
 
 
-def _provider_setting_names(config: Config) -> tuple[str, ...]:
-    """Return the names of all settings that a provider is handed.
-
-    `Config` has no public way to them (pulumi 3.260 to 3.272: `pulumi/dynamic/config.py`). Without them a misspelled
-    setting is passed over, as by every dynamic provider.
-    """
-    return _without_own_project(getattr(config, "_props", ()))
-
-
-def _program_setting_names() -> tuple[str, ...]:
-    return _without_own_project({**get_config_env(), **CONFIG.get()})
-
-
 def _without_own_project(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names, without those of a project that is itself called as AWS's settings are."""
+    """Return the names of settings, without those of a project that is itself called as AWS's settings are."""
     project = os.environ.get("PULUMI_PROJECT") or pulumi.runtime.settings.get_project()
     return tuple(name for name in names if name.partition(":")[0] != project)
 
@@ -153,7 +139,9 @@ class DynamicProvider(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         """Take the stack's configuration, and join this process's session."""
-        self.session = process.session(req.config.get, _provider_setting_names(req.config))
+        # `Config` has no public way to the names (pulumi 3.260 to 3.272: `pulumi/dynamic/config.py`). Without them a
+        # misspelled setting is passed over, as by every dynamic provider.
+        self.session = process.session(req.config.get, _without_own_project(getattr(req.config, "_props", ())))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""
@@ -198,11 +186,10 @@ class DynamicProvider(ResourceProvider):
         A refresh leaves the recorded inputs as they are: they are what the program said.
         """
         properties = _to_properties(props)
-        is_record = any(name in props for name in ("is_complete", "status", "report"))
-        state = self.controller.state.from_outputs(properties) if is_record else None
+        state = self.controller.recorded_state(properties)
         with (
             self._own_session().operation(props.get(URN)) as op,
-            explaining_last_settings(properties if is_record else None),
+            explaining_last_settings(None if state is None else properties),
         ):
             read = self.controller.read(op, id_, state, self.controller.inputs.parse(properties))
         inputs = None if read.inputs is None else {**props, **read.inputs}

@@ -192,8 +192,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         resource, spec = _resource_of(request)
         record, given = self._read_record(spec, request.properties), self._read_inputs(spec, request.inputs)
         controller = resource.controller
-        is_recorded = any(name in record.values for name in ("status", "is_complete", "report"))
-        state = controller.state.from_outputs(record.values) if is_recorded else None
+        state = controller.recorded_state(record.values)
+        is_recorded = state is not None
         inputs = given.values if is_recorded else {**record.values, **given.values}
         with self.session.operation(request.urn, request.timeout or None) as op:
             task_id = request.id
