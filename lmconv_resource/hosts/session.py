@@ -68,7 +68,6 @@ class Session:
         self._connections: Connections | None = None
         self._regions: Regions | None = None
         self._connecting = runtime.lock()
-        self._told: set[str] = set()
         self._stack_row: StackRow | None = None
         if engine and report_seconds is not None:  # elsewhere each line stays, and one for each resource is enough
             self._stack_row = StackRow(lambda text: engine.log_status(None, text), runtime)
@@ -146,10 +145,7 @@ class Session:
     def tell_unknown_settings(self, names: Iterable[str]) -> None:
         """Say once of each of these settings that it is not known here."""
         for name in names:
-            with self._connecting:
-                is_told = name in self._told
-                self._told.add(name)
-            if not is_told:
+            if self.started_here.is_first_word(name):
                 self.log(
                     "INFO", None, f"{to_shown(name)} is not known to this version of lmconv-resource and has no effect."
                 )

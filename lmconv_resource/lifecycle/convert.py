@@ -43,7 +43,6 @@ from lmconv_resource.usage_operations import unknown_code_warning
 
 log = logging.getLogger(__name__)
 
-_SOURCE = "source_license_context"
 _IDENTITY = ("resource_arn", "destination_license_context", "region")
 
 
@@ -207,13 +206,13 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         is_same = inputs.destination_license_context.is_satisfied_by(asked.destination)
         recorded = {
             "resource_arn": asked.resource_arn or None,
-            _SOURCE: asked.source,
+            "source_license_context": asked.source,
             "destination_license_context": inputs.destination_license_context if is_same else asked.destination,
             "region": state.task.region,
         }
         # Of a FAILED one that is ignored, another source asks for another try.
         matters = state.task.status is TaskStatus.FAILED and not inputs.source_license_context.is_empty
-        properties = [entry for entry in self.inputs.properties if entry.name != _SOURCE or matters]
+        properties = [entry for entry in self.inputs.properties if entry.name != "source_license_context" or matters]
         return select_replacing(properties, inputs, recorded)
 
     def create(self, op: Operation, inputs: ConversionInputs) -> Stored[ConversionState]:

@@ -123,7 +123,7 @@ class Progress:
         self._show = show
         self.pause_seconds = DISPLAY_SECONDS if moves else LOG_SECONDS
         """Between two lines."""
-        self._find_columns = terminal_columns
+        self._terminal_columns = terminal_columns
         self._now = runtime.now
         self._began = runtime.now()
         self._shown_at = self._began if not moves else float("-inf")
@@ -158,7 +158,7 @@ class Progress:
             if now - self._shown_at < self.pause_seconds:
                 return
             self._shown_at = now
-            text = self._to_text(int(now - self._began), is_narrow=(self._find_columns() or _NARROW) < _NARROW)
+            text = self._to_text(int(now - self._began), is_narrow=(self._terminal_columns() or _NARROW) < _NARROW)
         self._show(text)  # without the lock: a busy engine takes its time
 
     def _to_text(self, seconds: int, *, is_narrow: bool) -> str:

@@ -35,11 +35,7 @@ MISSING_TASK_ID = "is missing: set it to the id that AWS License Manager shows f
 
 
 def _rule(
-    kind: type | tuple[type, ...],
-    problem: str,
-    is_good: Callable[[Any], object] = lambda _: True,
-    *,
-    missing: str | None = None,
+    kind: type | tuple[type, ...], problem: str, is_good: Callable[[Any], object] = lambda _: True, *, missing: str = ""
 ) -> Rule:
     """Return a rule for good values of a kind. `problem` follows any other; `missing` is said where there is none."""
 

@@ -129,23 +129,15 @@ class PollingPolicy:
 class RateLimiter:
     """Hands out the moments at which calls may start. Safe to share between threads."""
 
-    def __init__(
-        self,
-        policy: PollingPolicy = PollingPolicy(),
-        runtime: Runtime = RUNTIME,
-    ) -> None:
+    def __init__(self, policy: PollingPolicy = PollingPolicy(), runtime: Runtime = RUNTIME) -> None:
         self._policy = policy
         self._runtime = runtime
         self._lock = runtime.lock()
         self._queue = runtime.lock()
-        self._gap = policy.fastest_gap_seconds
+        self.gap_seconds = policy.fastest_gap_seconds
+        """Now kept between the starts of two calls."""
         self._next = float("-inf")
         self._throttled_at = float("-inf")
-
-    @property
-    def gap_seconds(self) -> float:
-        """The seconds now kept between the starts of two calls."""
-        return self._gap
 
     def acquire(self, cancellation: Cancellation | None = None) -> None:
         """Block until the next call may start, or until `cancellation` is set."""
@@ -155,12 +147,12 @@ class RateLimiter:
             while (pause := self._next - self._runtime.now()) > 0 and not (cancellation and cancellation.is_set):
                 self._runtime.sleep(min(pause, self._policy.longest_sleep_seconds))
             with self._lock:
-                self._next = self._runtime.now() + self._gap
+                self._next = self._runtime.now() + self.gap_seconds
 
     def on_success(self) -> None:
         """Note that a call was successful: win back a little of the rate."""
         with self._lock:
-            self._gap = max(self._policy.fastest_gap_seconds, self._gap * self._policy.gap_recovery)
+            self.gap_seconds = max(self._policy.fastest_gap_seconds, self.gap_seconds * self._policy.gap_recovery)
 
     def on_throttled(self) -> None:
         """Note that a call was throttled: halve the rate and pause for a random part of the new gap (full jitter)."""
@@ -168,7 +160,8 @@ class RateLimiter:
         with self._lock:
             now = self._runtime.now()
             # Calls that were already under way when the first was throttled say nothing new.
-            if now - self._throttled_at >= self._gap:
-                self._gap = min(policy.slowest_gap_seconds, max(policy.first_slow_gap_seconds, self._gap * 2))
+            if now - self._throttled_at >= self.gap_seconds:
+                halved_rate = max(policy.first_slow_gap_seconds, self.gap_seconds * 2)
+                self.gap_seconds = min(policy.slowest_gap_seconds, halved_rate)
                 self._throttled_at = now
-            self._next = max(self._next, now + self._gap + self._runtime.rng.uniform(0, self._gap))
+            self._next = max(self._next, now + self.gap_seconds + self._runtime.rng.uniform(0, self.gap_seconds))

@@ -86,16 +86,14 @@ class Cancellation:
     """
 
     def __init__(
-        self,
-        parent: Cancellation | None = None,
-        deadline: float | None = None,
-        runtime: Runtime | None = None,
+        self, parent: Cancellation | None = None, deadline: float | None = None, runtime: Runtime | None = None
     ) -> None:
         self.runtime: Runtime = runtime or (parent.runtime if parent else RUNTIME)
         self._parent = parent
         never = float("inf")
         self._deadline: float = min(never if deadline is None else deadline, parent._deadline if parent else never)
-        self._reason: str | None = None
+        self.reason: str | None = None
+        """Why this was set; None while it is not, or where only a deadline has passed."""
         self._event = self.runtime.event()
         self._listeners: dict[object, Callable[[], None]] = {}
         self._lock = self.runtime.lock()
@@ -108,14 +106,9 @@ class Cancellation:
         self._unsubscribe()
 
     @property
-    def reason(self) -> str | None:
-        """Why this was set; None while it is not, or where only a deadline has passed."""
-        return self._reason
-
-    @property
     def is_set(self) -> bool:
         """Whether to end: this one or its parent was set, or a deadline has passed."""
-        return self._reason is not None or self.is_expired or bool(self._parent and self._parent.is_set)
+        return self.reason is not None or self.is_expired or bool(self._parent and self._parent.is_set)
 
     @property
     def is_expired(self) -> bool:
@@ -129,9 +122,9 @@ class Cancellation:
     def set(self, reason: str) -> None:
         """Tell all listeners to end; the first reason stays."""
         with self._lock:
-            if self._reason is not None:
+            if self.reason is not None:
                 return
-            self._reason = reason
+            self.reason = reason
             listeners = list(self._listeners.values())
         self._event.set()
         for listener in listeners:
@@ -145,7 +138,7 @@ class Cancellation:
         key = object()
         with self._lock:
             self._listeners[key] = listener
-            is_set_already = self._reason is not None
+            is_set_already = self.reason is not None
         if is_set_already:
             listener()
 

@@ -113,11 +113,6 @@ def read_plain(struct: Struct) -> dict[str, object]:
     return {name: from_wire(value, [], keep_names=True) for name, value in struct.fields.items()}
 
 
-def has_unknown(value: Value) -> bool:
-    """Return whether a preview can't know a value yet, wholly or in part."""
-    return UNKNOWN in leaves(from_wire(value, []))
-
-
 def _to_wire(value: Any) -> Value:
     if value is None:
         return Value(null_value=0)

@@ -35,7 +35,7 @@ from lmconv_resource.hosts.native.resources import (
 )
 from lmconv_resource.hosts.native.shapes import MalformedError, Spec
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings
-from lmconv_resource.lifecycle.operation import CheckFailure, Operation, Properties, Stored
+from lmconv_resource.lifecycle.operation import CheckFailure, Operation, Properties, Stored, has_unknown
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.lifecycle.track import FUNCTIONS, read_tasks
 from lmconv_resource.models import select_newest
@@ -212,10 +212,10 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def List(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return the ids of the account's tasks in the region, for an import. Each is that of either resource."""
-        spec = shapes.find("resources", request.token).get("listInputs")
+        spec = shapes.spec_of("resources", request.token).get("listInputs")
         if spec is None:
             raise MalformedError(f"{request.token} is not listed: it has no id in AWS.")
-        if any(properties.has_unknown(value) for value in request.query.fields.values()):
+        if has_unknown(properties.read_plain(request.query)):
             return iter([provider_pb2.ListResponse(computed=provider_pb2.ListResponse.Computed())])
         query = self._read_arguments(request.token, spec, request.query)
         with self.session.operation(None) as op:
@@ -252,7 +252,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look tasks up, managing nothing."""
-        args = self._read_arguments(request.tok, shapes.find("functions", request.tok)["inputs"], request.args)
+        args = self._read_arguments(request.tok, shapes.spec_of("functions", request.tok)["inputs"], request.args)
         with self.session.operation(None) as op:
             found = FUNCTIONS[request.tok](op, args.values)
         return provider_pb2.InvokeResponse(**{"return": properties.write(found)})
@@ -276,7 +276,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         known, given = inputs["properties"], properties.read_plain(struct)
         bag = self._read_as(known, struct, token, "Correct it in the program")
         missing = (f"{name} is missing" for name in inputs.get("required", ()) if given.get(name) is None)
-        unknown = (f"{name} is not known yet" for name, value in struct.fields.items() if properties.has_unknown(value))
+        unknown = (f"{name} is not known yet" for name, value in given.items() if has_unknown(value))
         reasons = *(each.reason for each in shapes.check_names(given, known)), *missing, *unknown
         if reasons:
             raise MalformedError(f"{token}: {reasons[0]}. Correct it in the program.")
@@ -322,5 +322,5 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
 def _resource_of(request: Any) -> tuple[Resource, Spec]:
     token = request.type or request.urn.rpartition("::")[0].rpartition("::")[2].rpartition("$")[2]
-    spec = shapes.find("resources", token)
+    spec = shapes.spec_of("resources", token)
     return RESOURCES[token], spec

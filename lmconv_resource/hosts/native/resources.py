@@ -16,13 +16,13 @@ from pulumi.runtime.proto import provider_pb2
 from lmconv_resource.aws.access import ConfigGet, Settings, unknown_setting_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
-from lmconv_resource.hosts.native.properties import Bag, from_wire, has_unknown, write
+from lmconv_resource.hosts.native.properties import Bag, from_wire, read_plain, write
 from lmconv_resource.hosts.native.shapes import SCHEMA, Spec
 from lmconv_resource.hosts.session import SecretTexts
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.fleet import FLEET_OUTPUTS, TABLE, FleetController
-from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Diff, Properties
+from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Diff, Properties, has_unknown
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.lifecycle.validation import optional, validate_region
@@ -130,7 +130,7 @@ def to_diff_response(diff: Diff, old_inputs: Properties, news: Properties) -> pr
         hasDetailedDiff=True,
     )
     for name in (*replaces, *changed):
-        old, new = _find(old_inputs, name), _find(news, name)
+        old, new = _at(old_inputs, name), _at(news, name)
         is_input = old != new
         kind = "ADD" if is_input and old is None else "DELETE" if is_input and new is None else "UPDATE"
         kind = f"{kind}_REPLACE" if name in replaces else kind
@@ -139,7 +139,7 @@ def to_diff_response(diff: Diff, old_inputs: Properties, news: Properties) -> pr
     return response
 
 
-def _find(inputs: Properties, path: str) -> object:
+def _at(inputs: Properties, path: str) -> object:
     """Return an input, or with a path such as `rows["web-1"]` a member of one; None where there is none."""
     name, _, member = path.partition("[")
     value = inputs.get(name)
@@ -166,7 +166,7 @@ def check_settings(news: Struct, on_unknown: Callable[[list[str]], None]) -> lis
     `on_unknown` is told which are not known, where they are no misspelt ones. In a project that is itself called
     `lmconv` these pass: it keeps its own configuration there.
     """
-    if any(has_unknown(value) for value in news.fields.values()):
+    if has_unknown(read_plain(news)):
         return []
     get = to_config_get(news)
     region = get(f"{SETTING_PREFIX}region") or None

@@ -39,7 +39,7 @@ SCHEMA: Spec = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 """The schema of the package."""
 
 
-def find(section: str, token: str) -> Spec:
+def spec_of(section: str, token: str) -> Spec:
     """Return what the schema says of one of its `resources` or `functions`; raise where there is none of that name."""
     known: Spec = SCHEMA[section]
     if token not in known:
