@@ -51,19 +51,11 @@ looks_up = {
 
 for row in config.require_object("spec"):
     kind, name, given = row.pop("kind"), row.pop("name"), row
-    secret, unknown = given.pop("secret", ()), given.pop("unknown", False)
-    is_shown = given.pop("is_shown", False)
+    secret, is_shown = given.pop("secret", ()), given.pop("is_shown", False)
     if kind == "conversion":
         given |= {n: {"usage_operation": f"RunInstances:{code}"} for n, code in zip(CONTEXTS, ("0800", "0002"))}
         given |= {n: lm.LicenseContextArgs(**given[n]) for n in CONTEXTS}
     given |= {n: pulumi.Output.secret(given[n]) for n in secret if n != "assume_role"}
-    if unknown:  # what waits for another resource is known to no preview
-        before = lm.LicenseConversionTask(f"{name}-before", license_conversion_task_id="lct-later", region="eu-west-1")
-    if unknown == "resource_arn":
-        given["resource_arn"] = before.resource_arn
-    elif unknown:
-        arn = before.is_complete.apply(lambda _, arn=given["assume_role"]["role_arn"]: arn)
-        given["assume_role"] = given["assume_role"] | {"role_arn": arn}
     if "assume_role" in secret:
         external_id = pulumi.Output.secret(given["assume_role"]["external_id"])
         given["assume_role"] = given["assume_role"] | {"external_id": external_id}
@@ -269,30 +261,6 @@ def test_another_way_replaces_nothing_and_is_used_from_then_on(local: World) -> 
     assert local.accounts.requests_of("CreateLicenseConversionTaskForResource") == []
 
 
-def test_a_role_that_a_preview_cannot_know(local: World) -> None:
-    """A role that another resource makes passes the preview, which asks nobody with other credentials, and is used."""
-    local.configure(conversion(HOME), task())
-    local.add_tasks(HOME)
-    assert local.stack.up().ok
-    local.accounts.requests.clear()
-    own = {"assume_role": {"role_arn": ROLE, "external_id": "ext"}, "unknown": True}
-    new = {"kind": "task", "name": "new", "license_conversion_task_id": "lct-seen"}
-    local.configure(conversion(HOME, **own), task(**own), {**new, **own})
-    preview = local.stack.preview()
-    assert preview.ok, preview.said
-    assert preview.changes["update"] == 2
-    assert {(each.account, each.parameters["LicenseConversionTaskId"]) for each in local.sent} <= {(HOME, "lct-later")}
-    local.accounts.requests.clear()
-    local.add_tasks(OTHER)
-    task_id = local.stack.resources()["conversion"]["id"]
-    local.add_started(OTHER, task_id)
-    outcome = local.stack.up()
-    assert outcome.ok, outcome.said
-    assert local.stack.resources()["new"]["id"] == "lct-seen"
-    asked = {(request.account, request.parameters["LicenseConversionTaskId"]) for request in local.sent}
-    assert asked - {(HOME, "lct-later")} == {(OTHER, one) for one in ("lct-seen", "lct-task", task_id)}
-
-
 def problems(outcome: Outcome, name: str) -> list[str]:
     """Return the reasons of a resource's check failures."""
     assert not outcome.ok
@@ -348,18 +316,6 @@ def test_a_start_does_not_guess_where_sts_has_a_fault(local: World) -> None:
     asked = [request.operation for request in local.accounts.requests]
     start = asked.index("CreateLicenseConversionTaskForResource")
     assert asked[:start].count("GetCallerIdentity") == 4
-
-
-def test_the_region_of_an_arn_that_no_preview_knows_is_unknown_too(local: World) -> None:
-    """Neither missing nor a shell's: the ARN says it in the update. Wrong settings are said already."""
-    local.patch.setenv("AWS_REGION", "us-east-1")
-    local.accounts.add_task(HOME, REGION, "lct-later", ResourceArn=arn_of(HOME), Status="SUCCEEDED")
-    local.configure(conversion(HOME, unknown="resource_arn"), insecure=True, region=None)
-    assert not local.stack.preview().ok
-    local.configure(conversion(HOME, unknown="resource_arn"), region=None)
-    assert local.stack.preview().ok
-    assert local.stack.up().ok
-    assert local.stack.resources()["conversion"]["outputs"]["region"] == REGION
 
 
 def test_a_start_goes_on_where_sts_cannot_be_reached(local: World) -> None:

@@ -14,7 +14,7 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 from support.hurry import HURRIED
-from support.native_host import CONVERSION, FAST, TASK, Plugin, plugin, to_init_error, to_struct, to_text
+from support.native_host import CONVERSION, FAST, TASK, UNKNOWN, Plugin, plugin, to_init_error, to_struct, to_text
 
 from lmconv_resource.conversion_provider import LicenseConversionProvider
 from lmconv_resource.emulator import LicenseManagerBackend
@@ -23,6 +23,7 @@ from lmconv_resource.hosts.dynamic.provider import DynamicProvider
 from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.native.properties import read, write
 from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.operation import Unknown
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.text import Wording, fill, to_snake, using
 
@@ -124,7 +125,7 @@ class Native:
         self._plugin = driven
 
     def configure(self, **settings: Any) -> None:
-        self._plugin.configure(region="eu-west-1", **settings)
+        self._plugin.configure(**{"region": "eu-west-1", **settings})
 
     def words(self, text: str) -> str:
         with using(Wording(is_python=False, prefix="lmconv:")):
@@ -224,6 +225,32 @@ def test_a_refresh_tells_whose_settings_it_uses(host: Dynamic | Native, aws: Lic
     role = {"assume_role": [{"role_arn": "arn:aws:iam::123456789012:role/r"}]}
     own = host.words(", and `pulumi up` after a change of the resource's profile or {assume_role}.")
     assert str(host.read(TASK, "lct-1", {**record, **role}).error).endswith(told + own)
+
+
+def test_a_role_that_a_preview_cannot_know(
+    host: Dynamic | Native, aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a change, and passes the check, which looks for no other credentials; nobody is asked with them."""
+    add(aws, "IN_PROGRESS")
+    record = host.read(TASK, "lct-1", {"region": "eu-west-1"}).outputs
+    aws.calls.clear()
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    inputs = {**TRACK, "assume_role": [{"role_arn": UNKNOWN, "external_id": "ext"}]}
+    assert host.check(TASK, inputs)[1] == []
+    assert host.diff(TASK, "lct-1", record, inputs)[0]
+    assert not aws.calls
+
+
+def test_the_region_of_an_arn_that_no_preview_knows_is_unknown_too(host: Dynamic | Native) -> None:
+    """It is the ARN's, and neither missing nor the stack's. Wrong settings are said already."""
+    inputs = {name: value for name, value in CONVERT.items() if name != "region"}
+    host.configure(region="us-east-1")
+    for arn, regions in ((ARN, ("eu-west-1",)), (UNKNOWN, (UNKNOWN, Unknown.UNKNOWN))):
+        checked, failures = host.check(CONVERSION, {**inputs, "resource_arn": arn})
+        assert failures == []
+        assert checked["region"] in regions
+    host.configure(insecure=True)
+    assert len(host.check(CONVERSION, {**inputs, "resource_arn": UNKNOWN})[1]) == 1
 
 
 @pytest.mark.parametrize(
