@@ -318,17 +318,6 @@ def test_a_start_does_not_guess_where_sts_has_a_fault(local: World) -> None:
     assert asked[:start].count("GetCallerIdentity") == 4
 
 
-def test_a_start_goes_on_where_sts_cannot_be_reached(local: World) -> None:
-    """In a closed network the account is not checked, which one line says."""
-    endpoints = {"licensemanager": local.accounts.endpoint, "ec2": local.accounts.endpoint, "sts": "http://127.0.0.1:1"}
-    local.configure(conversion(HOME), endpoints=endpoints)
-    outcome = local.stack.up()
-    assert outcome.ok, outcome.said
-    assert (
-        'The account of the credentials was not checked: Could not connect to the endpoint URL: "http://127.0.0.1:1/".'
-    ) in outcome.lines("conversion", "info")
-
-
 def test_a_shells_region_replaces_nothing(local: World) -> None:
     """A region that neither program nor stack names is the one recorded, whatever AWS_REGION says next time."""
     local.add_tasks(HOME)

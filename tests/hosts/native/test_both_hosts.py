@@ -6,6 +6,7 @@ its own words.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -308,13 +309,17 @@ def test_a_newer_conversion_replaces_one_that_failed(host: Dynamic | Native, aws
     assert host.create(TASK, inputs).outputs["status"] == "SUCCEEDED"
 
 
-def test_create_starts_one(host: Dynamic | Native, aws: LicenseManagerBackend) -> None:
-    """And what is recorded is no change."""
+def test_create_starts_one(
+    host: Dynamic | Native, aws: LicenseManagerBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And what is recorded is no change. Where STS can't be reached, the account is not checked, which a line says."""
+    caplog.set_level(logging.INFO)
     aws.conversion_seconds = 0.0
     outcome = host.create(CONVERSION, CONVERT)
     assert (outcome.outputs["status"], outcome.outputs["adopted"]) == ("SUCCEEDED", False)
     assert aws.calls["CreateLicenseConversionTaskForResource"] == 1
     assert host.diff(CONVERSION, outcome.id or "", outcome.outputs, CONVERT) == (False, [])
+    assert 'The account of the credentials was not checked: Could not connect to the endpoint URL: "' in caplog.text
 
 
 @pytest.mark.parametrize("kind", [TASK, CONVERSION])
