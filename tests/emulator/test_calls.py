@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.moto_api import state_manager
 
-from emulator import ACCOUNT, ARN, NOON, Clock, add_task, connect, get
+from emulator import ACCOUNT, NOON, Clock, add_task, connect, get
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.emulator.task import MODEL_NAME
 
@@ -87,20 +87,6 @@ def test_a_task_is_in_one_account_and_region(client: LicenseManagerClient, monke
     with pytest.raises(ClientError):
         get(there, task_id)
     assert there.list_license_conversion_tasks()["LicenseConversionTasks"] == []
-
-
-def test_the_list_is_filtered(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
-    ids = [add_task(backend, 0), add_task(backend, 1, seconds=9), add_task(backend, 0, status="FAILED")]
-
-    def find(**filters: str) -> list[str]:
-        pairs: Any = [{"Name": name, "Values": [value]} for name, value in filters.items()]
-        answer = client.list_license_conversion_tasks(Filters=pairs)
-        return [task["LicenseConversionTaskId"] for task in answer["LicenseConversionTasks"]]
-
-    assert find() == ids
-    assert find(Status="IN_PROGRESS") == [ids[1]]
-    assert find(ResourceArns=f"{ARN[:-1]}0") == [ids[0], ids[2]]
-    assert find(ResourceArns=f"{ARN[:-1]}0", Status="FAILED") == [ids[2]]
 
 
 def test_the_list_is_paged(client: LicenseManagerClient, backend: LicenseManagerBackend, clock: Clock) -> None:

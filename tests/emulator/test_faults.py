@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -152,16 +150,6 @@ def test_a_share_of_calls(backend: LicenseManagerBackend) -> None:
     assert run(7) == first
     assert run(8) != first
     assert 250 < sum(first) < 350
-
-
-def test_threads_share_a_fault_and_a_limit(client: LicenseManagerClient, backend: LicenseManagerBackend) -> None:
-    """However many threads call, exactly the number of calls is hit and exactly the burst admitted."""
-    add_fault(ErrorAnswer("ThrottlingException"), calls=30)
-    backend.faults.limit_rate(RateLimit(rate_per_second=1, burst=60))
-    with ThreadPoolExecutor(8) as threads:
-        seen = Counter(threads.map(lambda _: outcome(client), range(80)))
-    assert seen == {"ThrottlingException": 30, "SUCCEEDED": 30, "RateLimitExceededException": 20}
-    assert (backend.calls, backend.refused) == ({GET: 80}, {GET: 20})
 
 
 def test_a_rate_limit(client: LicenseManagerClient, backend: LicenseManagerBackend, clock: Clock) -> None:

@@ -6,6 +6,7 @@ commands are run there one after the other, with the real `pulumi` and an emulat
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -16,9 +17,10 @@ from pathlib import Path
 
 import pytest
 from support.checkout import PROJECT, copy_checkout
+from support.job import BYOL, WINDOWS
 from support.stacks import needs_pulumi
 
-from lmconv_resource.emulator import Emulator, serve
+from lmconv_resource.emulator import serve
 
 PAGES = ["README.md", *sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").glob("*.md"))]
 EXAMPLES = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "examples").glob("*/README.md"))
@@ -30,8 +32,8 @@ INSTANCE, OTHER_INSTANCE = (
 ELSEWHERE = {
     "make demo": "tests/programs/test_demo.py",
     "make test": "whoever reads this is running it",
-    "pulumi cancel --yes": "test_two_commands_clean_up_after_a_killed_pulumi",
-    "pulumi refresh --yes --clear-pending-creates": "test_two_commands_clean_up_after_a_killed_pulumi",
+    "pulumi cancel --yes": "tests/reliability/test_kill.py",
+    "pulumi refresh --yes --clear-pending-creates": "tests/reliability/test_kill.py",
     "python -m lmconv_resource.emulator --port 5000 --instances 12 --fail 2": "tests/emulator/test_server.py",
     "python -m lmconv_resource.emulator arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0": (
         "tests/emulator/test_server.py"
@@ -114,7 +116,7 @@ class World:
 
     def run(self, commands: list[str], folder: Path) -> str:
         """Run commands in a shell that ends at the first that fails, and return what they wrote."""
-        script = "\n".join(["set -e", *map(answer, commands)])
+        script = "\n".join(["set -e", *(answer(command) for command in commands if command not in ELSEWHERE)])
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=folder,
@@ -138,36 +140,15 @@ def answer(command: str) -> str:
 
 
 @pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    """A License Manager with the tasks and the instances that the pages name."""
-    with serve() as served:
-        for task_id, instance in ((TASK_ID, INSTANCE), (OTHER_TASK_ID, OTHER_INSTANCE)):
-            served.backend("eu-west-1").add_task(
-                task_id=task_id,
-                resource_arn=instance,
-                source="RunInstances:0800",
-                destination="RunInstances:0002",
-                status="SUCCEEDED",
-            )
-        yield served
-
-
-@pytest.fixture
-def world(tmp_path: Path, emulator: Emulator) -> World:
-    """A world whose AWS is the emulator."""
+def world(tmp_path: Path) -> Iterator[World]:
+    """A world whose AWS is the emulator, with the tasks and the instances that the pages name."""
     made = World(tmp_path)
-    made.env.update(emulator.environment, AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing")
-    return made
-
-
-def run_blocks(world: World, blocks: list[list[str]], folder: Path) -> str:
-    """Run the blocks of a page that are not run elsewhere, in a stack where they take one for granted."""
-    written = ""
-    for block in blocks:
-        commands = [command for command in block if command not in ELSEWHERE]
-        if commands:
-            written += world.run(commands, folder)
-    return written
+    with serve() as emulator:
+        add_task = functools.partial(emulator.backend("eu-west-1").add_task, source=BYOL, destination=WINDOWS)
+        for task_id, arn in ((TASK_ID, INSTANCE), (OTHER_TASK_ID, OTHER_INSTANCE)):
+            add_task(task_id=task_id, resource_arn=arn)
+        made.env.update(emulator.environment, AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing")
+        yield made
 
 
 @needs_pulumi
@@ -203,14 +184,12 @@ def test_native(world: World) -> None:
     world.run(["pulumi stack init dev", f"pulumi config set instanceArn {OTHER_INSTANCE}"], world.program)
 
     *installing, importing = read_blocks("docs/native.md")
-    assert "Resources:" in run_blocks(world, installing, world.program)
+    assert "Resources:" in "".join(world.run(block, world.program) for block in installing)
 
     # What is imported is in no stack yet.
     world.run(["pulumi stack init imported", "pulumi config set lmconv:region eu-west-1"], world.program)
     world.run([f"pulumi config set instanceArn {OTHER_INSTANCE}"], world.program)
-    written = run_blocks(world, [importing], world.program)
-
-    assert written.count("= 1 imported") == len(importing)
+    assert world.run(importing, world.program).count("= 1 imported") == len(importing)
 
 
 @needs_pulumi
@@ -223,7 +202,8 @@ def test_pages_whose_commands_need_no_installation(request: pytest.FixtureReques
         return
     world: World = request.getfixturevalue("world")
     world.use_environment()
-    run_blocks(world, blocks, world.program)
+    for block in blocks:
+        world.run(block, world.program)
 
 
 @needs_pulumi
@@ -241,37 +221,6 @@ def test_settings_of_examples(world: World, page: str) -> None:
             "pulumi preview",
         }
         world.run(commands, (world.checkout / page).parent)
-
-
-@needs_pulumi
-@pytest.mark.proof
-def test_two_commands_clean_up_after_a_killed_pulumi(world: World, emulator: Emulator) -> None:
-    """A lock and a pending operation stay, the two commands remove them, and the next `up` ends well."""
-    (commands,) = (block for block in read_blocks("README.md") if block[0].startswith("pulumi cancel"))
-    emulator.backend("eu-west-1").add_task(
-        task_id="lct-1",
-        resource_arn=INSTANCE,
-        source="RunInstances:0800",
-        destination="RunInstances:0002",
-        status="IN_PROGRESS",
-    )
-    program = (world.program / "__main__.py").read_text()
-    (world.program / "__main__.py").write_text(program.replace(TASK_ID, "lct-1"))
-    world.use_environment()
-    with subprocess.Popen(
-        ["pulumi", "up", "--yes", "--skip-preview"], cwd=world.program, env=world.env, stdout=subprocess.PIPE, text=True
-    ) as pulumi:
-        assert pulumi.stdout
-        assert any("IN_PROGRESS" in line for line in pulumi.stdout)
-        pulumi.kill()
-    assert "locked" in world.run(["pulumi up --yes --skip-preview || true"], world.program)
-
-    world.run(commands, world.program)
-    emulator.backend("eu-west-1").finish_task("lct-1")
-
-    written = world.run(["pulumi up"], world.program)
-    assert "pending" not in written
-    assert "3 created" in written or "2 created" in written
 
 
 def test_what_is_run_elsewhere_is_still_shown() -> None:

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from moto.ec2.models.instances import Instance as MotoInstance
-from support.aws import GET
 from support.commands import find_plugins, finish, serve_commands
 from support.job import BYOL, TAG, WINDOWS, Job
 from support.stacks import ON_BOTH_ENGINES, Stack
@@ -150,19 +149,3 @@ def test_an_interrupted_job_is_recorded_and_goes_on(job: Job, begin: Begin, gate
     gate.opened.set()
     finish(command)
     check_done(job, arn)
-
-
-def test_an_interrupted_job_is_destroyed_with_a_word(job: Job, begin: Begin) -> None:
-    """`destroy` knows of the conversion that is still in progress."""
-    job.backend.conversion_status = "IN_PROGRESS"
-    command, engine = begin(job.launch(BYOL, running=True))
-    wait_until(lambda: job.backend.tasks and job.backend.calls[GET], "it is waited for", 60)
-    engine.send_signal(signal.SIGINT)
-    engine.communicate(timeout=30)
-
-    command.recover()
-    said, _ = command.start("destroy").communicate(timeout=60)
-
-    (task_id,) = job.backend.tasks
-    assert f"{task_id} continues in AWS" in said
-    assert command.records() == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from pathlib import Path
@@ -11,10 +10,8 @@ import boto3
 import pytest
 from local_engine import LocalEngine
 
-from lmconv_resource import LicenseConversion, LicenseConversionTask
 from lmconv_resource.emulator import LicenseManagerBackend, make_world, serve
 from lmconv_resource.emulator.faults import OPERATIONS
-from lmconv_resource.models import OUTPUTS
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -91,16 +88,6 @@ def test_what_matters_is_on_the_first_screen() -> None:
     ]
     assert read_blocks("console")[0] in first
     assert len(first.splitlines()) <= 40
-
-
-def test_every_input_and_output_is_in_a_table() -> None:
-    """Each argument of both resources and each of their outputs has a row."""
-    page = (PROJECT / "docs" / "inputs.md").read_text(encoding="utf-8")
-    rows = "\n".join(line for line in page.splitlines() if line.startswith("| "))
-    for resource in (LicenseConversionTask, LicenseConversion):
-        arguments = set(inspect.signature(resource).parameters) - {"resource_name", "opts"}
-        for name in {*arguments, *OUTPUTS, "adopted", "verified_usage_operation", "verified_product_codes"}:
-            assert f"`{name}`" in rows
 
 
 def test_the_policy_is_for_the_whole_job() -> None:
