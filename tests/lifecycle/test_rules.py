@@ -230,6 +230,7 @@ def test_a_mark_of_several_instances_names_each_and_no_other() -> None:
     assert len(value) == 256
     assert [instance_id for instance_id in ids if not mark.is_for(instance_id)] == ids[32:]
     assert (mark.is_owned_by(urn), mark.is_owned_by(URN), mark.instance_ids) == (True, False, ids)
+    assert (mark.is_own(urn, ids[0]), mark.is_own(URN, ids[0]), mark.is_own(urn, ids[32])) == (True, False, False)
 
 
 @pytest.mark.parametrize(("milliseconds", "act"), [(-1, Act.STOP), (0, Act.REFUSE), (1, Act.REFUSE)])

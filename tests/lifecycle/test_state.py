@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
-
 import pytest
+from support.service import make_task
 
 from lmconv_resource.lifecycle.inputs import Inputs
 from lmconv_resource.lifecycle.operation import UNKNOWN
@@ -17,22 +16,7 @@ from lmconv_resource.lifecycle.state import (
     must_await,
     to_change_text,
 )
-from lmconv_resource.models import ConversionTask, LicenseContext, ProductCode, TaskStatus
-
-TASK_ID, REGION = "lct-1", "eu-west-1"
-START = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
-
-
-def make_task(status: str | None, message: str | None = None, seconds: float | None = None) -> ConversionTask:
-    return ConversionTask(
-        TASK_ID,
-        REGION,
-        status=None if status is None else TaskStatus(status),
-        status_message=message,
-        start_time=START,
-        end_time=None if seconds is None else START + timedelta(seconds=seconds),
-    )
-
+from lmconv_resource.models import ConversionTask, LicenseContext, ProductCode
 
 RUNNING, DONE, FAILED = make_task("IN_PROGRESS", "a"), make_task("SUCCEEDED", "a", 5), make_task("FAILED", "a", 5)
 

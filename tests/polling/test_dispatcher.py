@@ -125,6 +125,19 @@ def test_a_list_serves_many_and_a_get_the_one_that_is_due_alone() -> None:
     assert all(wait.next_poll < 1e8 for wait in waits)
 
 
+def test_first_polls_that_wait_to_start_share_a_list() -> None:
+    """Waits begin one by one: which call is made is decided when it may start."""
+    service, jobs = Service(), deque[Callable[[], None]]()
+    dispatcher = service.make_dispatcher()
+    for n in range(100):
+        service.ends[f"lct-{n}"] = 1e9
+        dispatcher.add(f"lct-{n}", REGION, timeout_seconds=1e6)
+        dispatcher.dispatch(jobs.append)
+    while jobs:
+        jobs.popleft()()
+    assert service.calls == {"list": 1}
+
+
 def test_without_the_right_to_list_tasks_are_got_and_it_is_said_once() -> None:
     """A refused list is not tried again; what is due then drifts apart instead of coming all at the same moment."""
     notes: list[str] = []

@@ -95,11 +95,7 @@ def test_a_wait_that_begins_after_the_cancellation_asks_nothing() -> None:
 
 def test_the_deadline_holds_while_a_poll_is_queued() -> None:
     start = threading.Event()
-
-    def acquire() -> None:
-        start.wait(SOON)
-
-    poller = make_poller(running().get_task, acquire=acquire)
+    poller = make_poller(running().get_task, acquire=lambda: start.wait(SOON))
     with pytest.raises(WaitError, match="its status is not known yet"):
         wait_for(poller, timeout_seconds=0.2)
     start.set()
@@ -196,22 +192,6 @@ def test_a_poller_rests_when_no_wait_is_left_and_starts_again() -> None:
         assert THREAD not in {thread.name for thread in threading.enumerate()}
 
 
-def test_waits_that_begin_one_by_one_share_a_list() -> None:
-    """First polls that wait to start are gathered into a list: 100 waits are seen by a few calls."""
-    service, starts = running(100), threading.Semaphore(0)
-
-    def acquire() -> None:
-        starts.acquire(timeout=SOON)
-
-    poller = make_poller(service.get_task, service.list_pages, acquire=acquire)
-    with waiting(poller, list(service.ends)) as (cancellation, _):
-        wait_until(lambda: len(poller.dispatcher.waits) == 100)
-        starts.release(200)
-        wait_until(lambda: all(wait.task for wait in poller.dispatcher.waits))
-        cancellation.set("the test is over")
-    assert service.calls.total() <= 50  # one by one they would be 100, and more for those that come due meanwhile
-
-
 def test_a_poll_that_outlives_its_wait_loses_no_later_ones() -> None:
     """A poll may wait to start longer than any wait goes on: what begins then is polled all the same."""
     service = Service(ends={f"lct-{n:03}": 0.0 for n in range(FEW + 3)})
@@ -266,25 +246,6 @@ def test_what_a_poll_saw_before_its_wait_blocks_is_reported_at_once() -> None:
         stop_other.set("the test is over")
 
 
-def test_a_wait_is_silent_while_nothing_changes() -> None:
-    """Poll after poll that shows the same is one line, not one a poll: a CI log is not flooded."""
-    service, cancellation, reports = running(), Cancellation(), list[float]()
-
-    def get_task(task_id: str) -> ConversionTask:
-        if service.calls["get"] == 10:
-            cancellation.set("ten polls")
-        return service.get_task(task_id)
-
-    with pytest.raises(WaitError):
-        wait_for(
-            make_poller(get_task),
-            cancellation=cancellation,
-            report=lambda _, now: reports.append(now),
-            poll_interval_seconds=0.02,
-        )
-    assert len(reports) == 1
-
-
 @pytest.mark.parametrize(
     ("unknown_status", "notice"),
     [
@@ -293,9 +254,11 @@ def test_a_wait_is_silent_while_nothing_changes() -> None:
     ],
 )
 def test_a_wait_is_reported_again_and_what_is_odd_is_said_once(unknown_status: str | None, notice: str) -> None:
-    """The row is renewed as often as the caller says; whoever waits unusually long is told so, and not sooner."""
-    notices: list[tuple[float, str]] = []
-    reports: list[float] = []
+    """The row is renewed as often as the caller says, and by no poll that shows the same: no CI log is flooded.
+
+    Whoever waits unusually long is told so, and not sooner.
+    """
+    notices, reports = list[tuple[float, str]](), list[float]()
     cancellation, began = Cancellation(), time.monotonic()
 
     def get_task(task_id: str) -> ConversionTask:
@@ -313,7 +276,7 @@ def test_a_wait_is_reported_again_and_what_is_odd_is_said_once(unknown_status: s
             cancellation=cancellation,
             report=report,
             report_seconds=0.1,
-            poll_interval_seconds=60.0,
+            poll_interval_seconds=0.02,
             on_notice=lambda text: notices.append((time.monotonic() - began, text)),
         )
     assert all(later - earlier > 0.09 for earlier, later in itertools.pairwise(reports))

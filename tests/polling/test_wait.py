@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from support.service import REGION, make_task
 
 from lmconv_resource.errors import (
     AccessDeniedError,
@@ -22,14 +22,12 @@ from lmconv_resource.errors import (
     TransientError,
     WaitError,
 )
-from lmconv_resource.models import ConversionTask, TaskStatus
+from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.wait import Wait, to_long_text, to_wait_text
 
-REGION = "eu-west-1"
 POLICY = PollingPolicy()
 SUBJECT = Subject(task_id="lct-1", region=REGION)
-START = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
 UNREACHABLE = EndpointUnreachableError(SUBJECT, "nobody answers")
 THROTTLED = ThrottledError(SUBJECT, "AWS asks to slow down (Throttling: Rate)")
 NOT_FOUND = TaskNotFoundError(SUBJECT, "AWS does not know it there (no)")
@@ -42,17 +40,6 @@ RNG = random.Random(1)  # noqa: S311 -- jitter
 @pytest.fixture(autouse=True)
 def _same_jitter() -> None:
     RNG.seed(1)  # whichever tests ran before
-
-
-def make_task(status: str | None, message: str | None = None, seconds: float | None = None) -> ConversionTask:
-    return ConversionTask(
-        "lct-1",
-        REGION,
-        status=None if status is None else TaskStatus(status),
-        status_message=message,
-        start_time=START,
-        end_time=None if seconds is None else START + timedelta(seconds=seconds),
-    )
 
 
 RUNNING = make_task("IN_PROGRESS", "step 1")

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from lmconv_resource.models import ConversionTask, TaskStatus
@@ -15,7 +15,15 @@ from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.runtime import Runtime
 
 REGION = "eu-west-1"
+START = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
 FEW = PollingPolicy().few_waits
+
+
+def make_task(status: str | None, message: str | None = None, seconds: float | None = None) -> ConversionTask:
+    """Return the task `lct-1`, which has ended after so many seconds, if any."""
+    end = None if seconds is None else START + timedelta(seconds=seconds)
+    known = None if status is None else TaskStatus(status)
+    return ConversionTask("lct-1", REGION, status=known, status_message=message, start_time=START, end_time=end)
 
 
 @dataclass
