@@ -21,6 +21,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
+from botocore import xform_name
+
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 _STS_XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/"
 
@@ -118,21 +120,10 @@ class AwsAccounts:
                 raise _Refusal("InternalFailure", "Something broke.", 500)
             if request.operation != "AssumeRoleWithWebIdentity":
                 self._check_signature(request, token)
-            operations = {
-                "GetCallerIdentity": self._get_caller_identity,
-                "AssumeRole": self._assume_role,
-                "DecodeAuthorizationMessage": lambda request: {
-                    "DecodedMessage": self.decoded[request.parameters["EncodedMessage"]]
-                },
-                "AssumeRoleWithWebIdentity": self._assume_role_with_web_identity,
-                "GetLicenseConversionTask": self._get_task,
-                "ListLicenseConversionTasks": self._list_tasks,
-                "CreateLicenseConversionTaskForResource": self._create_task,
-                "DescribeInstances": self._describe_instances,
-            }
-            if request.operation not in operations:
+            answer = getattr(self, f"_{xform_name(request.operation)}", None)
+            if answer is None:
                 raise _Refusal("InvalidAction", f"Could not find operation {request.operation}")
-            return operations[request.operation](request)
+            return answer(request)
 
     def find_account(self, access_key: str) -> str | None:
         """Return the account that an access key belongs to."""
@@ -161,6 +152,9 @@ class AwsAccounts:
         principal = self._principals[request.access_key]
         return {"Arn": principal.arn, "UserId": request.access_key, "Account": principal.account}
 
+    def _decode_authorization_message(self, request: Request) -> dict[str, Any]:
+        return {"DecodedMessage": self.decoded[request.parameters["EncodedMessage"]]}
+
     def _assume_role(self, request: Request) -> dict[str, Any]:
         arn = request.parameters["RoleArn"]
         if self.external_ids.get(arn) not in (None, request.parameters.get("ExternalId")):
@@ -182,13 +176,13 @@ class AwsAccounts:
     def _tasks_of(self, request: Request) -> dict[str, dict[str, Any]]:
         return self.tasks.setdefault((str(request.account), request.region), {})
 
-    def _get_task(self, request: Request) -> dict[str, Any]:
+    def _get_license_conversion_task(self, request: Request) -> dict[str, Any]:
         task_id = request.parameters["LicenseConversionTaskId"]
         if task_id not in self._tasks_of(request):
             raise _Refusal("InvalidParameterValueException", f"License conversion task {task_id} not found")
         return self._tasks_of(request)[task_id]
 
-    def _list_tasks(self, request: Request) -> dict[str, Any]:
+    def _list_license_conversion_tasks(self, request: Request) -> dict[str, Any]:
         wanted = {one["Name"]: one["Values"] for one in request.parameters.get("Filters", [])}
         arns, statuses = wanted.get("ResourceArns"), wanted.get("Status")
         found = [
@@ -198,7 +192,7 @@ class AwsAccounts:
         ]
         return {"LicenseConversionTasks": found}
 
-    def _create_task(self, request: Request) -> dict[str, Any]:
+    def _create_license_conversion_task_for_resource(self, request: Request) -> dict[str, Any]:
         arn = request.parameters["ResourceArn"]
         region, account = arn.split(":")[3:5]
         if (account, region) != (request.account, request.region):
