@@ -35,7 +35,6 @@ def validate_task(inputs: dict[str, Any]) -> list[CheckFailure]:
 
 
 def reasons(**changes: Any) -> list[str]:
-    """Return the lines that a user sees, with `changes` made to good inputs."""
     return [failure.reason for failure in validate_task({**GOOD, **changes})]
 
 
@@ -97,7 +96,6 @@ def test_unknown_values_pass() -> None:
 
 
 def test_an_unknown_value_is_found_at_any_depth() -> None:
-    """A property of which only a part is unknown is unknown."""
     deep = {"product_codes": [{"product_code_id": UNKNOWN}]}
     found = unknown_names({"a": UNKNOWN, "b": deep, "c": [1, {"d": "e"}], "d": None}, ["a", "b", "c", "d", "missing"])
 

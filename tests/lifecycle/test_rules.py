@@ -206,7 +206,6 @@ THREE_FAILED = (
     ],
 )
 def test_what_is_refused(ran: list[Ran], billed: Any, wish: Wish, error: str, more: dict[str, Any]) -> None:
-    """The error says why, and what starts one nevertheless."""
     step = decide_after(ran, billed, wish, **more)
     assert (step.rule.then, str(step.error)) == (Act.REFUSE, STARTING + error)
 

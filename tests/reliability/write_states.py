@@ -92,7 +92,6 @@ def to_local(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Write the states of this version."""
     version = metadata.version("lmconv-resource")
     os.environ |= {"AWS_ACCESS_KEY_ID": "AKIATESTING000000000", "AWS_SECRET_ACCESS_KEY": "testing"}
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"

@@ -86,7 +86,6 @@ class Clock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
         self.now += seconds
 
 
@@ -98,7 +97,6 @@ class Pauses(Cancellation):
         self.seconds: list[float] = []
 
     def wait(self, seconds: float) -> bool:
-        """Note a pause."""
         self.seconds.append(seconds)
         return self.is_set
 
@@ -132,16 +130,13 @@ class TimelessAws:
         return self._make_client(service, self.settings)
 
     def calls(self, service: str = "license-manager") -> Calls:
-        """Return how a service is called."""
         clients = MadeClients(self.settings, self._make_client)
         return Calls(clients, service, self.limiter, self._cancellation)
 
     @property
     def license_manager(self) -> LicenseManager:
-        """License Manager."""
         return LicenseManager(self.calls())
 
     @property
     def ec2(self) -> Ec2:
-        """EC2."""
         return Ec2(self.calls("ec2"))

@@ -94,7 +94,6 @@ class AwsAccounts:
         self._lock = threading.Lock()
 
     def add_user(self, account: str, access_key: str, token: str | None = None) -> None:
-        """Let an access key belong to an account."""
         self._principals[access_key] = _Principal(account, f"arn:aws:iam::{account}:user/{access_key.lower()}", token)
 
     def remove(self, access_key: str) -> None:
@@ -102,12 +101,10 @@ class AwsAccounts:
         del self._principals[access_key]
 
     def add_task(self, account: str, region: str, task_id: str, **members: Any) -> None:
-        """Add a license conversion task to an account."""
         task = {"LicenseConversionTaskId": task_id, "Status": "IN_PROGRESS", "ResourceArn": "arn", **members}
         self.tasks.setdefault((account, region), {})[task_id] = task
 
     def requests_of(self, operation: str) -> list[Request]:
-        """Return the requests of one operation, in their order."""
         return [request for request in self.requests if request.operation == operation]
 
     def answer(self, request: Request, token: str | None) -> Any:
@@ -126,12 +123,10 @@ class AwsAccounts:
             return answer(request)
 
     def find_account(self, access_key: str) -> str | None:
-        """Return the account that an access key belongs to."""
         principal = self._principals.get(access_key)
         return principal.account if principal else None
 
     def make_credentials(self, arn: str, account: str, seconds: int) -> dict[str, str]:
-        """Return new credentials of a role, as STS answers them."""
         number = next(self._numbers)
         access_key, token = f"ASIA{account}{number:04}", f"token-{number}"
         self._principals[access_key] = _Principal(account, arn, token)
@@ -232,7 +227,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Write nothing."""
 
     def do_POST(self) -> None:
-        """Answer a call of STS or License Manager."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         target = self.headers.get("X-Amz-Target")
         if target:
@@ -291,7 +285,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
 
     def do_PUT(self) -> None:
-        """Answer with a token of the metadata service."""
         self._note("PutToken")
         self._send(200, "metadata-token")
 

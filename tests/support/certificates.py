@@ -33,7 +33,6 @@ def write_certificate(path: Path, hosts: Iterable[str]) -> Path:
 
 
 def make_context(certificate: Path) -> ssl.SSLContext:
-    """Return what a server with this certificate ends TLS with."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return context

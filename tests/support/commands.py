@@ -35,7 +35,6 @@ def serve_commands(
 
 
 def finish(stack: Stack) -> None:
-    """Run `up` to its end, which must be a good one."""
     stack.recover()
     process = stack.start()
     said, _ = process.communicate(timeout=60)

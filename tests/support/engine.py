@@ -80,5 +80,4 @@ OURS_STARTS = to_provider("lmconv_resource.conversion_provider", "LicenseConvers
 
 
 def to_urn(name: str) -> str:
-    """Return the URN of a dynamic resource."""
     return f"urn:pulumi:dev::project::pulumi-python:dynamic:Resource::{name}"

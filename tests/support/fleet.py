@@ -12,8 +12,6 @@ from support.lifecycle import OneResource
 
 
 class Fleet(OneResource):
-    """A stack with one fleet."""
-
     urn = "urn:pulumi:dev::fleet::pulumi-python:lmconv:ConversionFleet::sql"
 
     def __init__(self, job: Job, **inputs: Any) -> None:
@@ -26,16 +24,13 @@ class Fleet(OneResource):
         return {"instances": copy.deepcopy(self.rows), **self.inputs}
 
     def add(self, name: str, arn: str, **more: Any) -> str:
-        """Add a row to the table, and return the ARN."""
         self.rows.append({"name": name, "resource_arn": arn, **more})
         return arn
 
     def result(self, name: str) -> Result:
-        """Return what became of a row."""
         result: Result = self.state.results[name]
         return result
 
     @property
     def outcomes(self) -> dict[str, str]:
-        """The outcome of each row, by its name."""
         return {name: each.outcome.value for name, each in self.state.results.items()}

@@ -50,7 +50,6 @@ def befall(before: Callable[[str, Any], None], after: Callable[[str, Any], None]
 
 
 def to_refusal(call: str, code: str = "UnauthorizedOperation", message: str = "You are not authorized.") -> ClientError:
-    """Return AWS's refusal of a call."""
     return ClientError({"Error": {"Code": code, "Message": message}}, call)
 
 
@@ -120,7 +119,6 @@ class Job:
 
 
 def to_id(arn: str) -> str:
-    """Return the id of an instance."""
     return arn.rpartition("/")[2]
 
 

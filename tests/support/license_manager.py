@@ -35,7 +35,6 @@ NO_PACE = PollingPolicy(fastest_gap_seconds=0, first_slow_gap_seconds=0, slowest
 
 @functools.cache
 def get_model() -> Any:
-    """Return botocore's model of the service."""
     return botocore.session.get_session().get_service_model("license-manager")
 
 
@@ -44,12 +43,10 @@ Answer = Callable[[str, str, dict[str, Any]], "tuple[int, bytes]"]
 
 
 def to_body(members: Any) -> tuple[int, bytes]:
-    """Return an answer of AWS's."""
     return 200, json.dumps(members).encode()
 
 
 def to_refusal(code: str, message: str = "No.", status: int = 400) -> tuple[int, bytes]:
-    """Return an error of AWS's."""
     return status, json.dumps({"__type": code, "message": message}).encode()
 
 
@@ -125,7 +122,6 @@ class FakeSession(Session):
         return connection
 
     def provider(self) -> LicenseConversionTaskProvider:
-        """Return the provider of tasks in this session."""
         provider = LicenseConversionTaskProvider()
         provider.session = self
         return provider

@@ -61,8 +61,6 @@ OpenSession = Callable[[RecordingEngine], Session]
 
 @dataclass
 class Outcome:
-    """What an operation on the resource did."""
-
     step: str
     """`create`, `update`, `replace`, `same`, `refresh` or `delete`."""
     said: list[tuple[str, str]] = field(default_factory=list)
@@ -71,12 +69,10 @@ class Outcome:
     error: LicenseConversionError | None = None
 
     def lines(self, severity: str) -> list[str]:
-        """Return the lines of one severity."""
         return [text for kind, text in self.said if kind == severity]
 
     @property
     def text(self) -> str:
-        """All the lines."""
         return "\n".join(text for _, text in self.said)
 
     @property
@@ -116,7 +112,6 @@ class OneResource:
 
     @property
     def state(self) -> Any:
-        """What the state holds, as a value."""
         return self.controller.state.from_outputs(self.outputs)
 
     def check(self) -> Checked:
@@ -152,7 +147,6 @@ class OneResource:
             return self.controller.read(op, id, None, self.controller.inputs.parse({}))
 
     def destroy(self) -> Outcome:
-        """Delete the resource."""
         self._begin()
         self._delete(self.id or "", self.outputs)
         self.id, self.outputs = None, {}

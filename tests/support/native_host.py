@@ -42,8 +42,6 @@ def to_struct(values: Mapping[str, Any]) -> Struct:
 
 @dataclass(frozen=True)
 class InitError:
-    """A call that failed after there was something to record."""
-
     id: str
     properties: dict[str, Any]
     reasons: list[str]

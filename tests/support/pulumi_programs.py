@@ -50,12 +50,10 @@ class Program:
         self.run("stack", "init", "dev")
 
     def write(self, program: Mapping[str, Any]) -> None:
-        """Replace the program."""
         text = {**{key: value for key, value in program.items() if key != "packages"}, "plugins": self.plugins}
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command of Pulumi's."""
         return subprocess.Popen(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.folder,
@@ -66,7 +64,6 @@ class Program:
         )
 
     def run(self, *arguments: str, ok: bool = True, seconds: float = 100) -> str:
-        """Run a command of Pulumi's, and return what it wrote."""
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=seconds)
         assert (process.returncode == 0) is ok, output
@@ -94,7 +91,6 @@ class Program:
         return _summary(log), output
 
     def deployment(self) -> dict[str, Any]:
-        """Return the state."""
         deployment: dict[str, Any] = json.loads(self.run("stack", "export"))["deployment"]
         return deployment
 

@@ -47,7 +47,6 @@ class Service:
     """Is called with `get` or `list` before each call is answered, and may raise."""
 
     def get_task(self, task_id: str) -> ConversionTask:
-        """Return one task, or raise the next fault."""
         self.calls["get"] += 1
         self.polls.append((self.now, task_id))
         self.on_call("get")
@@ -57,7 +56,6 @@ class Service:
         return self.see(task_id)
 
     def list_pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[Mapping[str, ConversionTask]]:
-        """Return the tasks of a status by pages, or raise the next fault of the list."""
         running = [i for i in self.ends if self.see(i).status is status and i not in self.hidden]
         for start in range(0, max(1, len(running)), self.page_size):
             self.calls["list"] += 1

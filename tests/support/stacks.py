@@ -81,11 +81,9 @@ class Outcome:
     """What was shown live only: the resource's name and the text."""
 
     def errors(self, name: str) -> list[str]:
-        """Return the errors under a resource."""
         return [text for resource, severity, text in self.said if (resource, severity) == (name, "error")]
 
     def lines(self, name: str, severity: str) -> list[str]:
-        """Return the lines of one severity under a resource."""
         return [text for resource, kind, text in self.said if (resource, kind) == (name, severity)]
 
 
@@ -182,8 +180,6 @@ def _name(urn: str) -> str:
 
 
 class LocalStack(Stack):
-    """A stack on LocalEngine."""
-
     def __init__(self, folder: Path, program: str | Path = PROGRAM) -> None:
         self.folder = write_program(folder, program)
         self.config = {}
@@ -313,7 +309,6 @@ class RealStack(Stack):
         self.stack.refresh(clear_pending_creates=True)
 
     def exported(self) -> str:
-        """Return the whole state as text."""
         return json.dumps(self.stack.export_stack().deployment)
 
 
@@ -339,7 +334,6 @@ def _plain(message: str) -> str:
 
 
 def has_pulumi() -> bool:
-    """Return whether the real engine can be had."""
     return shutil.which("pulumi") is not None
 
 

@@ -54,7 +54,6 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """What stands on the screen, row by row."""
         return [line.rstrip() for line in self._screen.display]
 
     def read_until(self, holds: Callable[[list[str]], bool], seconds: float = 60) -> list[str]:

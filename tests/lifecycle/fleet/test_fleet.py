@@ -28,7 +28,6 @@ def launch(job: Job, billed: str = BYOL, *, running: bool = True, type: str = "m
 
 
 def fail(job: Job, *arns: str) -> None:
-    """Let the conversions of these instances end FAILED."""
     job.backend.failing = {to_id(arn): "The SSM Agent did not answer." for arn in arns}
 
 

@@ -76,7 +76,6 @@ def test_what_a_preview_does_not_know_is_no_row_yet() -> None:
     ],
 )
 def test_what_is_wrong_is_said(inputs: dict[str, Any], line: str) -> None:
-    """One thing that is wrong is one line."""
     given = {"instances": [], "destination_license_context": WINDOWS, "max_concurrent": 20, "canaries": 0, **inputs}
     problem = check_fleet(given)
     assert problem is not None
