@@ -10,9 +10,7 @@ from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.lifecycle.state import (
     REQUEST,
     ConversionState,
-    is_reopened,
     is_settled,
-    merge,
     must_await,
     to_change_text,
 )
@@ -38,24 +36,6 @@ RUNNING, DONE, FAILED = make_task("IN_PROGRESS", "a"), make_task("SUCCEEDED", "a
 def test_what_has_become_of_a_task(old: ConversionTask, new: ConversionTask, text: str | None) -> None:
     """A change of status or message is one line, with the duration and, of a failure, AWS's message; else nothing."""
     assert to_change_text(old, new) == text
-
-
-@pytest.mark.parametrize(
-    ("old", "found", "reopened", "merged"),
-    [
-        (RUNNING, make_task("IN_PROGRESS"), False, make_task("IN_PROGRESS")),
-        (RUNNING, make_task(None), False, make_task(None)),
-        (DONE, make_task("SUCCEEDED", "b"), False, make_task("SUCCEEDED", "b", 5)),
-        (DONE, RUNNING, True, DONE),
-        (FAILED, make_task(None), True, FAILED),
-    ],
-)
-def test_the_record_of_a_finished_task_never_loses_a_value(
-    old: ConversionTask, found: ConversionTask, reopened: bool, merged: ConversionTask
-) -> None:
-    """What is running is replaced by what was found; what has ended is completed by it, or kept if reopened."""
-    assert is_reopened(old, found) is reopened
-    assert merge(old, found) == merged
 
 
 @pytest.mark.parametrize(
