@@ -32,6 +32,16 @@ def test_a_mark_is_found_where_tags_can_not_be_listed(job: Job, code: str) -> No
     assert conversion.preview().diff.changed == ("stop_and_restart",)
 
 
+def test_a_refresh_asks_for_no_start_of_a_copy(job: Job) -> None:
+    """Of the two marks that a refresh can find, it warns of the instance's own only."""
+    arn = job.launch()
+    conversion = job.convert(arn, stop_and_restart=True)
+    conversion.up()
+    for about, is_warned_of in (("i-0123456789abcdef0", False), ("", True)):
+        mark(job, conversion.urn, arn, about)
+        assert ("still has to be started" in conversion.refresh().text) is is_warned_of
+
+
 def test_an_error_of_a_marked_instance_says_that_it_is_marked(job: Job) -> None:
     """Whatever the error: also where an earlier `up` has stopped it, and the right to see it is lost since."""
     arn = job.launch()

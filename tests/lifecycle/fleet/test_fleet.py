@@ -209,6 +209,18 @@ def test_one_that_does_not_run_again_fails_the_resource(job: Job) -> None:
     assert (fleet.outcomes["down"], job.state(down), job.starts) == ("SUCCEEDED", "running", 2)
 
 
+def test_a_copied_mark_makes_no_row_one_that_ran(job: Job) -> None:
+    """It came along with a copy of the tags: the row waits for its turn, and stays stopped."""
+    fleet = Fleet(job, stop_and_restart=True)
+    copy = fleet.add("copy", launch(job, running=False))
+    mark(job, fleet.urn, copy, "i-0123456789abcdef0")
+    assert fleet.preview().text.endswith("Windows BYOL → Windows  stopped")
+    fleet.up()
+    for leave in (fleet.refresh, fleet.destroy):
+        assert "copy: " not in leave().text
+        assert job.state(copy) == "stopped"
+
+
 def test_one_that_was_last_seen_starting_fails_the_resource(job: Job) -> None:
     """The credentials expire between its start and its running: a green `up` would say that it runs."""
     started: list[str] = []
