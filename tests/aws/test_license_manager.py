@@ -114,10 +114,9 @@ def test_what_comes_back_instead_of_a_task(aws: TimelessAws, name: str) -> None:
     assert len(wire.requests) == (3 if is_tried_again else 2 if cls is ExpiredCredentialsError else 1)
 
 
-@pytest.mark.parametrize("name", ["AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"])
-def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line break in a credential ends at once, and the credential, which Python would show, is not shown."""
-    monkeypatch.setenv(name, "recognisable\n")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "recognisable\n")
     with pytest.raises(CredentialsError) as error:
         TimelessAws(to_endpoint(refused_endpoint()), make_client=make_client).license_manager.get_task(TASK_ID)
     assert "the credentials hold a character that can't be sent, such as a line break." in str(error.value)
