@@ -22,6 +22,7 @@ LAYERS = {  # bottom to top; each may import itself, those below it, and the pac
     "errors": {"typing_extensions"},
     "polling": {"typing_extensions"},
     "aws": {"boto3", "botocore", "tenacity", "mypy_boto3_ec2", "mypy_boto3_license_manager", "mypy_boto3_sts"},
+    "marks": set(),
     "lifecycle": {"typing_extensions"},
     "hosts": {"pulumi", "grpc", "google"},
     "provider": set(),
@@ -164,7 +165,7 @@ def lines_with_state(tree: ast.Module) -> Iterator[int]:
 
 
 SHOWN_BY = {
-    "lifecycle/job/marks": "lifecycle/test_rules.py",
+    "marks": "lifecycle/test_rules.py",
     "aws/access": "aws/test_credentials.py",
     "aws/remedies": "aws/test_error_mapping.py",
     "conversion_provider": "hosts/test_dynamic_provider.py",

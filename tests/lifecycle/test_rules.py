@@ -14,8 +14,8 @@ from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Instance, Tag
 from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, Subject
 from lmconv_resource.lifecycle.job import Act, Wish
 from lmconv_resource.lifecycle.job.facts import Facts, Memory
-from lmconv_resource.lifecycle.job.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.lifecycle.job.rules import Step, decide
+from lmconv_resource.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
 
 NOW = datetime(2026, 11, 29, 8, 0, 0, 500_000, timezone.utc)

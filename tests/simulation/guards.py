@@ -13,7 +13,7 @@ from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.job import RULES, act, rules
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts
-from lmconv_resource.lifecycle.job.marks import REFUSED_TAG, RESTART_TAG, make_value
+from lmconv_resource.marks import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.models import select_newest
 
 Change = Callable[[Facts, Wish], Facts]

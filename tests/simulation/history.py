@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.history import MOST_FAILURES
-from lmconv_resource.lifecycle.job.marks import Mark
+from lmconv_resource.marks import Mark
 from lmconv_resource.models import LicenseContext
 from lmconv_resource.usage_operations import unlisted_reason
 from simulation.aws import ACCOUNT, BYOL, OTHER_ACCOUNT, SQL_STANDARD, WINDOWS, Aws, Faults, Instance

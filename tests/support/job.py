@@ -17,7 +17,7 @@ from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import LicenseManagerBackend, serve
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.convert import ConversionController
-from lmconv_resource.lifecycle.job.marks import make_value
+from lmconv_resource.marks import make_value
 from lmconv_resource.polling.policy import PollingPolicy
 from support.aws import CREATE, REGION, MakeClient, shared_client
 from support.lifecycle import OneResource, RecordingEngine, make_session

@@ -6,8 +6,8 @@ What others may use is named here.
 
 from lmconv_resource.lifecycle.job.act import Job, Outcome, Shared
 from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish
-from lmconv_resource.lifecycle.job.marks import RESTART_TAG, TAGS, Mark, make_value, read_marks
 from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Act, Rule, Step
+from lmconv_resource.marks import RESTART_TAG, TAGS, Mark, make_value, read_marks
 
 __all__ = [
     "CHECKS",

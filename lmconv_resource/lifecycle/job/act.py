@@ -28,8 +28,8 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TAGS_PART, TASKS, Facts, Memory, Reader
-from lmconv_resource.lifecycle.job.marks import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Act, Step, decide
+from lmconv_resource.marks import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.wait import to_wait_text

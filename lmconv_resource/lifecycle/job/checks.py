@@ -23,7 +23,7 @@ from lmconv_resource.errors import (
     Subject,
     ThrottledError,
 )
-from lmconv_resource.lifecycle.job.marks import RESTART_TAG
+from lmconv_resource.marks import RESTART_TAG
 from lmconv_resource.models import ConversionRequest, InstanceArn
 from lmconv_resource.text import fill
 from lmconv_resource.usage_operations import SQL_SERVER_INCLUDED, UsageOperation, describe

@@ -22,7 +22,7 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.lifecycle.job.checks import Problem, Wish, other_account_error, run_checks
-from lmconv_resource.lifecycle.job.marks import TAGS, Mark, Refusals, read_marks
+from lmconv_resource.marks import TAGS, Mark, Refusals, read_marks
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
 if TYPE_CHECKING:

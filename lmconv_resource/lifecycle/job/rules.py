@@ -28,7 +28,7 @@ from lmconv_resource.history import MOST_FAILURES, Done, completed_task, newest_
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts
-from lmconv_resource.lifecycle.job.marks import RESTART_TAG
+from lmconv_resource.marks import RESTART_TAG
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
 from lmconv_resource.text import fill, setting, to_duration_text, to_failure_reason, written
 from lmconv_resource.usage_operations import describe_license, unlisted_reason
