@@ -139,6 +139,7 @@ def test_any_answer_goes_through_create_diff_and_read(kind: str, data: st.DataOb
     read = provider.read(TASK_ID, stored)
     assert known(read.outs) == known(stored)
     assert known(provider.read(TASK_ID, {"license_conversion_task_id": TASK_ID}).outs) == known(stored)
+    assert isinstance(answer, dict), "nothing else is a record"
     for member, name in (("StatusMessage", "status_message"), ("ResourceArn", "resource_arn")):
         text = answer.get(member)
         if isinstance(text, str) and not CONTROLS.search(text):
