@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from support.waiting import wait_until
 
 from lmconv_resource.emulator import (
     ChangedAnswer,
@@ -37,10 +37,11 @@ FAULTS = (
     (ChangedAnswer(members={"LicenseConversionTaskId": "lct-0001"}), 0.025),
     (SlowAnswer(0.05), 0.1),
 )
+Backends = dict[str, LicenseManagerBackend]
 
 
 @pytest.fixture
-def backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, LicenseManagerBackend]]:
+def backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backends]:
     """A License Manager with the same ids in three regions, whose tasks tell whose they are; every other one runs."""
     with serve() as emulator:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
@@ -59,28 +60,31 @@ def backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, LicenseManag
 
 
 @pytest.fixture
-def provider() -> LicenseConversionTaskProvider:
-    made = LicenseConversionTaskProvider()
-    made.session = Session({"aws:maxRetries": "12"}.get, policy=PollingPolicy(fastest_gap_seconds=0.001))
-    return made
+def create() -> Callable[..., Any]:
+    """Creates a resource for a task in a region, and returns its outputs, all of them the task's own."""
+    provider = LicenseConversionTaskProvider()
+    provider.session = Session({"aws:maxRetries": "12"}.get, policy=PollingPolicy(fastest_gap_seconds=0.001))
 
+    def create_own(n: int, region: str, **more: Any) -> Any:
+        inputs = {"license_conversion_task_id": f"lct-{n:04}", "region": region, "poll_interval_seconds": 1, **more}
+        outputs = provider.create(inputs).outs
+        assert outputs is not None
+        assert (outputs["license_conversion_task_id"], outputs["region"]) == (f"lct-{n:04}", region)
+        assert outputs["resource_arn"] == f"arn:aws:ec2:{region}:123456789012:instance/i-{n}"
+        assert outputs["status_message"] == f"task {n} in {region}"
+        if not inputs.get("wait_for_completion"):
+            old = {**outputs, "status": "IN_PROGRESS", "status_message": "before"}
+            assert provider.diff(f"lct-{n:04}", old, inputs).changes
+            assert not provider.diff(f"lct-{n:04}", outputs, inputs).changes
+        assert provider.read(f"lct-{n:04}", outputs).outs == outputs
+        return outputs
 
-def to_inputs(n: int, region: str, **more: Any) -> dict[str, Any]:
-    return {"license_conversion_task_id": f"lct-{n:04}", "region": region, **more}
-
-
-def assert_own(outputs: Any, n: int, region: str) -> None:
-    """Every output is of the task that was asked for, in its own region."""
-    assert (outputs["license_conversion_task_id"], outputs["region"]) == (f"lct-{n:04}", region)
-    assert outputs["resource_arn"] == f"arn:aws:ec2:{region}:123456789012:instance/i-{n}"
-    assert outputs["status_message"] == f"task {n} in {region}"
+    return create_own
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("is_limited", [False, True])
-def test_each_result_belongs_to_its_own_task(
-    backends: dict[str, LicenseManagerBackend], provider: LicenseConversionTaskProvider, is_limited: bool
-) -> None:
+def test_each_result_belongs_to_its_own_task(backends: Backends, create: Callable[..., Any], is_limited: bool) -> None:
     """Creates (some of them wait), diffs and reads at once, in three regions, each give their own task's values.
 
     200 under faults, and 24 under a real token bucket.
@@ -91,72 +95,42 @@ def test_each_result_belongs_to_its_own_task(
         else:
             for number, (effect, share) in enumerate(FAULTS):
                 backend.faults.add(Fault(effect, share=share, seed=100 + 10 * number + REGIONS.index(region)))
-
-    def run(n: int) -> None:
-        region = REGIONS[n % 3]
-        waits = n % 6 == 0  # its task has ended
-        inputs = to_inputs(n, region)
-        created = provider.create({**inputs, "wait_for_completion": waits, "poll_interval_seconds": 1}).outs
-        assert created is not None
-        assert_own(created, n, region)
-        task_id = inputs["license_conversion_task_id"]
-        assert provider.diff(task_id, {**created, "status": "IN_PROGRESS", "status_message": "before"}, inputs).changes
-        assert not provider.diff(task_id, created, inputs).changes
-        assert provider.read(task_id, created).outs == created
-
     count = 24 if is_limited else COUNT
     with ThreadPoolExecutor(count) as pool:
-        list(pool.map(run, range(count)))
-
+        list(pool.map(lambda n: create(n, REGIONS[n % 3], wait_for_completion=n % 6 == 0), range(count)))
     for backend in backends.values():
         assert backend.refused.total() > 0 if is_limited else backend.faults.injected.total() > 5
 
 
 @pytest.mark.proof
-def test_waits_by_list_are_not_mixed_up(
-    backends: dict[str, LicenseManagerBackend], provider: LicenseConversionTaskProvider
-) -> None:
+def test_waits_by_list_are_not_mixed_up(backends: Backends, create: Callable[..., Any]) -> None:
     """Waits that share a poller, and regions that share their tasks' ids, end each with its own task."""
     places = [(n, region) for region in REGIONS for n in range(1, 40, 2)]
     ends = {"eu-west-1": "SUCCEEDED", "us-east-1": "FAILED", "ap-south-1": "SUCCEEDED"}
     for backend in backends.values():
         backend.faults.add(Fault(ErrorAnswer("ServerInternalException"), share=0.1))
         backend.page_size = 7
-
-    def run(place: tuple[int, str]) -> None:
-        waits: dict[str, Any] = {"wait_for_completion": True, "ignore_failure": True, "poll_interval_seconds": 1}
-        outs = provider.create(to_inputs(*place, **waits)).outs
-        assert outs is not None
-        assert_own(outs, *place)
-        assert outs["status"] == ends[place[1]]
-
     with ThreadPoolExecutor(len(places)) as pool:
-        running = [pool.submit(run, place) for place in places]
-        while min(backend.calls["ListLicenseConversionTasks"] for backend in backends.values()) < 2:
-            assert not any(each.done() and each.exception() for each in running)
-            time.sleep(0.05)
+        running = [pool.submit(create, *place, wait_for_completion=True, ignore_failure=True) for place in places]
+        wait_until(lambda: min(each.calls["ListLicenseConversionTasks"] for each in backends.values()) >= 2)
         for n, region in places:
             backends[region].finish_task(f"lct-{n:04}", ends[region], f"task {n} in {region}")
-        for each in running:
-            each.result()
+        assert [each.result()["status"] for each in running] == [ends[region] for _, region in places]
 
 
-def test_an_error_belongs_to_its_own_task(
-    backends: dict[str, LicenseManagerBackend], provider: LicenseConversionTaskProvider
-) -> None:
+def test_an_error_belongs_to_its_own_task(backends: Backends, create: Callable[..., Any]) -> None:
     """While all calls of one region are refused, its errors name that region and task, and the others go on."""
     backends["us-east-1"].faults.add(Fault(ErrorAnswer("AccessDeniedException")))
 
     def run(n: int) -> str | None:
         try:
-            assert_own(provider.create(to_inputs(n, REGIONS[n % 3])).outs, n, REGIONS[n % 3])
+            create(n, REGIONS[n % 3])
         except LicenseConversionError as error:
             return str(error).partition(": ")[0]
         return None
 
     with ThreadPoolExecutor(60) as pool:
         found = list(pool.map(run, range(60)))
-
     assert found == [
         f"Looking up license conversion task lct-{n:04} in us-east-1" if n % 3 == 1 else None for n in range(60)
     ]

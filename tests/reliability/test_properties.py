@@ -119,7 +119,7 @@ ANSWERS = {
 @given(data=st.data(), wait=st.booleans())
 def test_any_answer_goes_through_create_diff_and_read(kind: str, data: st.DataObject, wait: bool) -> None:
     """It becomes a sound record, which survives the state and is no change to itself, or one line; never a crash."""
-    answer = data.draw(ANSWERS[kind])
+    answer: Any = data.draw(ANSWERS[kind])
     provider = make_session(lambda *_: to_body(answer)).provider()
     inputs = provider.check({}, {"license_conversion_task_id": TASK_ID}).inputs
     try:
