@@ -161,23 +161,23 @@ def test_a_credentials_file_without_the_profile_is_refused(accounts: AwsAccounts
 def test_the_metadata_service(
     monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts, skip: str | None, account: str | None
 ) -> None:
-    """aws:ec2MetadataServiceEndpoint gives an instance's credentials, unless aws:skipMetadataApiCheck forbids it."""
+    """aws:ec2MetadataServiceEndpoint gives an instance's credentials, unless aws:skipMetadataApiCheck forbids it.
+
+    aws:ec2MetadataServiceEndpointMode reaches botocore's session, whatever the environment says.
+    """
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
         monkeypatch.delenv(name)
-    settings = to_settings(accounts, ec2MetadataServiceEndpoint=accounts.endpoint, skipMetadataApiCheck=skip)
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv4")
+    where = {"ec2MetadataServiceEndpoint": accounts.endpoint, "ec2MetadataServiceEndpointMode": "IPv6"}
+    settings = to_settings(accounts, **where, skipMetadataApiCheck=skip)
+    core = SettingsSession(settings, SharedClients())
+    assert core.get_config_variable("ec2_metadata_service_endpoint_mode") == "IPv6"
     if account is not None:
         assert send(accounts, settings).account == account
         return
     with pytest.raises(CredentialsError, match=r"Unable to locate credentials\. Set credentials with"):
         AccessSession(settings).check_credentials()
     assert accounts.requests == []
-
-
-def test_the_metadata_services_mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """aws:ec2MetadataServiceEndpointMode reaches botocore's session, whatever the environment says."""
-    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv4")
-    core = SettingsSession(to_settings(ec2MetadataServiceEndpointMode="IPv6"), SharedClients())
-    assert core.get_config_variable("ec2_metadata_service_endpoint_mode") == "IPv6"
 
 
 FULL_ROLE = {

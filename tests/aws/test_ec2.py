@@ -1,9 +1,8 @@
-"""What EC2 says of the instance that is converted, and the pre-flight check: each failure in one line."""
+"""What EC2 says of the instance that is converted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -15,8 +14,6 @@ from lmconv_resource.aws.ec2 import Instance
 from lmconv_resource.emulator import licensemanager_backends
 from lmconv_resource.errors import EndpointUnreachableError, ThrottledError
 from lmconv_resource.models import ConversionRequest, LicenseContext
-
-BYOL, WINDOWS = LicenseContext("RunInstances:0800"), LicenseContext("RunInstances:0002")
 
 THROTTLED = (
     b"<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Request limit exceeded.</Message></Error>"
@@ -31,34 +28,19 @@ def aws() -> Iterator[TimelessAws]:
         yield TimelessAws()
 
 
-@pytest.fixture
-def ec2(aws: TimelessAws) -> Any:
-    """The client of moto's EC2."""
-    return aws.client("ec2")
-
-
-@pytest.fixture
-def instance_id(ec2: Any) -> str:
-    """The id of a stopped instance."""
-    instance_id: str = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
-    ec2.stop_instances(InstanceIds=[instance_id])
-    return instance_id
-
-
 def arn_of(instance_id: str) -> str:
     return f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance_id}"
 
 
-def bill_as(aws: TimelessAws, arn: str, operation: str) -> None:
-    """Have a conversion done, so that the instance is billed as something that EC2 shows."""
-    licensemanager_backends[ACCOUNT][REGION].conversion_seconds = 0
-    aws.license_manager.create_task(ConversionRequest(arn, BYOL, LicenseContext(operation)))
-
-
-def test_an_instance_is_what_ec2_shows(aws: TimelessAws, instance_id: str) -> None:
+def test_an_instance_is_what_ec2_shows(aws: TimelessAws) -> None:
     """State and usage operation come from DescribeInstances; an unknown instance, or another resource, is None."""
+    ec2 = aws.client("ec2")
+    instance_id = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    ec2.stop_instances(InstanceIds=[instance_id])
     assert aws.ec2.get_instance(arn_of(instance_id)) == Instance(instance_id, "stopped", None)
-    bill_as(aws, arn_of(instance_id), "RunInstances:0002")
+    licensemanager_backends[ACCOUNT][REGION].conversion_seconds = 0
+    codes = (LicenseContext("RunInstances:0800"), LicenseContext("RunInstances:0002"))
+    aws.license_manager.create_task(ConversionRequest(arn_of(instance_id), *codes))
     assert aws.ec2.get_instance(arn_of(instance_id)) == Instance(instance_id, "stopped", "RunInstances:0002")
     assert aws.ec2.get_instance(arn_of("i-0123456789abcdef0")) is None
     assert aws.ec2.get_instance(f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-1") is None

@@ -10,7 +10,7 @@ import pytest
 from botocore import exceptions as raises
 from botocore.exceptions import ClientError
 from botocore.retries import standard
-from support.aws import CREATE, GET, LIST, REGION
+from support.aws import CREATE, GET, REGION
 
 from lmconv_resource.aws.error_mapping import from_botocore
 from lmconv_resource.errors import (
@@ -74,7 +74,7 @@ ResourceLimitExceededException ResourceNotFoundException UnsupportedDigitalSigna
 ERROR_SHAPES: dict[str, type[LicenseConversionError]] = {
     "AccessDeniedException": AccessDeniedError,
     "AuthorizationException": AccessDeniedError,
-    "InvalidParameterValueException": RequestRefusedError,  # of a look-up it says that there is no such task: see below
+    "InvalidParameterValueException": RequestRefusedError,  # of a look-up it says that there is no such task
     "RateLimitExceededException": ThrottledError,
     "ServerInternalException": ServiceFaultError,
     "ValidationException": RequestRefusedError,
@@ -93,17 +93,6 @@ def test_every_error_of_the_service_model_has_a_class_on_purpose() -> None:
     codes = {shape.error_code or shape.name for shape in MODEL.error_shapes}
     assert codes <= ERROR_SHAPES.keys()
     assert {code: raised(code, CREATE) for code in ERROR_SHAPES} == ERROR_SHAPES
-
-
-@pytest.mark.parametrize("operation", [GET, LIST, CREATE])
-def test_each_call_raises_what_the_table_says(operation: str) -> None:
-    """Of the errors that the model lists for a call, only a look-up's "invalid" is told apart: no such task."""
-    shapes = MODEL.operation_model(operation).error_shapes
-    assert len(shapes) >= 5
-    for shape in shapes:
-        code = shape.error_code or shape.name
-        is_unknown_task = (operation, code) == (GET, "InvalidParameterValueException")
-        assert raised(code, operation) is (TaskNotFoundError if is_unknown_task else ERROR_SHAPES[code]), code
 
 
 def test_what_botocore_would_try_again_is() -> None:

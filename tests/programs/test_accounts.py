@@ -142,10 +142,6 @@ class World:
             arn = LISTED_ARN if name == "listed" else arn_of(account) + name
             self.accounts.add_task(account, REGION, f"lct-{name}", ResourceArn=arn, StartTime=1700000000)
 
-    def add_started(self, account: str, task_id: str) -> None:
-        """Let an account have the task that was started for the instance of HOME's."""
-        self.accounts.add_task(account, REGION, task_id, ResourceArn=arn_of(HOME), StartTime=1700000000)
-
     @property
     def sent(self) -> list[Request]:
         """What License Manager was asked."""
@@ -173,11 +169,6 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, local: World) -> World
     if request.param == "real":
         local.stack = RealStack(tmp_path, PROGRAM)
     return local
-
-
-def texts(outcome: Outcome) -> list[str]:
-    """Return the errors of an operation, whichever resource they are under."""
-    return [text for _, severity, text in outcome.said if severity == "error"]
 
 
 def test_the_stacks_settings_hold_for_everything(local: World) -> None:
@@ -249,7 +240,8 @@ def test_another_way_replaces_nothing_and_is_used_from_then_on(local: World) -> 
     ]
     for account, own in ways:
         local.add_tasks(account)
-        local.add_started(account, before["conversion"])
+        started = before["conversion"]  # which each of the accounts has
+        local.accounts.add_task(account, REGION, started, ResourceArn=arn_of(HOME), StartTime=1700000000)
         local.configure(conversion(HOME, **own), task(**own))
         outcome = local.stack.up()
         assert outcome.changes == {"same": 1, "update": 2}, outcome.said
@@ -282,7 +274,7 @@ def test_what_cannot_be_honoured_is_a_line(local: World, allowed: str | list[str
             local.accounts.requests.clear()
             outcome = run()
             assert not outcome.ok
-            (line,) = texts(outcome)
+            (line,) = [text for _, severity, text in outcome.said if severity == "error"]
             assert told in line
             if row["kind"] in ("conversion", "task"):
                 assert problems(outcome, row["name"])[0].startswith(CONNECTING + told)

@@ -46,16 +46,12 @@ def outputs(folder: Path, program: str, operation: str = "up") -> dict[str, Any]
     return dict(run(folder, program, operation).outputs)
 
 
-PARENT = """
-parent = LicenseConversionTask("parent", license_conversion_task_id="lct-0000", region="us-east-1")
-opts = InvokeOptions(parent=parent)
-"""
-
-
 @pytest.mark.parametrize("operation", ["preview", "up"])
 def test_a_look_up_asks_in_its_parents_region(tmp_path: Path, served: LicenseManagerBackend, operation: str) -> None:
     """Every form inherits the region, in a preview too where it is known; one that is given comes first."""
     program = """
+parent = LicenseConversionTask("parent", license_conversion_task_id="lct-0000", region="us-east-1")
+opts = InvokeOptions(parent=parent)
 pulumi.export("plain", get_license_conversion_task("lct-0001", opts=opts).region)
 pulumi.export("list", len(get_license_conversion_tasks(opts=opts)))
 pulumi.export("given", len(get_license_conversion_tasks(region="eu-west-1", opts=opts)))
@@ -66,7 +62,7 @@ if not pulumi.runtime.is_dry_run():
 """
     expected = {"plain": "us-east-1", "list": 2, "given": 1, "none": 1}
     later = {"output": "us-east-1", "list output": 2} if operation == "up" else {}
-    assert outputs(tmp_path, PARENT + program, operation) == {**expected, **later}
+    assert outputs(tmp_path, program, operation) == {**expected, **later}
 
 
 def test_profile_and_role_are_inherited(

@@ -29,13 +29,12 @@ from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.text import Wording, fill, to_snake, using
 
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
-BYOL, INCLUDED = {"usage_operation": "RunInstances:0800"}, {"usage_operation": "RunInstances:0002"}
 
 TRACK: dict[str, Any] = {"license_conversion_task_id": "lct-1", "region": "eu-west-1"}
 CONVERT: dict[str, Any] = {
     "resource_arn": ARN,
-    "source_license_context": BYOL,
-    "destination_license_context": INCLUDED,
+    "source_license_context": {"usage_operation": "RunInstances:0800"},
+    "destination_license_context": {"usage_operation": "RunInstances:0002"},
     "region": "eu-west-1",
     "wait_for_completion": True,
 }

@@ -283,14 +283,10 @@ def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any],
     assert "aws:" not in text.replace("arn:aws:", "")
 
 
-@pytest.mark.parametrize("settings", [{"region": UNKNOWN}, {"version": "1"}, {}])
-def test_settings_that_pass(native: Plugin, settings: dict[str, Any]) -> None:
-    """Unknown ones in a preview, and what is the engine's own."""
-    assert native.check_config(**settings)[1] == []
-
-
-def test_a_project_of_the_same_name_has_settings_of_its_own(native: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They stand in the same namespace."""
+def test_settings_that_pass(native: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unknown ones in a preview, the engine's own, and those of a project of the same name in the same namespace."""
+    for settings in ({"region": UNKNOWN}, {"version": "1"}, {}):
+        assert native.check_config(**settings)[1] == []
     monkeypatch.setenv("PULUMI_PROJECT", "lmconv")
     assert native.check_config(licenseConversionTaskId="lct-1")[1] == []
 
