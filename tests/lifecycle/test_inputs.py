@@ -18,8 +18,8 @@ from lmconv_resource.lifecycle.inputs import (
     validate,
     validate_identity,
 )
-from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure
-from lmconv_resource.models import LicenseContext
+from lmconv_resource.lifecycle.operation import UNKNOWN
+from lmconv_resource.models import ConversionRequest, LicenseContext, ProductCode
 
 GOOD: dict[str, Any] = {
     "license_conversion_task_id": "lct-0123456789abcdef0",
@@ -29,63 +29,44 @@ GOOD: dict[str, Any] = {
 }
 
 
-def validate_task(inputs: dict[str, Any]) -> list[CheckFailure]:
-    """Return all that is wrong with the inputs of a tracked task, in the order of its arguments."""
-    return validate_identity(inputs) + validate(inputs, TASK_PROPERTIES)
-
-
 def reasons(**changes: Any) -> list[str]:
-    return [failure.reason for failure in validate_task({**GOOD, **changes})]
-
-
-def test_good_inputs_pass() -> None:
-    assert reasons() == reasons(poll_interval_seconds=10) == reasons(poll_interval_seconds=None) == []
-
-
-def test_every_failure_is_told() -> None:
-    """All that is wrong is said at once, in the order in which the resource takes its arguments."""
-    failures = validate_task({"wait_for_completion": "yes", "ignore_failure": None, "region": None})
-    assert failures == [
-        CheckFailure(
-            "license_conversion_task_id",
-            "license_conversion_task_id is missing: set it to the id that AWS License Manager shows for the conversion "
-            "(lct-…), or the resource_arn of what is converted",
-        ),
-        CheckFailure("wait_for_completion", "wait_for_completion 'yes' is not a boolean: use True or False"),
-        CheckFailure("ignore_failure", "ignore_failure None is not a boolean: use True or False"),
-        CheckFailure(
-            "region",
-            "region is not set: set it on the resource, or run `pulumi config set aws:region REGION`, or set "
-            "AWS_REGION",
-        ),
-    ]
+    """Return all that is wrong with the inputs of a tracked task, with `changes` made to good ones."""
+    inputs = {**GOOD, **changes}
+    return [failure.reason for failure in validate_identity(inputs) + validate(inputs, TASK_PROPERTIES)]
 
 
 @pytest.mark.parametrize(
-    ("inputs", "line"),
+    ("changes", "lines"),
     [
-        (
-            {"resource_arn": ARN, "license_conversion_task_id": "lct-1"},
-            f"resource_arn '{ARN}' is given together with license_conversion_task_id: leave one of the two out",
+        ({"poll_interval_seconds": 10}, []),
+        ({"poll_interval_seconds": None}, []),
+        (  # all that is wrong, in the order of the arguments
+            {"license_conversion_task_id": None, "wait_for_completion": "yes", "ignore_failure": None, "region": None},
+            [
+                "license_conversion_task_id is missing: set it to the id that AWS License Manager shows for the "
+                "conversion (lct-…), or the resource_arn of what is converted",
+                "wait_for_completion 'yes' is not a boolean: use True or False",
+                "ignore_failure None is not a boolean: use True or False",
+                "region is not set: set it on the resource, or run `pulumi config set aws:region REGION`, or set "
+                "AWS_REGION",
+            ],
         ),
         (
-            {"license_conversion_task_id": "lct-1", "follow_newest": True},
-            "follow_newest True needs a resource_arn: set that instead of the task's id",
+            {"resource_arn": ARN},
+            [f"resource_arn '{ARN}' is given together with license_conversion_task_id: leave one of the two out"],
+        ),
+        (
+            {"follow_newest": True},
+            ["follow_newest True needs a resource_arn: set that instead of the task's id"],
+        ),
+        (  # a value that would fill the screen is cut
+            {"region": "\x1b" * 1000},
+            ["region '" + r"\x1b" * 19 + "… is not an AWS region: use one such as eu-west-1"],
         ),
     ],
-    ids=["both", "follow-an-id"],
 )
-def test_exactly_one_of_the_two_is_given(inputs: dict[str, Any], line: str) -> None:
-    """A program that names the task twice, or not at all, is told so."""
-    rest = {name: value for name, value in GOOD.items() if name != "license_conversion_task_id"}
-
-    assert [failure.reason for failure in validate_task({**rest, **inputs})] == [line]
-
-
-def test_a_long_value_is_cut() -> None:
-    """A value that would fill the screen is shown up to 78 characters."""
-    (reason,) = reasons(region="\x1b" * 1000)
-    assert reason == f"region '{chr(92)}x1b" + "\\x1b" * 18 + "…" + " is not an AWS region: use one such as eu-west-1"
+def test_every_failure_is_told(changes: dict[str, Any], lines: list[str]) -> None:
+    assert reasons(**changes) == lines
 
 
 def test_unknown_values_pass() -> None:
@@ -97,17 +78,14 @@ def test_unknown_values_pass() -> None:
 
 def test_an_unknown_value_is_found_at_any_depth() -> None:
     deep = {"product_codes": [{"product_code_id": UNKNOWN}]}
-    found = unknown_names({"a": UNKNOWN, "b": deep, "c": [1, {"d": "e"}], "d": None}, ["a", "b", "c", "d", "missing"])
-
-    assert found == {"a", "b"}
+    given = {"a": UNKNOWN, "b": deep, "c": [1, {"d": "e"}], "d": None}
+    assert unknown_names(given, ["a", "b", "c", "d", "missing"]) == {"a", "b"}
 
 
 def test_what_a_preview_does_not_know_is_taken_for_what_costs_nothing() -> None:
     """An unknown flag of the wait counts as set, so that a preview shows the wait; no other value is made up."""
     inputs = TaskInputs.parse({**GOOD, "wait_for_completion": UNKNOWN, "license_conversion_task_id": UNKNOWN})
-
-    assert inputs.wait_for_completion is True
-    assert inputs.license_conversion_task_id is None
+    assert (inputs.wait_for_completion, inputs.license_conversion_task_id) == (True, None)
     assert inputs.unknown == {"wait_for_completion", "license_conversion_task_id"}
 
 
@@ -115,13 +93,11 @@ def test_inputs_are_parsed_into_a_typed_value() -> None:
     """A property bag becomes a value once, contexts included; what was asked for is kept as the program wrote it."""
     contexts = {
         "source_license_context": {"usage_operation": BYOL},
-        "destination_license_context": {"usage_operation": WINDOWS},
+        "destination_license_context": {"usage_operation": WINDOWS, "product_codes": [{"product_code_id": "abc"}]},
     }
-
     inputs = ConversionInputs.parse({"resource_arn": ARN, **contexts, "preflight": True, "poll_interval_seconds": 5})
-
-    assert inputs.request.source == LicenseContext(BYOL)
-    assert inputs.request.destination == LicenseContext(WINDOWS)
+    destination = LicenseContext(WINDOWS, (ProductCode("abc", "marketplace"),))  # AWS knows one type of them
+    assert inputs.request == ConversionRequest(ARN, LicenseContext(BYOL), destination)
     assert (inputs.preflight, inputs.poll_interval_seconds, inputs.wait_for_completion) == (True, 5, False)
     assert inputs.asked == {"resource_arn": ARN, **contexts}
 
