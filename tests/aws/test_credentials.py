@@ -415,7 +415,7 @@ def test_hosts_that_need_no_proxy(host: str, no_proxy: str, is_used: bool) -> No
 
 
 def test_a_ca_bundle_is_trusted(tmp_path: Path) -> None:
-    """aws:customCaBundle is what an endpoint's certificate is verified with, for STS too; without it, it is refused.
+    """aws:customCaBundle is what an endpoint's certificate is verified with, for STS too; without it nothing is sent.
 
     No setting becomes an environment variable, which every other client in the process would see.
     """
@@ -426,8 +426,11 @@ def test_a_ca_bundle_is_trusted(tmp_path: Path) -> None:
         accounts.endpoint = accounts.endpoint.replace("127.0.0.1", "localhost")
         settings = to_settings(accounts, customCaBundle=str(certificate), assumeRoles=[{"roleArn": ROLE}])
         assert send(accounts, settings).account == OTHER
-        with pytest.raises(SSLError):
-            list_tasks(AccessSession(to_settings(accounts)))
+        known = len(accounts.requests)
+        for config in ({}, {"skipCredentialsValidation": "true"}):
+            with pytest.raises(SSLError):
+                list_tasks(AccessSession(to_settings(accounts, **config)))
+        assert len(accounts.requests) == known
     assert dict(os.environ) == before
 
 

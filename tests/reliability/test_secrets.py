@@ -1,13 +1,10 @@
-"""What must not get out: credentials into state and errors, control characters to a terminal, calls to strangers."""
+"""What must not get out: credentials into state and errors, control characters to a terminal."""
 
 from __future__ import annotations
 
 import json
 import re
-import socket
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -16,16 +13,12 @@ import pytest
 from local_engine.deployment import Deployment
 from moto.sts.models import sts_backends
 from pulumi import automation
-from support.certificates import make_context, write_certificate
 from support.license_manager import CONTROLS, texts
 from support.proofs import keep
 from support.stacks import ON_BOTH_ENGINES, RECORDED, LocalStack, Outcome, RealStack
 
 from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault, RawAnswer, licensemanager_backends, serve
 from lmconv_resource.emulator.effects import Effect
-from lmconv_resource.errors import SettingsError
-from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.operation import Access
 
 ACCOUNT = "123456789012"
 ACCESS_KEY = "AKIAKEEPTHISQUIET000"
@@ -245,40 +238,3 @@ def test_the_emulator_listens_on_loopback_only(endpoint: str) -> None:
     listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     found = {words[1] for words in listening if words[3] == "0A" and words[1].endswith(f":{int(port):04X}")}
     assert found == {f"0100007F:{int(port):04X}"}
-
-
-@contextmanager
-def tls_server(folder: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """Return an endpoint that nobody has a reason to trust, and what was sent to it in clear."""
-    context = make_context(write_certificate(folder / "server.pem", ["localhost"]))
-    received: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.1)
-        done = threading.Event()
-
-        def serve_all() -> None:
-            while not done.is_set():
-                try:
-                    connection, _ = listener.accept()
-                    with connection, context.wrap_socket(connection, server_side=True) as secure:
-                        received.append(secure.recv(4096))
-                except OSError:  # nobody came, or the client has hung up, as it should
-                    continue
-
-        thread = threading.Thread(target=serve_all)
-        thread.start()
-        try:
-            yield f"https://localhost:{listener.getsockname()[1]}", received
-        finally:
-            done.set()
-            thread.join()
-
-
-@pytest.mark.parametrize("config", [{}, {"aws:skipCredentialsValidation": "true"}])
-def test_an_endpoint_that_nobody_vouches_for_gets_nothing(config: dict[str, str], tmp_path: Path) -> None:
-    """TLS is verified, and no setting of ours turns that off: not even the request is sent."""
-    with tls_server(tmp_path) as (url, received):
-        session = Session({"aws:endpoints": json.dumps([{"licensemanager": url}]), "aws:maxRetries": "0", **config}.get)
-        with session.operation(None) as op, pytest.raises(SettingsError, match="certificate verify failed"):
-            op.connect(Access("eu-west-1")).license_manager.get_task("lct-1")
-        assert not [each for each in received if each]
