@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
@@ -20,30 +21,24 @@ from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.runtime import Cancellation
 
 ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
-RATE_EXCEEDED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, GET)
 ROLE = "arn:aws:iam::123456789012:role/tracker"
 
 
-class FakeClient:
-    """A client of any service, which answers with what is asked of it here."""
-
-    def get_license_conversion_task(self, **_: str) -> dict[str, str]:
-        return {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS", "ResourceArn": "arn"}
-
-    def describe_instances(self, **_: object) -> dict[str, object]:
-        return {}
+ANSWER = {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS", "ResourceArn": "arn"}
 
 
-class Throttled(FakeClient):
-    """A client whose first call is refused in the one region, for the rate."""
+def fake_client(*_: object) -> Any:
+    """Return a client of any service, which answers with what is asked of it here."""
+    return Mock(**{"get_license_conversion_task.return_value": ANSWER, "describe_instances.return_value": {}})
 
-    def __init__(self, service: str, settings: Settings) -> None:
-        self._refusals = [RATE_EXCEEDED] if settings.region == REGION and service == "license-manager" else []
 
-    def get_license_conversion_task(self, **members: str) -> dict[str, str]:
-        if self._refusals:
-            raise self._refusals.pop()
-        return super().get_license_conversion_task(**members)
+def throttled_client(service: str, settings: Settings) -> Any:
+    """Return a client whose first call is refused in the one region, for the rate."""
+    refusal = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, GET)
+    client = fake_client()
+    if settings.region == REGION:
+        client.get_license_conversion_task.side_effect = [refusal, ANSWER]
+    return client
 
 
 def make_connections(makers: MakeClient) -> Connections:
@@ -56,7 +51,7 @@ def test_a_connection_makes_no_client_before_its_first_call() -> None:
 
     def make(service: str, settings: Settings) -> Any:
         made.append(service)
-        return FakeClient()
+        return fake_client()
 
     connection = make_connections(make).get(to_settings())
     assert connection.ec2
@@ -68,7 +63,9 @@ def test_a_connection_makes_no_client_before_its_first_call() -> None:
 def test_a_throttled_call_slows_down_all_callers_of_the_service() -> None:
     """Operations on one connection share the pace of a service; other services and connections have their own."""
     policy = PollingPolicy(fastest_gap_seconds=0.0, first_slow_gap_seconds=0.3)
-    connections = Connections(Cancellation(), policy=policy, on_note=lambda _: None, open_session=made_by(Throttled))
+    connections = Connections(
+        Cancellation(), policy=policy, on_note=lambda _: None, open_session=made_by(throttled_client)
+    )
     connection, other = connections.get(to_settings(maxRetries="0")), connections.get(to_settings("eu-west-2"))
     began = time.monotonic()
     with pytest.raises(ThrottledError):
@@ -91,7 +88,7 @@ def test_each_settings_have_one_connection() -> None:
         to_settings(endpoints='[{"licensemanager": "http://127.0.0.1:1"}]'),
         to_settings(assumeRoles=json.dumps([{"roleArn": ROLE}])),
     ]
-    connections, barrier = make_connections(lambda *_: FakeClient()), Barrier(48)
+    connections, barrier = make_connections(fake_client), Barrier(48)
 
     def ask(number: int) -> Connection:
         barrier.wait(SOON)

@@ -99,13 +99,14 @@ def test_without_settings_the_environment_calls(monkeypatch: pytest.MonkeyPatch,
 def test_keys_and_profiles_sign(
     monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts, write_config: Callable[[str], None]
 ) -> None:
-    """The stack's win over the environment's keys and AWS_PROFILE; a resource's own profile over the stack's keys."""
+    """The stack's win over the environment's keys and AWS_PROFILE, stale too; a resource's own profile over all."""
     accounts.add_user(STACK, "AKIAKEY", token="tok")
     accounts.add_user(OTHER, "AKIAHOME")
     write_config(f"{PROFILES}[profile home]\n{KEYS('AKIAHOME')}")
     monkeypatch.setenv("AWS_PROFILE", "home")
     keys = {"accessKey": "AKIAKEY", "secretKey": "sk", "token": "tok"}
     assert send(accounts, to_settings(accounts, **keys)).account == STACK
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert send(accounts, to_settings(accounts, profile="work")).account == STACK
     assert send(accounts, to_settings(accounts, "home", **keys)).account == OTHER
 
@@ -386,6 +387,8 @@ def test_what_needs_no_proxy(monkeypatch: pytest.MonkeyPatch, accounts: AwsAccou
     monkeypatch.setenv("http_proxy", proxy.endpoint)
     list_tasks(AccessSession(to_settings(accounts, noProxy="127.0.0.1")))
     assert [len(proxy.requests), len(accounts.requests)] == [0, 2]
+    list_tasks(AccessSession(to_settings(accounts, noProxy="elsewhere.test")))
+    assert [len(proxy.requests), len(accounts.requests)] == [1, 2]
 
 
 @pytest.mark.parametrize(

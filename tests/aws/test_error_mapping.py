@@ -200,6 +200,8 @@ def test_a_role_that_may_not_be_assumed() -> None:
         LOOKING_UP + "AssumeRole was refused (AccessDenied: User u may not sts:AssumeRole). Allow it for the source "
         "credentials, and in the role's trust policy."
     )
+    error = from_botocore(refusal("AccessDenied", "No.", "GetCallerIdentity"), SUBJECT)
+    assert error.remedy == "Allow sts:GetCallerIdentity, also in the policy of a VPC endpoint"
 
 
 ACTION, CONFIGURATION = "license-manager:GetLicenseConversionTask", "arn:aws:license-manager:eu-west-1:1:lc:lic-1"

@@ -17,7 +17,6 @@ from support.aws import REGION, to_settings
 from support.lifecycle import RecordingEngine
 
 from lmconv_resource.aws.access.kinds import AssumedRole, parse_roles
-from lmconv_resource.aws.access.session import AccessSession
 from lmconv_resource.aws.access.settings import (
     SETTINGS,
     Settings,
@@ -26,7 +25,6 @@ from lmconv_resource.aws.access.settings import (
     resolve_region,
     unknown_setting_names,
 )
-from lmconv_resource.aws.access.shared_clients import Regions
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.text import Wording, using
@@ -157,18 +155,6 @@ def test_the_region_is_found_least_surprising_first(
     write_config("")
     monkeypatch.setenv("AWS_PROFILE", "")
     assert resolve_region({"aws:region": None}.get) is None
-
-
-def test_an_empty_profile_of_the_environment_is_none(
-    monkeypatch: pytest.MonkeyPatch, write_config: Callable[[str], None]
-) -> None:
-    """CI services set AWS_PROFILE to nothing; the AWS CLI takes that for unset."""
-    monkeypatch.setenv("AWS_PROFILE", "")
-    AccessSession(Settings(REGION)).check_credentials()
-    write_config("[profile work]\naws_access_key_id = ak\naws_secret_access_key = sk\n")
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
-    assert Regions().partition_of(REGION) == "aws"
-    AccessSession(to_settings(profile="work")).check_credentials()
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,6 @@ def main() -> ModuleType:
     """A main module that looks like the plugin's, in which nothing has been patched yet."""
     module = ModuleType("__main__")
     module.traceback = sys.modules["traceback"]  # type: ignore[attr-defined]
-
     servicer = type("Servicer", (), {name: lambda self: None for name in METHODS})
     module.DynamicResourceProviderServicer = servicer  # type: ignore[attr-defined]
     return module
