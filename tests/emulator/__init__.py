@@ -6,30 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from support.aws import ACCOUNT
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 
 if TYPE_CHECKING:
     from mypy_boto3_license_manager import LicenseManagerClient
 
-ACCOUNT, REGION = "123456789012", "us-east-1"
+REGION = "us-east-1"
 ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
 NOON = 1_750_000_000.0
-GET, LIST = "GetLicenseConversionTask", "ListLicenseConversionTasks"
-CREATE = "CreateLicenseConversionTaskForResource"
 BYOL: Any = {"UsageOperation": "RunInstances:0800"}
 INCLUDED: Any = {"UsageOperation": "RunInstances:0002"}
-
-
-class Clock:
-    """A clock that stands still until it is told otherwise."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        """Return the seconds since the epoch."""
-        return self.now
 
 
 def connect(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from moto import mock_aws
+from support.aws import Clock
 
-from emulator import REGION, Clock, connect, get_backend
+from emulator import NOON, REGION, connect, get_backend
 from lmconv_resource.emulator import LicenseManagerBackend, serve
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ def _region(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    """A clock that stands still until it is told otherwise."""
+    made = Clock()
+    made.now = NOON
+    return made
 
 
 @pytest.fixture

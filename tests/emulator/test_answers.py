@@ -9,8 +9,9 @@ from typing import Any
 
 import botocore.session
 import pytest
+from support.aws import CREATE, GET, LIST
 
-from emulator import ARN, BYOL, CREATE, GET, INCLUDED, LIST, get_backend, to_headers
+from emulator import ARN, BYOL, INCLUDED, get_backend, to_headers
 from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseContext, ProductCode
 
 OPERATIONS: dict[str, dict[str, Any]] = {

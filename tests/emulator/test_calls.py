@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 from moto.moto_api import state_manager
+from support.aws import ACCOUNT, Clock
 
-from emulator import ACCOUNT, NOON, Clock, add_task, connect, get
+from emulator import NOON, add_task, connect, get
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 from lmconv_resource.emulator.task import MODEL_NAME
 

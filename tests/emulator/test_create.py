@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 from moto.ec2.models import ec2_backends
+from support.aws import ACCOUNT, Clock
 
-from emulator import ACCOUNT, ARN, NOON, REGION, Clock, connect, get, start
+from emulator import ARN, NOON, REGION, connect, get, start
 from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, ProductCode
 
 if TYPE_CHECKING:
@@ -82,17 +83,6 @@ def test_a_success_changes_the_instance(
         backend.set_license("i-unknown", "RunInstances:0002")
 
 
-@pytest.mark.parametrize("state", ["pending", "running", "stopping", "terminated"])
-def test_an_instance_that_is_not_stopped(
-    client: LicenseManagerClient, backend: LicenseManagerBackend, instance_id: str, state: str
-) -> None:
-    """AWS's own words, which do not say that the instance must be stopped."""
-    ec2_backends[ACCOUNT][REGION].get_instance(instance_id)._state.name = state
-    assert refuse(client, backend.make_arn(instance_id)) == (
-        f"ResourceId - {instance_id} is in an invalid state for changing license type"
-    )
-
-
 def test_what_can_not_be_converted(
     client: LicenseManagerClient,
     backend: LicenseManagerBackend,
@@ -100,11 +90,18 @@ def test_what_can_not_be_converted(
     instance_id: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each refusal names what it is about: pair, place, account, stop protection, which AWS tells as a lack of rights.
+    """Each refusal names what it is about: state, pair, place, account, stop protection as a lack of rights.
+
+    The words about a state and about stop protection are AWS's own, which do not say that it must be stopped.
 
     A resource that moto does not have is converted, unless the test wants it as in AWS.
     """
     arn = backend.make_arn(instance_id)
+    instance = ec2_backends[ACCOUNT][REGION].get_instance(instance_id)
+    for state in ("pending", "running", "stopping", "terminated"):
+        instance._state.name = state
+        assert refuse(client, arn) == f"ResourceId - {instance_id} is in an invalid state for changing license type"
+    instance._state.name = "stopped"
     for source, destination in (("0006", "0800"), (f"00g0+{SAP_CODE}", "0010")):
         text = f"A license type conversion from {to_context(source)} to {to_context(destination)} is not supported."
         assert refuse(client, arn, source, destination) == text

@@ -10,8 +10,9 @@ import botocore
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from moto import mock_aws
+from support.aws import CREATE, GET, LIST, Clock
 
-from emulator import CREATE, GET, LIST, NOON, Clock, add_task, connect, get, get_backend, start
+from emulator import NOON, add_task, connect, get, get_backend, start
 from lmconv_resource.emulator import (
     ChangedAnswer,
     DroppedConnection,

@@ -16,8 +16,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import backend_index, mock_aws
 from moto.server import ThreadedMotoServer
+from support.aws import ACCOUNT, LIST
 
-from emulator import ACCOUNT, ARN, LIST, REGION, add_task, connect, get, get_backend, start
+from emulator import ARN, REGION, add_task, connect, get, get_backend, start
 from lmconv_resource import emulator as package
 from lmconv_resource.emulator import add_instance_information, licensemanager_backends, make_world, serve
 from lmconv_resource.emulator.__main__ import main

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from support.stacks import ROOT, make_backend, start_process
 
 HAS_PULUMI = all(shutil.which(name) for name in ("pulumi", "pulumi-language-yaml"))
 WITHOUT_PULUMI = "pulumi or pulumi-language-yaml is not on PATH: neither is in a package registry"
@@ -30,19 +29,15 @@ class Program:
 
     def __init__(self, folder: Path, program: Mapping[str, Any], **environment: str) -> None:
         self.folder = folder / "program"
-        for path in (self.folder, folder / "backend", folder / "bin"):
+        for path in (self.folder, folder / "bin"):
             path.mkdir(parents=True)
         script = folder / "bin" / "pulumi-resource-lmconv"
         script.write_text(f"#!{sys.executable}\nfrom lmconv_resource.hosts.native.server import main\nmain()\n")
         script.chmod(0o755)
         self.plugins = {"providers": [{"name": "lmconv", "path": str(script.parent)}]}
         self.environment = {
-            **os.environ,
+            **make_backend(folder),
             "PYTHONPATH": str(ROOT),
-            "PULUMI_BACKEND_URL": (folder / "backend").as_uri(),
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_CONFIG_PASSPHRASE": "passphrase",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DEBUG_COMMANDS": "true",  # for --event-log
             **environment,
         }
@@ -54,14 +49,7 @@ class Program:
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["pulumi", *arguments, "--non-interactive"],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return start_process(["pulumi", *arguments, "--non-interactive"], self.folder, self.environment)
 
     def run(self, *arguments: str, ok: bool = True, seconds: float = 100) -> str:
         process = self.start(*arguments)

@@ -132,6 +132,17 @@ class Stack:
         """Do what Pulumi tells its users to do about these: a refresh that forgets creates nobody knows the end of."""
 
 
+def make_backend(folder: Path) -> dict[str, str]:
+    """Make a backend for `pulumi` in a folder, and return the environment that leads there."""
+    (folder / "backend").mkdir(parents=True)
+    return {
+        "PULUMI_BACKEND_URL": (folder / "backend").as_uri(),
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_CONFIG_PASSPHRASE": "passphrase",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+
+
 def start_process(
     command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
@@ -229,15 +240,7 @@ class RealStack(Stack):
     def __init__(self, folder: Path, program: str | Path = PROGRAM) -> None:
         self.folder = write_program(folder / "program", program)
         self.config = {}
-        backend = folder / "backend"
-        backend.mkdir()
-        self.environment = {
-            "PULUMI_BACKEND_URL": backend.as_uri(),
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_CONFIG_PASSPHRASE": "passphrase",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_PYTHON_CMD": sys.executable,
-        }
+        self.environment = {**make_backend(folder), "PULUMI_PYTHON_CMD": sys.executable}
         self.stack = automation.create_stack(
             f"s{uuid.uuid4().hex[:8]}",
             work_dir=str(self.folder),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 import recording
+from support.stacks import needs_pulumi
 
 PROJECT = Path(__file__).parents[2]
 TOOL = PROJECT / "tools" / "recording.py"
@@ -72,7 +72,7 @@ def test_without_pulumi_it_says_what_it_needs(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.skipif(shutil.which("pulumi") is None, reason="pulumi is not on PATH")
+@needs_pulumi
 def test_a_real_run_is_recorded(tmp_path: Path) -> None:
     output = tmp_path / "recording.svg"
     subprocess.run([sys.executable, TOOL, output], check=True, capture_output=True)

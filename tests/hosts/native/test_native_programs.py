@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 from support.job import BYOL, WINDOWS
-from support.pulumi_programs import HAS_PULUMI, ROOT, WITHOUT_PULUMI, Program
+from support.pulumi_programs import HAS_PULUMI, WITHOUT_PULUMI, Program
+from support.stacks import ROOT
 from support.waiting import SOON
 
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
