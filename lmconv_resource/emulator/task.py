@@ -178,10 +178,6 @@ class ConversionTask(ManagedState):
 
     def _end(self, status: str, message: str | None, moment: float) -> None:
         self._status, self._message = status, message
-        if status == IN_PROGRESS:
-            self._course = Course(status=IN_PROGRESS)
-            self._end_time = self._license_conversion_time = None
-            return
         self._end_time = _to_datetime(moment)
         self._license_conversion_time = self._end_time if status == SUCCEEDED else None
         if status == SUCCEEDED and self._on_success is not None:
