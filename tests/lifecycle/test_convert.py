@@ -38,9 +38,6 @@ def done(job: Job) -> OneResource:
     return conversion
 
 
-# -- check -------------------------------------------------------------------------------------------------------------
-
-
 def test_check_fills_in_the_defaults(job: Job) -> None:
     """A conversion is waited for, a failure counts, and nothing is done besides, unless the program says otherwise."""
     off = ["ignore_failure", "stop_and_restart", "correct_drift", "retry_failed"]
@@ -104,9 +101,6 @@ def test_a_preview_ends_with_the_plan(job: Job) -> None:
     assert (job.state(arn), job.starts) == ("running", 0)
 
 
-# -- create ------------------------------------------------------------------------------------------------------------
-
-
 def test_the_source_is_what_ec2_says(job: Job) -> None:
     """Without one, the instance's own is sent, product codes included, and what became of both is recorded."""
     arn = job.launch("RunInstances:00g0")
@@ -161,9 +155,6 @@ def test_a_start_that_is_throttled_to_the_end_of_its_time(job: Job) -> None:
     error = job.convert(job.launch()).up(timeout_seconds=240.0).why
     assert re.search(r"its deadline had passed \(4m00s\)[^(]*; the last fault: AWS asks to slow", error), error
     assert "cancelled" not in error
-
-
-# -- what a wait ends in -----------------------------------------------------------------------------------------------
 
 
 ENDS: dict[str, tuple[str, str | None]] = {
@@ -238,9 +229,6 @@ def test_ignore_failure_records_a_failed_conversion_and_tries_no_more(job: Job) 
     assert (preview.step, preview.diff.replaces) == ("replace", ("status",))
     assert preview.lines("WARNING") == again.lines("WARNING") == [line]
     assert (conversion.outputs["status"], job.starts) == ("SUCCEEDED", 2)
-
-
-# -- diff --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -394,9 +382,6 @@ def test_a_record_of_an_older_shape_still_works(done: OneResource) -> None:
     assert done.outputs["adopted"] is False
 
 
-# -- drift -------------------------------------------------------------------------------------------------------------
-
-
 def test_drift_is_warned_of_and_corrected_if_asked(job: Job) -> None:
     """A refresh sees what EC2 bills now; `correct_drift` makes a replacement of it, which converts again."""
     arn = job.launch()
@@ -430,9 +415,6 @@ def test_the_first_of_two_steps_does_not_drift(job: Job) -> None:
     ((severity, line),) = [*first.refresh().said, *first.refresh().said]
     assert severity == "INFO"
     assert line.partition(" since lct-")[2].partition(",")[2] == " a later conversion."
-
-
-# -- read and delete ---------------------------------------------------------------------------------------------------
 
 
 def test_a_first_read_supplies_the_region(job: Job) -> None:

@@ -62,9 +62,6 @@ TO_WINDOWS, BACK, FAILED = (BYOL, WINDOWS), (WINDOWS, BYOL), (BYOL, WINDOWS, "FA
 STEPS = [(ENTERPRISE, WINDOWS), BACK]
 
 
-# -- what is there already ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("ran", "billed", "wish", "task_id", "severities"),
     [
@@ -218,9 +215,6 @@ def test_without_a_source_the_right_to_ask_is_needed() -> None:
     )
 
 
-# -- marks and refusals ------------------------------------------------------------------------------------------------
-
-
 def test_a_mark_of_several_instances_names_each_and_no_other() -> None:
     """The rows of a fleet that are marked together share a value that fits into a tag."""
     ids, urn = [f"i-{n:017x}" for n in range(33)], "urn:" + "x" * 300
@@ -261,9 +255,6 @@ def test_refusals_count_for_a_day_and_for_the_instance_that_they_name() -> None:
     tags = [Tag("i-2", REFUSED_TAG, refusals.to_value("i-1"))]
     assert [len(Refusals.parse(tags, "i-1", NOW + hours * HOUR).times) for hours in (0, 2, 25)] == [3, 2, 0]
     assert Refusals.parse(tags, "i-2", NOW).times == ()
-
-
-# -- step by step ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("is_stop_checked", "act"), [(False, Act.CHECK), (True, Act.MARK)])

@@ -64,9 +64,6 @@ def newest(aws: LicenseManagerBackend) -> OneResource:
     return task
 
 
-# -- by its id ---------------------------------------------------------------------------------------------------------
-
-
 def test_the_end_of_a_running_task_is_a_change_by_name(aws: LicenseManagerBackend, running: OneResource) -> None:
     """The diff of a task recorded as running names the outputs for which AWS says something new, and says so."""
     assert (running.preview().step, running.preview().diff.changed) == ("same", ())
@@ -115,9 +112,6 @@ def test_how_to_wait_changes_nothing_of_what_has_ended(aws: LicenseManagerBacken
     assert task.preview().step == "same"
 
 
-# -- what a wait ends in -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("message", "why"),
     [("step 1\n  of 2", "step 1 of 2"), ("it broke.", "it broke"), (None, "AWS gives no status message")],
@@ -146,9 +140,6 @@ def test_a_wait_that_saw_nothing_has_nothing_to_record(aws: LicenseManagerBacken
     assert task.id is None
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------
-
-
 def test_a_refresh_says_what_has_become_of_it(aws: LicenseManagerBackend, running: OneResource) -> None:
     """What AWS does not know may be of a wrong region or account, which nobody wants recorded."""
     aws.finish_task(running.id or "", "FAILED", "no")
@@ -172,9 +163,6 @@ def test_a_first_read_supplies_the_inputs(aws: LicenseManagerBackend) -> None:
     read = track().get(task_id)
     assert read.inputs == {"license_conversion_task_id": task_id, "region": REGION}
     assert read.state.status == "SUCCEEDED"
-
-
-# -- as the newest of a resource ---------------------------------------------------------------------------------------
 
 
 def test_the_newest_is_found_once(aws: LicenseManagerBackend, newest: OneResource) -> None:

@@ -197,9 +197,6 @@ def test_a_bug_while_listing_is_recorded_for_every_wait(status: TaskStatus) -> N
     assert all(isinstance(wait.outcome, ZeroDivisionError) for wait in waits)
 
 
-# -- ends --------------------------------------------------------------------------------------------------------------
-
-
 def test_waits_past_their_last_poll_are_not_listed() -> None:
     """A list is no poll that would end beyond a deadline, and counts only waits that there are."""
     service = Service()
@@ -273,9 +270,6 @@ def test_a_list_of_ended_tasks_that_fails_hinders_nobody() -> None:
     service.run(dispatcher, ended(waits))
     assert [wait.fault for wait in waits] == [None] * 10
     assert service.calls["get"] == 10
-
-
-# -- a machine that sleeps ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seconds", [200.0, 1e9])

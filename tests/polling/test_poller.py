@@ -69,9 +69,6 @@ def test_a_wait_returns_the_task_as_it_ended_and_reports_that_last() -> None:
     assert 0 <= waited_seconds < SOON
 
 
-# -- the end of the operation ------------------------------------------------------------------------------------------
-
-
 def test_a_cancellation_ends_every_wait_at_once() -> None:
     service = running(50)
     poller = make_poller(service.get_task, service.list_pages)
@@ -153,9 +150,6 @@ def test_a_first_call_that_hangs_is_given_up_in_time() -> None:
     assert time.monotonic() - began < SOON
 
 
-# -- its threads -------------------------------------------------------------------------------------------------------
-
-
 def test_a_bug_while_polling_is_raised_in_the_waiting_thread() -> None:
     def broken(task_id: str) -> ConversionTask:
         raise ZeroDivisionError(task_id)
@@ -212,9 +206,6 @@ def test_a_poll_that_outlives_its_wait_loses_no_later_ones() -> None:
         wait_until(lambda: service.calls)
         starts.release(100)
         assert all(wait.result(SOON).is_complete for wait in waits)
-
-
-# -- what is said meanwhile --------------------------------------------------------------------------------------------
 
 
 def test_what_a_poll_saw_before_its_wait_blocks_is_reported_at_once() -> None:

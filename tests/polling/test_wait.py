@@ -62,9 +62,6 @@ def follow(wait: Wait, results: Iterable[ConversionTask | Exception]) -> float:
     return wait.waited(now)
 
 
-# -- when it is polled -------------------------------------------------------------------------------------------------
-
-
 def test_what_is_in_progress_is_polled_by_the_policy() -> None:
     wait = make()
     wait.dispatched = wait.in_flight = True
@@ -107,9 +104,6 @@ def test_a_poll_under_way_extends_the_limit_and_not_the_deadline() -> None:
     """What is in flight at the deadline still counts, for as long as a call can last."""
     assert make(deadline=2000.0).limit == 2000.0
     assert 2020.0 <= make(deadline=2000.0, in_flight=True).limit <= 2030.0
-
-
-# -- how it ends -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("now", "next_poll"), [(1990.0, 1999.0), (1998.4, 1999.0), (1998.75, None)])
@@ -233,9 +227,6 @@ def test_an_interrupted_wait_tells_what_was_last_seen(task: ConversionTask | Non
     assert error.startswith(
         f"Waiting for license conversion task lct-1 in eu-west-1: the update was cancelled after 277h30m {end}"
     )
-
-
-# -- its line on the row -----------------------------------------------------------------------------------------------
 
 
 def test_a_line_is_due_when_something_changes() -> None:

@@ -189,8 +189,6 @@ def test_credentials_stay_where_they_are(
     assert not found, found
 
 
-# -- control characters ------------------------------------------------------------------------------------------------
-
 EVIL = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)])) + "\x1b]0;owned\x07\x1b[2J\u202etxt.exe\u2066\ud800 end"
 EVIL_CONTEXT = {"UsageOperation": EVIL, "ProductCodes": [{"ProductCodeId": EVIL, "ProductCodeType": EVIL}]}
 EVIL_PLACES: dict[str, Effect] = {
@@ -226,9 +224,6 @@ def test_control_characters_reach_nobody(tmp_path: Path, monkeypatch: pytest.Mon
     assert not [text for _, text in lines if CONTROLS.search(text)]
     assert not [text for text in texts(resources) if CONTROLS.search(text)]
     assert not [text for _, text in lines if "lct-1" in text and "\n" in text.strip().removeprefix(RECORDED)]
-
-
-# -- the network -------------------------------------------------------------------------------------------------------
 
 
 def test_the_emulator_listens_on_loopback_only(endpoint: str) -> None:

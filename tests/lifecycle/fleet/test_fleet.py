@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -10,17 +11,42 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 from support.aws import CREATE, MakeClient, shared_client
-from support.fleet import Fleet
 from support.job import BYOL, TAG, WINDOWS, Job, befall, deny, mark, to_id, to_refusal
-from support.lifecycle import RecordingEngine
+from support.lifecycle import OneResource, RecordingEngine
 from support.waiting import wait_until
 
 from lmconv_resource.emulator import ErrorAnswer, Fault
 from lmconv_resource.errors import SettingsError, Subject
-from lmconv_resource.lifecycle.fleet.report import Outcome
+from lmconv_resource.lifecycle.fleet import FleetController
+from lmconv_resource.lifecycle.fleet.report import Outcome, Result
 from lmconv_resource.lifecycle.fleet.row import Ended, NotBegunError, run_row
 from lmconv_resource.lifecycle.fleet.survey import survey
 from lmconv_resource.lifecycle.operation import UNKNOWN
+
+
+class Fleet(OneResource):
+    urn = "urn:pulumi:dev::fleet::pulumi-python:lmconv:ConversionFleet::sql"
+
+    def __init__(self, job: Job, **inputs: Any) -> None:
+        context = {"destination_license_context": {"usage_operation": WINDOWS}}
+        super().__init__(FleetController(), {**context, **inputs}, job.open_session)
+        self.job = job
+        self.rows: list[dict[str, Any]] = []
+
+    def _given(self) -> dict[str, Any]:
+        return {"instances": copy.deepcopy(self.rows), **self.inputs}
+
+    def add(self, name: str, arn: str, **more: Any) -> str:
+        self.rows.append({"name": name, "resource_arn": arn, **more})
+        return arn
+
+    def result(self, name: str) -> Result:
+        result: Result = self.state.results[name]
+        return result
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        return {name: each.outcome.value for name, each in self.state.results.items()}
 
 
 def launch(job: Job, billed: str = BYOL, *, running: bool = True, type: str = "m5.large") -> str:
@@ -212,13 +238,13 @@ def test_one_that_does_not_run_again_fails_the_resource(job: Job) -> None:
 def test_a_copied_mark_makes_no_row_one_that_ran(job: Job) -> None:
     """It came along with a copy of the tags: the row waits for its turn, and stays stopped."""
     fleet = Fleet(job, stop_and_restart=True)
-    copy = fleet.add("copy", launch(job, running=False))
-    mark(job, fleet.urn, copy, "i-0123456789abcdef0")
+    arn = fleet.add("copy", launch(job, running=False))
+    mark(job, fleet.urn, arn, "i-0123456789abcdef0")
     assert fleet.preview().text.endswith("Windows BYOL → Windows  stopped")
     fleet.up()
     for leave in (fleet.refresh, fleet.destroy):
         assert "copy: " not in leave().text
-        assert job.state(copy) == "stopped"
+        assert job.state(arn) == "stopped"
 
 
 def test_one_that_was_last_seen_starting_fails_the_resource(job: Job) -> None:
