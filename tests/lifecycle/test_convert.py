@@ -65,11 +65,6 @@ def test_check_fills_in_the_defaults(job: Job) -> None:
             f"resource_arn has the partition aws-cn, and its region {REGION} is one of aws: use the ARN as AWS "
             "shows it",
         ),
-        (
-            {"resource_arn": f"arn:aws:rds:{REGION}:123456789012:db:main"},
-            f"resource_arn 'arn:aws:rds:{REGION}:123456789012:db:main' is not the ARN of an EC2 instance: use one such "
-            "as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
-        ),
     ],
 )
 def test_check_names_what_is_wrong(job: Job, inputs: dict[str, Any], line: str) -> None:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from support.aws import REGION
 from support.job import BYOL, WINDOWS
 from support.lifecycle import ARN
 
@@ -18,6 +19,7 @@ from lmconv_resource.lifecycle.validation import (
     validate_arn,
     validate_context,
     validate_flag,
+    validate_instance_arn,
     validate_poll_interval,
     validate_region,
     validate_status,
@@ -54,6 +56,12 @@ BEFORE_ID = "arn:aws:ec2:eu-west-1:123456789012:"
             [ARN, ARN.replace("aws", "aws-us-gov"), "arn:aws:license-manager:::x", BEFORE_ID + "i" * 1024],
             ["", "i-0abc", "arn:aws:ec2", f"{ARN} ", f"{ARN}\n", "ARN:aws:ec2:a:1:b", 5, ["arn"]],
             "is not an ARN: use one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+        ),
+        (
+            validate_instance_arn,
+            [ARN],
+            [f"arn:aws:rds:{REGION}:123456789012:db:main", ARN.replace("instance", "image")],
+            "is not the ARN of an EC2 instance: use one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
         ),
         (validate_flag, [True, False], [1, "x"], "is not a boolean: use True or False"),
     ],
