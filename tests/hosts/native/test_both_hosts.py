@@ -227,11 +227,12 @@ def test_a_refresh_tells_whose_settings_it_uses(host: Dynamic | Native, aws: Lic
     assert str(host.read(TASK, "lct-1", {**record, **role}).error).endswith(told + own)
 
 
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "SUCCEEDED"])
 def test_a_role_that_a_preview_cannot_know(
-    host: Dynamic | Native, aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch
+    host: Dynamic | Native, aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     """It is a change, and passes the check, which looks for no other credentials; nobody is asked with them."""
-    add(aws, "IN_PROGRESS")
+    add(aws, status)
     record = host.read(TASK, "lct-1", {"region": "eu-west-1"}).outputs
     aws.calls.clear()
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
