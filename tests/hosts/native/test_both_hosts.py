@@ -228,15 +228,12 @@ def test_a_refresh_tells_whose_settings_it_uses(host: Dynamic | Native, aws: Lic
 
 
 @pytest.mark.parametrize("status", ["IN_PROGRESS", "SUCCEEDED"])
-def test_a_role_that_a_preview_cannot_know(
-    host: Dynamic | Native, aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch, status: str
-) -> None:
-    """It is a change, and passes the check, which looks for no other credentials; nobody is asked with them."""
+def test_a_role_that_a_preview_cannot_know(host: Dynamic | Native, aws: LicenseManagerBackend, status: str) -> None:
+    """It is a change, and passes the check, which looks for no credentials; nobody is asked with them."""
     add(aws, status)
     record = host.read(TASK, "lct-1", {"region": "eu-west-1"}).outputs
     aws.calls.clear()
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    inputs = {**TRACK, "assume_role": [{"role_arn": UNKNOWN, "external_id": "ext"}]}
+    inputs = {**TRACK, "profile": "nobody", "assume_role": [{"role_arn": UNKNOWN, "external_id": "ext"}]}
     assert host.check(TASK, inputs)[1] == []
     assert host.diff(TASK, "lct-1", record, inputs)[0]
     assert not aws.calls
