@@ -1,4 +1,4 @@
-"""A plugin process whose engine was killed is gone within 5 s, whatever it was about, and leaves AWS alone."""
+"""A plugin process whose engine was killed ends by itself, whatever it was about, and leaves AWS alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from support.wire import add_running
 
 from lmconv_resource.emulator import LicenseManagerBackend
 
-SECONDS = 5.0
+SECONDS = 60.0
+"""Some 3 s on a machine that is not busy."""
+
 TRACK = {"license_conversion_task_id": "lct-0000", "region": "eu-west-1", "__provider": OURS}
 START = {
     "resource_arn": "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0",
@@ -44,9 +46,7 @@ START = {
         ),
     ],
 )
-def test_a_plugin_ends_within_5_s_of_its_engine(
-    moment: str, handler: str, tmp_path: Path, aws: LicenseManagerBackend
-) -> None:
+def test_a_plugin_ends_with_its_engine(moment: str, handler: str, tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """Whether a task is waited for, nothing is under way, or EC2 never answers; whatever handles its signals."""
     add_running(aws, 1)
     environment = {}
