@@ -176,8 +176,10 @@ def test_the_metadata_service(
     if account is not None:
         assert send(accounts, settings).account == account
         return
-    with pytest.raises(CredentialsError, match=r"Unable to locate credentials\. Set credentials with"):
-        AccessSession(settings).check_credentials()
+    session = AccessSession(settings)
+    for ask in (session.check_credentials, session.account):
+        with pytest.raises(CredentialsError, match=r"Unable to locate credentials\. Set credentials with"):
+            ask()
     assert accounts.requests == []
 
 
