@@ -9,8 +9,7 @@ from dataclasses import replace
 from lmconv_resource.errors import FLEET_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.fleet.gather import Gathering, to_id, to_places
-from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine, to_plan_text
-from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
+from lmconv_resource.lifecycle.fleet.report import Action, FleetState, Outcome, PlanLine, Result, to_plan_text
 from lmconv_resource.lifecycle.fleet.row import has_mark
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS

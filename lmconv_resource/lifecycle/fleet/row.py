@@ -17,8 +17,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.lifecycle.convert import to_wish
 from lmconv_resource.lifecycle.fleet.gather import Gathering, to_places
-from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine
-from lmconv_resource.lifecycle.fleet.report import Outcome, Result
+from lmconv_resource.lifecycle.fleet.report import Action, Outcome, PlanLine, Result
 from lmconv_resource.lifecycle.fleet.services import Watch, connect_row
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.in_process import Severity

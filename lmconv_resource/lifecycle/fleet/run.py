@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 from lmconv_resource.errors import FLEET_ACTION, CancelledError, LicenseConversionError, Subject
 from lmconv_resource.lifecycle.fleet.gather import Gathering
-from lmconv_resource.lifecycle.fleet.plan import Action, to_notes
-from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result, to_counts
+from lmconv_resource.lifecycle.fleet.report import Action, FleetState, Outcome, Result, to_counts, to_notes
 from lmconv_resource.lifecycle.fleet.row import Ended, NotBegunError, Planned, plan_row, run_row
 from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
 from lmconv_resource.lifecycle.fleet.survey import end_rows, find_marked, survey

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from lmconv_resource.lifecycle.fleet.plan import Action, PlanLine, to_plan_text
-from lmconv_resource.lifecycle.fleet.report import FleetState, Outcome, Result
+from lmconv_resource.lifecycle.fleet.report import Action, FleetState, Outcome, PlanLine, Result, to_plan_text
 from lmconv_resource.lifecycle.in_process import Progress
 from lmconv_resource.polling.runtime import Runtime
 
