@@ -215,6 +215,15 @@ def test_without_a_source_the_right_to_ask_is_needed() -> None:
     )
 
 
+def test_a_mark_that_is_a_urn_alone_is_that_resources_for_half_a_day() -> None:
+    """Earlier versions wrote no more: which instance it was for is not known, and EC2 says since when it is stopped."""
+    stopped_at = datetime(2026, 11, 29, 8, 0, tzinfo=timezone.utc)
+    mark = Mark.parse(URN, ("i-1",), stopped_at)
+    assert (mark.is_own(URN, "i-1"), mark.is_owned_by(f"{URN}-other"), mark.instance_ids) == (True, False, ["i-1"])
+    assert [mark.is_young(stopped_at + timedelta(hours=hours)) for hours in (12, 13)] == [True, False]
+    assert Mark.parse(URN, ("i-1",), None).is_young(stopped_at)
+
+
 def test_a_mark_of_several_instances_names_each_and_no_other() -> None:
     """The rows of a fleet that are marked together share a value that fits into a tag."""
     ids, urn = [f"i-{n:017x}" for n in range(33)], "urn:" + "x" * 300
