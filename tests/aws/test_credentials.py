@@ -87,15 +87,6 @@ def take_environment(monkeypatch: pytest.MonkeyPatch, config: Mapping[str, Any])
     return to_settings(**{name: value for name, value in config.items() if not name.startswith("AWS_")})
 
 
-def test_without_settings_the_environment_calls(monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts) -> None:
-    """A stack without aws: settings is signed with the environment's keys, at the environment's endpoint."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", accounts.endpoint)
-    request = send(accounts, to_settings())
-    assert (request.account, request.region, request.service) == (HOME, REGION, "license-manager")
-    monkeypatch.delenv("AWS_ENDPOINT_URL_LICENSE_MANAGER")
-    assert endpoint_of("license-manager", to_settings()) == "https://license-manager.eu-west-1.amazonaws.com"
-
-
 def test_keys_and_profiles_sign(
     monkeypatch: pytest.MonkeyPatch, accounts: AwsAccounts, write_config: Callable[[str], None]
 ) -> None:
@@ -223,15 +214,17 @@ def test_a_role_is_assumed_with_every_member(accounts: AwsAccounts, key: str) ->
 
 
 def test_a_chain_of_the_stack_and_a_resource(accounts: AwsAccounts) -> None:
-    """A resource's role is assumed with the credentials of the stack's last one."""
+    """A web identity's token can stand in its setting; then come the stack's roles, and after these a resource's."""
+    accounts.web_identity_tokens = {"token"}
+    roles = [f"arn:aws:iam::{account}:role/hop" for account in (STACK, HOME)]
     config = {
         "aws:endpoints": [{"licensemanager": accounts.endpoint, "sts": accounts.endpoint}],
-        "aws:assumeRoles": [{"roleArn": f"arn:aws:iam::{account}:role/hop"} for account in (STACK, HOME)],
+        "aws:assumeRoleWithWebIdentity": {"roleArn": roles[0], "webIdentityToken": "token"},
+        "aws:assumeRoles": [{"roleArn": roles[1]}],
     }
-    settings = Settings.from_config(config.get, REGION, assume_roles=(AssumedRole(ROLE),))
-    assert send(accounts, settings).account == OTHER
-    hops = [(each.account, each.parameters["RoleArn"].split(":")[4]) for each in accounts.requests_of("AssumeRole")]
-    assert hops == [(HOME, STACK), (STACK, HOME), (HOME, OTHER)]
+    assert send(accounts, Settings.from_config(config.get, REGION, assume_roles=(AssumedRole(ROLE),))).account == OTHER
+    hops = [(each.account, each.parameters["RoleArn"]) for each in accounts.requests_of("AssumeRole")]
+    assert hops == [(STACK, roles[1]), (HOME, ROLE)]
 
 
 def test_accounts_share_a_client_and_not_their_credentials(accounts: AwsAccounts) -> None:
@@ -283,16 +276,6 @@ def test_a_web_identity_calls(accounts: AwsAccounts, tmp_path: Path) -> None:
     sent = {"RoleArn": ROLE, "RoleSessionName": "ci", "WebIdentityToken": "first", "DurationSeconds": "900"}
     assert [asked[0].parameters, asked[-1].parameters] == [sent, {**sent, "WebIdentityToken": "second"}]
     assert {request.access_key for request in asked} == {""}
-
-
-def test_a_web_identitys_token_then_a_role(accounts: AwsAccounts) -> None:
-    """A token can stand in the setting itself, and roles are assumed after it."""
-    accounts.web_identity_tokens = {"token"}
-    identity = {"roleArn": f"arn:aws:iam::{STACK}:role/ci", "webIdentityToken": "token"}
-    settings = to_settings(accounts, assumeRoleWithWebIdentity=identity, assumeRoles=[{"roleArn": ROLE}])
-    assert send(accounts, settings).account == OTHER
-    (assumed,) = accounts.requests_of("AssumeRole")
-    assert assumed.account == STACK
 
 
 def test_sts_is_called_in_its_region(accounts: AwsAccounts, write_config: Callable[[str], None]) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.stub import Stubber
 from moto import mock_aws
 from support.aws import ACCOUNT, CREATE, LIST, REGION, TimelessAws, make_client, refuse
 from support.wire import Wire
@@ -62,15 +61,6 @@ def test_a_sparse_answer_is_a_task(aws: TimelessAws) -> None:
     wire = Wire(aws.client(), (200, {"Status": "FAILED", "ResourceArn": "arn"}))
     assert aws.license_manager.get_task(TASK_ID) == ConversionTask(TASK_ID, REGION, "arn", status=TaskStatus.FAILED)
     assert len(wire.requests) == 1
-
-
-def test_a_call_takes_its_turn(aws: TimelessAws) -> None:
-    """Look-ups start at the connection's pace, or at once where the caller has waited for its turn."""
-    Wire(aws.client(), (200, RUNNING))
-    for license_manager in (aws.license_manager, aws.license_manager.unpaced()):
-        for _ in range(3):
-            license_manager.get_task(TASK_ID)
-        assert aws.clock.now == pytest.approx(0.1)
 
 
 NO_TASK = "the response is not a license conversion task."
@@ -158,17 +148,6 @@ def test_the_list_is_of_tasks_in_progress(aws: TimelessAws, backend: LicenseMana
     assert [sorted(page) for page in (first, *pages)] == [["lct-0", "lct-1"], ["lct-2", "lct-3"], ["lct-4"]]
     assert (first["lct-0"].status, first["lct-0"].resource_arn) == (TaskStatus.IN_PROGRESS, ARN)
     assert backend.calls == {LIST: 3}
-
-
-def test_what_a_list_asks(aws: TimelessAws) -> None:
-    """A list asks for IN_PROGRESS, a hundred at a time, and goes on with AWS's own token."""
-    query = {"Filters": [{"Name": "Status", "Values": ["IN_PROGRESS"]}], "MaxResults": 100}
-    with Stubber(aws.client()) as stub:
-        first = {"LicenseConversionTasks": [RUNNING], "NextToken": "more"}
-        stub.add_response("list_license_conversion_tasks", first, query)
-        stub.add_response("list_license_conversion_tasks", {}, {**query, "NextToken": "more"})
-        assert [sorted(page) for page in aws.license_manager.pages()] == [[TASK_ID], []]
-        stub.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize("code", ["InvalidParameterValueException", "ValidationException"])

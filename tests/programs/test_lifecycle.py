@@ -75,20 +75,6 @@ def test_up_records_a_task_and_then_leaves_it_alone(stack: Stack, aws: LicenseMa
     assert aws.calls.total() == calls
 
 
-def test_a_wait_blocks_until_the_end(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """The dependent resource sees the end, and the row has shown the progress live only."""
-    stack.config |= {"followed:taskId": add(aws, polls=2), "followed:wait": "true"}
-
-    outcome = stack.up()
-
-    assert outcome.outputs["status"] == "SUCCEEDED"
-    assert stack.resources()["converted"]["outputs"]["output"]["at"] is not None
-    shown = [text for name, text in outcome.shown if name == "task"]
-    assert "IN_PROGRESS" in shown[0]
-    assert "SUCCEEDED" in shown[-1]
-    assert not outcome.lines("task", "info")
-
-
 def test_a_failed_wait_is_recorded_and_blocks_what_depends_on_it(stack: Stack, aws: LicenseManagerBackend) -> None:
     """FAILED is an error of one line; with `ignore_failure` it is an output and a warning, and is left alone.
 

@@ -15,8 +15,7 @@ from typing import Any
 import pulumi
 import pulumi.runtime
 import pytest
-from local_engine import UNKNOWN, LocalEngine
-from moto import mock_aws
+from local_engine import LocalEngine
 from pulumi.runtime import settings
 from support.stacks import LocalStack
 from support.waiting import SOON
@@ -52,6 +51,13 @@ def arn(number: int) -> str:
     return f"arn:aws:ec2:{REGION}:123456789012:instance/i-{number:017x}"
 
 
+@pytest.fixture
+def aws(aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch) -> LicenseManagerBackend:
+    """A License Manager on loopback, in the region that the environment names."""
+    monkeypatch.setenv("AWS_REGION", REGION)
+    return aws
+
+
 @pytest.fixture(autouse=True)
 def _own_look_ups(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test's look-ups have a session and a configuration of their own."""
@@ -60,14 +66,6 @@ def _own_look_ups(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     pulumi.runtime.set_all_config({})
     look_ups.threads.shutdown()
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
-    """A License Manager inside this process, in the region that the environment names."""
-    monkeypatch.setenv("AWS_REGION", REGION)
-    with mock_aws():
-        yield licensemanager_backends["123456789012"][REGION]
 
 
 def configure(**config: str) -> None:
@@ -189,68 +187,9 @@ def test_a_bad_argument_is_refused(ask: Callable[[], Any], line: str) -> None:
         ask()
 
 
-def test_what_aws_refuses_is_one_line(aws: LicenseManagerBackend) -> None:
-    """A RunError, which Pulumi shows without a traceback, that says what was asked for."""
-    aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no")))
-    with pytest.raises(pulumi.RunError, match=f"^Looking up license conversion task lct-1 in {REGION}: AWS denies"):
-        get_license_conversion_task("lct-1")
-    with pytest.raises(pulumi.RunError, match=f"^Listing the license conversions of {arn(0)} in {REGION}: AWS denies"):
-        get_license_conversion_tasks(resource_arns=[arn(0)])
-
-
-PROGRAM = """
-import pulumi
-from lmconv_resource import *
-
-config = pulumi.Config()
-task_id = pulumi.Stash("ids", input=config.require("taskId")).output
-task = get_license_conversion_task_output(task_id)
-pulumi.export("status", task.status)
-pulumi.export("usage_operation", task.destination_license_context.usage_operation)
-arns = [task.resource_arn]
-statuses = ["SUCCEEDED", "IN_PROGRESS"]
-tasks = get_license_conversion_tasks_output(resource_arns=arns, statuses=statuses, region=task.region)
-pulumi.export("ids", tasks.apply(lambda tasks: [task.license_conversion_task_id for task in tasks]))
-pulumi.export("now", len(get_license_conversion_tasks()))
-secret = get_license_conversion_task_output(pulumi.Output.secret(config.require("taskId")))
-pulumi.export("secret", secret.status)
-both = pulumi.Output.all(task, secret)
-pulumi.export("codes", both.apply(lambda tasks: [task.source_license_context.usage_operation for task in tasks]))
-pulumi.export("task", get_license_conversion_task(config.require("taskId")))
-"""
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
-    """A License Manager on loopback, and an environment that leads to it."""
-    with serve() as emulator:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
-        yield licensemanager_backends["123456789012"][REGION]
-
-
-def test_outputs_lead_in_and_out(tmp_path: Path, served: LicenseManagerBackend) -> None:
-    """In a preview what depends on an unknown id is unknown; what does not is looked up.
-
-    Look-ups that `pulumi.Output.all` joins are results still; as an output of the stack one is an object.
-    """
-    stack = LocalStack(tmp_path / "stack", PROGRAM)
-    add(served, 1)
-    task_id = add(served)
-    stack.config |= {"aws:region": REGION, "followed:taskId": task_id}
-    outputs = stack.preview().outputs
-    assert served.calls == {LIST: 1, GET: 2}
-    assert outputs["status"] == outputs["ids"] == UNKNOWN
-    assert (outputs["now"], outputs["secret"]) == (2, "SUCCEEDED")
-    outputs = stack.up().outputs
-    task = outputs.pop("task")
-    assert [task["license_conversion_task_id"], task["source_license_context"]["usage_operation"]] == [task_id, BYOL]
-    made = {"status": "SUCCEEDED", "usage_operation": "RunInstances:0002", "ids": [task_id], "secret": "SUCCEEDED"}
-    assert outputs == {**made, "now": 2, "codes": [BYOL, BYOL]}
-
-
-def test_an_error_ends_the_program_in_one_line(tmp_path: Path, served: LicenseManagerBackend) -> None:
+def test_an_error_ends_the_program_in_one_line(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """An error in a program is Pulumi's own kind: the line, and no traceback."""
-    served.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no"), operation=LIST))
+    aws.faults.add(Fault(ErrorAnswer("AccessDeniedException", "no"), operation=LIST))
     program = (
         "import lmconv_resource as lm, pulumi\npulumi.export('n', lm.get_license_conversion_tasks_output().apply(len))"
     )
@@ -266,10 +205,10 @@ def test_an_error_ends_the_program_in_one_line(tmp_path: Path, served: LicenseMa
 
 
 @pytest.mark.proof
-def test_look_ups_do_not_hold_up_the_program(served: LicenseManagerBackend) -> None:
+def test_look_ups_do_not_hold_up_the_program(aws: LicenseManagerBackend) -> None:
     """200 look-ups of 0.3 s each, as outputs, take a few seconds, and the program's event loop goes on meanwhile."""
-    task_ids = [add(served, number, task_id=f"lct-{number}") for number in range(200)]
-    served.faults.add(Fault(SlowAnswer(0.3), operation=GET))
+    task_ids = [add(aws, number, task_id=f"lct-{number}") for number in range(200)]
+    aws.faults.add(Fault(SlowAnswer(0.3), operation=GET))
     longest = 0.0
 
     def program() -> None:
@@ -294,7 +233,7 @@ def test_look_ups_do_not_hold_up_the_program(served: LicenseManagerBackend) -> N
     assert outputs["ids"] == 200
     assert time.monotonic() - began < SOON  # one after another they take 60 s
     assert longest < SOON / 3
-    assert served.calls == {GET: 200}
+    assert aws.calls == {GET: 200}
 
 
 ONE = {

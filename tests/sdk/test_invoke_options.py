@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from support.stacks import write_program
 from support.wire import add_running
 
 from lmconv_resource import LicenseConversionTask, get_license_conversion_task_output
-from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
+from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
 
 ACCOUNT, ROLE = "123456789012", "arn:aws:iam::210987654321:role/reader"
 
@@ -25,15 +25,12 @@ from pulumi import InvokeOptions, InvokeOutputOptions, ResourceOptions
 """
 
 
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
-    """A License Manager on loopback, with one running task in eu-west-1 and two in us-east-1."""
-    with serve() as emulator:
-        for variable in ("AWS_ENDPOINT_URL_LICENSE_MANAGER", "AWS_ENDPOINT_URL_STS"):
-            monkeypatch.setenv(variable, emulator.endpoint)
-        add_running(licensemanager_backends[ACCOUNT]["eu-west-1"], 1)
-        add_running(licensemanager_backends[ACCOUNT]["us-east-1"], 2)
-        yield licensemanager_backends[ACCOUNT]["eu-west-1"]
+@pytest.fixture(autouse=True)
+def _served(monkeypatch: pytest.MonkeyPatch, aws: LicenseManagerBackend) -> None:
+    """A License Manager and an STS on loopback, with one running task in eu-west-1 and two in us-east-1."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", os.environ["AWS_ENDPOINT_URL_LICENSE_MANAGER"])
+    add_running(aws, 1)
+    add_running(licensemanager_backends[ACCOUNT]["us-east-1"], 2)
 
 
 def run(folder: Path, program: str, operation: str = "up") -> OperationResult:
@@ -47,12 +44,15 @@ def outputs(folder: Path, program: str, operation: str = "up") -> dict[str, Any]
 
 
 @pytest.mark.parametrize("operation", ["preview", "up"])
-def test_a_look_up_asks_in_its_parents_region(tmp_path: Path, served: LicenseManagerBackend, operation: str) -> None:
-    """Every form inherits the region, in a preview too where it is known; one that is given comes first."""
+def test_a_look_up_asks_in_its_parents_region(tmp_path: Path, operation: str) -> None:
+    """Every form inherits the region, in a preview too where it is known; one that is given comes first.
+
+    As an output of the stack what is found is an object.
+    """
     program = """
 parent = LicenseConversionTask("parent", license_conversion_task_id="lct-0000", region="us-east-1")
 opts = InvokeOptions(parent=parent)
-pulumi.export("plain", get_license_conversion_task("lct-0001", opts=opts).region)
+pulumi.export("plain", get_license_conversion_task("lct-0001", opts=opts))
 pulumi.export("list", len(get_license_conversion_tasks(opts=opts)))
 pulumi.export("given", len(get_license_conversion_tasks(region="eu-west-1", opts=opts)))
 pulumi.export("none", len(get_license_conversion_tasks()))
@@ -60,14 +60,15 @@ if not pulumi.runtime.is_dry_run():
     pulumi.export("output", get_license_conversion_task_output("lct-0001", opts=opts).region)
     pulumi.export("list output", get_license_conversion_tasks_output(opts=opts).apply(len))
 """
-    expected = {"plain": "us-east-1", "list": 2, "given": 1, "none": 1}
+    expected = {"list": 2, "given": 1, "none": 1}
     later = {"output": "us-east-1", "list output": 2} if operation == "up" else {}
-    assert outputs(tmp_path, program, operation) == {**expected, **later}
+    found = outputs(tmp_path, program, operation)
+    plain = found.pop("plain")
+    assert (plain["region"], plain["source_license_context"]["usage_operation"]) == ("us-east-1", "RunInstances:0800")
+    assert found == {**expected, **later}
 
 
-def test_profile_and_role_are_inherited(
-    tmp_path: Path, served: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_profile_and_role_are_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A component's settings reach the look-up: its region is asked, as the account of its role."""
     (tmp_path / "aws-config").write_text("[profile east]\naws_access_key_id = AKIAEAST\naws_secret_access_key = east\n")
     add_running(licensemanager_backends["210987654321"]["us-east-1"], 5)
@@ -84,7 +85,7 @@ pulumi.export("output", get_license_conversion_tasks_output(opts=opts).apply(len
     assert outputs(tmp_path, program) == {"list": 5, "output": 5}
 
 
-def test_a_look_up_waits_for_what_it_depends_on(tmp_path: Path, served: LicenseManagerBackend) -> None:
+def test_a_look_up_waits_for_what_it_depends_on(tmp_path: Path) -> None:
     """In a preview it is unknown while one of them, or a resource in a component, is yet to be created.
 
     So it is, as with every function of a provider, where a known argument comes from such a resource.
@@ -106,7 +107,7 @@ pulumi.export("free", get_license_conversion_tasks_output(opts=InvokeOptions()).
     assert outputs(tmp_path, program) == {**dict.fromkeys(waiting, 1), "argument": 2, "free": 1}
 
 
-def test_a_secret_argument_makes_a_secret_result(tmp_path: Path, served: LicenseManagerBackend) -> None:
+def test_a_secret_argument_makes_a_secret_result(tmp_path: Path) -> None:
     """Whichever argument is the secret, the parent's setting too, and only then."""
     program = """
 secret = pulumi.Output.secret
@@ -141,9 +142,7 @@ pulumi.export("none", get_license_conversion_task_output("lct-0000").status)
         ),
     ],
 )
-def test_what_can_not_be_honoured_is_an_error(
-    tmp_path: Path, served: LicenseManagerBackend, program: str, message: str
-) -> None:
+def test_what_can_not_be_honoured_is_an_error(tmp_path: Path, program: str, message: str) -> None:
     """No option is ignored without a word; a parent's setting may be known in the update only."""
     with pytest.raises(UpdateFailedError) as caught:
         run(tmp_path, program, "preview")
@@ -168,7 +167,7 @@ NOT_HANDED_ON = "task: opts.provider and opts.providers do not reach this resour
         ("look-up", f"A look-up: {OF_THE_PARENT.format('look-up')}"),
     ],
 )
-def test_an_explicit_provider_is_refused(tmp_path: Path, served: LicenseManagerBackend, how: str, line: str) -> None:
+def test_an_explicit_provider_is_refused(tmp_path: Path, how: str, line: str) -> None:
     """A provider that Pulumi would not hand on is an error that says what to pass instead, and with that it is none."""
     (tmp_path / "aws-config").write_text("[profile own]\naws_access_key_id = AKIAOWN\naws_secret_access_key = own\n")
 

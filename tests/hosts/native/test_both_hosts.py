@@ -269,15 +269,6 @@ def test_diff(
     assert host.diff(kind, "lct-1", record, {**(TRACK if kind == TASK else CONVERT), **changed}) == expected
 
 
-def test_create_tracks_a_task(host: Dynamic | Native, aws: LicenseManagerBackend) -> None:
-    """As it is; by the newest of a resource as well."""
-    add(aws, "FAILED", "lct-old")
-    add(aws, "IN_PROGRESS")
-    for inputs in (TRACK, {"resource_arn": ARN, "region": "eu-west-1"}):
-        outcome = host.create(TASK, inputs)
-        assert (outcome.id, outcome.outputs["status"], outcome.error) == ("lct-1", "IN_PROGRESS", None)
-
-
 @pytest.mark.parametrize("kind", [TASK, CONVERSION])
 def test_create_of_one_that_fails(host: Dynamic | Native, aws: LicenseManagerBackend, kind: str) -> None:
     """An error that is recorded, with the id; the record is what the next `up` goes on from."""

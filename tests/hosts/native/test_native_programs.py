@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from support.job import BYOL, WINDOWS
 from support.pulumi_programs import HAS_PULUMI, WITHOUT_PULUMI, Program
 from support.stacks import ROOT
 from support.waiting import SOON
@@ -137,50 +135,6 @@ def test_a_python_program_from_create_to_destroy(tmp_path: Path, aws: LicenseMan
 
 
 @pytest.mark.proof
-def test_a_preview_shows_what_a_running_conversion_has_come_to(tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """It is read before: the new status is there, and what follows from it, and the update records the same."""
-    aws.add_task(task_id="lct-1", resource_arn=ARN.format(0), source=BYOL, destination=WINDOWS, status="IN_PROGRESS")
-    task = {"type": "lmconv:LicenseConversionTask", "properties": {"licenseConversionTaskId": "lct-1"}}
-    stack = Program(tmp_path, {**program(c=task), "outputs": {"status": "${c.status}"}})
-    stack.config(region="eu-west-1")
-    stack.up()
-    aws.finish_task("lct-1")
-    shown = stack.run("preview", "--diff")
-    assert '"IN_PROGRESS" => "SUCCEEDED"' in shown
-    assert "- status" not in shown
-    stack.up()
-    assert stack.outputs() == {"status": "SUCCEEDED"}
-    aws.calls.clear()
-    assert stack.up()[0] == {"same": 2}
-    assert not aws.calls
-
-
-@pytest.mark.proof
-def test_a_plugin_that_is_killed_loses_nothing(tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """The engine says that the plugin has ended; the next update goes on with the same conversion."""
-    aws.conversion_seconds = 3600
-    stack = Program(tmp_path, program(c=conversion()))
-    stack.config(region="eu-west-1")
-    running = stack.start("up", "--yes", "--skip-preview")
-    while not aws.calls["GetLicenseConversionTask"]:
-        assert running.poll() is None, running.communicate()
-        time.sleep(0.05)
-    listed = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    for line in listed.splitlines():
-        if str(tmp_path / "bin" / "pulumi-resource-lmconv") in line:
-            os.kill(int(line.split()[0]), signal.SIGKILL)
-    written, _ = running.communicate(timeout=2 * SOON)
-    assert running.returncode != 0, written
-    (task_id,) = aws.tasks
-    aws.finish_task(task_id)
-    stack.run("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
-    stack.up()
-    assert stack.resources()["c"]["id"] == task_id
-    assert stack.resources()["c"]["outputs"]["status"] == "SUCCEEDED"
-    assert aws.calls[STARTS] == 1
-
-
-@pytest.mark.proof
 def test_one_interrupt_with_ten_waits(tmp_path: Path, aws: LicenseManagerBackend) -> None:
     """Ended in 5 s, nothing pending, all ids kept; the next update goes on with them."""
     aws.conversion_seconds = 3600
@@ -204,28 +158,6 @@ def test_one_interrupt_with_ten_waits(tmp_path: Path, aws: LicenseManagerBackend
     assert changes.get("create", 0) <= 1  # the stack itself
     assert {r["outputs"]["status"] for r in stack.resources().values()} == {"SUCCEEDED"}
     assert aws.calls[STARTS] == 10
-
-
-@pytest.mark.proof
-@pytest.mark.parametrize(
-    ("kind", "by"),
-    [("LicenseConversionTask", "lct-1"), ("LicenseConversion", ARN.format(0))],
-)
-def test_import_and_then_nothing_changes(tmp_path: Path, aws: LicenseManagerBackend, kind: str, by: str) -> None:
-    """With the program that the import has written out."""
-    aws.add_task(
-        task_id="lct-1", resource_arn=ARN.format(0), source="RunInstances:0800", destination="RunInstances:0002"
-    )
-    stack = Program(tmp_path, program())
-    stack.config(region="eu-west-1")
-    written = tmp_path / "written.yaml"
-    stack.run("import", f"lmconv:index:{kind}", "mine", by, "--yes", "--protect=false", "--out", str(written))
-    resources = yaml.safe_load(written.read_text())["resources"]
-    stack.write(program(**resources))
-    changes, text = stack.up()
-    assert set(changes) == {"same"}, text
-    assert stack.resources()["mine"]["id"] == "lct-1"
-    assert aws.calls[STARTS] == 0
 
 
 @pytest.mark.proof
