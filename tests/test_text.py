@@ -107,6 +107,7 @@ def test_a_shown_value_is_short_and_harmless() -> None:
     [
         ("to https://me:s3cret@host/path failed", "to https://host/path failed"),
         ('url: "http://s3cret@host"', 'url: "http://host"'),
+        ('"http://me:p@ss word@127.0.0.1:9/". No', '"http://127.0.0.1:9/". No'),
         ("https://host/a@b", "https://host/a@b"),
         ("no URL", "no URL"),
     ],

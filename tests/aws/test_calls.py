@@ -12,7 +12,7 @@ import pytest
 from botocore import exceptions as botocore_errors
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import ClientError, CredentialRetrievalError
-from support.aws import GET, REGION, MadeClients, Pauses, TimelessAws, refuse, shared_client, to_settings
+from support.aws import GET, REGION, MadeClients, TimelessAws, refuse, shared_client, to_settings
 from support.wire import Wire
 
 from lmconv_resource.aws.calls import Calls
@@ -152,23 +152,6 @@ def test_told_to_stop_no_turn_is_waited_for(aws: TimelessAws) -> None:
     with pytest.raises(ServiceFaultError):
         aws.license_manager.get_task(TASK_ID)
     assert aws.clock.now - before < 1
-
-
-def test_told_to_stop_a_pause_ends() -> None:
-    """A pause between two tries is waited on the very cancellation that tells to stop, so it ends with it."""
-
-    class Stop(Pauses):
-        def wait(self, seconds: float) -> bool:
-            self.set("the update was cancelled")
-            return super().wait(seconds)
-
-    stopped = Stop()
-    aws = TimelessAws(cancellation=stopped)
-    wire = Wire(aws.client(), (500, refuse("ServerInternalException")))
-    with pytest.raises(ServiceFaultError):
-        aws.license_manager.get_task(TASK_ID)
-    assert len(stopped.seconds) == 1
-    assert len(wire.requests) <= 2
 
 
 def test_throttling_slows_the_connection_down(aws: TimelessAws) -> None:

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,13 +14,11 @@ from moto import mock_aws
 from support.aws import ACCOUNT, CREATE, LIST, REGION, TimelessAws, make_client, refuse
 from support.wire import Wire
 
-from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.emulator import Fault, LicenseManagerBackend, RawAnswer, licensemanager_backends
 from lmconv_resource.errors import (
     AccessDeniedError,
     ClockSkewError,
     CredentialsError,
-    EndpointUnreachableError,
     ExpiredCredentialsError,
     LicenseConversionError,
     RequestRefusedError,
@@ -107,33 +103,11 @@ def test_what_comes_back_instead_of_a_task(aws: TimelessAws, name: str) -> None:
 def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line break in a credential ends at once, and the credential, which Python would show, is not shown."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", "recognisable\n")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(CredentialsError) as error:
-        TimelessAws(to_endpoint(refused_endpoint()), make_client=make_client).license_manager.get_task(TASK_ID)
+        TimelessAws(make_client=make_client).license_manager.get_task(TASK_ID)
     assert "the credentials hold a character that can't be sent, such as a line break." in str(error.value)
     assert "recognisable" not in str(error.value)
-
-
-def to_endpoint(url: str) -> Settings:
-    return Settings(REGION, endpoints=(("license-manager", url),), max_retries=2)
-
-
-def refused_endpoint(user: str = "") -> str:
-    """Give the URL of a port of this machine on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    return f"http://{user}127.0.0.1:{port}"
-
-
-def test_an_endpoint_that_refuses() -> None:
-    """Where nothing listens, the line names the endpoint, without the password in it, after all tries."""
-    user = "user:p@ss word@"
-    endpoint = refused_endpoint(user)
-    aws = TimelessAws(to_endpoint(endpoint), make_client=functools.cache(make_client))
-    with pytest.raises(EndpointUnreachableError) as error:
-        aws.license_manager.get_task(TASK_ID)
-    shown = endpoint.replace(user, "")
-    assert str(error.value).startswith(LOOKING_UP + f'Could not connect to the endpoint URL: "{shown}/". Check the net')
-    assert len(aws.pauses.seconds) == 2
 
 
 def test_the_list_is_of_tasks_in_progress(aws: TimelessAws, backend: LicenseManagerBackend) -> None:

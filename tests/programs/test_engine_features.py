@@ -66,7 +66,7 @@ class Project(RealStack):
 def project(tmp_path: Path, aws: LicenseManagerBackend) -> Project:
     """A project whose License Manager has three running tasks."""
     add_running(aws, 3)
-    made = Project(tmp_path)
+    made = Project(tmp_path, "")
     made.config["aws:region"] = "eu-west-1"
     return made
 

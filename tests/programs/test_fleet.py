@@ -10,7 +10,7 @@ import pytest
 from support.aws import REGION
 from support.job import BYOL, WINDOWS, Job
 from support.pulumi_programs import HAS_PULUMI, WITHOUT_PULUMI, Program
-from support.stacks import ON_BOTH_ENGINES, RealStack, make_stack, needs_pulumi
+from support.stacks import ON_BOTH_ENGINES, RealStack, make_stack, needs_pulumi, without_secrets
 
 from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 
@@ -151,13 +151,6 @@ to = {"usage_operation": pulumi.Output.secret("RunInstances:0002")}
 fleet = ConversionFleet("sql", instances=rows, destination_license_context=to)
 pulumi.export("succeeded", fleet.succeeded)
 """
-SIGNATURE = "4dabf18193072939515e22adb298388d"
-
-
-def without_secrets(value: Any) -> Any:
-    if isinstance(value, dict):
-        return None if SIGNATURE in value else {name: without_secrets(each) for name, each in value.items()}
-    return [without_secrets(each) for each in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("engine", ON_BOTH_ENGINES)

@@ -107,34 +107,24 @@ def test_one_task_is_given_with_every_field(aws: LicenseManagerBackend) -> None:
 
 
 def test_a_list_is_all_pages_oldest_first(aws: LicenseManagerBackend) -> None:
-    """However many pages AWS makes of them; of some resources each once, whatever their order and repetitions."""
+    """However many pages AWS makes of them; of some resources or statuses each once, whatever order and repetitions."""
     assert get_license_conversion_tasks() == []
     aws.page_size = 3
-    for number in range(4):
-        add(aws, number, task_id=f"lct-{number}a", started=NOON)
+    for number, status in enumerate(("SUCCEEDED", "FAILED", "SUCCEEDED", "IN_PROGRESS")):
+        add(aws, number, status, task_id=f"lct-{number}a", started=NOON)
         add(aws, number, task_id=f"lct-{number}b", started=NOON - timedelta(minutes=1))
-    for resource_arns, expected, calls in (
-        (None, ["lct-0b", "lct-1b", "lct-2b", "lct-3b", "lct-0a", "lct-1a", "lct-2a", "lct-3a"], 3),
-        ([arn(2), arn(0), arn(2)], ["lct-0b", "lct-2b", "lct-0a", "lct-2a"], 2),
-        ([arn(7)], [], 1),
-        ([], [], 0),
-    ):
+    asked: tuple[tuple[dict[str, Any], list[str], int], ...] = (
+        ({}, ["lct-0b", "lct-1b", "lct-2b", "lct-3b", "lct-0a", "lct-1a", "lct-2a", "lct-3a"], 3),
+        ({"resource_arns": [arn(2), arn(0), arn(2)]}, ["lct-0b", "lct-2b", "lct-0a", "lct-2a"], 2),
+        ({"resource_arns": [arn(7)]}, [], 1),
+        ({"resource_arns": []}, [], 0),
+        ({"statuses": ["IN_PROGRESS", "FAILED", "FAILED"]}, ["lct-1a", "lct-3a"], 3),
+        ({"statuses": []}, [], 3),
+    )
+    for arguments, expected, calls in asked:
         aws.calls.clear()
-        assert ids(get_license_conversion_tasks(resource_arns=resource_arns)) == expected
+        assert ids(get_license_conversion_tasks(**arguments)) == expected
         assert aws.calls.total() == calls
-
-
-def test_a_list_can_be_of_some_statuses(aws: LicenseManagerBackend) -> None:
-    """Tasks with any of the statuses are given; with none of them, none."""
-    for number, status in enumerate(("IN_PROGRESS", "SUCCEEDED", "FAILED")):
-        add(aws, number, status, task_id=f"lct-{number}", started=NOON + timedelta(minutes=number))
-    for statuses, expected in (
-        (["FAILED"], ["lct-2"]),
-        (["IN_PROGRESS", "FAILED"], ["lct-0", "lct-2"]),
-        (["SUCCEEDED", "SUCCEEDED"], ["lct-1"]),
-        ([], []),
-    ):
-        assert ids(get_license_conversion_tasks(statuses=statuses)) == expected
 
 
 def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: LicenseManagerBackend) -> None:

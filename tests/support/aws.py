@@ -107,7 +107,6 @@ class TimelessAws:
     Args:
         settings: the settings; by default three tries a call.
         make_client: makes the clients.
-        cancellation: ends pauses and retries.
     """
 
     def __init__(
@@ -115,7 +114,6 @@ class TimelessAws:
         settings: Settings | None = None,
         *,
         make_client: MakeClient = shared_client,
-        cancellation: Cancellation | None = None,
     ) -> None:
         self.settings = settings or to_settings(maxRetries="2")
         self.pauses = Pauses()
@@ -123,7 +121,6 @@ class TimelessAws:
         rng = random.Random(1)  # noqa: S311 -- jitter, not cryptography
         self.limiter = RateLimiter(runtime=Runtime(now=self.clock, sleep=self.clock.sleep, rng=rng))
         self._make_client = make_client
-        self._cancellation = cancellation or self.pauses
 
     def client(self, service: str = "license-manager") -> Any:
         """Return the client of a service, the same each time if `make_client` makes it so."""
@@ -131,7 +128,7 @@ class TimelessAws:
 
     def calls(self, service: str = "license-manager") -> Calls:
         clients = MadeClients(self.settings, self._make_client)
-        return Calls(clients, service, self.limiter, self._cancellation)
+        return Calls(clients, service, self.limiter, self.pauses)
 
     @property
     def license_manager(self) -> LicenseManager:

@@ -21,48 +21,9 @@ from local_engine import LocalEngine, OperationResult, UpdateFailedError
 from pulumi import automation
 from pulumi.automation import events
 
+from support.native_host import SIGNATURE
+
 ROOT = Path(__file__).parents[2]
-
-PROGRAM = """
-import pulumi
-from lmconv_resource import LicenseConversionTask
-
-config = pulumi.Config()
-timeout = config.get("timeout")
-opts = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout))
-task_id = config.get("taskId")
-arn = config.get("arn")
-if task_id or arn:
-    task = LicenseConversionTask(
-        "task",
-        license_conversion_task_id=task_id,
-        resource_arn=arn,
-        follow_newest=config.get_bool("follow"),
-        wait_for_completion=config.get_bool("wait"),
-        ignore_failure=config.get_bool("ignore"),
-        region=config.get("region"),
-        poll_interval_seconds=config.get_float("poll"),
-        opts=opts,
-    )
-    pulumi.export("status", task.status)
-    pulumi.export("usage_operation", task.destination_license_context.usage_operation)
-    pulumi.export("product_code_id", task.destination_license_context.product_codes.apply(
-        lambda codes: codes[0].product_code_id if codes else None))
-    pulumi.Stash("converted", input={"at": task.end_time})
-if config.get("child"):
-    parents = {
-        "child": pulumi.ComponentResource("tests:index:Group", "the::group"),
-        "rooted": pulumi.runtime.get_root_resource(),
-    }
-    for name, parent in parents.items():
-        LicenseConversionTask(
-            name, license_conversion_task_id=config.require("child"), opts=pulumi.ResourceOptions(parent=parent)
-        )
-if config.get("get"):
-    seen = LicenseConversionTask.get("seen", config.require("get"), region=config.get("region"))
-    pulumi.export("seen", seen.status)
-"""
-
 
 RECORDED = "1 error occurred:\n\t* "
 """How Pulumi begins the error of a resource that is recorded nevertheless."""
@@ -88,7 +49,7 @@ class Outcome:
 
 
 class Stack:
-    """A stack of the program above, or of one given."""
+    """A stack of a program."""
 
     folder: Path
     config: dict[str, Any]
@@ -173,7 +134,7 @@ with LocalEngine(folder, config=json.loads(config), state_file=state_file, timeo
 """
 
 
-def write_program(folder: Path, program: str | Path = PROGRAM) -> Path:
+def write_program(folder: Path, program: str | Path) -> Path:
     """Write a program into a new folder; a path is the folder of a program that is there."""
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(program, Path):
@@ -191,7 +152,7 @@ def _name(urn: str) -> str:
 
 
 class LocalStack(Stack):
-    def __init__(self, folder: Path, program: str | Path = PROGRAM) -> None:
+    def __init__(self, folder: Path, program: str | Path) -> None:
         self.folder = write_program(folder, program)
         self.config = {}
         self.state_file = folder / "state.json"
@@ -237,7 +198,7 @@ class LocalStack(Stack):
 class RealStack(Stack):
     """A stack on the real engine, in a file backend of its own."""
 
-    def __init__(self, folder: Path, program: str | Path = PROGRAM) -> None:
+    def __init__(self, folder: Path, program: str | Path) -> None:
         self.folder = write_program(folder / "program", program)
         self.config = {}
         self.environment = {**make_backend(folder), "PULUMI_PYTHON_CMD": sys.executable}
@@ -327,9 +288,16 @@ def _to_paths(key: str, value: Any) -> Iterator[tuple[str, automation.ConfigValu
         yield key, automation.ConfigValue(json.dumps(value) if isinstance(value, bool) else str(value))
 
 
-def make_stack(engine: str, folder: Path, program: str | Path = PROGRAM) -> Stack:
+def make_stack(engine: str, folder: Path, program: str | Path) -> Stack:
     """Return a stack on an engine by its name in `ON_BOTH_ENGINES`."""
     return LocalStack(folder / "stack", program) if engine == "local" else RealStack(folder, program)
+
+
+def without_secrets(value: Any) -> Any:
+    """Return a state with all that is marked as secret left out."""
+    if isinstance(value, dict):
+        return None if SIGNATURE in value else {name: without_secrets(each) for name, each in value.items()}
+    return [without_secrets(each) for each in value] if isinstance(value, list) else value
 
 
 def _plain(message: str) -> str:
