@@ -20,6 +20,7 @@ import pytest
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "support" / "images.json")
 
 from local_engine.plugin import DynamicPlugin
+from support.aws_accounts import HOME, STACK, AwsAccounts, serve_accounts
 from support.forked import fork_process
 from support.job import Job, serve_job
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
@@ -88,6 +89,15 @@ def job(monkeypatch: pytest.MonkeyPatch) -> Iterator[Job]:
     """AWS on loopback for whole conversions, and an environment that leads there."""
     with serve_job(monkeypatch) as served:
         yield served
+
+
+@pytest.fixture
+def accounts() -> Iterator[AwsAccounts]:
+    """Accounts on loopback, with the environment's keys and those of a stack's settings."""
+    with serve_accounts() as accounts:
+        accounts.add_user(HOME, ACCESS_KEY)
+        accounts.add_user(STACK, "AKIASTACK")
+        yield accounts
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,7 @@ from lmconv_resource.errors import (
     LIST_ACTION,
     WAIT_ACTION,
     LicenseConversionError,
-    RequestRefusedError,
     Subject,
-    TaskNotFoundError,
     WaitError,
 )
 from lmconv_resource.models import ConversionTask, TaskStatus
@@ -92,21 +90,3 @@ def test_what_was_being_done(subject: Subject, text: str) -> None:
     """Every sentence begins with what was being done, to which task or resource and in which region."""
     assert str(subject) == text
     assert str(LicenseConversionError(subject, "why", "Do this")) == f"{text}: why. Do this."
-
-
-@pytest.mark.parametrize(
-    ("action", "permission"),
-    [
-        (GET_ACTION, "license-manager:GetLicenseConversionTask"),
-        (LIST_ACTION, "license-manager:ListLicenseConversionTasks"),
-        (CREATE_ACTION, "license-manager:CreateLicenseConversionTaskForResource"),
-        ("ec2:DescribeInstances", "ec2:DescribeInstances"),
-    ],
-)
-def test_the_permission_of_an_action(action: str, permission: str) -> None:
-    assert Subject(action, TASK_ID, REGION).permission == permission
-
-
-@pytest.mark.parametrize("cls", [RequestRefusedError, TaskNotFoundError])
-def test_a_refusal_has_awss_code(cls: type[RequestRefusedError]) -> None:
-    assert cls(SUBJECT, "why", code="SomeException").code == "SomeException"

@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import ClientError, SSLError
 from support.aws import Pauses, make_client
-from support.aws_accounts import AwsAccounts, Request, serve_accounts
+from support.aws_accounts import HOME, OTHER, STACK, THIRD, AwsAccounts, Request, serve_accounts
 from support.certificates import make_context, write_certificate
 from support.waiting import SOON
 from support.wire import ACCESS_KEY
@@ -31,21 +31,10 @@ from lmconv_resource.errors import CredentialsError, LicenseConversionError, Set
 from lmconv_resource.polling.policy import RateLimiter
 
 REGION = "eu-west-1"
-HOME, STACK, OTHER, THIRD = (digit * 12 for digit in "1234")
-"""The accounts of the environment, of the stack's settings, of a role, and of other keys."""
 SUBJECT = "Connecting to AWS License Manager for license conversion tasks in eu-west-1: "
 ROLE = f"arn:aws:iam::{OTHER}:role/tracker"
 KEYS = "aws_access_key_id = {}\naws_secret_access_key = sk\n".format
 PROFILES = f"[profile work]\n{KEYS('AKIASTACK')}"
-
-
-@pytest.fixture
-def accounts() -> Iterator[AwsAccounts]:
-    """Three accounts, of which the environment's keys belong to the first."""
-    with serve_accounts() as accounts:
-        accounts.add_user(HOME, ACCESS_KEY)
-        accounts.add_user(STACK, "AKIASTACK")
-        yield accounts
 
 
 def to_settings(accounts: AwsAccounts | None = None, own: str | None = None, **config: Any) -> Settings:

@@ -12,13 +12,8 @@ from support.wire import Wire
 
 from lmconv_resource.aws.ec2 import Instance
 from lmconv_resource.emulator import licensemanager_backends
-from lmconv_resource.errors import EndpointUnreachableError, ThrottledError
+from lmconv_resource.errors import EndpointUnreachableError
 from lmconv_resource.models import ConversionRequest, LicenseContext
-
-THROTTLED = (
-    b"<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Request limit exceeded.</Message></Error>"
-    b"</Errors></Response>"
-)
 
 
 @pytest.fixture
@@ -46,13 +41,7 @@ def test_an_instance_is_what_ec2_shows(aws: TimelessAws) -> None:
     assert aws.ec2.get_instance(f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-1") is None
 
 
-def test_a_throttled_look_is_made_again_and_one_without_a_way_is_not(aws: TimelessAws) -> None:
-    """EC2 that asks to slow down is asked again; a network without a way to EC2 holds up nobody."""
-    throttled = Wire(aws.client("ec2"), (503, THROTTLED))
-    with pytest.raises(ThrottledError):
-        aws.ec2.get_instance(arn_of("i-0123456789abcdef0"))
-    assert len(throttled.requests) == 3
-    aws.client("ec2").meta.events.unregister("before-send", throttled.answer)
+def test_a_network_without_a_way_to_ec2_holds_up_nobody(aws: TimelessAws) -> None:
     away = Wire(aws.client("ec2"), EndpointConnectionError(endpoint_url="https://ec2.eu-west-1.amazonaws.com"))
     with pytest.raises(EndpointUnreachableError):
         aws.ec2.get_instance(arn_of("i-0123456789abcdef0"))

@@ -191,9 +191,16 @@ def test_no_older_task_is_taken_for_newer(aws: LicenseManagerBackend, newest: On
     assert newest.preview().step == "same"
 
 
-def test_a_newer_one_replaces_it_where_it_is_followed(aws: LicenseManagerBackend, newest: OneResource) -> None:
-    """What a replacement creates is the task that the diff has announced; then there is nothing to do."""
-    newest.inputs["follow_newest"] = True
+@pytest.mark.parametrize("wish", ["follow_newest", "wait_for_completion"])
+def test_a_newer_one_replaces_it_where_it_is_followed(
+    aws: LicenseManagerBackend, newest: OneResource, wish: str
+) -> None:
+    """What a replacement creates is the task that the diff has announced; then there is nothing to do.
+
+    One that FAILED and is waited for is left by another conversion only.
+    """
+    newest.inputs[wish] = True
+    assert newest.preview().diff.replaces == ()
     newer = add(aws, 10)
     line = f"{newer} is newer than {newest.id} and is followed from now on"
     preview, outcome = newest.preview(), newest.up()

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.aws_accounts import AwsAccounts, Request, serve_accounts
+from support.aws_accounts import HOME, OTHER, STACK, THIRD, AwsAccounts, Request
 from support.certificates import make_context, write_certificate
 from support.stacks import ON_BOTH_ENGINES, LocalStack, Outcome, RealStack, Stack, without_secrets
-from support.wire import ACCESS_KEY
 
 REGION = "eu-west-1"
-HOME, STACK, OTHER, THIRD = (digit * 12 for digit in "1234")
-"""The accounts of the environment, of the stack's settings, and of two roles."""
 ROLE, THIRD_ROLE = (f"arn:aws:iam::{account}:role/tracker" for account in (OTHER, THIRD))
 KEYS = "aws_access_key_id = {}\naws_secret_access_key = sk\n".format
 CONNECTING = "Connecting to AWS License Manager for license conversion tasks"
@@ -146,14 +142,6 @@ class World:
     def sent(self) -> list[Request]:
         """What License Manager was asked."""
         return [request for request in self.accounts.requests if request.service == "license-manager"]
-
-
-@pytest.fixture
-def accounts() -> Iterator[AwsAccounts]:
-    with serve_accounts() as accounts:
-        accounts.add_user(HOME, ACCESS_KEY)
-        accounts.add_user(STACK, "AKIASTACK")
-        yield accounts
 
 
 @pytest.fixture

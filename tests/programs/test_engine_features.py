@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.stacks import RealStack, needs_pulumi
+from support.stacks import RealStack, needs_pulumi, write_program
 from support.waiting import SOON, wait_until
 from support.wire import add_running
 
@@ -169,14 +169,12 @@ pulumi.export("to", a.destination_license_context)
     assert "plaintext" in recorded["resource_arn"]  # exported with the passphrase: a secret says so
     assert recorded["status"] == "IN_PROGRESS"
 
-    second = project.folder.parent / "second"
-    second.mkdir()
-    (second / "Pulumi.yaml").write_text("name: second\nruntime:\n  name: python\n")
-    (second / "__main__.py").write_text(f"""{HEAD}
+    program = f"""{HEAD}
 other = pulumi.StackReference("organization/followed/{project.stack.name}")
 pulumi.export("operation", other.require_output("to").apply(lambda to: to["usage_operation"]))
 task("b", 1, region="eu-west-1")
-""")
+"""
+    second = write_program(project.folder.parent / "second", program)
     project.run("stack", "init", "two", folder=second)
     project.run("up", "--yes", "--skip-preview", folder=second)
     assert project.run("stack", "output", "operation", folder=second).strip() == "RunInstances:0002"

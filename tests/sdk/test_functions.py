@@ -37,7 +37,6 @@ from lmconv_resource.emulator import (
     LicenseManagerBackend,
     SlowAnswer,
     licensemanager_backends,
-    serve,
 )
 from lmconv_resource.hosts.dynamic.provider import LookUps
 
@@ -141,15 +140,14 @@ def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: Lice
     assert ids(get_license_conversion_tasks(resource_arns=[far])) == ["lct-far"]
 
 
-def test_a_change_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_the_environment_is_seen(aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program may set where AWS is, and as whom to ask, while it runs: each look-up goes by what holds then."""
     configure(aws_region=REGION, aws_maxRetries="0")
-    with serve() as emulator:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "http://127.0.0.1:9")
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "http://127.0.0.1:9")
         with pytest.raises(pulumi.RunError, match=r"127\.0\.0\.1:9"):
             get_license_conversion_tasks()
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", emulator.endpoint)
-        assert get_license_conversion_tasks() == []
+    assert get_license_conversion_tasks() == []
 
 
 @pytest.mark.parametrize(

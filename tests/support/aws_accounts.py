@@ -23,6 +23,9 @@ from xml.sax.saxutils import escape
 
 from botocore import xform_name
 
+HOME, STACK, OTHER, THIRD = (digit * 12 for digit in "1234")
+"""The accounts of the environment, of a stack's settings, and of two roles."""
+
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 _STS_XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/"
 

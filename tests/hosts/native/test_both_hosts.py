@@ -285,18 +285,6 @@ def test_create_of_one_that_fails(host: Dynamic | Native, aws: LicenseManagerBac
     assert aws.calls["CreateLicenseConversionTaskForResource"] == (1 if kind == CONVERSION else 0)
 
 
-def test_a_newer_conversion_replaces_one_that_failed(host: Dynamic | Native, aws: LicenseManagerBackend) -> None:
-    """Also without `follow_newest`: a record that FAILED while it was waited for is left by another conversion only."""
-    add(aws, "FAILED")
-    inputs = {"resource_arn": ARN, "region": "eu-west-1", "wait_for_completion": True}
-    failed = host.create(TASK, inputs)
-    assert failed.id == "lct-1"
-    assert host.diff(TASK, "lct-1", failed.outputs, inputs)[1] == []
-    add(aws, task_id="lct-2")
-    assert host.diff(TASK, "lct-1", failed.outputs, inputs)[1] == ["license_conversion_task_id"]
-    assert host.create(TASK, inputs).outputs["status"] == "SUCCEEDED"
-
-
 def test_create_starts_one(
     host: Dynamic | Native, aws: LicenseManagerBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
