@@ -37,11 +37,6 @@ def test_the_interval_follows_the_time_waited(waited: float, interval: float) ->
     assert POLICY.interval(waited) == pytest.approx(interval)
 
 
-@given(WAITED, st.floats(1, 300))
-def test_a_fixed_interval_is_constant(waited: float, fixed_seconds: float) -> None:
-    assert POLICY.interval(waited, fixed_seconds) == fixed_seconds
-
-
 @pytest.mark.parametrize(("faults", "most"), [(1, 2.5), (2, 4.5), (3, 8.5), (4, 16.5), (5, 30.5), (10_000, 30.5)])
 def test_pauses_after_faults_double(faults: int, most: float) -> None:
     """From half a second to a bound that doubles with each fault in a row, all of it used: full jitter."""

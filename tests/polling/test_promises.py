@@ -64,26 +64,24 @@ class Waits:
         return self
 
 
-def assert_part_of_loops(part: float, starts: list[tuple[float, str]], until: float, page_size: int) -> None:
-    """Tasks that run for two hours cost no more than this part of the calls of a loop for each."""
+def together(count: int) -> list[tuple[float, str]]:
+    return [(0.0, f"lct-{number:04}") for number in range(count)]
+
+
+EACH_MINUTE = [(60.0 * number, f"lct-{number:04}") for number in range(120)]
+COSTS = [(together(1), 0.6, 50), (together(100), 1 / 60, 50)]
+MORE = [(EACH_MINUTE, 0.1, 50), (EACH_MINUTE, 0.1, 100), (together(1), 0.6, 100), (together(100), 1 / 60, 100)]
+MORE += [(together(count), part, size) for count, part in ((10, 1 / 12), (500, 1 / 60)) for size in (50, 100)]
+
+
+@pytest.mark.parametrize(("starts", "part", "page_size"), keep(COSTS, COSTS + MORE))
+def test_tasks_cost_a_part_of_what_loops_cost(starts: list[tuple[float, str]], part: float, page_size: int) -> None:
+    """Tasks that run for two hours, begun together or one each minute, beside a loop for each."""
     service = Service(ends={name: begin + 2 * HOUR for begin, name in starts}, page_size=page_size)
+    until = 2 * HOUR if starts is EACH_MINUTE else math.inf
     Waits(service).run(starts, until)
     ends = [min(begin + 2 * HOUR, until) - begin for begin, _ in starts]
     assert service.calls.total() <= part * sum(1 + math.ceil(end / LOOP_SECONDS) for end in ends)
-
-
-@pytest.mark.parametrize("page_size", keep([50], [50, 100]))
-@pytest.mark.parametrize(
-    ("count", "part"), keep([(1, 0.6), (100, 1 / 60)], [(1, 0.6), (10, 1 / 12), (100, 1 / 60), (500, 1 / 60)])
-)
-def test_tasks_started_together_cost_a_part_of_what_loops_cost(count: int, part: float, page_size: int) -> None:
-    assert_part_of_loops(part, [(0.0, f"lct-{number:04}") for number in range(count)], math.inf, page_size)
-
-
-@pytest.mark.proof
-@pytest.mark.parametrize("page_size", [50, 100])
-def test_a_new_task_each_minute_costs_a_part_of_what_loops_cost(page_size: int) -> None:
-    assert_part_of_loops(0.1, [(60.0 * number, f"lct-{number:04}") for number in range(120)], 2 * HOUR, page_size)
 
 
 def to_bound(duration: float, count: int = 1) -> float:
@@ -119,9 +117,9 @@ def test_500_ends_in_the_same_second_are_noticed_in_time(phase: int, page_size: 
     assert service.calls["get"] <= 60
 
 
-@pytest.mark.proof
-@pytest.mark.parametrize("at_once", [False, True])
-@pytest.mark.parametrize("may_list", [True, False])
+@pytest.mark.parametrize(
+    ("at_once", "may_list"), keep([(False, True)], [(False, True), (False, False), (True, True), (True, False)])
+)
 def test_a_limit_of_calls_fails_no_wait_and_wastes_few_calls(at_once: bool, may_list: bool) -> None:
     rng = random.Random(1)  # noqa: S311 -- not cryptography
     service = Service(ends={f"lct-{number:04}": 1800.0 if at_once else rng.uniform(300, 3900) for number in range(200)})

@@ -11,7 +11,6 @@ import pytest
 from support.aws import Clock
 from support.waiting import SOON
 
-from lmconv_resource.emulator.faults import RateLimit, TokenBucket
 from lmconv_resource.polling.policy import PollingPolicy, RateLimiter
 from lmconv_resource.polling.runtime import Cancellation, Runtime
 
@@ -114,23 +113,6 @@ def test_a_call_that_waits_has_the_new_rate(limiter: RateLimiter, clock: Planned
     clock.plan(0.02, limiter.on_throttled)
     limiter.acquire()
     assert clock() - begin >= 0.02 + 0.25
-
-
-@pytest.mark.parametrize("latency", [0.0, 0.05, 0.2, 1.0])
-@pytest.mark.parametrize("seed", range(5))
-def test_few_calls_are_wasted_against_a_limit(clock: PlannedClock, seed: int, latency: float) -> None:
-    limiter, bucket = make_limiter(clock, seed), TokenBucket(RateLimit(rate_per_second=2, burst=5), clock)
-    begin, admitted, refused = clock(), 0, 0
-    while admitted < 300:
-        limiter.acquire()
-        if bucket.take():
-            admitted += 1
-            clock.plan(latency, limiter.on_success)
-        else:
-            refused += 1
-            clock.plan(latency, limiter.on_throttled)
-    assert refused <= 0.1 * (admitted + refused)
-    assert clock() - begin <= 2 * 300 / 2  # not bought with needless waiting: within twice what the limit allows
 
 
 def test_threads_share_the_rate(limiter: RateLimiter, clock: PlannedClock) -> None:

@@ -1,7 +1,7 @@
 """A conversion as whole programs meet it, one story an operation, the same on both engines.
 
 What each operation decides and says is shown by tests/lifecycle and, in every order of things, by tests/simulation;
-what a killed `up` leaves by tests/programs/test_killed_jobs.py.
+what a killed `up` leaves by tests/reliability/test_kill.py.
 """
 
 from __future__ import annotations

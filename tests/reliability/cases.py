@@ -11,6 +11,14 @@ from typing import Any
 
 from lmconv_resource.emulator import ChangedAnswer, DroppedConnection, ErrorAnswer, RawAnswer, ShiftedClock, SlowAnswer
 from lmconv_resource.emulator.effects import Effect
+from lmconv_resource.errors import (
+    UNREADABLE_REMEDY,
+    ClockSkewError,
+    EndpointUnreachableError,
+    TaskNotFoundError,
+    ThrottledError,
+)
+from lmconv_resource.text import fill
 
 TOLD_AS = {"IN_PROGRESS": "step 1 of 3", "SUCCEEDED": "all went well", "FAILED": "SSM inventory is missing"}
 """The StatusMessage of a task by its status."""
@@ -107,30 +115,22 @@ _DENIED = (
     "credentials in use."
 )
 _OWN_FAULT = "AWS had an internal fault ({}). Run `pulumi up` again in a while."
-_SLOWER = (
-    "AWS asks to slow down ({}: The reason). Run `pulumi up` again in a while, with a lower --parallel if it happens "
-    "again."
+
+
+def _line(reason: str, remedy: str) -> str:
+    """Return a line by its reason and the remedy of its class of errors, which tests/aws pins."""
+    return f"{reason}. {fill(remedy)}."
+
+
+_SLOWER = _line("AWS asks to slow down ({}: The reason)", ThrottledError.remedy)
+_NO_TASK = _line("the response is not a license conversion task", UNREADABLE_REMEDY)
+_UNREADABLE = _line("the answer can't be read ({})", UNREADABLE_REMEDY)
+_NOTHING_OF_IT = _line("the answer has no {}", UNREADABLE_REMEDY)
+_CLOSED = _line(
+    'Connection was closed before we received a valid response from endpoint URL: "<ENDPOINT>/"',
+    EndpointUnreachableError.remedy,
 )
-_NO_TASK = (
-    "the response is not a license conversion task. Check that the endpoint is AWS License Manager and no proxy "
-    "answers for it, then run `pulumi up` again."
-)
-_UNREADABLE = (
-    "the answer can't be read ({}). Check that the endpoint is AWS License Manager and no proxy answers for it, then "
-    "run `pulumi up` again."
-)
-_NOTHING_OF_IT = (
-    "the answer has no {}. Check that the endpoint is AWS License Manager and no proxy answers for it, then run "
-    "`pulumi up` again."
-)
-_CLOSED = (
-    'Connection was closed before we received a valid response from endpoint URL: "<ENDPOINT>/". Check the network, '
-    "the proxy, the region and any endpoint setting, then run `pulumi up` again."
-)
-_UNKNOWN = (
-    "AWS does not know it there (InvalidParameterValueException: The reason). Check the id, the region (set `region` "
-    "or run `pulumi config set aws:region REGION`) and that the credentials belong to the task's account."
-)
+_UNKNOWN = _line("AWS does not know it there (InvalidParameterValueException: The reason)", TaskNotFoundError.remedy)
 _REOPENED = (
     "<ID> is recorded as SUCCEEDED and AWS now reports {}. The record is kept; check the task in the AWS console."
 )
@@ -169,9 +169,9 @@ def _with(**members: Any) -> ChangedAnswer:
 
 
 _SLEPT = ErrorAnswer("InvalidSignatureException", "Signature expired: then is now earlier than now.", 400)
-_CLOCK = (
-    "AWS rejects the request's time (InvalidSignatureException: Signature expired: then is now earlier than "
-    "now). Set this machine's clock (by NTP, for example), then run `pulumi up` again."
+_CLOCK = _line(
+    "AWS rejects the request's time (InvalidSignatureException: Signature expired: then is now earlier than now)",
+    ClockSkewError.remedy,
 )
 
 
@@ -285,8 +285,7 @@ FAULTS = (
     _lasts(
         "answer about another task",
         _with(LicenseConversionTaskId="lct-other"),
-        "the answer is about another task, lct-other. Check that the endpoint is AWS License Manager and no proxy "
-        "answers for it, then run `pulumi up` again.",
+        _line("the answer is about another task, lct-other", UNREADABLE_REMEDY),
     ),
     _row("slow answer, half a second", _HARMLESS, SlowAnswer(0.5)),
     _row("clock 5 hours ahead", _SHIFTED, ShiftedClock(5 * 3600), shown=_shift(5)),

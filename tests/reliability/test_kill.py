@@ -1,125 +1,190 @@
-"""Real processes that follow tasks, and are killed or interrupted once and twice; then a second `up` puts it right.
+"""Real processes are killed, or interrupted once and twice; then an `up` puts it right: one conversion, and no tag.
 
-The same of conversions, at each step and with the plugin killed as well, is in tests/programs/test_killed_jobs.py.
+A kill at each call of a job is played by tests/simulation; here it is tried at three of them.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.commands import find_plugins, finish, serve_commands
-from support.stacks import ON_BOTH_ENGINES, Stack
-from support.waiting import SOON, wait_until
-from support.wire import add_running
+from moto.ec2.models.instances import Instance as MotoInstance
+from support.job import BYOL, TAG, WINDOWS, Job
+from support.stacks import ON_BOTH_ENGINES, Stack, make_stack
+from support.waiting import wait_until
 
-from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend
+from lmconv_resource.emulator import LicenseManagerBackend
 
-REGION = "eu-west-1"
-COUNT = 3
-NAMES = [f"lct-{n:04}" for n in range(COUNT)]
-
-PROGRAM = f"""
+PROGRAM = """
 import pulumi
-from lmconv_resource import LicenseConversionTask
+from lmconv_resource import LicenseContextArgs, LicenseConversion, UsageOperation
 
-wait = pulumi.Config().get_bool("wait") or False
-for n in range({COUNT}):
-    by_id = {{"license_conversion_task_id": f"lct-{{n:04}}"}}
-    by_arn = {{"resource_arn": f"arn:aws:ec2:{REGION}:123456789012:instance/i-{{n:017x}}"}}
-    which = by_arn if pulumi.Config().get_bool("arn") else by_id
-    LicenseConversionTask(f"task-{{n}}", wait_for_completion=wait, poll_interval_seconds=1, **which)
+LicenseConversion(
+    "web-1",
+    resource_arn=pulumi.Config().require("arn"),
+    destination_license_context=LicenseContextArgs(usage_operation=UsageOperation.WINDOWS),
+    stop_and_restart=True,
+)
 """
 
-pytestmark = [pytest.mark.proof, pytest.mark.skipif(sys.platform == "win32", reason="no signals, and no /proc")]
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(sys.platform == "win32", reason="no signals, and no /proc"),
+]
+
+
+class Gate:
+    """Holds AWS at one step, so that somebody can be killed there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+        self._monkeypatch = monkeypatch
+
+    def pass_through(self) -> None:
+        if not self.opened.is_set():
+            self.reached.set()
+            self.opened.wait(60)
+
+    def hold_answer(self, name: str) -> None:
+        """Have a call to License Manager carried out, and its answer held back."""
+        act = getattr(LicenseManagerBackend, name)
+
+        def act_and_hold(*args: Any, **arguments: Any) -> Any:
+            answer = act(*args, **arguments)
+            self.pass_through()
+            return answer
+
+        self._monkeypatch.setattr(LicenseManagerBackend, name, act_and_hold)
+
+    def hold_restart(self) -> None:
+        """Have an instance stay pending."""
+        act = MotoInstance.start
+
+        def run(instance: Any) -> None:
+            self.pass_through()
+            act(instance)
+
+        def start(instance: Any, *args: Any, **kwargs: Any) -> Any:
+            answer = act(instance, *args, **kwargs)
+            if not self.opened.is_set() and not self.reached.is_set():
+                instance._state.name, instance._state.code = "pending", 0
+                threading.Thread(target=run, args=(instance,), daemon=True).start()
+            return answer
+
+        self._monkeypatch.setattr(MotoInstance, "start", start)
 
 
 @pytest.fixture
-def aws(aws: LicenseManagerBackend) -> LicenseManagerBackend:
-    """The License Manager, with tasks in progress."""
-    add_running(aws, COUNT)
-    return aws
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    made = Gate(monkeypatch)
+    yield made
+    made.opened.set()
 
 
-Begin = Callable[..., "tuple[Stack, subprocess.Popen[str]]"]
+def find_plugins(folder: Path) -> list[int]:
+    """Return the processes that serve dynamic resources for the program in this folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"pulumi.dynamic" in words and (entry / "cwd").readlink() == folder:
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it has ended meanwhile, or is not ours
+    return found
+
+
+Begin = Callable[[str], "tuple[Stack, subprocess.Popen[str]]"]
 
 
 @pytest.fixture(params=ON_BOTH_ENGINES)
-def begin(request: pytest.FixtureRequest, tmp_path: Path, aws: LicenseManagerBackend) -> Iterator[Begin]:
-    """Return what starts an `up`; whatever it leaves running ends with the test."""
-    with serve_commands(request.param, tmp_path, PROGRAM) as start:
+def begin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Begin]:
+    """Begin an `up` as a process of its own; whatever it leaves running ends with the test."""
+    stack, begun = make_stack(request.param, tmp_path, PROGRAM), list[subprocess.Popen[str]]()
 
-        def begin_up(*, wait: bool = True, by_arn: bool = False) -> tuple[Stack, subprocess.Popen[str]]:
-            return start(
-                {"aws:region": REGION, "followed:wait": str(wait).lower(), "followed:arn": str(by_arn).lower()}
-            )
+    def start(arn: str) -> tuple[Stack, subprocess.Popen[str]]:
+        stack.config |= {"aws:region": "eu-west-1", "followed:arn": arn}
+        begun.append(stack.start())
+        return stack, begun[-1]
 
-        yield begin_up
+    yield start
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=10)
+    for pid in find_plugins(stack.folder):
+        os.kill(pid, signal.SIGKILL)
 
 
-def assert_silent_and_put_right(aws: LicenseManagerBackend, command: Stack) -> None:
-    """No process of ours is left soon, so that nobody calls AWS; the next `up` waits to the end, and records it."""
-    wait_until(lambda: not find_plugins(command.folder), "the plugin has ended")
-    calls = aws.calls.total()
-    time.sleep(0.3)
-    assert aws.calls.total() == calls
-    aws.faults.clear()
-    for name in NAMES:
-        aws.finish_task(name)
-    finish(command)
-    command.clear_pending()
-    records = command.records()
-    assert {name: each["status"] for name, each in records.items()} == {f"task-{n}": "SUCCEEDED" for n in range(COUNT)}
-    assert {each["license_conversion_task_id"] for each in records.values()} == set(NAMES)
-    assert command.pending() == []
+def assert_silent_and_put_right(job: Job, stack: Stack, gate: Gate, arn: str) -> None:
+    """No process of ours is left soon, so that nobody calls AWS; the next `up` goes on, and records it."""
+    wait_until(lambda: not find_plugins(stack.folder), "the plugin has ended")
+    time.sleep(0.2)
+    calls = job.backend.calls.total()
+    gate.opened.set()
+    time.sleep(0.5)
+    assert job.backend.calls.total() == calls
+    assert TAG in job.tags(arn)
+    stack.recover()
+    process = stack.start()
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert (job.billed(arn), job.state(arn), job.tags(arn), len(job.backend.tasks)) == (WINDOWS, "running", {}, 1)
+    stack.clear_pending()
+    assert stack.records()["web-1"]["status"] == "SUCCEEDED"
+    assert stack.pending() == []
 
 
 @pytest.mark.parametrize(
-    ("options", "faults"),
-    [
-        ({}, []),  # in a wait
-        # While a list is tried again, though nobody waits for a task.
-        ({"wait": False, "by_arn": True}, [Fault(ErrorAnswer("ServerInternalException"))]),
-    ],
+    "held", ["create_license_conversion_task_for_resource", "get_license_conversion_task", "the restart"]
 )
-def test_the_engine_is_killed(
-    begin: Begin, aws: LicenseManagerBackend, options: dict[str, bool], faults: list[Fault]
-) -> None:
-    """After kill -9 of the engine the plugin ends by itself, the state is whole, and `up` goes on."""
-    for fault in faults:
-        aws.faults.add(fault)
-    command, engine = begin(**options)
-    wait_until(lambda: aws.calls.total() >= COUNT, "all tasks asked for", 60)
-
-    engine.kill()
-
-    assert command.records() == {}
-    assert_silent_and_put_right(aws, command)
+@pytest.mark.parametrize("victim", ["engine", "plugin"])
+def test_a_killed_job_is_brought_to_its_end(job: Job, begin: Begin, gate: Gate, held: str, victim: str) -> None:
+    """The next `up` sees the tag and goes on: nothing is converted twice, and nothing stays stopped."""
+    if held == "the restart":
+        gate.hold_restart()
+    else:
+        gate.hold_answer(held)
+    arn = job.launch(BYOL, running=True)
+    stack, engine = begin(arn)
+    wait_until(gate.reached.is_set, "it is held", 60)
+    assert TAG in job.tags(arn)
+    if victim == "engine":
+        engine.kill()
+    else:
+        for pid in find_plugins(stack.folder):
+            os.kill(pid, signal.SIGKILL)
+    engine.communicate(timeout=30)
+    assert_silent_and_put_right(job, stack, gate, arn)
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_an_interrupt_ends_every_wait(begin: Begin, aws: LicenseManagerBackend, times: int) -> None:
-    """After ^C each wait says its line, every task is recorded, and nothing is pending; after two of them `up` goes on.
+def test_an_interrupted_job_is_recorded_and_goes_on(job: Job, begin: Begin, gate: Gate, times: int) -> None:
+    """After ^C nothing more is begun, and the line says how the instance is and what goes on.
 
     A second one ends the engine at once, whatever there is to record.
     """
-    command, engine = begin()
-    wait_until(lambda: aws.calls.total() > 2 * COUNT, "each task has been seen", 60)
-
+    gate.hold_restart()
+    arn = job.launch(BYOL, running=True)
+    stack, engine = begin(arn)
+    wait_until(gate.reached.is_set, "it is held", 60)
     for _ in range(times):
         engine.send_signal(signal.SIGINT)
         time.sleep(0.2)
-    said, _ = engine.communicate(timeout=SOON)
-
+    said, _ = engine.communicate(timeout=30)
     assert engine.returncode != 0
     if times == 1:
-        for name in NAMES:
-            assert f"Waiting for license conversion task {name} in {REGION}: the update was cancelled after" in said
-        assert command.pending() == []
-        assert len(command.records()) == COUNT
-    assert_silent_and_put_right(aws, command)
+        assert f"was last seen pending and has the tag {TAG}, by which an `up` starts it again" in said
+        assert stack.pending() == []
+        assert list(stack.records()) == ["web-1"]  # so that a destroy finds the instance
+    assert_silent_and_put_right(job, stack, gate, arn)

@@ -70,7 +70,8 @@ def assert_record_is_sound(outputs: dict[str, Any]) -> None:
 
 # -- any answer --------------------------------------------------------------------------------------------------------
 
-UNICODE = st.text(st.characters(), max_size=20)  # halves of surrogate pairs too, which JSON can hold
+EVIL = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)])) + "\x1b]0;owned\x07\x1b[2J\u202etxt.exe\u2066\ud800 end"
+UNICODE = st.text(st.characters(), max_size=20) | st.just(EVIL)  # halves of surrogate pairs too, which JSON can hold
 MOMENTS = st.one_of(
     *[st.integers(0, 4_000_000_000)] * 9,  # most of them plain, or hardly an answer would have three times that count
     st.integers(-(10**14), 10**14),
@@ -119,14 +120,18 @@ ANSWERS = {
 def test_any_answer_goes_through_create_diff_and_read(kind: str, data: st.DataObject, wait: bool) -> None:
     """It becomes a sound record, which survives the state and is no change to itself, or one line; never a crash."""
     answer: Any = data.draw(ANSWERS[kind])
-    provider = make_session(lambda *_: to_body(answer)).provider()
+    session = make_session(lambda *_: to_body(answer))
+    provider = session.provider()
     inputs = provider.check({}, {"license_conversion_task_id": TASK_ID}).inputs
     try:
         created = provider.create({**inputs, "wait_for_completion": wait, "ignore_failure": True})
     except (LicenseConversionError, InitFailedError) as error:
         event(type(error).__name__)
-        assert_line_is_sound(str(error))
+        session.lines.append(str(error))
         return
+    finally:
+        for line in session.lines:
+            assert_line_is_sound(line)
     event(f"a record, {created.outs and created.outs['status']}")
     assert created.id == TASK_ID
     assert created.outs is not None
@@ -224,7 +229,7 @@ class Story(RuleBasedStateMachine):
         fault = self.faults.pop(0) if self.faults else ""
         if fault in REFUSALS:
             status, code = REFUSALS[fault]
-            return to_refusal(code, "no", status)
+            return to_refusal(code, EVIL, status)
         if fault == "dropped":
             raise ConnectionClosedError(endpoint_url="https://license-manager")
         if fault == "no json":
@@ -263,7 +268,7 @@ class Story(RuleBasedStateMachine):
             "LicenseConversionTaskId": task_id,
             "ResourceArn": f"arn:{region}:{task_id}",
             "Status": status,
-            "StatusMessage": f"{status}\x1b[31m of {task_id} in {region}",
+            "StatusMessage": f"{status}{EVIL} of {task_id} in {region}",
             "StartTime": 1_800_000_000,
         }
         return shown if status == "IN_PROGRESS" else {**shown, "EndTime": 1_800_000_060.5}

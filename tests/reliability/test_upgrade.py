@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pulumi import automation
-from support.stacks import LocalStack, RealStack, needs_pulumi
+from support.stacks import LocalStack, RealStack, make_stack, needs_pulumi
 
 from lmconv_resource.emulator import LicenseManagerBackend, serve
 from reliability.write_states import PROGRAM, REGION, STATES, TASKS, put_tasks, to_local
@@ -26,66 +27,53 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[LicenseManagerBackend]:
         yield put_tasks()
 
 
-def assert_nothing_changes(stack: Any, aws: LicenseManagerBackend) -> None:
-    """`up`, `refresh` and `up` leave every record as it is, and look only at what may have changed."""
+def known(outputs: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in outputs.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("engine", "written"),
+    [
+        *(pytest.param("local", file, id=file.stem) for file in WRITTEN),
+        *(
+            pytest.param("real", file, id=f"{file.stem}, there", marks=[needs_pulumi, pytest.mark.proof])
+            for file in WRITTEN
+            if file.stem.endswith("-pulumi")
+        ),
+    ],
+)
+def test_a_written_state_stays_as_it_is(engine: str, written: Path, tmp_path: Path, aws: LicenseManagerBackend) -> None:
+    """`up`, `refresh` and `up` leave every record as it is, and look only at what may have changed.
+
+    Each kept state, whichever engine wrote it, is taken over on LocalEngine.
+    """
+    stack, text = make_stack(engine, tmp_path, PROGRAM), written.read_text()
+    if isinstance(stack, RealStack):
+        name = json.loads(text)["deployment"]["resources"][0]["urn"].split(":")[2]
+        stack.stack.import_stack(automation.Deployment(**json.loads(text.replace(name, stack.stack.name))))
+    elif isinstance(stack, LocalStack):
+        stack.state_file.write_text(json.dumps(to_local(json.loads(text))))
     stack.config["aws:region"] = REGION
     before = stack.resources()
     assert {"running", "succeeded", "failed", "waited", "ignored", "seen"} <= set(before)
 
-    first = stack.up()
-    assert first.ok, first.said
-    assert set(first.changes) <= HARMLESS, first.changes
+    outcomes = [stack.up()]
     assert aws.calls == {"GetLicenseConversionTask": 2}, "the running one, and the one that is only read"
+    outcomes += [stack.refresh(), stack.up()]
 
-    refreshed = stack.refresh()
-    assert refreshed.ok, refreshed.said
-    assert set(refreshed.changes) <= HARMLESS, refreshed.changes
-    second = stack.up()
-    assert set(second.changes) <= HARMLESS, second.changes
-
+    for outcome in outcomes:
+        assert outcome.ok, outcome.said
+        assert set(outcome.changes) <= HARMLESS, outcome.changes
+        assert not [text for _, severity, text in outcome.said if severity == "warning"]
     after = stack.resources()
     assert set(after) == set(before)
     for name, record in before.items():
         assert after[name]["id"] == record["id"]
         assert known(after[name]["outputs"]) == known(record["outputs"])
-    for outcome in (first, refreshed, second):
-        assert not [text for _, severity, text in outcome.said if severity == "warning"]
-
-
-def known(outputs: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in outputs.items() if value is not None}
-
-
-@pytest.mark.parametrize("written", WRITTEN, ids=[file.stem for file in WRITTEN])
-def test_a_written_state_stays_as_it_is(written: Path, tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """Each kept state, whichever engine wrote it, is taken over on LocalEngine."""
-    stack = LocalStack(tmp_path / "stack", PROGRAM)
-    stack.state_file.write_text(json.dumps(to_local(json.loads(written.read_text()))))
-
-    assert_nothing_changes(stack, aws)
-
-
-@needs_pulumi
-@pytest.mark.proof
-@pytest.mark.parametrize(
-    "written", [pytest.param(file, id=file.stem) for file in WRITTEN if file.stem.endswith("-pulumi")]
-)
-def test_a_written_state_stays_as_it_is_on_the_real_engine(
-    written: Path, tmp_path: Path, aws: LicenseManagerBackend
-) -> None:
-    stack = RealStack(tmp_path, PROGRAM)
-    text = written.read_text()
-    name = json.loads(text)["deployment"]["resources"][0]["urn"].split(":")[2]
-    state = json.loads(text.replace(name, stack.stack.name))
-    stack.stack.import_stack(automation.Deployment(**state))
-
-    assert_nothing_changes(stack, aws)
 
 
 def test_the_kept_states_are_whole() -> None:
     """The states of this version are there, of both engines, and hold every kind of record."""
-    from importlib import metadata
-
     version = metadata.version("lmconv-resource")
     assert {f"{version}-local", f"{version}-pulumi"} <= {file.stem for file in WRITTEN}
     for file in WRITTEN:

@@ -83,7 +83,7 @@ class FakeSession(Session):
         self.clock = clock = Clock()
         self.answer = answer
         self.lines: list[str] = []
-        """What stays in the diagnostics."""
+        """What users read, live or for good."""
         self._dispatchers: list[Dispatcher] = []
         session = self
 
@@ -130,7 +130,7 @@ class FakeSession(Session):
         self.lines.append(message)
 
     def log_status(self, urn: str | None, message: str) -> None:
-        """Keep nothing: it is gone with the next line."""
+        self.lines.append(message)
 
 
 def texts(value: Any) -> list[str]:

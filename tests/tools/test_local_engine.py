@@ -130,55 +130,39 @@ LIFECYCLE = """
         Count("second", first.shown, opts=pulumi.ResourceOptions(parent=first))
     pulumi.export("shown", first.shown)
 """
-STEPS: list[tuple[dict[str, str], dict[str, int]]] = [
-    ({}, {"create": 3}),
-    ({}, {"same": 3}),
-    ({"value": "2"}, {"same": 1, "update": 2}),
-    ({"value": "2", "kind": "other"}, {"same": 2, "replace": 1}),
-    ({"value": "2", "kind": "other", "alone": "1"}, {"same": 2, "delete": 1}),
+STEPS: list[tuple[str, dict[str, Any], dict[str, int] | None]] = [
+    ("up", {"size": 7}, {"create": 3}),
+    ("up", {"size": 7}, {"same": 3}),
+    ("up", {"size": 7, "value": "2"}, {"same": 1, "update": 2}),
+    ("up", {"size": 7, "value": "2", "kind": "other"}, {"same": 2, "replace": 1}),
+    ("up", {"size": 7, "value": "2", "kind": "other", "alone": "1"}, {"same": 2, "delete": 1}),
+    ("preview", {"size": 8}, None),
+    ("refresh", {"size": 9}, None),
+    ("destroy", {"size": 9}, {"delete": 2}),
 ]
+REAL_TOO = pytest.param(["local", "real"], marks=[needs_pulumi, pytest.mark.proof, pytest.mark.timeout(300)])
 
 
-def test_lifecycle(write: Write, engines: Engines, tmp_path: Path) -> None:
-    """Resources are created, kept, updated, replaced and deleted, over engines that share a state file.
+@pytest.mark.parametrize("names", [["local"], REAL_TOO])
+def test_lifecycle(write: Write, tmp_path: Path, names: list[str]) -> None:
+    """Resources are created, kept, updated, replaced and deleted, with the calls and counts of the real engine.
 
     Where the program doesn't run, the provider is configured as the last `up` did it, whatever is given now.
     """
-    folder, state = write(LIFECYCLE), tmp_path / "state.json"
-    for config, changes in STEPS:
-        result = engines(folder, config={"size": 7, **config}, state_file=state).up()
-        assert dict(result.changes) == changes
-        assert result.outputs == {"shown": f"<{config.get('value', '1')}>"}
-    engines(folder, config={"size": 8}, state_file=state).preview()
-    calls(folder)
-    for operation in ("refresh", "destroy"):
-        engine = engines(folder, config={"size": 9}, state_file=state)
-        changes = dict(getattr(engine, operation)().changes)
-        assert [seen["counters:size"] for _, seen, _ in calls(folder, "configure")] == ["7"]
-    assert changes == {"delete": 2}
-    assert engine.resources == []
-
-
-@needs_pulumi
-@pytest.mark.proof
-@pytest.mark.timeout(300)
-def test_lifecycle_is_the_real_engines(write: Write, tmp_path: Path) -> None:
-    """The real engine calls the provider the same way and counts the same changes."""
     program = write(LIFECYCLE)
-    stacks = [make_stack(engine, tmp_path, program) for engine in ("local", "real")]
-    operations: list[tuple[str, dict[str, Any], dict[str, int] | None]] = [
-        *(("up", {"size": 7, **config}, changes) for config, changes in STEPS),
-        ("refresh", {"size": 9}, None),
-        ("destroy", {"size": 9}, None),
-    ]
-    for operation, config, changes in operations:
+    stacks = [make_stack(name, tmp_path, program) for name in names]
+    for operation, config, changes in STEPS:
         seen = []
         for stack in stacks:
             stack.config = config
             outcome = getattr(stack, operation)()
             assert changes is None or {name: count for name, count in outcome.changes.items() if count} == changes
+            assert operation != "up" or outcome.outputs == {"shown": f"<{config.get('value', '1')}>"}
             seen.append(calls(stack.folder))
-        assert seen[0] == seen[1]
+            sizes = [call[1]["counters:size"] for call in seen[-1] if call[0] == "configure"]
+            assert operation not in ("refresh", "destroy") or sizes == ["7"]
+        assert seen[0] == seen[-1]
+    assert stacks[0].resources() == {}
 
 
 def test_secrets(write: Write, engines: Engines, tmp_path: Path) -> None:

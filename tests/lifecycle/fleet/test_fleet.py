@@ -198,15 +198,6 @@ def test_a_fleet_that_is_done_asks_nobody(job: Job) -> None:
     assert job.starts == 2
 
 
-def test_after_a_canary_that_failed_none_is_begun(job: Job) -> None:
-    fleet = Fleet(job, canaries=1)
-    arns = [fleet.add(name, launch(job, running=False)) for name in ("first", "second")]
-    fail(job, arns[0])
-    fleet.up()
-    assert fleet.outcomes == {"first": "FAILED", "second": "NOT_BEGUN"}
-    assert fleet.result("second").reason == "first, a canary, has not SUCCEEDED"
-
-
 def test_after_so_many_failures_no_more_are_begun(job: Job) -> None:
     """FAILED ones and those that AWS refuses count; what could not be begun does not."""
     fleet = Fleet(job, stop_after_failures=2, max_concurrent=1, stop_and_restart=True)
