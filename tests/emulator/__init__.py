@@ -43,7 +43,6 @@ def get(client: LicenseManagerClient, task_id: str) -> dict[str, Any]:
 
 
 def start(client: LicenseManagerClient, arn: str = ARN, source: Any = BYOL, destination: Any = INCLUDED) -> str:
-    """Start a conversion, and return its task's id."""
     return client.create_license_conversion_task_for_resource(
         ResourceArn=arn, SourceLicenseContext=source, DestinationLicenseContext=destination
     )["LicenseConversionTaskId"]

@@ -61,7 +61,6 @@ def ec2(mocked: None) -> Any:
 
 @pytest.fixture
 def instance_id(ec2: Any) -> str:
-    """Return the id of a stopped instance."""
     instance_id: str = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
     ec2.stop_instances(InstanceIds=[instance_id])
     return instance_id

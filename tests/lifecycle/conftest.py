@@ -14,7 +14,6 @@ from lmconv_resource.emulator import add_instance_information, licensemanager_ba
 
 @pytest.fixture
 def job() -> Iterator[Job]:
-    """AWS inside this process, where a conversion takes no time."""
     add_instance_information()
     with mock_aws():
         backend = licensemanager_backends[ACCOUNT][REGION]

@@ -38,13 +38,11 @@ def add(aws: LicenseManagerBackend, minutes: int = 0, status: str = "SUCCEEDED",
 
 
 def track(**inputs: Any) -> OneResource:
-    """Return a resource that tracks the task that the inputs name."""
     return OneResource(TaskController(), inputs)
 
 
 @pytest.fixture
 def running(aws: LicenseManagerBackend) -> OneResource:
-    """A task that is recorded as running."""
     task = track(license_conversion_task_id=add(aws, status="IN_PROGRESS"))
     task.up()
     aws.calls.clear()

@@ -69,7 +69,6 @@ def have_succeeded(waits: list[Wait]) -> bool:
 
 
 def failing_list(service: Service, status: TaskStatus, error: Exception) -> Callable[..., Iterator[Any]]:
-    """Return a list that fails for tasks of a status."""
 
     def list_pages(asked: TaskStatus = RUNNING) -> Iterator[Mapping[str, ConversionTask]]:
         if asked is status:

@@ -1,8 +1,7 @@
 """Writes the states that later versions must understand, before each release.
 
-`PYTHONPATH=tests python -m reliability.write_states`, with `pulumi` on PATH.
-
-It writes tests/states/VERSION-local.json, and VERSION-pulumi.json where the pulumi command is on PATH.
+`PYTHONPATH=tests python -m reliability.write_states`, with `pulumi` on PATH, writes tests/states/VERSION-local.json and
+VERSION-pulumi.json.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from support.stacks import LocalStack, RealStack, has_pulumi
+from support.stacks import LocalStack, RealStack, make_stack
 
 from lmconv_resource.emulator import LicenseContext, LicenseManagerBackend, ProductCode, licensemanager_backends, serve
 
@@ -91,35 +90,29 @@ def to_local(state: Mapping[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-def main() -> int:
+def main() -> None:
     version = metadata.version("lmconv-resource")
     os.environ |= {"AWS_ACCESS_KEY_ID": "AKIATESTING000000000", "AWS_SECRET_ACCESS_KEY": "testing"}
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
-    for kind in ("local", "pulumi"):
-        if kind == "pulumi" and not has_pulumi():
-            sys.stderr.write("The pulumi command is not on PATH: its state was not written.\n")
-            continue
+    for kind, engine in (("local", "local"), ("pulumi", "real")):
         with tempfile.TemporaryDirectory() as folder, serve() as emulator:
             os.environ["AWS_ENDPOINT_URL_LICENSE_MANAGER"] = emulator.endpoint
             put_tasks()
-            stack = LocalStack(Path(folder), PROGRAM) if kind == "local" else RealStack(Path(folder), PROGRAM)
+            stack = make_stack(engine, Path(folder), PROGRAM)
             stack.config["aws:region"] = REGION
             outcome = stack.up()
             if not outcome.ok:
-                sys.stderr.write(f"{outcome.said}\n")
-                return 1
+                sys.exit(f"{outcome.said}")
             exported = (
                 json.loads(stack.state_file.read_text())
                 if isinstance(stack, LocalStack)
-                else {"version": 3, "deployment": json.loads(stack.exported())}
+                else {"version": 3, "deployment": json.loads(cast(RealStack, stack).exported())}
             )
         for resource in exported.get("deployment", exported)["resources"]:
             for name in ("sourcePosition", "stackTrace"):  # where files are on the machine that wrote it
                 resource.pop(name, None)
-        STATES.mkdir(exist_ok=True)
         (STATES / f"{version}-{kind}.json").write_text(json.dumps(exported, indent=2) + "\n")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -32,16 +32,13 @@ class Shown(Generic[Value]):
 
     @property
     def value(self) -> Value:
-        """What it is now."""
         return self._values[-1]
 
     @property
     def since(self) -> float:
-        """When it became that."""
         return self._moments[-1]
 
     def set(self, now: float, value: Value) -> None:
-        """Change it."""
         self._moments.append(now)
         self._values.append(value)
 
@@ -235,7 +232,6 @@ class Aws:
     # -- instances -----------------------------------------------------------------------------------------------------
 
     def launch(self, state: str, billed: str, **more: Any) -> Instance:
-        """Launch an instance."""
         number, now = len(self.instances) + 1, self.kernel.now
         instance = Instance(f"i-0{number:x}aa", f"eni-0{number:x}aa", Shown(now, state), Shown(now, billed), **more)
         instance.wanted = state
@@ -244,7 +240,6 @@ class Aws:
         return instance
 
     def to_state(self, instance: Instance, state: str, reason: str = "", by_call: bool = True) -> None:
-        """Change an instance's state."""
         instance.state.set(self.kernel.now, state)
         instance.reason = reason
         if state in ("stopping", "stopped", "shutting-down"):
@@ -255,7 +250,6 @@ class Aws:
         self.log(f"    {instance.id} {state}{f' ({reason!r})' if reason else ''}")
 
     def stop(self, instance: Instance, *, force: bool = False) -> None:
-        """Stop an instance, by whoever."""
         if instance.state.value in ("stopping", "stopped") and not force:
             return
         self.to_state(instance, "stopping", "Client.UserInitiatedShutdown: User initiated shutdown")
@@ -265,7 +259,6 @@ class Aws:
             self.kernel.after(seconds + 10 * self.rng.random(), lambda: self.by_somebody("start", instance))
 
     def start(self, instance: Instance) -> None:
-        """Start an instance, by whoever."""
         if instance.state.value != "stopped":
             return
         for task in self.tasks:
@@ -295,7 +288,6 @@ class Aws:
         self.kernel.after(seconds, change)
 
     def by_somebody(self, what: str, instance: Instance) -> None:
-        """Let somebody else do something to an instance."""
         if instance.is_gone or self.is_calm:
             return
         is_busy = bool(instance.marks()) or any(task.instance is instance and task.is_unfinished for task in self.tasks)
@@ -337,7 +329,6 @@ class Aws:
     def convert(
         self, instance: Instance, source: str, destination: str, process: Process | None, urn: str | None
     ) -> Task:
-        """Begin a conversion."""
         now, rng = self.kernel.now, self.rng
         hidden = 10 + rng.random() * rng.choice((110, 110, 600)) if self.chance(self.faults.hidden_task) else 0.0
         task = Task(
@@ -370,7 +361,6 @@ class Aws:
         self.log(f"    {task.id} is recorded as FAILED")
 
     def end_task(self, task: Task) -> None:
-        """End a conversion."""
         if not task.is_unfinished:
             return
         now = self.kernel.now

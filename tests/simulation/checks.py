@@ -54,8 +54,6 @@ _CHANGES = re.compile(r"stopped|start|marked|its mark|lmconv:restart|runs again|
 
 @dataclass
 class Violation:
-    """A broken invariant."""
-
     invariant: int
     text: str
 
@@ -89,7 +87,6 @@ class Checks:
         self._done: dict[tuple[str | None, str], Task] = {}
 
     def violate(self, invariant: int, text: str) -> None:
-        """Note a broken invariant."""
         self._aws.log(f"!! {invariant}: {text}")
         self.violations.append(Violation(invariant, text))
 
@@ -100,7 +97,6 @@ class Checks:
     # -- before an act -------------------------------------------------------------------------------------------------
 
     def before_start(self, caller: Caller, urn: str | None, instance: Instance) -> None:
-        """Check a start."""
         self._before_act("start", caller, urn, instance)
         self._check_unfinished("started", caller, urn, instance)
         if instance.state.value == "stopped" and instance.wanted == "stopped":
@@ -111,7 +107,6 @@ class Checks:
                 self.violate(2, f"{instance.id} was stopped before, and is started")
 
     def before_stop(self, caller: Caller, urn: str | None, instance: Instance) -> None:
-        """Check a stop."""
         self._before_act("stop", caller, urn, instance)
         if instance.state.value in ("running", "pending"):
             self._check_unfinished("stopped", caller, urn, instance)
@@ -119,7 +114,6 @@ class Checks:
                 self.violate(10, f"{instance.id} has instance store volumes, and is stopped")
 
     def before_create(self, caller: Caller, urn: str | None, instance: Instance) -> None:
-        """Check a call to start a conversion."""
         self._before_act("convert", caller, urn, instance)
         moment, seen = caller.state_seen.get(instance.id, (0.0, "stopped"))
         # An act may rest on a read that is a few seconds old, though a call of another row has shown more since.
@@ -127,7 +121,6 @@ class Checks:
             self.violate(11, f"{instance.id} is to be converted and was last seen {seen}")
 
     def before_tag(self, caller: Caller, urn: str | None, instance: Instance, key: str) -> None:
-        """Check a mark."""
         if key == "lmconv:restart":
             self._before_act("mark", caller, urn, instance)
 
@@ -238,7 +231,6 @@ class Checks:
                 outage.excuses.add(why)
 
     def on_changed(self, urn: str | None, instance: Instance) -> None:
-        """Note that one of ours has done something to an instance."""
         self._changed_by[instance.id] = urn
         self.changed_at[instance.id] = self._aws.kernel.now
 

@@ -230,7 +230,6 @@ class _Client:
         return refusal(name, code, "You are not authorized to perform this operation.", 403)
 
     def _ids_in(self, about: str) -> list[str]:
-        """Return the instances that a call is about."""
         tasks = {task.id: task.instance.id for task in self._aws.tasks if task.id in about}
         return list(dict.fromkeys([*tasks.values(), *(f"i-{each}" for each in _IDS.findall(about))]))
 
@@ -241,14 +240,11 @@ class _Client:
 
 
 def refusal(name: str, code: str, message: str, status: int = 400) -> botocore_errors.ClientError:
-    """Return botocore's error of a refused call."""
     body: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return botocore_errors.ClientError(body, name)
 
 
 class LicenseManagerClient(_Client):
-    """License Manager."""
-
     def get_license_conversion_task(self, LicenseConversionTaskId: str) -> Any:
         name, moment = "GetLicenseConversionTask", self._aws.kernel.now
 
@@ -356,8 +352,6 @@ class LicenseManagerClient(_Client):
 
 
 class Ec2Client(_Client):
-    """EC2."""
-
     def describe_instances(self, Filters: Any = (), InstanceIds: Any = (), **paging: Any) -> Any:
         by = {entry["Name"]: entry["Values"] for entry in Filters}
         ids = by.get("instance-id") or list(InstanceIds) or None
@@ -575,8 +569,6 @@ class Ec2Client(_Client):
 
 
 class SsmClient(_Client):
-    """Systems Manager."""
-
     def describe_instance_information(self, Filters: Any = (), **_: Any) -> Any:
         ids = [value for entry in Filters for value in entry["Values"]]
         return self._call(
@@ -585,7 +577,5 @@ class SsmClient(_Client):
 
 
 class StsClient(_Client):
-    """STS."""
-
     def get_caller_identity(self) -> Any:
         return self._call("GetCallerIdentity", lambda: {"Account": self._account})

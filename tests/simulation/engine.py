@@ -86,7 +86,6 @@ class Stack:
         return {(self.urn(wish.name), id) for wish in self.program.values() for id in wish.rows}
 
     def urn(self, name: str) -> str:
-        """Return a resource's URN."""
         kind = "ConversionFleet" if name == FLEET else "LicenseConversion"
         kind = f"lmconv:index:{kind}" if self.is_native else f"pulumi-python:dynamic/lmconv:{kind}"
         return f"urn:pulumi:{self.name}::fleet::{kind}::{name}"
@@ -165,7 +164,6 @@ class Run:
     # -- the commands --------------------------------------------------------------------------------------------------
 
     def up(self, *, refreshes: bool = False, previews: bool = False) -> None:
-        """Run `pulumi up`, or `pulumi preview`."""
         if refreshes:
             self.refresh()
         started: list[str] = []
@@ -187,7 +185,6 @@ class Run:
             self._delete_left_over()
 
     def refresh(self) -> None:
-        """Run `pulumi refresh`."""
         for name, record in list(self.stack.records.items()):
 
             def read(op: Operation, record: Record = record) -> None:
@@ -198,7 +195,6 @@ class Run:
             self._call(name, read)
 
     def destroy(self) -> None:
-        """Run `pulumi destroy`."""
         for name in reversed(list(self.stack.records)):
             if not self._is_cancelled and self._delete(name, self.stack.records[name]):
                 del self.stack.records[name]

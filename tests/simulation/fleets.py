@@ -53,7 +53,6 @@ class FleetWatch:
         return self._aws.instances[id]
 
     def on_line(self, text: str) -> None:
-        """Note that a row has ended."""
         name, _, rest = text.partition(": ")
         if name in self._ids and rest.split(" ")[0].rstrip(":") in _WORDS:
             self._ended.setdefault(name, self._aws.kernel.now)

@@ -29,8 +29,6 @@ _ROUNDS = 4
 
 @dataclass
 class Result:
-    """What became of a history."""
-
     seed: int
     violations: list[Violation]
     unpreventable: Counter[str]
@@ -63,7 +61,6 @@ class History:
         self._has_fleets = self._rng.random() < 1 / 6
 
     def play(self) -> Result:
-        """Play it to its end."""
         self._make_world()
         title = self._to_title()
         self._kernel.spawn(self._live, "history")
@@ -433,7 +430,6 @@ class History:
     # -- whether it held -----------------------------------------------------------------------------------------------
 
     def _judge(self, run: Run, command: str, waiting: list[str], touched: set[str], began: float) -> None:
-        """Check a command that has ended."""
         checks, stack = self._checks, run.stack
         for bug in run.bugs:
             checks.violate(0, f"{type(bug).__name__}: {bug}")
@@ -457,7 +453,6 @@ class History:
                     self._judge_green(run, wish, instance, began)
 
     def _judge_green(self, run: Run, wish: Wish, instance: Instance, began: float) -> None:
-        """Check an instance after a green command."""
         checks, caller, stack = self._checks, run.caller, run.stack
         is_hers = self._is_alone(stack, instance) and instance.touched < began
         if instance.is_gone or checks.is_said(instance) or not is_hers:

@@ -100,7 +100,6 @@ class AwsAccounts:
         self._principals[access_key] = _Principal(account, f"arn:aws:iam::{account}:user/{access_key.lower()}", token)
 
     def remove(self, access_key: str) -> None:
-        """Forget an access key, as when somebody has rotated it."""
         del self._principals[access_key]
 
     def add_task(self, account: str, region: str, task_id: str, **members: Any) -> None:

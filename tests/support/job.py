@@ -77,13 +77,11 @@ class Job:
         return make_session(self.config, engine, make_client=self.make_client, policy=FAST)
 
     def convert(self, arn: str, to: str = WINDOWS, source: str | None = None, **more: Any) -> OneResource:
-        """Return a program that converts an instance."""
         contexts = {"destination_license_context": to, "source_license_context": source}
         inputs = {name: {"usage_operation": code} for name, code in contexts.items() if code}
         return OneResource(ConversionController(), {"resource_arn": arn, **inputs, **more}, self.open_session)
 
     def launch(self, billed: str | None = BYOL, *, running: bool = False, **settings: Any) -> str:
-        """Launch an instance, billed as this, and return its ARN."""
         answer = self.ec2.run_instances(ImageId=IMAGE, MinCount=1, MaxCount=1, **settings)
         instance_id: str = answer["Instances"][0]["InstanceId"]
         if billed:

@@ -29,8 +29,6 @@ QUICK = PollingPolicy(
 
 
 class RecordingEngine(Engine):
-    """An engine that keeps what it is told."""
-
     def __init__(self) -> None:
         super().__init__("127.0.0.1:0")
         self.said: list[tuple[str, str]] = []
@@ -115,21 +113,17 @@ class OneResource:
         return self.controller.state.from_outputs(self.outputs)
 
     def check(self) -> Checked:
-        """Check the inputs of a resource that may be recorded."""
         self._begin()
         with self.session.operation(self.urn) as op:
             return self.controller.check(op, self._recorded_inputs, self._given())
 
     def preview(self) -> Outcome:
-        """Return what `up` would do."""
         return self._run(dry=True)
 
     def up(self, timeout_seconds: float | None = None) -> Outcome:
-        """Bring the resource to what the program asks for."""
         return self._run(dry=False, timeout_seconds=timeout_seconds)
 
     def refresh(self) -> Outcome:
-        """Read the resource into the state."""
         self._begin()
         with self.session.operation(self.urn) as op:
             inputs = self.controller.inputs.parse(self.outputs)
@@ -141,7 +135,6 @@ class OneResource:
         return self._outcome("refresh")
 
     def get(self, id: str) -> Stored[Any]:
-        """Read a resource for the first time."""
         self._begin()
         with self.session.operation(self.urn) as op:
             return self.controller.read(op, id, None, self.controller.inputs.parse({}))

@@ -103,7 +103,6 @@ class Plugin:
 
 
 def _make(method: str, kind: str, **fields: Any) -> Any:
-    """Return a request about a resource."""
     bags = {name: to_struct(value) for name, value in fields.items() if isinstance(value, Mapping)}
     given = {name: value for name, value in {**fields, **bags}.items() if value is not None}
     return getattr(provider_pb2, f"{method}Request")(urn=urn(kind), type=kind, **given)

@@ -58,7 +58,6 @@ class Program:
         return output
 
     def config(self, **settings: str) -> None:
-        """Set keys of the package's configuration."""
         for key, value in settings.items():
             self.run("config", "set", f"lmconv:{key}", value)
 

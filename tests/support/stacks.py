@@ -254,7 +254,6 @@ class RealStack(Stack):
     def command(
         self, *words: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """Start a command of `pulumi`."""
         environment = {**self.environment, **(environment or {})}
         return start_process(["pulumi", *words, "--non-interactive"], folder or self.folder, environment)
 

@@ -20,7 +20,6 @@ for engine in ("local", "pulumi"):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A small project that is ready to be released."""
     folder = tmp_path / "project"
     (folder / "tests" / "states").mkdir(parents=True)
     (folder / "tests" / "reliability").mkdir()
