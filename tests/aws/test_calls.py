@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -122,11 +123,14 @@ def test_told_to_stop_no_try_follows(aws: TimelessAws) -> None:
 
 @pytest.mark.parametrize("paced", [True, False])
 def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
-    """The first page of who has waited already does not wait again; a page that is throttled waits for each try."""
+    """The first page of who has waited already does not wait again; a page that is throttled waits for each try.
+
+    The list does not begin at its start again.
+    """
     turns: list[int] = []
     slower = (400, refuse("ThrottlingException"))
     first = (200, b'{"LicenseConversionTasks": [], "NextToken": "2"}')
-    wire = Wire(aws.client(), slower, first, (200, b'{"LicenseConversionTasks": []}'))
+    wire = Wire(aws.client(), slower, first, slower, (200, b'{"LicenseConversionTasks": []}'))
 
     class Turns(RateLimiter):
         def acquire(self, cancellation: Cancellation | None = None) -> None:
@@ -139,7 +143,8 @@ def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
 
     assert list(LicenseManager(calls, paced=paced).pages()) == [{}, {}]
 
-    assert turns == ([0, 1, 2] if paced else [1, 2])
+    assert turns == ([0, 1, 2, 3] if paced else [1, 2, 3])
+    assert [json.loads(request.body).get("NextToken") for request in wire.requests] == [None, None, "2", "2"]
 
 
 def test_throttling_slows_the_connection_down(aws: TimelessAws) -> None:

@@ -142,17 +142,6 @@ def test_a_list_that_is_refused_without_a_page_size_too_is_an_error(aws: Timeles
     assert len(wire.requests) == 2
 
 
-def test_a_throttled_page_is_asked_for_again(aws: TimelessAws) -> None:
-    """A page refused for the rate is asked for again at a slower pace; the list does not begin at its start again."""
-    throttled = (400, refuse("RateLimitExceededException"))
-    pages: list[tuple[int, Any]] = [(200, {"LicenseConversionTasks": [], "NextToken": each}) for each in ("t1", "t2")]
-    wire = Wire(aws.client(), pages[0], throttled, throttled, pages[1], throttled, (200, {}))
-    assert list(aws.license_manager.pages()) == [{}, {}, {}]
-    tokens = [json.loads(request.body).get("NextToken") for request in wire.requests]
-    assert tokens == [None, "t1", "t1", "t1", "t2", "t2"]
-    assert aws.clock.now >= 3 * 0.25
-
-
 DENIED = "AccessDeniedException: Because). Allow license-manager:ListLicenseConversionTasks in the IAM policy"
 
 

@@ -67,11 +67,6 @@ def _own_look_ups(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     look_ups.threads.shutdown()
 
 
-def configure(**config: str) -> None:
-    """Set the stack's configuration."""
-    pulumi.runtime.set_all_config({key.replace("_", ":", 1): value for key, value in config.items()})
-
-
 def add(aws: LicenseManagerBackend, number: int = 0, status: str = "SUCCEEDED", **settings: Any) -> str:
     seconds = {} if status == "IN_PROGRESS" else {"seconds": 0}
     defaults = {"source": BYOL, "destination": "RunInstances:0002", "status": status, **seconds}
@@ -131,7 +126,7 @@ def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: Lice
     for region in (REGION, "us-east-1", "us-west-2"):
         add(licensemanager_backends["123456789012"][region], task_id=f"lct-{region.replace('-', '')}")
     assert ids(get_license_conversion_tasks()) == ["lct-euwest1"]
-    configure(aws_region="us-east-1")
+    pulumi.runtime.set_all_config({"aws:region": "us-east-1"})
     assert ids(get_license_conversion_tasks()) == ["lct-useast1"]
     assert ids(get_license_conversion_tasks(region="us-west-2")) == ["lct-uswest2"]
     assert get_license_conversion_task("lct-uswest2", region="us-west-2").region == "us-west-2"
@@ -142,7 +137,7 @@ def test_the_region_is_the_calls_then_the_stacks_then_the_environments(aws: Lice
 
 def test_a_change_of_the_environment_is_seen(aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program may set where AWS is, and as whom to ask, while it runs: each look-up goes by what holds then."""
-    configure(aws_region=REGION, aws_maxRetries="0")
+    pulumi.runtime.set_all_config({"aws:region": REGION, "aws:maxRetries": "0"})
     with monkeypatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL_LICENSE_MANAGER", "http://127.0.0.1:9")
         with pytest.raises(pulumi.RunError, match=r"127\.0\.0\.1:9"):

@@ -39,10 +39,6 @@ def run(folder: Path, program: str, operation: str = "up") -> OperationResult:
         return result
 
 
-def outputs(folder: Path, program: str, operation: str = "up") -> dict[str, Any]:
-    return dict(run(folder, program, operation).outputs)
-
-
 @pytest.mark.parametrize("operation", ["preview", "up"])
 def test_a_look_up_asks_in_its_parents_region(tmp_path: Path, operation: str) -> None:
     """Every form inherits the region, in a preview too where it is known; one that is given comes first.
@@ -62,7 +58,7 @@ if not pulumi.runtime.is_dry_run():
 """
     expected = {"list": 2, "given": 1, "none": 1}
     later = {"output": "us-east-1", "list output": 2} if operation == "up" else {}
-    found = outputs(tmp_path, program, operation)
+    found = run(tmp_path, program, operation).outputs
     plain = found.pop("plain")
     assert (plain["region"], plain["source_license_context"]["usage_operation"]) == ("us-east-1", "RunInstances:0800")
     assert found == {**expected, **later}
@@ -82,7 +78,7 @@ opts = InvokeOptions(parent=Group("tests:index:Group", "group"))
 pulumi.export("list", len(get_license_conversion_tasks(opts=opts)))
 pulumi.export("output", get_license_conversion_tasks_output(opts=opts).apply(len))
 """
-    assert outputs(tmp_path, program) == {"list": 5, "output": 5}
+    assert run(tmp_path, program).outputs == {"list": 5, "output": 5}
 
 
 def test_a_look_up_waits_for_what_it_depends_on(tmp_path: Path) -> None:
@@ -103,8 +99,8 @@ pulumi.export("argument", get_license_conversion_tasks_output(region=parent.regi
 pulumi.export("free", get_license_conversion_tasks_output(opts=InvokeOptions()).apply(len))
 """
     waiting = ("one", "some", "component", "argument")
-    assert outputs(tmp_path, program, "preview") == {**dict.fromkeys(waiting, UNKNOWN), "free": 1}
-    assert outputs(tmp_path, program) == {**dict.fromkeys(waiting, 1), "argument": 2, "free": 1}
+    assert run(tmp_path, program, "preview").outputs == {**dict.fromkeys(waiting, UNKNOWN), "free": 1}
+    assert run(tmp_path, program).outputs == {**dict.fromkeys(waiting, 1), "argument": 2, "free": 1}
 
 
 def test_a_secret_argument_makes_a_secret_result(tmp_path: Path) -> None:
