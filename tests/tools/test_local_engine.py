@@ -161,7 +161,7 @@ def test_lifecycle(write: Write, tmp_path: Path, names: list[str]) -> None:
             seen.append(calls(stack.folder))
             sizes = [call[1]["counters:size"] for call in seen[-1] if call[0] == "configure"]
             assert operation not in ("refresh", "destroy") or sizes == ["7"]
-        assert seen[0] == seen[-1]
+        assert seen[0] == seen[-1] or operation == "preview"  # whose unknown values are written with their addresses
     assert stacks[0].resources() == {}
 
 
