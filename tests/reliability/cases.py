@@ -9,15 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lmconv_resource import errors
 from lmconv_resource.emulator import ChangedAnswer, DroppedConnection, ErrorAnswer, RawAnswer, ShiftedClock, SlowAnswer
 from lmconv_resource.emulator.effects import Effect
-from lmconv_resource.errors import (
-    UNREADABLE_REMEDY,
-    ClockSkewError,
-    EndpointUnreachableError,
-    TaskNotFoundError,
-    ThrottledError,
-)
 from lmconv_resource.text import fill
 
 TOLD_AS = {"IN_PROGRESS": "step 1 of 3", "SUCCEEDED": "all went well", "FAILED": "SSM inventory is missing"}
@@ -122,15 +116,17 @@ def _line(reason: str, remedy: str) -> str:
     return f"{reason}. {fill(remedy)}."
 
 
-_SLOWER = _line("AWS asks to slow down ({}: The reason)", ThrottledError.remedy)
-_NO_TASK = _line("the response is not a license conversion task", UNREADABLE_REMEDY)
-_UNREADABLE = _line("the answer can't be read ({})", UNREADABLE_REMEDY)
-_NOTHING_OF_IT = _line("the answer has no {}", UNREADABLE_REMEDY)
+_SLOWER = _line("AWS asks to slow down ({}: The reason)", errors.ThrottledError.remedy)
+_NO_TASK = _line("the response is not a license conversion task", errors.UNREADABLE_REMEDY)
+_UNREADABLE = _line("the answer can't be read ({})", errors.UNREADABLE_REMEDY)
+_NOTHING_OF_IT = _line("the answer has no {}", errors.UNREADABLE_REMEDY)
 _CLOSED = _line(
     'Connection was closed before we received a valid response from endpoint URL: "<ENDPOINT>/"',
-    EndpointUnreachableError.remedy,
+    errors.EndpointUnreachableError.remedy,
 )
-_UNKNOWN = _line("AWS does not know it there (InvalidParameterValueException: The reason)", TaskNotFoundError.remedy)
+_UNKNOWN = _line(
+    "AWS does not know it there (InvalidParameterValueException: The reason)", errors.TaskNotFoundError.remedy
+)
 _REOPENED = (
     "<ID> is recorded as SUCCEEDED and AWS now reports {}. The record is kept; check the task in the AWS console."
 )
@@ -171,7 +167,7 @@ def _with(**members: Any) -> ChangedAnswer:
 _SLEPT = ErrorAnswer("InvalidSignatureException", "Signature expired: then is now earlier than now.", 400)
 _CLOCK = _line(
     "AWS rejects the request's time (InvalidSignatureException: Signature expired: then is now earlier than now)",
-    ClockSkewError.remedy,
+    errors.ClockSkewError.remedy,
 )
 
 
@@ -285,7 +281,7 @@ FAULTS = (
     _lasts(
         "answer about another task",
         _with(LicenseConversionTaskId="lct-other"),
-        _line("the answer is about another task, lct-other", UNREADABLE_REMEDY),
+        _line("the answer is about another task, lct-other", errors.UNREADABLE_REMEDY),
     ),
     _row("slow answer, half a second", _HARMLESS, SlowAnswer(0.5)),
     _row("clock 5 hours ahead", _SHIFTED, ShiftedClock(5 * 3600), shown=_shift(5)),

@@ -47,7 +47,6 @@ class Shown(Generic[Value]):
         return any(each == value and at > since for at, each in zip(self._moments, self._values, strict=True))
 
     def at(self, moment: float) -> Value:
-        """Return what it was at a moment."""
         return self._values[max(0, bisect.bisect_right(self._moments, moment) - 1)]
 
 
@@ -114,8 +113,6 @@ class Tag:
 
 @dataclass(eq=False)
 class Instance:
-    """An instance, as it is."""
-
     id: str
     interface: str
     state: Shown[str]
@@ -161,8 +158,6 @@ class Instance:
 
 @dataclass(eq=False)
 class Task:
-    """A conversion task, as it is."""
-
     id: str
     instance: Instance
     source: str
@@ -382,5 +377,4 @@ class Aws:
         self.log(f"    {instance.id} is billed as {code}")
 
     def unfinished(self, instance: Instance) -> list[Task]:
-        """Return the instance's conversions in progress."""
         return [task for task in self.tasks if task.instance is instance and task.is_unfinished]

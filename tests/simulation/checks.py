@@ -60,8 +60,6 @@ class Violation:
 
 @dataclass
 class Outage:
-    """An instance that one of ours has stopped."""
-
     urn: str | None
     is_converted: bool = False
     excuses: set[str] = field(default_factory=set)
@@ -125,7 +123,6 @@ class Checks:
             self._before_act("mark", caller, urn, instance)
 
     def before_untag(self, caller: Caller, urn: str | None, instance: Instance, tag: Tag, key: str) -> None:
-        """Check the end of a mark."""
         if key == "lmconv:restart" and tag.by != urn and self._is_young(tag):
             self._blame_for_mark("untag", caller, urn, instance, tag)
 
@@ -184,7 +181,6 @@ class Checks:
     # -- after an act --------------------------------------------------------------------------------------------------
 
     def on_stopped(self, caller: Caller, urn: str | None, instance: Instance) -> None:
-        """Note that one of ours has stopped an instance."""
         self.on_changed(urn, instance)
         if instance.state.value == "stopping":
             outage = self._outages.setdefault(instance.id, Outage(urn))

@@ -77,7 +77,6 @@ class Stack:
 
     @property
     def rows(self) -> set[str]:
-        """The instances of its program."""
         return {id for wish in self.program.values() for id in wish.rows}
 
     @property
