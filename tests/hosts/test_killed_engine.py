@@ -15,7 +15,7 @@ from support.engine import OURS, OURS_STARTS, serve_engine, start_plugin, to_urn
 from support.waiting import wait_until
 from support.wire import add_running
 
-from lmconv_resource.emulator import LicenseManagerBackend
+from lmconv_resource.emulator import ErrorAnswer, Fault, LicenseManagerBackend
 
 SECONDS = 60.0
 """Some 3 s on a machine that is not busy."""
@@ -38,6 +38,7 @@ START = {
             pytest.param(*case, marks=pytest.mark.proof)
             for case in (
                 ("in a call to EC2", ""),
+                ("between two tries", ""),
                 ("while idle", ""),
                 # As a job that was started with nohup and &, and as a provider that has a handler of its own.
                 ("in a wait", "signal.SIG_IGN"),
@@ -47,8 +48,10 @@ START = {
     ],
 )
 def test_a_plugin_ends_with_its_engine(moment: str, handler: str, tmp_path: Path, aws: LicenseManagerBackend) -> None:
-    """Whether a task is waited for, nothing is under way, or EC2 never answers; whatever handles its signals."""
+    """Whether a task is waited for, a call is tried again, or EC2 never answers; whatever handles its signals."""
     add_running(aws, 1)
+    if moment == "between two tries":
+        aws.faults.add(Fault(ErrorAnswer("ServerInternalException")))
     environment = {}
     if handler:
         text = f"import signal\nfor name in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(name, {handler})\n"
@@ -69,7 +72,7 @@ def test_a_plugin_ends_with_its_engine(moment: str, handler: str, tmp_path: Path
             called = pool.submit(plugin.create, to_urn("task"), inputs)
 
             def has_come() -> bool:
-                if moment == "in a wait":
+                if moment in ("in a wait", "between two tries"):
                     return aws.calls["GetLicenseConversionTask"] > 0
                 return called.done() if moment == "while idle" else bool(select.select([ec2], [], [], 0)[0])
 
