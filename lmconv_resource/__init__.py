@@ -56,19 +56,38 @@ __all__ = [
     "read_instances",
 ]
 
-_MODULES = ("sdk.resources", "sdk.outputs", "sdk.args", "usage_operations", "sdk.functions", "sdk.instances")
-"""Where a name is, those first that a program imports in any case."""
+_MODULES = {
+    "AssumeRoleArgs": "sdk.args",
+    "AssumeRoleArgsDict": "sdk.args",
+    "ConversionFleet": "sdk.resources",
+    "FleetInstanceArgs": "sdk.args",
+    "FleetInstanceArgsDict": "sdk.args",
+    "FleetInstanceOutcome": "sdk.outputs",
+    "GetLicenseConversionTaskResult": "sdk.outputs",
+    "LicenseContext": "sdk.outputs",
+    "LicenseContextArgs": "sdk.args",
+    "LicenseContextArgsDict": "sdk.args",
+    "LicenseConversion": "sdk.resources",
+    "LicenseConversionTask": "sdk.resources",
+    "ProductCode": "sdk.outputs",
+    "ProductCodeArgs": "sdk.args",
+    "ProductCodeArgsDict": "sdk.args",
+    "UsageOperation": "usage_operations",
+    "get_license_conversion_task": "sdk.functions",
+    "get_license_conversion_task_output": "sdk.functions",
+    "get_license_conversion_tasks": "sdk.functions",
+    "get_license_conversion_tasks_output": "sdk.functions",
+    "read_instances": "sdk.instances",
+}
 
 if not TYPE_CHECKING:  # or a name that does not exist would be no mistake to a type checker
 
     def __getattr__(name: str) -> object:
         """Import what is asked for: an unchanged stack needs neither the look-ups nor all that a start takes."""
-        for module in _MODULES if name in __all__ else ():
-            found = getattr(import_module(f"{__name__}.{module}"), name, None)
-            if found is not None:
-                globals()[name] = found
-                return found
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return value
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})
