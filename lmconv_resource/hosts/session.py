@@ -219,7 +219,7 @@ class StackRow:
         if len(self._ended) == 1:
             self._show(message)
         else:
-            self._progress.report()
+            self._report()
 
     def end(self, urn: str | None, *, failed: bool) -> None:
         """Count the end of an operation, if it was shown."""
@@ -229,7 +229,10 @@ class StackRow:
             self._ended[urn] = True
         self._progress.end(done=not failed, failed=failed)
         if len(self._ended) > 1:
-            self._progress.report()
+            self._report()
+
+    def _report(self) -> None:
+        self._progress.report(running=list(self._ended.values()).count(False))
 
 
 _MIN_LENGTH = 4

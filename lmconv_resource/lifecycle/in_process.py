@@ -132,24 +132,22 @@ class Progress:
         self._last = ""
 
     def add(self) -> None:
-        """Count a row that is new, and under way from now on."""
+        """Count a row that is new."""
         with self._lock:
             self._total += 1
-            self._running += 1
 
-    def end(self, *, done: bool, failed: bool, running: bool = True) -> None:
+    def end(self, *, done: bool, failed: bool) -> None:
         """Count a row that has come to its end: it is done, it has failed, or neither."""
         with self._lock:
             self._done += done
             self._failed += failed
-            self._running -= running
 
     def report(self, last: str = "", *, running: int | None = None) -> None:
         """Show how far they are, unless that was shown a moment ago.
 
         Args:
             last: what has just happened: `web-3 stopping`.
-            running: how many are under way, where that is not what was counted.
+            running: how many are under way; by default as many as the last time.
         """
         with self._lock:
             now = self._now()

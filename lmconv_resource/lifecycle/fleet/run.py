@@ -108,7 +108,7 @@ class Run:
             SettingsError, CredentialsError: AWS can't be reached for any row; nothing was done.
         """
         for result in self._results.values():
-            self._progress.end(done=result.has_succeeded, failed=result.has_failed, running=False)
+            self._progress.end(done=result.has_succeeded, failed=result.has_failed)
         self._end_failed()
         if self._sorted.pending:
             self._convert(survey(self._op, self._sorted.pending, self._sorted.held_ids, begins=True))
@@ -256,7 +256,7 @@ class Run:
         self._said[row.name] = result.outcome
         if before is result.outcome:
             return
-        self._progress.end(done=result.has_succeeded, failed=result.has_failed, running=False)
+        self._progress.end(done=result.has_succeeded, failed=result.has_failed)
         is_bad = ended.is_down or result.has_failed
         self._op.log(_to_line(row.name, result), "WARNING" if is_bad else "INFO")
 

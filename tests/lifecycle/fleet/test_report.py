@@ -97,8 +97,8 @@ def test_progress_shows_what_matters_first_and_not_each_moment() -> None:
         progress = Progress(
             12, lines.append, moves=moves, terminal_columns=lambda: columns, runtime=Runtime(now=lambda: now)
         )
-        progress.end(done=True, failed=False, running=False)
-        progress.end(done=False, failed=True, running=False)
+        progress.end(done=True, failed=False)
+        progress.end(done=False, failed=True)
         for now in (0.0, 0.5, 1.0, 29.0, 850.0):
             progress.report("web-3 stopping" if now else "", running=1)
         return lines
