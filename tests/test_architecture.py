@@ -38,8 +38,8 @@ FACES = ("aws.access", "lifecycle.job", "lifecycle.fleet")
 """Packages of which others import what their `__init__` names, and nothing below it."""
 
 MOST_IMPORTS_INSIDE_FUNCTIONS = 8
-STATEFUL = ("hosts/dynamic/provider.py", "aws/access/loading.py")
-"""What one process has one of: its session, and its imports."""
+STATEFUL = ("hosts/dynamic/provider.py",)
+"""What one process has one of: its session."""
 
 MUTATING = {"add", "append", "clear", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
 

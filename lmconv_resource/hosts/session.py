@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, load, resolve_region, unknown_setting_names
+from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, resolve_region, unknown_setting_names
 from lmconv_resource.errors import CredentialsError, SettingsError
 from lmconv_resource.hosts.engine import Engine, is_replaced_by, read_command, terminal_columns
 from lmconv_resource.lifecycle.in_process import Progress, Severity, StartedHere
@@ -130,7 +130,7 @@ class Session:
 
     def regions(self) -> Regions:
         """Return AWS's regions."""
-        load()  # botocore, which an unchanged stack does without
+        # botocore comes with it, which an unchanged stack does without.
         from lmconv_resource.aws.access import Regions
 
         with self._connecting:
@@ -167,7 +167,6 @@ class Session:
 
     def _all_connections(self) -> Connections:
         # The one place that keeps boto3 out of a process that does not call AWS.
-        load()
         from lmconv_resource.aws.client import Connections
 
         with self._connecting:

@@ -1,21 +1,20 @@
 """Who calls AWS, and where: settings, roles, sessions, accounts and regions. What others may use of it is named here.
 
 It knows neither License Manager nor Pulumi's SDK: any dynamic provider could take it along. The first names need no
-botocore; `load` has it imported, and the last four bring it with them.
+botocore, which the last four bring with them.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.access.kinds import AssumedRole, is_region, parse_roles
-from lmconv_resource.aws.access.loading import load
 from lmconv_resource.aws.access.settings import (
     SETTINGS,
     ConfigGet,
     Settings,
     environment_key,
+    load,
     resolve_region,
     unknown_setting_names,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "attempt",
     "environment_key",
     "is_region",
-    "load",
     "parse_roles",
     "resolve_region",
     "unknown_setting_names",
@@ -51,6 +49,6 @@ _WITH_BOTOCORE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WITH_BOTOCORE:
-        return getattr(importlib.import_module(f"{__name__}.{_WITH_BOTOCORE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _WITH_BOTOCORE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(load(_WITH_BOTOCORE[name]), name)

@@ -10,6 +10,7 @@ botocore is not imported here, except to look for a region in the shared config.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -19,7 +20,6 @@ from typing import Any
 
 from lmconv_resource.aws.access import kinds
 from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place
-from lmconv_resource.aws.access.loading import load
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.text import fill, find_close, key, on_settings, to_shown, to_snake, wording, written
 
@@ -295,14 +295,23 @@ def resolve_region(
     found = found or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if found:
         return str(found)
-    load()
-    from lmconv_resource.aws.access.files import region_of_profile
-
     stack_profile, *files = (
         _ROWS[name].read(get, prefix) or () for name in ("profile", "shared_config_files", "shared_credentials_files")
     )
     remedy = on_settings(f"Check {key('profile')} (`pulumi config`), AWS_PROFILE and the AWS config file")
-    return region_of_profile(profile or stack_profile or None, *files, remedy=remedy)
+    own: str | None = load("files").region_of_profile(profile or stack_profile or None, *files, remedy=remedy)
+    return own
+
+
+def load(module: str) -> Any:
+    """Return a module of this package that brings botocore.
+
+    `session` is always the first, where Python has other threads wait: urllib3's modules import each other, and of two
+    threads that enter that circle at different places one can end with a `_DeadlockError`, which was seen once in a
+    plugin's first calls.
+    """
+    importlib.import_module(f"{__package__}.session")
+    return importlib.import_module(f"{__package__}.{module}")
 
 
 _ENVIRONMENT = re.compile(
