@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
+from pulumi.runtime import rpc
 
 from lmconv_resource.models import OUTPUTS
 
@@ -21,15 +22,11 @@ class ProductCode(dict[str, str]):
         ```
     """
 
-    product_code_id: str = pulumi.property("product_code_id")
+    product_code_id: str
     """The product code's id: letters and digits, at most 25."""
 
-    product_code_type: str = pulumi.property("product_code_type")
+    product_code_type: str
     """The product code's type. AWS knows one so far, `marketplace`."""
-
-    def __init__(self, *, product_code_id: str, product_code_type: str) -> None:
-        pulumi.set(self, "product_code_id", product_code_id)
-        pulumi.set(self, "product_code_type", product_code_type)
 
 
 @pulumi.output_type
@@ -43,10 +40,10 @@ class LicenseContext(dict[str, object]):
         ```
     """
 
-    usage_operation: str | None = pulumi.property("usage_operation")
+    usage_operation: str | None
     """The usage operation, as AWS bills it: `RunInstances:0002` is Windows with the license included."""
 
-    product_codes: list[ProductCode] = pulumi.property("product_codes")
+    product_codes: list[ProductCode]
     """The product codes, an empty list where there are none."""
 
     def __init__(self, *, usage_operation: str | None = None, product_codes: list[ProductCode] | None = None) -> None:
@@ -65,42 +62,38 @@ class FleetInstanceOutcome(dict[str, object]):
         ```
     """
 
-    number: int = pulumi.property("number")
+    number: int
     """Its row in the table, from 1."""
 
-    resource_arn: str = pulumi.property("resource_arn")
+    resource_arn: str
     """Its ARN."""
 
-    outcome: str = pulumi.property("outcome")
+    outcome: str
     """`SUCCEEDED`, `ALREADY_DONE`, `FAILED`, `REFUSED`, `NOT_BEGUN` or `IN_PROGRESS`."""
 
-    reason: str | None = pulumi.property("reason")
+    reason: str | None
     """Why it is not converted, in one line; absent where it is."""
 
-    license_conversion_task_id: str | None = pulumi.property("license_conversion_task_id")
+    license_conversion_task_id: str | None
     """The task that converts or has converted it."""
 
-    source_usage_operation: str | None = pulumi.property("source_usage_operation")
+    source_usage_operation: str | None
     """What EC2 billed it as before."""
 
-    destination_usage_operation: str | None = pulumi.property("destination_usage_operation")
+    destination_usage_operation: str | None
     """What it was to be billed as."""
 
-    start_time: str | None = pulumi.property("start_time")
+    start_time: str | None
     """When it was begun; absent where nothing was done to it."""
 
-    end_time: str | None = pulumi.property("end_time")
+    end_time: str | None
     """When it came to its end."""
 
-    verified_usage_operation: str | None = pulumi.property("verified_usage_operation")
+    verified_usage_operation: str | None
     """What EC2 bills it as after the end."""
 
-    instance_state: str | None = pulumi.property("instance_state")
+    instance_state: str | None
     """EC2's state of it after the end, such as `running`."""
-
-    def __init__(self, **members: object) -> None:
-        for name in type(self).__annotations__:
-            pulumi.set(self, name, members.get(name))
 
 
 @pulumi.output_type
@@ -133,12 +126,6 @@ class GetLicenseConversionTaskResult:
     def __init__(self, outputs: Mapping[str, Any]) -> None:
         for name in OUTPUTS:
             value = outputs.get(name)
-            pulumi.set(self, name, _to_context(value) if name.endswith("_context") else value)
-
-
-def _to_context(outputs: Mapping[str, Any] | None) -> LicenseContext:
-    # The mocks of a unit test may leave out what they like, as AWS may.
-    outputs = outputs or {}
-    names = ("product_code_id", "product_code_type")
-    codes = [ProductCode(**{name: code.get(name) for name in names}) for code in outputs.get("product_codes") or ()]
-    return LicenseContext(usage_operation=outputs.get("usage_operation"), product_codes=codes)
+            if name.endswith("_context"):  # the mocks of a unit test may leave out what they like, as AWS may
+                value = rpc.translate_output_properties(value or {}, str, LicenseContext)
+            pulumi.set(self, name, value)
