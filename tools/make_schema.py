@@ -215,17 +215,14 @@ def _refer(name: str) -> Spec:
 
 def _make_types() -> Spec:
     nested = {
-        "AssumeRole": (sdk.AssumeRoleArgs, sdk.AssumeRoleArgsDict),
-        "LicenseContext": (sdk.LicenseContextArgs, sdk.LicenseContextArgsDict),
-        "ProductCode": (sdk.ProductCodeArgs, sdk.ProductCodeArgsDict),
-        "FleetInstance": (sdk.FleetInstanceArgs, sdk.FleetInstanceArgsDict),
-        "FleetInstanceOutcome": (sdk.FleetInstanceOutcome, sdk.FleetInstanceOutcome),
+        "AssumeRole": sdk.AssumeRoleArgs,
+        "LicenseContext": sdk.LicenseContextArgs,
+        "ProductCode": sdk.ProductCodeArgs,
+        "FleetInstance": sdk.FleetInstanceArgs,
+        "FleetInstanceOutcome": sdk.FleetInstanceOutcome,
     }
     made = {
-        **{
-            name: {"description": _read_text(of), **_make_object(read_members(members))}
-            for name, (of, members) in nested.items()
-        },
+        **{name: {"description": _read_text(of), **_make_object(read_members(of))} for name, of in nested.items()},
         "Task": {"description": "A license conversion task as it was looked up."} | _make_task(),
         **{
             name: {
@@ -389,8 +386,6 @@ def _to_type(name: str, annotation: ast.expr) -> Spec:
             return {"type": "array", "items": _to_type(name, annotation.slice)}
         raise TypeError(f"{name}: no type of the schema for {ast.unparse(annotation)}")
     text = ast.unparse(annotation)
-    if text == "ProductCodes":
-        return {"type": "array", "items": _refer("ProductCode")}
     return {"type": _PRIMITIVES[text]} if text in _PRIMITIVES else _refer(text.removesuffix("Args"))
 
 

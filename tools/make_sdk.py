@@ -20,11 +20,10 @@ _TYPES = {
     "string": "pulumi.Input[str]",
     "boolean": "pulumi.Input[bool]",
     "number": "pulumi.Input[float]",
-    "license_context": "pulumi.Input[LicenseContextArgs | LicenseContextArgsDict]",
+    "license_context": "pulumi.Input[LicenseContextArgs]",
     "assume_role": "AssumeRole",
     "integer": "pulumi.Input[int]",
-    "fleet_instance[]": "pulumi.Input[Sequence[pulumi.Input[FleetInstanceArgs | FleetInstanceArgsDict "
-    "| Mapping[str, Any]]]]",
+    "fleet_instance[]": "pulumi.Input[Sequence[pulumi.Input[FleetInstanceArgs | Mapping[str, Any]]]]",
 }
 _OPTS = (
     "Pulumi's options. `custom_timeouts` (create, update) says how long to wait; default 12 hours. One that a "

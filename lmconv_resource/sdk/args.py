@@ -1,6 +1,7 @@
-"""The nested inputs, typed: each as a class, and as a dict with the same members; and which inputs are secret.
+"""The nested inputs, typed, and which inputs are secret.
 
-Pulumi hands a dynamic provider their values without a word of that.
+Each is a `TypedDict`: a program writes it as a dict, or as a call of the class with the members as arguments, and type
+checkers know its members in both. Pulumi hands a dynamic provider their values without a word of what is secret.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import pulumi
-from typing_extensions import NotRequired, TypedDict, dataclass_transform
+from typing_extensions import NotRequired, TypedDict
 
-from lmconv_resource.models import PRODUCT_CODE_TYPE
 from lmconv_resource.text import to_known
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Class = TypeVar("Class")
 
 
 def naming_close(function: Function) -> Function:
@@ -39,22 +38,12 @@ def naming_close(function: Function) -> Function:
     return cast(Function, call)
 
 
-@dataclass_transform(kw_only_default=True)
-def _input(of: type[Class]) -> type[Class]:
-    """Return a class of inputs, whose `__init__` takes the members that its attributes name."""
-    made = pulumi.input_type(of)
-    init: Any = vars(made)["__init__"]
-    init.__qualname__ = f"{of.__qualname__}.__init__"
-    setattr(made, "__init__", naming_close(init))  # noqa: B010 -- mypy lets nobody assign it
-    return made
-
-
-class ProductCodeArgsDict(TypedDict):
-    """A product code of a license context, as a dict.
+class ProductCodeArgs(TypedDict):
+    """A product code of a license context.
 
     Example:
         ```python
-        code: ProductCodeArgsDict = {"product_code_id": "6cd5fxzrad0cu2j23p692xytz"}
+        ProductCodeArgs(product_code_id="6cd5fxzrad0cu2j23p692xytz")
         ```
     """
 
@@ -65,69 +54,31 @@ class ProductCodeArgsDict(TypedDict):
     """AWS knows one so far, `marketplace`, which is the default."""
 
 
-@_input
-class ProductCodeArgs:
-    """A product code of a license context.
-
-    Example:
-        ```python
-        ProductCodeArgs(product_code_id="6cd5fxzrad0cu2j23p692xytz")
-        ```
-
-    What its members mean is said in `ProductCodeArgsDict`.
-    """
-
-    product_code_id: pulumi.Input[str]
-    product_code_type: pulumi.Input[str] = PRODUCT_CODE_TYPE
-
-
-ProductCodes = pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs | ProductCodeArgsDict]]]
-"""Product codes, each an object or a dict."""
-
-
-class LicenseContextArgsDict(TypedDict):
-    """What a resource is licensed as, before or after a conversion, as a dict.
-
-    Example:
-        ```python
-        context: LicenseContextArgsDict = {"usage_operation": UsageOperation.WINDOWS_BYOL}
-        ```
-    """
-
-    usage_operation: NotRequired[pulumi.Input[str] | None]
-    """What EC2 bills the instance as: `RunInstances:0002`, or any other that AWS has; `UsageOperation` names them."""
-
-    product_codes: NotRequired[ProductCodes | None]
-    """Product codes of AWS Marketplace, for conversions that go by these."""
-
-
-@_input
-class LicenseContextArgs:
+class LicenseContextArgs(TypedDict):
     """What a resource is licensed as, before or after a conversion.
 
     Example:
         ```python
         LicenseContextArgs(usage_operation=UsageOperation.WINDOWS_BYOL)
         ```
-
-    What its members mean is said in `LicenseContextArgsDict`.
     """
 
-    usage_operation: pulumi.Input[str] | None = None
-    product_codes: ProductCodes | None = None
+    usage_operation: NotRequired[pulumi.Input[str] | None]
+    """What EC2 bills the instance as: `RunInstances:0002`, or any other that AWS has; `UsageOperation` names them."""
+
+    product_codes: NotRequired[pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs]]] | None]
+    """Product codes of AWS Marketplace, for conversions that go by these."""
 
 
-_Codes = pulumi.Input[Sequence[pulumi.Input[ProductCodeArgs]]]
-# Pulumi reads the types of members when it serializes, and can't read one with a dict's type in it.
-vars(LicenseContextArgs)["product_codes"].fget.__annotations__["return"] = _Codes
+class AssumeRoleArgs(TypedDict):
+    """A role to assume before AWS is called, on top of the stack's settings. A list of these is a chain.
 
-
-class AssumeRoleArgsDict(TypedDict):
-    """A role to assume, as a dict.
+    The members are those of sts:AssumeRole
+    (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
 
     Example:
         ```python
-        role: AssumeRoleArgsDict = {"role_arn": "arn:aws:iam::123456789012:role/Converter"}
+        AssumeRoleArgs(role_arn="arn:aws:iam::123456789012:role/Converter", external_id="stack-1")
         ```
     """
 
@@ -159,57 +110,28 @@ class AssumeRoleArgsDict(TypedDict):
     """Who assumes the role, for CloudTrail."""
 
 
-@_input
-class AssumeRoleArgs:
-    """A role to assume before AWS is called, on top of the stack's settings. A list of these is a chain.
-
-    The members are those of sts:AssumeRole
-    (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
-
-    Example:
-        ```python
-        AssumeRoleArgs(role_arn="arn:aws:iam::123456789012:role/Converter", external_id="stack-1")
-        ```
-
-    What its members mean is said in `AssumeRoleArgsDict`.
-    """
-
-    role_arn: pulumi.Input[str]
-    external_id: pulumi.Input[str] | None = None
-    session_name: pulumi.Input[str] | None = None
-    duration: pulumi.Input[str] | None = None
-    policy: pulumi.Input[str] | None = None
-    policy_arns: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None
-    tags: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None
-    transitive_tag_keys: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None
-    source_identity: pulumi.Input[str] | None = None
+AssumeRole = pulumi.Input[AssumeRoleArgs | Sequence[pulumi.Input[AssumeRoleArgs]]]
+"""A role, or a chain of roles."""
 
 
-AssumeRole = pulumi.Input[
-    AssumeRoleArgs | AssumeRoleArgsDict | Sequence[pulumi.Input[AssumeRoleArgs | AssumeRoleArgsDict]]
-]
-"""A role, or a chain of roles, each an object or a dict."""
-
-
-class FleetInstanceArgsDict(TypedDict):
-    """An instance of a fleet, as a dict.
+class FleetInstanceArgs(TypedDict):
+    """An instance of a fleet, in the words of a `LicenseConversion`.
 
     Example:
         ```python
-        web: FleetInstanceArgsDict = {
-            "resource_arn": "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0",
-            "name": "web-1",
-        }
+        FleetInstanceArgs(
+            resource_arn="arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0", name="web-1"
+        )
         ```
     """
 
     resource_arn: pulumi.Input[str]
     """The instance's ARN."""
 
-    destination_license_context: NotRequired[pulumi.Input[LicenseContextArgs | LicenseContextArgsDict] | None]
+    destination_license_context: NotRequired[pulumi.Input[LicenseContextArgs] | None]
     """What it is to be licensed as. Default: the fleet's."""
 
-    source_license_context: NotRequired[pulumi.Input[LicenseContextArgs | LicenseContextArgsDict] | None]
+    source_license_context: NotRequired[pulumi.Input[LicenseContextArgs] | None]
     """What it is licensed as before. Default: what EC2 bills it as."""
 
     name: NotRequired[pulumi.Input[str] | None]
@@ -225,42 +147,7 @@ class FleetInstanceArgsDict(TypedDict):
     """Whether each `up` converts it once more while its conversion FAILED."""
 
 
-_Context = pulumi.Input[LicenseContextArgs | LicenseContextArgsDict]
-
-
-@_input
-class FleetInstanceArgs:
-    """An instance of a fleet, in the words of a `LicenseConversion`.
-
-    Example:
-        ```python
-        FleetInstanceArgs(
-            resource_arn="arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0", name="web-1"
-        )
-        ```
-
-    What its members mean is said in `FleetInstanceArgsDict`.
-    """
-
-    resource_arn: pulumi.Input[str]
-    destination_license_context: _Context | None = None
-    source_license_context: _Context | None = None
-    name: pulumi.Input[str] | None = None
-    profile: pulumi.Input[str] | None = None
-    assume_role: AssumeRole | None = None
-    retry_failed: pulumi.Input[bool] | None = None
-
-
-_OneContext = pulumi.Input[LicenseContextArgs]
-_RoleList = pulumi.Input[Sequence[pulumi.Input[AssumeRoleArgs]]]
-vars(FleetInstanceArgs)["destination_license_context"].fget.__annotations__["return"] = _OneContext
-vars(FleetInstanceArgs)["source_license_context"].fget.__annotations__["return"] = _OneContext
-vars(FleetInstanceArgs)["assume_role"].fget.__annotations__["return"] = _RoleList
-
-
 # -- secrets -----------------------------------------------------------------------------------------------------------
-
-_NESTED = (AssumeRoleArgs, FleetInstanceArgs, LicenseContextArgs, ProductCodeArgs)
 
 
 def secret_paths(inputs: Mapping[str, Any]) -> pulumi.Output[list[str] | None] | None:
@@ -314,7 +201,6 @@ def find_outputs(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, 
     elif isinstance(value, (list, tuple)):
         for number, entry in enumerate(value):
             yield from find_outputs(entry, (*path, str(number)))
-    elif isinstance(value, (Mapping, *_NESTED)):
-        members = value if isinstance(value, Mapping) else vars(value)
-        for name, entry in members.items():
+    elif isinstance(value, Mapping):
+        for name, entry in value.items():
             yield from find_outputs(entry, (*path, str(name)))

@@ -31,8 +31,6 @@ Result = TypeVar("Result")
 PlainRole = AssumeRoleArgs | Mapping[str, Any] | Sequence[AssumeRoleArgs | Mapping[str, Any]]
 """A role, or a chain of roles, whose members are plain values."""
 
-_ROLE_MEMBERS = tuple(AssumeRoleArgs.__annotations__)
-
 
 @naming_close
 def get_license_conversion_task(
@@ -49,7 +47,7 @@ def get_license_conversion_task(
         id: the task's id, `lct-…`.
         region: the AWS region to ask. Default: `aws:region` of the stack, AWS_REGION, the shared AWS config.
         profile: the profile of the shared AWS config to ask as, instead of the stack's.
-        assume_role: a role to assume, an AssumeRoleArgs or a dict, or a list that is a chain of roles.
+        assume_role: a role to assume, or a list that is a chain of roles.
         opts: Pulumi's options. From `parent` come the region, profile and role that are not given here.
 
     Raises:
@@ -94,7 +92,7 @@ def get_license_conversion_tasks(
         statuses: only tasks with one of these: `IN_PROGRESS`, `SUCCEEDED`, `FAILED`.
         region: the AWS region to ask. Default: the ARNs', `aws:region` of the stack, AWS_REGION, the shared AWS config.
         profile: the profile of the shared AWS config to ask as, instead of the stack's.
-        assume_role: a role to assume, an AssumeRoleArgs or a dict, or a list that is a chain of roles.
+        assume_role: a role to assume, or a list that is a chain of roles.
         opts: Pulumi's options. From `parent` come the region, profile and role that are not given here.
 
     Raises:
@@ -122,14 +120,6 @@ def get_license_conversion_tasks_output(
     access = {"region": region, "profile": profile, "assume_role": assume_role}
     given = _complete_output({"resource_arns": resource_arns, "statuses": statuses, **access}, opts)
     return given.apply(lambda known: _aside(get_license_conversion_tasks, **known))
-
-
-def _to_plain(assume_role: PlainRole | None) -> Any:
-    if isinstance(assume_role, (list, tuple)):
-        return [_to_plain(role) for role in assume_role]
-    if isinstance(assume_role, AssumeRoleArgs):
-        return {name: value for name in _ROLE_MEMBERS if (value := pulumi.get(assume_role, name)) is not None}
-    return assume_role
 
 
 def _call(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -182,7 +172,7 @@ def _complete(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dic
                 "ends in _output, or pass it to the look-up."
             )
         found.update(_sync_await(handed_on.future()))
-    return {**found, "assume_role": _to_plain(found["assume_role"])}
+    return cast(dict[str, Any], found)
 
 
 def _complete_output(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> pulumi.Output[dict[str, Any]]:

@@ -10,7 +10,6 @@ from lmconv_resource import (
     GetLicenseConversionTaskResult,
     LicenseContext,
     LicenseContextArgs,
-    LicenseContextArgsDict,
     LicenseConversion,
     LicenseConversionTask,
     ProductCode,
@@ -38,9 +37,9 @@ by_arn = LicenseConversionTask("by-arn", resource_arn=by_id.resource_arn, follow
 seen = LicenseConversionTask.get("seen", by_id.id, region="us-east-1")
 assert_type(seen, LicenseConversionTask)
 
-# Nested inputs are objects, or dicts whose keys are checked.
-with_objects = LicenseConversion(
-    "with-objects",
+# Nested inputs are calls of their classes, or dicts whose keys are checked.
+with_calls = LicenseConversion(
+    "with-calls",
     resource_arn=INSTANCE,
     source_license_context=LicenseContextArgs(usage_operation=UsageOperation.WINDOWS_BYOL),
     destination_license_context=LicenseContextArgs(
@@ -54,13 +53,13 @@ with_objects = LicenseConversion(
         {"role_arn": "arn:aws:iam::123456789012:role/b"},
     ],
 )
-source: LicenseContextArgsDict = {"usage_operation": UsageOperation.WINDOWS_BYOL}
+source: LicenseContextArgs = {"usage_operation": UsageOperation.WINDOWS_BYOL}
 with_dicts = LicenseConversion(
     "with-dicts",
     resource_arn=by_id.resource_arn,
     source_license_context=source,
     destination_license_context={
-        "usage_operation": with_objects.destination_license_context.usage_operation,
+        "usage_operation": with_calls.destination_license_context.usage_operation,
         "product_codes": [{"product_code_id": "abc", "product_code_type": "marketplace"}],
     },
     allow_unlisted_pair=True,
