@@ -24,7 +24,7 @@ from lmconv_resource.hosts.dynamic.provider import process
 from lmconv_resource.lifecycle.track import FUNCTIONS, GET_TOKEN, LIST_TOKEN
 from lmconv_resource.sdk.args import AssumeRoleArgs, find_outputs, naming_close
 from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult
-from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTask, refuse_inherited_provider
+from lmconv_resource.sdk.resources import LicenseConversion, LicenseConversionTask, refuse_providers
 
 Result = TypeVar("Result")
 
@@ -53,8 +53,7 @@ def get_license_conversion_task(
     Raises:
         pulumi.RunError: the task could not be looked up; its text is one line.
     """
-    access = _complete({"region": region, "profile": profile, "assume_role": assume_role}, opts)
-    return GetLicenseConversionTaskResult(_call(GET_TOKEN, {"id": id, **access}))
+    return GetLicenseConversionTaskResult(_call(GET_TOKEN, **vars()))
 
 
 @naming_close
@@ -70,9 +69,7 @@ def get_license_conversion_task_output(
 
     `opts` is as for the plain form, and may be `pulumi.InvokeOutputOptions(depends_on=[…])`: resources to wait for.
     """
-    args = {"id": id, "region": region, "profile": profile, "assume_role": assume_role}
-    given = _complete_output(args, opts)
-    return given.apply(lambda known: _aside(get_license_conversion_task, **known))
+    return _call_later(get_license_conversion_task, **vars())
 
 
 @naming_close
@@ -98,8 +95,7 @@ def get_license_conversion_tasks(
     Raises:
         pulumi.RunError: the tasks could not be listed; its text is one line.
     """
-    access = _complete({"region": region, "profile": profile, "assume_role": assume_role}, opts)
-    answer = _call(LIST_TOKEN, {"resource_arns": resource_arns, "statuses": statuses, **access})
+    answer = _call(LIST_TOKEN, **vars())
     return [GetLicenseConversionTaskResult(task) for task in answer.get("tasks") or ()]
 
 
@@ -117,13 +113,28 @@ def get_license_conversion_tasks_output(
 
     `opts` is as for the plain form, and may be `pulumi.InvokeOutputOptions(depends_on=[…])`: resources to wait for.
     """
-    access = {"region": region, "profile": profile, "assume_role": assume_role}
-    given = _complete_output({"resource_arns": resource_arns, "statuses": statuses, **access}, opts)
-    return given.apply(lambda known: _aside(get_license_conversion_tasks, **known))
+    return _call_later(get_license_conversion_tasks, **vars())
 
 
-def _call(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a function answers, of a unit test's mocks where it has set some."""
+def _call(token: str, *, opts: pulumi.InvokeOptions | None, **args: Any) -> Mapping[str, Any]:
+    """Return what a function answers, of a unit test's mocks where it has set some; its arguments are plain values."""
+    inherited = _inherit(args, opts)
+    for path, _ in find_outputs(args):
+        raise pulumi.RunError(
+            f"{path.replace('/', '.')} is an output, which a plain look-up can't wait for: use the form of the look-up "
+            "that ends in _output."
+        )
+    if isinstance(opts, pulumi.InvokeOutputOptions) and opts.depends_on is not None:
+        raise pulumi.RunError("A plain look-up waits for no resource: depends_on is for the form that ends in _output.")
+    if inherited:
+        handed_on = pulumi.Output.all(**inherited)
+        if not _sync_await(handed_on.is_known()):
+            raise pulumi.RunError(
+                f"The parent's {' or '.join(inherited)} is not known in this preview: use the form of the look-up that "
+                "ends in _output, or pass it to the look-up."
+            )
+        known = _sync_await(handed_on.future())
+        args |= known or {}
     if _is_mocked():
         given = {name: value for name, value in args.items() if value is not None}
         return cast(Mapping[str, Any], pulumi.runtime.invoke(token, given).value or {})
@@ -134,12 +145,25 @@ def _call(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         raise pulumi.RunError(str(error)) from error
 
 
-async def _aside(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+def _call_later(
+    function: Callable[..., Result], *, opts: pulumi.InvokeOptions | None, **args: Any
+) -> pulumi.Output[Result]:
+    """Return what a plain form returns, once its arguments are known.
+
+    As with every function of a provider, that is unknown in a preview while a resource that they depend on, or that
+    `opts.depends_on` names, is yet to be created.
+    """
+    given: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**{**args, **_inherit(args, opts)})
+    created: pulumi.Output[Any] = pulumi.Output.from_input(cast(Any, _collect_ids(given, opts)))
+    return pulumi.Output.all(given, created).apply(lambda both: _aside(function, **both[0]))
+
+
+async def _aside(function: Callable[..., Result], **args: Any) -> Result:
     """Return what a look-up returns, without holding up the program's event loop."""
     if _is_mocked():
-        return function(*args, **kwargs)
+        return function(**args)
     # Pulumi's settings live in context variables, which a thread of a pool does not have by itself.
-    call = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
+    call = functools.partial(contextvars.copy_context().run, function, **args)
     return await asyncio.get_running_loop().run_in_executor(process.look_ups().threads, call)
 
 
@@ -149,45 +173,6 @@ def _is_mocked() -> bool:
     return isinstance(monitor, mocks.MockMonitor) and not getattr(monitor, "runs_look_ups", False)
 
 
-# -- Pulumi's options: what a look-up inherits from its parent, and what it waits for ------------------------------
-
-
-def _complete(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dict[str, Any]:
-    """Return how to reach AWS, in plain values, with what the arguments leave out and the parent has."""
-    inherited = _inherit(args, opts)
-    _refuse_provider({**args, **inherited}, opts)
-    for path, _ in find_outputs(args):
-        raise pulumi.RunError(
-            f"{path.replace('/', '.')} is an output, which a plain look-up can't wait for: use the form of the look-up "
-            "that ends in _output."
-        )
-    if isinstance(opts, pulumi.InvokeOutputOptions) and opts.depends_on is not None:
-        raise pulumi.RunError("A plain look-up waits for no resource: depends_on is for the form that ends in _output.")
-    found: Any = dict(args)
-    if inherited:
-        handed_on = pulumi.Output.all(**inherited)
-        if not _sync_await(handed_on.is_known()):
-            raise pulumi.RunError(
-                f"The parent's {' or '.join(inherited)} is not known in this preview: use the form of the look-up that "
-                "ends in _output, or pass it to the look-up."
-            )
-        found.update(_sync_await(handed_on.future()))
-    return cast(dict[str, Any], found)
-
-
-def _complete_output(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> pulumi.Output[dict[str, Any]]:
-    """Return the arguments of a call that may wait for outputs, with what they leave out and the parent has.
-
-    As with every function of a provider, they are unknown in a preview while a resource that they depend on, or
-    that `opts.depends_on` names, is yet to be created.
-    """
-    complete_args = {**args, **_inherit(args, opts)}
-    _refuse_provider(complete_args, opts)
-    given: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**complete_args)
-    created: pulumi.Output[Any] = pulumi.Output.from_input(cast(Any, _collect_ids(given, opts)))
-    return pulumi.Output.all(given, created).apply(lambda both: both[0])
-
-
 def _inherit(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dict[str, pulumi.Input[Any]]:
     """Return those of the parent's region, profile and role that the arguments leave out."""
     parent = opts.parent if opts else None
@@ -195,7 +180,9 @@ def _inherit(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> dict
     is_related = isinstance(parent, (LicenseConversionTask, LicenseConversion, pulumi.ComponentResource))
     names = ("region", "profile", "assume_role") if is_related else ("region",)
     values = {name: getattr(parent, name, None) for name in names if args.get(name) is None}
-    return {name: value for name, value in values.items() if value is not None}
+    inherited = {name: value for name, value in values.items() if value is not None}
+    refuse_providers("A look-up", "look-up", {**args, **inherited}, opts)
+    return inherited
 
 
 async def _collect_ids(given: pulumi.Output[Any], opts: pulumi.InvokeOptions | None) -> list[Any]:
@@ -207,12 +194,3 @@ async def _collect_ids(given: pulumi.Output[Any], opts: pulumi.InvokeOptions | N
     expanded = await rpc._expand_dependencies(resources, None)
     ids = [vars(each).get("id") for each in expanded.values() if isinstance(each, pulumi.CustomResource)]
     return [id for id in ids if id is not None]
-
-
-def _refuse_provider(args: Mapping[str, Any], opts: pulumi.InvokeOptions | None) -> None:
-    if opts and opts.provider:
-        raise pulumi.RunError(
-            "opts.provider does not reach a look-up. Pass region, profile or assume_role to it, or set the stack's "
-            "aws: settings."
-        )
-    refuse_inherited_provider("A look-up", "look-up", args, opts)

@@ -53,7 +53,7 @@ class _Resource(pulumi.dynamic.Resource):
         resource_name, opts = arguments["resource_name"], arguments["opts"]
         inputs = {entry.name: arguments[entry.name] for entry in provider.controller.inputs.properties}
         mark = to_secret_mark(*(inputs[name] for name in secrets))
-        _refuse_providers(resource_name, inputs, opts)
+        refuse_providers(resource_name, "resource", inputs, opts)
         # Each property costs the SDK several tasks: what is neither given nor an output is left out.
         given = {
             **inputs,
@@ -427,24 +427,19 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
         )
 
 
-def _refuse_providers(resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:
-    """Raise where a provider is given, which Pulumi would ignore for a dynamic resource without a word.
-
-    So it would one that the parent hands on, unless the resource says itself who calls.
-    """
-    given: Any = [opts.provider, opts.providers] if opts else []
-    if any(given):
-        raise pulumi.RunError(
-            f"{resource_name}: opts.provider and opts.providers do not reach this resource. "
-            "Pass region, profile or assume_role to it, or set the stack's aws: settings."
-        )
-    refuse_inherited_provider(resource_name, "resource", inputs, opts)
-
-
-def refuse_inherited_provider(
+def refuse_providers(
     who: str, kind: str, given: Mapping[str, Any], opts: pulumi.ResourceOptions | pulumi.InvokeOptions | None
 ) -> None:
-    """Raise where the parent has a provider for AWS's resources, unless what is given says itself who calls."""
+    """Raise where a provider is given, which Pulumi would ignore for a dynamic resource without a word.
+
+    So it would one for AWS's resources that the parent hands on, unless what is given says itself who calls.
+    """
+    for name in ("provider", "providers"):
+        if getattr(opts, name, None):
+            raise pulumi.RunError(
+                f"{who}: opts.{name} does not reach this {kind}. Pass region, profile or assume_role to it, or set the "
+                "stack's aws: settings."
+            )
     parent = opts.parent if opts else None
     inherited = parent.get_provider("aws:index:any") if parent is not None else None
     if inherited and given.get("profile") is None and given.get("assume_role") is None:

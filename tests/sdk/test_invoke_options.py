@@ -124,7 +124,7 @@ pulumi.export("none", get_license_conversion_task_output("lct-0000").status)
     [
         (
             "get_license_conversion_tasks(opts=InvokeOptions(provider=pulumi.ComponentResource('tests:index:P', 'p')))",
-            "opts.provider does not reach a look-up. Pass region, profile or assume_role to it, or set the stack",
+            "A look-up: opts.provider does not reach this look-up. Pass region, profile or assume_role to it, or set",
         ),
         (
             "get_license_conversion_tasks(opts=InvokeOutputOptions(depends_on=[]))",
@@ -151,14 +151,16 @@ OF_THE_PARENT = (
     "the aws.Provider of its parent does not reach this {}. Pass profile or assume_role to it, or assume_role=[] where "
     "the stack's aws: settings are meant."
 )
-NOT_HANDED_ON = "task: opts.provider and opts.providers do not reach this resource. Pass region, profile or assume_role"
+NOT_HANDED_ON = (
+    "task: opts.{} does not reach this resource. Pass region, profile or assume_role to it, or set the stack"
+)
 
 
 @pytest.mark.parametrize(
     ("how", "line"),
     [
-        ("provider", NOT_HANDED_ON),
-        ("by name", NOT_HANDED_ON),
+        ("provider", NOT_HANDED_ON.format("provider")),
+        ("by name", NOT_HANDED_ON.format("providers")),
         ("parent", f"task: {OF_THE_PARENT.format('resource')}"),
         ("look-up", f"A look-up: {OF_THE_PARENT.format('look-up')}"),
     ],
