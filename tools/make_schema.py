@@ -91,7 +91,7 @@ _ENUM_OF = {
 }
 """By a property's name, the enum with the values that are known. AWS may have more, so it can be any text as well."""
 
-_SECRET = {member.key for member in kinds.ROLE_MEMBERS if "secret" in member.kind.schema}
+_SECRET = {member.key for member in kinds.ROLES.members if "secret" in member.kind.schema}
 """Members of a role that are secret however they are given."""
 
 _PRIMITIVES = {"str": "string", "bool": "boolean", "int": "integer", "float": "number"}

@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from lmconv_resource.aws.access import kinds
 from lmconv_resource.aws.access.settings import SETTINGS, Setting, Treatment
 from lmconv_resource.hosts.native import PACKAGE
 
-_ROLE = f"{PACKAGE}:index:ProviderAssumeRole"
-_WEB_IDENTITY = f"{PACKAGE}:index:ProviderAssumeRoleWithWebIdentity"
-_ENDPOINT = f"{PACKAGE}:index:ProviderEndpoint"
-
-_TYPES: dict[str, dict[str, Any]] = {
-    "assumeRoles": {"type": "array", "items": {"$ref": f"#/types/{_ROLE}"}},
-    "assumeRole": {"$ref": f"#/types/{_ROLE}"},
-    "assumeRoleWithWebIdentity": {"$ref": f"#/types/{_WEB_IDENTITY}"},
-    "endpoints": {"type": "array", "items": {"$ref": f"#/types/{_ENDPOINT}"}},
+_OBJECTS = {
+    "assumeRole": "A role to assume before AWS is called.",
+    "assumeRoleWithWebIdentity": "A role to assume with a token of an OpenID Connect provider.",
+    "endpoint": "URLs that replace AWS's own, by service.",
 }
-"""The types of the settings that hold objects."""
+"""What the objects are that settings hold, one or a list of them."""
 
 
-def _make_object(description: str, members: tuple[kinds.Member, ...]) -> dict[str, Any]:
+def _to_token(name: str) -> str:
+    return f"{PACKAGE}:index:Provider{name[0].upper()}{name[1:]}"
+
+
+def _make_object(setting: Setting) -> dict[str, Any]:
+    members = setting.kind.members
+    required = [member.key for member in members if member.kind.is_required]
     return {
         "type": "object",
-        "description": description,
+        "description": _OBJECTS[setting.key.rstrip("s")],
         "properties": {member.key: {**member.kind.schema, "description": member.description} for member in members},
-        "required": [members[0].key],
+        **({"required": required} if required else {}),
     }
 
 
-SETTING_TYPES: dict[str, dict[str, Any]] = {
-    _ROLE: _make_object("A role to assume before AWS is called.", kinds.ROLE_MEMBERS),
-    _WEB_IDENTITY: _make_object(
-        "A role to assume with a token of an OpenID Connect provider.", kinds.WEB_IDENTITY_MEMBERS
-    ),
-    _ENDPOINT: {
-        "type": "object",
-        "description": "URLs that replace AWS's own, by service.",
-        "properties": {
-            name: {**kinds.URL.schema, "description": f"The URL of {title}."}
-            for name, (_, title) in kinds.SERVICES.items()
-        },
-    },
-}
+SETTING_TYPES = {_to_token(each.key.rstrip("s")): _make_object(each) for each in SETTINGS if each.kind.members}
 
 
 def make_settings() -> dict[str, dict[str, Any]]:
@@ -54,7 +42,11 @@ def make_settings() -> dict[str, dict[str, Any]]:
 def _make_setting(setting: Setting) -> dict[str, Any]:
     words = {Treatment.HONOURED: "", Treatment.REFUSED: "Refused: ", Treatment.NO_EFFECT: "Has no effect: "}
     note = f"{words[setting.treatment]}{setting.note}."
-    spec = {**_TYPES.get(setting.key, setting.kind.schema), "description": note[0].upper() + note[1:]}
+    one: Mapping[str, Any] = setting.kind.schema
+    if setting.kind.members:
+        one = {"$ref": f"#/types/{_to_token(setting.key.rstrip('s'))}"}
+    is_list = setting.kind.members and setting.key.endswith("s")
+    spec = {**({"type": "array", "items": one} if is_list else one), "description": note[0].upper() + note[1:]}
     if setting.treatment is not Treatment.HONOURED or setting.key == "assumeRole":
         spec["deprecationMessage"] = spec["description"]
     return spec

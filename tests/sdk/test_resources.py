@@ -21,7 +21,7 @@ from lmconv_resource import (
     UsageOperation,
     get_license_conversion_tasks,
 )
-from lmconv_resource.aws.access.kinds import ROLE_MEMBERS
+from lmconv_resource.aws.access.kinds import ROLES
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.text import to_snake
 
@@ -78,7 +78,7 @@ def test_a_look_up_returns_what_the_resource_shows() -> None:
 def test_a_role_is_described_as_the_settings_describe_it() -> None:
     """In the table of settings, from which the documents and the schema are written."""
     members = {name: member.text for name, member in read_members(AssumeRoleArgs).items()}
-    assert members == {to_snake(member.key): member.description for member in ROLE_MEMBERS}
+    assert members == {to_snake(member.key): member.description for member in ROLES.members}
 
 
 def test_a_subclass_keeps_the_outputs() -> None:

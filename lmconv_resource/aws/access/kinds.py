@@ -32,22 +32,14 @@ class Place:
     key: str = ""
     """The setting's, without its namespace."""
     is_member: bool = False
+    spell: Callable[[str], str] = str
+    """Returns how the name of a member is written there."""
 
     def error(self, reason: str) -> SettingsError:
         """Return an error about what stands here."""
         error = SettingsError(Subject(CONNECT_ACTION), reason, self.remedy)
         error.key = self.key
         return error
-
-    def wrong(self, form: str, value: object = None) -> SettingsError:
-        """Return the error of a value that has another form than this one."""
-        is_number = self.is_member and isinstance(value, (int, float)) and not isinstance(value, bool)
-        # YAML and `pulumi config set --path` turn texts into numbers.
-        return self.error(f"{self.name} is not {form}" + (", but a number: write it in quotes" if is_number else ""))
-
-    def member(self, key: str) -> Place:
-        """Return the place of a member."""
-        return replace(self, name=f"{key} of {self.name}", is_member=True)
 
 
 Read = Callable[[Any, Place], Any]
@@ -56,25 +48,37 @@ Read = Callable[[Any, Place], Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of value."""
+    """A kind of value. Of an object's members, a required one comes first."""
 
     form: str
     read: Read
     schema: Mapping[str, Any] = field(default_factory=lambda: _TEXT_SCHEMA)
     """Its type, and whether it is a secret however it was set."""
-    is_structured: bool = False
-    """Whether a setting may be JSON text, which is how Pulumi hands structured ones on."""
+    members: tuple[Member, ...] = ()
+    """What an object of this kind has."""
+    is_required: bool = False
 
     def of(self, value: Any, place: Place) -> Any:
         """Return a value as it is used, None where it is not set; a SettingsError for another form names the place."""
-        if value is None or value == "":
+        if (value is None or value == "") and not self.is_required:
             return None
         try:
-            if self.is_structured and isinstance(value, str) and not place.is_member:
-                value = json.loads(value)
+            if isinstance(value, str) and not place.is_member and (self.members or self.schema is _LIST_SCHEMA):
+                value = json.loads(value)  # which is how Pulumi hands structured ones on
             return self.read(value, place)
         except (ValueError, RecursionError):
-            raise place.wrong(self.form, value) from None
+            # YAML and `pulumi config set --path` turn texts into numbers.
+            quotes = ", but a number: write it in quotes" if place.is_member and type(value) in (int, float) else ""
+            raise place.error(f"{place.name} is not {self.form}{quotes}") from None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of an object, as pulumi-aws writes it."""
+
+    key: str
+    kind: Kind
+    description: str
 
 
 def is_region(value: str) -> bool:
@@ -125,20 +129,17 @@ def _flag(value: Any, _: Place) -> bool:
     return value in (True, "true")
 
 
-def _count(value: Any, place: Place) -> int:
-    value = to_whole(value)
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError
-    return int(_text("[0-9]{1,9}")(str(value), place))
-
-
-def _account(value: Any, place: Place) -> str:
+def _digits(value: Any, place: Place, pattern: str) -> str:
     value = to_whole(value)  # YAML and `pulumi config set --path` turn them into numbers
-    return _text("[0-9]{12}")(str(value) if type(value) is int else value, place)
+    return _text(pattern)(str(value) if type(value) is int else value, place)
+
+
+def _count(value: Any, place: Place) -> int:
+    return int(_digits(value, place, "[0-9]{1,9}"))
 
 
 def _accounts(value: Any, place: Place) -> tuple[str, ...]:
-    return tuple(sorted(_list_of(_account)(value, place)))
+    return tuple(sorted(_list_of(partial(_digits, pattern="[0-9]{12}"))(value, place)))
 
 
 def _file(value: Any, place: Place) -> str:
@@ -177,7 +178,7 @@ IP_MODE = Kind("IPv4 or IPv6", _text("(?i)ipv[46]"))
 FLAG = Kind("true or false", _flag, {"type": "boolean"})
 COUNT = Kind("a whole number of at least 0", _count, {"type": "integer"})
 FILE = Kind("a text", _file)
-FILES = Kind('a list of paths (["~/.aws/config"])', _list_of(_file), _LIST_SCHEMA, is_structured=True)
+FILES = Kind('a list of paths (["~/.aws/config"])', _list_of(_file), _LIST_SCHEMA)
 PRODUCTS = replace(FILES, form='a list of products (["NAME/VERSION"])', read=_list_of(_text("[ -~]+")))
 ACCOUNTS = replace(FILES, form='a list of account ids (["123456789012"])', read=_accounts)
 ANY = Kind("anything", lambda value, _: value, {"$ref": "pulumi.json#/Any"})
@@ -185,22 +186,16 @@ ANY = Kind("anything", lambda value, _: value, {"$ref": "pulumi.json#/Any"})
 _TEXTS = Kind("a list of strings", _list_of(_text()), _LIST_SCHEMA)
 _PAIRS_SCHEMA = {"type": "object", "additionalProperties": dict(_TEXT_SCHEMA)}
 _PAIRS = Kind("an object of strings", _pairs, _PAIRS_SCHEMA)
-_ROLE_ARN = Kind("the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)", _text(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/\S+"))
+_ROLE_ARN = Kind(
+    "the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)",
+    _text(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/\S+"),
+    is_required=True,
+)
 _SESSION_NAME = Kind("2 to 64 letters, digits and _+=,.@-", _text(r"[A-Za-z0-9_+=,.@-]{2,64}"))
 _EXTERNAL_ID = Kind("2 to 1224 letters, digits and _+=,.@:/-", _text(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"), _SECRET_SCHEMA)
 _DURATION = Kind("a duration between 15m and 12h", _duration)
 _POLICY = Kind("a policy as JSON text", _policy)
 _TOKEN = Kind("a token", _text(r"\S{4,}"), _SECRET_SCHEMA)
-
-
-@dataclass(frozen=True)
-class Member:
-    """A member of a role, as pulumi-aws writes it. The first one has to be given."""
-
-    key: str
-    kind: Kind
-    description: str
-
 
 _SESSION_MEMBERS = (
     Member("roleArn", _ROLE_ARN, "The role's ARN."),
@@ -209,18 +204,26 @@ _SESSION_MEMBERS = (
     Member("policy", _POLICY, "An IAM policy as JSON text that narrows the role's rights."),
     Member("policyArns", _TEXTS, "ARNs of IAM policies that narrow the role's rights."),
 )
-ROLE_MEMBERS = (
+_ROLE_MEMBERS = (
     *_SESSION_MEMBERS,
     Member("externalId", _EXTERNAL_ID, "The external id that the role requires."),
     Member("tags", _PAIRS, "Tags of the session."),
     Member("transitiveTagKeys", _TEXTS, "The keys of tags that further roles are given, too."),
     Member("sourceIdentity", _SESSION_NAME, "Who assumes the role, for CloudTrail."),
 )
-WEB_IDENTITY_MEMBERS = (
+_WEB_IDENTITY_MEMBERS = (
     *_SESSION_MEMBERS,
     Member("webIdentityToken", _TOKEN, "The token."),
     Member("webIdentityTokenFile", FILE, "The file that the token is read from, each time again."),
 )
+_SERVICES = (
+    Member("licensemanager", URL, "The URL of AWS License Manager."),
+    Member("ec2", URL, "The URL of Amazon EC2."),
+    Member("ssm", URL, "The URL of AWS Systems Manager."),
+    Member("sts", URL, "The URL of AWS STS."),
+    Member("sso", URL, "The URL of AWS IAM Identity Center."),  # called for a profile's credentials
+)
+"""The services that are called."""
 
 
 @dataclass(frozen=True)
@@ -260,34 +263,36 @@ class AssumedRole:
         return Path(file).read_text(encoding="utf-8") if file else str(self.web_identity_token)
 
 
-def _read_role(
-    value: Any, place: Place, members: tuple[Member, ...] = ROLE_MEMBERS, to_key: Callable[[str], str] = str
-) -> AssumedRole:
-    table = {to_key(member.key): member for member in members}
+def _read_members(value: Any, place: Place, members: tuple[Member, ...]) -> dict[str, Any]:
+    """Return what is given of these members, by their names in snake_case."""
+    found = {}
+    for member in members:
+        key = place.spell(member.key)
+        at = replace(place, name=f"{written(key)} of {place.name}", is_member=True)
+        found[to_snake(member.key)] = member.kind.of(value.get(key), at)
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _read_role(value: Any, place: Place, members: tuple[Member, ...] = _ROLE_MEMBERS) -> AssumedRole:
+    keys = [place.spell(each.key) for each in members]
     for key in value:
-        if key not in table:
-            raise place.error(f"{place.name} has {to_shown(key)}, which is none of {', '.join(map(written, table))}")
-    found = {
-        to_snake(member.key): member.kind.of(value.get(key), place.member(written(key)))
-        for key, member in table.items()
-    }
-    if found["role_arn"] is None:
-        raise place.member(written(next(iter(table)))).wrong(_ROLE_ARN.form)
-    return AssumedRole(**{name: each for name, each in found.items() if each is not None})
+        if key not in keys:
+            raise place.error(f"{place.name} has {to_shown(key)}, which is none of {', '.join(map(written, keys))}")
+    return AssumedRole(**_read_members(value, place, members))
 
 
 def _web_identity(value: Any, place: Place) -> AssumedRole | None:
-    each = value if isinstance(value, (list, tuple)) else [value]
-    if len(each) > 1 or not all(isinstance(one, Mapping) for one in each):
+    if isinstance(value, (list, tuple)):
+        if not value:
+            return None
+        (value,) = value
+    if not isinstance(value, Mapping):
         raise ValueError
-    if not each:
-        return None
-    (only,) = each
     tokens = ("webIdentityToken", "webIdentityTokenFile")
-    given = [name for name in tokens if only.get(name)]
+    given = [name for name in tokens if value.get(name)]
     if len(given) > 1:
         raise place.error(f"{place.name} has both {' and '.join(tokens)}: leave one of them out")
-    identity = _read_role(only, place, WEB_IDENTITY_MEMBERS)
+    identity = _read_role(value, place, _WEB_IDENTITY_MEMBERS)
     if not given:
         raise place.error(f"{place.name} needs one of {' and '.join(tokens)}")
     return identity
@@ -298,39 +303,33 @@ def parse_roles(value: Any) -> tuple[AssumedRole, ...]:
 
     Raise a SettingsError for anything else; it names the entry and the member.
     """
-    place = Place(written("assume_role"), "Correct it in the program")
+    place = Place(written("assume_role"), "Correct it in the program", spell=to_snake)
     try:
-        return _objects(partial(_read_role, to_key=to_snake))(() if value is None else value, place)
+        return _objects(_read_role)(() if value is None else value, place)
     except ValueError:
         raise place.error(f"{place.name} is neither a role nor a list of roles") from None
 
 
-SERVICES = {
-    "licensemanager": ("license-manager", "AWS License Manager"),
-    "ec2": ("ec2", "Amazon EC2"),
-    "ssm": ("ssm", "AWS Systems Manager"),
-    "sts": ("sts", "AWS STS"),
-    "sso": ("sso", "AWS IAM Identity Center"),
-}
-"""By pulumi-aws's name of a service that is called: boto3's, and AWS's. SSO is called for a profile's credentials."""
-
-
 def _endpoint(value: Any, place: Place) -> dict[str, str]:
     """Return the URLs of the services that are called. A key that is like one of them may be meant for it."""
+    services = [each.key for each in _SERVICES]
     for key in value:
-        meant = None if key in SERVICES else find_close(key.replace("-", ""), SERVICES)
+        meant = None if key in services else find_close(key.replace("-", ""), services)
         if meant:
             raise place.error(f"{place.name} has {to_shown(key)}, which pulumi-aws writes {meant}")
-    urls = {name: URL.of(value.get(key), place.member(key)) for key, (name, _) in SERVICES.items()}
-    return {name: url for name, url in urls.items() if url}
+    return _read_members(value, place, _SERVICES)
 
 
 def _endpoints(value: Any, place: Place) -> tuple[tuple[str, str], ...]:
+    to_boto3 = {"licensemanager": "license-manager"}
     pairs = (pair for urls in _objects(_endpoint)(value, place) for pair in urls.items())
-    return tuple(sorted(dict(pairs).items()))  # of a service that is named twice, the last one
+    # Of a service that is named twice, the last one.
+    return tuple(sorted({to_boto3.get(service, service): url for service, url in pairs}.items()))
 
 
 _ROLE_FORM = '{"roleArn": "arn:aws:iam::ACCOUNT:role/NAME"'
-ROLES = Kind(f"a list of roles ([{_ROLE_FORM}}}])", _objects(_read_role), is_structured=True)
-WEB_IDENTITY = Kind(f'an object ({_ROLE_FORM}, "webIdentityTokenFile": "PATH"}})', _web_identity, is_structured=True)
-ENDPOINTS = Kind('a list of services and URLs ([{"licensemanager": "https://HOST"}])', _endpoints, is_structured=True)
+ROLES = Kind(f"a list of roles ([{_ROLE_FORM}}}])", _objects(_read_role), members=_ROLE_MEMBERS)
+WEB_IDENTITY = Kind(
+    f'an object ({_ROLE_FORM}, "webIdentityTokenFile": "PATH"}})', _web_identity, members=_WEB_IDENTITY_MEMBERS
+)
+ENDPOINTS = Kind('a list of services and URLs ([{"licensemanager": "https://HOST"}])', _endpoints, members=_SERVICES)

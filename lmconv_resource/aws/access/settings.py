@@ -54,8 +54,8 @@ _LAST_WINS = "of several the last one wins, key by key"
 _NOT_FALSE = "`false` too, before the environment and the profile"
 
 
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+def _members(kind: Kind) -> str:
+    return ", ".join(f"`{member.key}`" for member in kind.members)
 
 
 _HONOURED = (
@@ -69,7 +69,7 @@ _HONOURED = (
     ("accessKey", kinds.SECRET, "with `secretKey`, before a profile's and the environment's credentials"),
     ("secretKey", kinds.SECRET, "with `accessKey`; one without the other is refused"),
     ("token", kinds.SECRET, "the session token that belongs to `accessKey` and `secretKey`"),
-    ("assumeRoles", kinds.ROLES, f"one after the other; members {_quoted(each.key for each in kinds.ROLE_MEMBERS)}"),
+    ("assumeRoles", kinds.ROLES, f"one after the other; members {_members(kinds.ROLES)}"),
     ("assumeRole", kinds.ROLES, "pulumi-aws 6's name for `assumeRoles`; both together are refused"),
     (
         "assumeRoleWithWebIdentity",
@@ -92,7 +92,7 @@ _HONOURED = (
     (
         "endpoints",
         kinds.ENDPOINTS,
-        f"of the services that are called: {_quoted(kinds.SERVICES)}; others are not called, and a name that is like "
+        f"of the services that are called: {_members(kinds.ENDPOINTS)}; others are not called, and a name that is like "
         "one of these is refused",
     ),
     ("stsRegion", kinds.REGION, "the region in which roles are assumed and the account is asked for"),
