@@ -27,7 +27,7 @@ from lmconv_resource.lifecycle.inputs import (
     unknown_names,
     validate_options,
 )
-from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, Wish, read_marks
+from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, read_marks
 from lmconv_resource.lifecycle.operation import (
     CheckFailure,
     Diff,
@@ -38,7 +38,7 @@ from lmconv_resource.lifecycle.operation import (
 )
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await, report_drift
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
-from lmconv_resource.text import parse_duration, setting, to_failure_reason
+from lmconv_resource.text import setting, to_failure_reason
 from lmconv_resource.usage_operations import unknown_code_warning
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def _make_plan(self, op: Operation, inputs: ConversionInputs) -> list[CheckFailure]:
         try:
-            job = Job(op, op.connect(inputs), to_wish(op, inputs))
+            job = Job(op, op.connect(inputs), inputs)
             step = job.plan()
         except LicenseConversionError as error:  # the update asks again, and fails if it has to
             op.log(f"What `pulumi up` will do is not known. {error}", "WARNING")
@@ -218,7 +218,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     def create(self, op: Operation, inputs: ConversionInputs) -> Stored[ConversionState]:
         """Start the conversion, unless it is under way or done already, and wait for its end if asked to."""
         op.host.started_here.arns[op.urn] = inputs.resource_arn
-        job = Job(op, op.connect(inputs), to_wish(op, inputs))
+        job = Job(op, op.connect(inputs), inputs)
         try:
             outcome = job.run()
         except Exception as cause:
@@ -306,8 +306,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             if task.is_unfinished:  # what the diff has just seen is not asked for again
                 return Stored(replace(state, task=self._merge(op, state.task, task)))
         held_id = None if settled else task_id
-        wish = to_wish(op, replace_request(inputs, state), held_id, ends=settled)
-        job = Job(op, op.connect(inputs, held_id, region), wish)
+        job = Job(op, op.connect(inputs, held_id, region), replace_request(inputs, state), held_id, ends=settled)
         try:
             outcome = job.run()
         except LicenseConversionError as error:
@@ -357,7 +356,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             if self._is_marked(op, task_id, state, inputs):
                 held_id = None if state.task.is_complete or state.is_begun else task_id
                 aws = op.connect(inputs, held_id, state.task.region)
-                Job(op, aws, to_wish(op, inputs, held_id, ends=True)).run()
+                Job(op, aws, inputs, held_id, ends=True).run()
         except LicenseConversionError as error:
             instance_id = arn.rpartition("/")[2]
             op.log(
@@ -386,26 +385,6 @@ class _Lines:
 
 _PASSING = frozenset({"not-stopped", "never-shown", "refuse-other", "foreign-mark", "may-not-look"})
 """Refusals that what precedes the conversion in the same program, or time, may end: a preview only warns of them."""
-
-
-def to_wish(op: Operation, inputs: ConversionInputs, held_id: str | None = None, *, ends: bool = False) -> Wish:
-    """Return what inputs ask of a job; `ends` only has it bring to its end what was begun."""
-    return Wish(
-        request=inputs.request,
-        urn=op.urn,
-        converts=not ends,
-        held_id=held_id,
-        waits=inputs.wait_for_completion,
-        poll_interval_seconds=inputs.poll_interval_seconds,
-        stops=inputs.stop_and_restart,
-        force_after_seconds=parse_duration(inputs.force_stop_after) if inputs.force_stop_after else None,
-        checks=inputs.checks,
-        corrects_drift=inputs.correct_drift,
-        retries_failed=inputs.retry_failed,
-        ignores_failure=inputs.ignore_failure,
-        allows_unlisted_pair=inputs.allow_unlisted_pair,
-        allows_instance_store_loss=inputs.allow_instance_store_loss,
-    )
 
 
 def replace_request(inputs: ConversionInputs, state: ConversionState) -> ConversionInputs:

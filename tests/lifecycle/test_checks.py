@@ -13,7 +13,7 @@ from lmconv_resource.aws.client import Connection
 from lmconv_resource.aws.ec2 import START_ACTION, TAG_ACTION, Instance, InstanceType
 from lmconv_resource.errors import AccessDeniedError, RequestRefusedError, Subject
 from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish, run_checks
-from lmconv_resource.models import ConversionRequest, LicenseContext
+from lmconv_resource.models import LicenseContext
 
 DENIED = AccessDeniedError(Subject("Asking EC2"), "AWS denies access", "Allow it")
 REFUSED = RequestRefusedError(Subject("Asking EC2"), "there is no such type", "Correct it")
@@ -54,9 +54,9 @@ class World:
 def check(
     world: World, answer: dict[str, Any], *, to: str = WINDOWS, state: str = "running", **wish: Any
 ) -> tuple[Problem, ...]:
-    request = ConversionRequest(ARN, LicenseContext(BYOL), LicenseContext(to))
+    contexts = {"source_license_context": LicenseContext(BYOL), "destination_license_context": LicenseContext(to)}
     instance = Instance("i-1", state, BYOL, {"InstanceType": "m5.large", "ImageId": "ami-1", **answer})
-    asked = Wish(request, **{"stops": True, "checks": True, **wish})
+    asked = Wish(**{"resource_arn": ARN, "stop_and_restart": True, "preflight": True, **contexts, **wish})
     engine = RecordingEngine()
     with make_session(engine=engine).operation(None) as op:
         problems = run_checks(op, cast(Connection, world), asked, instance, ["i-1", "eni-1"])
@@ -85,7 +85,7 @@ FOUND: dict[str, tuple[str, World, dict[str, Any], dict[str, Any]]] = {
     "spot without a request": ("spot", World(), {"InstanceLifecycle": "spot"}, {}),
     "address": ("address", World(), {"PublicIpAddress": "192.0.2.1"}, {}),
     "address, not known": ("address", World(is_elastic=DENIED), {"PublicIpAddress": "192.0.2.1"}, {}),
-    "protected": ("protected", World(has_stop_protection=True), {}, {"stops": False}),
+    "protected": ("protected", World(has_stop_protection=True), {}, {"stop_and_restart": False}),
     "included_on_host": ("included_on_host", World(), HOST, {"to": WEB}),
     "byol_off_host": ("byol_off_host", World(), {}, {"to": BYOL}),
     "few_vcpus": ("few_vcpus", World(), {"CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}}, {"to": WEB}),
@@ -115,14 +115,14 @@ def test_every_row_is_tried() -> None:
     ("world", "answer", "wish"),
     [
         (World(), {}, {}),
-        (World(get_type=InstanceType(8, True)), {}, {"allows_instance_store_loss": True}),
+        (World(get_type=InstanceType(8, True)), {}, {"allow_instance_store_loss": True}),
         (World(get_type=REFUSED), {}, {}),
         (World(), SPOT, {}),
         (World(is_persistent_spot=DENIED), SPOT, {}),  # EC2 itself refuses the stop then
         (World(is_elastic=True), {"PublicIpAddress": "192.0.2.1"}, {}),
         (World(has_stop_protection=DENIED, is_managed=DENIED), {}, {}),
         (World(check_may=deny(TAG_ACTION, only_interface=True)), {}, {}),
-        (World(has_stop_protection=True, is_managed=False), GROUP, {"stops": False, "checks": False}),
+        (World(has_stop_protection=True, is_managed=False), GROUP, {"stop_and_restart": False, "preflight": False}),
         (World(), {**GROUP, **SPOT}, {"state": "stopped"}),
     ],
 )
@@ -144,7 +144,7 @@ def test_the_rights_around_a_conversion_are_checked_before_the_stop() -> None:
 def test_no_more_is_asked_than_a_wish_needs() -> None:
     """A conversion without a stop asks nothing about one, and nothing at all without `preflight`."""
     world = World()
-    assert check(world, {"PublicIpAddress": "192.0.2.1", **SPOT}, stops=False, checks=False) == ()
+    assert check(world, {"PublicIpAddress": "192.0.2.1", **SPOT}, stop_and_restart=False, preflight=False) == ()
     assert world.asked == []
-    check(world, SPOT, stops=False)
+    check(world, SPOT, stop_and_restart=False)
     assert world.asked == ["has_stop_protection", "is_managed"]

@@ -16,7 +16,7 @@ from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault
 from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.lifecycle.job import Wish
 from lmconv_resource.lifecycle.job.facts import TASKS, Facts, Memory, Reader
-from lmconv_resource.models import ConversionRequest, LicenseContext
+from lmconv_resource.models import LicenseContext
 
 FAILS = ErrorAnswer("ServerInternalException")
 NO_SUCH_TASK = ErrorAnswer("InvalidParameterValueException", "no such task")
@@ -133,7 +133,7 @@ def test_the_mark_of_the_network_interface_is_removed_where_it_is_not_shown(job:
 def test_what_a_list_has_shown_in_progress_is_asked_for_where_the_next_one_fails(job: Job) -> None:
     """Somebody else's conversion is not forgotten because AWS can't list it at the moment."""
     arn = job.launch()
-    wish = Wish(ConversionRequest(arn, LicenseContext(), LicenseContext(WINDOWS)))
+    wish = Wish(resource_arn=arn, destination_license_context=LicenseContext(WINDOWS))
     other = job.add_task(arn, BYOL, WINDOWS, "IN_PROGRESS")
     with job.open_session(RecordingEngine()).operation(OneResource.urn) as op:
         aws = op.connect(ConversionInputs.parse({"resource_arn": arn, "region": "eu-west-1"}))

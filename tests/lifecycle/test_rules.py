@@ -16,7 +16,7 @@ from lmconv_resource.lifecycle.job import Act, Wish
 from lmconv_resource.lifecycle.job.facts import Facts, Memory
 from lmconv_resource.lifecycle.job.rules import Step, decide
 from lmconv_resource.marks import REFUSED_TAG, Mark, Refusals, make_value
-from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
 NOW = datetime(2026, 11, 29, 8, 0, 0, 500_000, timezone.utc)
 HOUR = timedelta(hours=1)
@@ -26,7 +26,8 @@ DENIED = AccessDeniedError(Subject(DESCRIBE_ACTION), "AWS denies access", "Allow
 
 
 def to_wish(to: str = WINDOWS, source: str | None = None, **wish: Any) -> Wish:
-    return Wish(ConversionRequest(ARN, LicenseContext(source), LicenseContext(to)), **{"urn": URN, **wish})
+    contexts = {"source_license_context": LicenseContext(source), "destination_license_context": LicenseContext(to)}
+    return Wish(**{"resource_arn": ARN, "urn": URN, "wait_for_completion": True, **contexts, **wish})
 
 
 def to_instance(billed: str | None, state: str = "stopped", **shown: Any) -> Instance:
@@ -131,7 +132,7 @@ def test_what_is_said_of_earlier_tasks(ran: list[Ran], wish: Wish, act: Act, lin
 @pytest.mark.parametrize(
     ("ran", "billed", "wish", "more"),
     [
-        ([TO_WINDOWS], ENTERPRISE, to_wish(source=BYOL, corrects_drift=True), {}),  # EC2's word counts, for the source
+        ([TO_WINDOWS], ENTERPRISE, to_wish(source=BYOL, correct_drift=True), {}),  # EC2's word counts, for the source
         ([TO_WINDOWS, BACK], BYOL, to_wish(), {}),  # it was converted back
         ([TO_WINDOWS, BACK], BYOL, to_wish(source=BYOL), {}),
         ([TO_WINDOWS, (WEB, ENTERPRISE)], ENTERPRISE, to_wish(), {}),  # a later task started from elsewhere
@@ -140,9 +141,9 @@ def test_what_is_said_of_earlier_tasks(ran: list[Ran], wish: Wish, act: Act, lin
         ([FAILED] * 3, BYOL, to_wish(), {"hours": 9.0}),
         ([(BYOL, ENTERPRISE, "FAILED")] * 3, BYOL, to_wish(), {}),
         ([*[FAILED] * 3, TO_WINDOWS, BACK], BYOL, to_wish(), {}),
-        ([FAILED] * 3, BYOL, to_wish(retries_failed=True), {}),
+        ([FAILED] * 3, BYOL, to_wish(retry_failed=True), {}),
         ([FAILED] * 3, BYOL, to_wish(), {"is_forced_by_command": True}),
-        ([], UBUNTU_PRO, to_wish(UBUNTU, allows_unlisted_pair=True), {}),
+        ([], UBUNTU_PRO, to_wish(UBUNTU, allow_unlisted_pair=True), {}),
     ],
 )
 def test_what_is_not_done_is_started(ran: list[Ran], billed: str, wish: Wish, more: dict[str, Any]) -> None:
@@ -245,13 +246,13 @@ def test_the_later_of_two_marks_counts_within_a_second(milliseconds: int, act: A
     for order in (values, values[::-1]):
         tags = tuple(Tag(place, TAG, value) for place, value in zip((ID, "eni-1"), order, strict=True))
         facts = to_facts(instance=to_instance(BYOL, "running"), tags=tags, is_stop_checked=True)
-        assert decide(facts, to_wish(stops=True)).rule.then is act
+        assert decide(facts, to_wish(stop_and_restart=True)).rule.then is act
 
 
 def test_a_mark_that_was_copied_from_another_instance_is_ignored() -> None:
     """A program that replaces an instance by a copy of it keeps the URN, and the copy has the tags of the first."""
     copied = Tag(ID, TAG, make_value(URN, "i-0abc", NOW, NOW + HOUR))
-    step = decide(to_facts(instance=to_instance(WINDOWS), tags=(copied,)), to_wish(stops=True))
+    step = decide(to_facts(instance=to_instance(WINDOWS), tags=(copied,)), to_wish(stop_and_restart=True))
     assert step.rule.then is Act.DONE
     assert step.notes[0] == (
         "WARNING",
@@ -271,7 +272,7 @@ def test_an_instance_that_is_started_after_the_checks_is_checked_again(is_stop_c
     """Checks of one that was stopped say nothing of what its stop would erase."""
     instance = to_instance(BYOL, "running", InstanceType="m5d.large")
     facts = to_facts(instance=instance, problems=(), is_stop_checked=is_stop_checked)
-    assert decide(facts, to_wish(stops=True, checks=True)).rule.then is act
+    assert decide(facts, to_wish(stop_and_restart=True)).rule.then is act
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from lmconv_resource.errors import (
     RequestRefusedError,
     WaitError,
 )
-from lmconv_resource.lifecycle.convert import to_wish
 from lmconv_resource.lifecycle.fleet.gather import Gathering, to_places
 from lmconv_resource.lifecycle.fleet.report import Action, Outcome, PlanLine, Result
 from lmconv_resource.lifecycle.fleet.services import Watch, connect_row
@@ -27,7 +26,6 @@ from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Instance, Tag
 
 log = logging.getLogger(__name__)
@@ -36,7 +34,7 @@ _UP = ("running", "pending")
 
 _RETRY_REMEDY = "Fix the cause, and run `pulumi up` again once the first of them is 24 hours old"
 
-_INSTANCE_PAUSE_SECONDS = 0.25
+_PAUSE_SECONDS = 0.25
 """Between two checks of an instance on its way, each of which waits itself until there is something new."""
 
 
@@ -116,9 +114,7 @@ class Planned:
 def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> Planned:
     """Return what a job of this row would do first. Nothing is done."""
     host = RowHost(op.host, row.name, keeps=True)
-    row_op = replace(op, host=cast(Host, host))
-    aws = connect_row(gathering, Watch(op.host.runtime.now), row.arn, op.cancellation)
-    job = _make_job(row_op, aws, gathering, row, held_id)
+    job = _make_job(op, host, gathering, row, Watch(op.host.runtime.now), held_id=held_id)
     try:
         step = job.plan()
     except LicenseConversionError as error:
@@ -152,25 +148,13 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     return replace(planned, line=replace(line, text=text, notes=notes))
 
 
-def _make_job(
-    op: Operation,
-    aws: Connection,
-    gathering: Gathering,
-    row: Row,
-    held_id: str | None,
-    *,
-    planned: Planned | None = None,
-    ends: bool = False,
-) -> Job:
+def _make_job(op: Operation, host: RowHost, gathering: Gathering, row: Row, watch: Watch, **known: Any) -> Job:
     # The guard against endless retries holds for a fleet in any case: each `up` may try once more. What a row that is
     # forgotten has begun is not waited for.
-    waits = row.known.wait_for_completion and not ends
+    waits = row.known.wait_for_completion and not known.get("ends")
     inputs = replace(row.known, retry_failed=False, wait_for_completion=waits)
-    shared = Shared(gathering.make_mark, _INSTANCE_PAUSE_SECONDS)
-    wish = replace(to_wish(op, inputs, held_id, ends=ends), retry_remedy=_RETRY_REMEDY)
-    if planned is None:
-        return Job(op, aws, wish, shared=shared)
-    return Job(op, aws, wish, planned.problems, is_stop_checked=planned.ran, shared=shared)
+    aws, shared = connect_row(gathering, watch, row.arn, op.cancellation), Shared(gathering.make_mark, _PAUSE_SECONDS)
+    return Job(replace(op, host=cast(Host, host)), aws, inputs, retry_remedy=_RETRY_REMEDY, shared=shared, **known)
 
 
 def _join(errors: list[LicenseConversionError], reason: str) -> LicenseConversionError | None:
@@ -265,8 +249,8 @@ def run_row(
         return replace(ended, is_down=is_down, counts=counts, is_begun=is_begun, result=result)
 
     host, watch = RowHost(op.host, row.name), Watch(op.host.runtime.now, on_act, has_slot)
-    aws = connect_row(gathering, watch, row.arn, op.cancellation)
-    job = _make_job(replace(op, host=cast(Host, host)), aws, gathering, row, planned.held_id, planned=planned)
+    found = {"held_id": planned.held_id, "problems": planned.problems, "is_stop_checked": planned.ran}
+    job = _make_job(op, host, gathering, row, watch, **found)
     result = planned.to_result(Outcome.SUCCEEDED)
     try:
         with gathering.under_way(row.arn):
@@ -317,12 +301,12 @@ def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) 
         LicenseConversionError: it is left as it is.
     """
     now = op.host.runtime.now
-    aws = connect_row(gathering, Watch(now, acted_at=now()), row.arn, op.cancellation)
+    watch = Watch(now, acted_at=now())
+    aws = connect_row(gathering, watch, row.arn, op.cancellation)
     instance = aws.ec2.get_instance(row.arn)
     if instance is None or not has_mark(op, instance, aws.ec2.list_tags(TAGS, to_places(instance))):
         return
-    host = RowHost(op.host, row.name)
-    _make_job(replace(op, host=cast(Host, host)), aws, gathering, row, held_id, ends=True).run()
+    _make_job(op, RowHost(op.host, row.name), gathering, row, watch, held_id=held_id, ends=True).run()
 
 
 def _to_failed(

@@ -38,6 +38,7 @@ from lmconv_resource.usage_operations import describe_license
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
+    from lmconv_resource.lifecycle.inputs import ConversionInputs
     from lmconv_resource.lifecycle.job.checks import Problem
     from lmconv_resource.lifecycle.operation import Operation
 
@@ -107,7 +108,10 @@ class Job:
     Args:
         op: the operation.
         aws: where the instance is.
-        wish: what is asked for.
+        inputs: what is asked for.
+        held_id: the task that is recorded.
+        ends: whether only what was begun is brought to its end: the instance is started again, its mark removed.
+        retry_remedy: what to do when three have FAILED or were refused, in place of a conversion's own.
         problems: what the checks have found, where they were just made.
         is_stop_checked: whether these are about the instance's stop, too.
         shared: what the rows of a fleet share.
@@ -117,15 +121,18 @@ class Job:
         self,
         op: Operation,
         aws: Connection,
-        wish: Wish,
+        inputs: ConversionInputs,
+        held_id: str | None = None,
+        *,
+        ends: bool = False,
+        retry_remedy: str | None = None,
         problems: tuple[Problem, ...] | None = None,
         is_stop_checked: bool = False,
-        *,
         shared: Shared = Shared(),
     ) -> None:
         self._op = op
         self._aws = aws
-        self._wish = wish
+        self._wish = wish = Wish(**vars(inputs), urn=op.urn, converts=not ends, retry_remedy=retry_remedy)
         self._arn = wish.request.resource_arn
         self._shared = shared
         self._fault_pauses = op.pauses(_FIRST_PAUSE, _FAULT_PAUSE)
@@ -135,7 +142,7 @@ class Job:
         self.facts = Facts(
             now,
             op.host.runtime.wall(),
-            Memory(now, wish.held_id, wish.held_id is not None, now),
+            Memory(now, held_id, held_id is not None, now),
             problems=problems,
             is_stop_checked=is_stop_checked,
             region=aws.region,
@@ -196,7 +203,7 @@ class Job:
             return f"{facts.places[0]}: {step.text}"
         if step.rule.name in _ENDING:
             return f"{name}: will be started again"
-        if self._wish.stops and seen and seen.state in ("running", "pending"):
+        if self._wish.stop_and_restart and seen and seen.state in ("running", "pending"):
             return f"{name}: will be stopped, converted {pair}, and started again"
         return f"{name}: will be converted {pair}"
 
@@ -275,8 +282,8 @@ class Job:
         if step.rule.then in (Act.STOP, Act.FORCE, Act.START):
             return _INSTANCE_ONLY
         if step.rule.then in (Act.CREATE, Act.ADOPT) and self.facts.held is not None:
-            return frozenset() if self._wish.waits else frozenset({TASKS})
-        is_plain = step.rule.then is Act.FOLLOW and not (self._wish.stops or self.facts.memory.is_marked)
+            return frozenset() if self._wish.wait_for_completion else frozenset({TASKS})
+        is_plain = step.rule.then is Act.FOLLOW and not (self._wish.stop_and_restart or self.facts.memory.is_marked)
         return _INSTANCE_ONLY if is_plain and self.facts.held is not None else EVERYTHING
 
     def _follow(self, _: Step) -> None:
@@ -294,7 +301,7 @@ class Job:
             )
         except LicenseConversionError as error:
             self._keep(error.task)
-            is_down = self._wish.stops or self.facts.memory.is_marked
+            is_down = self._wish.stop_and_restart or self.facts.memory.is_marked
             is_fault = isinstance(error, (WaitError, TaskNotFoundError))
             is_over = self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline
             if is_over or not (is_down and is_fault):
@@ -376,7 +383,7 @@ class Job:
             log.info("%s", throttled)
         except TransientError as lost:  # this call may have started a task
             self._remember(create_lost_at=runtime.now())
-            if tries > self._aws.settings.max_retries and not (self._wish.stops or memory.is_marked):
+            if tries > self._aws.settings.max_retries and not (self._wish.stop_and_restart or memory.is_marked):
                 self._remember(refusal=lost)
         except CredentialsError:
             raise

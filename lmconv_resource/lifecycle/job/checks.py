@@ -23,8 +23,9 @@ from lmconv_resource.errors import (
     Subject,
     ThrottledError,
 )
+from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.marks import RESTART_TAG
-from lmconv_resource.models import ConversionRequest, InstanceArn
+from lmconv_resource.models import InstanceArn
 from lmconv_resource.text import fill
 from lmconv_resource.usage_operations import SQL_SERVER_INCLUDED, UsageOperation, describe
 
@@ -46,43 +47,19 @@ _NOT_ON_HOSTS = frozenset({*SQL_SERVER_INCLUDED, UsageOperation.RHEL, UsageOpera
 """Licenses that AWS includes, and that no instance on a Dedicated Host can have."""
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What a program asks of one conversion.
+@dataclass(frozen=True, kw_only=True)
+class Wish(ConversionInputs):
+    """What a program asks of one conversion, and whose it is.
 
     Args:
-        request: what to convert; an empty source is what EC2 bills the instance as.
-        urn: whose it is, which its mark names.
+        urn: whose, which its mark names.
         converts: False only brings to its end what was begun: start the instance again, remove the mark.
-        held_id: the task that is recorded.
-        waits: whether its end is waited for.
-        poll_interval_seconds: a constant interval of the wait, in place of the policy's.
-        stops: whether an instance that runs is stopped, and started again.
-        force_after_seconds: when a stop that is under way becomes one by force.
-        checks: whether AWS's prerequisites are checked first.
-        corrects_drift: whether EC2's word counts for more than the history of tasks.
-        retries_failed: whether one is started after three that FAILED or were refused.
         retry_remedy: what to do when three have FAILED or were refused, in place of a conversion's own.
-        ignores_failure: whether a FAILED task is a result, and no error.
-        allows_unlisted_pair: whether a pair that AWS's guide does not list is asked for.
-        allows_instance_store_loss: whether the stop may erase instance store volumes.
     """
 
-    request: ConversionRequest
     urn: str | None = None
     converts: bool = True
-    held_id: str | None = None
-    waits: bool = True
-    poll_interval_seconds: float | None = None
-    stops: bool = False
-    force_after_seconds: float | None = None
-    checks: bool = False
-    corrects_drift: bool = False
-    retries_failed: bool = False
     retry_remedy: str | None = None
-    ignores_failure: bool = False
-    allows_unlisted_pair: bool = False
-    allows_instance_store_loss: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,7 +164,7 @@ def run_checks(
     Args:
         op: the operation; told what was left out.
         aws: where the instance is.
-        wish: what is asked for; without `stops` and `checks` nothing is checked.
+        wish: what is asked for; without `stop_and_restart` and `checks` nothing is checked.
         instance: the instance as EC2 shows it.
         places: the ids of what the mark is written to.
 
@@ -197,7 +174,7 @@ def run_checks(
     asker = _Asker(op, aws, wish, instance)
     found: dict[str, object] = {"instance": instance.instance_id, "type": instance.type_name}
     denied: list[Problem] = []
-    will_stop = wish.stops and instance.state in ("running", "pending")
+    will_stop = wish.stop_and_restart and instance.state in ("running", "pending")
     if will_stop:
         found.update(asker.ask_about_stop())
         denied = list(asker.missing_rights(places))
@@ -273,7 +250,7 @@ class _Asker:
             "address": address if is_lost else None,
         }
         name, kind = instance.type_name, InstanceType()
-        if self.wish.allows_instance_store_loss or not name:
+        if self.wish.allow_instance_store_loss or not name:
             return found
         # A stop erases instance store volumes: it is refused where it is not known whether there are any, too.
         try:

@@ -221,7 +221,7 @@ class Reader:
         except TransientError as error:
             return replace(facts, instance_error=facts.instance_error or error)
         except (AccessDeniedError, RequestRefusedError) as error:  # the latter by what stands in for EC2
-            if not self._is_told_of_tags and self._wish.stops:
+            if not self._is_told_of_tags and self._wish.stop_and_restart:
                 self._is_told_of_tags = True
                 self._op.log(f"Only the instance's own tags are read. {error}")
             tags = []

@@ -30,7 +30,7 @@ from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts
 from lmconv_resource.marks import RESTART_TAG
 from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
-from lmconv_resource.text import fill, setting, to_duration_text, to_failure_reason, written
+from lmconv_resource.text import fill, parse_duration, setting, to_duration_text, to_failure_reason, written
 from lmconv_resource.usage_operations import describe_license, unlisted_reason
 
 
@@ -364,7 +364,12 @@ class _Case:
         self.done: Done | None = None
         self.request = wish.request
         self._say(
-            converts=wish.converts, waits=wish.waits, stops=wish.stops, **{"ignores-failure": wish.ignores_failure}
+            {
+                "converts": wish.converts,
+                "waits": wish.wait_for_completion,
+                "stops": wish.stop_and_restart,
+                "ignores-failure": wish.ignore_failure,
+            }
         )
         self._instance_words()
         self._mark_words()
@@ -372,7 +377,7 @@ class _Case:
         self._license_words()
         self._act_words()
 
-    def _say(self, **words: object) -> None:
+    def _say(self, words: Mapping[str, object]) -> None:
         self.words |= {word for word, holds in words.items() if holds}
 
     def subject(self, action: str = CREATE_ACTION, task_id: str | None = None) -> Subject:
@@ -387,21 +392,23 @@ class _Case:
         facts, memory, instance = self.facts, self.memory, self.facts.instance
         is_denied = facts.instance_error is not None and not isinstance(facts.instance_error, TransientError)
         limit = _SHOWN_AGAIN_SECONDS if memory.last_seen else _SHOWN_SECONDS
-        needed = self.wish.stops or (self.wish.request.source.is_empty and not memory.held_id)
+        needed = self.wish.stop_and_restart or (self.wish.request.source.is_empty and not memory.held_id)
         self._say(
-            hidden=instance is None and facts.instance_error is None and needed,
-            seen=memory.last_seen,
-            needed=needed and self.wish.converts,
-            denied=is_denied,
-            shown=instance,
-            gone=instance and instance.is_gone,
-            **{"looked-for": self._since(memory.hidden_since, as_seen=True) < limit},
+            {
+                "hidden": instance is None and facts.instance_error is None and needed,
+                "seen": memory.last_seen,
+                "needed": needed and self.wish.converts,
+                "denied": is_denied,
+                "shown": instance,
+                "gone": instance and instance.is_gone,
+                "looked-for": self._since(memory.hidden_since, as_seen=True) < limit,
+            }
         )
         if instance and instance.state in ("running", "pending", "stopping", "stopped"):
             self.words.add(instance.state)
         if is_denied and facts.instance_error is not None:
             error = facts.instance_error
-            can_do_without = self.wish.request.source.is_empty and not self.wish.stops
+            can_do_without = self.wish.request.source.is_empty and not self.wish.stop_and_restart
             hint = f"; or set {written('source_license_context')}" if can_do_without else ""
             self.errors["denied"] = (type(error)(error.subject, error.reason, f"{error.remedy}{hint}"),)
         if facts.account_error is not None:
@@ -430,13 +437,13 @@ class _Case:
             )
         )
         self._say(
-            mine=mine,
-            foreign=foreign,
-            **{
+            {
+                "mine": mine,
+                "foreign": foreign,
                 "mark-old": is_short and self._since(memory.marked_at) > _MARK_SECONDS and memory.marks_sent < 3,
                 "mark-sent": self._since(memory.marked_at) < _MARK_SECONDS,
                 "ran-again": memory.unmark_tries > 0,
-            },
+            }
         )
         if self.mark:
             places = " ".join(self.mark.places)
@@ -459,7 +466,9 @@ class _Case:
         held_for = self._since(memory.held_since) if memory.held_id else float("inf")
         list_fault = facts.list_error is not None and memory.held_id is None
         # Without a route to EC2, an instance that the user has stopped can still be converted, or followed.
-        can_do_without = not (wish.stops or memory.last_seen or self.words & {"needed", "mine"} or memory.is_marked)
+        can_do_without = not (
+            wish.stop_and_restart or memory.last_seen or self.words & {"needed", "mine"} or memory.is_marked
+        )
         is_closed = isinstance(facts.instance_error, EndpointUnreachableError) and (
             memory.held_id is not None
             or (may_adopt and self.matching is not None)
@@ -473,11 +482,11 @@ class _Case:
         )
         hidden_others = [task_id for task_id in facts.hidden_ids if task_id != memory.held_id]
         self._say(
-            held=memory.held_id,
-            unreadable=fault,
-            patient=isinstance(fault, TransientError)
-            and (memory.is_answered or self._since(memory.failing_since) < _UNANSWERED_SECONDS),
-            **{
+            {
+                "held": memory.held_id,
+                "unreadable": fault,
+                "patient": isinstance(fault, TransientError)
+                and (memory.is_answered or self._since(memory.failing_since) < _UNANSWERED_SECONDS),
                 "held-unfinished": held and held.is_unfinished,
                 "held-failed": held and held.status is TaskStatus.FAILED,
                 "held-hidden": is_hidden,
@@ -491,8 +500,8 @@ class _Case:
                 "create-unanswered": self._since(memory.create_lost_at) < _LISTED_SECONDS,
                 "create-waits": facts.now < memory.create_again_at,
                 "foreign-in-force": self.mark is not None
-                and (self.mark.is_young(facts.wall) or unfinished or hidden_others or not wish.stops),
-            },
+                and (self.mark.is_young(facts.wall) or unfinished or hidden_others or not wish.stop_and_restart),
+            }
         )
         if fault is not None:
             self.errors["fault"] = (fault,)
@@ -519,11 +528,11 @@ class _Case:
             self.doubt = f"whether a conversion is in progress is not known: {facts.list_error.reason}"
         self.values["doubt"] = self.doubt or ""
         self._say(
-            doubt=self.doubt,
-            **{
+            {
+                "doubt": self.doubt,
                 "doubt-young": self._since(max(memory.ended_at or memory.began, memory.in_progress_at or 0.0))
-                < _DOUBT_SECONDS
-            },
+                < _DOUBT_SECONDS,
+            }
         )
 
     def _license_words(self) -> None:
@@ -560,17 +569,17 @@ class _Case:
             self.values["doubt"] = self.doubt
             self.words.add("doubt")
         self._say(
-            done=self.done,
-            blocked=block,
-            refused=refusal,
-            noted=memory.is_refusal_noted,
-            settled=ended or refusal or block or self.done or not wish.converts,
-            **{
+            {
+                "done": self.done,
+                "blocked": block,
+                "refused": refusal,
+                "noted": memory.is_refusal_noted,
+                "settled": ended or refusal or block or self.done or not wish.converts,
                 "billing-late": succeeded
                 and is_other
                 and is_new
-                and self._since(memory.ended_at, as_seen=True) < _BILLING_SECONDS
-            },
+                and self._since(memory.ended_at, as_seen=True) < _BILLING_SECONDS,
+            }
         )
         self.values["present"] = describe_license(present) if not present.is_empty else "what EC2 does not say"
         self.values["wanted"] = describe_license(wish.request.destination)
@@ -591,7 +600,7 @@ class _Case:
                 "Find out who or what starts it, then run `pulumi up` again",
                 STOP_ACTION,
             )
-        if request.source.is_empty or (wish.corrects_drift and not present.is_empty):
+        if request.source.is_empty or (wish.correct_drift and not present.is_empty):
             if present.is_empty:
                 return (
                     ()
@@ -612,12 +621,12 @@ class _Case:
                 f"{source} is the same as the destination, and {shown}",
                 f"Leave {source} out, so that it is read from the instance",
             )
-        elif (wish.stops or wish.checks) and operation and not request.source.is_satisfied_by(present):
+        elif (wish.stop_and_restart or wish.checks) and operation and not request.source.is_satisfied_by(present):
             return self._block(
                 _source_problem(request, present),
                 f"Set {source} to what it is now, or leave it out",
             )
-        unlisted = None if wish.allows_unlisted_pair else unlisted_reason(self.request.source, request.destination)
+        unlisted = None if wish.allow_unlisted_pair else unlisted_reason(self.request.source, request.destination)
         if unlisted:
             return self._block(
                 unlisted.rstrip("."),
@@ -625,7 +634,7 @@ class _Case:
             )
         failures = repeated_failures(request.destination, facts.tasks, facts.wall)
         refusals = facts.refusals
-        is_guarded = not wish.retries_failed and not facts.is_forced_by_command
+        is_guarded = not wish.retry_failed and not facts.is_forced_by_command
         by_force = "" if facts.is_forced_by_command is None else f" or run `pulumi up --replace '{wish.urn}'`"
         remedy = wish.retry_remedy or f"Fix the cause, then set {setting('retry_failed', True)}{by_force} to start one"
         if is_guarded and failures:
@@ -657,26 +666,26 @@ class _Case:
         bounced = memory.starts > 0 and memory.was_pending and "stopped" in self.words
         since_start = self._since(memory.first_start_at, as_seen=True)
         in_vain = memory.starts >= 2 and (bounced or since_start > _START_IN_VAIN_SECONDS)
-        will_stop = wish.stops and self.words & {"running", "pending"}
-        force_at = memory.stopped_at + (wish.force_after_seconds or 0.0)
+        will_stop = wish.stop_and_restart and self.words & {"running", "pending"}
+        force_after = parse_duration(wish.force_stop_after) if wish.force_stop_after else None
         reason = facts.instance.state_reason if facts.instance else None
         self._say(
-            bounced=bounced,
-            unchecked=facts.instance
-            and "mine" not in self.words
-            and ((will_stop and not facts.is_stop_checked) or (wish.checks and facts.problems is None)),
-            **{
+            {
+                "bounced": bounced,
+                "unchecked": facts.instance
+                and "mine" not in self.words
+                and ((will_stop and not facts.is_stop_checked) or (wish.checks and facts.problems is None)),
                 "started-twice": memory.starts >= 2,
                 "start-waits": facts.now < memory.start_again_at and not bounced,
                 "start-in-vain": in_vain,
                 "start-refused": memory.start_error is not None and not isinstance(memory.start_error, TransientError),
                 "stop-waits": memory.stops and self._since(memory.stopped_at, as_seen=True) < _STOP_SECONDS,
                 "stopped-once": memory.stops,
-                "force-due": wish.force_after_seconds
+                "force-due": force_after
                 and memory.stops
                 and not memory.is_forced
-                and facts.now >= force_at,
-            },
+                and facts.now >= memory.stopped_at + force_after,
+            }
         )
         if memory.start_error is not None:
             self.errors["start"] = (memory.start_error,)
@@ -725,7 +734,7 @@ class _Case:
                 "converted again.",
             )
         is_unmarked = not facts.marks or memory.is_released
-        if wish.stops and task and is_adopted and self.words & {"stopped", "stopping"} and is_unmarked:
+        if wish.stop_and_restart and task and is_adopted and self.words & {"stopped", "stopping"} and is_unmarked:
             yield (
                 "WARNING",
                 f"{self.id} is {self.values['state']} and has no mark that it is to be started again. If it ran before "
@@ -738,7 +747,7 @@ def done_already(wish: Wish, tasks: Iterable[ConversionTask], present: Any) -> D
     request = wish.request
     if request.is_done(present):
         return Done(newest_task_to(request.destination, tasks))
-    if wish.corrects_drift and not present.is_empty:
+    if wish.correct_drift and not present.is_empty:
         return None
     return completed_task(request, tasks, None if present.is_empty else present)
 
