@@ -111,7 +111,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         if step.rule.name == "blocked" and problems:
             return lasting
         if step.rule.then is Act.REFUSE and step.rule.name not in _PASSING:
-            return [CheckFailure("", str(step.error))]
+            return [CheckFailure("", str(step.errors[0]))]
         if step.rule.then in (Act.REFUSE, Act.LEAVE):
             op.log(job.to_plan_text(step), "WARNING")
         return lasting

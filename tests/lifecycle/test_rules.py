@@ -205,12 +205,12 @@ THREE_FAILED = (
 )
 def test_what_is_refused(ran: list[Ran], billed: Any, wish: Wish, error: str, more: dict[str, Any]) -> None:
     step = decide_after(ran, billed, wish, **more)
-    assert (step.rule.then, str(step.error)) == (Act.REFUSE, STARTING + error)
+    assert (step.rule.then, str(step.errors[0])) == (Act.REFUSE, STARTING + error)
 
 
 def test_without_a_source_the_right_to_ask_is_needed() -> None:
     step = decide_after([], DENIED, to_wish())
-    assert (step.rule.then, step.error and step.error.remedy) == (
+    assert (step.rule.then, step.errors[0].remedy) == (
         Act.REFUSE,
         "Allow ec2:DescribeInstances; or set source_license_context",
     )

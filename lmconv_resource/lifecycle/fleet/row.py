@@ -127,11 +127,11 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     problems = facts.problems and tuple(each for each in facts.problems if not each.is_warning)
     planned = Planned(row, gathering, line, None, problems, held_id, ran, is_marked)
     if step.rule.then in (Act.REFUSE, Act.LEAVE):
-        errors = [each for each in (step.error, *step.more) if each]
-        reason = "; ".join(each.reason for each in errors) or step.text
-        text, joined = f"can't: {reason}", _join(errors, reason)
-        line = replace(line, action=Action.REFUSED, text=text)
-        return replace(planned, line=line, error=job.left(joined) if joined else None)
+        reason = "; ".join(each.reason for each in step.errors)
+        remedies = dict.fromkeys(each.remedy for each in step.errors)
+        joined = LicenseConversionError(step.errors[0].subject, reason, ". ".join(remedies))
+        line = replace(line, action=Action.REFUSED, text=f"can't: {reason}")
+        return replace(planned, line=line, error=job.left(joined))
     if step.rule.then is Act.DONE:
         return replace(planned, line=replace(line, action=Action.DONE, text="done already"))
     if step.rule.then in (Act.FOLLOW, Act.ADOPT) or held_id:
@@ -155,13 +155,6 @@ def _make_job(op: Operation, host: RowHost, gathering: Gathering, row: Row, watc
     inputs = replace(row.known, retry_failed=False, wait_for_completion=waits)
     aws, shared = connect_row(gathering, watch, row.arn, op.cancellation), Shared(gathering.make_mark, _PAUSE_SECONDS)
     return Job(replace(op, host=cast(Host, host)), aws, inputs, retry_remedy=_RETRY_REMEDY, shared=shared, **known)
-
-
-def _join(errors: list[LicenseConversionError], reason: str) -> LicenseConversionError | None:
-    if not errors:
-        return None
-    remedies = dict.fromkeys(each.remedy for each in errors if each.remedy)
-    return LicenseConversionError(errors[0].subject, reason, ". ".join(remedies))
 
 
 def refuse(row: Row, gathering: Gathering | None, error: LicenseConversionError) -> Planned:

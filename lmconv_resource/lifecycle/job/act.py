@@ -195,8 +195,7 @@ class Job:
         source = step.request.source
         pair = f"from {describe_license(source)} to {describe_license(self._wish.request.destination)}"
         if step.rule.then in (Act.REFUSE, Act.LEAVE):
-            errors = [each for each in (step.error, *step.more) if each]
-            return f"{facts.places[0]} can't be converted, because {'; '.join(each.reason for each in errors)}"
+            return f"{facts.places[0]} can't be converted, because {'; '.join(each.reason for each in step.errors)}"
         if step.rule.then is Act.DONE:
             return f"{facts.places[0]}: {step.text or 'nothing to do'}"
         if step.rule.then in (Act.FOLLOW, Act.ADOPT):
@@ -480,10 +479,9 @@ class Job:
 
     def _finish(self, step: Step) -> Outcome:
         if step.rule.then is not Act.DONE:
-            error = step.error or LicenseConversionError(Subject(START_ACTION), step.text)
-            for other in step.more:
+            for other in step.errors[1:]:
                 self._op.log(str(other), "ERROR")
-            raise self.left(error)
+            raise self.left(step.errors[0])
         facts, task = self.facts, step.task
         for severity, text in step.notes:
             self._op.log(text, severity)

@@ -6,6 +6,7 @@ order is the meaning: what forbids comes before what does, and the end of a job 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +17,6 @@ from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
 from lmconv_resource.aws.remedies import to_failed_error
 from lmconv_resource.errors import (
     CREATE_ACTION,
-    WAIT_ACTION,
     EndpointUnreachableError,
     LicenseConversionError,
     OtherConversionError,
@@ -308,8 +308,7 @@ class Step:
         rule: the rule that says so.
         text: what is shown on the row, or left in the log where the rule has a severity.
         request: the conversion with its source known.
-        error: the error that it ends in.
-        more: further errors of the same kind, a line each.
+        errors: what it ends in, a line each.
         task: the task that is adopted, or that is followed or has led to the end.
         is_adopted: whether that was there already.
         notes: lines that stay in the log, before it is done.
@@ -318,8 +317,7 @@ class Step:
     rule: Rule
     text: str
     request: ConversionRequest
-    error: LicenseConversionError | None = None
-    more: tuple[LicenseConversionError, ...] = ()
+    errors: tuple[LicenseConversionError, ...] = ()
     task: ConversionTask | None = None
     is_adopted: bool = False
     notes: tuple[tuple[Severity, str], ...] = ()
@@ -333,12 +331,15 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
         for rule in rules
         if all((word[1:] not in case.words) if word[0] == "-" else (word in case.words) for word in rule.when.split())
     )
-    errors = case.errors.get(rule.error, ())
-    text = fill(rule.text, case.values) if not errors else errors[0].reason
-    if rule.then in (Act.REFUSE, Act.LEAVE) and not errors:
-        remedy = fill(rule.remedy, case.values)
-        action = {Act.REFUSE: CREATE_ACTION, Act.LEAVE: START_ACTION}[rule.then]
-        errors = (LicenseConversionError(case.subject(action), text, remedy),)
+    if rule.error:
+        errors = case.errors(rule.error)
+        text = errors[0].reason
+    else:
+        values = case.values() if rule.text else {}
+        text, errors = fill(rule.text, values), ()
+        if rule.then in (Act.REFUSE, Act.LEAVE):
+            action = CREATE_ACTION if rule.then is Act.REFUSE else START_ACTION
+            errors = (case.error(text, fill(rule.remedy, values), action),)
     task = facts.held or (case.done.task if case.done else None)
     if rule.then is Act.ADOPT:
         task = case.matching
@@ -346,355 +347,291 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
     is_new = task is not None and facts.memory.create_tries > 0 and task.task_id not in facts.memory.known_ids
     is_adopted = facts.memory.is_adopted or (facts.memory.held_id is None and not is_new)
     notes = tuple(case.notes(rule.then, task, is_adopted=is_adopted))
-    error, more = next(iter(errors), None), tuple(errors[1:])
-    return Step(rule, text, case.request, error, more, task, is_adopted, notes)
+    return Step(rule, text, case.request, errors, task, is_adopted, notes)
 
 
 class _Case:
-    """The facts in words, and what the texts name."""
+    """The facts in words, and, for the rule that holds, what texts and errors name."""
 
     def __init__(self, facts: Facts, wish: Wish) -> None:
         self.facts, self.wish, self.memory = facts, wish, facts.memory
-        self.words: set[str] = set()
-        self.errors: dict[str, tuple[LicenseConversionError, ...]] = {}
-        self.arn = wish.request.resource_arn
-        seen = facts.instance or self.memory.last_seen
-        self.id = seen.instance_id if seen else self.arn.rpartition("/")[2]
-        self.values: dict[str, Any] = {"id": self.id, "state": seen.state if seen else "unknown"}
-        self.done: Done | None = None
+        self.id = facts.places[0]
         self.request = wish.request
-        self._say(
-            {
-                "converts": wish.converts,
-                "waits": wish.wait_for_completion,
-                "stops": wish.stop_and_restart,
-                "ignores-failure": wish.ignore_failure,
-            }
-        )
-        self._instance_words()
-        self._mark_words()
-        self._task_words()
-        self._license_words()
-        self._act_words()
-
-    def _say(self, words: Mapping[str, object]) -> None:
-        self.words |= {word for word, holds in words.items() if holds}
-
-    def subject(self, action: str = CREATE_ACTION, task_id: str | None = None) -> Subject:
-        arn = None if action == WAIT_ACTION else self.arn
-        return Subject(action, task_id, self.facts.region, arn)
+        self.words: set[str] = set()
+        parts = (self._instance_words, self._mark_words, self._task_words, self._license_words, self._act_words)
+        for find_words in parts:
+            self.words |= {word for word, holds in find_words().items() if holds}
 
     def _since(self, moment: float | None, *, as_seen: bool = False) -> float:
         """Return how long ago a moment is, or was when EC2 was asked for the instance last."""
         return float("inf") if moment is None else (self.facts.instance_at if as_seen else self.facts.now) - moment
 
-    def _instance_words(self) -> None:
-        facts, memory, instance = self.facts, self.memory, self.facts.instance
-        is_denied = facts.instance_error is not None and not isinstance(facts.instance_error, TransientError)
+    def _instance_words(self) -> dict[str, object]:
+        memory, wish, instance, error = self.memory, self.wish, self.facts.instance, self.facts.instance_error
+        needed = wish.stop_and_restart or (wish.request.source.is_empty and not memory.held_id)
         limit = _SHOWN_AGAIN_SECONDS if memory.last_seen else _SHOWN_SECONDS
-        needed = self.wish.stop_and_restart or (self.wish.request.source.is_empty and not memory.held_id)
-        self._say(
-            {
-                "hidden": instance is None and facts.instance_error is None and needed,
-                "seen": memory.last_seen,
-                "needed": needed and self.wish.converts,
-                "denied": is_denied,
-                "shown": instance,
-                "gone": instance and instance.is_gone,
-                "looked-for": self._since(memory.hidden_since, as_seen=True) < limit,
-            }
-        )
-        if instance and instance.state in ("running", "pending", "stopping", "stopped"):
-            self.words.add(instance.state)
-        if is_denied and facts.instance_error is not None:
-            error = facts.instance_error
-            can_do_without = self.wish.request.source.is_empty and not self.wish.stop_and_restart
-            hint = f"; or set {written('source_license_context')}" if can_do_without else ""
-            self.errors["denied"] = (type(error)(error.subject, error.reason, f"{error.remedy}{hint}"),)
-        if facts.account_error is not None:
-            self.words.add("wrong-account")
-            self.errors["account"] = (facts.account_error,)
+        state = instance.state if instance else None
+        return {
+            "converts": wish.converts,
+            "waits": wish.wait_for_completion,
+            "stops": wish.stop_and_restart,
+            "ignores-failure": wish.ignore_failure,
+            "hidden": instance is None and error is None and needed,
+            "seen": memory.last_seen,
+            "needed": needed and wish.converts,
+            "denied": error is not None and not isinstance(error, TransientError),
+            "shown": instance,
+            "gone": instance and instance.is_gone,
+            "looked-for": self._since(memory.hidden_since, as_seen=True) < limit,
+            "wrong-account": self.facts.account_error,
+            **{name: name == state for name in ("running", "pending", "stopping", "stopped")},
+        }
 
-    def _mark_words(self) -> None:
-        facts, memory = self.facts, self.memory
-        marks = [mark for mark in facts.marks if mark.is_for(self.id)]
+    def _mark_words(self) -> dict[str, object]:
+        facts, memory, wish = self.facts, self.memory, self.wish
         # The last one who wrote it owns it; of two at the same moment, the other one.
-        self.mark = max(
-            marks,
-            key=lambda mark: (mark.since is not None, mark.since or facts.wall, not mark.is_owned_by(self.wish.urn)),
+        self.mark = mark = max(
+            (mark for mark in facts.marks if mark.is_for(self.id)),
+            key=lambda mark: (mark.since is not None, mark.since or facts.wall, not mark.is_owned_by(wish.urn)),
             default=None,
         )
-        owned = bool(self.mark and self.mark.is_owned_by(self.wish.urn))
-        mine = (owned or (self.mark is None and memory.is_marked)) and not memory.is_released
-        foreign = self.mark is not None and not owned
-        left = timedelta(seconds=facts.deadline - facts.now)
-        is_short = (
-            owned
-            and self.mark
-            and (
-                self.mark.until is None
-                or self.mark.until < facts.wall + min(left, timedelta(hours=12)) - timedelta(minutes=10)
-            )
-        )
-        self._say(
-            {
-                "mine": mine,
-                "foreign": foreign,
-                "mark-old": is_short and self._since(memory.marked_at) > _MARK_SECONDS and memory.marks_sent < 3,
-                "mark-sent": self._since(memory.marked_at) < _MARK_SECONDS,
-                "ran-again": memory.unmark_tries > 0,
-            }
-        )
-        if self.mark:
-            places = " ".join(self.mark.places)
-            self.values |= {
-                "owner": self.mark.urn,
-                "age": self.mark.age_text,
-                "untag": f"`aws ec2 delete-tags --resources {places} --tags Key={RESTART_TAG}`",
-            }
+        owned = mark is not None and mark.is_owned_by(wish.urn)
+        left = min(timedelta(seconds=facts.deadline - facts.now), timedelta(hours=12))
+        is_short = mark and (mark.until is None or mark.until < facts.wall + left - timedelta(minutes=10))
+        may_renew = self._since(memory.marked_at) > _MARK_SECONDS and memory.marks_sent < 3
+        return {
+            "mine": (owned or (mark is None and memory.is_marked)) and not memory.is_released,
+            "foreign": mark is not None and not owned,
+            "mark-old": owned and is_short and may_renew,
+            "mark-sent": self._since(memory.marked_at) < _MARK_SECONDS,
+            "ran-again": memory.unmark_tries > 0,
+        }
 
-    def _task_words(self) -> None:
-        facts, memory, wish = self.facts, self.memory, self.wish
-        held = facts.held
-        is_hidden = memory.held_id is not None and memory.held_id in facts.hidden_ids
-        unfinished = [task for task in facts.tasks if task.is_unfinished]
+    def _task_words(self) -> dict[str, object]:
+        facts, memory, wish, held_id = self.facts, self.memory, self.wish, self.memory.held_id
+        held, unfinished = facts.held, [task for task in facts.tasks if task.is_unfinished]
         matching = [task for task in unfinished if wish.request.matches(task)]
-        may_adopt = wish.converts and not memory.held_id
-        others = [t for t in unfinished if t.task_id != memory.held_id and not (may_adopt and t in matching)]
-        self.matching = select_newest(matching)
-        self.values |= {"held": memory.held_id or "", "matching": self.matching.task_id if self.matching else ""}
-        held_for = self._since(memory.held_since) if memory.held_id else float("inf")
-        list_fault = facts.list_error is not None and memory.held_id is None
-        # Without a route to EC2, an instance that the user has stopped can still be converted, or followed.
-        can_do_without = not (
-            wish.stop_and_restart or memory.last_seen or self.words & {"needed", "mine"} or memory.is_marked
-        )
-        is_closed = isinstance(facts.instance_error, EndpointUnreachableError) and (
-            memory.held_id is not None
-            or (may_adopt and self.matching is not None)
-            or self._since(memory.failing_since) >= _CLOSED_SECONDS
-        )
-        instance_fault = isinstance(facts.instance_error, TransientError) and not (can_do_without and is_closed)
-        fault = (
-            facts.fault
-            or (facts.list_error if list_fault else None)
-            or (facts.instance_error if instance_fault else None)
-        )
-        hidden_others = [task_id for task_id in facts.hidden_ids if task_id != memory.held_id]
-        self._say(
-            {
-                "held": memory.held_id,
-                "unreadable": fault,
-                "patient": isinstance(fault, TransientError)
-                and (memory.is_answered or self._since(memory.failing_since) < _UNANSWERED_SECONDS),
-                "held-unfinished": held and held.is_unfinished,
-                "held-failed": held and held.status is TaskStatus.FAILED,
-                "held-hidden": is_hidden,
-                "held-lately": held_for < _HIDDEN_SECONDS,
-                "held-just-now": held_for < _NEW_TASK_SECONDS,
-                "matching-unfinished": self.matching,
-                "other-unfinished": others,
-                "in-progress-said": memory.in_progress_at is not None,
-                "lately": self._since(memory.in_progress_at) < _LISTED_SECONDS,
-                "create-lost": self._since(memory.create_lost_at) < _SETTLING_SECONDS,
-                "create-unanswered": self._since(memory.create_lost_at) < _LISTED_SECONDS,
-                "create-waits": facts.now < memory.create_again_at,
-                "foreign-in-force": self.mark is not None
-                and (self.mark.is_young(facts.wall) or unfinished or hidden_others or not wish.stop_and_restart),
-            }
-        )
-        if fault is not None:
-            self.errors["fault"] = (fault,)
-            since = to_duration_text(self._since(memory.failing_since))
-            self.values["fault"] = f"failing {since}: {fault.reason}"
-        self.values.setdefault("fault", memory.refusal.reason if memory.refusal else "AWS asks to slow down")
-        self.errors["hidden"] = (
-            TaskNotFoundError(Subject(task_id=memory.held_id, region=facts.region), "AWS does not know this task"),
-        )
-        other = select_newest(others)
-        if other is not None:
-            self.values |= {
-                "other": other.task_id,
-                "other_destination": describe_license(other.destination_license_context),
-            }
-            self.errors["other"] = (to_other_error(wish.request, other.task_id, facts.region),)
-        self.doubt: str | None = None
-        if is_hidden or hidden_others:
-            task_id = memory.held_id if is_hidden else hidden_others[0]
-            self.doubt = f"AWS does not show {task_id}, which may be in progress"
-        elif memory.in_progress_at is not None:
-            self.doubt = "AWS has said that a conversion is in progress, and lists none"
-        elif facts.list_error is not None and self._since(memory.list_failing_since) < _LIST_SECONDS:
-            self.doubt = f"whether a conversion is in progress is not known: {facts.list_error.reason}"
-        self.values["doubt"] = self.doubt or ""
-        self._say(
-            {
-                "doubt": self.doubt,
-                "doubt-young": self._since(max(memory.ended_at or memory.began, memory.in_progress_at or 0.0))
-                < _DOUBT_SECONDS,
-            }
-        )
+        may_adopt = wish.converts and not held_id
+        others = [task for task in unfinished if task.task_id != held_id and not (may_adopt and task in matching)]
+        self.matching, self.other = select_newest(matching), select_newest(others)
+        self.fault, self.doubt = self._find_fault(), self._find_doubt()
+        doubted_at = max(memory.ended_at or memory.began, memory.in_progress_at or 0.0)
+        held_for = self._since(memory.held_since if held_id else None)
+        is_unsettled = unfinished or set(facts.hidden_ids) - {held_id}
+        is_answered = memory.is_answered or self._since(memory.failing_since) < _UNANSWERED_SECONDS
+        return {
+            "held": held_id,
+            "held-unfinished": held and held.is_unfinished,
+            "held-failed": held and held.status is TaskStatus.FAILED,
+            "held-hidden": held_id in facts.hidden_ids,
+            "held-lately": held_for < _HIDDEN_SECONDS,
+            "held-just-now": held_for < _NEW_TASK_SECONDS,
+            "unreadable": self.fault,
+            "patient": isinstance(self.fault, TransientError) and is_answered,
+            "matching-unfinished": self.matching,
+            "other-unfinished": self.other,
+            "in-progress-said": memory.in_progress_at is not None,
+            "lately": self._since(memory.in_progress_at) < _LISTED_SECONDS,
+            "create-lost": self._since(memory.create_lost_at) < _SETTLING_SECONDS,
+            "create-unanswered": self._since(memory.create_lost_at) < _LISTED_SECONDS,
+            "create-waits": facts.now < memory.create_again_at,
+            "foreign-in-force": self.mark
+            and (self.mark.is_young(facts.wall) or is_unsettled or not wish.stop_and_restart),
+            "doubt": self.doubt,
+            "doubt-young": self._since(doubted_at) < _DOUBT_SECONDS,
+        }
 
-    def _license_words(self) -> None:
+    def _find_fault(self) -> LicenseConversionError | None:
+        """Return why something that has to be known can't be read."""
+        facts, memory, error = self.facts, self.memory, self.facts.instance_error
+        if facts.fault is not None or (facts.list_error is not None and memory.held_id is None):
+            return facts.fault or facts.list_error
+        # Without a route to EC2, an instance that the user has stopped can still be converted, or followed.
+        is_needed = (
+            self.wish.stop_and_restart or memory.last_seen or memory.is_marked or self.words & {"needed", "mine"}
+        )
+        is_followed = memory.held_id is not None or (self.wish.converts and self.matching is not None)
+        is_closed = isinstance(error, EndpointUnreachableError) and (
+            is_followed or self._since(memory.failing_since) >= _CLOSED_SECONDS
+        )
+        return error if isinstance(error, TransientError) and (is_needed or not is_closed) else None
+
+    def _find_doubt(self) -> str | None:
+        """Return why it is not certain whether a task is in progress."""
+        facts, memory = self.facts, self.memory
+        if facts.hidden_ids:
+            return f"AWS does not show {facts.hidden_ids[0]}, which may be in progress"
+        if memory.in_progress_at is not None:
+            return "AWS has said that a conversion is in progress, and lists none"
+        if facts.list_error is not None and self._since(memory.list_failing_since) < _LIST_SECONDS:
+            return f"whether a conversion is in progress is not known: {facts.list_error.reason}"
+        return None
+
+    def _license_words(self) -> dict[str, object]:
         facts, memory, wish = self.facts, self.memory, self.wish
         held, present = facts.held, facts.present
-        if wish.converts and not memory.held_id:
-            self.done = done_already(wish, facts.tasks, present)
-        if self.done is not None:
-            self.values["done"] = self.done.to_text(present)
-        succeeded = held is not None and held.status is TaskStatus.SUCCEEDED
-        is_new = bool(held and held.end_time and facts.wall - held.end_time < _BILLING_LATE) or not (
-            held and held.end_time
-        )
-        is_other = not present.is_empty and not wish.request.destination.is_satisfied_by(present)
-        block = () if self.done or memory.held_id or not wish.converts else self._what_blocks()
-        if held is not None and held.status is TaskStatus.FAILED:
-            self.errors["failed"] = (to_failed_error(held),)
+        may_convert = wish.converts and not memory.held_id
+        self.done = done = done_already(wish, facts.tasks, present) if may_convert else None
+        self.block = self._what_blocks() if may_convert and not done else ()
         is_said = "in-progress-said" in self.words and "lately" not in self.words
-        refusal = memory.refusal or (memory.in_progress_refusal if is_said else None)
-        if refusal is not None:
-            self.errors["refusal"] = (refusal,)
-        if block:
-            self.errors["block"] = block
-        ended = memory.held_id is not None and held is not None and not held.is_unfinished
-        self.values["ended"] = f"{held.status_text}, " if ended and held else ""
-        if (
-            "mine" in self.words
-            and self.done
-            and self.done.task is None
-            and not self.doubt
-            and self._since(memory.began) < 2 * _SHOWN_AGAIN_SECONDS
-        ):
+        self.refusal = memory.refusal or (memory.in_progress_refusal if is_said else None)
+        is_young = self._since(memory.began) < 2 * _SHOWN_AGAIN_SECONDS
+        if "mine" in self.words and done and done.task is None and not self.doubt and is_young:
             self.doubt = "AWS does not list the task yet that led to the instance's license"
-            self.values["doubt"] = self.doubt
-            self.words.add("doubt")
-        self._say(
-            {
-                "done": self.done,
-                "blocked": block,
-                "refused": refusal,
-                "noted": memory.is_refusal_noted,
-                "settled": ended or refusal or block or self.done or not wish.converts,
-                "billing-late": succeeded
-                and is_other
-                and is_new
-                and self._since(memory.ended_at, as_seen=True) < _BILLING_SECONDS,
-            }
-        )
-        self.values["present"] = describe_license(present) if not present.is_empty else "what EC2 does not say"
-        self.values["wanted"] = describe_license(wish.request.destination)
+        self.is_other = not present.is_empty and not wish.request.destination.is_satisfied_by(present)
+        self.has_ended = held is not None and not held.is_unfinished
+        succeeded = held is not None and held.status is TaskStatus.SUCCEEDED
+        is_late = held is None or held.end_time is None or facts.wall - held.end_time < _BILLING_LATE
+        is_seen_lately = self._since(memory.ended_at, as_seen=True) < _BILLING_SECONDS
+        return {
+            "done": done,
+            "blocked": self.block,
+            "refused": self.refusal,
+            "noted": memory.is_refusal_noted,
+            "doubt": self.doubt,
+            "settled": self.has_ended or self.refusal or self.block or done or not wish.converts,
+            "billing-late": succeeded and self.is_other and is_late and is_seen_lately,
+        }
 
     def _what_blocks(self) -> tuple[LicenseConversionError, ...]:
         """Return what stands in the way of the conversion, and set the request with its source."""
         facts, memory, wish, request = self.facts, self.memory, self.wish, self.wish.request
         if "gone" in self.words or facts.instance_error is not None:
             return ()
-        present = facts.present
-        operation, source = present.usage_operation, written("source_license_context")
         if memory.stop_refusal is not None:
             return (memory.stop_refusal,)
+        present, source = facts.present, written("source_license_context")
         is_up_since = self._since(memory.stopped_at, as_seen=True) >= _STOP_SECONDS and "running" in self.words
         if memory.stops >= 2 and is_up_since:
-            return self._block(
-                "it was started from outside twice",
-                "Find out who or what starts it, then run `pulumi up` again",
-                STOP_ACTION,
-            )
+            remedy = "Find out who or what starts it, then run `pulumi up` again"
+            return (self.error("it was started from outside twice", remedy, STOP_ACTION),)
         if request.source.is_empty or (wish.correct_drift and not present.is_empty):
             if present.is_empty:
-                return (
-                    ()
-                    if facts.instance is None
-                    else self._block(
-                        "EC2 does not show what it is billed as",
-                        f"Check the ARN and the region, or set {source}",
-                    )
-                )
+                remedy = f"Check the ARN and the region, or set {source}"
+                return (self.error("EC2 does not show what it is billed as", remedy),) if facts.instance else ()
             self.request = ConversionRequest(request.resource_arn, present, request.destination)
         elif request.is_noop:
-            shown = (
-                f"EC2 bills it as {describe_license(present)}"
-                if not present.is_empty
-                else "EC2 does not say what it is"
+            bills = (
+                "EC2 does not say what it is" if present.is_empty else f"EC2 bills it as {describe_license(present)}"
             )
-            return self._block(
-                f"{source} is the same as the destination, and {shown}",
-                f"Leave {source} out, so that it is read from the instance",
-            )
-        elif (wish.stop_and_restart or wish.checks) and operation and not request.source.is_satisfied_by(present):
-            return self._block(
-                _source_problem(request, present),
-                f"Set {source} to what it is now, or leave it out",
-            )
+            reason = f"{source} is the same as the destination, and {bills}"
+            return (self.error(reason, f"Leave {source} out, so that it is read from the instance"),)
+        elif (
+            present.usage_operation
+            and not request.source.is_satisfied_by(present)
+            and (wish.stop_and_restart or wish.checks)
+        ):
+            remedy = f"Set {source} to what it is now, or leave it out"
+            return (self.error(_source_problem(request, present), remedy),)
         unlisted = None if wish.allow_unlisted_pair else unlisted_reason(self.request.source, request.destination)
         if unlisted:
-            return self._block(
-                unlisted.rstrip("."),
-                fill("Convert to one that is listed, or set {allow_unlisted_pair=True} to have AWS decide"),
-            )
-        failures = repeated_failures(request.destination, facts.tasks, facts.wall)
-        refusals = facts.refusals
-        is_guarded = not wish.retry_failed and not facts.is_forced_by_command
-        by_force = "" if facts.is_forced_by_command is None else f" or run `pulumi up --replace '{wish.urn}'`"
-        remedy = wish.retry_remedy or f"Fix the cause, then set {setting('retry_failed', True)}{by_force} to start one"
-        if is_guarded and failures:
-            reasons = ", ".join(
-                f"{task.task_id}: {to_failure_reason(task.status_message).rstrip('.')}" for task in failures
-            )
-            return self._block(
-                f"the last {len(failures)} conversions FAILED within 24 hours, so that none is started unattended "
-                f"({reasons})",
-                remedy,
-            )
-        if is_guarded and len(refusals.times) >= MOST_FAILURES:
-            return self._block(
-                f"AWS has refused the conversion {len(refusals.times)} times within 24 hours after a stop "
-                f"({refusals.code}), so that the instance is not stopped unattended",
-                remedy,
-            )
+            remedy = fill("Convert to one that is listed, or set {allow_unlisted_pair=True} to have AWS decide")
+            return (self.error(unlisted.rstrip("."), remedy),)
+        failures = None if wish.retry_failed or facts.is_forced_by_command else self._why_not_again()
+        if failures:
+            by_force = "" if facts.is_forced_by_command is None else f" or run `pulumi up --replace '{wish.urn}'`"
+            remedy = f"Fix the cause, then set {setting('retry_failed', True)}{by_force} to start one"
+            return (self.error(failures, wish.retry_remedy or remedy),)
         return tuple(
-            LicenseConversionError(self.subject(each.action), each.reason, each.remedy)
-            for each in facts.problems or ()
-            if not each.is_warning
+            self.error(each.reason, each.remedy, each.action) for each in facts.problems or () if not each.is_warning
         )
 
-    def _block(self, reason: str, remedy: str, action: str = CREATE_ACTION) -> tuple[LicenseConversionError, ...]:
-        return (LicenseConversionError(self.subject(action), reason, remedy),)
+    def _why_not_again(self) -> str | None:
+        """Return what speaks against another try that nobody attends."""
+        failures = repeated_failures(self.wish.request.destination, self.facts.tasks, self.facts.wall)
+        if failures:
+            reasons = (f"{task.task_id}: {to_failure_reason(task.status_message).rstrip('.')}" for task in failures)
+            return (
+                f"the last {len(failures)} conversions FAILED within 24 hours, so that none is started unattended "
+                f"({', '.join(reasons)})"
+            )
+        refusals = self.facts.refusals
+        if len(refusals.times) < MOST_FAILURES:
+            return None
+        return (
+            f"AWS has refused the conversion {len(refusals.times)} times within 24 hours after a stop "
+            f"({refusals.code}), so that the instance is not stopped unattended"
+        )
 
-    def _act_words(self) -> None:
+    def _act_words(self) -> dict[str, object]:
         facts, memory, wish = self.facts, self.memory, self.wish
         bounced = memory.starts > 0 and memory.was_pending and "stopped" in self.words
         since_start = self._since(memory.first_start_at, as_seen=True)
-        in_vain = memory.starts >= 2 and (bounced or since_start > _START_IN_VAIN_SECONDS)
-        will_stop = wish.stop_and_restart and self.words & {"running", "pending"}
+        is_unchecked = wish.stop_and_restart and self.words & {"running", "pending"} and not facts.is_stop_checked
         force_after = parse_duration(wish.force_stop_after) if wish.force_stop_after else None
-        reason = facts.instance.state_reason if facts.instance else None
-        self._say(
-            {
-                "bounced": bounced,
-                "unchecked": facts.instance
-                and "mine" not in self.words
-                and ((will_stop and not facts.is_stop_checked) or (wish.checks and facts.problems is None)),
-                "started-twice": memory.starts >= 2,
-                "start-waits": facts.now < memory.start_again_at and not bounced,
-                "start-in-vain": in_vain,
-                "start-refused": memory.start_error is not None and not isinstance(memory.start_error, TransientError),
-                "stop-waits": memory.stops and self._since(memory.stopped_at, as_seen=True) < _STOP_SECONDS,
-                "stopped-once": memory.stops,
-                "force-due": force_after
-                and memory.stops
-                and not memory.is_forced
-                and facts.now >= memory.stopped_at + force_after,
-            }
+        is_due = force_after is not None and facts.now >= memory.stopped_at + force_after
+        return {
+            "bounced": bounced,
+            "unchecked": facts.instance
+            and "mine" not in self.words
+            and (is_unchecked or (wish.checks and facts.problems is None)),
+            "started-twice": memory.starts >= 2,
+            "start-waits": facts.now < memory.start_again_at and not bounced,
+            "start-in-vain": memory.starts >= 2 and (bounced or since_start > _START_IN_VAIN_SECONDS),
+            "start-refused": memory.start_error is not None and not isinstance(memory.start_error, TransientError),
+            "stop-waits": memory.stops and self._since(memory.stopped_at, as_seen=True) < _STOP_SECONDS,
+            "stopped-once": memory.stops,
+            "force-due": memory.stops and not memory.is_forced and is_due,
+        }
+
+    def values(self) -> dict[str, object]:
+        """Return what the texts of rules name; None for what the case does not have."""
+        facts, memory, mark, other, fault = self.facts, self.memory, self.mark, self.other, self.fault
+        seen = facts.instance or memory.last_seen
+        failing = memory.refusal.reason if memory.refusal else "AWS asks to slow down"
+        if fault:
+            failing = f"failing {to_duration_text(self._since(memory.failing_since))}: {fault.reason}"
+        return {
+            "id": self.id,
+            "state": seen.state if seen else "unknown",
+            "owner": mark and mark.urn,
+            "age": mark and mark.age_text,
+            "untag": mark and f"`aws ec2 delete-tags --resources {' '.join(mark.places)} --tags Key={RESTART_TAG}`",
+            "held": memory.held_id,
+            "matching": self.matching and self.matching.task_id,
+            "other": other and other.task_id,
+            "other_destination": other and describe_license(other.destination_license_context),
+            "fault": failing,
+            "doubt": self.doubt,
+            "done": self.done and self.done.to_text(facts.present),
+            "ended": f"{facts.held.status_text}, " if facts.held and self.has_ended else "",
+            "start_fault": memory.start_error.reason if memory.start_error else f"starting {self.id} again",
+            "state_reason": (facts.instance and facts.instance.state_reason) or "EC2 gives no reason",
+        }
+
+    def errors(self, name: str) -> tuple[LicenseConversionError, ...]:
+        """Return the errors that a rule means by this name."""
+        facts, memory, wish, other = self.facts, self.memory, self.wish, self.other
+        if name == "block":
+            return self.block
+        denied = facts.instance_error
+        if denied and wish.request.source.is_empty and not wish.stop_and_restart:
+            denied = copy.copy(denied).adding(f"or set {written('source_license_context')}")
+        held = Subject(task_id=memory.held_id, region=facts.region)
+        in_progress = (
+            f"license conversion task {other and other.task_id} is already converting it with other license contexts"
         )
-        if memory.start_error is not None:
-            self.errors["start"] = (memory.start_error,)
-        self.values["start_fault"] = memory.start_error.reason if memory.start_error else f"starting {self.id} again"
-        self.values["state_reason"] = reason or "EC2 gives no reason"
+        found = {
+            "account": facts.account_error,
+            "denied": denied,
+            "failed": facts.held and to_failed_error(facts.held),
+            "fault": self.fault,
+            "hidden": TaskNotFoundError(held, "AWS does not know this task"),
+            "other": OtherConversionError(self._subject(CREATE_ACTION), in_progress),
+            "refusal": self.refusal,
+            "start": memory.start_error,
+        }[name]
+        return (found,) if found else ()
+
+    def error(self, reason: str, remedy: str, action: str = CREATE_ACTION) -> LicenseConversionError:
+        return LicenseConversionError(self._subject(action), reason, remedy)
+
+    def _subject(self, action: str) -> Subject:
+        return Subject(action, None, self.facts.region, self.facts.resource_arn)
 
     def notes(self, act: Act, task: ConversionTask | None, *, is_adopted: bool) -> Iterator[tuple[Severity, str]]:
         """Yield what is said before anything is done, of a task that is adopted, and at the end."""
-        facts, memory, wish, done, present = self.facts, self.memory, self.wish, self.done, self.facts.present
+        facts, memory, wish, done, arn = self.facts, self.memory, self.wish, self.done, self.facts.resource_arn
         if act in (Act.MARK, Act.CREATE) and not memory.is_told:
             newest = select_newest(facts.tasks)
             if newest is not None and newest.status is TaskStatus.FAILED:
@@ -715,8 +652,8 @@ class _Case:
                     f"tag {RESTART_TAG}.",
                 )
         if done is not None:
-            done_text = done.to_text(present)
-            said = f"{done_text} and is adopted" if done.task else f"{self.arn}: {done_text} already"
+            done_text = done.to_text(facts.present)
+            said = f"{done_text} and is adopted" if done.task else f"{arn}: {done_text} already"
             yield "INFO", f"{said}; no conversion is started."
         if done is not None and done.continued_by is not None and wish.request.source.is_empty:
             yield (
@@ -725,19 +662,19 @@ class _Case:
                 f"program did that, set {setting('correct_drift', True)} to have it converted back.",
             )
         is_success = task is not None and task.status is TaskStatus.SUCCEEDED
-        is_other = not present.is_empty and not wish.request.destination.is_satisfied_by(present)
-        if is_success and is_other and not (done and done.continued_by):
+        if is_success and self.is_other and not (done and done.continued_by):
             yield (
                 "WARNING",
-                f"EC2 still bills {self.arn} as {describe_license(present)}, not as "
+                f"EC2 still bills {arn} as {describe_license(facts.present)}, not as "
                 f"{describe_license(wish.request.destination)}; set {setting('correct_drift', True)} to have it "
                 "converted again.",
             )
+        state = facts.instance.state if facts.instance else ""
         is_unmarked = not facts.marks or memory.is_released
-        if wish.stop_and_restart and task and is_adopted and self.words & {"stopped", "stopping"} and is_unmarked:
+        if wish.stop_and_restart and task and is_adopted and state in ("stopped", "stopping") and is_unmarked:
             yield (
                 "WARNING",
-                f"{self.id} is {self.values['state']} and has no mark that it is to be started again. If it ran before "
+                f"{self.id} is {state} and has no mark that it is to be started again. If it ran before "
                 f"its conversion, start it with `aws ec2 start-instances --instance-ids {self.id}`.",
             )
 
@@ -758,11 +695,3 @@ def _source_problem(request: ConversionRequest, present: Any) -> str:
         return f"the instance is billed as {describe_license(present)}, not as {describe_license(request.source)}"
     shown = ", ".join(code.product_code_id or "" for code in present.product_codes) or "no product codes"
     return f"the instance has {shown}, not all that {written('source_license_context')} names"
-
-
-def to_other_error(request: ConversionRequest, task_id: str, region: str | None) -> OtherConversionError:
-    """Return the error about a conversion in progress that is not the one asked for."""
-    return OtherConversionError(
-        Subject(CREATE_ACTION, None, region, request.resource_arn),
-        f"license conversion task {task_id} is already converting it with other license contexts",
-    )
