@@ -23,7 +23,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -108,31 +107,23 @@ def _to_code(error: grpc.RpcError) -> object:
     return error.code() if hasattr(error, "code") else error
 
 
-class InitFailedError(Exception):
-    """There is a resource, which is recorded, but it is not what was asked for.
+class InitFailedError(Exception, grpc.Status):
+    """There is a resource, which is recorded, but it is not what was asked for: the status that gRPC ends a call with.
 
-    Pulumi's own way to say so is a detail of the call's status; the next update goes on from what was recorded. Its
-    properties are its outputs: of its inputs the engine knows, those of a create and those from before an update.
+    Pulumi's own way to say so is a detail of it; the next update goes on from what was recorded. The `properties` are
+    outputs: of the inputs the engine knows, those of a create and those from before an update.
     """
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
 
     def __init__(self, id: str, properties: Struct, reason: str) -> None:
         super().__init__(reason)
-        self._detail = provider_pb2.ErrorResourceInitFailed(id=id, properties=properties, reasons=[reason])
-
-    def to_status(self) -> grpc.Status:
-        """Return the status that gRPC ends the call with."""
-        code = grpc.StatusCode.FAILED_PRECONDITION
+        self.details = reason
         # Its type is the protobuf of google.rpc.Status, which Pulumi's SDK brings.
-        status = status_pb2.Status(code=code.value[0], message=str(self))
-        status.details.add().Pack(self._detail)
-        return _Status(code, str(self), (("grpc-status-details-bin", status.SerializeToString()),))
-
-
-@dataclass(frozen=True)
-class _Status(grpc.Status):
-    code: grpc.StatusCode
-    details: str
-    trailing_metadata: tuple[tuple[str, bytes], ...]
+        status = status_pb2.Status(code=self.code.value[0], message=reason)
+        detail = provider_pb2.ErrorResourceInitFailed(id=id, properties=properties, reasons=[reason])
+        status.details.add().Pack(detail)
+        self.trailing_metadata = (("grpc-status-details-bin", status.SerializeToString()),)
 
 
 class EngineHandler(logging.Handler):

@@ -201,7 +201,7 @@ TWISTS = ("backwards", "unknown", "no status", "bare", "other task", "no json", 
 
 def to_recorded(failed: InitFailedError) -> dict[str, Any]:
     """Return the outputs that the engine records of a resource that failed."""
-    recorded = to_init_error(failed.to_status())
+    recorded = to_init_error(failed)
     assert recorded is not None
     return {name: value for name, value in recorded.properties.items() if name != "__provider"}
 

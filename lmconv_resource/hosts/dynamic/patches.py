@@ -80,7 +80,7 @@ class _RecordingContext:
         """End the call with an error, by the one that is being handled."""
         error = sys.exc_info()[1]
         if isinstance(error, InitFailedError):
-            self._context.abort_with_status(error.to_status())
+            self._context.abort_with_status(error)
         self._context.abort(code, details)
 
 

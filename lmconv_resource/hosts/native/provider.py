@@ -68,7 +68,7 @@ def plain_errors(servicer: ServicerT) -> ServicerT:
             except MalformedError as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.mask(str(error)))
             except InitFailedError as error:
-                context.abort_with_status(error.to_status())
+                context.abort_with_status(error)
             except Exception:  # noqa: BLE001 -- nothing is lost: the engine is sent all of it
                 context.abort(grpc.StatusCode.UNKNOWN, self.mask(traceback.format_exc()))
 

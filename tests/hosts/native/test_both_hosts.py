@@ -68,7 +68,7 @@ def ask(call: Callable[[], tuple[str, Mapping[str, Any] | None]]) -> Outcome:
     except LicenseConversionError as error:
         return Outcome(None, {}, str(error))
     except (InitFailedError, grpc.RpcError) as error:
-        recorded = to_init_error(error.to_status() if isinstance(error, InitFailedError) else error)
+        recorded = to_init_error(error)
         text = str(error) if isinstance(error, InitFailedError) else to_text(error)
         return Outcome(recorded.id, unwired(recorded.properties), text) if recorded else Outcome(None, {}, text)
 
