@@ -184,19 +184,17 @@ def _find_command(table: Path) -> tuple[Path, list[str]] | None:
     return None
 
 
-def read_command(table: Path = _TABLE) -> list[str] | None:
-    """Return the words of the command, None where they are not known.
+def is_replaced_by_command(urn: str | None, table: Path = _TABLE) -> bool | None:
+    """Return whether the command has this resource replaced, by a URN that may have `*` in it; None if not known.
 
     With `--replace` the engine creates the resource as one that the stack has no record of, and asks for no difference.
     """
     found = _find_command(table)
-    return found[1] if found else None
-
-
-def is_replaced_by(command: list[str], urn: str) -> bool:
-    """Return whether a command has this resource replaced; its URNs may have `*` in them."""
-    patterns = [word.partition("=")[2] for word in command if word.partition("=")[0] in _FLAGS]
-    patterns += [after for word, after in itertools.pairwise(command) if word in _FLAGS]
+    if found is None or urn is None:
+        return None
+    words = found[1]
+    patterns = [word.partition("=")[2] for word in words if word.partition("=")[0] in _FLAGS]
+    patterns += [after for word, after in itertools.pairwise(words) if word in _FLAGS]
     return any(fnmatch.fnmatchcase(urn, pattern) for pattern in patterns if pattern)
 
 

@@ -6,11 +6,18 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, resolve_region, unknown_setting_names
 from lmconv_resource.errors import CredentialsError, SettingsError
-from lmconv_resource.hosts.engine import Engine, is_replaced_by, read_command, terminal_columns
+from lmconv_resource.hosts.engine import (
+    Engine,
+    end_process,
+    is_interactive,
+    is_replaced_by_command,
+    send_log,
+    terminal_columns,
+)
 from lmconv_resource.lifecycle.in_process import Progress, Severity, StartedHere
 from lmconv_resource.lifecycle.operation import Access, Operation, Properties
 from lmconv_resource.models import InstanceArn
@@ -43,7 +50,7 @@ class Session:
 
     def __init__(
         self,
-        get_config: ConfigGet,
+        get_config: ConfigGet = lambda _: None,
         engine: Engine | None = None,
         *,
         policy: PollingPolicy | None = None,
@@ -72,6 +79,26 @@ class Session:
         if engine and report_seconds is not None:  # elsewhere each line stays, and one for each resource is enough
             self._stack_row = StackRow(lambda text: engine.log_status(None, text), runtime)
 
+    @classmethod
+    def on_engine(
+        cls, address: str, to_shown: Callable[[str], str], *, ends_process: bool = True, **settings: Any
+    ) -> Session:
+        """Return the session of a plugin whose engine, at `host:port`, gets its log too; `settings` as above.
+
+        As soon as the engine is gone, every operation ends, and then the process.
+        """
+        engine = Engine(address, to_shown)
+        session = cls(engine=engine, report_seconds=5.0 if is_interactive() else None, **settings)
+        send_log(engine)
+
+        def end() -> None:
+            session.cancellation.set("Pulumi's engine is gone")
+            if ends_process:
+                end_process()
+
+        engine.watch(end)
+        return session
+
     @contextmanager
     def operation(
         self, urn: str | None, timeout_seconds: float | None = None, *, is_preview: bool | None = None
@@ -89,16 +116,6 @@ class Session:
         finally:
             if self._stack_row:
                 self._stack_row.end(urn, failed=failed)
-
-    def watch_engine(self, end_process: Callable[[], None]) -> None:
-        """End every operation, and then the process, as soon as the engine is gone."""
-
-        def end() -> None:
-            self.cancellation.set("Pulumi's engine is gone")
-            end_process()
-
-        if self.engine:
-            self.engine.watch(end)
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
         """Leave a line in the diagnostics under the resource, or on the stack's row without one."""
@@ -125,8 +142,7 @@ class Session:
 
     def is_replaced_by_command(self, urn: str | None) -> bool | None:
         """Return whether the user's command has this resource replaced; None where that is not known."""
-        command = read_command()
-        return None if command is None or urn is None else is_replaced_by(command, urn)
+        return is_replaced_by_command(urn)
 
     def regions(self) -> Regions:
         """Return AWS's regions."""
@@ -162,13 +178,10 @@ class Session:
 
     def connect(self, region: str, access: Access) -> Connection:
         """Return the one connection for a region, the stack's settings and this access."""
-        environment = environment_key() if self._follows_environment else ""
-        return self._all_connections().get(self.to_settings(region, access), environment)
-
-    def _all_connections(self) -> Connections:
         # The one place that keeps boto3 out of a process that does not call AWS.
         from lmconv_resource.aws.client import Connections
 
+        settings, environment = self.to_settings(region, access), environment_key() if self._follows_environment else ""
         with self._connecting:
             if self._connections is None:
                 self._connections = Connections(
@@ -177,7 +190,8 @@ class Session:
                     on_note=lambda text: self.log("INFO", None, text),
                     open_session=self._open_session,
                 )
-            return self._connections
+            connections = self._connections
+        return connections.get(settings, environment)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lmconv_resource.hosts.engine import is_interactive, is_replaced_by, read_command
+from lmconv_resource.hosts.engine import is_interactive, is_replaced_by_command
 
 URN = "urn:pulumi:dev::fleet::pulumi-python:lmconv:LicenseConversion::web-1"
 
@@ -23,11 +23,9 @@ def test_the_command_is_an_ancestor(tmp_path: Path) -> None:
     write(tmp_path, os.getpid(), 7, "python", "-m", "pulumi.dynamic")
     write(tmp_path, 7, 6, "/opt/bin/pulumi-resource-pulumi-python")
     write(tmp_path, 6, 1, "/opt/bin/pulumi", "up", "--replace", URN)
-    command = read_command(tmp_path)
-    assert command is not None
-    assert is_replaced_by(command, URN)
-    assert not is_replaced_by(command, f"{URN}0")
-    assert read_command(tmp_path / "none") is None
+    assert is_replaced_by_command(URN, tmp_path)
+    assert is_replaced_by_command(f"{URN}0", tmp_path) is False
+    assert is_replaced_by_command(URN, tmp_path / "none") is None
 
 
 @pytest.mark.parametrize(
@@ -42,9 +40,10 @@ def test_the_command_is_an_ancestor(tmp_path: Path) -> None:
         ([], False),
     ],
 )
-def test_each_form_of_the_flag(words: list[str], is_replaced: bool) -> None:
+def test_each_form_of_the_flag(tmp_path: Path, words: list[str], is_replaced: bool) -> None:
     """The flag takes a URN as its value or as the next word, with wildcards."""
-    assert is_replaced_by(["pulumi", "up", *words, "--yes"], URN) == is_replaced
+    write(tmp_path, os.getpid(), 1, "pulumi", "up", *words, "--yes")
+    assert is_replaced_by_command(URN, tmp_path) is is_replaced
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from pulumi.runtime import rpc
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from lmconv_resource.hosts.dynamic import patches
-from lmconv_resource.hosts.engine import Engine, InitFailedError, end_process, is_interactive, send_log
+from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings, log
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import UNKNOWN, Stored, leaves
@@ -118,8 +118,7 @@ def _start_session(get_config: ConfigGet) -> Session:
     if patches.plugin_module() is None or len(sys.argv) < 2:
         return Session(get_config)
     to_shown = process.secret_texts.mask
-    session = Session(get_config, Engine(sys.argv[1], to_shown), report_seconds=5.0 if is_interactive() else None)
-    send_log(session.engine)  # type: ignore[arg-type]
+    session = Session.on_engine(sys.argv[1], to_shown, get_config=get_config)
     for missing in patches.apply(lambda: session.cancellation.set("the update was cancelled"), to_shown=to_shown):
         log.warning(missing)
     session.watch_engine(end_process)

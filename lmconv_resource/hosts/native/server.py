@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -10,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from lmconv_resource.hosts.engine import Engine, end_process, is_interactive, send_log
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider
 from lmconv_resource.hosts.session import SecretTexts, Session
@@ -22,25 +22,15 @@ _MAX_BYTES = 400 * 1024 * 1024
 """The longest message that Pulumi's engine sends and takes."""
 
 
-def make_session(address: str | None, secret_texts: SecretTexts, *, outlives_engine: bool = False) -> Session:
-    """Return a session on the engine at `host:port`, or on none, where it is to come by `Handshake` or `Attach`.
-
-    With `outlives_engine` the process goes on when the engine is gone, for the next one to attach.
-    """
-    engine = Engine(address, secret_texts.mask) if address else None
-    report_seconds = 5.0 if engine and is_interactive() else None
-    session = Session(lambda _: None, engine, report_seconds=report_seconds, setting_prefix=SETTING_PREFIX)
-    if engine:
-        send_log(engine)
-        session.watch_engine((lambda: None) if outlives_engine else end_process)
-    return session
-
-
 def make_provider(address: str | None) -> NativeProvider:
-    """Return the service for the engine at this address."""
+    """Return the service for the engine at this address; without one, for what `Handshake` or `Attach` will name.
+
+    Such a process goes on when its engine is gone, for the next one to attach.
+    """
     secret_texts = SecretTexts()
-    session = make_session(address, secret_texts)
-    return NativeProvider(session, secret_texts, lambda given: make_session(given, secret_texts, outlives_engine=True))
+    on_engine = functools.partial(Session.on_engine, to_shown=secret_texts.mask, setting_prefix=SETTING_PREFIX)
+    session = on_engine(address) if address else Session(setting_prefix=SETTING_PREFIX)
+    return NativeProvider(session, secret_texts, functools.partial(on_engine, ends_process=False))
 
 
 def serve(provider: NativeProvider) -> tuple[grpc.Server, int]:
