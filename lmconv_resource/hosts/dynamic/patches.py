@@ -143,43 +143,25 @@ def apply(
     if module is None:
         return []
     servicer = module.DynamicResourceProviderServicer
+    methods = [getattr(servicer, name, None) for name in _METHODS]
+    cancel = getattr(servicer, "Cancel", None)
+    are_pools_named = hasattr(importlib.import_module("grpc._server"), "_select_thread_pool_for_behavior")
     missing = []
-    if not _serve_calls(servicer):
+    if are_pools_named and None not in methods:
+        pool = _CallPool()
+        for method in methods:
+            method.experimental_thread_pool = pool  # type: ignore[union-attr]
+    else:
         missing.append(
             "Pulumi's plugin serves only four calls at a time, and records nothing of a resource that fails: further "
             "waits hold up other resources."
         )
-    if not _forward_cancel(servicer, on_cancel):
+    if are_pools_named and cancel is not None:
+        cancel.experimental_thread_pool = _CancelPool(on_cancel)
+    else:
         missing.append("Pulumi's plugin does not pass Ctrl+C on: press it twice to end a wait.")
-    if not _show_errors_in_one_line(module, to_shown):
+    if getattr(module, "traceback", None) is traceback:
+        module.traceback = _PlainTraceback(to_shown)  # type: ignore[attr-defined]
+    else:
         missing.append("Errors are shown with their traceback: read the last line.")
     return missing
-
-
-def _thread_pools_supported() -> bool:
-    return hasattr(importlib.import_module("grpc._server"), "_select_thread_pool_for_behavior")
-
-
-def _serve_calls(servicer: Any) -> bool:
-    methods = [getattr(servicer, name, None) for name in _METHODS]
-    if not _thread_pools_supported() or None in methods:
-        return False
-    pool = _CallPool()
-    for method in methods:
-        method.experimental_thread_pool = pool  # type: ignore[union-attr]
-    return True
-
-
-def _forward_cancel(servicer: Any, on_cancel: Callable[[], None]) -> bool:
-    cancel = getattr(servicer, "Cancel", None)
-    if not _thread_pools_supported() or cancel is None:
-        return False
-    cancel.experimental_thread_pool = _CancelPool(on_cancel)
-    return True
-
-
-def _show_errors_in_one_line(module: ModuleType, to_shown: Callable[[str], str]) -> bool:
-    if getattr(module, "traceback", None) is not traceback:
-        return False
-    module.traceback = _PlainTraceback(to_shown)  # type: ignore[attr-defined]
-    return True
