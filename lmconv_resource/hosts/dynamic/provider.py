@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi.runtime
@@ -29,7 +30,7 @@ from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings, log
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.operation import UNKNOWN, Stored, leaves
+from lmconv_resource.lifecycle.operation import UNKNOWN, Operation, Stored, leaves
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.text import parse_duration, to_one_line, to_plain_text, to_shown
 
@@ -121,7 +122,6 @@ def _start_session(get_config: ConfigGet) -> Session:
     session = Session.on_engine(sys.argv[1], to_shown, get_config=get_config)
     for missing in patches.apply(lambda: session.cancellation.set("the update was cancelled"), to_shown=to_shown):
         log.warning(missing)
-    session.watch_engine(end_process)
     return session
 
 
@@ -144,8 +144,7 @@ class DynamicProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""
-        # Left in the inputs of a preview, which are recorded nowhere: a diff is told by nothing else.
-        with self._own_session().operation(news.get(URN), is_preview=news.get(DRY) is True) as op:
+        with self._operation(news) as op:
             checked = self.controller.check(op, _to_properties(_olds), _to_properties(news))
         # The engine shows the value of a property that is named, secret or not.
         secret = {path.partition("/")[0] for path in news.get(SECRETS) or ()}
@@ -162,22 +161,16 @@ class DynamicProvider(ResourceProvider):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Return what the program asks for that the record does not have."""
-        state = self.controller.state.from_outputs(_to_properties(_olds))
-        inputs = self.controller.inputs.parse(_to_properties(_news))
-        urn, is_preview = _news.get(URN) or _olds.get(URN), _news.get(DRY) is True
-        with self._own_session().operation(urn, is_preview=is_preview) as op:
-            diff = self.controller.diff(op, _id, state, inputs)
+        with self._operation({URN: _olds.get(URN), **_news}) as op:
+            diff = self.controller.diff(op, _id, self._parse_record(_olds), self._parse_inputs(_news))
         changes = diff.has_changes or _access_changed(_olds, _news)
         return DiffResult(changes=changes, replaces=list(diff.replaces) or None)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the resource, and wait for it if asked to."""
-        inputs = self.controller.inputs.parse(_to_properties(props))
-        with self._own_session().operation(props.get(URN), _timeout(props, "create")) as op:
-            created = self.controller.create(op, inputs)
-            outputs = self._to_outputs(created.state, props)
-            _raise_error(created, created.id, outputs, props.get(_PROVIDER))
-        return CreateResult(created.id, outputs)
+        with self._operation(props, "create") as op:
+            created = self.controller.create(op, self._parse_inputs(props))
+            return CreateResult(created.id, _to_outputs(created, created.id, props))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Look the task up for a refresh, where `props` is the record, or for a `get`, where it is the inputs.
@@ -186,47 +179,48 @@ class DynamicProvider(ResourceProvider):
         """
         properties = _to_properties(props)
         state = self.controller.recorded_state(properties)
-        with (
-            self._own_session().operation(props.get(URN)) as op,
-            explaining_last_settings(None if state is None else properties),
-        ):
-            read = self.controller.read(op, id_, state, self.controller.inputs.parse(properties))
-        inputs = None if read.inputs is None else {**props, **read.inputs}
-        return ReadResult(id_, self._to_outputs(read.state, props), inputs)
+        with self._operation(props) as op, explaining_last_settings(None if state is None else properties):
+            read = self.controller.read(op, id_, state, self._parse_inputs(props))
+            inputs = None if read.inputs is None else {**props, **read.inputs}
+            return ReadResult(id_, _to_outputs(read, id_, props), inputs)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Look the task up again, or wait for its end, and record it."""
-        state = self.controller.state.from_outputs(_to_properties(_olds))
-        inputs = self.controller.inputs.parse(_to_properties(_news))
-        with self._own_session().operation(_news.get(URN), _timeout(_news, "update")) as op:
-            updated = self.controller.update(op, _id, state, inputs)
-            outputs = self._to_outputs(updated.state, _news)
-            _raise_error(updated, _id, outputs, _news.get(_PROVIDER))
-        return UpdateResult(outputs)
+        with self._operation(_news, "update") as op:
+            updated = self.controller.update(op, _id, self._parse_record(_olds), self._parse_inputs(_news))
+            return UpdateResult(_to_outputs(updated, _id, _news))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
-        properties = _to_properties(_props)
-        state, inputs = self.controller.state.from_outputs(properties), self.controller.inputs.parse(properties)
-        with self._own_session().operation(_props.get(URN), _timeout(_props, "delete")) as op:
-            self.controller.delete(op, _id, state, inputs)
+        with self._operation(_props) as op:
+            self.controller.delete(op, _id, self._parse_record(_props), self._parse_inputs(_props))
 
-    def _own_session(self) -> Session:
-        return self.session or process.session(lambda _: None)
+    def _operation(self, props: Mapping[str, Any], method: str | None = None) -> AbstractContextManager[Operation]:
+        """Return an operation on the resource with these inputs, which may say how long the method may take."""
+        session = self.session or process.session(lambda _: None)
+        timeout = (props.get(TIMEOUTS) or {}).get(method) if method else None
+        # Left in the inputs of a preview, which are recorded nowhere: a diff is told by nothing else.
+        is_preview = props.get(DRY) is True
+        return session.operation(props.get(URN), parse_duration(timeout) if timeout else None, is_preview=is_preview)
 
-    def _to_outputs(self, state: Any, props: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {name: props[name] for name in _RECORDED_INPUTS if props.get(name) is not None}
-        return {**state.to_outputs(), **kept, URN: props.get(URN)}
+    def _parse_record(self, props: Mapping[str, Any]) -> Any:
+        return self.controller.state.from_outputs(_to_properties(props))
+
+    def _parse_inputs(self, props: Mapping[str, Any]) -> Any:
+        return self.controller.inputs.parse(_to_properties(props))
 
 
-def _raise_error(result: Stored[Any], id_: str, outputs: dict[str, Any], provider: str | None) -> None:
-    """Raise the error with which an operation ended that has something to record.
+def _to_outputs(result: Stored[Any], id_: str, props: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is recorded of a result, or raise the error with which it ended, which hands that on.
 
-    What is recorded is written as Pulumi's plugin writes what a method returns: it adds `__provider` itself to that.
+    It is written then as Pulumi's plugin writes what a method returns, to which it adds `__provider` itself.
     """
+    kept = {name: props[name] for name in _RECORDED_INPUTS if props.get(name) is not None}
+    outputs = {**result.state.to_outputs(), **kept, URN: props.get(URN)}
     if result.error:
-        properties = asyncio.run(rpc.serialize_properties({**outputs, _PROVIDER: provider}, {}))
+        properties = asyncio.run(rpc.serialize_properties({**outputs, _PROVIDER: props.get(_PROVIDER)}, {}))
         raise InitFailedError(id_, properties, process.secret_texts.mask(str(result.error))) from result.error
+    return outputs
 
 
 def _access_changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -270,11 +264,6 @@ def _to_plain(value: Any) -> object:
         return [_to_plain(entry) for entry in value]
     # The SDK hands on an object at the top and the text that stands for it on the wire elsewhere.
     return UNKNOWN if isinstance(value, Unknown) or (isinstance(value, str) and value == rpc.UNKNOWN) else value
-
-
-def _timeout(props: Mapping[str, Any], operation: str) -> float | None:
-    text = (props.get(TIMEOUTS) or {}).get(operation)
-    return parse_duration(text) if text else None
 
 
 def _validate_timeouts(value: Any) -> str | None:

@@ -41,12 +41,6 @@ from lmconv_resource.lifecycle.track import FUNCTIONS, read_tasks
 from lmconv_resource.models import select_newest
 from lmconv_resource.text import Wording, to_camel, using
 
-
-def plugin_version() -> str:
-    """Return the version of the plugin, which is the distribution's."""
-    return importlib.metadata.version("lmconv-resource")
-
-
 ServicerT = TypeVar("ServicerT", bound=type)
 
 
@@ -108,8 +102,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         return Empty()
 
     def GetPluginInfo(self, _: Any, _context: Any) -> Any:  # noqa: N802
-        """Return the plugin's version."""
-        return plugin_pb2.PluginInfo(version=plugin_version())
+        """Return the plugin's version, which is the distribution's."""
+        return plugin_pb2.PluginInfo(version=importlib.metadata.version("lmconv-resource"))
 
     def GetSchema(self, _: Any, _context: Any) -> Any:  # noqa: N802
         """Return the package's schema."""
@@ -149,14 +143,15 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Fill in the defaults and say what is wrong with the inputs."""
         resource, spec = _resource_of(request)
+        known = spec["inputProperties"]
         olds, news = self._read_inputs(spec, request.olds), self._read(request.news)
-        misnamed = list(shapes.check_names(properties.read_plain(request.news), spec["inputProperties"]))
+        misnamed = list(shapes.check_names(properties.read_plain(request.news), known))
         if misnamed:
             failures = self._to_failures(misnamed, news.secrets)
             return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         with self.session.operation(request.urn) as op:
             checked = resource.controller.check(op, olds.values, news.values)
-        inputs = shapes.with_secrets(request.news, spec["inputProperties"])
+        inputs = shapes.with_secrets(request.news, known)
         inputs.MergeFrom(properties.write(checked.defaults, secret_names(checked.defaults, news)))
         return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures, news.secrets))
 
@@ -176,15 +171,11 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         resource, spec = _resource_of(request)
         given = self._read_inputs(spec, request.properties)
         if request.preview:
-            with self.session.operation(request.urn, is_preview=True) as op:
-                resource.controller.preview(op, None, resource.controller.inputs.parse(given.values))
-            preview = write_outputs(resource.preview_create(given.values), given)
-            return provider_pb2.CreateResponse(properties=preview)
+            return provider_pb2.CreateResponse(properties=self._preview(resource, request.urn, None, given))
         inputs = resource.controller.parse_certain(given.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             created = resource.controller.create(op, inputs)
-            outputs = write_outputs(created.state.to_outputs(), given)
-            self._raise_error(created, created.id, outputs)
+            outputs = self._write_outputs(created, created.id, given)
         return provider_pb2.CreateResponse(id=created.id, properties=outputs, refresh_before_update=is_running(outputs))
 
     def Read(self, request: Any, _: Any) -> Any:  # noqa: N802
@@ -227,18 +218,13 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         """Look the task up again, or wait for its end, and record it."""
         resource, spec = _resource_of(request)
         olds, news = self._read_record(spec, request.olds), self._read_inputs(spec, request.news)
-        controller = resource.controller
-        state = controller.state.from_outputs(olds.values)
         if request.preview:
-            with self.session.operation(request.urn, is_preview=True) as op:
-                controller.preview(op, state, controller.inputs.parse(news.values))
-            preview = write_outputs(resource.preview_update(olds.values), news)
-            return provider_pb2.UpdateResponse(properties=preview)
-        inputs = controller.parse_certain(news.values)
+            return provider_pb2.UpdateResponse(properties=self._preview(resource, request.urn, olds, news))
+        controller = resource.controller
+        state, inputs = controller.state.from_outputs(olds.values), controller.parse_certain(news.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             updated = controller.update(op, request.id, state, inputs)
-            outputs = write_outputs(updated.state.to_outputs(), news)
-            self._raise_error(updated, request.id, outputs)
+            outputs = self._write_outputs(updated, request.id, news)
         return provider_pb2.UpdateResponse(properties=outputs, refresh_before_update=is_running(outputs))
 
     def Delete(self, request: Any, _: Any) -> Any:  # noqa: N802
@@ -268,8 +254,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         return self._read_as(spec["inputProperties"], struct, "The inputs", "Correct them in the program")
 
     def _read_record(self, spec: Spec, struct: Struct) -> Bag:
-        asked = {"type": "object", "properties": spec["inputProperties"]}
-        known = {**spec["inputProperties"], **spec["properties"], REQUEST: asked}
+        inputs = spec["inputProperties"]
+        known = {**inputs, **spec["properties"], REQUEST: {"type": "object", "properties": inputs}}
         return self._read_as(known, struct, "The resource's record", "Restore the stack's state from a backup")
 
     def _read_arguments(self, token: str, inputs: Spec, struct: Struct) -> Bag:
@@ -301,9 +287,19 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             for failure in failures
         ]
 
-    def _raise_error(self, result: Stored[Any], id: str, outputs: Struct) -> None:
+    def _preview(self, resource: Resource, urn: str, record: Bag | None, given: Bag) -> Struct:
+        controller = resource.controller
+        state = controller.state.from_outputs(record.values) if record else None
+        with self.session.operation(urn, is_preview=True) as op:
+            controller.preview(op, state, controller.inputs.parse(given.values))
+        return write_outputs(resource.preview(given.values, record.values if record else None), given)
+
+    def _write_outputs(self, result: Stored[Any], id: str, given: Bag) -> Struct:
+        """Return what is recorded of a result, or raise the error with which it ended, which hands that on."""
+        outputs = write_outputs(result.state.to_outputs(), given)
         if result.error:
             raise InitFailedError(id, outputs, self.mask(str(result.error))) from result.error
+        return outputs
 
     def _read_newest(self, op: Operation, resource_arn: str, given: Properties) -> tuple[str, dict[str, object]]:
         """Return the newest task of a resource that is imported by its ARN, and the inputs that name it so."""

@@ -33,8 +33,12 @@ TASK_TOKEN = f"{PACKAGE}:index:LicenseConversionTask"
 CONVERSION_TOKEN = f"{PACKAGE}:index:LicenseConversion"
 FLEET_TOKEN = f"{PACKAGE}:index:ConversionFleet"
 
-_LASTING = ("license_conversion_task_id", "region", "resource_arn", "source_license_context", "adopted")
-_LASTING_OUTPUTS = frozenset({*_LASTING, "destination_license_context"})
+_CONTEXTS = ("source_license_context", "destination_license_context")
+
+_NAMED = ("license_conversion_task_id", "region", "resource_arn")
+"""The outputs that are what the inputs of the same names say."""
+
+_LASTING = (*_NAMED, *_CONTEXTS, "adopted")
 """The outputs that stay what they are while a task goes on."""
 
 
@@ -44,19 +48,16 @@ class Resource:
 
     controller: Controller[Any, Any]
     outputs: tuple[str, ...]
-    read_inputs: tuple[str, ...]
+    read_inputs: tuple[str, ...] = ()
     """The inputs that a program would write for an imported task, by what AWS says of it."""
 
-    def preview_create(self, inputs: Properties) -> dict[str, object]:
-        """Return the outputs that a preview knows of a new resource; the others as unknown."""
-        known = ("license_conversion_task_id", "region", "resource_arn")
-        return {
-            name: inputs[name] if name in known and inputs.get(name) is not None else UNKNOWN for name in self.outputs
-        }
-
-    def preview_update(self, state: Properties) -> dict[str, object]:
-        """Return the outputs that a preview knows of a resource that is looked up again; the others as unknown."""
-        return {name: state.get(name) if name in _LASTING_OUTPUTS else UNKNOWN for name in self.outputs}
+    def preview(self, inputs: Properties, record: Properties | None) -> dict[str, object]:
+        """Return the outputs that a preview knows of a resource, by its record where it has one; others as unknown."""
+        if record is None:
+            known = {name: inputs[name] for name in _NAMED if inputs.get(name) is not None}
+        else:
+            known = {name: record.get(name) for name in _LASTING}
+        return {name: known.get(name, UNKNOWN) for name in self.outputs}
 
     def imported_inputs(self, given: Properties, read: Properties | None, state: Properties) -> dict[str, object]:
         """Return what a program has to say for the resource that was read: what was given, and what AWS says."""
@@ -70,13 +71,13 @@ class Resource:
 
 
 RESOURCES: Mapping[str, Resource] = {
-    TASK_TOKEN: Resource(TaskController(), OUTPUTS, ()),
+    TASK_TOKEN: Resource(TaskController(), OUTPUTS),
     CONVERSION_TOKEN: Resource(
         ConversionController(),
         (*OUTPUTS, "adopted", "verified_usage_operation", "verified_product_codes"),
-        ("resource_arn", "source_license_context", "destination_license_context"),
+        ("resource_arn", *_CONTEXTS),
     ),
-    FLEET_TOKEN: Resource(FleetController(), FLEET_OUTPUTS, ()),
+    FLEET_TOKEN: Resource(FleetController(), FLEET_OUTPUTS),
 }
 
 
@@ -93,9 +94,6 @@ def to_input(output: object) -> object:
 def is_running(outputs: Struct) -> bool:
     """Return whether the engine is to read a resource before it shows in a preview what becomes of it."""
     return "isComplete" in outputs.fields and not outputs.fields["isComplete"].bool_value
-
-
-_CONTEXTS = ("source_license_context", "destination_license_context")
 
 
 def write_outputs(outputs: Properties, given: Bag) -> Struct:

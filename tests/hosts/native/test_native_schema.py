@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -18,7 +19,6 @@ from make_schema import HOME
 from support.proofs import keep
 
 from lmconv_resource.hosts.native import SCHEMA_PATH
-from lmconv_resource.hosts.native.provider import plugin_version
 from lmconv_resource.hosts.native.resources import RESOURCES
 from lmconv_resource.lifecycle.track import FUNCTIONS
 from lmconv_resource.text import to_camel
@@ -30,7 +30,7 @@ def test_everything_that_is_served_is_there() -> None:
     """No more and no less, under the version that is served."""
     assert set(SCHEMA["resources"]) == set(RESOURCES)
     assert set(SCHEMA["functions"]) == set(FUNCTIONS)
-    assert SCHEMA["version"] == plugin_version()
+    assert SCHEMA["version"] == importlib.metadata.version("lmconv-resource")
     for token, resource in RESOURCES.items():
         outputs = SCHEMA["resources"][token]["properties"]
         assert list(outputs) == [to_camel(name) for name in resource.outputs]
