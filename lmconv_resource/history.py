@@ -41,22 +41,26 @@ class Done:
         return f"{self.task.task_id} has already done it, and {self.continued_by.task_id} later converted it on to {to}"
 
 
-def completed_task(
-    request: ConversionRequest, tasks: Iterable[ConversionTask], present: LicenseContext | None
+def find_done(
+    request: ConversionRequest, tasks: Iterable[ConversionTask], present: LicenseContext, *, corrects_drift: bool
 ) -> Done | None:
-    """Return the task that has done it, by the history of the resource's tasks; None where none counts any more.
+    """Return what has done it: by EC2's word, or unless drift from that is corrected by the resource's tasks.
 
-    One counts while every later task started from where the one before it had led, and none has led back to where it
+    A task counts while every later task started from where the one before it had led, and none has led back to where it
     started. So two steps in one program (A to B, B to C) stay done, and what was converted back does not. `present` is
-    what EC2 shows the resource as, None where it is not known.
+    what EC2 shows the resource as, an empty context where it is not known.
     """
+    if request.is_done(present):
+        return Done(newest_task_to(request.destination, tasks))
+    if corrects_drift and not present.is_empty:
+        return None
     later: list[ConversionTask] = []
     for task in sort_newest_first(tasks):
         if task.status is TaskStatus.SUCCEEDED and request.matches(task) and _is_chain(task, later):
             led_on = [each for each in later if each.status is TaskStatus.SUCCEEDED]
             if not led_on:
                 return Done(task)
-            now = present or led_on[-1].destination_license_context
+            now = led_on[-1].destination_license_context if present.is_empty else present
             if not task.source_license_context.is_satisfied_by(now):
                 return Done(task, led_on[-1])
         later.insert(0, task)

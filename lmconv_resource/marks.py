@@ -130,6 +130,11 @@ def read_marks(tags: Iterable[Tag], instance: Instance | None = None) -> tuple[M
     return tuple(Mark.parse(value, tuple(ids), stopped_at) for value, ids in places.items())
 
 
+def to_places(instance: Instance) -> tuple[str, ...]:
+    """Return the ids of what a mark is written to."""
+    return (instance.instance_id, *([instance.interface_id] if instance.interface_id else []))
+
+
 def to_stop_time(instance: Instance) -> datetime | None:
     """Return when a call last changed the state, as EC2 says; None where it does not say."""
     match = _TRANSITION_TIME.search(instance.transition_reason)

@@ -44,6 +44,11 @@ class InstanceArn:
         return cls(*match.groups()) if match else None
 
 
+def to_id(resource_arn: str) -> str:
+    """Return the id at the end of an instance's ARN."""
+    return resource_arn.rpartition("/")[2]
+
+
 class TaskStatus(str, Enum):
     """The status of a license conversion task, in AWS's words."""
 

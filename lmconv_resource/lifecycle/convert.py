@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from lmconv_resource.errors import (
     WAIT_ACTION,
@@ -20,7 +20,6 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
-from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.inputs import (
     CONVERTED,
     ConversionInputs,
@@ -34,10 +33,11 @@ from lmconv_resource.lifecycle.operation import (
     Host,
     Operation,
     Properties,
+    QuietHost,
     Stored,
 )
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await, report_drift
-from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.text import setting, to_failure_reason
 from lmconv_resource.usage_operations import unknown_code_warning
 
@@ -76,7 +76,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def _plan(self, op: Operation, inputs: ConversionInputs) -> list[CheckFailure]:
         """Say in a line what an `up` will do, and return what nothing in the program can change before that."""
-        lines = _Lines(op.host)
+        lines = QuietHost(op.host)
         failures = self._make_plan(replace(op, host=cast(Host, lines)), inputs)
         op.host.started_here.plans[op.urn] = lines.kept
         if op.is_preview or failures:
@@ -181,7 +181,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         except LicenseConversionError as error:
             op.log(f"Whether the instance is to be started again is not known. {error}", "WARNING")
             return False
-        own_id = state.request.resource_arn.rpartition("/")[2]
+        own_id = to_id(state.request.resource_arn)
         now, is_own = op.host.runtime.wall(), False
         for mark, about in [(each, about) for each in read_marks(tags) for about in each.instance_ids]:
             is_mine = mark.is_owned_by(op.urn)
@@ -358,29 +358,12 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 aws = op.connect(inputs, held_id, state.task.region)
                 Job(op, aws, inputs, held_id, ends=True).run()
         except LicenseConversionError as error:
-            instance_id = arn.rpartition("/")[2]
+            instance_id = to_id(arn)
             op.log(
                 f"{instance_id} may still be stopped: {error.reason}. Once no conversion is in progress, start it with "
                 f"`aws ec2 start-instances --instance-ids {instance_id}`.",
                 "WARNING",
             )
-
-
-class _Lines:
-    """A host that keeps what is left in the diagnostics, and shows nothing."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self.kept: list[tuple[Severity, str]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._host, name)
-
-    def log(self, severity: Severity, urn: str | None, message: str) -> None:
-        self.kept.append((severity, message))
-
-    def log_status(self, urn: str | None, message: str) -> None:
-        log.debug("%s", message)
 
 
 _PASSING = frozenset({"not-stopped", "never-shown", "refuse-other", "foreign-mark", "may-not-look"})

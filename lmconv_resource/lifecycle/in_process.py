@@ -25,7 +25,6 @@ class StartedHere:
         self._released = runtime.condition()
         self._busy: set[str] = set()
         """The instances that a job is about at present; `_released` guards it."""
-        self._tasks: dict[str, dict[str, None]] = {}
         self._marks: dict[object, tuple[Tag, ...]] = {}
         self._told: set[str] = set()
         self.is_answered = False
@@ -34,6 +33,8 @@ class StartedHere:
         """What resources were created or updated for here, by URN: what is deleted of one was replaced."""
         self.plans: dict[str | None, list[tuple[Severity, str]]] = {}
         """What is to be said of a plan, by URN."""
+        self.tasks: dict[str, tuple[str, ...]] = {}
+        """The ids of tasks that were started here, by the instance's ARN: AWS may show one nowhere for a while."""
         self.ended: dict[str, ConversionTask] = {}
         """Tasks whose end was seen, by id."""
         self.removed_marks: set[tuple[str, str]] = set()
@@ -62,16 +63,6 @@ class StartedHere:
     def _wake(self) -> None:
         with self._released:
             self._released.notify_all()
-
-    def remember(self, resource_arn: str, task_id: str) -> None:
-        """Remember a task that was started here: AWS may show it nowhere for a while."""
-        with self._lock:
-            self._tasks.setdefault(resource_arn, {})[task_id] = None
-
-    def tasks_of(self, resource_arn: str) -> tuple[str, ...]:
-        """Return the ids of the tasks that were started here for an instance."""
-        with self._lock:
-            return tuple(self._tasks.get(resource_arn, ()))
 
     def marks(self, place: object, list_marks: Callable[[], Iterable[Tag]]) -> tuple[Tag, ...]:
         """Return all tags of jobs in a place, an account and region. One list serves a whole process.

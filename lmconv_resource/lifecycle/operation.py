@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -9,13 +10,17 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.in_process import Severity, StartedHere
-from lmconv_resource.polling.runtime import Cancellation, Pauses
+from lmconv_resource.polling.runtime import Cancellation
+from lmconv_resource.polling.wait import to_wait_text
 from lmconv_resource.text import fill
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.access import AssumedRole, Regions, Settings
     from lmconv_resource.aws.client import Connection
+    from lmconv_resource.models import ConversionTask
     from lmconv_resource.polling.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 Properties = Mapping[str, object]
 """Inputs or outputs by name, as a stack stores them. A value that a preview can't know yet is `UNKNOWN`."""
@@ -137,9 +142,40 @@ class Operation:
             raise error.about(task_id=task_id) from error.__cause__
         raise SettingsError(Subject(CONNECT_ACTION, task_id), "no region is set", fill("{Run region REGION}"))
 
-    def pauses(self, first: float, longest: float) -> Pauses:
-        """Return pauses that double, from `first` to `longest` seconds, and end with the operation."""
-        return Pauses(self.cancellation, first, longest)
+    def follow(self, aws: Connection, task_id: str, **options: Any) -> ConversionTask:
+        """Return a task as it ended, and show meanwhile how it goes: `Poller.wait_for_task` for this operation."""
+        return aws.poller.wait_for_task(
+            task_id,
+            aws.region,
+            cancellation=self.cancellation,
+            report=lambda wait, now: self.log_status(to_wait_text(wait, now)),
+            report_seconds=self.host.report_seconds,
+            on_notice=self.log,
+            **options,
+        )
+
+
+class QuietHost:
+    """A host that keeps what is to be left in the diagnostics, shows nothing on a resource's row, and is else another.
+
+    Args:
+        host: the other.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.kept: list[tuple[Severity, str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    def log(self, severity: Severity, urn: str | None, message: str) -> None:
+        """Keep a line."""
+        self.kept.append((severity, message))
+
+    def log_status(self, urn: str | None, message: str) -> None:
+        """Show nothing."""
+        log.debug("%s: %s", urn, message)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ from lmconv_resource.lifecycle.state import is_settled, merge, must_await
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus, select_newest, sort_newest_first
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
-from lmconv_resource.polling.wait import to_wait_text
 from lmconv_resource.text import fill, to_failure_reason, written
 
 if TYPE_CHECKING:
@@ -135,17 +134,13 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         if not inputs.wait_for_completion:
             task = aws.get_recent_task(task_id) if recorded else aws.license_manager.get_task(task_id)
         else:
-            task = aws.poller.wait_for_task(
+            task = op.follow(
+                aws,
                 task_id,
-                aws.region,
-                cancellation=op.cancellation,
-                report=lambda wait, now: op.log_status(to_wait_text(wait, now)),
                 timeout_seconds=op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS),
                 poll_interval_seconds=inputs.poll_interval_seconds,
-                report_seconds=op.host.report_seconds,
                 # Of one that is neither recorded nor listed there is only the id that the program gives.
                 is_known=recorded is not None or inputs.license_conversion_task_id is None,
-                on_notice=op.log,
             )
             if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
                 raise to_failed_error(task, fill(ConversionFailedError.remedy))

@@ -6,16 +6,13 @@ import json
 import logging
 from dataclasses import replace
 
+from lmconv_resource.aws.ec2 import Instance
 from lmconv_resource.errors import FLEET_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.fleet.gather import Gathering, to_id, to_places
 from lmconv_resource.lifecycle.fleet.report import Action, FleetState, Outcome, PlanLine, Result, to_plan_text
-from lmconv_resource.lifecycle.fleet.row import has_mark
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
-from lmconv_resource.lifecycle.fleet.shared import ALWAYS
-from lmconv_resource.lifecycle.fleet.survey import Connections, end_rows, find_marked, survey
+from lmconv_resource.lifecycle.fleet.survey import Connections, end_rows, find_marked, look_at, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row, check_fleet
-from lmconv_resource.lifecycle.job import TAGS
 from lmconv_resource.lifecycle.operation import (
     ByName,
     Checked,
@@ -127,39 +124,28 @@ class FleetController(Controller[FleetInputs, FleetState]):
         if state is None:
             subject = Subject(FLEET_ACTION, resource_arn=task_id)
             raise SettingsError(subject, "a fleet can't be read by its id", "Declare it with its instances")
-        connections = Connections(op)
-        names: dict[Gathering, list[str]] = {}
-        for row in _to_rows(state):
-            names.setdefault(connections.connect(row), []).append(row.name)
+        groups, refused = Connections(op).divide(_to_rows(state))
+        if refused and refused[0].error:
+            raise refused[0].error
         results = dict(state.results)
-        for gathering, those in names.items():
-            gathering.look([results[name].resource_arn for name in those], TAGS)
-            for name in those:
-                results[name] = self._refresh_row(op, name, results[name], gathering)
+        for row, instance, is_marked in look_at(op, groups):
+            results[row.name] = self._refresh_row(op, row.name, results[row.name], instance, is_marked=is_marked)
         return Stored(replace(state, results=results))
 
-    def _refresh_row(self, op: Operation, name: str, result: Result, gathering: Gathering) -> Result:
+    def _refresh_row(self, op: Operation, name: str, result: Result, instance: Instance, *, is_marked: bool) -> Result:
         """Return a row with what EC2 bills its instance as, and a warning where that has changed."""
-        try:
-            instance = gathering.instances.ask(to_id(result.resource_arn), ALWAYS)
-        except LicenseConversionError as error:
-            log.info("%s is kept as it is recorded: %s", name, error)
-            return result
-        if instance is None:
-            return result
-        billed = instance.license_context.usage_operation
-        if result.has_succeeded and billed and billed != (result.verified_usage_operation or billed):
+        billed, recorded = instance.license_context.usage_operation, result.verified_usage_operation
+        if result.has_succeeded and billed and billed != (recorded or billed):
             op.log(
-                f"{name}: EC2 now bills it as {describe(billed)}, and no longer as "
-                f"{describe(result.verified_usage_operation or '')}.",
+                f"{name}: EC2 now bills it as {describe(billed)}, and no longer as {describe(recorded or '')}.",
                 "WARNING",
             )
-        if result.has_succeeded and has_mark(op, instance, gathering.tags.find(to_places(instance)).answer or ()):
+        if result.has_succeeded and is_marked:
             # Of a table that was changed, and changed back since: nothing else tells of that `up`.
             reason = f"An operation that was killed has marked it, and it is {instance.state}: `pulumi up` goes on."
             op.log(f"{name}: {instance.instance_id}: {reason}", "WARNING")
             result = replace(result, outcome=Outcome.IN_PROGRESS, reason=reason)
-        verified = billed if result.has_succeeded else result.verified_usage_operation
+        verified = billed if result.has_succeeded else recorded
         return replace(result, instance_state=instance.state, verified_usage_operation=verified)
 
     def delete(self, op: Operation, task_id: str, state: FleetState, inputs: FleetInputs) -> None:

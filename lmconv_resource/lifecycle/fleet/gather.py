@@ -29,8 +29,8 @@ from lmconv_resource.errors import (
     RequestRefusedError,
 )
 from lmconv_resource.lifecycle.fleet.shared import Answer, Crew, Item, Pace, Shared, Ticket
-from lmconv_resource.lifecycle.job import make_value
-from lmconv_resource.models import ConversionTask
+from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, make_value, to_places
+from lmconv_resource.models import ConversionTask, to_id
 from lmconv_resource.polling.runtime import Cancellation
 
 if TYPE_CHECKING:
@@ -100,7 +100,6 @@ class Gathering:
         self.asks_protection = True
         """Whether it is asked of each instance that runs whether it may be stopped, a call each; EC2 refuses a stop."""
         self.learned = learned
-        self._tag_keys: tuple[str, ...] = ()
         self._lists_alone = self._is_large = False
         self._places: dict[str, tuple[str, ...]] = {}
         self._waiting: dict[str, None] = {}
@@ -116,7 +115,7 @@ class Gathering:
             return Shared(crew, send, most, **options)
 
         def list_tags(places: list[tuple[str, ...]]) -> dict[tuple[str, ...], list[Tag]]:
-            tags = ec2.list_tags(self._tag_keys, [each for place in places for each in place])
+            tags = ec2.list_tags(TAGS, [each for place in places for each in place])
             return {place: [tag for tag in tags if tag.resource_id in place] for place in places}
 
         def list_tasks(arns: list[str]) -> dict[str, list[ConversionTask]]:
@@ -222,41 +221,35 @@ class Gathering:
 
     # -- what they share -----------------------------------------------------------------------------------------------
 
-    def look(self, arns: Sequence[str], keys: Sequence[str]) -> dict[str, Instance]:
-        """Read these instances and their tags with these names, keep both, and return the instances that are shown."""
-        self._tag_keys, self.crew.is_planning = tuple(keys), True
+    def look(self, arns: Sequence[str]) -> dict[str, Instance]:
+        """Read these instances and the tags of their jobs, keep both, and return the instances that are shown."""
+        self.crew.is_planning = True
         self.instances.read(map(to_id, arns))
         seen = {arn: instance for arn in arns if (instance := self.instances.find(to_id(arn)).answer)}
         self._places = {arn: to_places(instance) for arn, instance in seen.items()}
         self.tags.read(self._places.values())
         return seen
 
-    def survey(self, arns: Sequence[str], keys: Sequence[str], *, stops: bool, checks: bool) -> None:
+    def survey(self, arns: Sequence[str], *, stops: bool, checks: bool) -> None:
         """Read what the jobs of these instances will ask for, in as few calls as it takes, and keep it for them.
 
         Args:
             arns: the instances.
-            keys: the names of the tags that are a job's.
             stops: whether those that run are stopped, so that they may be.
             checks: whether AWS's prerequisites are checked.
         """
         ids = [to_id(arn) for arn in arns]
-        seen = self.look(arns, keys)
+        seen = self.look(arns)
         self.tasks.read(arns)
         running = [arn for arn, each in seen.items() if each.state in ("running", "pending")] if stops else []
         shown = [address for arn in running if (address := seen[arn].answer.get("PublicIpAddress"))]
         if shown:
             self.addresses.read(dict.fromkeys(shown))
-        tag = ((keys[0], "check"),)
+        tag = ((RESTART_TAG, "check"),)
         for action in (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION) if running else ():
             self.checks.read([(action, arn, tag, self._places[arn]) for arn in running])
         if checks:
             self.managed.read(ids)
-
-    def list_tags(self, keys: Sequence[str], places: tuple[str, ...], max_age: float) -> list[Tag]:
-        """Return the tags with these names, which are the same for all rows."""
-        self._tag_keys = tuple(keys)
-        return self.tags.ask(places, max_age) or []
 
     def make_mark(self, urn: str | None, instance_id: str, since: datetime, until: datetime) -> str:
         """Return the value of a mark, which the next rows share, so that one call can write and remove it for many."""
@@ -305,13 +298,3 @@ class Gathering:
         finally:
             del self._following[arn]
         return None
-
-
-def to_id(resource_arn: str) -> str:
-    """Return the id of an instance from its ARN."""
-    return resource_arn.rpartition("/")[2]
-
-
-def to_places(instance: Instance) -> tuple[str, ...]:
-    """Return the ids of what a mark is written to."""
-    return (instance.instance_id, *([instance.interface_id] if instance.interface_id else []))

@@ -15,13 +15,13 @@ from lmconv_resource.errors import (
     RequestRefusedError,
     WaitError,
 )
-from lmconv_resource.lifecycle.fleet.gather import Gathering, to_places
+from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.report import Action, Outcome, PlanLine, Result
 from lmconv_resource.lifecycle.fleet.services import Watch, connect_row
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.in_process import Severity
-from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, read_marks
-from lmconv_resource.lifecycle.operation import Host, Operation
+from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, read_marks, to_places
+from lmconv_resource.lifecycle.operation import Host, Operation, QuietHost
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339
 
@@ -38,41 +38,20 @@ _PAUSE_SECONDS = 0.25
 """Between two checks of an instance on its way, each of which waits itself until there is something new."""
 
 
-class RowHost:
-    """The host of an operation, for one row of it: what matters is said with the row's name in front.
+class RowHost(QuietHost):
+    """The host of an operation, for one row that is carried out: warnings are left with the row's name in front."""
 
-    Args:
-        host: the host.
-        name: the row's name.
-        keeps: whether warnings are kept for the plan, and not left in the diagnostics.
-    """
-
-    def __init__(self, host: Host, name: str, *, keeps: bool = False) -> None:
-        self._host = host
+    def __init__(self, host: Host, name: str) -> None:
+        super().__init__(host)
         self._name = name
-        self._keeps = keeps
-        self.warnings: list[str] = []
-        """What was kept."""
-        self.errors: list[str] = []
-        """What else is wrong, beside the error that the row ends with."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._host, name)
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
         """Leave a warning in the diagnostics; a fleet has one line for what else becomes of a row."""
-        if severity == "ERROR":
-            self.errors.append(message)
-        elif severity == "WARNING" and self._keeps:
-            self.warnings.append(message)
-        elif severity == "WARNING":
+        if severity == "WARNING":
             self._host.log(severity, urn, f"{self._name}: {message}")
         else:
             log.debug("%s: %s", self._name, message)
-
-    def log_status(self, urn: str | None, message: str) -> None:
-        """Note how it goes, which the fleet's one row has no room for."""
-        log.debug("%s: %s", self._name, message)
+            super().log(severity, urn, message)
 
 
 @dataclass(frozen=True)
@@ -113,7 +92,7 @@ class Planned:
 
 def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> Planned:
     """Return what a job of this row would do first. Nothing is done."""
-    host = RowHost(op.host, row.name, keeps=True)
+    host = QuietHost(op.host)
     job = _make_job(op, host, gathering, row, Watch(op.host.runtime.now), held_id=held_id)
     try:
         step = job.plan()
@@ -123,7 +102,8 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     seen = facts.instance
     ran = bool(seen and seen.state in _UP) or is_marked
     line = PlanLine(row.number, row.name, facts.present.usage_operation, _to_destination(row), Action.CONVERT, "")
-    notes = (*host.warnings, *(f"{each}." for each in facts.problems or () if each.is_warning))
+    warnings = [text for severity, text in host.kept if severity == "WARNING"]
+    notes = (*warnings, *(f"{each}." for each in facts.problems or () if each.is_warning))
     problems = facts.problems and tuple(each for each in facts.problems if not each.is_warning)
     planned = Planned(row, gathering, line, None, problems, held_id, ran, is_marked)
     if step.rule.then in (Act.REFUSE, Act.LEAVE):
@@ -148,7 +128,7 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     return replace(planned, line=replace(line, text=text, notes=notes))
 
 
-def _make_job(op: Operation, host: RowHost, gathering: Gathering, row: Row, watch: Watch, **known: Any) -> Job:
+def _make_job(op: Operation, host: QuietHost, gathering: Gathering, row: Row, watch: Watch, **known: Any) -> Job:
     # The guard against endless retries holds for a fleet in any case: each `up` may try once more. What a row that is
     # forgotten has begun is not waited for.
     waits = row.known.wait_for_completion and not known.get("ends")
@@ -252,8 +232,9 @@ def run_row(
         return _withdraw(op, planned, gathering, withdrawn)
     except LicenseConversionError as error:
         ended = _to_failed(job, watch, result, error, is_over=op.cancellation.is_set)
-        if host.errors:
-            reason = " ".join([ended.result.reason or "", *host.errors])
+        more = [text for severity, text in host.kept if severity == "ERROR"]
+        if more:
+            reason = " ".join([ended.result.reason or "", *more])
             ended = replace(ended, result=replace(ended.result, reason=reason))
         return finish(ended, is_marked=job.is_marked)
     source = outcome.task.source_license_context.usage_operation if outcome.task else None

@@ -14,10 +14,10 @@ from lmconv_resource.errors import (
     Subject,
     WaitError,
 )
-from lmconv_resource.lifecycle.fleet.gather import Gathering, to_id, to_places
+from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS, OLDEST_SECONDS, Ticket
-from lmconv_resource.lifecycle.job import CHECKS, RESTART_TAG
-from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus
+from lmconv_resource.lifecycle.job import CHECKS, RESTART_TAG, to_places
+from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, to_id
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.runtime import Cancellation
 from lmconv_resource.text import fill
@@ -176,7 +176,7 @@ class _RowEc2(Ec2):
         if watch.is_released or (watch.begun and shows_mark):
             return []
         age = watch.limit_age(FRESH_SECONDS if watch.begun else INTERFACE_SECONDS)
-        return self._gathering.list_tags(keys, tuple(resource_ids), ALWAYS if self._gathering.crew.is_planning else age)
+        return self._gathering.tags.ask(tuple(resource_ids), ALWAYS if self._gathering.crew.is_planning else age) or []
 
     def stop(self, *resource_arns: str, force: bool = False) -> None:
         self._watch.act("stopping")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import CredentialsError, LicenseConversionError, SettingsError
-from lmconv_resource.lifecycle.fleet.gather import Gathering, Learned, to_places
+from lmconv_resource.lifecycle.fleet.gather import Gathering, Learned
 from lmconv_resource.lifecycle.fleet.row import Planned, end_row, has_mark, plan_row, refuse
 from lmconv_resource.lifecycle.fleet.table import Row
-from lmconv_resource.lifecycle.job import TAGS
+from lmconv_resource.lifecycle.job import to_places
 from lmconv_resource.lifecycle.operation import Operation
+from lmconv_resource.models import to_id
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.ec2 import Instance
 
 log = logging.getLogger(__name__)
 
@@ -90,20 +95,26 @@ def _survey_one(op: Operation, gathering: Gathering, rows: Sequence[Row], held_i
     inputs = [row.known for row in rows]
     arns = [each.resource_arn or "" for each in inputs]
     stops, checks = any(each.stop_and_restart for each in inputs), any(each.checks for each in inputs)
-    gathering.survey(arns, TAGS, stops=stops, checks=checks)
+    gathering.survey(arns, stops=stops, checks=checks)
     return [plan_row(op, row, gathering, held_ids.get(arn)) for row, arn in zip(rows, arns, strict=True)]
+
+
+def look_at(op: Operation, groups: Mapping[Gathering, Sequence[Row]]) -> Iterator[tuple[Row, Instance, bool]]:
+    """Yield the rows whose instance EC2 shows, each with it, and whether it has the fleet's mark."""
+    for gathering, rows in groups.items():
+        gathering.look([row.arn for row in rows])
+        for row in rows:
+            found = gathering.instances.find(to_id(row.arn))
+            if found.error:
+                log.info("%s is not looked at: %s", row.name, found.error)
+            elif found.answer:
+                tags = gathering.tags.find(to_places(found.answer)).answer or ()
+                yield row, found.answer, has_mark(op, found.answer, tags)
 
 
 def find_marked(op: Operation, rows: Iterable[Row]) -> list[Row]:
     """Return the rows whose instance has the fleet's mark, as far as AWS can be asked."""
-    marked = []
-    for gathering, those in Connections(op).divide(rows)[0].items():
-        seen = gathering.look([row.arn for row in those], TAGS)
-        for row in those:
-            instance = seen.get(row.arn)
-            if instance and has_mark(op, instance, gathering.tags.find(to_places(instance)).answer or ()):
-                marked.append(row)
-    return marked
+    return [row for row, _, is_marked in look_at(op, Connections(op).divide(rows)[0]) if is_marked]
 
 
 def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | None]) -> list[Row]:
@@ -129,7 +140,7 @@ def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | No
             end_row(op, row, connections.connect(row), held_ids.get(arn))
         except LicenseConversionError as error:
             left.append(row)
-            instance_id = arn.rpartition("/")[2]
+            instance_id = to_id(arn)
             op.log(
                 f"{row.name}: {instance_id} may be stopped still. Once no conversion is in progress, start it with "
                 f"`aws ec2 start-instances --instance-ids {instance_id}`. {error}",

@@ -24,7 +24,7 @@ from lmconv_resource.lifecycle.validation import (
     validate_table,
     validate_whole,
 )
-from lmconv_resource.models import InstanceArn
+from lmconv_resource.models import InstanceArn, to_id
 from lmconv_resource.text import fill, find_close, parse_duration, to_one_line, to_plain_text, to_shown, written
 from lmconv_resource.usage_operations import describe
 
@@ -101,7 +101,7 @@ class Row:
         codes += [code.get("product_code_id") for code in (context or {}).get("product_codes") or ()]  # type: ignore[attr-defined]
         to = " ".join(describe(str(code)) for code in codes if code)
         again = ", once more if it FAILED" if self.asked.get("retry_failed") is True else ""
-        return f"{self.arn.rpartition('/')[2]} → {to}{again}"
+        return f"{to_id(self.arn)} → {to}{again}"
 
     def is_same(self, asked: Properties) -> bool:
         """Return whether the same conversion was asked for, whoever calls AWS."""
@@ -193,7 +193,7 @@ def _to_name(asked: Properties) -> str | None:
     name, arn = asked.get("name"), asked.get("resource_arn")
     if name is not None:
         return name if isinstance(name, str) else None
-    return arn.rpartition("/")[2] if isinstance(arn, str) else None
+    return to_id(arn) if isinstance(arn, str) else None
 
 
 def check_fleet(properties: Properties) -> str | None:

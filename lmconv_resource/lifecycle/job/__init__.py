@@ -7,7 +7,7 @@ What others may use is named here.
 from lmconv_resource.lifecycle.job.act import Job, Outcome, Shared
 from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish
 from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Act, Rule, Step
-from lmconv_resource.marks import RESTART_TAG, TAGS, Mark, make_value, read_marks
+from lmconv_resource.marks import RESTART_TAG, TAGS, Mark, make_value, read_marks, to_places
 
 __all__ = [
     "CHECKS",
@@ -26,4 +26,5 @@ __all__ = [
     "Wish",
     "make_value",
     "read_marks",
+    "to_places",
 ]

@@ -6,7 +6,7 @@ Nothing else stops, starts or tags an instance, or starts a conversion.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Act, Step, decide
 from lmconv_resource.marks import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
-from lmconv_resource.polling.wait import to_wait_text
+from lmconv_resource.polling.runtime import Pauses, doubled
 from lmconv_resource.text import to_duration_text
 from lmconv_resource.usage_operations import describe_license
 
@@ -135,7 +135,7 @@ class Job:
         self._wish = wish = Wish(**vars(inputs), urn=op.urn, converts=not ends, retry_remedy=retry_remedy)
         self._arn = wish.request.resource_arn
         self._shared = shared
-        self._fault_pauses = op.pauses(_FIRST_PAUSE, _FAULT_PAUSE)
+        self._fault_pauses = Pauses(op.cancellation, _FIRST_PAUSE, _FAULT_PAUSE)
         now = op.host.runtime.now()
         self._deadline = now + op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS)
         self._reader = Reader(op, aws, wish)
@@ -215,7 +215,7 @@ class Job:
         with self._op.host.started_here.one_at_a_time(self._arn, self._op.cancellation) as is_mine:
             if not is_mine:
                 raise self.left(self._to_cancelled())
-            pauses = self._op.pauses(_FIRST_PAUSE, self._shared.instance_pause_seconds)
+            pauses = Pauses(self._op.cancellation, _FIRST_PAUSE, self._shared.instance_pause_seconds)
             stale, again = EVERYTHING, 0
             while True:
                 self.facts = self._reader.read(self.facts, stale)
@@ -286,17 +286,12 @@ class Job:
         return _INSTANCE_ONLY if is_plain and self.facts.held is not None else EVERYTHING
 
     def _follow(self, _: Step) -> None:
-        remaining = max(0.0, self._deadline - self._op.host.runtime.now())
         try:
-            task = self._aws.poller.wait_for_task(
+            task = self._op.follow(
+                self._aws,
                 self.facts.memory.held_id or "",
-                self._aws.region,
-                cancellation=self._op.cancellation,
-                report=lambda wait, now: self._op.log_status(to_wait_text(wait, now)),
-                timeout_seconds=remaining,
+                timeout_seconds=max(0.0, self._deadline - self._op.host.runtime.now()),
                 poll_interval_seconds=self._wish.poll_interval_seconds,
-                report_seconds=self._op.host.report_seconds,
-                on_notice=self._op.log,
             )
         except LicenseConversionError as error:
             self._keep(error.task)
@@ -336,7 +331,7 @@ class Job:
         self._remember(marked_at=runtime.now(), marks_sent=self.facts.memory.marks_sent + 1)
         self._op.cancellation.wait(_FIRST_PAUSE)
 
-    def _on_places(self, send: Callable[[str, dict[str, str], list[str]], None], tag: dict[str, str]) -> None:
+    def _on_places(self, send: Callable[[str, dict[str, str], Sequence[str]], None], tag: dict[str, str]) -> None:
         """Tag the instance and its network interface, or without the right to that the instance alone."""
         places = self.facts.places
         try:
@@ -389,7 +384,8 @@ class Job:
         except LicenseConversionError as refusal:
             self._on_refusal(refusal)
         else:
-            self._op.host.started_here.remember(self._arn, task_id)
+            tasks = self._op.host.started_here.tasks
+            tasks[self._arn] = (*tasks.get(self._arn, ()), task_id)
             started = ConversionTask.started(task_id, self._aws.region, step.request)
             self._adopt(replace(step, task=started, is_adopted=False))
 
@@ -432,7 +428,7 @@ class Job:
             if not _is_passing(error):
                 self._remember(start_error=error)
                 return
-            pause = self._op.pauses(*_CAPACITY_PAUSES).after(memory.start_tries + 1)
+            pause = doubled(*_CAPACITY_PAUSES, memory.start_tries)
             self._remember(
                 start_error=_to_passing(error), start_again_at=now + pause, start_tries=memory.start_tries + 1
             )

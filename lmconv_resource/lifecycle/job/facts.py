@@ -22,8 +22,8 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.lifecycle.job.checks import Problem, Wish, other_account_error, run_checks
-from lmconv_resource.marks import TAGS, Mark, Refusals, read_marks
-from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.marks import TAGS, Mark, Refusals, read_marks, to_places
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
@@ -152,13 +152,12 @@ class Facts:
         return next((task for task in self.tasks if task.task_id == self.memory.held_id), None)
 
     @property
-    def places(self) -> list[str]:
+    def places(self) -> tuple[str, ...]:
         """The ids of what carries the mark."""
         seen = self.instance or self.memory.last_seen
         if seen is None:
-            return [self.resource_arn.rpartition("/")[2]]
-        interface_id = None if self.memory.is_instance_only else seen.interface_id
-        return [seen.instance_id, *([interface_id] if interface_id else [])]
+            return (to_id(self.resource_arn),)
+        return to_places(seen)[:1] if self.memory.is_instance_only else to_places(seen)
 
 
 class Reader:
@@ -245,7 +244,7 @@ class Reader:
         ended = self._op.host.started_here.ended  # an end is final, and a list can be a minute late
         # What the last list has shown in progress is asked for by itself where this one fails.
         known = [task.task_id for task in facts.tasks if task.is_unfinished and list_error is not None]
-        for task_id in dict.fromkeys((held_id, *self._op.host.started_here.tasks_of(self._arn), *known)):
+        for task_id in dict.fromkeys((held_id, *self._op.host.started_here.tasks.get(self._arn, ()), *known)):
             if task_id is None or task_id in readable:
                 continue
             try:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
 from lmconv_resource.aws.remedies import to_failed_error
@@ -24,12 +23,12 @@ from lmconv_resource.errors import (
     TaskNotFoundError,
     TransientError,
 )
-from lmconv_resource.history import MOST_FAILURES, Done, completed_task, newest_task_to, repeated_failures
+from lmconv_resource.history import MOST_FAILURES, find_done, repeated_failures
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts
 from lmconv_resource.marks import RESTART_TAG
-from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, select_newest
+from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus, select_newest
 from lmconv_resource.text import fill, parse_duration, setting, to_duration_text, to_failure_reason, written
 from lmconv_resource.usage_operations import describe_license, unlisted_reason
 
@@ -471,7 +470,9 @@ class _Case:
         facts, memory, wish = self.facts, self.memory, self.wish
         held, present = facts.held, facts.present
         may_convert = wish.converts and not memory.held_id
-        self.done = done = done_already(wish, facts.tasks, present) if may_convert else None
+        self.done = done = (
+            find_done(wish.request, facts.tasks, present, corrects_drift=wish.correct_drift) if may_convert else None
+        )
         self.block = self._what_blocks() if may_convert and not done else ()
         is_said = "in-progress-said" in self.words and "lately" not in self.words
         self.refusal = memory.refusal or (memory.in_progress_refusal if is_said else None)
@@ -679,17 +680,7 @@ class _Case:
             )
 
 
-def done_already(wish: Wish, tasks: Iterable[ConversionTask], present: Any) -> Done | None:
-    """Return what has already done it, by EC2's word or by the history of the tasks; None if nothing has."""
-    request = wish.request
-    if request.is_done(present):
-        return Done(newest_task_to(request.destination, tasks))
-    if wish.correct_drift and not present.is_empty:
-        return None
-    return completed_task(request, tasks, None if present.is_empty else present)
-
-
-def _source_problem(request: ConversionRequest, present: Any) -> str:
+def _source_problem(request: ConversionRequest, present: LicenseContext) -> str:
     declared, operation = request.source.usage_operation, present.usage_operation
     if declared and declared != operation:
         return f"the instance is billed as {describe_license(present)}, not as {describe_license(request.source)}"
