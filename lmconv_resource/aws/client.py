@@ -45,10 +45,13 @@ class Connection:
         self._serve(cancellation)
         # What follows serves more than one operation, and so ends with none of them.
         self.recent_tasks = RecentTasks(self.license_manager.pages, runtime)
-        unpaced = self.license_manager.unpaced()
+
+        def in_turn() -> LicenseManager:
+            return LicenseManager(self.calls("license-manager", has_turn=True))
+
         dispatcher = Dispatcher(
-            lambda task_id: unpaced.get_task(task_id, retry=False),
-            unpaced.pages,
+            lambda task_id: in_turn().get_task(task_id, retry=False),
+            lambda status: in_turn().pages(status),
             acquire=lambda: self._limiters["license-manager"].acquire(cancellation),
             policy=policy,
             on_note=on_note,
@@ -69,9 +72,9 @@ class Connection:
         bound._serve(cancellation)
         return bound
 
-    def calls(self, service: str) -> Calls:
+    def calls(self, service: str, *, has_turn: bool = False) -> Calls:
         """Return how a service is called."""
-        return Calls(self.session, service, self._limiters[service], self.cancellation)
+        return Calls(self.session, service, self._limiters[service], self.cancellation, has_turn=has_turn)
 
     def get_recent_task(self, task_id: str) -> ConversionTask:
         """Return a task as it was within the last seconds, or its end; for what starts, replaces or fails nothing."""
@@ -114,11 +117,9 @@ class Connections:
         key = (settings, environment)
         with self._lock:
             if key not in self._connections:
-                session = self._open_session(settings) if self._open_session else self._make_session(*key)
+                runtime = self._cancellation.runtime
+                shared = self._shared.setdefault(environment, SharedClients(runtime))
+                make = self._open_session or (lambda settings: AccessSession(settings, shared, runtime))
+                session = make(settings)
                 self._connections[key] = Connection(session, self._cancellation, self._policy, self._on_note)
             return self._connections[key]
-
-    def _make_session(self, settings: Settings, environment: str) -> AccessSession:
-        runtime = self._cancellation.runtime
-        shared = self._shared.setdefault(environment, SharedClients(runtime))
-        return AccessSession(settings, shared, runtime)

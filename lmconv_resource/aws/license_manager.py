@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal
 
 from lmconv_resource.errors import (
     CREATE_ACTION,
@@ -29,19 +30,11 @@ PAGE_SIZE = 100
 
 
 class LicenseManager:
-    """License Manager with one connection's settings. Safe to share between threads.
+    """License Manager with one connection's settings. Safe to share between threads."""
 
-    Without `paced`, the caller acquires the pace's turn itself, for the first call of each method.
-    """
-
-    def __init__(self, calls: Calls, *, paced: bool = True) -> None:
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._paced = paced
         self._region = calls.settings.region
-
-    def unpaced(self) -> LicenseManager:
-        """Return the same service for a caller that acquires the pace's turn itself."""
-        return LicenseManager(self._calls, paced=False)
 
     def get_task(self, task_id: str, *, retry: bool = True) -> ConversionTask:
         """Return the task with this id; with `retry`, faults that may pass are tried again for half a minute."""
@@ -49,7 +42,7 @@ class LicenseManager:
 
     def _get_task(self, task_id: str) -> ConversionTask:
         subject = Subject(GET_ACTION, task_id, self._region)
-        answer = self._calls.call(subject, {"LicenseConversionTaskId": task_id}, paced=self._paced)
+        answer = self._calls.call(subject, {"LicenseConversionTaskId": task_id})
         if not (answer.get("LicenseConversionTaskId") or answer.get("Status")):
             # botocore takes any text with HTTP 200 for an answer whose members are all absent, a proxy's page too.
             raise TransientError(subject, "the response is not a license conversion task", UNREADABLE_REMEDY)
@@ -68,25 +61,8 @@ class LicenseManager:
         `keeps_unreadable` a task of which nothing is known but its id.
         """
         arns = [resource_arn] if isinstance(resource_arn, str) else list(resource_arn or ())
-        subject = Subject(LIST_ACTION, None, self._region, arns[0] if len(arns) == 1 else None)
-
-        found = []
-        for answer in self._answers(subject, arns, status, TransientError):
-            if "LicenseConversionTasks" not in answer:
-                # A page of a proxy's and half an answer reach us like this too; as "none" they would be believed.
-                reason = "the response is not a list of license conversion tasks"
-                raise TransientError(subject, reason, UNREADABLE_REMEDY)
-            for task_id, entry in _entries_by_id(answer).items():
-                try:
-                    found.append(self._read(entry, task_id))
-                except TransientError as unreadable:
-                    if not keeps_unreadable:
-                        raise
-                    log.info("an entry of the list counts as unfinished: %s", unreadable)
-                    arn = entry.get("ResourceArn")
-                    arn = arn if isinstance(arn, str) else subject.resource_arn
-                    found.append(ConversionTask.unreadable(task_id, self._region, arn))
-        return found
+        pages = self._pages(arns, status, TransientError, "kept" if keeps_unreadable else "raised")
+        return [task for page in pages for task in page.values()]
 
     def pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[dict[str, ConversionTask]]:
         """Yield the tasks of the account and region with this status, a page at a time, by id.
@@ -94,34 +70,42 @@ class LicenseManager:
         A page is tried again only where AWS asks to slow down: without that, a list of many pages would begin again at
         its first. An entry that can't be read is left out: GetLicenseConversionTask tells more of that task alone.
         """
-        for answer in self._answers(Subject(LIST_ACTION, None, self._region), [], status, ThrottledError):
+        return self._pages([], status, ThrottledError, "left out")
+
+    def _pages(
+        self,
+        arns: list[str],
+        status: TaskStatus | None,
+        retried: type[TransientError],
+        unreadable: Literal["raised", "kept", "left out"],
+    ) -> Iterator[dict[str, ConversionTask]]:
+        subject = Subject(LIST_ACTION, None, self._region, arns[0] if len(arns) == 1 else None)
+        filters = [{"Name": "ResourceArns", "Values": arns}] if arns else []
+        filters += [{"Name": "Status", "Values": [status.value]}] if status else []
+        answers = self._calls.read_pages(subject, {"Filters": filters, "MaxResults": PAGE_SIZE}, retried)
+        try:
+            first = next(answers)
+        except RequestRefusedError:  # the page size is a guess: AWS publishes no limit
+            answers = self._calls.read_pages(subject, {"Filters": filters}, retried)
+            first = next(answers)
+        for answer in chain([first], answers):
+            if "LicenseConversionTasks" not in answer:
+                # A page of a proxy's and half an answer reach us like this too; as "none" they would be believed.
+                reason = "the response is not a list of license conversion tasks"
+                raise TransientError(subject, reason, UNREADABLE_REMEDY)
             page = {}
             for task_id, entry in _entries_by_id(answer).items():
                 try:
                     page[task_id] = self._read(entry, task_id)
-                except TransientError as unreadable:
-                    log.info("an entry of the list is left out: %s", unreadable)
+                except TransientError as error:
+                    if unreadable == "raised":
+                        raise
+                    log.info("an entry of the list that can't be read is %s: %s", unreadable, error)
+                    if unreadable == "kept":
+                        arn = entry.get("ResourceArn")
+                        arn = arn if isinstance(arn, str) else subject.resource_arn
+                        page[task_id] = ConversionTask.unreadable(task_id, self._region, arn)
             yield page
-
-    def _answers(
-        self, subject: Subject, arns: list[str], status: TaskStatus | None, retried: type[TransientError]
-    ) -> Iterator[dict[str, Any]]:
-        filters = [{"Name": "ResourceArns", "Values": arns}] if arns else []
-        filters += [{"Name": "Status", "Values": [status.value]}] if status else []
-        query: dict[str, Any] = {"Filters": filters, "MaxResults": PAGE_SIZE}
-        turns = [self._paced]
-
-        def send(token: dict[str, Any]) -> Any:
-            paced = turns.pop() if turns else True  # only the first call's turn may have been acquired already
-            try:
-                return self._calls.call(subject, {**query, **token}, paced=paced)
-            except RequestRefusedError:
-                # The page size is a guess: AWS publishes no limit.
-                if query.pop("MaxResults", None) is None:
-                    raise
-                return send(token)
-
-        return self._calls.pages(subject, lambda token: self._calls.retry(lambda: send(token), retried))
 
     def create_task(self, request: ConversionRequest) -> str:
         """Start a conversion by one call, and return its id; a CancelledError where it was to end before that.

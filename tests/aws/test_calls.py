@@ -121,8 +121,8 @@ def test_told_to_stop_no_try_follows(aws: TimelessAws) -> None:
     assert (len(wire.requests), stopped.seconds) == (1, [])
 
 
-@pytest.mark.parametrize("paced", [True, False])
-def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
+@pytest.mark.parametrize("has_turn", [False, True])
+def test_each_page_waits_for_a_turn_once(aws: TimelessAws, has_turn: bool) -> None:
     """The first page of who has waited already does not wait again; a page that is throttled waits for each try.
 
     The list does not begin at its start again.
@@ -137,13 +137,12 @@ def test_each_page_waits_for_a_turn_once(aws: TimelessAws, paced: bool) -> None:
             assert cancellation is aws.pauses  # so that no turn is waited for after it
             turns.append(len(wire.requests))
 
-    calls = Calls(
-        MadeClients(aws.settings, lambda service, _: aws.client(service)), "license-manager", Turns(), aws.pauses
-    )
+    session = MadeClients(aws.settings, lambda service, _: aws.client(service))
+    calls = Calls(session, "license-manager", Turns(), aws.pauses, has_turn=has_turn)
 
-    assert list(LicenseManager(calls, paced=paced).pages()) == [{}, {}]
+    assert list(LicenseManager(calls).pages()) == [{}, {}]
 
-    assert turns == ([0, 1, 2, 3] if paced else [1, 2, 3])
+    assert turns == ([1, 2, 3] if has_turn else [0, 1, 2, 3])
     assert [json.loads(request.body).get("NextToken") for request in wire.requests] == [None, None, "2", "2"]
 
 

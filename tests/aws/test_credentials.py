@@ -487,11 +487,11 @@ def test_the_account_is_asked_for_with_credentials_that_were_rotated(
     accounts: AwsAccounts, checked: AccessSession, tmp_path: Path
 ) -> None:
     """Credentials that have expired before the account was asked for are read anew, once."""
-    checked.unchecked_client("license-manager").list_license_conversion_tasks()
+    accounts.decoded = {"blob": "why"}
+    checked.call("sts", "decode_authorization_message", {"EncodedMessage": "blob"}, Subject())
     accounts.remove("AKIASTACK")
     accounts.add_user(STACK, "AKIANEXT")
     (tmp_path / "keys").write_text(f"[default]\n{KEYS('AKIANEXT')}")
-    checked.mark_working("sts")
     assert checked.account() == STACK
     asked = [request.access_key for request in accounts.requests_of("GetCallerIdentity")]
     assert asked == ["AKIASTACK", "AKIANEXT"]

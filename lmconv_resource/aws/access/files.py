@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ConfigNotFound, ConfigParseError
 from botocore.session import Session
 
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
+from lmconv_resource.text import without_credentials
 
 STATIC_KEYS = ("aws_access_key_id", "aws_secret_access_key")
 
@@ -74,8 +75,10 @@ def assumes_role(profile: Mapping[str, Any]) -> bool:
     return "role_arn" in profile and "web_identity_token_file" not in profile
 
 
-def to_parse_reason(cause: ConfigParseError) -> str:
-    """Return why a file can't be parsed, without what stands in it: that may be a secret."""
+def to_file_reason(cause: BotoCoreError) -> str:
+    """Return why a profile or a file can't be read, without what stands in it: that may be a secret."""
+    if not isinstance(cause, ConfigParseError):
+        return without_credentials(str(cause)).rstrip(".")
     path, error = cause.kwargs.get("path"), cause.kwargs.get("error")
     if isinstance(error, UnicodeDecodeError):
         return f"{path} can't be read: it is not UTF-8 text"
@@ -114,6 +117,5 @@ def region_of_profile(
     try:
         region: str | None = FilesSession(profile, config_files, credentials_files).get_config_variable("region")
     except BotoCoreError as cause:
-        reason = to_parse_reason(cause) if isinstance(cause, ConfigParseError) else str(cause).rstrip(".")
-        raise SettingsError(Subject(CONNECT_ACTION), reason, remedy) from cause
+        raise SettingsError(Subject(CONNECT_ACTION), to_file_reason(cause), remedy) from cause
     return region

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConfigParseError, No
 
 from lmconv_resource.aws.access.botocore_session import SettingsSession
 from lmconv_resource.aws.access.call_log import log_connection
-from lmconv_resource.aws.access.files import to_parse_reason
+from lmconv_resource.aws.access.files import to_file_reason
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.access.shared_clients import SharedClients
 from lmconv_resource.aws.error_mapping import SOURCE_ERRORS, from_botocore
@@ -30,7 +30,7 @@ from lmconv_resource.errors import (
     Subject,
 )
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
-from lmconv_resource.text import fill, key, on_settings, without_credentials, without_endpoint_credentials
+from lmconv_resource.text import fill, key, on_settings, without_endpoint_credentials
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +45,21 @@ _PROFILE_HINTS = {
 }
 """By the key of a profile that says where its credentials come from."""
 
-_ANY_CREDENTIALS = "Supply credentials in any way the AWS CLI supports"
-
-_METHODS = {
+_SOURCES = {
+    None: ("nothing", "Supply credentials in any way the AWS CLI supports"),
     "env": ("AWS_ACCESS_KEY_ID", "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN again"),
     "iam-role": ("this EC2 instance's role", "Check the role of this EC2 instance"),
     "container-role": ("this container's role", "Check the role of this container"),
 }
-"""By botocore's name for where credentials come from: what it is, and what gives new ones."""
+"""By botocore's name for where credentials come from: what it is, and what gives new ones. All else is a profile's."""
+
+_SETTINGS_REMEDIES: dict[type[Exception], str] = {
+    ProfileNotFound: "Check the resource's profile, {aws:}profile (`pulumi config`) and AWS_PROFILE",
+    ConfigParseError: "Correct the file, or name another in {aws:}sharedConfigFiles or {aws:}sharedCredentialsFiles "
+    "(`pulumi config`)",
+    Exception: "Check the stack's {aws:} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL",
+}
+"""By what botocore raises for settings that can't be used, the first that fits."""
 
 _RENEWAL_SECONDS = 10.0
 """Credentials that were read again and refused are not read again within this time, however many waits notice it."""
@@ -87,14 +94,12 @@ class AccessSession:
         self._core: SettingsSession | None = None
         self._clients: dict[str, Any] = {}
         self._working: set[str] = set()
-        self._renewed_at: float | None = None
+        self._renewed_at = float("-inf")
         self._asking = runtime.lock()
         """Held by who asks STS for the account, and wanted only by those who can't go on without the answer."""
         self._answer = _Answer()
         self._first_account: str | None = None
         """That of the first credentials: others are not to take their place unseen."""
-        self._checked = -1
-        """The generation whose account is known to be the right one."""
 
     def client(self, service: str) -> Any:
         """Return the client of a service (`license-manager`, `ec2`, `sts`, `ssm`). The first costs 50 to 100 ms of CPU.
@@ -103,7 +108,8 @@ class AccessSession:
         """
         while True:
             generation = self.generation
-            self._check_account(generation)
+            if service != "sts":  # which says whose they are
+                self._check_account()
             client = self.unchecked_client(service)
             if self.generation == generation:  # otherwise it may sign with credentials whose account was not checked
                 return client
@@ -113,11 +119,33 @@ class AccessSession:
         with self._botocore() as core:
             if core.credentials is None:
                 raise from_botocore(NoCredentialsError(), self._subject)
-        self._check_account(self.generation)
+        self._check_account()
 
-    def mark_working(self, service: str) -> None:
-        """Note that a service has taken the credentials."""
+    def call(self, service: str, method: str, members: Mapping[str, Any], subject: Subject) -> Any:
+        """Return the answer of one call of boto3's (`get_caller_identity`); what it raises becomes our error.
+
+        Credentials that have ended are read again, once: a rotated file, a renewed sign-in or a new token may be there.
+        """
+        generation = self.generation
+        try:
+            return self._send(service, method, members, subject)
+        except ExpiredCredentialsError as expired:
+            if not self.renew(generation):
+                raise
+            log.info("the credentials were read again: %s", expired)
+            return self._send(service, method, members, subject)
+
+    def _send(self, service: str, method: str, members: Mapping[str, Any], subject: Subject) -> Any:
+        try:
+            client = self.client(service)
+        except ExpiredCredentialsError as expired:  # STS said so, which is asked first
+            raise ExpiredCredentialsError(subject, expired.reason, expired.remedy) from expired
+        try:
+            answer = getattr(client, method)(**members)
+        except Exception as cause:
+            raise self.explain(cause, subject, service) from cause
         self._working.add(service)
+        return answer
 
     def renew(self, generation: int) -> bool:
         """Forget the credentials of this generation, so that files and environment are read again; one does it for all.
@@ -127,7 +155,7 @@ class AccessSession:
         with self._lock:
             if generation == self.generation:
                 now = self._runtime.now()
-                if self._renewed_at is not None and now - self._renewed_at < _RENEWAL_SECONDS:
+                if now - self._renewed_at < _RENEWAL_SECONDS:
                     return False
                 self._core, self._clients, self._renewed_at = None, {}, now
                 self.generation += 1
@@ -165,56 +193,51 @@ class AccessSession:
         while True:
             generation = self.generation
             try:
-                client = self.unchecked_client("sts")
-                try:
-                    account = str(client.get_caller_identity()["Account"])
-                except Exception as cause:
-                    raise self.explain(cause, self._subject, "sts") from cause
+                account = str(self._send("sts", "get_caller_identity", {}, self._subject)["Account"])
             except LicenseConversionError as error:
                 if isinstance(error, ExpiredCredentialsError) and self.renew(generation):
                     continue
                 return _Answer(generation, self._runtime.now(), failure=error)
-            self.mark_working("sts")
             if self.generation == generation:
                 log.debug("the credentials belong to account %s", account)
                 return _Answer(generation, self._runtime.now(), account)
 
-    def _check_account(self, generation: int) -> None:
+    def _check_account(self) -> None:
         """Raise a SettingsError when the account is not allowed, or not that of the credentials that were renewed."""
         first, settings = self._first_account, self.settings
         allowed, forbidden = settings.allowed_account_ids, settings.forbidden_account_ids
-        if not (allowed or forbidden or first) or self._checked == generation:
+        if not (allowed or forbidden or first):
             return
         account = self.account()
-        for is_wrong, setting, told, use in (
-            (
-                allowed and account not in allowed,
-                "allowedAccountIds",
-                f"allows {', '.join(allowed)} only",
-                "an allowed",
-            ),
-            (account in forbidden, "forbiddenAccountIds", f"forbids {', '.join(forbidden)}", "another"),
-        ):
-            if is_wrong:
-                reason = f"the credentials belong to account {account} ({self.origin}), and {key(setting)} {told}"
-                remedy = f"Use credentials of {use} account, or change {key(setting)}"
-                raise SettingsError(self._subject, reason, remedy)
+        wrong = None
+        if allowed and account not in allowed:
+            wrong = key("allowedAccountIds"), f"allows {', '.join(allowed)} only", "an allowed"
+        elif account in forbidden:
+            wrong = key("forbiddenAccountIds"), f"forbids {', '.join(forbidden)}", "another"
+        if wrong:
+            setting, told, other = wrong
+            reason = f"the credentials belong to account {account} ({self.origin}), and {setting} {told}"
+            raise SettingsError(self._subject, reason, f"Use credentials of {other} account, or change {setting}")
         if first not in (None, account):
             reason = f"the reloaded credentials belong to account {account}, the earlier ones to {first}"
             remedy = f"Use credentials of account {first}, then run `pulumi up` again"
             raise SettingsError(self._subject, reason, remedy)
-        self._checked = generation
 
     @property
     def origin(self) -> str:
         """What the credentials come from, in the user's words: a role, a profile, a setting or a variable."""
         if self.settings.assume_roles:
             return f"the role {self.settings.assume_roles[-1].role_arn}"
-        if self.settings.access_key or self.settings.assume_role_with_web_identity:
-            return key("accessKey" if self.settings.access_key else "assumeRoleWithWebIdentity")
         with self._botocore() as core:
-            method = core.source.method if core.source else None
-            return _METHODS[method][0] if method in _METHODS else f"the profile {core.profile_in_use}"
+            return self._describe_source(core)[0]
+
+    def sign_in_hint(self) -> str:
+        """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
+        with self._lock:
+            try:
+                return self._describe_source(self._open_core())[1]
+            except (BotoCoreError, LicenseConversionError):  # a file that can no longer be read
+                return _SOURCES[None][1]
 
     def explain(self, cause: Exception, subject: Subject, service: str) -> LicenseConversionError:
         """Return the error that stands for what a call raised, with a remedy for the kind of credentials in use."""
@@ -225,17 +248,9 @@ class AccessSession:
             error.remedy = self.sign_in_hint() or error.remedy
         return error
 
-    def sign_in_hint(self) -> str:
-        """Return what gives new credentials in place of expired ones, for the kind of credentials in use."""
-        with self._lock:
-            try:
-                return self._to_hint(self._open_core())
-            except (BotoCoreError, LicenseConversionError):  # a file that can no longer be read
-                return _ANY_CREDENTIALS
-
     def _decode_denial(self, message: str) -> str | None:
         try:
-            answer = self.unchecked_client("sts").decode_authorization_message(EncodedMessage=message)
+            answer = self.client("sts").decode_authorization_message(EncodedMessage=message)
         except (BotoCoreError, ClientError, LicenseConversionError) as error:
             log.info("AWS's encoded reason can't be decoded: %s", type(error).__name__)
             return None
@@ -253,44 +268,44 @@ class AccessSession:
             try:
                 yield self._open_core()
             except OSError as cause:  # a credential_process that can't be run
-                hint = self._to_hint(self._open_core(), is_found=False)
+                hint = self._describe_source(self._open_core(), is_found=False)[1]
                 raise CredentialsError(self._subject, str(cause), hint) from cause
             except SOURCE_ERRORS as cause:
                 error = from_botocore(cause, self._subject)
-                error.remedy = self._to_hint(self._open_core(), is_found=False)
+                error.remedy = self._describe_source(self._open_core(), is_found=False)[1]
                 raise error from cause
             except BotoCoreError as cause:
-                raise self._wrong_settings(cause, without_credentials(str(cause))) from cause
+                raise self._to_settings_error(cause, to_file_reason(cause)) from cause
             except ValueError as cause:
                 # botocore says this of an endpoint without a scheme, and repeats it, with a name and a password in it.
-                raise self._wrong_settings(cause, without_endpoint_credentials(str(cause))) from None
+                raise self._to_settings_error(cause, without_endpoint_credentials(str(cause)).rstrip(".")) from None
 
-    def _wrong_settings(self, cause: Exception, reason: str) -> SettingsError:
-        remedy = "Check the stack's {aws:} settings (`pulumi config`), AWS_PROFILE and AWS_ENDPOINT_URL"
-        if isinstance(cause, ProfileNotFound):
-            remedy = "Check the resource's profile, {aws:}profile (`pulumi config`) and AWS_PROFILE"
-        elif isinstance(cause, ConfigParseError):
-            reason = to_parse_reason(cause)
-            files = "{aws:}sharedConfigFiles or {aws:}sharedCredentialsFiles"
-            remedy = f"Correct the file, or name another in {files} (`pulumi config`)"
-        return SettingsError(self._subject, reason.rstrip("."), on_settings(fill(remedy)))
+    def _to_settings_error(self, cause: Exception, reason: str) -> SettingsError:
+        remedy = next(each for kind, each in _SETTINGS_REMEDIES.items() if isinstance(cause, kind))
+        return SettingsError(self._subject, reason, on_settings(fill(remedy)))
 
-    def _to_hint(self, core: SettingsSession, *, is_found: bool = True) -> str:
-        """Return the hint. Credentials that could not be found are not looked for again: the profile says more."""
+    def _describe_source(self, core: SettingsSession, *, is_found: bool = True) -> tuple[str, str]:
+        """Return what the source of the credentials is, and what gives new ones.
+
+        Credentials that could not be found are not looked for again: the profile says more.
+        """
         identity = self.settings.assume_role_with_web_identity
         if self.settings.access_key:
             keys = ", ".join(map(key, ("accessKey", "secretKey", "token")))
-            return on_settings(f"Set new ones with `pulumi config set --secret` ({keys})", f"Set a new {keys}")
+            hint = on_settings(f"Set new ones with `pulumi config set --secret` ({keys})", f"Set a new {keys}")
+            return key("accessKey"), hint
         if identity is not None:
             member = "webIdentityTokenFile" if identity.web_identity_token_file else "webIdentityToken"
-            return f"Renew the token in {member} of {key('assumeRoleWithWebIdentity')}"
+            name = key("assumeRoleWithWebIdentity")
+            return name, f"Renew the token in {member} of {name}"
         method: str | None = "profile"
         if is_found:
             with suppress(BotoCoreError, LicenseConversionError):  # what can't be loaded: the profile says more
                 method = core.source.method if core.source else None
-        if method is None or method in _METHODS:
-            return _METHODS[method][1] if method else _ANY_CREDENTIALS
+        if method in _SOURCES:
+            return _SOURCES[method]
         name, content = (core.profile_chain or [("default", {})])[-1]
+        hint = _PROFILE_HINTS[next((member for member in _PROFILE_HINTS if member in content), "")].format(name)
         if method == "assume-role-with-web-identity" and "web_identity_token_file" not in content:
-            return "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"
-        return _PROFILE_HINTS[next((member for member in _PROFILE_HINTS if member in content), "")].format(name)
+            hint = "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"
+        return f"the profile {core.profile_in_use}", hint
