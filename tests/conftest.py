@@ -109,6 +109,10 @@ def _cut_wires() -> Iterator[None]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Spare the garbage collector what is imported: a million objects, which stay."""
+    """Spare the garbage collector what is imported, a million objects which stay, and let it look less often.
+
+    Otherwise it takes a sixth of the time.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(200_000, 20, 20)

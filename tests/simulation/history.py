@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -618,13 +617,6 @@ class History:
 
 def _drop(table: list[dict[str, Any]], name: str) -> None:
     table[:] = [row for row in table if row["name"] != name]
-
-
-def collect_less() -> None:
-    """Look less often, and not through what is loaded by now, for what can be freed: a sixth of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
 
 
 def play(seed: int, guard: str | None = None) -> Result:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from simulation.guards import READ_ANEW
-from simulation.history import collect_less, play
+from simulation.history import play
 
 EACH = 25
 LONG = pytest.mark.proof, pytest.mark.no_cover  # coverage makes them take twice as long
@@ -21,15 +19,6 @@ RANGES = [
     pytest.param(begin, marks=() if begin < 300 else LONG, id=f"{begin}-{begin + EACH}")
     for begin in range(0, 3000, EACH)
 ]
-
-
-@pytest.fixture(autouse=True)
-def _collect_less() -> Iterator[None]:
-    """What other tests of the process have left is not looked through either."""
-    thresholds = gc.get_threshold()
-    collect_less()
-    yield
-    gc.set_threshold(*thresholds)
 
 
 @pytest.mark.parametrize("begin", RANGES)
