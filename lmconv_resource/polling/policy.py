@@ -106,10 +106,8 @@ class PollingPolicy:
     longest_sleep_seconds: float = 0.5
     """How long a caller that was cancelled may still sleep."""
 
-    def interval(self, waited_seconds: float, fixed_seconds: float | None = None, *, is_crowded: bool = False) -> float:
+    def interval(self, waited_seconds: float, *, is_crowded: bool = False) -> float:
         """Return the longest pause, in seconds, before the next poll, for a wait that has lasted `waited_seconds`."""
-        if fixed_seconds is not None:
-            return fixed_seconds
         lateness = self.crowd_lateness_seconds if is_crowded else self.least_lateness_seconds
         first = lateness - 2 * self.answer_seconds
         # What the last poll saw is as old as it lasted; an end right after it may be a tenth of its own time late.

@@ -133,15 +133,24 @@ class Wait:
         return now - self.started
 
     def take_notices(self, now: float) -> Iterator[str]:
-        """Yield what the user should know of the task, once each: it takes long, its status is an unknown one."""
-        task = self.task
-        if task is None:
-            return
-        is_long = task.status is TaskStatus.IN_PROGRESS and self.waited(now) >= self.policy.long_seconds
-        for key, text in ((task.unknown_status, to_unknown_status_text), ("long" if is_long else None, to_long_text)):
-            if key and key not in self.noticed:
+        """Yield what the user should know of the task, once each: its status is an unknown one, it takes long."""
+        notices, task = {}, self.task
+        if task and task.unknown_status:
+            notices[task.unknown_status] = (
+                f"{self.task_id} has the status {task.unknown_status!r}, which is none of IN_PROGRESS, SUCCEEDED and "
+                "FAILED: it may still be running, so the wait goes on until the deadline. Upgrade lmconv-resource if "
+                "there is a newer version."
+            )
+        if task and task.status is TaskStatus.IN_PROGRESS and self.waited(now) >= self.policy.long_seconds:
+            notices["long"] = (
+                f"{self.task_id} has been waited for {to_duration_text(self.policy.long_seconds)}, and most "
+                "conversions take minutes. To see what it is doing, check the executions on its instance in Systems "
+                "Manager Automation, and its entry in the License Manager console."
+            )
+        for key, text in notices.items():
+            if key not in self.noticed:
                 self.noticed.add(key)
-                yield text(self)
+                yield text
 
     def record(
         self, result: ConversionTask | BaseException, now: float, rng: random.Random, *, is_crowded: bool = False
@@ -170,12 +179,11 @@ class Wait:
         if task.is_complete:
             self.outcome = task
             return
-        interval = self.policy.interval(self.waited(now), self.poll_interval_seconds, is_crowded=is_crowded)
         if self.poll_interval_seconds is not None:
-            self._plan(now, interval)
+            self._plan(now, self.poll_interval_seconds)
             return
-        self.interval = interval
-        self._plan(now, self.policy.jittered(interval, rng))
+        self.interval = self.policy.interval(self.waited(now), is_crowded=is_crowded)
+        self._plan(now, self.policy.jittered(self.interval, rng))
 
     def _record_fault(self, fault: TransientError | TaskNotFoundError, now: float, rng: random.Random) -> None:
         self.fault = fault
@@ -291,21 +299,3 @@ def to_wait_text(wait: Wait, now: float) -> str:
     elif task and task.status_message:
         parts.append(to_one_line(task.status_message))
     return " · ".join([*parts, wait.task_id])
-
-
-def to_long_text(wait: Wait) -> str:
-    """Return what is said once of a conversion that has been waited for unusually long."""
-    return (
-        f"{wait.task_id} has been waited for {to_duration_text(wait.policy.long_seconds)}, and most conversions take "
-        f"minutes. To see what it is doing, check the executions on its instance in Systems Manager Automation, and "
-        f"its entry in the License Manager console."
-    )
-
-
-def to_unknown_status_text(wait: Wait) -> str:
-    """Return what is said once of a task with a status that is none of those that AWS publishes."""
-    status = wait.task and wait.task.unknown_status
-    return (
-        f"{wait.task_id} has the status {status!r}, which is none of IN_PROGRESS, SUCCEEDED and FAILED: it may still "
-        f"be running, so the wait goes on until the deadline. Upgrade lmconv-resource if there is a newer version."
-    )

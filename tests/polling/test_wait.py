@@ -24,7 +24,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.models import ConversionTask
 from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.polling.wait import Wait, to_long_text, to_wait_text
+from lmconv_resource.polling.wait import Wait, to_wait_text
 
 POLICY = PollingPolicy()
 SUBJECT = Subject(task_id="lct-1", region=REGION)
@@ -275,7 +275,7 @@ def test_how_a_wait_goes(members: dict[str, Any], text: str) -> None:
 
 
 def test_what_is_said_of_a_long_conversion() -> None:
-    assert to_long_text(make()) == (
+    assert list(make(task=RUNNING).take_notices(1900.0)) == [
         "lct-1 has been waited for 15m00s, and most conversions take minutes. To see what it is doing, check the "
         "executions on its instance in Systems Manager Automation, and its entry in the License Manager console."
-    )
+    ]
