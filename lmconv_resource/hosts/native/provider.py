@@ -25,7 +25,6 @@ from lmconv_resource.hosts.native.properties import Bag
 from lmconv_resource.hosts.native.resources import (
     RESOURCES,
     SETTINGS_SCHEMA,
-    Resource,
     explicit_provider,
     is_running,
     secret_names,
@@ -35,6 +34,7 @@ from lmconv_resource.hosts.native.resources import (
 )
 from lmconv_resource.hosts.native.shapes import MalformedError, Spec
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings
+from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import CheckFailure, Operation, Properties, Stored, has_unknown
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.lifecycle.track import FUNCTIONS, read_tasks
@@ -142,7 +142,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Fill in the defaults and say what is wrong with the inputs."""
-        resource, spec = _resource_of(request)
+        controller, spec = _controller_of(request)
         known = spec["inputProperties"]
         olds, news = self._read_inputs(spec, request.olds), self._read(request.news)
         misnamed = list(shapes.check_names(properties.read_plain(request.news), known))
@@ -150,15 +150,14 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             failures = self._to_failures(misnamed, news.secrets)
             return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         with self.session.operation(request.urn) as op:
-            checked = resource.controller.check(op, olds.values, news.values)
+            checked = controller.check(op, olds.values, news.values)
         inputs = shapes.with_secrets(request.news, known)
         inputs.MergeFrom(properties.write(checked.defaults, secret_names(checked.defaults, news)))
         return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures, news.secrets))
 
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what the program asks for that the record does not have."""
-        resource, spec = _resource_of(request)
-        controller = resource.controller
+        controller, spec = _controller_of(request)
         olds = self._read_record(spec, request.olds)
         news, old_inputs = (self._read_inputs(spec, bag) for bag in (request.news, request.old_inputs))
         with self.session.operation(request.urn) as op:
@@ -168,21 +167,20 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Create(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Make the resource, and wait for it if asked to."""
-        resource, spec = _resource_of(request)
+        controller, spec = _controller_of(request)
         given = self._read_inputs(spec, request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=self._preview(resource, request.urn, None, given))
-        inputs = resource.controller.parse_certain(given.values)
+            return provider_pb2.CreateResponse(properties=self._preview(request, None, given))
+        inputs = controller.parse_certain(given.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
-            created = resource.controller.create(op, inputs)
+            created = controller.create(op, inputs)
             outputs = self._write_outputs(created, created.id, given)
         return provider_pb2.CreateResponse(id=created.id, properties=outputs, refresh_before_update=is_running(outputs))
 
     def Read(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up: for a refresh, where there is a record; for an import or a `get`, where there is none."""
-        resource, spec = _resource_of(request)
+        controller, spec = _controller_of(request)
         record, given = self._read_record(spec, request.properties), self._read_inputs(spec, request.inputs)
-        controller = resource.controller
         state = controller.recorded_state(record.values)
         is_recorded = state is not None
         inputs = given.values if is_recorded else {**record.values, **given.values}
@@ -196,7 +194,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         secret = Bag({}, record.secrets | given.secrets, record.secret_texts | given.secret_texts)
         wanted, found = request.inputs, write_outputs(outputs, secret)
         if not is_recorded:
-            wanted = properties.write(resource.imported_inputs(inputs, read.inputs, outputs), secret.secrets)
+            wanted = properties.write(resources.imported_inputs(spec, inputs, read.inputs, outputs), secret.secrets)
         return provider_pb2.ReadResponse(
             id=task_id, properties=found, inputs=wanted, refresh_before_update=is_running(found)
         )
@@ -216,11 +214,10 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Update(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up again, or wait for its end, and record it."""
-        resource, spec = _resource_of(request)
+        controller, spec = _controller_of(request)
         olds, news = self._read_record(spec, request.olds), self._read_inputs(spec, request.news)
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=self._preview(resource, request.urn, olds, news))
-        controller = resource.controller
+            return provider_pb2.UpdateResponse(properties=self._preview(request, olds, news))
         state, inputs = controller.state.from_outputs(olds.values), controller.parse_certain(news.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             updated = controller.update(op, request.id, state, inputs)
@@ -229,8 +226,8 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Delete(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
-        resource, spec = _resource_of(request)
-        controller, record = resource.controller, self._read_record(spec, request.properties)
+        controller, spec = _controller_of(request)
+        record = self._read_record(spec, request.properties)
         with self.session.operation(request.urn, request.timeout or None) as op:
             inputs = controller.inputs.parse({**record.values, **self._read(request.old_inputs).values})
             controller.delete(op, request.id, controller.state.from_outputs(record.values), inputs)
@@ -287,12 +284,13 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             for failure in failures
         ]
 
-    def _preview(self, resource: Resource, urn: str, record: Bag | None, given: Bag) -> Struct:
-        controller = resource.controller
+    def _preview(self, request: Any, record: Bag | None, given: Bag) -> Struct:
+        controller, spec = _controller_of(request)
         state = controller.state.from_outputs(record.values) if record else None
-        with self.session.operation(urn, is_preview=True) as op:
+        with self.session.operation(request.urn, is_preview=True) as op:
             controller.preview(op, state, controller.inputs.parse(given.values))
-        return write_outputs(resource.preview(given.values, record.values if record else None), given)
+        known = resources.preview_outputs(spec, given.values, record.values if record else None)
+        return write_outputs(known, given)
 
     def _write_outputs(self, result: Stored[Any], id: str, given: Bag) -> Struct:
         """Return what is recorded of a result, or raise the error with which it ended, which hands that on."""
@@ -316,7 +314,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         return newest.task_id, {**given, "resource_arn": resource_arn, "region": region}
 
 
-def _resource_of(request: Any) -> tuple[Resource, Spec]:
+def _controller_of(request: Any) -> tuple[Controller[Any, Any], Spec]:
     token = request.type or request.urn.rpartition("::")[0].rpartition("::")[2].rpartition("$")[2]
     spec = shapes.spec_of("resources", token)
     return RESOURCES[token], spec

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
@@ -21,17 +20,23 @@ from lmconv_resource.hosts.native.shapes import SCHEMA, Spec
 from lmconv_resource.hosts.session import SecretTexts
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
-from lmconv_resource.lifecycle.fleet import FLEET_OUTPUTS, TABLE, FleetController
+from lmconv_resource.lifecycle.fleet import TABLE, FleetController
+from lmconv_resource.lifecycle.inputs import CONVERTED
 from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Diff, Properties, has_unknown
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.lifecycle.validation import optional, validate_region
-from lmconv_resource.models import OUTPUTS
-from lmconv_resource.text import key, to_camel, to_whole
+from lmconv_resource.text import key, to_camel, to_snake, to_whole
 
 TASK_TOKEN = f"{PACKAGE}:index:LicenseConversionTask"
 CONVERSION_TOKEN = f"{PACKAGE}:index:LicenseConversion"
 FLEET_TOKEN = f"{PACKAGE}:index:ConversionFleet"
+
+RESOURCES: Mapping[str, Controller[Any, Any]] = {
+    TASK_TOKEN: TaskController(),
+    CONVERSION_TOKEN: ConversionController(),
+    FLEET_TOKEN: FleetController(),
+}
 
 _CONTEXTS = ("source_license_context", "destination_license_context")
 
@@ -42,43 +47,25 @@ _LASTING = (*_NAMED, *_CONTEXTS, "adopted")
 """The outputs that stay what they are while a task goes on."""
 
 
-@dataclass(frozen=True)
-class Resource:
-    """A resource of the package."""
-
-    controller: Controller[Any, Any]
-    outputs: tuple[str, ...]
-    read_inputs: tuple[str, ...] = ()
-    """The inputs that a program would write for an imported task, by what AWS says of it."""
-
-    def preview(self, inputs: Properties, record: Properties | None) -> dict[str, object]:
-        """Return the outputs that a preview knows of a resource, by its record where it has one; others as unknown."""
-        if record is None:
-            known = {name: inputs[name] for name in _NAMED if inputs.get(name) is not None}
-        else:
-            known = {name: record.get(name) for name in _LASTING}
-        return {name: known.get(name, UNKNOWN) for name in self.outputs}
-
-    def imported_inputs(self, given: Properties, read: Properties | None, state: Properties) -> dict[str, object]:
-        """Return what a program has to say for the resource that was read: what was given, and what AWS says."""
-        names = {entry.name for entry in self.controller.inputs.properties}
-        if "resource_arn" in given:  # named as the newest of a resource, and not by its id as well
-            names.discard("license_conversion_task_id")
-        found = {**{name: to_input(state.get(name)) for name in self.read_inputs}, **(read or {}), **given}
-        if self.read_inputs and state.get("status") == "FAILED":
-            found = {"ignore_failure": True, **found}  # else the next update would start a conversion
-        return {name: value for name, value in found.items() if name in names and value is not None}
+def preview_outputs(spec: Spec, inputs: Properties, record: Properties | None) -> dict[str, object]:
+    """Return the outputs that a preview knows of a resource, by its record where it has one; the others as unknown."""
+    if record is None:
+        known = {name: inputs[name] for name in _NAMED if inputs.get(name) is not None}
+    else:
+        known = {name: record.get(name) for name in _LASTING}
+    return {name: known.get(name, UNKNOWN) for name in map(to_snake, spec["properties"])}
 
 
-RESOURCES: Mapping[str, Resource] = {
-    TASK_TOKEN: Resource(TaskController(), OUTPUTS),
-    CONVERSION_TOKEN: Resource(
-        ConversionController(),
-        (*OUTPUTS, "adopted", "verified_usage_operation", "verified_product_codes"),
-        ("resource_arn", *_CONTEXTS),
-    ),
-    FLEET_TOKEN: Resource(FleetController(), FLEET_OUTPUTS),
-}
+def imported_inputs(spec: Spec, given: Properties, read: Properties | None, state: Properties) -> dict[str, object]:
+    """Return what a program has to say for the resource that was read: what was given, and what AWS says."""
+    names = set(map(to_snake, spec["inputProperties"]))
+    if "resource_arn" in given:  # named as the newest of a resource, and not by its id as well
+        names.discard("license_conversion_task_id")
+    converted = CONVERTED if names.issuperset(CONVERTED) else ()
+    found = {**{name: to_input(state.get(name)) for name in converted}, **(read or {}), **given}
+    if converted and state.get("status") == "FAILED":
+        found = {"ignore_failure": True, **found}  # else the next update would start a conversion
+    return {name: value for name, value in found.items() if name in names and value is not None}
 
 
 def to_input(output: object) -> object:

@@ -7,7 +7,6 @@ named here.
 """
 
 from lmconv_resource.lifecycle.fleet.controller import FleetController
-from lmconv_resource.lifecycle.fleet.report import FLEET_OUTPUTS
 from lmconv_resource.lifecycle.fleet.table import FLEET_PROPERTIES, ROW_MEMBERS, TABLE
 
-__all__ = ["FLEET_OUTPUTS", "FLEET_PROPERTIES", "ROW_MEMBERS", "TABLE", "FleetController"]
+__all__ = ["FLEET_PROPERTIES", "ROW_MEMBERS", "TABLE", "FleetController"]

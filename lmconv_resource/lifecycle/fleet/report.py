@@ -201,10 +201,6 @@ class FleetState:
         }
 
 
-FLEET_OUTPUTS = ("instances", *_GROUPS, "report")
-"""The names of a fleet's outputs."""
-
-
 def to_counts(results: Iterable[Result]) -> str:
     """Return how many rows came to what: `12 instances: 8 SUCCEEDED, 2 FAILED, 2 REFUSED`."""
     counts = Counter(result.outcome for result in results)
