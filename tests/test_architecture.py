@@ -21,7 +21,7 @@ LAYERS = {  # bottom to top; each may import itself, those below it, and the pac
     "history": set(),
     "errors": {"typing_extensions"},
     "polling": {"typing_extensions"},
-    "aws": {"boto3", "botocore", "mypy_boto3_ec2", "mypy_boto3_license_manager", "mypy_boto3_sts"},
+    "aws": {"boto3", "botocore", "tenacity", "mypy_boto3_ec2", "mypy_boto3_license_manager", "mypy_boto3_sts"},
     "marks": set(),
     "lifecycle": {"typing_extensions"},
     "hosts": {"pulumi", "grpc", "google"},

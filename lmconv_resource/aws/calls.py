@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import tenacity
+
 from lmconv_resource.aws.access import AccessSession, attempt
 from lmconv_resource.errors import (
     UNREADABLE_REMEDY,
@@ -70,23 +72,27 @@ class Calls:
 
     def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:
         """Return what `call` returns, tried again for half a minute where it fails with `on`: any TransientError."""
-        on, cancellation, tries = on or (TransientError,), self.cancellation, 1
-        before = attempt.set(tries)
+        rng = self.cancellation.runtime.rng
+        retrying = tenacity.Retrying(
+            # A wrong clock is not transient: only a wait that has had good answers carries it.
+            retry=tenacity.retry_if_exception_type(on or TransientError)
+            & tenacity.retry_if_not_exception_type(ClockSkewError),
+            stop=lambda state: state.attempt_number > self.settings.max_retries or self.cancellation.is_set,
+            wait=lambda state: rng.uniform(  # full jitter, so that callers drift apart
+                0, doubled(_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, state.attempt_number - 1)
+            ),
+            sleep=self._sleep,
+            before=lambda state: attempt.set(state.attempt_number) and None,
+            reraise=True,
+        )
+        before = attempt.set(1)
         try:
-            while True:
-                try:
-                    return call()
-                except on as error:
-                    # A wrong clock is not transient: only a wait that has had good answers carries it.
-                    is_lasting = isinstance(error, ClockSkewError)
-                    if is_lasting or tries > self.settings.max_retries or cancellation.is_set:
-                        raise
-                longest = doubled(_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, tries - 1)
-                cancellation.wait(cancellation.runtime.rng.uniform(0, longest))  # so that callers drift apart
-                tries += 1
-                attempt.set(tries)
+            return retrying(call)
         finally:
             attempt.reset(before)
+
+    def _sleep(self, seconds: float) -> None:
+        self.cancellation.wait(seconds)
 
     def read(self, subject: Subject, members: Mapping[str, Any], *on: type[LicenseConversionError]) -> dict[str, Any]:
         """Return the answer of a call that only reads, tried again where AWS has a fault: no closed network waits."""
