@@ -7,7 +7,7 @@ names of this host.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableSequence
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
@@ -55,22 +55,18 @@ def check_names(values: Mapping[str, object], properties: Spec) -> Iterator[Chec
             continue
         if name not in properties:
             yield CheckFailure("", f"there is {to_shown(name)}, {to_known(name, properties)}")
-        elif reason := next(_check_member_names(value, properties[name]), None):
+        elif reason := _misnamed_member(value, properties[name]):
             yield CheckFailure(to_snake(name), f"{name} {reason}")
 
 
-def _check_member_names(value: object, spec: Spec) -> Iterator[str]:
+def _misnamed_member(value: object, spec: Spec) -> str | None:
     kind = _resolve(spec)
-    if isinstance(value, list):
-        for entry in value:
-            yield from _check_member_names(entry, kind.get("items", {}))
-    elif isinstance(value, Mapping) and "properties" in kind:
-        members = kind["properties"]
-        for name, entry in value.items():
+    members = kind.get("properties")
+    if isinstance(value, Mapping) and members is not None:
+        for name in value:
             if name not in members:
-                yield f"has the member {to_shown(name)}, {to_known(name, members)}"
-            else:
-                yield from _check_member_names(entry, members[name])
+                return f"has the member {to_shown(name)}, {to_known(name, members)}"
+    return next((reason for part in _parts(value, kind) if (reason := _misnamed_member(*part))), None)
 
 
 def shape_problem(values: Mapping[str, object], properties: Spec) -> str | None:
@@ -110,26 +106,17 @@ def with_secrets(struct: Struct, properties: Spec) -> Struct:
 
 
 def _mark(value: Value, spec: Spec) -> None:
-    kind = _resolve(spec)
-    if spec.get("secret") or (value.HasField("string_value") and _has_secret(_parse(value.string_value), kind)):
+    if spec.get("secret") or (value.HasField("string_value") and _has_secret(_parse(value.string_value), spec)):
         value.CopyFrom(to_secret(value))
-    elif value.HasField("list_value"):
-        for entry in value.list_value.values:
-            _mark(entry, kind.get("items", {}))
-    elif value.HasField("struct_value"):
-        for name, member in value.struct_value.fields.items():
-            if name in kind.get("properties", {}):
-                _mark(member, kind["properties"][name])
+        return
+    inner = value.list_value.values if value.HasField("list_value") else value.struct_value.fields
+    for entry, part in _parts(inner, _resolve(spec)):
+        _mark(entry, part)
 
 
 def _has_secret(value: object, spec: Spec) -> bool:
     """Return whether there is a secret in what JSON text stands for, of which a part can't be marked."""
-    kind = _resolve(spec)
-    if isinstance(value, list):
-        return any(_has_secret(entry, kind.get("items", {})) for entry in value)
-    if not isinstance(value, Mapping):
-        return False
-    return any(name in value and member.get("secret", False) for name, member in kind.get("properties", {}).items())
+    return any(part.get("secret") or _has_secret(entry, part) for entry, part in _parts(value, _resolve(spec)))
 
 
 def _parse(text: str) -> object:
@@ -146,3 +133,11 @@ def _resolve(spec: Spec) -> Spec:
     reference = spec.get("$ref", "")
     resolved: Spec = SCHEMA["types"].get(reference.removeprefix("#/types/"), {}) if reference else spec
     return resolved
+
+
+def _parts(value: Any, kind: Spec) -> list[tuple[Any, Spec]]:
+    """Return the members of an object that the schema knows, or the entries of a list, each with its type."""
+    if isinstance(value, Mapping):
+        members = kind.get("properties", {})
+        return [(entry, members[name]) for name, entry in value.items() if name in members]
+    return [(entry, kind.get("items", {})) for entry in value] if isinstance(value, MutableSequence) else []
