@@ -39,6 +39,9 @@ _CALL_SECONDS = 2.0
 MONITOR_SECONDS = 1.0
 """Between two checks whether the engine is alive. Two refusals in a row end the process: 1 to 2 s."""
 
+MAX_CALLS = 4096
+"""That a plugin serves at the same time. Threads are started as they are needed; this only bounds a runaway."""
+
 _GRACE_SECONDS = 0.8
 """For operations to end by themselves, and then for Python to end as it does by itself, once the engine is gone."""
 
@@ -76,6 +79,18 @@ class Engine:
         except grpc.RpcError as error:
             # A line that can't be shown must not end a wait; whether the engine is gone is asked elsewhere.
             log.debug("a line for the engine was lost: %s", _to_code(error))
+
+    def receive_log(self) -> None:
+        """Have the package's log sent here, by the level in LMCONV_LOG; nothing may reach stdout or stderr."""
+        package = logging.getLogger("lmconv_resource")
+        package.addHandler(EngineHandler(self))
+        package.propagate = False
+        level = os.environ.get("LMCONV_LOG", "WARNING").upper()
+        try:
+            package.setLevel(level)
+        except ValueError:
+            package.setLevel(logging.WARNING)
+            package.warning("LMCONV_LOG=%s is not a level: use DEBUG, INFO, WARNING or ERROR.", level)
 
     def is_alive(self) -> bool:
         """Return whether the engine still serves its address."""
@@ -139,19 +154,6 @@ class EngineHandler(logging.Handler):
             return
         severity = record.levelname if record.levelname in engine_pb2.LogSeverity.keys() else "ERROR"  # noqa: SIM118
         self._engine.log(severity, None, self.format(record))
-
-
-def send_log(engine: Engine) -> None:
-    """Send the package's log to the engine, by the level in LMCONV_LOG; nothing may reach stdout or stderr."""
-    package = logging.getLogger("lmconv_resource")
-    package.addHandler(EngineHandler(engine))
-    package.propagate = False
-    level = os.environ.get("LMCONV_LOG", "WARNING").upper()
-    try:
-        package.setLevel(level)
-    except ValueError:
-        package.setLevel(logging.WARNING)
-        package.warning("LMCONV_LOG=%s is not a level: use DEBUG, INFO, WARNING or ERROR.", level)
 
 
 def end_process() -> None:

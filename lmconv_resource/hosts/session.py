@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, resolve_region, unknown_setting_names
 from lmconv_resource.errors import CredentialsError, SettingsError
-from lmconv_resource.hosts.engine import (
-    Engine,
-    end_process,
-    is_interactive,
-    is_replaced_by_command,
-    send_log,
-    terminal_columns,
-)
+from lmconv_resource.hosts.engine import Engine, end_process, is_interactive, is_replaced_by_command, terminal_columns
 from lmconv_resource.lifecycle.in_process import Progress, Severity, StartedHere
 from lmconv_resource.lifecycle.operation import Access, Operation, Properties
 from lmconv_resource.models import InstanceArn
@@ -89,7 +82,7 @@ class Session:
         """
         engine = Engine(address, to_shown)
         session = cls(engine=engine, report_seconds=5.0 if is_interactive() else None, **settings)
-        send_log(engine)
+        engine.receive_log()
 
         def end() -> None:
             session.cancellation.set("Pulumi's engine is gone")

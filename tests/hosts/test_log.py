@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import pytest
 from support.lifecycle import RecordingEngine
 
-from lmconv_resource.hosts.engine import send_log
-
 
 @pytest.fixture
 def logger() -> Iterator[logging.Logger]:
@@ -26,7 +24,7 @@ def test_an_unknown_log_level_is_said_and_changes_nothing(
     """A misspelt LMCONV_LOG is named with what may stand there."""
     monkeypatch.setenv("LMCONV_LOG", "loud")
     engine = RecordingEngine()
-    send_log(engine)
+    engine.receive_log()
     logger.info("no warning")
     assert engine.said == [("WARNING", "LMCONV_LOG=LOUD is not a level: use DEBUG, INFO, WARNING or ERROR.")]
 
@@ -35,7 +33,7 @@ def test_the_level_says_what_reaches_the_engine(monkeypatch: pytest.MonkeyPatch,
     """Without LMCONV_LOG warnings and errors do; with it, all from that level on. Nothing goes to the root logger."""
     monkeypatch.setenv("LMCONV_LOG", "debug")
     engine = RecordingEngine()
-    send_log(engine)
+    engine.receive_log()
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
         logging.getLogger("lmconv_resource.polling.poller").log(level, "a line of %s", level)
     assert [severity for severity, _ in engine.said] == ["DEBUG", "INFO", "WARNING", "ERROR", "ERROR"]

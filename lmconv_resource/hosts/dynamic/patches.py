@@ -30,10 +30,7 @@ from types import ModuleType
 from typing import Any
 
 from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.hosts.engine import InitFailedError
-
-_MAX_CALLS = 4096
-"""Served at the same time. Threads are started as they are needed; this only bounds a runaway."""
+from lmconv_resource.hosts.engine import MAX_CALLS, InitFailedError
 
 _PULUMI_WORKERS = 4
 """How many calls Pulumi's plugin serves at once (`max_workers` in its `main`)."""
@@ -45,7 +42,7 @@ class _CallPool(ThreadPoolExecutor):
     """Serves each call of ours on a thread of its own, and sends other providers' calls to a pool like Pulumi's."""
 
     def __init__(self) -> None:
-        super().__init__(_MAX_CALLS, thread_name_prefix="lmconv-call")
+        super().__init__(MAX_CALLS, thread_name_prefix="lmconv-call")
         self._others = ThreadPoolExecutor(_PULUMI_WORKERS, thread_name_prefix="pulumi-call")
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

@@ -11,12 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
+from lmconv_resource.hosts.engine import MAX_CALLS
 from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider
 from lmconv_resource.hosts.session import SecretTexts, Session
-
-_MAX_CALLS = 4096
-"""Served at the same time. Threads are started as they are needed; this only bounds a runaway."""
 
 _MAX_BYTES = 400 * 1024 * 1024
 """The longest message that Pulumi's engine sends and takes."""
@@ -36,7 +34,7 @@ def make_provider(address: str | None) -> NativeProvider:
 def serve(provider: NativeProvider) -> tuple[grpc.Server, int]:
     """Return a server that is started, and its port."""
     server = grpc.server(
-        ThreadPoolExecutor(_MAX_CALLS, thread_name_prefix="lmconv-call"),
+        ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="lmconv-call"),
         options=[
             ("grpc.max_receive_message_length", _MAX_BYTES),
             ("grpc.max_send_message_length", _MAX_BYTES),
