@@ -11,17 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pulumi.dynamic
 import pulumi.runtime
-from pulumi.dynamic import (
-    CheckFailure,
-    CheckResult,
-    ConfigureRequest,
-    CreateResult,
-    DiffResult,
-    ReadResult,
-    ResourceProvider,
-    UpdateResult,
-)
 from pulumi.output import Unknown
 from pulumi.runtime import rpc
 from pulumi.runtime.config import CONFIG, get_config_env
@@ -125,7 +116,7 @@ def _start_session(get_config: ConfigGet) -> Session:
     return session
 
 
-class DynamicProvider(ResourceProvider):
+class DynamicProvider(pulumi.dynamic.ResourceProvider):
     """The base of the providers. One object serves all resources of a class, from many threads at once."""
 
     # What is serialized is a reference to the class, about 80 bytes with nothing worth hiding; as a secret it would
@@ -136,13 +127,13 @@ class DynamicProvider(ResourceProvider):
     session: Session | None = None
     """No attribute of the object before `configure`: the bytes of `__provider` would change with it."""
 
-    def configure(self, req: ConfigureRequest) -> None:
+    def configure(self, req: pulumi.dynamic.ConfigureRequest) -> None:
         """Take the stack's configuration, and join this process's session."""
         # `Config` has no public way to the names (pulumi 3.260 to 3.272: `pulumi/dynamic/config.py`). Without them a
         # misspelled setting is passed over, as by every dynamic provider.
         self.session = process.session(req.config.get, _without_own_project(getattr(req.config, "_props", ())))
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> pulumi.dynamic.CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""
         with self._operation(news) as op:
             checked = self.controller.check(op, _to_properties(_olds), _to_properties(news))
@@ -150,29 +141,29 @@ class DynamicProvider(ResourceProvider):
         secret = {path.partition("/")[0] for path in news.get(SECRETS) or ()}
         mask = process.secret_texts.mask
         failures = [
-            CheckFailure("" if failure.property in secret else failure.property, mask(failure.reason))
+            pulumi.dynamic.CheckFailure("" if failure.property in secret else failure.property, mask(failure.reason))
             for failure in checked.failures
         ]
         wrong_timeouts = _validate_timeouts(news.get(TIMEOUTS))
         if wrong_timeouts:
-            failures.append(CheckFailure("custom_timeouts", f"custom_timeouts {wrong_timeouts}"))
+            failures.append(pulumi.dynamic.CheckFailure("custom_timeouts", f"custom_timeouts {wrong_timeouts}"))
         defaults = {name: rpc.UNKNOWN if value is UNKNOWN else value for name, value in checked.defaults.items()}
-        return CheckResult({**news, **defaults}, failures)
+        return pulumi.dynamic.CheckResult({**news, **defaults}, failures)
 
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> pulumi.dynamic.DiffResult:
         """Return what the program asks for that the record does not have."""
         with self._operation({URN: _olds.get(URN), **_news}) as op:
             diff = self.controller.diff(op, _id, self._parse_record(_olds), self._parse_inputs(_news))
         changes = diff.has_changes or _access_changed(_olds, _news)
-        return DiffResult(changes=changes, replaces=list(diff.replaces) or None)
+        return pulumi.dynamic.DiffResult(changes=changes, replaces=list(diff.replaces) or None)
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
+    def create(self, props: dict[str, Any]) -> pulumi.dynamic.CreateResult:
         """Make the resource, and wait for it if asked to."""
         with self._operation(props, "create") as op:
             created = self.controller.create(op, self._parse_inputs(props))
-            return CreateResult(created.id, _to_outputs(created, created.id, props))
+            return pulumi.dynamic.CreateResult(created.id, _to_outputs(created, created.id, props))
 
-    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+    def read(self, id_: str, props: dict[str, Any]) -> pulumi.dynamic.ReadResult:
         """Look the task up for a refresh, where `props` is the record, or for a `get`, where it is the inputs.
 
         A refresh leaves the recorded inputs as they are: they are what the program said.
@@ -182,13 +173,13 @@ class DynamicProvider(ResourceProvider):
         with self._operation(props) as op, explaining_last_settings(None if state is None else properties):
             read = self.controller.read(op, id_, state, self._parse_inputs(props))
             inputs = None if read.inputs is None else {**props, **read.inputs}
-            return ReadResult(id_, _to_outputs(read, id_, props), inputs)
+            return pulumi.dynamic.ReadResult(id_, _to_outputs(read, id_, props), inputs)
 
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> pulumi.dynamic.UpdateResult:
         """Look the task up again, or wait for its end, and record it."""
         with self._operation(_news, "update") as op:
             updated = self.controller.update(op, _id, self._parse_record(_olds), self._parse_inputs(_news))
-            return UpdateResult(_to_outputs(updated, _id, _news))
+            return pulumi.dynamic.UpdateResult(_to_outputs(updated, _id, _news))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion."""

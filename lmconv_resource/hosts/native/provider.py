@@ -22,16 +22,6 @@ from lmconv_resource.errors import LIST_ACTION, LicenseConversionError, RequestR
 from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.native import SCHEMA_PATH, SETTING_PREFIX, properties, resources, shapes
 from lmconv_resource.hosts.native.properties import Bag
-from lmconv_resource.hosts.native.resources import (
-    RESOURCES,
-    SETTINGS_SCHEMA,
-    explicit_provider,
-    is_running,
-    secret_names,
-    to_config_get,
-    to_diff_response,
-    write_outputs,
-)
 from lmconv_resource.hosts.native.shapes import MalformedError, Spec
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings
 from lmconv_resource.lifecycle.controller import Controller
@@ -119,23 +109,23 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     def CheckConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what is wrong with the settings."""
         settings = self._read(request.news)
-        self.wording = replace(self.wording, provider=explicit_provider(request.urn))
+        self.wording = replace(self.wording, provider=resources.explicit_provider(request.urn))
         with using(self.wording):
             found = resources.check_settings(request.news, self.session.tell_unknown_settings)
         failures = self._to_failures(found, {to_camel(name) for name in settings.secrets})
-        inputs = shapes.with_secrets(request.news, SETTINGS_SCHEMA)
+        inputs = shapes.with_secrets(request.news, resources.SETTINGS_SCHEMA)
         return provider_pb2.CheckResponse(inputs=inputs, failures=failures)
 
     def DiffConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return which settings differ. None replaces the provider: a resource's region is an input of its own."""
-        return to_diff_response(*resources.settings_changes(request.old_inputs, request.news))
+        return resources.to_diff_response(*resources.settings_changes(request.old_inputs, request.news))
 
     def Configure(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Take the settings."""
         self._read(request.args)
-        provider = explicit_provider(request.urn) or self.wording.provider
+        provider = resources.explicit_provider(request.urn) or self.wording.provider
         self.wording = replace(self.wording, provider=provider)
-        self.session.get_config = to_config_get(request.args)
+        self.session.get_config = resources.to_config_get(request.args)
         return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=True, supportsPreview=True)
 
     # -- its resources -------------------------------------------------------------------------------------------------
@@ -152,7 +142,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn) as op:
             checked = controller.check(op, olds.values, news.values)
         inputs = shapes.with_secrets(request.news, known)
-        inputs.MergeFrom(properties.write(checked.defaults, secret_names(checked.defaults, news)))
+        inputs.MergeFrom(properties.write(checked.defaults, resources.secret_names(checked.defaults, news)))
         return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures, news.secrets))
 
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
@@ -163,7 +153,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn) as op:
             state, inputs = controller.state.from_outputs(olds.values), controller.inputs.parse(news.values)
             diff = controller.diff(op, request.id, state, inputs)
-        return to_diff_response(diff, old_inputs.values, news.values)
+        return resources.to_diff_response(diff, old_inputs.values, news.values)
 
     def Create(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Make the resource, and wait for it if asked to."""
@@ -175,7 +165,9 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn, request.timeout or None) as op:
             created = controller.create(op, inputs)
             outputs = self._write_outputs(created, created.id, given)
-        return provider_pb2.CreateResponse(id=created.id, properties=outputs, refresh_before_update=is_running(outputs))
+        return provider_pb2.CreateResponse(
+            id=created.id, properties=outputs, refresh_before_update=resources.is_running(outputs)
+        )
 
     def Read(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up: for a refresh, where there is a record; for an import or a `get`, where there is none."""
@@ -192,11 +184,11 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
                 read = controller.read(op, task_id, state, controller.inputs.parse(inputs))
         outputs = read.state.to_outputs()
         secret = Bag({}, record.secrets | given.secrets, record.secret_texts | given.secret_texts)
-        wanted, found = request.inputs, write_outputs(outputs, secret)
+        wanted, found = request.inputs, resources.write_outputs(outputs, secret)
         if not is_recorded:
             wanted = properties.write(resources.imported_inputs(spec, inputs, read.inputs, outputs), secret.secrets)
         return provider_pb2.ReadResponse(
-            id=task_id, properties=found, inputs=wanted, refresh_before_update=is_running(found)
+            id=task_id, properties=found, inputs=wanted, refresh_before_update=resources.is_running(found)
         )
 
     def List(self, request: Any, _: Any) -> Any:  # noqa: N802
@@ -222,7 +214,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn, request.timeout or None) as op:
             updated = controller.update(op, request.id, state, inputs)
             outputs = self._write_outputs(updated, request.id, news)
-        return provider_pb2.UpdateResponse(properties=outputs, refresh_before_update=is_running(outputs))
+        return provider_pb2.UpdateResponse(properties=outputs, refresh_before_update=resources.is_running(outputs))
 
     def Delete(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
@@ -290,11 +282,11 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.session.operation(request.urn, is_preview=True) as op:
             controller.preview(op, state, controller.inputs.parse(given.values))
         known = resources.preview_outputs(spec, given.values, record.values if record else None)
-        return write_outputs(known, given)
+        return resources.write_outputs(known, given)
 
     def _write_outputs(self, result: Stored[Any], id: str, given: Bag) -> Struct:
         """Return what is recorded of a result, or raise the error with which it ended, which hands that on."""
-        outputs = write_outputs(result.state.to_outputs(), given)
+        outputs = resources.write_outputs(result.state.to_outputs(), given)
         if result.error:
             raise InitFailedError(id, outputs, self.mask(str(result.error))) from result.error
         return outputs
@@ -317,4 +309,4 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 def _controller_of(request: Any) -> tuple[Controller[Any, Any], Spec]:
     token = request.type or request.urn.rpartition("::")[0].rpartition("::")[2].rpartition("$")[2]
     spec = shapes.spec_of("resources", token)
-    return RESOURCES[token], spec
+    return resources.RESOURCES[token], spec
