@@ -69,12 +69,9 @@ def read(struct: Struct) -> Bag:
 
 def write(properties: Mapping[str, object], secrets: Collection[str] = ()) -> Struct:
     """Return properties as a message, those that `secrets` names as secrets."""
+    hidden = {name: {_SIGNATURE: _SECRET, "value": properties[name]} for name in properties if name in secrets}
     struct = Struct()
-    for name, value in properties.items():
-        wired = _to_wire(value)
-        struct.fields[name if isinstance(properties, ByName) else to_camel(name)].CopyFrom(
-            to_secret(wired) if name in secrets else wired
-        )
+    struct.update(_to_json({**properties, **hidden}))
     return struct
 
 
@@ -113,22 +110,13 @@ def read_plain(struct: Struct) -> dict[str, object]:
     return {name: from_wire(value, [], keep_names=True) for name, value in struct.fields.items()}
 
 
-def _to_wire(value: Any) -> Value:
-    if value is None:
-        return Value(null_value=0)
-    if value is UNKNOWN:
-        return Value(string_value=_UNKNOWN_TEXT)
-    if isinstance(value, bool):
-        return Value(bool_value=value)
-    if isinstance(value, (int, float)):
-        return Value(number_value=value)
-    if isinstance(value, str):
-        return Value(string_value=value)
+def _to_json(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return Value(struct_value=write(value))
-    wired = Value()
-    wired.list_value.values.extend(_to_wire(entry) for entry in value)
-    return wired
+        keeps_names = isinstance(value, ByName)
+        return {name if keeps_names else to_camel(name): _to_json(entry) for name, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_json(entry) for entry in value]
+    return _UNKNOWN_TEXT if value is UNKNOWN else value
 
 
 def to_secret(value: Value) -> Value:
