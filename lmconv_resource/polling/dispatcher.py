@@ -73,25 +73,11 @@ class Dispatcher:
 
     # -- schedule ----------------------------------------------------------------------------------------------------
 
-    def add(
-        self,
-        task_id: str,
-        region: str,
-        *,
-        timeout_seconds: float,
-        poll_interval_seconds: float | None = None,
-        is_known: bool = True,
-    ) -> Wait:
-        """Begin a wait; its first poll is due at once."""
-        now, changed = self.runtime.now(), self.runtime.event()
-        deadline = now + timeout_seconds
-        wait = Wait(
-            task_id, region, now, deadline, poll_interval_seconds, self.policy, now, is_known=is_known, changed=changed
-        )
+    def add(self, wait: Wait) -> None:
+        """Poll a wait from now on."""
         with self.changed:
             self._waits[wait] = None
             self.changed.notify()
-        return wait
 
     def remove(self, wait: Wait) -> None:
         """End a wait: it is no longer polled."""

@@ -56,14 +56,13 @@ class Poller:
                 minutes.
             LicenseConversionError: a poll failed in a way that another try can't cure.
         """
-        report_seconds = report_seconds or self.dispatcher.policy.report_seconds
-        wait = self.dispatcher.add(
-            task_id,
-            region,
-            timeout_seconds=timeout_seconds,
-            poll_interval_seconds=poll_interval_seconds,
-            is_known=is_known,
+        now, changed, policy = self._runtime.now(), self._runtime.event(), self.dispatcher.policy
+        report_seconds = report_seconds or policy.report_seconds
+        deadline = now + timeout_seconds
+        wait = Wait(  # whose first poll is due at once
+            task_id, region, now, deadline, poll_interval_seconds, policy, now, is_known=is_known, changed=changed
         )
+        self.dispatcher.add(wait)
         unsubscribe = cancellation.subscribe(wait.changed.set)
         # A poll may have come before this; what it saw has not been reported.
         reported_key, reported_at = None, wait.started

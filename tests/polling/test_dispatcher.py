@@ -40,8 +40,7 @@ def begin(
     service.ends.update(dict.fromkeys(names, seconds))
     dispatcher = service.make_dispatcher(**options)
     return dispatcher, [
-        dispatcher.add(name, REGION, timeout_seconds=timeout_seconds, poll_interval_seconds=poll_interval_seconds)
-        for name in names
+        service.begin(dispatcher, name, timeout_seconds, poll_interval_seconds=poll_interval_seconds) for name in names
     ]
 
 
@@ -116,7 +115,7 @@ def test_a_list_serves_many_and_a_get_the_one_that_is_due_alone() -> None:
     """A wait that begins beside others costs one Get; once all have been seen, a list of one page costs no more."""
     service = Service(ends={"lct-new": 1e9})
     dispatcher, waits = settle(service, FEW + 1)
-    waits.append(dispatcher.add("lct-new", REGION, timeout_seconds=1e6))
+    waits.append(service.begin(dispatcher, "lct-new"))
     dispatch(dispatcher, waits, due=waits[-1:])
     assert service.calls == {"get": 1}
     dispatch(dispatcher, waits, due=waits[:1])
@@ -130,7 +129,7 @@ def test_first_polls_that_wait_to_start_share_a_list() -> None:
     dispatcher = service.make_dispatcher()
     for n in range(100):
         service.ends[f"lct-{n}"] = 1e9
-        dispatcher.add(f"lct-{n}", REGION, timeout_seconds=1e6)
+        service.begin(dispatcher, f"lct-{n}")
         dispatcher.dispatch(jobs.append)
     while jobs:
         jobs.popleft()()
@@ -168,7 +167,7 @@ def test_while_a_list_is_under_way_nothing_is_polled_twice() -> None:
         assert dispatcher.next_poll() is None
         assert all(wait.in_flight for wait in waits)
         for n in range(FEW):
-            dispatcher.add(f"lct-new{n}", REGION, timeout_seconds=1e6)
+            service.begin(dispatcher, f"lct-new{n}")
         dispatch(dispatcher)
         yield from service.list_pages(status)
 
@@ -258,7 +257,7 @@ def test_a_long_list_of_ended_tasks_is_given_up() -> None:
     for wait in waits:
         dispatcher.remove(wait)
     service.ends.update({f"lct-new{n}": service.now + 100.0 for n in range(40)})
-    waits = [dispatcher.add(f"lct-new{n}", REGION, timeout_seconds=1e6) for n in range(40)]
+    waits = [service.begin(dispatcher, f"lct-new{n}") for n in range(40)]
     service.run(dispatcher, ended(waits))
     assert service.listed[SUCCEEDED] == 10
 

@@ -53,7 +53,7 @@ class Waits:
             service.now = max(service.now, moment)
             if begin <= moment:
                 _, task_id = coming.popleft()
-                begun[task_id] = self._dispatcher.add(task_id, REGION, timeout_seconds=24 * HOUR)
+                begun[task_id] = service.begin(self._dispatcher, task_id, 24 * HOUR)
                 continue
             self._dispatcher.dispatch(lambda call: call())
             answered = {task_id: moment + POLICY.answer_seconds for moment, task_id in service.polls}

@@ -13,6 +13,7 @@ from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.runtime import Runtime
+from lmconv_resource.polling.wait import Wait
 
 REGION = "eu-west-1"
 START = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
@@ -82,6 +83,12 @@ class Service:
         """Return a dispatcher that asks this service, by this clock, with the same jitter in each run."""
         runtime = Runtime(now=lambda: self.now, rng=random.Random(seed))  # noqa: S311
         return Dispatcher(**{"get_task": self.get_task, "list_pages": self.list_pages, **options}, runtime=runtime)
+
+    def begin(self, dispatcher: Dispatcher, task_id: str, seconds: float = 1e6, **members: Any) -> Wait:
+        """Have a task waited for, for so many seconds."""
+        wait = Wait(task_id, REGION, self.now, self.now + seconds, next_poll=self.now, **members)
+        dispatcher.add(wait)
+        return wait
 
     def run(self, dispatcher: Dispatcher, until: Callable[[], bool] | float) -> None:
         """Turn the clock from poll to poll until `until` holds, or to a moment."""
