@@ -101,7 +101,6 @@ class Controller(ABC, Generic[InputsT, StateT]):
         return validate(checked, self.inputs.properties)
 
     def _validate_in_aws(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
-        """Return what AWS has against the inputs."""
         return []
 
     @abstractmethod

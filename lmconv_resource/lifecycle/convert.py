@@ -20,23 +20,10 @@ from lmconv_resource.errors import (
     TransientError,
 )
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
-from lmconv_resource.lifecycle.inputs import (
-    CONVERTED,
-    ConversionInputs,
-    unknown_names,
-    validate_options,
-)
-from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, read_marks
-from lmconv_resource.lifecycle.operation import (
-    CheckFailure,
-    Diff,
-    Host,
-    Operation,
-    Properties,
-    QuietHost,
-    Stored,
-)
-from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await, report_drift
+from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, unknown_names, validate_options
+from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, read_marks, still_stopped_text
+from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Host, Operation, Properties, QuietHost, Stored
+from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await, report_drift, report_failure
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.text import setting, to_failure_reason
 from lmconv_resource.usage_operations import unknown_code_warning
@@ -230,8 +217,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 begun = ConversionTask("", job.facts.region, inputs.resource_arn)
                 return Stored(ConversionState(begun, False, None, inputs.asked), known, inputs.resource_arn or "")
             error = known or _to_bug(cause, job.held_id, job.facts.region)
-            task = error.task or job.task or ConversionTask.started(job.held_id, job.facts.region, inputs.request)
-            return Stored(ConversionState(task, job.is_adopted, None, inputs.asked), error, job.held_id)
+            task = error.task or job.facts.held or ConversionTask.started(job.held_id, job.facts.region, inputs.request)
+            return Stored(ConversionState(task, job.facts.memory.is_adopted, None, inputs.asked), error, job.held_id)
         return self._to_record(op, outcome, inputs, job.facts.region)
 
     def _to_record(
@@ -247,8 +234,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             )
             return Stored(ConversionState(task, True, outcome.verified, inputs.asked), id=arn)
         task = task or ConversionTask.started(outcome.task_id, region, request)
-        if task.status is TaskStatus.FAILED:
-            op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
+        report_failure(op, task)
         verified = outcome.verified if task.is_complete else None
         return Stored(ConversionState(task, outcome.is_adopted, verified, inputs.asked), id=outcome.task_id)
 
@@ -310,14 +296,13 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         try:
             outcome = job.run()
         except LicenseConversionError as error:
-            seen = error.task or job.task
+            seen = error.task or job.facts.held
             if seen is None or settled:
                 return Stored(state, error)
             return Stored(replace(state, task=self._merge(op, state.task, seen)), error)
         if outcome.task is not None and not settled:
             state = replace(state, task=self._merge(op, state.task, outcome.task))
-            if outcome.task.status is TaskStatus.FAILED:
-                op.log(f"{task_id} FAILED: {to_failure_reason(outcome.task.status_message)}", "WARNING")
+            report_failure(op, outcome.task)
         updated = replace(state, verified=outcome.verified or state.verified)
         if settled and outcome.verified is not None:
             report_drift(op, op.connect(inputs, task_id, region), state, updated)
@@ -358,12 +343,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 aws = op.connect(inputs, held_id, state.task.region)
                 Job(op, aws, inputs, held_id, ends=True).run()
         except LicenseConversionError as error:
-            instance_id = to_id(arn)
-            op.log(
-                f"{instance_id} may still be stopped: {error.reason}. Once no conversion is in progress, start it with "
-                f"`aws ec2 start-instances --instance-ids {instance_id}`.",
-                "WARNING",
-            )
+            op.log(still_stopped_text(arn, error), "WARNING")
 
 
 _PASSING = frozenset({"not-stopped", "never-shown", "refuse-other", "foreign-mark", "may-not-look"})

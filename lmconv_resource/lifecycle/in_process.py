@@ -136,9 +136,7 @@ class Progress:
     def report(self, last: str = "", *, running: int | None = None) -> None:
         """Show how far they are, unless that was shown a moment ago.
 
-        Args:
-            last: what has just happened: `web-3 stopping`.
-            running: how many are under way; by default as many as the last time.
+        `last` is what has just happened (`web-3 stopping`), `running` how many are under way, by default as before.
         """
         with self._lock:
             now = self._now()

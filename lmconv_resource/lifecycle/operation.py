@@ -156,11 +156,7 @@ class Operation:
 
 
 class QuietHost:
-    """A host that keeps what is to be left in the diagnostics, shows nothing on a resource's row, and is else another.
-
-    Args:
-        host: the other.
-    """
+    """Another host, but for what is to be left in the diagnostics, which it keeps, and on a resource's row."""
 
     def __init__(self, host: Host) -> None:
         self._host = host

@@ -29,19 +29,12 @@ from lmconv_resource.lifecycle.inputs import (
     refuse_wrong,
     validate_identity,
 )
-from lmconv_resource.lifecycle.operation import (
-    Access,
-    CheckFailure,
-    Diff,
-    Operation,
-    Properties,
-    Stored,
-)
-from lmconv_resource.lifecycle.state import is_settled, merge, must_await
+from lmconv_resource.lifecycle.operation import Access, CheckFailure, Diff, Operation, Properties, Stored
+from lmconv_resource.lifecycle.state import is_settled, merge, must_await, report_failure
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus, select_newest, sort_newest_first
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
-from lmconv_resource.text import fill, to_failure_reason, written
+from lmconv_resource.text import fill, written
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
@@ -144,8 +137,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
             )
             if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
                 raise to_failed_error(task, fill(ConversionFailedError.remedy))
-        if task.status is TaskStatus.FAILED:
-            op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
+        report_failure(op, task)
         return task
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from lmconv_resource.lifecycle.fleet import run
-from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
-from lmconv_resource.lifecycle.fleet.table import Row
+from lmconv_resource.lifecycle.fleet.schedule import Schedule
+from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
 from lmconv_resource.lifecycle.job import RULES, act, rules
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts
@@ -77,22 +77,24 @@ CHANGES: dict[str, Change] = {
 """Guards in the facts, and what the facts are without them."""
 
 
-def _forget_canaries(limits: Limits) -> Limits:
-    return replace(limits, canaries=0)
+class _WithoutCanaries(Schedule):
+    def __init__(self, going_on: Iterable[Row], waiting: Iterable[Row], limits: FleetInputs) -> None:
+        super().__init__(going_on, waiting, replace(limits, canaries=0))
 
 
-def _forget_the_limit(limits: Limits) -> Limits:
-    return replace(limits, max_concurrent=1000)
+class _WithoutLimit(Schedule):
+    def __init__(self, going_on: Iterable[Row], waiting: Iterable[Row], limits: FleetInputs) -> None:
+        super().__init__(going_on, waiting, replace(limits, max_concurrent=1000))
 
 
 class _Reversed(Schedule):
-    def __init__(self, going_on: Iterable[Row], waiting: Iterable[Row], limits: Limits) -> None:
+    def __init__(self, going_on: Iterable[Row], waiting: Iterable[Row], limits: FleetInputs) -> None:
         super().__init__(going_on, reversed(list(waiting)), limits)
 
 
 FLEETS: dict[str, dict[str, Any]] = {
-    "a fleet's canaries": {"Limits": lambda *given: _forget_canaries(Limits(*given))},
-    "a fleet's limit": {"Limits": lambda *given: _forget_the_limit(Limits(*given))},
+    "a fleet's canaries": {"Schedule": _WithoutCanaries},
+    "a fleet's limit": {"Schedule": _WithoutLimit},
     "a fleet's order": {"Schedule": _Reversed},
 }
 """Guards of a fleet, and what its operation has instead."""

@@ -13,15 +13,7 @@ from lmconv_resource.lifecycle.fleet.report import Action, FleetState, Outcome, 
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
 from lmconv_resource.lifecycle.fleet.survey import Connections, end_rows, find_marked, look_at, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row, check_fleet
-from lmconv_resource.lifecycle.operation import (
-    ByName,
-    Checked,
-    CheckFailure,
-    Diff,
-    Operation,
-    Properties,
-    Stored,
-)
+from lmconv_resource.lifecycle.operation import ByName, Checked, CheckFailure, Diff, Operation, Properties, Stored
 from lmconv_resource.text import written
 from lmconv_resource.usage_operations import describe
 

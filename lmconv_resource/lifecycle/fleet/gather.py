@@ -24,10 +24,7 @@ from lmconv_resource.aws.ec2 import (
     InstanceType,
     Tag,
 )
-from lmconv_resource.errors import (
-    LicenseConversionError,
-    RequestRefusedError,
-)
+from lmconv_resource.errors import LicenseConversionError, RequestRefusedError
 from lmconv_resource.lifecycle.fleet.shared import Answer, Crew, Item, Pace, Shared, Ticket
 from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, make_value, to_places
 from lmconv_resource.models import ConversionTask, to_id
@@ -86,13 +83,7 @@ class Learned:
 
 
 class Gathering:
-    """What the rows of a fleet share that one connection serves.
-
-    Args:
-        connection: the connection.
-        cancellation: ends the calls that are shared.
-        learned: what the connections of a fleet learn together.
-    """
+    """What the rows of a fleet share that one connection serves. `cancellation` ends the calls that are shared."""
 
     def __init__(self, connection: Connection, cancellation: Cancellation, learned: Learned) -> None:
         self.connection = connection = connection.until(cancellation)
@@ -233,10 +224,7 @@ class Gathering:
     def survey(self, arns: Sequence[str], *, stops: bool, checks: bool) -> None:
         """Read what the jobs of these instances will ask for, in as few calls as it takes, and keep it for them.
 
-        Args:
-            arns: the instances.
-            stops: whether those that run are stopped, so that they may be.
-            checks: whether AWS's prerequisites are checked.
+        `stops` says whether those that run are stopped, `checks` whether AWS's prerequisites are checked.
         """
         ids = [to_id(arn) for arn in arns]
         seen = self.look(arns)

@@ -158,6 +158,13 @@ class Result:
         return self.outcome in _GROUPS["failed"]
 
     @property
+    def took(self) -> str:
+        """How long it took: `42m10s`; empty where that is not known."""
+        if not (self.start_time and self.end_time):
+            return ""
+        return to_duration_text((parse_rfc3339(self.end_time) - parse_rfc3339(self.start_time)).total_seconds())
+
+    @property
     def was_begun(self) -> bool:
         """Whether this resource did something to the instance."""
         return self.start_time is not None
@@ -165,11 +172,9 @@ class Result:
 
 @dataclass(frozen=True)
 class FleetState:
-    """What a stack stores of a fleet.
+    """What a stack stores of a fleet, by the names of its rows.
 
-    Args:
-        results: what became of each row, by its name.
-        table: the rows as they were asked for, by name; they say, too, how AWS is reached.
+    `results` is what became of each; `table` has them as they were asked for, which says, too, how AWS is reached.
     """
 
     results: Mapping[str, Result]
@@ -231,7 +236,7 @@ def to_report(results: Mapping[str, Result]) -> str:
             to_name(each.destination_usage_operation or ""),
             each.outcome.value,
             each.instance_state or "",
-            _to_took(each),
+            each.took,
         )
         lines.append(f"| {' | '.join(map(_to_cell, cells))} |")
     for outcome, step in _NEXT_STEPS.items():
@@ -248,12 +253,6 @@ def to_report(results: Mapping[str, Result]) -> str:
 
 def _to_cell(text: str) -> str:
     return to_one_line(text).replace("|", r"\|")
-
-
-def _to_took(result: Result) -> str:
-    if not (result.start_time and result.end_time):
-        return ""
-    return to_duration_text((parse_rfc3339(result.end_time) - parse_rfc3339(result.start_time)).total_seconds())
 
 
 def _to_bar(name: str, result: Result) -> str:

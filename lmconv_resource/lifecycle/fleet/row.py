@@ -20,7 +20,7 @@ from lmconv_resource.lifecycle.fleet.report import Action, Outcome, PlanLine, Re
 from lmconv_resource.lifecycle.fleet.services import Watch, connect_row
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.in_process import Severity
-from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, read_marks, to_places
+from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, Step, read_marks, to_places
 from lmconv_resource.lifecycle.operation import Host, Operation, QuietHost
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339
@@ -58,15 +58,10 @@ class RowHost(QuietHost):
 class Planned:
     """What is planned for a row.
 
-    Args:
-        row: the row.
-        gathering: AWS, as the rows of its connection share it; None where it can't be reached.
-        line: its line of the plan.
-        error: what keeps it from being converted, by which all its reasons are said.
-        problems: what the checks have found, so that they are not made again; what they warn of is in the line's notes.
-        held_id: the task that is recorded.
-        ran: whether the instance ran, or is to run again in the end.
-        is_marked: whether it has the fleet's mark, of an operation that was interrupted.
+    `gathering` is None where AWS can't be reached for it; `error` has all that keeps it from being converted;
+    `problems` is what the checks have found, without what they warn of, which is in the line's notes. `ran` says
+    whether the instance ran, or is to run again in the end; `is_marked` whether it has the fleet's mark, of an
+    operation that was interrupted.
     """
 
     row: Row
@@ -98,34 +93,35 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
         step = job.plan()
     except LicenseConversionError as error:
         return replace(refuse(row, gathering, error), is_marked=job.is_marked)
-    facts, is_marked = job.facts, job.is_marked
-    seen = facts.instance
-    ran = bool(seen and seen.state in _UP) or is_marked
-    line = PlanLine(row.number, row.name, facts.present.usage_operation, _to_destination(row), Action.CONVERT, "")
-    warnings = [text for severity, text in host.kept if severity == "WARNING"]
-    notes = (*warnings, *(f"{each}." for each in facts.problems or () if each.is_warning))
+    facts, is_marked, joined = job.facts, job.is_marked, None
+    state = facts.instance.state if facts.instance else None
+    if step.errors:
+        reason, remedies = "; ".join(each.reason for each in step.errors), (each.remedy for each in step.errors)
+        joined = job.left(LicenseConversionError(step.errors[0].subject, reason, ". ".join(dict.fromkeys(remedies))))
+    action, text = _to_action(step, state, is_marked=is_marked, is_held=held_id is not None)
+    notes: tuple[str, ...] = ()
+    if action in (Action.RESTART, Action.CONVERT):
+        warnings = [message for severity, message in host.kept if severity == "WARNING"]
+        notes = (*warnings, *(f"{each}." for each in facts.problems or () if each.is_warning))
+    line = PlanLine(row.number, row.name, facts.present.usage_operation, _to_destination(row), action, text, notes)
     problems = facts.problems and tuple(each for each in facts.problems if not each.is_warning)
-    planned = Planned(row, gathering, line, None, problems, held_id, ran, is_marked)
-    if step.rule.then in (Act.REFUSE, Act.LEAVE):
-        reason = "; ".join(each.reason for each in step.errors)
-        remedies = dict.fromkeys(each.remedy for each in step.errors)
-        joined = LicenseConversionError(step.errors[0].subject, reason, ". ".join(remedies))
-        line = replace(line, action=Action.REFUSED, text=f"can't: {reason}")
-        return replace(planned, line=line, error=job.left(joined))
+    return Planned(row, gathering, line, joined, problems, held_id, state in _UP or is_marked, is_marked)
+
+
+def _to_action(step: Step, state: str | None, *, is_marked: bool, is_held: bool) -> tuple[Action, str]:
+    if step.errors:
+        return Action.REFUSED, f"can't: {'; '.join(each.reason for each in step.errors)}"
     if step.rule.then is Act.DONE:
-        return replace(planned, line=replace(line, action=Action.DONE, text="done already"))
-    if step.rule.then in (Act.FOLLOW, Act.ADOPT) or held_id:
-        return replace(planned, line=replace(line, action=Action.GO_ON, text=step.text))
-    if is_marked and not (seen and seen.state == "running"):
-        text = (
-            f"{seen.state if seen else 'not shown'}: an earlier `pulumi up` was interrupted, and this one continues it"
-        )
-        return replace(planned, line=replace(line, action=Action.GO_ON, text=text))
-    if seen and seen.state in _UP:
-        text = "runs: will be stopped and started" if seen.state == "running" else "is starting: will be stopped again"
-        return replace(planned, line=replace(line, action=Action.RESTART, text=text, notes=notes))
-    text = seen.state if seen else "EC2 does not show it yet"
-    return replace(planned, line=replace(line, text=text, notes=notes))
+        return Action.DONE, "done already"
+    if step.rule.then in (Act.FOLLOW, Act.ADOPT) or is_held:
+        return Action.GO_ON, step.text
+    if is_marked and state != "running":
+        text = "an earlier `pulumi up` was interrupted, and this one continues it"
+        return Action.GO_ON, f"{state or 'not shown'}: {text}"
+    if state in _UP:
+        text = "runs: will be stopped and started" if state == "running" else "is starting: will be stopped again"
+        return Action.RESTART, text
+    return Action.CONVERT, state or "EC2 does not show it yet"
 
 
 def _make_job(op: Operation, host: QuietHost, gathering: Gathering, row: Row, watch: Watch, **known: Any) -> Job:
@@ -153,19 +149,15 @@ class NotBegunError(LicenseConversionError):
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a row.
-
-    Args:
-        result: what is recorded of it.
-        counts: whether it counts for `stop_after_failures`.
-        is_begun: whether this operation has stopped its instance, or had it converted where none had stopped it before.
-        is_down: whether its instance ran before and does not run now.
-    """
+    """What became of a row."""
 
     result: Result
     counts: bool = False
+    """Whether it counts for `stop_after_failures`."""
     is_down: bool = False
+    """Whether its instance ran before and does not run now."""
     is_begun: bool = False
+    """Whether this operation has stopped its instance, or had it converted where none had stopped it before."""
 
 
 def run_row(
@@ -176,12 +168,9 @@ def run_row(
 ) -> Ended:
     """Carry the job of a row out, to its end.
 
-    Args:
-        op: the fleet's operation.
-        planned: what is planned for it.
-        tell: told of each act in a word, such as `stopping`, and of `running` when the instance runs again, before what
-            is left is tidied up; and what the row comes to, as soon as that is known.
-        has_slot: returns whether more may be done than to mark the instance; raises NotBegunError where it never may.
+    `tell` is told of each act in a word, such as `stopping`, and of `running` when the instance runs again, before what
+    is left is tidied up; and what the row comes to, as soon as that is known. `has_slot` returns whether more may be
+    done than to mark the instance, and raises NotBegunError where it never may.
     """
     row, gathering = planned.row, planned.gathering
     if gathering is None:
@@ -192,7 +181,7 @@ def run_row(
     def on_act(word: str) -> None:
         nonlocal ended_at
         ended_at = wall() if word == "running" else None
-        task, refusal = job.task, job.facts.memory.refusal
+        task, refusal = job.facts.held, job.facts.memory.refusal
         ended: Ended | None = None
         if refusal is not None or (task is not None and task.status is TaskStatus.FAILED):
             failed = _to_failed(job, watch, result, refusal or to_failed_error(cast(ConversionTask, task)))
@@ -205,7 +194,7 @@ def run_row(
         """Return what a row came to with what was seen of its instance, and whether a mark is left."""
         seen = job.facts.memory.last_seen
         state = "running" if watch.is_up else seen.state if seen else None
-        task = job.task  # the times of one that was there already are its own
+        task = job.facts.held  # the times of one that was there already are its own
         task_times = (task.start_time, task.end_time) if task else (None, None)
         times = (began, ended_at or wall()) if watch.has_changed else task_times
         start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
@@ -238,18 +227,14 @@ def run_row(
             ended = replace(ended, result=replace(ended.result, reason=reason))
         return finish(ended, is_marked=job.is_marked)
     source = outcome.task.source_license_context.usage_operation if outcome.task else None
-    return finish(
-        Ended(
-            replace(
-                result,
-                outcome=Outcome.SUCCEEDED if outcome.task_id else Outcome.ALREADY_DONE,
-                license_conversion_task_id=outcome.task_id,
-                source_usage_operation=source or result.source_usage_operation,
-                verified_usage_operation=outcome.verified.usage_operation if outcome.verified else None,
-            )
-        ),
-        is_marked=job.is_marked,
+    result = replace(
+        result,
+        outcome=Outcome.SUCCEEDED if outcome.task_id else Outcome.ALREADY_DONE,
+        license_conversion_task_id=outcome.task_id,
+        source_usage_operation=source or result.source_usage_operation,
+        verified_usage_operation=outcome.verified.usage_operation if outcome.verified else None,
     )
+    return finish(Ended(result), is_marked=job.is_marked)
 
 
 def _withdraw(op: Operation, planned: Planned, gathering: Gathering, withdrawn: NotBegunError) -> Ended:
@@ -286,8 +271,7 @@ def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) 
 def _to_failed(
     job: Job, watch: Watch, result: Result, error: LicenseConversionError, *, is_over: bool = False
 ) -> Ended:
-    """Return what a row came to whose job ended in an error."""
-    task = job.task or error.task
+    task = job.facts.held or error.task
     is_running = job.held_id is not None and (task is None or not task.is_complete)
     is_interrupted = isinstance(error, CancelledError) or (isinstance(error, WaitError) and task is None)
     reason = f"{error.reason}. {error.remedy}."

@@ -10,12 +10,12 @@ from lmconv_resource.errors import FLEET_ACTION, CancelledError, LicenseConversi
 from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.report import Action, FleetState, Outcome, Result, to_counts, to_notes
 from lmconv_resource.lifecycle.fleet.row import Ended, NotBegunError, Planned, plan_row, run_row
-from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
+from lmconv_resource.lifecycle.fleet.schedule import Schedule
 from lmconv_resource.lifecycle.fleet.survey import end_rows, find_marked, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
 from lmconv_resource.lifecycle.in_process import Progress
 from lmconv_resource.lifecycle.operation import Operation
-from lmconv_resource.text import parse_rfc3339, to_duration_text, to_one_line
+from lmconv_resource.text import to_one_line
 
 log = logging.getLogger(__name__)
 
@@ -25,19 +25,15 @@ _MOST_REASONS = 20
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a table, by what there is to do with them.
-
-    Args:
-        kept: what is recorded of rows that there is nothing to do with, by name.
-        pending: the others.
-        held_ids: the tasks that are recorded of these, by the instance's ARN.
-        failed: those of the kept rows that have failed: an operation that was killed may have left a mark on one.
-    """
+    """The rows of a table, by what there is to do with them."""
 
     kept: Mapping[str, Result]
+    """What is recorded of rows that there is nothing to do with, by name."""
     pending: tuple[Row, ...]
     held_ids: Mapping[str, str]
+    """The tasks that are recorded of the pending rows, by the instance's ARN."""
     failed: tuple[Row, ...] = ()
+    """Those of the kept rows that have failed: an operation that was killed may have left a mark on one."""
 
 
 def sort_rows(rows: Iterable[Row], state: FleetState) -> Rows:
@@ -69,13 +65,7 @@ def is_final(result: Result, row: Row) -> bool:
 
 
 class Run:
-    """One operation on a fleet. Used once.
-
-    Args:
-        op: the operation.
-        inputs: what the program asks for.
-        state: what is recorded.
-    """
+    """One operation on a fleet, with what is recorded of it. Used once."""
 
     def __init__(self, op: Operation, inputs: FleetInputs, state: FleetState) -> None:
         self._op = op
@@ -146,9 +136,7 @@ class Run:
         for gathering, those in arns.items():
             if gathering is not None:
                 gathering.expect(those)
-        inputs = self._inputs
-        limits = Limits(inputs.max_concurrent, inputs.canaries, inputs.stop_after_failures, inputs.begin_seconds)
-        schedule = Schedule([each.row for each in begun], [each.row for each in waiting], limits)
+        schedule = Schedule([each.row for each in begun], [each.row for each in waiting], self._inputs)
         self._drive(schedule, {each.row.name: each for each in (*begun, *waiting)})
         self._record_waiting(schedule, {each.row.name: each for each in waiting})
 
@@ -313,8 +301,5 @@ def _to_bug(op: Operation, planned: Planned, bug: Exception) -> Ended:
 
 
 def _to_line(name: str, result: Result) -> str:
-    took = ""
-    if result.start_time and result.end_time:
-        seconds = (parse_rfc3339(result.end_time) - parse_rfc3339(result.start_time)).total_seconds()
-        took = f" after {to_duration_text(seconds)}"
+    took = f" after {result.took}" if result.took else ""
     return f"{name}: {result.outcome.value}{took}" + (f": {result.reason}" if result.reason else "")

@@ -6,18 +6,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from lmconv_resource.lifecycle.fleet.table import Row
+from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
 from lmconv_resource.text import to_duration_text, written
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How a fleet is paced; the fields are those of `FleetInputs`."""
-
-    max_concurrent: int = 20
-    canaries: int = 0
-    stop_after_failures: int | None = None
-    begin_seconds: float | None = None
 
 
 class Schedule:
@@ -26,14 +16,11 @@ class Schedule:
     A row whose slot is about to get free hands it on early, so that the next one can be marked meanwhile: that one is
     begun, and stopped once it `has_slot`. Not safe to share between threads.
 
-    Args:
-        going_on: rows that were begun by an earlier operation. They go on at once, and are neither canaries nor
-            counted by the limit of failures; they do take slots.
-        waiting: rows to be begun, in the table's order.
-        limits: how they are paced.
+    Rows `going_on` were begun by an earlier operation: they go on at once, take slots, and are neither canaries nor
+    counted by the limit of failures. Those `waiting` are to be begun, in this order.
     """
 
-    def __init__(self, going_on: Iterable[Row], waiting: Iterable[Row], limits: Limits) -> None:
+    def __init__(self, going_on: Iterable[Row], waiting: Iterable[Row], limits: FleetInputs) -> None:
         self._limits = limits
         self._going_on = list(going_on)
         self._begun_before = {row.name for row in self._going_on}

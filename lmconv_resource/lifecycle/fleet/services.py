@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lmconv_resource.aws.ec2 import Ec2, Instance, InstanceType, Ssm, Tag
 from lmconv_resource.aws.license_manager import LicenseManager
-from lmconv_resource.errors import (
-    WAIT_ACTION,
-    RequestRefusedError,
-    Subject,
-    WaitError,
-)
+from lmconv_resource.errors import WAIT_ACTION, RequestRefusedError, Subject, WaitError
 from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS, OLDEST_SECONDS, Ticket
 from lmconv_resource.lifecycle.job import CHECKS, RESTART_TAG, to_places
@@ -42,17 +37,13 @@ _BEGIN_SECONDS = 1.0
 
 @dataclass
 class Watch:
-    """What the services of a row have seen of it.
-
-    Args:
-        now: returns the present.
-        on_act: called before each act with a word for it, and with `running` when the instance runs again.
-        has_slot: returns whether more may be done than to mark an instance that runs.
-    """
+    """What the services of a row have seen of it."""
 
     now: Callable[[], float]
     on_act: Callable[[str], None] = lambda _: None
+    """Called before each act with a word for it, and with `running` when the instance runs again."""
     has_slot: Callable[[], bool] = lambda: True
+    """Returns whether more may be done than to mark an instance that runs."""
     begun: bool = False
     """Whether something was sent, be it a mark only."""
     has_changed: bool = False

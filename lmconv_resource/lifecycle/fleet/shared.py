@@ -9,10 +9,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Generic, TypeVar
 
-from lmconv_resource.errors import (
-    LicenseConversionError,
-    TransientError,
-)
+from lmconv_resource.errors import LicenseConversionError, TransientError
 from lmconv_resource.polling.runtime import Cancellation
 
 log = logging.getLogger(__name__)
@@ -49,11 +46,7 @@ class Ticket(Generic[Answer]):
 
 
 class Crew:
-    """The rows of a connection that are under way, and how they wait for each other.
-
-    Args:
-        cancellation: ends each wait; its runtime is used.
-    """
+    """The rows of a connection that are under way, and how they wait for each other until a cancellation."""
 
     def __init__(self, cancellation: Cancellation) -> None:
         self.runtime = cancellation.runtime
@@ -101,12 +94,9 @@ class Crew:
 class Shared(Generic[Item, Answer]):
     """One operation of AWS's, called for all rows that ask within a moment. Safe to share between threads.
 
-    Args:
-        crew: the rows.
-        send: asks for some items at once, and returns the answers by item; what is absent is answered with None.
-        most: how many go together.
-        along: returns what else is asked for, because it will be wanted soon.
-        alone: whether a refusal of several is tried again one by one, so that each gets an answer of its own.
+    `send` asks for some items at once, at `most` so many, and returns the answers by item: what is absent is answered
+    with None. `along` returns what else is asked for, because it will be wanted soon. With `alone`, several that are
+    refused are tried again one by one, so that each gets an answer of its own.
     """
 
     def __init__(
@@ -127,15 +117,10 @@ class Shared(Generic[Item, Answer]):
         self._answers: dict[Item, Ticket[Answer]] = {}
 
     def ask(self, item: Item, max_age: float = 0.0, *, lazily: float | None = None) -> Answer | None:
-        """Return the answer for one item.
+        """Return the answer for one item, or raise the error of its call.
 
-        Args:
-            item: the item.
-            max_age: how many seconds old it may be. An error is only good where its age does not matter.
-            lazily: for how many seconds others may come first whose call this can go with.
-
-        Raises:
-            LicenseConversionError: the call failed.
+        It may be `max_age` seconds old; an error is only good where its age does not matter. `lazily` is for how many
+        seconds others may come first whose call this can go with.
         """
         crew = self._crew
         with crew.changed:

@@ -10,7 +10,7 @@ from lmconv_resource.errors import CredentialsError, LicenseConversionError, Set
 from lmconv_resource.lifecycle.fleet.gather import Gathering, Learned
 from lmconv_resource.lifecycle.fleet.row import Planned, end_row, has_mark, plan_row, refuse
 from lmconv_resource.lifecycle.fleet.table import Row
-from lmconv_resource.lifecycle.job import to_places
+from lmconv_resource.lifecycle.job import still_stopped_text, to_places
 from lmconv_resource.lifecycle.operation import Operation
 from lmconv_resource.models import to_id
 
@@ -64,14 +64,10 @@ class Connections:
 
 
 def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, begins: bool = False) -> list[Planned]:
-    """Return what is to be done with each row, in the table's order.
+    """Return what is to be done with each row, in the table's order; the tasks that are recorded are given by ARN.
 
-    Args:
-        op: the operation.
-        rows: the rows.
-        held_ids: the task that is recorded of a row, by the instance's ARN.
-        begins: whether the rows are begun now. Of many it is not asked then whether they have stop protection, which
-            would take a call each: EC2 refuses the stop of those.
+    Where the rows are begun now, it is not asked of many whether they have stop protection, which would take a call
+    each: EC2 refuses the stop of those.
 
     Raises:
         SettingsError, CredentialsError: AWS can't be reached for any of the rows, for the same reason.
@@ -93,10 +89,9 @@ def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, b
 
 def _survey_one(op: Operation, gathering: Gathering, rows: Sequence[Row], held_ids: Mapping[str, str]) -> list[Planned]:
     inputs = [row.known for row in rows]
-    arns = [each.resource_arn or "" for each in inputs]
     stops, checks = any(each.stop_and_restart for each in inputs), any(each.checks for each in inputs)
-    gathering.survey(arns, stops=stops, checks=checks)
-    return [plan_row(op, row, gathering, held_ids.get(arn)) for row, arn in zip(rows, arns, strict=True)]
+    gathering.survey([row.arn for row in rows], stops=stops, checks=checks)
+    return [plan_row(op, row, gathering, held_ids.get(row.arn)) for row in rows]
 
 
 def look_at(op: Operation, groups: Mapping[Gathering, Sequence[Row]]) -> Iterator[tuple[Row, Instance, bool]]:
@@ -120,32 +115,19 @@ def find_marked(op: Operation, rows: Iterable[Row]) -> list[Row]:
 def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | None]) -> list[Row]:
     """Bring to its end what is under way of rows that are forgotten or final: start an instance that has our mark.
 
-    Where that fails, or a conversion continues, a warning names the instance.
-
-    Args:
-        op: the operation.
-        rows: the rows.
-        held_ids: the task that is recorded of a row, by the instance's ARN.
-
-    Returns:
-        The rows that could not be brought to their end.
+    The tasks that are recorded are given by ARN. Where that fails, or a conversion continues, a warning names the
+    instance, and the row is returned.
     """
     left: list[Row] = []
     connections = Connections(op)
     pool = op.host.runtime.pool(min(_ENDS_AT_ONCE, len(rows)), "lmconv-end")
 
     def end(row: Row) -> None:
-        arn = row.known.resource_arn or ""
         try:
-            end_row(op, row, connections.connect(row), held_ids.get(arn))
+            end_row(op, row, connections.connect(row), held_ids.get(row.arn))
         except LicenseConversionError as error:
             left.append(row)
-            instance_id = to_id(arn)
-            op.log(
-                f"{row.name}: {instance_id} may be stopped still. Once no conversion is in progress, start it with "
-                f"`aws ec2 start-instances --instance-ids {instance_id}`. {error}",
-                "WARNING",
-            )
+            op.log(f"{row.name}: {still_stopped_text(row.arn, error)}", "WARNING")
 
     try:
         for each in [pool.submit(end, row) for row in rows]:

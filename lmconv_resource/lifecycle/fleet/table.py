@@ -44,13 +44,7 @@ ROW_MEMBERS = (
 )
 """What a row may have, in the words of a LicenseConversion."""
 
-_FOR_EACH = (
-    "stop_and_restart",
-    "force_stop_after",
-    "preflight",
-    "allow_unlisted_pair",
-    "allow_instance_store_loss",
-)
+_FOR_EACH = ("stop_and_restart", "force_stop_after", "preflight", "allow_unlisted_pair", "allow_instance_store_loss")
 """Inputs of a LicenseConversion that a fleet has one of, for all its rows."""
 
 FLEET_PROPERTIES = (
@@ -119,18 +113,10 @@ def _plain(value: object) -> object:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetInputs(Inputs):
-    """What a ConversionFleet takes, checked.
-
-    Args:
-        rows: the rows that are known, in the table's order; None where a preview does not know the table.
-        max_concurrent: how many of one account and region at once.
-        canaries: how many alone at first.
-        stop_after_failures: after how many failures no more are begun, None for never.
-        begin_seconds: after how many seconds no more are begun, None for never.
-        fail_on_error: whether what is not converted is an error.
-    """
+    """What a ConversionFleet takes, checked. A limit that is None holds never."""
 
     rows: tuple[Row, ...] | None = ()
+    """Those that are known, in the table's order; None where a preview does not know the table."""
     max_concurrent: int = 20
     canaries: int = 0
     stop_after_failures: int | None = None
@@ -178,7 +164,6 @@ def _to_asked(entry: object, properties: Properties) -> dict[str, object] | None
 
 
 def _to_conversion(asked: Properties, properties: Properties) -> dict[str, object]:
-    """Return what a LicenseConversion of a row would take."""
     arn = InstanceArn.parse(str(asked.get("resource_arn")))
     return {
         **{entry.name: entry.default for entry in CONVERSION_PROPERTIES if entry.default is not None},

@@ -4,7 +4,7 @@
 What others may use is named here.
 """
 
-from lmconv_resource.lifecycle.job.act import Job, Outcome, Shared
+from lmconv_resource.lifecycle.job.act import Job, Outcome, Shared, still_stopped_text
 from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish
 from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Act, Rule, Step
 from lmconv_resource.marks import RESTART_TAG, TAGS, Mark, make_value, read_marks, to_places
@@ -26,5 +26,6 @@ __all__ = [
     "Wish",
     "make_value",
     "read_marks",
+    "still_stopped_text",
     "to_places",
 ]

@@ -30,7 +30,7 @@ from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TAGS_PART, TASKS, Facts, Memory, Reader
 from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Act, Step, decide
 from lmconv_resource.marks import REFUSED_TAG, RESTART_TAG, make_value
-from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.runtime import Pauses, doubled
 from lmconv_resource.text import to_duration_text
@@ -74,47 +74,31 @@ _LAST_START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one conversion.
-
-    Args:
-        task_id: the task's id; None where no task led to what the instance is billed as.
-        is_adopted: whether the task was there already.
-        task: the task as it was seen last.
-        verified: what EC2 bills the instance as, None where it does not say.
-    """
+    """What became of one conversion."""
 
     task_id: str | None
+    """None where no task led to what the instance is billed as."""
     is_adopted: bool
+    """Whether the task was there already."""
     task: ConversionTask | None
     verified: LicenseContext | None
+    """What EC2 bills the instance as, None where it does not say."""
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What jobs can share that are carried out together.
-
-    Args:
-        make_mark: returns the value of a mark, as `make_value` does.
-        instance_pause_seconds: the longest pause between two checks of an instance that is on its way.
-    """
+    """What jobs can share that are carried out together."""
 
     make_mark: Callable[[str | None, str, datetime, datetime], str] = make_value
     instance_pause_seconds: float = 10.0
+    """The longest pause between two checks of an instance that is on its way."""
 
 
 class Job:
-    """One conversion with all around it.
+    """One conversion with all around it; with `ends`, only what was begun is brought to its end.
 
-    Args:
-        op: the operation.
-        aws: where the instance is.
-        inputs: what is asked for.
-        held_id: the task that is recorded.
-        ends: whether only what was begun is brought to its end: the instance is started again, its mark removed.
-        retry_remedy: what to do when three have FAILED or were refused, in place of a conversion's own.
-        problems: what the checks have found, where they were just made.
-        is_stop_checked: whether these are about the instance's stop, too.
-        shared: what the rows of a fleet share.
+    `held_id` is the task that is recorded, `problems` what the checks have found where they were just made, about the
+    instance's stop, too, with `is_stop_checked`.
     """
 
     def __init__(
@@ -157,21 +141,11 @@ class Job:
         return self.facts.memory.held_id
 
     @property
-    def task(self) -> ConversionTask | None:
-        """The task as it was seen last."""
-        return self.facts.held
-
-    @property
     def is_marked(self) -> bool:
         """Whether the instance is marked, so that it has to be started again."""
         memory = self.facts.memory
         is_sent = memory.marks_sent > 0 and not self.facts.marks  # else the mark that is shown is another's
         return (memory.is_marked or is_sent) and not memory.is_released
-
-    @property
-    def is_adopted(self) -> bool:
-        """Whether the task was there before."""
-        return self.facts.memory.is_adopted
 
     def plan(self) -> Step:
         """Return what a run would do first, from facts that are read once; nothing is done.
@@ -394,20 +368,18 @@ class Job:
         if "in progress" in reason or "in_progress" in reason:
             ended = frozenset(task.task_id for task in self.facts.tasks if not task.is_unfinished)
             self._remember(in_progress_at=now, in_progress_refusal=refusal, ended_ids=ended)
-        elif "invalid state" in reason and self._is_stopped_lately(now):
-            self._remember(create_again_at=now + 5.0)
-        else:
-            self._remember(refusal=refusal)
-
-    def _is_stopped_lately(self, now: float) -> bool:
-        """Return whether License Manager may not know yet that the instance is stopped: for a minute."""
-        first = self.facts.memory.invalid_state_at
-        self._remember(invalid_state_at=now if first is None else first)
-        return first is None or now - first < 60.0
+            return
+        if "invalid state" in reason:
+            first = self.facts.memory.invalid_state_at or now
+            self._remember(invalid_state_at=first)
+            if now - first < 60.0:  # License Manager may not know yet that the instance is stopped
+                self._remember(create_again_at=now + 5.0)
+                return
+        self._remember(refusal=refusal)
 
     def _note_refusal(self, _: Step) -> None:
         memory = self.facts.memory
-        code = str(getattr(memory.refusal, "code", "") or type(memory.refusal).__name__)
+        code = getattr(memory.refusal, "code", "") or type(memory.refusal).__name__
         value = self.facts.refusals.and_one(code, self._op.host.runtime.wall()).to_value(self.facts.places[0])
         try:
             self._on_places(self._aws.ec2.set_tags, {REFUSED_TAG: value})
@@ -492,11 +464,8 @@ class Job:
         reason = cancellation.reason or f"its deadline had passed ({to_duration_text(limit)})"
         fault = facts.memory.last_fault
         because = "" if cancellation.reason or fault is None else f"; the last fault: {fault}"
-        return CancelledError(Subject(self._action, None, self._aws.region, self._arn), f"{reason}{state}{because}")
-
-    @property
-    def _action(self) -> str:
-        return CREATE_ACTION if self._wish.converts else START_ACTION
+        action = CREATE_ACTION if self._wish.converts else START_ACTION
+        return CancelledError(Subject(action, None, self._aws.region, self._arn), f"{reason}{state}{because}")
 
     def left(self, error: LicenseConversionError) -> LicenseConversionError:
         """Return an error that also says how the instance was left, as it was seen last; calls AWS for nothing."""
@@ -543,3 +512,12 @@ def _is_passing(error: LicenseConversionError) -> bool:
 
 def _to_passing(error: LicenseConversionError) -> LicenseConversionError:
     return error if isinstance(error, TransientError) else TransientError(error.subject, error.reason, error.remedy)
+
+
+def still_stopped_text(resource_arn: str, error: LicenseConversionError) -> str:
+    """Return what to do about an instance that is forgotten, and could not be started again."""
+    id = to_id(resource_arn)
+    return (
+        f"{id} may still be stopped: {error.reason}. Once no conversion is in progress, start it with "
+        f"`aws ec2 start-instances --instance-ids {id}`."
+    )

@@ -49,36 +49,27 @@ _NOT_ON_HOSTS = frozenset({*SQL_SERVER_INCLUDED, UsageOperation.RHEL, UsageOpera
 
 @dataclass(frozen=True, kw_only=True)
 class Wish(ConversionInputs):
-    """What a program asks of one conversion, and whose it is.
-
-    Args:
-        urn: whose, which its mark names.
-        converts: False only brings to its end what was begun: start the instance again, remove the mark.
-        retry_remedy: what to do when three have FAILED or were refused, in place of a conversion's own.
-    """
+    """What a program asks of one conversion, and whose it is."""
 
     urn: str | None = None
     converts: bool = True
+    """False only brings to its end what was begun: start the instance again, remove the mark."""
     retry_remedy: str | None = None
+    """What to do when three have FAILED or were refused, in place of a conversion's own."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What stands in the way, and what to do about it; in `CHECKS` with what was found in braces.
-
-    Args:
-        reason: what it is.
-        remedy: what to do.
-        action: what it stands in the way of.
-        may_pass: whether what precedes the conversion in the same program may change it, so that a preview only warns.
-        is_warning: whether the conversion is started nevertheless.
-    """
+    """What stands in the way, and what to do about it; in `CHECKS` with what was found in braces."""
 
     reason: str
     remedy: str
     action: str = CREATE_ACTION
+    """What it stands in the way of."""
     may_pass: bool = False
+    """Whether what precedes the conversion in the same program may change it, so that a preview only warns."""
     is_warning: bool = False
+    """Whether the conversion is started nevertheless."""
 
     def __str__(self) -> str:
         """Return it in one line."""
@@ -161,15 +152,7 @@ def run_checks(
 ) -> tuple[Problem, ...]:
     """Return what stands in the way. What the caller may not ask is left out, with a line that says so.
 
-    Args:
-        op: the operation; told what was left out.
-        aws: where the instance is.
-        wish: what is asked for; without `stop_and_restart` and `checks` nothing is checked.
-        instance: the instance as EC2 shows it.
-        places: the ids of what the mark is written to.
-
-    Raises:
-        TransientError: AWS could not be asked now.
+    Without `stop_and_restart` and `checks` nothing is checked. A fault of AWS's that may pass is raised.
     """
     asker = _Asker(op, aws, wish, instance)
     found: dict[str, object] = {"instance": instance.instance_id, "type": instance.type_name}

@@ -161,13 +161,7 @@ class Facts:
 
 
 class Reader:
-    """Reads the facts of one job.
-
-    Args:
-        op: the operation.
-        aws: where the instance is.
-        wish: what is asked for.
-    """
+    """Reads the facts of one job."""
 
     def __init__(self, op: Operation, aws: Connection, wish: Wish) -> None:
         self._op = op

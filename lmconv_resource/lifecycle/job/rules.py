@@ -58,25 +58,19 @@ IRREVERSIBLE = frozenset({Act.MARK, Act.STOP, Act.FORCE, Act.CREATE, Act.NOTE, A
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule.
-
-    Args:
-        name: what it is called, in the log and by tests.
-        when: the words that have to hold; with `-` in front, not to hold.
-        then: what is done.
-        text: shown on the row, or the reason of an error; filled in from the situation.
-        remedy: what to do about an error.
-        error: the error that is raised as it is, by its name in the situation.
-        severity: of a line that stays; None where the text is only shown while it lasts.
-    """
+    """One rule. Text and remedy are filled in from the situation."""
 
     name: str
     when: str
+    """The words that have to hold; with `-` in front, not to hold."""
     then: Act
     text: str = ""
+    """Shown on the row, or the reason of an error."""
     remedy: str = ""
     error: str = ""
+    """The error that is raised as it is, by its name in the situation."""
     severity: Severity | None = None
+    """Of a line that stays; None where the text is only shown while it lasts."""
 
 
 _COMMAND = "when it has ended, start it with `aws ec2 start-instances --instance-ids {id}`"
@@ -137,11 +131,7 @@ RULES = (
     ),
     Rule("may-not-look", "denied needed -held converts", Act.REFUSE, error="denied"),
     Rule(
-        "terminated",
-        "gone converts -held -done",
-        Act.REFUSE,
-        "the instance is {state}",
-        "Check the ARN and the region",
+        "terminated", "gone converts -held -done", Act.REFUSE, "the instance is {state}", "Check the ARN and the region"
     ),
     # -- the end of a job, which has stopped its instance and has no conversion left to do -----------------------------
     Rule("unmark-again", "mine settled ran-again -gone", Act.UNMARK, "removing the mark of {id}"),
@@ -301,25 +291,20 @@ _CLOSED_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Step:
-    """What is to be done next.
-
-    Args:
-        rule: the rule that says so.
-        text: what is shown on the row, or left in the log where the rule has a severity.
-        request: the conversion with its source known.
-        errors: what it ends in, a line each.
-        task: the task that is adopted, or that is followed or has led to the end.
-        is_adopted: whether that was there already.
-        notes: lines that stay in the log, before it is done.
-    """
+    """What is to be done next."""
 
     rule: Rule
     text: str
+    """Shown on the row, or left in the log where the rule has a severity."""
     request: ConversionRequest
+    """The conversion with its source known."""
     errors: tuple[LicenseConversionError, ...] = ()
+    """What it ends in, a line each."""
     task: ConversionTask | None = None
+    """The one that is adopted, or that is followed or has led to the end."""
     is_adopted: bool = False
     notes: tuple[tuple[Severity, str], ...] = ()
+    """Lines that stay in the log, before it is done."""
 
 
 def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:

@@ -8,8 +8,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmconv_resource.lifecycle.fleet.schedule import Limits, Schedule
-from lmconv_resource.lifecycle.fleet.table import Row
+from lmconv_resource.lifecycle.fleet.schedule import Schedule
+from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
 
 
 def to_rows(*accounts: int) -> list[Row]:
@@ -30,7 +30,8 @@ def test_whatever_becomes_of_the_rows(
 ) -> None:
     """Order, slots, canaries and the limit of failures hold, and each row is begun or left once."""
     rows = to_rows(*accounts)
-    schedule = Schedule([], rows, Limits(most, canaries, failures))
+    limits = FleetInputs(max_concurrent=most, canaries=canaries, stop_after_failures=failures)
+    schedule = Schedule([], rows, limits)
     begun: list[Row] = []
     under_way: list[Row] = []
     succeeded: set[int] = set()
@@ -69,7 +70,7 @@ def test_whatever_becomes_of_the_rows(
 def test_what_goes_on_takes_slots_and_is_no_canary() -> None:
     """Rows of an earlier operation go on at once, with all slots taken too; their failures count for no limit."""
     rows = to_rows(1, 1, 1, 1)
-    schedule = Schedule(rows[2:], rows[:2], Limits(2, canaries=1, stop_after_failures=1))
+    schedule = Schedule(rows[2:], rows[:2], FleetInputs(max_concurrent=2, canaries=1, stop_after_failures=1))
     assert schedule.next_rows(0.0) == rows[2:]
     schedule.end(rows[2], succeeded=False, failed=False)
     assert schedule.next_rows(0.0) == rows[:1]
@@ -80,7 +81,7 @@ def test_what_goes_on_takes_slots_and_is_no_canary() -> None:
 
 def test_a_row_that_was_done_already_is_no_canary() -> None:
     rows = to_rows(1, 1, 1)
-    schedule = Schedule([], rows, Limits(2, canaries=1))
+    schedule = Schedule([], rows, FleetInputs(max_concurrent=2, canaries=1))
     assert schedule.next_rows(0.0) == rows[:1]
     schedule.end(rows[0], succeeded=True, failed=False, is_begun=False)
     assert schedule.next_rows(0.0) == rows[1:2]
@@ -91,7 +92,7 @@ def test_a_row_that_was_done_already_is_no_canary() -> None:
 def test_a_slot_is_handed_on_while_the_instance_starts() -> None:
     """The next row is begun then, and has its slot once the instance runs; what is left to tidy up holds up nobody."""
     rows = to_rows(1, 1, 2)
-    schedule = Schedule([], rows, Limits(1))
+    schedule = Schedule([], rows, FleetInputs(max_concurrent=1))
     assert schedule.next_rows(0.0) == [rows[0], rows[2]]
     assert schedule.has_slot(rows[0])
     schedule.leave_slot(rows[0])
@@ -105,7 +106,7 @@ def test_a_slot_is_handed_on_while_the_instance_starts() -> None:
 def test_none_is_begun_too_late() -> None:
     """What is under way comes to its end."""
     rows = to_rows(1, 1)
-    schedule = Schedule([], rows, Limits(1, begin_seconds=3600.0))
+    schedule = Schedule([], rows, FleetInputs(max_concurrent=1, begin_seconds=3600.0))
     assert schedule.next_rows(3599.0) == rows[:1]
     schedule.end(rows[0], succeeded=True, failed=False)
     assert schedule.next_rows(3600.0) == []
