@@ -25,7 +25,7 @@ from support.forked import fork_process
 from support.job import Job, serve_job
 from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
-from lmconv_resource.aws.access import shared_clients
+from lmconv_resource.aws.access import botocore_session
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 
 # A slow machine is no failure, what one run found does not change the next, and a failure is shown as it was found:
@@ -38,7 +38,7 @@ hypothesis.settings.register_profile("many", AS_FOUND, max_examples=100)
 
 # Each test has sessions of its own, and reading AWS's models for each takes longer than most tests do.
 create_loader = functools.cache(botocore.loaders.create_loader)
-for module in (botocore.loaders, botocore.session, shared_clients):
+for module in (botocore.loaders, botocore.session, botocore_session):
     vars(module)["create_loader"] = create_loader
 
 # Nobody calls AWS by `requests`, for which each mock would lay out 1,300 addresses; and one session of boto3's will do.

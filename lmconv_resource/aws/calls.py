@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import tenacity
@@ -31,39 +32,30 @@ _CAPITAL = re.compile("(?<!^)[A-Z]")
 _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 8.0
 
 
+@dataclass
 class Calls:
     """How a service of one connection is called, at the pace of all its callers. Safe to share between threads.
 
     With `has_turn`, the caller has acquired the pace's turn of the first call, and calls from one thread.
     """
 
-    def __init__(
-        self,
-        session: AccessSession,
-        service: str,
-        limiter: RateLimiter,
-        cancellation: Cancellation,
-        *,
-        has_turn: bool = False,
-    ) -> None:
-        self._session = session
-        self._service = service
-        self.settings = session.settings
-        self.limiter = limiter
-        self.cancellation = cancellation
-        self._has_turn = has_turn
+    session: AccessSession
+    service: str
+    limiter: RateLimiter
+    cancellation: Cancellation
+    has_turn: bool = False
 
     def call(self, subject: Subject, members: Mapping[str, Any], *, paced: bool = True) -> Any:
         """Make one call, the action of the subject, and return its answer; after a `TransientError` another may help.
 
         One that is not `paced` waits for no turn.
         """
-        if paced and not self._has_turn:
+        if paced and not self.has_turn:
             self.limiter.acquire(self.cancellation)
-        self._has_turn = False
+        self.has_turn = False
         method = _CAPITAL.sub(r"_\g<0>", subject.action.rpartition(":")[2]).lower()
         try:
-            answer = self._session.call(self._service, method, members, subject)
+            answer = self.session.call(self.service, method, members, subject)
         except ThrottledError:
             self.limiter.on_throttled()
             raise
@@ -77,7 +69,7 @@ class Calls:
             # A wrong clock is not transient: only a wait that has had good answers carries it.
             retry=tenacity.retry_if_exception_type(on or TransientError)
             & tenacity.retry_if_not_exception_type(ClockSkewError),
-            stop=lambda state: state.attempt_number > self.settings.max_retries or self.cancellation.is_set,
+            stop=lambda state: state.attempt_number > self.session.settings.max_retries or self.cancellation.is_set,
             wait=lambda state: rng.uniform(  # full jitter, so that callers drift apart
                 0, doubled(_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, state.attempt_number - 1)
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lmconv_resource.aws.access import AccessSession, Settings, SharedClients
 from lmconv_resource.aws.calls import Calls
@@ -74,7 +75,7 @@ class Connection:
 
     def calls(self, service: str, *, has_turn: bool = False) -> Calls:
         """Return how a service is called."""
-        return Calls(self.session, service, self._limiters[service], self.cancellation, has_turn=has_turn)
+        return Calls(self.session, service, self._limiters[service], self.cancellation, has_turn)
 
     def get_recent_task(self, task_id: str) -> ConversionTask:
         """Return a task as it was within the last seconds, or its end; for what starts, replaces or fails nothing."""
@@ -90,36 +91,31 @@ class Connection:
         )
 
 
+@dataclass
 class Connections:
     """The connections of one process, one for each settings, built by the first caller.
 
     Their polling ends with `cancellation`, whose runtime is theirs. `open_session` stands for a session of botocore's.
     """
 
-    def __init__(
-        self,
-        cancellation: Cancellation,
-        *,
-        policy: PollingPolicy | None = None,
-        on_note: Callable[[str], None],
-        open_session: OpenSession | None = None,
-    ) -> None:
-        self._cancellation = cancellation
-        self._policy = policy or PollingPolicy()
-        self._on_note = on_note
-        self._open_session = open_session
-        self._lock = cancellation.runtime.lock()
+    cancellation: Cancellation
+    on_note: Callable[[str], None]
+    policy: PollingPolicy | None = None
+    open_session: OpenSession | None = None
+
+    def __post_init__(self) -> None:
+        self._lock = self.cancellation.runtime.lock()
         self._shared: dict[str, SharedClients] = {}
         self._connections: dict[tuple[Settings, str], Connection] = {}
 
     def get(self, settings: Settings, environment: str = "") -> Connection:
         """Return the one connection for these settings, and for this fingerprint of the environment."""
-        key = (settings, environment)
         with self._lock:
-            if key not in self._connections:
-                runtime = self._cancellation.runtime
+            if (settings, environment) not in self._connections:
+                runtime = self.cancellation.runtime
                 shared = self._shared.setdefault(environment, SharedClients(runtime))
-                make = self._open_session or (lambda settings: AccessSession(settings, shared, runtime))
-                session = make(settings)
-                self._connections[key] = Connection(session, self._cancellation, self._policy, self._on_note)
-            return self._connections[key]
+                make = self.open_session or (lambda settings: AccessSession(settings, shared, runtime))
+                self._connections[settings, environment] = Connection(
+                    make(settings), self.cancellation, self.policy or PollingPolicy(), self.on_note
+                )
+            return self._connections[settings, environment]

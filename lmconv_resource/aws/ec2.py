@@ -22,9 +22,6 @@ START_ACTION = "ec2:StartInstances"
 TAG_ACTION = "ec2:CreateTags"
 UNTAG_ACTION = "ec2:DeleteTags"
 
-_MAX_FILTER_VALUES = 200
-"""EC2's limit of values in one filter."""
-
 _GROUP_TAG = "aws:autoscaling:groupName"
 
 
@@ -83,11 +80,6 @@ class Instance:
     def group(self) -> str | None:
         """The Auto Scaling group that the instance belongs to."""
         return next((_to_line(tag.value) for tag in self.tags if tag.key == _GROUP_TAG), None)
-
-    @property
-    def tenancy(self) -> str:
-        """`default`, `dedicated` or `host`."""
-        return str((self.answer.get("Placement") or {}).get("Tenancy") or "default")
 
     @property
     def type_name(self) -> str:
@@ -149,7 +141,7 @@ class _Service:
         self._calls = calls
 
     def _subject(self, action: str, resource_arn: str) -> Subject:
-        return Subject(action, None, self._calls.settings.region, resource_arn)
+        return Subject(action, None, self._calls.session.settings.region, resource_arn)
 
     def _entries(self, action: str, resource_arn: str, member: str, **about: Any) -> Iterator[dict[str, Any]]:
         for page in self._calls.read_pages(self._subject(action, resource_arn), about):
@@ -179,14 +171,10 @@ class Ec2(_Service):
     def list_tags(
         self, keys: Sequence[str], resource_ids: Sequence[str] = (), resource_arn: str = "instances"
     ) -> list[Tag]:
-        """Return the tags with these names, of these resources or of all in the account and region."""
-        chunks = [resource_ids[at : at + _MAX_FILTER_VALUES] for at in range(0, len(resource_ids), _MAX_FILTER_VALUES)]
-        of = [[_filter("key", keys), _filter("resource-id", chunk)] for chunk in chunks] or [[_filter("key", keys)]]
-        return [
-            Tag(tag.get("ResourceId") or "", tag.get("Key") or "", tag.get("Value") or "")
-            for filters in of
-            for tag in self._entries("ec2:DescribeTags", resource_arn, "Tags", Filters=filters)
-        ]
+        """Return the tags with these names, of these resources, at most 200, or of all in the account and region."""
+        by = [_filter("key", keys), *([_filter("resource-id", resource_ids)] if resource_ids else [])]
+        found = self._entries("ec2:DescribeTags", resource_arn, "Tags", Filters=by)
+        return [Tag(tag.get("ResourceId") or "", tag.get("Key") or "", tag.get("Value") or "") for tag in found]
 
     def has_stop_protection(self, resource_arn: str) -> bool:
         """Return whether the instance's `disableApiStop` is set."""
@@ -200,12 +188,8 @@ class Ec2(_Service):
         found = self._entries(action, resource_arn, member, SpotInstanceRequestIds=[request_id])
         return any(request.get("Type") == "persistent" for request in found)
 
-    def is_elastic(self, public_ip: str, resource_arn: str) -> bool:
-        """Return whether a public address is an Elastic IP address of the account, which a stop leaves as it is."""
-        return public_ip in self.list_elastic([public_ip], resource_arn)
-
     def list_elastic(self, public_ips: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
-        """Return those of these addresses, at most 200, that are Elastic IP addresses, each with True."""
+        """Return those of at most 200 addresses that are Elastic IP addresses, which a stop leaves, each with True."""
         by = [_filter("public-ip", public_ips)]
         found = self._entries("ec2:DescribeAddresses", resource_arn, "Addresses", Filters=by)
         return {str(each.get("PublicIp")): True for each in found}
@@ -243,13 +227,12 @@ class Ec2(_Service):
         self._do(UNTAG_ACTION, resource_arn, _to_tagging(tags, resource_ids))
 
     def check_may(
-        self, action: str, resource_arn: str | Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
+        self, action: str, resource_arns: Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
     ) -> None:
         """Raise the error of starts, stops or tags that are not allowed; nothing is done (EC2's DryRun)."""
-        arns = [resource_arn] if isinstance(resource_arn, str) else resource_arn
-        about = _to_tagging(tags, resource_ids) if action in (TAG_ACTION, UNTAG_ACTION) else _to_ids(arns)
+        about = _to_tagging(tags, resource_ids) if action in (TAG_ACTION, UNTAG_ACTION) else _to_ids(resource_arns)
         try:
-            self._calls.read(self._subject(action, arns[0]), {**about, "DryRun": True})
+            self._calls.read(self._subject(action, resource_arns[0]), {**about, "DryRun": True})
         except RequestRefusedError as answer:
             if answer.code != "DryRunOperation":  # which is EC2's yes
                 raise
@@ -261,12 +244,8 @@ class Ec2(_Service):
 class Ssm(_Service):
     """Systems Manager: whether an instance is managed, which License Manager's conversions need."""
 
-    def is_managed(self, instance_id: str, resource_arn: str) -> bool:
-        """Return whether Systems Manager knows the instance, connected or, as a stopped one, not."""
-        return instance_id in self.list_managed([instance_id], resource_arn)
-
     def list_managed(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
-        """Return those of these instances, at most 50, that Systems Manager knows, each with True."""
+        """Return those of at most 50 instances that Systems Manager knows, stopped ones too, each with True."""
         action, by = "ssm:DescribeInstanceInformation", [{"Key": "InstanceIds", "Values": list(instance_ids)}]
         found = self._entries(action, resource_arn, "InstanceInformationList", Filters=by)
         return {str(each.get("InstanceId")): True for each in found}

@@ -34,7 +34,7 @@ class LicenseManager:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._region = calls.settings.region
+        self._region = calls.session.settings.region
 
     def get_task(self, task_id: str, *, retry: bool = True) -> ConversionTask:
         """Return the task with this id; with `retry`, faults that may pass are tried again for half a minute."""

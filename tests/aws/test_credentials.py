@@ -20,11 +20,10 @@ from support.certificates import make_context, write_certificate
 from support.waiting import SOON
 from support.wire import ACCESS_KEY
 
-from lmconv_resource.aws.access.botocore_session import SettingsSession
+from lmconv_resource.aws.access.botocore_session import Regions, SettingsSession, SharedClients
 from lmconv_resource.aws.access.kinds import AssumedRole
 from lmconv_resource.aws.access.session import AccessSession
 from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.aws.access.shared_clients import Regions, SharedClients
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import CredentialsError, LicenseConversionError, SettingsError, Subject

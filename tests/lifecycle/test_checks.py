@@ -30,11 +30,11 @@ class World:
         self.ec2 = self.ssm = self
         self._answers = {
             "get_type": InstanceType(8, False),
-            "is_managed": True,
+            "list_managed": {"i-1": True},
             "is_amazon_image": False,
             "has_stop_protection": False,
             "is_persistent_spot": True,
-            "is_elastic": False,
+            "list_elastic": {},
             "check_may": None,
             **answers,
         }
@@ -65,7 +65,7 @@ def check(
 
 
 def deny(*actions: str, only_interface: bool = False) -> Any:
-    def check_may(action: str, _: str, __: Any, places: list[str]) -> Any:
+    def check_may(action: str, _: Any, __: Any, places: list[str]) -> Any:
         return DENIED if action in actions and (len(places) > 1 or not only_interface) else None
 
     return check_may
@@ -84,14 +84,14 @@ FOUND: dict[str, tuple[str, World, dict[str, Any], dict[str, Any]]] = {
     "spot": ("spot", World(is_persistent_spot=False), SPOT, {}),
     "spot without a request": ("spot", World(), {"InstanceLifecycle": "spot"}, {}),
     "address": ("address", World(), {"PublicIpAddress": "192.0.2.1"}, {}),
-    "address, not known": ("address", World(is_elastic=DENIED), {"PublicIpAddress": "192.0.2.1"}, {}),
+    "address, not known": ("address", World(list_elastic=DENIED), {"PublicIpAddress": "192.0.2.1"}, {}),
     "protected": ("protected", World(has_stop_protection=True), {}, {"stop_and_restart": False}),
     "included_on_host": ("included_on_host", World(), HOST, {"to": WEB}),
     "byol_off_host": ("byol_off_host", World(), {}, {"to": BYOL}),
     "few_vcpus": ("few_vcpus", World(), {"CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}}, {"to": WEB}),
     "few_vcpus, by its type": ("few_vcpus", World(get_type=InstanceType(2, False)), {}, {"to": WEB}),
     "amazon_image": ("amazon_image", World(is_amazon_image=True), HOST, {"to": BYOL}),
-    "unmanaged": ("unmanaged", World(is_managed=False), {}, {}),
+    "unmanaged": ("unmanaged", World(list_managed={}), {}, {}),
 }
 
 
@@ -119,10 +119,10 @@ def test_every_row_is_tried() -> None:
         (World(get_type=REFUSED), {}, {}),
         (World(), SPOT, {}),
         (World(is_persistent_spot=DENIED), SPOT, {}),  # EC2 itself refuses the stop then
-        (World(is_elastic=True), {"PublicIpAddress": "192.0.2.1"}, {}),
-        (World(has_stop_protection=DENIED, is_managed=DENIED), {}, {}),
+        (World(list_elastic={"192.0.2.1": True}), {"PublicIpAddress": "192.0.2.1"}, {}),
+        (World(has_stop_protection=DENIED, list_managed=DENIED), {}, {}),
         (World(check_may=deny(TAG_ACTION, only_interface=True)), {}, {}),
-        (World(has_stop_protection=True, is_managed=False), GROUP, {"stop_and_restart": False, "preflight": False}),
+        (World(has_stop_protection=True, list_managed={}), GROUP, {"stop_and_restart": False, "preflight": False}),
         (World(), {**GROUP, **SPOT}, {"state": "stopped"}),
     ],
 )
@@ -147,4 +147,4 @@ def test_no_more_is_asked_than_a_wish_needs() -> None:
     assert check(world, {"PublicIpAddress": "192.0.2.1", **SPOT}, stop_and_restart=False, preflight=False) == ()
     assert world.asked == []
     check(world, SPOT, stop_and_restart=False)
-    assert world.asked == ["has_stop_protection", "is_managed"]
+    assert world.asked == ["has_stop_protection", "list_managed"]

@@ -20,9 +20,9 @@ from lmconv_resource.aws.access.settings import (
 )
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.access.botocore_session import Regions, SharedClients
     from lmconv_resource.aws.access.call_log import attempt
     from lmconv_resource.aws.access.session import AccessSession
-    from lmconv_resource.aws.access.shared_clients import Regions, SharedClients
 
 __all__ = [
     "SETTINGS",
@@ -42,8 +42,8 @@ __all__ = [
 
 _WITH_BOTOCORE = {
     "AccessSession": "session",
-    "Regions": "shared_clients",
-    "SharedClients": "shared_clients",
+    "Regions": "botocore_session",
+    "SharedClients": "botocore_session",
     "attempt": "call_log",
 }
 

@@ -1,13 +1,20 @@
-"""A botocore session that honours `Settings`, by botocore's own means and without touching the environment.
+"""Botocore sessions that honour `Settings`, by botocore's own means and without touching the environment.
 
 A profile's own settings (FIPS, CA bundle, endpoints) stay in force whichever credentials the calls are signed with.
+What sessions of other credentials share are botocore's data, and clients whose calls are signed one by one.
 """
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
+import os
+import re
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from typing import Any
@@ -23,13 +30,14 @@ from botocore.credentials import (
     DeferredRefreshableCredentials,
     create_credential_resolver,
 )
+from botocore.loaders import create_loader
 
 from lmconv_resource.aws.access.call_log import log_calls
 from lmconv_resource.aws.access.files import STATIC_KEYS, FilesSession, assumes_role
 from lmconv_resource.aws.access.kinds import AssumedRole
 from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.aws.access.shared_clients import SharedClients, Signer, SigningClient
 from lmconv_resource.errors import CONNECT_ACTION, CredentialsError, SettingsError, Subject
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 from lmconv_resource.text import fill, key, on_settings, to_shown
 
 TIMEOUT_SECONDS = 10
@@ -47,6 +55,108 @@ _OF_BOTOCORE = (
 )
 """Settings that botocore has by the same name."""
 
+_OF_CALLER = (
+    *("access_key", "secret_key", "token", "assume_role_with_web_identity", "assume_roles"),
+    *("max_retries", "allowed_account_ids", "forbidden_account_ids"),
+)
+"""Settings that say who calls and how often: what makes no difference to a client."""
+
+_signing: ContextVar[Any] = ContextVar("signing", default=None)
+"""The credentials that this thread's call is signed with, None for none."""
+
+
+class Regions:
+    """AWS's regions as this botocore lists them. No profile and no file of the user's is read for them."""
+
+    @cached_property
+    def _partitions(self) -> list[dict[str, Any]]:
+        data = create_loader(os.environ.get("AWS_DATA_PATH")).load_data("partitions")
+        return list(data["partitions"])
+
+    def is_listed(self, region: str) -> bool:
+        """Return whether this version of botocore lists the region; a newer region may be missing there."""
+        return any(region in partition["regions"] for partition in self._partitions)
+
+    def partition_of(self, region: str) -> str | None:
+        """Return the partition of a region (`aws`, `aws-cn`), also of a new one that fits its pattern; else None."""
+        for partition in self._partitions:
+            if region in partition["regions"] or re.match(partition["regionRegex"], region):
+                return str(partition["id"])
+        return None
+
+    def check(self, settings: Settings) -> None:
+        """Raise a SettingsError when AWS has no such region; an endpoint of one's own may have regions of its own."""
+        for service, region, places in (
+            ("license-manager", settings.region, f"`region`, {key('region')} (`pulumi config`) and AWS_REGION"),
+            ("sts", settings.sts_region, f"{key('stsRegion')} (`pulumi config`)"),
+        ):
+            if region and service not in settings.endpoint_urls and self.partition_of(region) is None:
+                reason, remedy = f"{region} is not an AWS region", on_settings(f"Check {places}")
+                raise SettingsError(Subject(CONNECT_ACTION), reason, remedy)
+
+
+class _Signer:
+    """The credentials of a shared client, by botocore's interfaces: those of the session that is calling."""
+
+    method = "shared"
+
+    def load_credentials(self) -> _Signer:
+        return self
+
+    def get_frozen_credentials(self) -> Any:
+        credentials = _signing.get()  # which are renewed where they are near their end
+        return None if credentials is None else credentials.get_frozen_credentials()
+
+    def get_deferred_property(self, name: str) -> Callable[[], Any]:
+        return lambda: getattr(self.get_frozen_credentials(), name, None)
+
+
+class _SigningClient:
+    """A shared client whose calls are signed with these credentials."""
+
+    def __init__(self, client: Any, credentials: Any) -> None:
+        self._client, self._credentials = client, credentials
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._client, name)
+        if not inspect.ismethod(member):
+            return member
+
+        def call(*args: Any, **members: Any) -> Any:
+            token = _signing.set(self._credentials)
+            try:
+                return member(*args, **members)
+            finally:
+                _signing.reset(token)
+
+        return call
+
+
+class SharedClients:
+    """What sessions in one environment share. A client of its own for each account would cost 30 MB."""
+
+    def __init__(self, runtime: Runtime = RUNTIME) -> None:
+        self.regions = Regions()
+        self._lock = runtime.lock()
+        """Held while a client is made, which calls nothing: at once, threads would load the same models twice."""
+        self._loaders: dict[str | None, Any] = {}
+        self._clients: dict[tuple[Settings, str], Any] = {}
+
+    def loader(self, data_path: str | None) -> Any:
+        """Return the loader of botocore's data, and of what the user has beside it."""
+        if data_path not in self._loaders:
+            self._loaders[data_path] = create_loader(data_path)
+        return self._loaders[data_path]
+
+    def client(self, settings: Settings, service: str, make: Callable[[str], Any]) -> Any:
+        """Return the client of a service; the first caller makes it."""
+        unset: dict[str, Any] = dict.fromkeys(_OF_CALLER)
+        made_by = replace(settings, **unset), service
+        with self._lock:
+            if made_by not in self._clients:
+                self._clients[made_by] = make(service)
+            return self._clients[made_by]
+
 
 class SettingsSession(FilesSession):
     """A botocore session with the settings in force, which finds its credentials when they are needed; one thread's."""
@@ -63,16 +173,12 @@ class SettingsSession(FilesSession):
         shared.regions.check(settings)
         self._check_ca_bundle()
         self.set_default_client_config(_make_config(settings))
-        self.register_component("credential_provider", self)
+        self.register_component("credential_provider", _Signer())
         self.register_component("data_loader", shared.loader(self.get_config_variable("data_path")))
 
-    def load_credentials(self) -> Signer:
-        """Return what stands for the credentials of each call, for botocore."""
-        return Signer()
-
-    def signing_client(self, service: str, credentials: Any) -> SigningClient:
+    def signing_client(self, service: str, credentials: Any) -> Any:
         """Return the client of a service that signs with these credentials."""
-        return SigningClient(self._shared.client(self.settings, service, self.create_client), credentials)
+        return _SigningClient(self._shared.client(self.settings, service, self.create_client), credentials)
 
     def create_client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
         """Return a new client with the settings' endpoint, region of STS and proxies; botocore itself makes some."""

@@ -10,16 +10,14 @@ import os
 import time
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.utils import get_environ_proxies
 
-from lmconv_resource.text import to_address, to_plain_text
-
-if TYPE_CHECKING:
-    from lmconv_resource.aws.access.files import FilesSession
-    from lmconv_resource.aws.access.kinds import AssumedRole
+from lmconv_resource.aws.access.files import FilesSession
+from lmconv_resource.aws.access.kinds import AssumedRole
+from lmconv_resource.text import to_address, to_one_line, to_plain_text
 
 log = logging.getLogger(__name__)
 
@@ -58,32 +56,27 @@ def log_calls(client: Any) -> None:
     def begin(context: dict[str, Any], **_: Any) -> None:
         context[_BEGAN] = time.monotonic()
 
-    def end(event_name: str, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        metadata = parsed.get("ResponseMetadata") or {}
-        code = (parsed.get("Error") or {}).get("Code")
-        status = metadata.get("HTTPStatusCode")
-        _log_call(event_name, region, f"{status} {code}" if code else status, context, metadata.get("RequestId"))
+    def end(
+        event_name: str, context: dict[str, Any], parsed: Any = None, exception: BaseException | None = None, **_: Any
+    ) -> None:
+        answer = parsed or {}
+        metadata = answer.get("ResponseMetadata") or {}
+        # No more than the name of what was raised: its text may repeat the endpoint or the proxy, with a password.
+        raised = type(exception).__name__ if exception else None
+        told = (metadata.get("HTTPStatusCode"), (answer.get("Error") or {}).get("Code"), raised)
+        log.debug(
+            "%s in %s: %s after %.2f s, try %d, request id %s",
+            event_name.rpartition(".")[2],
+            region,
+            _to_text(" ".join(str(each) for each in told if each))[:_LONGEST],
+            time.monotonic() - context.get(_BEGAN, time.monotonic()),
+            attempt.get(),
+            _to_text(str(metadata.get("RequestId") or "unknown"))[:_LONGEST],
+        )
 
-    def fail(event_name: str, exception: BaseException, context: dict[str, Any], **_: Any) -> None:
-        # Its text may repeat the endpoint or the proxy, with a password.
-        _log_call(event_name, region, type(exception).__name__, context, None)
-
-    for event, handler in (("before-call", begin), ("after-call", end), ("after-call-error", fail)):
+    for event, handler in (("before-call", begin), ("after-call", end), ("after-call-error", end)):
         client.meta.events.register(event, handler)
 
 
-def _log_call(event_name: str, region: str, result: object, context: dict[str, Any], request_id: object) -> None:
-    seconds = time.monotonic() - context.get(_BEGAN, time.monotonic())
-    log.debug(
-        "%s in %s: %s after %.2f s, try %d, request id %s",
-        event_name.rpartition(".")[2],
-        region,
-        _to_text(str(result))[:_LONGEST],
-        seconds,
-        attempt.get(),
-        _to_text(str(request_id or "unknown"))[:_LONGEST],
-    )
-
-
 def _to_text(text: str) -> str:
-    return " ".join(to_plain_text(text).split())
+    return to_one_line(to_plain_text(text))

@@ -14,11 +14,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ConfigParseError, NoCredentialsError, ProfileNotFound
 
-from lmconv_resource.aws.access.botocore_session import SettingsSession
+from lmconv_resource.aws.access.botocore_session import SettingsSession, SharedClients
 from lmconv_resource.aws.access.call_log import log_connection
 from lmconv_resource.aws.access.files import to_file_reason
 from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.aws.access.shared_clients import SharedClients
 from lmconv_resource.aws.error_mapping import SOURCE_ERRORS, from_botocore
 from lmconv_resource.errors import (
     CONNECT_ACTION,

@@ -14,7 +14,7 @@ import importlib
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -142,11 +142,6 @@ _IGNORED = ("version", "pluginDownloadURL", "skipGetEc2Platforms", "s3ForcePathS
 """Keys that Pulumi's engine takes in every provider's namespace, which say which plugin it runs, and two of an older
 pulumi-aws that say nothing of who or where."""
 
-_CALLER = (
-    *("access_key", "secret_key", "token", "assume_role_with_web_identity", "assume_roles"),
-    *("max_retries", "allowed_account_ids", "forbidden_account_ids"),
-)
-
 
 @dataclass(frozen=True, repr=False)
 class Settings:
@@ -187,12 +182,6 @@ class Settings:
     def endpoint_urls(self) -> dict[str, str]:
         """The endpoint URLs that replace AWS's own, by boto3's name of the service."""
         return dict(self.endpoints)
-
-    @property
-    def without_caller(self) -> Settings:
-        """These settings without all that says who calls and how often: what makes one client differ from another."""
-        unset: dict[str, Any] = {each.name: each.default for each in fields(self) if each.name in _CALLER}
-        return replace(self, **unset)
 
     @classmethod
     def from_config(

@@ -189,9 +189,9 @@ class _RowEc2(Ec2):
         self._watch.start_at = self._watch.acted_at = self._now()
 
     def check_may(
-        self, action: str, resource_arn: str | Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
+        self, action: str, resource_arns: Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
     ) -> None:
-        (arn,) = [resource_arn] if isinstance(resource_arn, str) else resource_arn
+        (arn,) = resource_arns
         age = ALWAYS if self._gathering.crew.is_planning else 0.0
         self._gathering.checks.ask((action, arn, tuple(tags.items()), tuple(resource_ids)), age)
 
@@ -214,8 +214,8 @@ class _RowEc2(Ec2):
     def is_amazon_image(self, image_id: str, resource_arn: str) -> bool | None:
         return self._gathering.images.ask(image_id, ALWAYS)
 
-    def is_elastic(self, public_ip: str, resource_arn: str) -> bool:
-        return bool(self._gathering.addresses.ask(public_ip, ALWAYS))
+    def list_elastic(self, public_ips: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
+        return {each: True for each in public_ips if self._gathering.addresses.ask(each, ALWAYS)}
 
     def get_type(self, name: str, resource_arn: str) -> InstanceType:
         return self._gathering.types.ask(name, ALWAYS) or InstanceType()
@@ -255,8 +255,8 @@ class _RowSsm(Ssm):
         super().__init__(calls)
         self._managed = gathering.managed
 
-    def is_managed(self, instance_id: str, resource_arn: str) -> bool:
-        return bool(self._managed.ask(instance_id, ALWAYS))
+    def list_managed(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
+        return {each: True for each in instance_ids if self._managed.ask(each, ALWAYS)}
 
 
 class _RowPoller:

@@ -224,7 +224,7 @@ class _Asker:
         associations = [each.get("Association") or {} for each in interfaces]
         owners = {each.get("IpOwnerId") for each in associations if each.get("PublicIp") == address}
         is_lost = address and (
-            owners == {"amazon"} or not self.ask("Elastic IP addresses", self.aws.ec2.is_elastic, address)
+            owners == {"amazon"} or not self.ask("Elastic IP addresses", self.aws.ec2.list_elastic, [address])
         )
         found: dict[str, object] = {
             "group": instance.group,
@@ -253,7 +253,7 @@ class _Asker:
             tries = [places, places[:1]] if action in (TAG_ACTION, UNTAG_ACTION) and len(places) > 1 else [places]
             for number, tagged in enumerate(tries, 1):
                 try:
-                    self.aws.ec2.check_may(action, arn, tag, tagged)
+                    self.aws.ec2.check_may(action, [arn], tag, tagged)
                     break
                 except AccessDeniedError as denied:
                     if number == len(tries):
@@ -263,10 +263,11 @@ class _Asker:
         """Return what is against the conversion, by the names of the checks."""
         instance, answer, ec2 = self.instance, self.instance.answer, self.aws.ec2
         wanted = self.wish.request.destination.usage_operation
-        is_host, is_byol = instance.tenancy == "host", wanted == UsageOperation.WINDOWS_BYOL
+        tenancy = (answer.get("Placement") or {}).get("Tenancy") or "default"
+        is_host, is_byol = tenancy == "host", wanted == UsageOperation.WINDOWS_BYOL
         found: dict[str, object] = {
             "included_on_host": is_host and wanted in _NOT_ON_HOSTS and describe(wanted),
-            "byol_off_host": not is_host and is_byol and instance.tenancy,
+            "byol_off_host": not is_host and is_byol and tenancy,
         }
         if wanted in SQL_SERVER_INCLUDED:
             options = answer.get("CpuOptions") or {}
@@ -277,5 +278,5 @@ class _Asker:
             found["few_vcpus"] = vcpus if vcpus and vcpus < _MIN_SQL_SERVER_VCPUS else None
         if is_byol and answer.get("ImageId") and self.ask("the image", ec2.is_amazon_image, answer["ImageId"]):
             found["amazon_image"] = answer["ImageId"]
-        found["unmanaged"] = self.ask("Systems Manager", self.aws.ssm.is_managed, instance.instance_id) is False
+        found["unmanaged"] = self.ask("Systems Manager", self.aws.ssm.list_managed, [instance.instance_id]) == {}
         return found
