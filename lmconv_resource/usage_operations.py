@@ -179,14 +179,11 @@ def describe_license(context: LicenseContext) -> str:
 
 def code_problem(code: str) -> str | None:
     """Return what is wrong with a usage operation, as text that follows its name; None for one that AWS may know."""
-    if code in _KNOWN:
-        return None
-    by_lower_case = {known.lower(): known for known in _KNOWN}
-    meant = by_lower_case.get("".join(code.split()).lower())
-    meant = meant or by_lower_case.get(f"runinstances:{code.strip().lower()}")
-    if meant is not None:
-        return f"give {describe(meant)}"
-    return None if _FORM.fullmatch(code) else "use RunInstances, or RunInstances: and a code, such as RunInstances:0002"
+    try:
+        meant = parse_code(code)
+    except ValueError:
+        return "use RunInstances, or RunInstances: and a code, such as RunInstances:0002"
+    return None if meant == code else f"use {describe(meant)}"
 
 
 def unknown_code_warning(code: str | None) -> str | None:

@@ -160,7 +160,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         aws, started = op.connect(inputs, task_id, state.task.region), op.host.started_here
         try:
             try:
-                tags = started.marks(aws.session, lambda: aws.ec2.list_tags(TAGS))
+                tags = started.marks.get(aws.session)
+                if tags is None:
+                    tags = started.marks[aws.session] = tuple(aws.ec2.list_tags(TAGS))
             except (AccessDeniedError, RequestRefusedError) as refusal:  # the latter by what stands in for EC2
                 log.info("marks are read from the instance alone: %s", refusal)
                 instance = aws.ec2.get_instance(state.request.resource_arn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -25,8 +25,9 @@ class StartedHere:
         self._released = runtime.condition()
         self._busy: set[str] = set()
         """The instances that a job is about at present; `_released` guards it."""
-        self._marks: dict[object, tuple[Tag, ...]] = {}
         self._told: set[str] = set()
+        self.marks: dict[object, tuple[Tag, ...]] = {}
+        """All tags of jobs in an account and region, by a session there. One list serves a whole process."""
         self.is_answered = False
         """Whether AWS has answered any job's call."""
         self.arns: dict[str | None, str | None] = {}
@@ -63,19 +64,6 @@ class StartedHere:
     def _wake(self) -> None:
         with self._released:
             self._released.notify_all()
-
-    def marks(self, place: object, list_marks: Callable[[], Iterable[Tag]]) -> tuple[Tag, ...]:
-        """Return all tags of jobs in a place, an account and region. One list serves a whole process.
-
-        AWS is asked for them without a lock, so that no thread waits for another's call.
-        """
-        with self._lock:
-            marks = self._marks.get(place)
-        if marks is None:
-            marks = tuple(list_marks())
-            with self._lock:
-                self._marks[place] = marks
-        return marks
 
     def is_first_word(self, about: str) -> bool:
         """Return whether this has not been said before in this process."""

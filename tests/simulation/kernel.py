@@ -347,7 +347,10 @@ class _Pool:
             self._kernel.spawn(self._work, self._name).is_worker = True
         return future
 
-    def shutdown(self) -> None:
+    def __enter__(self) -> _Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._is_shut = True
         for thread in self._idle:
             self._kernel.wake(thread)

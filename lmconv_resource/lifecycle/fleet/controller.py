@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 
 from lmconv_resource.aws.ec2 import Instance
-from lmconv_resource.errors import FLEET_ACTION, LicenseConversionError, SettingsError, Subject
+from lmconv_resource.errors import FLEET_ACTION, SettingsError, Subject
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.fleet.report import Action, FleetState, Outcome, PlanLine, Result, to_plan_text
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
@@ -45,7 +45,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
             self.preview(op, None, inputs)
         if inputs.rows is None:
             return Checked(defaults)
-        return Checked({**defaults, ROWS: to_summaries(inputs.rows)})
+        return Checked({**defaults, ROWS: ByName((row.name, row.summary) for row in inputs.rows if row.conversion)})
 
     def _validate(self, checked: Properties) -> list[CheckFailure]:
         problem = check_fleet(checked)
@@ -70,13 +70,13 @@ class FleetController(Controller[FleetInputs, FleetState]):
         if changed:
             return Diff(tuple(changed))
         rows = sort_rows(inputs.rows, state)
-        refused = [row for row in rows.pending if _is_refused(state.results.get(row.name))]
+        results = state.results
+        refused = [row for row in rows.pending if row.name in results and results[row.name].was_refused]
         if len(refused) < len(rows.pending) or find_marked(op, rows.failed):
             return Diff((ROWS,))
         found = survey(op, refused, {}) if refused else ()
         is_same = all(
-            each.line.action is Action.REFUSED and _says_the_same(state.results[each.row.name], each.error)
-            for each in found
+            each.error and (results[each.row.name].reason or "").startswith(each.error.reason) for each in found
         )
         return Diff() if is_same else Diff((ROWS,))
 
@@ -157,23 +157,10 @@ class FleetController(Controller[FleetInputs, FleetState]):
             end_rows(op, left, {each.resource_arn: each.license_conversion_task_id for each in state.results.values()})
 
 
-def to_summaries(rows: tuple[Row, ...]) -> ByName:
-    """Return the rows that are known by name, each in a line."""
-    return ByName((row.name, row.summary) for row in rows if row.conversion is not None)
-
-
 def _to_rows(state: FleetState) -> tuple[Row, ...]:
     """Return the rows that are recorded, with their names."""
     table = [{**asked, "name": name} for name, asked in state.table.items() if name in state.results]
     return FleetInputs.parse({"instances": table, "stop_and_restart": True}).rows or ()
-
-
-def _is_refused(result: Result | None) -> bool:
-    return result is not None and result.outcome is Outcome.REFUSED and not result.was_begun
-
-
-def _says_the_same(result: Result, error: LicenseConversionError | None) -> bool:
-    return error is not None and (result.reason or "").startswith(error.reason)
 
 
 def _to_kept_line(name: str, result: Result, *, is_marked: bool) -> PlanLine:

@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.ec2 import (
@@ -101,7 +102,7 @@ class Gathering:
         ec2, manager, ssm = connection.ec2, connection.license_manager, connection.ssm
 
         def shared(
-            send: Callable[[list[Item]], Mapping[Item, Answer]], most: int = _MOST_INSTANCES, **options: Any
+            send: Callable[[list[Item]], Mapping[Item, Answer] | None], most: int = _MOST_INSTANCES, **options: Any
         ) -> Shared[Item, Answer]:
             return Shared(crew, send, most, **options)
 
@@ -122,29 +123,19 @@ class Gathering:
                         return {arn: [task for task in tasks if task.resource_arn == arn] for arn in arns}
             return {arn: manager.list_tasks(resource_arn=arn, keeps_unreadable=True) for arn in arns}
 
-        def stop(asked: list[tuple[str, bool]]) -> dict[tuple[str, bool], bool]:
+        def stop(asked: list[tuple[str, bool]]) -> None:
             for force in {force for _, force in asked}:
                 ec2.stop(*(arn for arn, forced in asked if forced is force), force=force)
-            return {}
 
-        def start(arns: list[str]) -> dict[str, bool]:
-            ec2.start(*arns)
-            return {}
+        def tag(send: Callable[[str, Mapping[str, str], Sequence[str]], None], asked: list[_Tags]) -> None:
+            for tags in dict.fromkeys(each for each, _ in asked):
+                send("instances", dict(tags), [place for each, places in asked if each == tags for place in places])
 
-        def tag(send: Callable[[str, Mapping[str, str], Sequence[str]], None]) -> Callable[[list[_Tags]], Any]:
-            def send_all(asked: list[_Tags]) -> dict[_Tags, bool]:
-                for tags in dict.fromkeys(each for each, _ in asked):
-                    send("instances", dict(tags), [place for each, places in asked if each == tags for place in places])
-                return {}
-
-            return send_all
-
-        def check(checks: list[Check]) -> dict[Check, bool]:
+        def check(checks: list[Check]) -> None:
             for action, tags in dict.fromkeys((each[0], each[2]) for each in checks):
                 those = [each for each in checks if (each[0], each[2]) == (action, tags)]
                 places = [place for each in those for place in each[3]]
                 ec2.check_may(action, [each[1] for each in those], dict(tags), places)
-            return {}
 
         self.instances: Shared[str, Instance] = shared(
             lambda ids: {each.instance_id: each for each in ec2.list_instances(ids)},
@@ -155,9 +146,9 @@ class Gathering:
         )
         self.tasks: Shared[str, list[ConversionTask]] = shared(list_tasks, _MOST_LISTED, along=self._soon)
         self.stops: Shared[tuple[str, bool], bool] = shared(stop, alone=True)
-        self.starts: Shared[str, bool] = shared(start, alone=True)
-        self.marks: Shared[_Tags, bool] = shared(tag(ec2.set_tags), alone=True)
-        self.unmarks: Shared[_Tags, bool] = shared(tag(ec2.delete_tags), alone=True)
+        self.starts: Shared[str, bool] = shared(lambda arns: ec2.start(*arns), alone=True)
+        self.marks: Shared[_Tags, bool] = shared(partial(tag, ec2.set_tags), alone=True)
+        self.unmarks: Shared[_Tags, bool] = shared(partial(tag, ec2.delete_tags), alone=True)
         self.checks: Shared[Check, bool] = shared(check, alone=True)
         self.managed: Shared[str, bool] = shared(ssm.list_managed, _MOST_LISTED)
         self.images: Shared[str, bool | None] = shared(

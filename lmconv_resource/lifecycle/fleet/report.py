@@ -158,6 +158,11 @@ class Result:
         return self.outcome in _GROUPS["failed"]
 
     @property
+    def was_refused(self) -> bool:
+        """Whether it could not be converted by what was found beforehand: each `pulumi up` checks it again."""
+        return self.outcome is Outcome.REFUSED and not self.was_begun
+
+    @property
     def took(self) -> str:
         """How long it took: `42m10s`; empty where that is not known."""
         if not (self.start_time and self.end_time):

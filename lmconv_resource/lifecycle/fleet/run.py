@@ -223,7 +223,7 @@ class Run:
                 ended = run_row(self._op, planned, tell, lambda: self._has_slot(row))
             except Exception as bug:  # a row never stops another, and each must come to its end
                 log.exception("a row ended in a bug")
-                ended = _to_bug(self._op, planned, bug)
+                ended = _to_bug(planned, bug)
             tell("ended", ended)
 
         self._op.host.runtime.spawn(run, f"lmconv-row-{row.number}")
@@ -293,11 +293,9 @@ def _to_refused(planned: Planned) -> Ended:
     return Ended(planned.to_result(outcome, reason), is_down=planned.is_marked)
 
 
-def _to_bug(op: Operation, planned: Planned, bug: Exception) -> Ended:
+def _to_bug(planned: Planned, bug: Exception) -> Ended:
     reason = f"{type(bug).__name__}: {bug}. This is a bug of lmconv-resource: report it with LMCONV_LOG=DEBUG's lines."
-    ended = _to_refused(planned)
-    result = replace(ended.result, outcome=Outcome.IN_PROGRESS, reason=to_one_line(reason))
-    return Ended(result, True, planned.ran)
+    return Ended(planned.to_result(Outcome.IN_PROGRESS, to_one_line(reason)), True, planned.ran)
 
 
 def _to_line(name: str, result: Result) -> str:

@@ -12,7 +12,7 @@ from lmconv_resource.errors import WAIT_ACTION, RequestRefusedError, Subject, Wa
 from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS, OLDEST_SECONDS, Ticket
 from lmconv_resource.lifecycle.job import CHECKS, RESTART_TAG, to_places
-from lmconv_resource.models import ConversionRequest, ConversionTask, TaskStatus, to_id
+from lmconv_resource.models import ConversionRequest, ConversionTask, to_id
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.runtime import Cancellation
 from lmconv_resource.text import fill
@@ -228,13 +228,7 @@ class _RowManager(LicenseManager):
         super().__init__(calls)
         self._gathering, self._watch = gathering, watch
 
-    def list_tasks(
-        self,
-        *,
-        resource_arn: str | Sequence[str] | None = None,
-        status: TaskStatus | None = None,
-        keeps_unreadable: bool = False,
-    ) -> list[ConversionTask]:
+    def list_tasks(self, *, resource_arn: str | Sequence[str] | None = None, **_: Any) -> list[ConversionTask]:
         gathering, watch, arn = self._gathering, self._watch, str(resource_arn)
         if watch.is_up:
             return gathering.tasks.ask(arn, RUNNING_SECONDS, lazily=gathering.tidy_seconds) or []

@@ -102,7 +102,7 @@ class Shared(Generic[Item, Answer]):
     def __init__(
         self,
         crew: Crew,
-        send: Callable[[list[Item]], Mapping[Item, Answer]],
+        send: Callable[[list[Item]], Mapping[Item, Answer] | None],
         most: int,
         *,
         along: Callable[[], Iterable[Item]] = tuple,
@@ -184,7 +184,7 @@ class Shared(Generic[Item, Answer]):
         answers: Mapping[Item, Answer] = {}
         error: LicenseConversionError | None = None
         try:
-            answers = self._send(list(tickets))
+            answers = self._send(list(tickets)) or {}
         except LicenseConversionError as refusal:
             if self._alone and len(tickets) > 1 and not isinstance(refusal, TransientError):
                 log.info("each is asked for by itself: %s", refusal)

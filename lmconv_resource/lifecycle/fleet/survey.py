@@ -75,12 +75,9 @@ def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, b
     groups, planned = Connections(op).divide(rows)
     for gathering in groups:
         gathering.asks_protection = not begins or len(rows) <= _FEW_ROWS
-    pool = op.host.runtime.pool(min(_AT_ONCE, len(groups) or 1), "lmconv-survey")
-    try:
+    with op.host.runtime.pool(min(_AT_ONCE, len(groups) or 1), "lmconv-survey") as pool:
         found = [pool.submit(_survey_one, op, gathering, those, held_ids) for gathering, those in groups.items()]
         planned += [each for future in found for each in future.result()]
-    finally:
-        pool.shutdown()
     errors = [each.error for each in planned if isinstance(each.error, (SettingsError, CredentialsError))]
     if errors and len(errors) == len(planned) and len({error.reason for error in errors}) == 1:
         raise errors[0]
@@ -120,7 +117,6 @@ def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | No
     """
     left: list[Row] = []
     connections = Connections(op)
-    pool = op.host.runtime.pool(min(_ENDS_AT_ONCE, len(rows)), "lmconv-end")
 
     def end(row: Row) -> None:
         try:
@@ -129,9 +125,7 @@ def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | No
             left.append(row)
             op.log(f"{row.name}: {still_stopped_text(row.arn, error)}", "WARNING")
 
-    try:
+    with op.host.runtime.pool(min(_ENDS_AT_ONCE, len(rows)), "lmconv-end") as pool:
         for each in [pool.submit(end, row) for row in rows]:
             each.result()
-    finally:
-        pool.shutdown()
     return left

@@ -90,25 +90,15 @@ class Row:
     @property
     def summary(self) -> str:
         """The row in a line, for a diff: `i-0abc → RunInstances:0002`."""
-        context = self.asked.get("destination_license_context")
-        codes = [context.get("usage_operation")] if isinstance(context, Mapping) else []
-        codes += [code.get("product_code_id") for code in (context or {}).get("product_codes") or ()]  # type: ignore[attr-defined]
-        to = " ".join(describe(str(code)) for code in codes if code)
+        context = self.known.destination_license_context
+        codes = (context.usage_operation, *(code.product_code_id for code in context.product_codes))
+        to = " ".join(describe(code) for code in codes if code)
         again = ", once more if it FAILED" if self.asked.get("retry_failed") is True else ""
         return f"{to_id(self.arn)} → {to}{again}"
 
     def is_same(self, asked: Properties) -> bool:
         """Return whether the same conversion was asked for, whoever calls AWS."""
-        return all(
-            _plain(self.asked.get(name)) == _plain(asked.get(name))
-            for name in ("resource_arn", "destination_license_context", "source_license_context")
-        )
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {name: _plain(entry) for name, entry in value.items() if entry not in (None, [])}
-    return [_plain(entry) for entry in value] if isinstance(value, list) else value
+        return self.known.request == ConversionInputs.parse(asked).request
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -269,20 +269,13 @@ WORDS: Mapping[str, str] = {
 }
 """What each word means, for `fill`."""
 
-_HIDDEN_SECONDS = 900.0
-_NEW_TASK_SECONDS = 31.0
 _SHOWN_SECONDS = 30.0
 _SHOWN_AGAIN_SECONDS = 60.0
-_DOUBT_SECONDS = 600.0
 _LISTED_SECONDS = 90.0
-_SETTLING_SECONDS = 7.0
 _LIST_SECONDS = 60.0
 """For how long a list that can't be read keeps a conversion from counting as ended, whose end another call shows."""
 _STOP_SECONDS = 20.0
-_START_IN_VAIN_SECONDS = 75.0
 _MARK_SECONDS = 5.0
-_BILLING_SECONDS = 30.0
-_BILLING_LATE = timedelta(minutes=2)
 _UNANSWERED_SECONDS = 600.0
 """How long a fault is carried where AWS has answered no call of this process: an endpoint or the network is wrong."""
 _CLOSED_SECONDS = 30.0
@@ -408,21 +401,21 @@ class _Case:
             "held-unfinished": held and held.is_unfinished,
             "held-failed": held and held.status is TaskStatus.FAILED,
             "held-hidden": held_id in facts.hidden_ids,
-            "held-lately": held_for < _HIDDEN_SECONDS,
-            "held-just-now": held_for < _NEW_TASK_SECONDS,
+            "held-lately": held_for < 900.0,
+            "held-just-now": held_for < 31.0,
             "unreadable": self.fault,
             "patient": isinstance(self.fault, TransientError) and is_answered,
             "matching-unfinished": self.matching,
             "other-unfinished": self.other,
             "in-progress-said": memory.in_progress_at is not None,
             "lately": self._since(memory.in_progress_at) < _LISTED_SECONDS,
-            "create-lost": self._since(memory.create_lost_at) < _SETTLING_SECONDS,
+            "create-lost": self._since(memory.create_lost_at) < 7.0,
             "create-unanswered": self._since(memory.create_lost_at) < _LISTED_SECONDS,
             "create-waits": facts.now < memory.create_again_at,
             "foreign-in-force": self.mark
             and (self.mark.is_young(facts.wall) or is_unsettled or not wish.stop_and_restart),
             "doubt": self.doubt,
-            "doubt-young": self._since(doubted_at) < _DOUBT_SECONDS,
+            "doubt-young": self._since(doubted_at) < 600.0,
         }
 
     def _find_fault(self) -> LicenseConversionError | None:
@@ -467,8 +460,8 @@ class _Case:
         self.is_other = not present.is_empty and not wish.request.destination.is_satisfied_by(present)
         self.has_ended = held is not None and not held.is_unfinished
         succeeded = held is not None and held.status is TaskStatus.SUCCEEDED
-        is_late = held is None or held.end_time is None or facts.wall - held.end_time < _BILLING_LATE
-        is_seen_lately = self._since(memory.ended_at, as_seen=True) < _BILLING_SECONDS
+        is_late = held is None or held.end_time is None or facts.wall - held.end_time < timedelta(minutes=2)
+        is_seen_lately = self._since(memory.ended_at, as_seen=True) < 30.0
         return {
             "done": done,
             "blocked": self.block,
@@ -553,7 +546,7 @@ class _Case:
             and (is_unchecked or (wish.checks and facts.problems is None)),
             "started-twice": memory.starts >= 2,
             "start-waits": facts.now < memory.start_again_at and not bounced,
-            "start-in-vain": memory.starts >= 2 and (bounced or since_start > _START_IN_VAIN_SECONDS),
+            "start-in-vain": memory.starts >= 2 and (bounced or since_start > 75.0),
             "start-refused": memory.start_error is not None and not isinstance(memory.start_error, TransientError),
             "stop-waits": memory.stops and self._since(memory.stopped_at, as_seen=True) < _STOP_SECONDS,
             "stopped-once": memory.stops,
