@@ -65,10 +65,6 @@ _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _JUST_NOW = datetime.max.replace(tzinfo=timezone.utc)
 
 
-UNREADABLE_STATUS = "(unreadable)"
-"""The status of a task whose entry in a list can't be read."""
-
-
 class AnswerError(ValueError):
     """An answer of AWS's that can't be read as a task. Its text says why."""
 
@@ -248,7 +244,7 @@ class ConversionTask:
     @classmethod
     def unreadable(cls, task_id: str, region: str, resource_arn: str | None) -> ConversionTask:
         """Return what stands for a task whose entry in a list can't be read: it may still be under way."""
-        return cls(task_id, region, resource_arn, unknown_status=UNREADABLE_STATUS)
+        return cls(task_id, region, resource_arn, unknown_status="(unreadable)")
 
     @classmethod
     def _read(cls, answer: Mapping[str, Any], task_id: str, region: str) -> ConversionTask:

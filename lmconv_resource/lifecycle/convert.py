@@ -23,7 +23,7 @@ from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, unknown_names, validate_options
 from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, read_marks, still_stopped_text
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Host, Operation, Properties, QuietHost, Stored
-from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await, report_drift, report_failure
+from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await, report_drift
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.text import setting, to_failure_reason
 from lmconv_resource.usage_operations import unknown_code_warning
@@ -228,15 +228,16 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     ) -> Stored[ConversionState]:
         request, task = inputs.request, outcome.task
         if outcome.task_id is None:  # no task of AWS's stands for it
-            present = outcome.verified or LicenseContext()
-            text = "EC2 already bills it as this; AWS shows no task that did it"
-            arn = request.resource_arn
             task = ConversionTask(
-                "", region, arn, destination_license_context=present, status=TaskStatus.SUCCEEDED, status_message=text
+                "",
+                region,
+                request.resource_arn,
+                destination_license_context=outcome.verified or LicenseContext(),
+                status=TaskStatus.SUCCEEDED,
+                status_message="EC2 already bills it as this; AWS shows no task that did it",
             )
-            return Stored(ConversionState(task, True, outcome.verified, inputs.asked), id=arn)
+            return Stored(ConversionState(task, True, outcome.verified, inputs.asked), id=request.resource_arn)
         task = task or ConversionTask.started(outcome.task_id, region, request)
-        report_failure(op, task)
         verified = outcome.verified if task.is_complete else None
         return Stored(ConversionState(task, outcome.is_adopted, verified, inputs.asked), id=outcome.task_id)
 
@@ -304,7 +305,6 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return Stored(replace(state, task=self._merge(op, state.task, seen)), error)
         if outcome.task is not None and not settled:
             state = replace(state, task=self._merge(op, state.task, outcome.task))
-            report_failure(op, outcome.task)
         updated = replace(state, verified=outcome.verified or state.verified)
         if settled and outcome.verified is not None:
             report_drift(op, op.connect(inputs, task_id, region), state, updated)

@@ -169,17 +169,15 @@ def validate_identity(properties: Properties) -> list[CheckFailure]:
     return failures
 
 
-FORCE_NEEDS_STOP = "{force_stop_after} needs {stop_and_restart=True}: nothing is stopped without it"
-
-
 def validate_options(properties: Properties) -> list[CheckFailure]:
-    """Return what is wrong with how the options of a LicenseConversion go together."""
+    """Return what is wrong with how the options of a conversion, or of a fleet of them, go together."""
     failures = []
     if properties.get("stop_and_restart") is True and properties.get("wait_for_completion") is False:
         reason = fill("{stop_and_restart} {True} needs {wait_for_completion}: nothing would restart the instance")
         failures.append(CheckFailure("stop_and_restart", reason))
     if properties.get("force_stop_after") is not None and properties.get("stop_and_restart") in (None, False):
-        failures.append(CheckFailure("force_stop_after", fill(FORCE_NEEDS_STOP)))
+        reason = fill("{force_stop_after} needs {stop_and_restart=True}: nothing is stopped without it")
+        failures.append(CheckFailure("force_stop_after", reason))
     return failures
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.history import newest_task_to
 from lmconv_resource.models import OUTPUTS, ConversionRequest, ConversionTask, LicenseContext, TaskStatus
-from lmconv_resource.text import setting, to_duration_text, to_failure_reason, to_one_line
+from lmconv_resource.text import setting, to_duration_text, to_one_line
 from lmconv_resource.usage_operations import describe
 
 if TYPE_CHECKING:
@@ -137,12 +137,6 @@ class ConversionState:
         """Whether EC2 bills the instance as something else than what it was converted to."""
         is_done = self.task.status is TaskStatus.SUCCEEDED
         return is_done and self.verified is not None and not self.request.destination.is_satisfied_by(self.verified)
-
-
-def report_failure(op: Operation, task: ConversionTask) -> None:
-    """Warn of a task that has FAILED."""
-    if task.status is TaskStatus.FAILED:
-        op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
 
 
 def report_drift(op: Operation, aws: Connection, recorded: ConversionState, refreshed: ConversionState) -> None:

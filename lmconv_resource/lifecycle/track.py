@@ -30,11 +30,11 @@ from lmconv_resource.lifecycle.inputs import (
     validate_identity,
 )
 from lmconv_resource.lifecycle.operation import Access, CheckFailure, Diff, Operation, Properties, Stored
-from lmconv_resource.lifecycle.state import is_settled, merge, must_await, report_failure
+from lmconv_resource.lifecycle.state import is_settled, merge, must_await
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus, select_newest, sort_newest_first
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
-from lmconv_resource.text import fill, written
+from lmconv_resource.text import fill, to_failure_reason, written
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
@@ -83,14 +83,10 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         if task_id is None:
             newest = select_newest(aws.license_manager.list_tasks(resource_arn=inputs.resource_arn))
             if newest is None:
-                raise LicenseConversionError(
-                    Subject(LIST_ACTION, None, aws.region, inputs.resource_arn),
-                    "AWS shows none",
-                    fill(
-                        "Check the ARN, the region (set `region` or {run region REGION}) and the account of the "
-                        "credentials"
-                    ),
-                )
+                subject = Subject(LIST_ACTION, None, aws.region, inputs.resource_arn)
+                places = fill("the region (set `region` or {run region REGION})")
+                remedy = f"Check the ARN, {places} and the account of the credentials"
+                raise LicenseConversionError(subject, "AWS shows none", remedy)
             task_id = newest.task_id
         try:
             return Stored(self._await_or_get(op, aws, inputs, task_id, None), id=task_id)
@@ -137,7 +133,8 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
             )
             if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
                 raise to_failed_error(task, fill(ConversionFailedError.remedy))
-        report_failure(op, task)
+        if task.status is TaskStatus.FAILED:
+            op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         return task
 
 

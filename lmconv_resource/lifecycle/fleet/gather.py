@@ -241,16 +241,17 @@ class Gathering:
                 self._mark = value, frozenset(ids), last
             return self._mark[0]
 
-    def follow(self, arn: str, task_id: str, seconds: float) -> ConversionTask | None:
-        """Return a task of a row when it has ended, by the list of tasks; None where that does not tell."""
+    def find_task(self, arn: str, task_id: str) -> ConversionTask | None:
+        """Return a task of a row as it was listed last."""
+        return next((task for task in self.tasks.find(arn).answer or () if task.task_id == task_id), None)
+
+    def follow(self, arn: str, task_id: str, seconds: float) -> None:
+        """Wait until the list of tasks shows that a task of a row has ended, or turns out not to tell."""
         runtime = self.crew.runtime
         self._following[arn] = began = runtime.now()
 
-        def find(ticket: Ticket[list[ConversionTask]]) -> ConversionTask | None:
-            return next((task for task in ticket.answer or () if task.task_id == task_id), None)
-
-        def has_ended(ticket: Ticket[list[ConversionTask]]) -> bool:
-            task = find(ticket)
+        def has_ended(_: Ticket[list[ConversionTask]]) -> bool:
+            task = self.find_task(arn, task_id)
             return task is not None and task.is_complete
 
         try:
@@ -262,18 +263,15 @@ class Gathering:
                 shortest = _SHORTEST_CROWDED if is_crowded else _SHORTEST_POLL
                 pause = min(longest, max(shortest, share * statistics.fmean(ages)))
                 left = max(self.tasks.find(arn).asked_at, began) + pause - now
-                if (found := self.tasks.await_new(arn, max(0.0, left), has_ended)) is not None:
-                    return find(found)
-                if self.crew.is_over:
-                    return None
+                if self.tasks.await_new(arn, max(0.0, left), has_ended) or self.crew.is_over:
+                    return
                 if left <= 0:
                     self.tasks.ask(arn)
-                    task = find(self.tasks.find(arn))
+                    task = self.find_task(arn, task_id)
                     is_odd = task.status is None if task else runtime.now() - began > _UNLISTED_SECONDS
                     if is_odd:
-                        return None
+                        return
         except LicenseConversionError as error:  # whose tasks can't be listed: each is asked for by itself
             log.info("%s is followed by itself: %s", task_id, error)
         finally:
             del self._following[arn]
-        return None

@@ -142,7 +142,7 @@ class _RowEc2(Ec2):
         while not self._gathering.crew.is_over:
             oldest = max(instances.find(instance_id).asked_at, sent_at) + OLDEST_SECONDS
             left = min(due, oldest) - self._now()
-            if instances.await_new(instance_id, max(0.0, left), is_new) is not None:
+            if instances.await_new(instance_id, max(0.0, left), is_new):
                 break
             if left <= 0:
                 instances.ask(instance_id)
@@ -170,22 +170,22 @@ class _RowEc2(Ec2):
         return self._gathering.tags.ask(tuple(resource_ids), ALWAYS if self._gathering.crew.is_planning else age) or []
 
     def stop(self, *resource_arns: str, force: bool = False) -> None:
+        (arn,) = resource_arns
         self._watch.act("stopping")
-        for arn in resource_arns:
-            try:
-                self._gathering.stops.ask((arn, force))
-            except RequestRefusedError as refusal:
-                if refusal.code != "OperationNotPermitted" or not super().has_stop_protection(arn):
-                    raise
-                reason, remedy = CHECKS["protected"].reason, fill(CHECKS["protected"].remedy, {"instance": to_id(arn)})
-                raise RequestRefusedError(refusal.subject, reason, remedy, code=refusal.code) from None
+        try:
+            self._gathering.stops.ask((arn, force))
+        except RequestRefusedError as refusal:
+            if refusal.code != "OperationNotPermitted" or not super().has_stop_protection(arn):
+                raise
+            reason, remedy = CHECKS["protected"].reason, fill(CHECKS["protected"].remedy, {"instance": to_id(arn)})
+            raise RequestRefusedError(refusal.subject, reason, remedy, code=refusal.code) from None
         self._watch.has_changed = True
         self._watch.stop_at = self._watch.acted_at = self._now()
 
     def start(self, *resource_arns: str) -> None:
+        (arn,) = resource_arns
         self._watch.act("starting")
-        for arn in resource_arns:
-            self._gathering.starts.ask(arn)
+        self._gathering.starts.ask(arn)
         self._watch.start_at = self._watch.acted_at = self._now()
 
     def check_may(
@@ -262,15 +262,15 @@ class _RowPoller:
 
     def wait_for_task(self, task_id: str, region: str, *, timeout_seconds: float, **options: Any) -> ConversionTask:
         until = self._runtime.now() + timeout_seconds
-        ended = self._gathering.follow(self._resource_arn, task_id, timeout_seconds)
-        reason = options["cancellation"].reason
-        listed = self._gathering.tasks.find(self._resource_arn).answer or ()
-        task = next((each for each in listed if each.task_id == task_id), None)
-        if ended is None and reason:
+        self._gathering.follow(self._resource_arn, task_id, timeout_seconds)
+        task, reason = self._gathering.find_task(self._resource_arn, task_id), options["cancellation"].reason
+        if task is not None and task.is_complete:
+            return task
+        if reason:
             seen = f" (last seen {task.status_text})" if task else ""
             raise WaitError(Subject(WAIT_ACTION, task_id, region), f"{reason}{seen}", task=task)
         left = max(0.0, until - self._runtime.now())
-        return ended or self._poller.wait_for_task(task_id, region, timeout_seconds=left, **options)
+        return self._poller.wait_for_task(task_id, region, timeout_seconds=left, **options)
 
 
 def connect_row(gathering: Gathering, watch: Watch, resource_arn: str, cancellation: Cancellation) -> Connection:

@@ -146,12 +146,11 @@ class Shared(Generic[Item, Answer]):
                 crew.changed.wait()
         return ticket.open()
 
-    def await_new(self, item: Item, seconds: float, is_new: Callable[[Ticket[Answer]], bool]) -> Ticket[Answer] | None:
-        """Return what somebody's call has shown of an item when it is new; None where that takes longer than so."""
+    def await_new(self, item: Item, seconds: float, is_new: Callable[[Ticket[Answer]], bool]) -> bool:
+        """Wait until somebody's call has shown something new of an item, and return whether one has within so long."""
         with self._crew.changed:
             self._crew.wait(seconds, lambda: item in self._answers and is_new(self._answers[item]))
-            known = self._answers.get(item)
-        return known if known is not None and is_new(known) else None
+            return item in self._answers and is_new(self._answers[item])
 
     def read(self, items: Iterable[Item]) -> None:
         """Ask for many at once, for those who ask later and do not mind its age: an error is an answer too."""

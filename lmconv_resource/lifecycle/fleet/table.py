@@ -9,11 +9,11 @@ from typing_extensions import Self
 
 from lmconv_resource.lifecycle.inputs import (
     CONVERSION_PROPERTIES,
-    FORCE_NEEDS_STOP,
     ConversionInputs,
     Inputs,
     Property,
     validate,
+    validate_options,
 )
 from lmconv_resource.lifecycle.operation import UNKNOWN, Properties, has_unknown
 from lmconv_resource.lifecycle.validation import (
@@ -25,7 +25,7 @@ from lmconv_resource.lifecycle.validation import (
     validate_whole,
 )
 from lmconv_resource.models import InstanceArn, to_id
-from lmconv_resource.text import fill, find_close, parse_duration, to_one_line, to_plain_text, to_shown, written
+from lmconv_resource.text import find_close, parse_duration, to_one_line, to_plain_text, to_shown, written
 from lmconv_resource.usage_operations import describe
 
 TABLE = "__table"
@@ -177,9 +177,8 @@ def check_fleet(properties: Properties) -> str | None:
     It is one text that names no property: Pulumi would print the value of one that is named, the whole table, for each
     failure.
     """
-    lines = [failure.reason for failure in validate(properties, FLEET_PROPERTIES)]
-    if properties.get("force_stop_after") is not None and properties.get("stop_and_restart") in (None, False):
-        lines.append(fill(FORCE_NEEDS_STOP))
+    failures = validate(properties, FLEET_PROPERTIES) + validate_options(properties)
+    lines = [failure.reason for failure in failures]
     table = properties.get("instances")
     if isinstance(table, (list, tuple)):
         lines += _check_rows(table, properties)

@@ -6,8 +6,8 @@ What others may use is named here.
 
 from lmconv_resource.lifecycle.job.act import Job, Outcome, Shared, still_stopped_text
 from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish
-from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Act, Rule, Step
-from lmconv_resource.marks import RESTART_TAG, TAGS, Mark, make_value, read_marks, to_places
+from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Act, Step
+from lmconv_resource.marks import RESTART_TAG, TAGS, make_value, read_marks, to_places
 
 __all__ = [
     "CHECKS",
@@ -17,10 +17,8 @@ __all__ = [
     "WORDS",
     "Act",
     "Job",
-    "Mark",
     "Outcome",
     "Problem",
-    "Rule",
     "Shared",
     "Step",
     "Wish",

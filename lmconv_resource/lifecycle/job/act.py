@@ -6,7 +6,7 @@ Nothing else stops, starts or tags an instance, or starts a conversion.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -47,17 +47,6 @@ log = logging.getLogger(__name__)
 _INSTANCE_ONLY, _FOR_MARK = frozenset({INSTANCE}), frozenset({INSTANCE, TAGS_PART})
 _ON_ITS_WAY = ("await-stopped", "await-running", "await-stopping", "await-running-end", "await-stopped-end")
 """Rules that wait for a state of the instance and read that alone: a fleet would ask for everything each second."""
-
-_ENDING = (
-    "start",
-    "start-bounced",
-    "await-start",
-    "await-certainty",
-    "await-stopped-end",
-    "await-running-end",
-    "unmark",
-)
-"""Rules of a job that was begun by an earlier `up` and is brought to its end."""
 
 _STATE_TEXTS = {"running": " runs", "pending": " is starting"}
 
@@ -153,14 +142,8 @@ class Job:
         Raises:
             LicenseConversionError: AWS could not be asked.
         """
-        for parts in (EVERYTHING, frozenset({CHECKS})):
-            self.facts = self._reader.read(self.facts, parts)
-            if self.facts.error is not None:
-                raise self.left(self.facts.error) from self.facts.error.__cause__
-            step = decide(self.facts, self._wish)
-            if step.rule.then is not Act.CHECK:
-                break
-        return step
+        step = self._decide(EVERYTHING)
+        return self._decide(frozenset({CHECKS})) if step.rule.then is Act.CHECK else step
 
     def to_plan_text(self, step: Step) -> str:
         """Return a plan in one line: what will be done, that it is done already, or why it can't be."""
@@ -174,7 +157,7 @@ class Job:
             return f"{facts.places[0]}: {step.text or 'nothing to do'}"
         if step.rule.then in (Act.FOLLOW, Act.ADOPT):
             return f"{facts.places[0]}: {step.text}"
-        if step.rule.name in _ENDING:
+        if "settled" in step.rule.when.split():  # an earlier `up` began it, and it is brought to its end
             return f"{name}: will be started again"
         if self._wish.stop_and_restart and seen and seen.state in ("running", "pending"):
             return f"{name}: will be stopped, converted {pair}, and started again"
@@ -192,10 +175,7 @@ class Job:
             pauses = Pauses(self._op.cancellation, _FIRST_PAUSE, self._shared.instance_pause_seconds)
             stale, again = EVERYTHING, 0
             while True:
-                self.facts = self._reader.read(self.facts, stale)
-                if self.facts.error is not None:
-                    raise self.left(self.facts.error) from self.facts.error.__cause__
-                step = decide(self.facts, self._wish)
+                step = self._decide(stale)
                 log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
                 is_whole = stale == EVERYTHING or (again > 0 and step.rule.then is Act.MARK)
                 fresh = _MARK_FRESH_SECONDS if step.rule.then is Act.MARK else _FRESH_SECONDS
@@ -224,6 +204,13 @@ class Job:
                 pauses.reset()
                 self._fault_pauses.reset()
                 stale = frozenset({CHECKS}) if step.rule.then is Act.CHECK else self._act(step)
+
+    def _decide(self, stale: Iterable[str]) -> Step:
+        """Read what is stale again, and return what to do next."""
+        self.facts = self._reader.read(self.facts, stale)
+        if self.facts.error is not None:
+            raise self.left(self.facts.error) from self.facts.error.__cause__
+        return decide(self.facts, self._wish)
 
     def _remember(self, **changes: Any) -> None:
         self.facts = replace(self.facts, memory=replace(self.facts.memory, **changes))
@@ -425,23 +412,18 @@ class Job:
                 self._on_places(self._aws.ec2.delete_tags, tag)
                 removed = {(place, value) for place in self.facts.places for value in tag.values()}
                 self._op.host.started_here.removed_marks.update(removed)
-        except TransientError as error:
-            if self._deadline - self._op.host.runtime.now() > 0 and self.facts.memory.unmark_tries < 10:
-                self._remember(unmark_tries=self.facts.memory.unmark_tries + 1)
-                raise
-            self._warn_of_mark(error)
         except LicenseConversionError as error:
-            self._warn_of_mark(error)
+            tries, is_over = self.facts.memory.unmark_tries, self._op.host.runtime.now() >= self._deadline
+            if isinstance(error, TransientError) and tries < 10 and not is_over:
+                self._remember(unmark_tries=tries + 1)
+                raise
+            self._op.log(
+                f"{self.facts.places[0]} runs again, and its mark is still there: remove it with `aws ec2 delete-tags "
+                f"--resources {' '.join(self.facts.places)} --tags Key={RESTART_TAG}`. {error}",
+                "WARNING",
+            )
         self._remember(is_released=True)
         self._op.log_status(step.text)
-
-    def _warn_of_mark(self, error: LicenseConversionError) -> None:
-        places = " ".join(self.facts.places)
-        self._op.log(
-            f"{self.facts.places[0]} runs again, and its mark is still there: remove it with `aws ec2 delete-tags "
-            f"--resources {places} --tags Key={RESTART_TAG}`. {error}",
-            "WARNING",
-        )
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -485,14 +467,11 @@ class Job:
         if not is_deadline or memory.held_id or memory.create_tries or not memory.is_marked or memory.is_released:
             return
         log.info("at the deadline, decided on %s", step.rule.name)
-        end_wish = replace(self._wish, converts=False)
+        self._wish = replace(self._wish, converts=False)
         until = self._op.host.runtime.now() + _LAST_START_SECONDS
         while self._op.host.runtime.now() < until:
             try:
-                self.facts = self._reader.read(self.facts, EVERYTHING)
-                if self.facts.error is not None:
-                    raise self.facts.error
-                last = decide(self.facts, end_wish)
+                last = self._decide(EVERYTHING)
                 if last.rule.then in (Act.START, Act.UNMARK):
                     self._act(last)
                 elif last.rule.then is not Act.WAIT:

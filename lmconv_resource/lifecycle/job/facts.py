@@ -257,8 +257,9 @@ class Reader:
         memory, now, instance = facts.memory, facts.now, facts.instance
         errors = (facts.fault, facts.instance_error, facts.list_error)
         fault = next((error for error in errors if isinstance(error, TransientError)), None)
-        owners = {mark.is_owned_by(self._wish.urn) for mark in facts.marks if mark.is_for(facts.places[0])}
-        owned, foreign = True in owners, False in owners
+        marks = facts.marks
+        own = [mark for mark in marks if mark.is_owned_by(self._wish.urn)]
+        is_own = {mark in own for mark in marks if mark.is_for(facts.places[0])}
         started_here = self._op.host.started_here
         for error in (facts.instance_error, facts.list_error):
             # AWS has answered, be it that it asks to slow down or has a fault of its own.
@@ -273,11 +274,9 @@ class Reader:
             list_failing_since=(memory.list_failing_since or now) if facts.list_error else None,
             last_fault=fault.reason if fault else memory.last_fault,
             last_seen=instance or memory.last_seen,
-            hidden_since=(memory.hidden_since or facts.instance_at)
-            if instance is None and not facts.instance_error
-            else None,
-            is_marked=owned or (memory.is_marked and not foreign),
-            own_marks=memory.own_marks | {mark.value for mark in facts.marks if mark.is_owned_by(self._wish.urn)},
+            hidden_since=None if instance or facts.instance_error else memory.hidden_since or facts.instance_at,
+            is_marked=True in is_own or (memory.is_marked and False not in is_own),
+            own_marks=memory.own_marks.union(mark.value for mark in own),
             was_pending=memory.starts > 0 and (memory.was_pending or (instance and instance.state) == "pending"),
             ended_at=(now if memory.ended_at is None else memory.ended_at) if is_ended else None,
         )

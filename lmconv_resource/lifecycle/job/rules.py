@@ -623,6 +623,8 @@ class _Case:
             yield "INFO", f"{task.task_id} is already doing it and is adopted; no conversion is started."
         if act is not Act.DONE:
             return
+        if task is not None and task.status is TaskStatus.FAILED:  # which is ignored
+            yield "WARNING", f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}"
         for mark in facts.marks:
             if not mark.is_for(self.id):
                 yield (
