@@ -31,10 +31,6 @@ class Connection:
     Safe to share between threads. `on_note` is told, once each, what the user should know of the connection's polling.
     """
 
-    license_manager: LicenseManager
-    ec2: Ec2
-    ssm: Ssm
-
     def __init__(
         self, session: AccessSession, cancellation: Cancellation, policy: PollingPolicy, on_note: Callable[[str], None]
     ) -> None:

@@ -7,25 +7,8 @@ from typing import Any
 
 from botocore import exceptions as botocore_errors
 
+from lmconv_resource import errors
 from lmconv_resource.aws.remedies import Decode, remedy_for, to_denial
-from lmconv_resource.errors import (
-    CONNECT_ACTION,
-    GET_ACTION,
-    UNREADABLE_REMEDY,
-    AccessDeniedError,
-    ClockSkewError,
-    CredentialsError,
-    EndpointUnreachableError,
-    ExpiredCredentialsError,
-    LicenseConversionError,
-    RequestRefusedError,
-    ServiceFaultError,
-    SettingsError,
-    Subject,
-    TaskNotFoundError,
-    ThrottledError,
-    TransientError,
-)
 from lmconv_resource.text import fill, to_plain_text, without_credentials
 
 
@@ -80,8 +63,8 @@ _NETWORK_ERRORS = _classes("HTTPClientError ConnectionError IncompleteReadError"
 
 
 def from_botocore(
-    cause: Exception, subject: Subject, *, were_accepted: bool = False, decode: Decode = lambda _: None
-) -> LicenseConversionError:
+    cause: Exception, subject: errors.Subject, *, were_accepted: bool = False, decode: Decode = lambda _: None
+) -> errors.LicenseConversionError:
     """Return the error that stands for what botocore raised during a call.
 
     Credentials that `were_accepted` before, and are refused now, have ended. `decode` reads an authorization message.
@@ -90,35 +73,37 @@ def from_botocore(
         return _from_refusal(cause, subject, were_accepted=were_accepted, decode=decode)
     text = without_credentials(to_plain_text(str(cause))).rstrip(".")
     if isinstance(cause, _NO_CREDENTIALS):
-        return CredentialsError(subject, text)
+        return errors.CredentialsError(subject, text)
     # botocore's, with no class of its own, where the source of the credentials returns expired ones.
     is_still_expired = isinstance(cause, RuntimeError) and "refreshed credentials are still expired" in text
     if isinstance(cause, (*_SIGN_IN_ERRORS, *_CREDENTIAL_ERRORS)) or is_still_expired:
         has_ended = were_accepted or not isinstance(cause, _CREDENTIAL_ERRORS)
-        return (ExpiredCredentialsError if has_ended else CredentialsError)(subject, text)
+        return (errors.ExpiredCredentialsError if has_ended else errors.CredentialsError)(subject, text)
     if isinstance(cause, botocore_errors.NoRegionError):
-        about = Subject(CONNECT_ACTION, subject.task_id, subject.region)
-        return SettingsError(about, "no region is set", fill("{Run region REGION}"))
+        about = errors.Subject(errors.CONNECT_ACTION, subject.task_id, subject.region)
+        return errors.SettingsError(about, "no region is set", fill("{Run region REGION}"))
     if "Invalid header value" in text:  # Python's HTTP client shows the whole value, which is a token or a signature
-        return CredentialsError(subject, "the credentials hold a character that can't be sent, such as a line break")
+        reason = "the credentials hold a character that can't be sent, such as a line break"
+        return errors.CredentialsError(subject, reason)
     # In the middle of it a proxy may be changing; at the beginning another try sees the same certificate.
     if isinstance(cause, botocore_errors.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text and not were_accepted:
         remedy = "Set the file of its certificate authority, or of your proxy's, {with customCaBundle FILE}"
-        return SettingsError(subject, text, fill(remedy))
+        return errors.SettingsError(subject, text, fill(remedy))
     if isinstance(cause, _NETWORK_ERRORS):
-        return EndpointUnreachableError(subject, text)
+        return errors.EndpointUnreachableError(subject, text)
     if isinstance(cause, botocore_errors.BotoCoreError):
         code = type(cause).__name__
-        return RequestRefusedError(subject, f"AWS refused the request ({code}: {text})", code=code)
+        return errors.RequestRefusedError(subject, f"AWS refused the request ({code}: {text})", code=code)
     # Whatever else a call raises comes from reading the answer: botocore's parsers raise ResponseParserError for text
     # that is not JSON, and let ValueError, TypeError, KeyError and OverflowError of their own code through for JSON
     # that is not the documented shape.
-    return TransientError(subject, f"the answer can't be read ({type(cause).__name__}: {text})", UNREADABLE_REMEDY)
+    reason = f"the answer can't be read ({type(cause).__name__}: {text})"
+    return errors.TransientError(subject, reason, errors.UNREADABLE_REMEDY)
 
 
 def _from_refusal(
-    cause: botocore_errors.ClientError, subject: Subject, *, were_accepted: bool, decode: Decode
-) -> LicenseConversionError:
+    cause: botocore_errors.ClientError, subject: errors.Subject, *, were_accepted: bool, decode: Decode
+) -> errors.LicenseConversionError:
     answer: Any = cause.response
     detail = answer.get("Error") or {}
     code = to_plain_text(str(detail.get("Code") or "no error code"))
@@ -130,29 +115,29 @@ def _from_refusal(
         reason = reason.lstrip().partition("\n")[0].rstrip(".")
     told = f"({code}: {reason})"
     if code in THROTTLING_CODES or status == 429:
-        return ThrottledError(subject, f"AWS asks to slow down {told}")
+        return errors.ThrottledError(subject, f"AWS asks to slow down {told}")
     if code in EXPIRED_CODES or (code in _EC2_EXPIRED_CODES and were_accepted):
-        return ExpiredCredentialsError(subject, f"the credentials have expired {told}")
+        return errors.ExpiredCredentialsError(subject, f"the credentials have expired {told}")
     if is_clock:
-        return ClockSkewError(subject, f"AWS rejects the request's time {told}")
+        return errors.ClockSkewError(subject, f"AWS rejects the request's time {told}")
     if code in _ROTATED_CODES and were_accepted:
-        return ExpiredCredentialsError(subject, f"AWS no longer accepts the credentials {told}")
+        return errors.ExpiredCredentialsError(subject, f"AWS no longer accepts the credentials {told}")
     if code in REFUSED_CREDENTIAL_CODES:
-        return CredentialsError(subject, f"AWS refused the credentials {told}")
+        return errors.CredentialsError(subject, f"AWS refused the credentials {told}")
     if code in ACCESS_CODES:
         denied = f"{cause.operation_name} was refused {told}"
         if cause.operation_name == "GetCallerIdentity":
             remedy = "Allow sts:GetCallerIdentity, also in the policy of a VPC endpoint"
-            return AccessDeniedError(subject, denied, remedy)
+            return errors.AccessDeniedError(subject, denied, remedy)
         if cause.operation_name != subject.action.rpartition(":")[2]:  # it was refused on the way to the credentials
             remedy = "Allow it for the source credentials, and in the role's trust policy"
-            return CredentialsError(subject, denied, remedy)
+            return errors.CredentialsError(subject, denied, remedy)
         reason, remedy = to_denial(reason, subject.permission, decode)
-        return AccessDeniedError(subject, f"AWS denies access ({code}: {reason})", remedy)
+        return errors.AccessDeniedError(subject, f"AWS denies access ({code}: {reason})", remedy)
     if code in FAULT_CODES or status >= 500:
-        return ServiceFaultError(subject, f"AWS had an internal fault {told}")
+        return errors.ServiceFaultError(subject, f"AWS had an internal fault {told}")
     if code == str(status):  # botocore's stand-in for a code, where the answer has none that AWS gives
-        return TransientError(subject, f"HTTP {status} came without an AWS error", UNREADABLE_REMEDY)
-    if code in NOT_FOUND_CODES and subject.action == GET_ACTION:
-        return TaskNotFoundError(subject, f"AWS does not know it there {told}", code=code)
-    return RequestRefusedError(subject, f"AWS refused the request {told}", remedy_for(reason) or None, code=code)
+        return errors.TransientError(subject, f"HTTP {status} came without an AWS error", errors.UNREADABLE_REMEDY)
+    if code in NOT_FOUND_CODES and subject.action == errors.GET_ACTION:
+        return errors.TaskNotFoundError(subject, f"AWS does not know it there {told}", code=code)
+    return errors.RequestRefusedError(subject, f"AWS refused the request {told}", remedy_for(reason) or None, code=code)

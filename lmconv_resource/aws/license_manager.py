@@ -38,15 +38,16 @@ class LicenseManager:
 
     def get_task(self, task_id: str, *, retry: bool = True) -> ConversionTask:
         """Return the task with this id; with `retry`, faults that may pass are tried again for half a minute."""
-        return self._calls.retry(lambda: self._get_task(task_id)) if retry else self._get_task(task_id)
-
-    def _get_task(self, task_id: str) -> ConversionTask:
         subject = Subject(GET_ACTION, task_id, self._region)
-        answer = self._calls.call(subject, {"LicenseConversionTaskId": task_id})
-        if not (answer.get("LicenseConversionTaskId") or answer.get("Status")):
-            # botocore takes any text with HTTP 200 for an answer whose members are all absent, a proxy's page too.
-            raise TransientError(subject, "the response is not a license conversion task", UNREADABLE_REMEDY)
-        return self._read(answer, task_id)
+
+        def ask() -> ConversionTask:
+            answer = self._calls.call(subject, {"LicenseConversionTaskId": task_id})
+            if not (answer.get("LicenseConversionTaskId") or answer.get("Status")):
+                # botocore takes any text with HTTP 200 for an answer whose members are all absent, a proxy's page too.
+                raise TransientError(subject, "the response is not a license conversion task", UNREADABLE_REMEDY)
+            return self._read(answer, task_id)
+
+        return self._calls.retry(ask) if retry else ask()
 
     def list_tasks(
         self,

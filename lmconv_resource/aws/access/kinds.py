@@ -7,14 +7,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
-from lmconv_resource.text import find_close, parse_duration, to_shown, to_snake, to_whole, written
+from lmconv_resource.text import find_close, parse_duration, to_camel, to_shown, to_snake, to_whole, written
 
 _TEXT_SCHEMA: Mapping[str, Any] = {"type": "string"}
 _SECRET_SCHEMA: Mapping[str, Any] = {**_TEXT_SCHEMA, "secret": True}
@@ -197,25 +197,6 @@ _DURATION = Kind("a duration between 15m and 12h", _duration)
 _POLICY = Kind("a policy as JSON text", _policy)
 _TOKEN = Kind("a token", _text(r"\S{4,}"), _SECRET_SCHEMA)
 
-_SESSION_MEMBERS = (
-    Member("roleArn", _ROLE_ARN, "The role's ARN."),
-    Member("sessionName", _SESSION_NAME, "The session's name, for CloudTrail. Default: `lmconv-resource`."),
-    Member("duration", _DURATION, "How long its credentials last, 15m to 12h, such as `1h30m`; a wait renews them."),
-    Member("policy", _POLICY, "An IAM policy as JSON text that narrows the role's rights."),
-    Member("policyArns", _TEXTS, "ARNs of IAM policies that narrow the role's rights."),
-)
-_ROLE_MEMBERS = (
-    *_SESSION_MEMBERS,
-    Member("externalId", _EXTERNAL_ID, "The external id that the role requires."),
-    Member("tags", _PAIRS, "Tags of the session."),
-    Member("transitiveTagKeys", _TEXTS, "The keys of tags that further roles are given, too."),
-    Member("sourceIdentity", _SESSION_NAME, "Who assumes the role, for CloudTrail."),
-)
-_WEB_IDENTITY_MEMBERS = (
-    *_SESSION_MEMBERS,
-    Member("webIdentityToken", _TOKEN, "The token."),
-    Member("webIdentityTokenFile", FILE, "The file that the token is read from, each time again."),
-)
 _SERVICES = (
     Member("licensemanager", URL, "The URL of AWS License Manager."),
     Member("ec2", URL, "The URL of Amazon EC2."),
@@ -226,22 +207,32 @@ _SERVICES = (
 """The services that are called."""
 
 
-@dataclass(frozen=True)
+def _member(kind: Kind, description: str, default: Any = None) -> Any:
+    """Return a field of a role that is a member of it in a setting."""
+    metadata = {"kind": kind, "description": description}
+    return field(default=MISSING if kind.is_required else default, metadata=metadata)
+
+
+@dataclass(frozen=True, repr=False)
 class AssumedRole:
     """A role to assume before AWS is called, with the credentials there are or with a web identity's token."""
 
-    role_arn: str
-    session_name: str = "lmconv-resource"
-    duration: int | None = None
+    role_arn: str = _member(_ROLE_ARN, "The role's ARN.")
+    session_name: str = _member(
+        _SESSION_NAME, "The session's name, for CloudTrail. Default: `lmconv-resource`.", "lmconv-resource"
+    )
+    duration: int | None = _member(
+        _DURATION, "How long its credentials last, 15m to 12h, such as `1h30m`; a wait renews them."
+    )
     """In seconds."""
-    policy: str | None = field(default=None, repr=False)
-    policy_arns: tuple[str, ...] = ()
-    external_id: str | None = field(default=None, repr=False)
-    tags: tuple[tuple[str, str], ...] = ()
-    transitive_tag_keys: tuple[str, ...] = ()
-    source_identity: str | None = None
-    web_identity_token: str | None = field(default=None, repr=False)
-    web_identity_token_file: str | None = None
+    policy: str | None = _member(_POLICY, "An IAM policy as JSON text that narrows the role's rights.")
+    policy_arns: tuple[str, ...] = _member(_TEXTS, "ARNs of IAM policies that narrow the role's rights.", ())
+    external_id: str | None = _member(_EXTERNAL_ID, "The external id that the role requires.")
+    tags: tuple[tuple[str, str], ...] = _member(_PAIRS, "Tags of the session.", ())
+    transitive_tag_keys: tuple[str, ...] = _member(_TEXTS, "The keys of tags that further roles are given, too.", ())
+    source_identity: str | None = _member(_SESSION_NAME, "Who assumes the role, for CloudTrail.")
+    web_identity_token: str | None = _member(_TOKEN, "The token.")
+    web_identity_token_file: str | None = _member(FILE, "The file that the token is read from, each time again.")
 
     def to_sts(self) -> dict[str, Any]:
         """Return what STS is sent, without RoleArn and a token."""
@@ -261,6 +252,10 @@ class AssumedRole:
         """Return the web identity's token, from its file each time anew."""
         file = self.web_identity_token_file
         return Path(file).read_text(encoding="utf-8") if file else str(self.web_identity_token)
+
+
+_MEMBERS = tuple(Member(to_camel(each.name), **each.metadata) for each in fields(AssumedRole))
+_ROLE_MEMBERS, _WEB_IDENTITY_MEMBERS = _MEMBERS[:9], (*_MEMBERS[:5], *_MEMBERS[9:])
 
 
 def _read_members(value: Any, place: Place, members: tuple[Member, ...]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import copy
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ConfigParseError, NoCredentialsError, ProfileNotFound
@@ -64,16 +63,6 @@ _RENEWAL_SECONDS = 10.0
 """Credentials that were read again and refused are not read again within this time, however many waits notice it."""
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """What STS said of the credentials of a generation, or why it said nothing."""
-
-    generation: int = -1
-    at: float = 0.0
-    account: str = ""
-    failure: LicenseConversionError | None = None
-
-
 class AccessSession:
     """All clients of one `Settings`, which sign with the same credentials. Safe to share between threads.
 
@@ -96,7 +85,8 @@ class AccessSession:
         self._renewed_at = float("-inf")
         self._asking = runtime.lock()
         """Held by who asks STS for the account, and wanted only by those who can't go on without the answer."""
-        self._answer = _Answer()
+        self._answer: tuple[int, float, str | LicenseConversionError] = (-1, 0.0, "")
+        """The generation that STS was asked about, when, and its account, or why STS did not say it."""
         self._first_account: str | None = None
         """That of the first credentials: others are not to take their place unseen."""
 
@@ -175,20 +165,21 @@ class AccessSession:
         """
         before = self._answer
         with self._asking:
-            answer = self._answer
-            is_known = bool(answer.account) and answer.generation == self.generation
-            is_lasting = isinstance(answer.failure, EndpointUnreachableError) and (
-                self._runtime.now() - answer.at < unreachable_seconds
-            )
-            has_failed = answer.failure is not None and (answer is not before or is_lasting)
-            if not (is_known or has_failed):
-                answer = self._answer = self._ask_account()
-            if answer.failure is not None:
-                raise copy.copy(answer.failure) from answer.failure  # the caller may add to it
-            self._first_account = self._first_account or answer.account
-            return answer.account
+            generation, asked_at, account = self._answer
+            serves = generation == self.generation
+            if isinstance(account, LicenseConversionError):
+                age = self._runtime.now() - asked_at
+                is_lasting = isinstance(account, EndpointUnreachableError) and age < unreachable_seconds
+                serves = is_lasting or self._answer is not before
+            if not serves:
+                self._answer = self._ask_account()
+                account = self._answer[2]
+            if isinstance(account, LicenseConversionError):
+                raise copy.copy(account) from account  # the caller may add to it
+            self._first_account = self._first_account or account
+            return account
 
-    def _ask_account(self) -> _Answer:
+    def _ask_account(self) -> tuple[int, float, str | LicenseConversionError]:
         while True:
             generation = self.generation
             try:
@@ -196,10 +187,10 @@ class AccessSession:
             except LicenseConversionError as error:
                 if isinstance(error, ExpiredCredentialsError) and self.renew(generation):
                     continue
-                return _Answer(generation, self._runtime.now(), failure=error)
+                return generation, self._runtime.now(), error
             if self.generation == generation:
                 log.debug("the credentials belong to account %s", account)
-                return _Answer(generation, self._runtime.now(), account)
+                return generation, self._runtime.now(), account
 
     def _check_account(self) -> None:
         """Raise a SettingsError when the account is not allowed, or not that of the credentials that were renewed."""

@@ -13,15 +13,15 @@ import hashlib
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
 from lmconv_resource.aws.access import kinds
 from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place
 from lmconv_resource.errors import SettingsError
-from lmconv_resource.text import fill, find_close, key, on_settings, to_shown, to_snake, wording, written
+from lmconv_resource.text import fill, find_close, key, on_settings, to_camel, to_shown, to_snake, wording, written
 
 ConfigGet = Callable[[str], Any]
 """Gives a value of the stack's configuration by its full key, None where it is not set."""
@@ -42,7 +42,7 @@ class Setting:
     key: str
     kind: Kind
     note: str
-    treatment: Treatment
+    treatment: Treatment = Treatment.HONOURED
 
     def read(self, get: ConfigGet, prefix: str) -> Any:
         """Return the setting's value, None where it is not set or empty, or raise a SettingsError about its form."""
@@ -58,124 +58,74 @@ def _members(kind: Kind) -> str:
     return ", ".join(f"`{member.key}`" for member in kind.members)
 
 
-_HONOURED = (
-    ("region", kinds.TEXT, "before `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile's region"),
-    (
-        "profile",
-        kinds.TEXT,
-        "its credentials, and its own settings (FIPS, CA bundle, endpoints) also where `accessKey`, "
-        "`assumeRoleWithWebIdentity` or a role takes the place of its credentials",
-    ),
-    ("accessKey", kinds.SECRET, "with `secretKey`, before a profile's and the environment's credentials"),
-    ("secretKey", kinds.SECRET, "with `accessKey`; one without the other is refused"),
-    ("token", kinds.SECRET, "the session token that belongs to `accessKey` and `secretKey`"),
-    ("assumeRoles", kinds.ROLES, f"one after the other; members {_members(kinds.ROLES)}"),
-    ("assumeRole", kinds.ROLES, "pulumi-aws 6's name for `assumeRoles`; both together are refused"),
-    (
-        "assumeRoleWithWebIdentity",
-        kinds.WEB_IDENTITY,
-        "members `roleArn`, one of `webIdentityToken` and `webIdentityTokenFile` (read again each time the credentials "
-        "are renewed), `sessionName`, `duration`, `policy`, `policyArns`; refused beside `accessKey`",
-    ),
-    ("sharedConfigFiles", kinds.FILES, f"instead of the default file; {_LAST_WINS}"),
-    (
-        "sharedCredentialsFiles",
-        kinds.FILES,
-        f"instead of the default file and before the environment's keys; {_LAST_WINS}",
-    ),
-    (
-        "allowedAccountIds",
-        kinds.ACCOUNTS,
-        "`sts:GetCallerIdentity` is asked before anything else; credentials of another account are refused",
-    ),
-    ("forbiddenAccountIds", kinds.ACCOUNTS, "likewise; credentials of these accounts are refused"),
-    (
-        "endpoints",
-        kinds.ENDPOINTS,
-        f"of the services that are called: {_members(kinds.ENDPOINTS)}; others are not called, and a name that is like "
-        "one of these is refused",
-    ),
-    ("stsRegion", kinds.REGION, "the region in which roles are assumed and the account is asked for"),
-    ("useFipsEndpoint", kinds.FLAG, _NOT_FALSE),
-    ("useDualstackEndpoint", kinds.FLAG, _NOT_FALSE),
-    ("customCaBundle", kinds.FILE, "a file, before `AWS_CA_BUNDLE` and the profile's `ca_bundle`"),
-    ("httpProxy", kinds.URL, "for endpoints that begin with `http:`, before `HTTP_PROXY`"),
-    ("httpsProxy", kinds.URL, "for endpoints that begin with `https:`, before `HTTPS_PROXY`"),
-    ("noProxy", kinds.NO_PROXY, "host names, domains, addresses and networks with commas between, before `NO_PROXY`"),
-    ("ec2MetadataServiceEndpoint", kinds.URL, "where the credentials of an EC2 instance come from"),
-    ("ec2MetadataServiceEndpointMode", kinds.IP_MODE, "`IPv4` or `IPv6`"),
-    ("skipMetadataApiCheck", kinds.FLAG, "`true`: credentials of an EC2 instance are not used"),
-    ("userAgents", kinds.PRODUCTS, "appended to the User-Agent of all calls"),
-    ("maxRetries", kinds.COUNT, "how often a call is retried after a transient fault; 7 by default"),
-)
-_REFUSED = (("insecure", kinds.FLAG, "`true`: TLS certificates are always verified; `customCaBundle` names your own"),)
-_NO_EFFECT = (
-    *((name, kinds.ANY, "a license conversion task has no tags") for name in ("defaultTags", "ignoreTags")),
-    ("tagPolicyCompliance", kinds.TEXT, "a license conversion task has no tags"),
-    ("retryMode", kinds.TEXT, "calls are retried at a pace that all resources share"),
-    ("tokenBucketRateLimiterCapacity", kinds.COUNT, "calls are retried at a pace that all resources share"),
-    ("s3UsEast1RegionalEndpoint", kinds.TEXT, "S3 is not called"),
-    ("s3UsePathStyle", kinds.FLAG, "S3 is not called"),
-    ("skipCredentialsValidation", kinds.FLAG, "credentials are checked by the first call that needs them"),
-    (
-        "skipRegionValidation",
-        kinds.FLAG,
-        "a region is checked against the patterns of AWS's partitions only, which new regions match",
-    ),
-    (
-        "skipRequestingAccountId",
-        kinds.FLAG,
-        "the account is asked for where `allowedAccountIds`, `forbiddenAccountIds` or a start need it",
-    ),
-)
-SETTINGS = tuple(
-    Setting(*row, treatment)
-    for treatment, rows in zip(Treatment, (_HONOURED, _REFUSED, _NO_EFFECT), strict=True)
-    for row in rows
-)
-"""Every setting of pulumi-aws, and what becomes of it here."""
-
-_ROWS = {to_snake(row.key): row for row in SETTINGS if row.treatment is not Treatment.NO_EFFECT}
-"""Those that are read, by the name that `Settings` has for them."""
-
-_IGNORED = ("version", "pluginDownloadURL", "skipGetEc2Platforms", "s3ForcePathStyle")
-"""Keys that Pulumi's engine takes in every provider's namespace, which say which plugin it runs, and two of an older
-pulumi-aws that say nothing of who or where."""
+def _setting(kind: Kind, note: str, default: Any = None) -> Any:
+    """Return a field that is a setting of the stack: what it holds, and how it is honoured."""
+    return field(default=default, metadata={"kind": kind, "note": note})
 
 
 @dataclass(frozen=True, repr=False)
 class Settings:
-    """All that makes one connection differ from another, as `SETTINGS` says. It has no repr, for it holds secrets.
+    """All that makes one connection differ from another. It has no repr, for it holds secrets.
 
     A value of None leaves the matter to botocore, which asks the environment and the profile.
     """
 
-    region: str
-    profile: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = None
-    token: str | None = None
-    assume_roles: tuple[AssumedRole, ...] = ()
-    """Each is assumed with the credentials of the one before it."""
-    assume_role_with_web_identity: AssumedRole | None = None
-    shared_config_files: tuple[str, ...] = ()
-    shared_credentials_files: tuple[str, ...] = ()
-    allowed_account_ids: tuple[str, ...] = ()
-    forbidden_account_ids: tuple[str, ...] = ()
-    endpoints: tuple[tuple[str, str], ...] = ()
+    region: str = _setting(kinds.TEXT, "before `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile's region", MISSING)
+    profile: str | None = _setting(
+        kinds.TEXT,
+        "its credentials, and its own settings (FIPS, CA bundle, endpoints) also where `accessKey`, "
+        "`assumeRoleWithWebIdentity` or a role takes the place of its credentials",
+    )
+    access_key: str | None = _setting(
+        kinds.SECRET, "with `secretKey`, before a profile's and the environment's credentials"
+    )
+    secret_key: str | None = _setting(kinds.SECRET, "with `accessKey`; one without the other is refused")
+    token: str | None = _setting(kinds.SECRET, "the session token that belongs to `accessKey` and `secretKey`")
+    assume_roles: tuple[AssumedRole, ...] = _setting(
+        kinds.ROLES, f"one after the other; members {_members(kinds.ROLES)}", ()
+    )
+    assume_role_with_web_identity: AssumedRole | None = _setting(  # noqa: RUF009 -- it is a field
+        kinds.WEB_IDENTITY,
+        "members `roleArn`, one of `webIdentityToken` and `webIdentityTokenFile` (read again each time the credentials "
+        "are renewed), `sessionName`, `duration`, `policy`, `policyArns`; refused beside `accessKey`",
+    )
+    shared_config_files: tuple[str, ...] = _setting(kinds.FILES, f"instead of the default file; {_LAST_WINS}", ())
+    shared_credentials_files: tuple[str, ...] = _setting(
+        kinds.FILES, f"instead of the default file and before the environment's keys; {_LAST_WINS}", ()
+    )
+    allowed_account_ids: tuple[str, ...] = _setting(
+        kinds.ACCOUNTS,
+        "`sts:GetCallerIdentity` is asked before anything else; credentials of another account are refused",
+        (),
+    )
+    forbidden_account_ids: tuple[str, ...] = _setting(
+        kinds.ACCOUNTS, "likewise; credentials of these accounts are refused", ()
+    )
+    endpoints: tuple[tuple[str, str], ...] = _setting(
+        kinds.ENDPOINTS,
+        f"of the services that are called: {_members(kinds.ENDPOINTS)}; others are not called, and a name that is like "
+        "one of these is refused",
+        (),
+    )
     """URLs by boto3's name of the service."""
-    sts_region: str | None = None
-    use_fips_endpoint: bool | None = None
-    use_dualstack_endpoint: bool | None = None
-    custom_ca_bundle: str | None = None
-    http_proxy: str | None = None
-    https_proxy: str | None = None
-    no_proxy: str | None = None
-    ec2_metadata_service_endpoint: str | None = None
-    ec2_metadata_service_endpoint_mode: str | None = None
-    skip_metadata_api_check: bool = False
-    user_agents: tuple[str, ...] = ()
-    max_retries: int = 7
+    sts_region: str | None = _setting(
+        kinds.REGION, "the region in which roles are assumed and the account is asked for"
+    )
+    use_fips_endpoint: bool | None = _setting(kinds.FLAG, _NOT_FALSE)
+    use_dualstack_endpoint: bool | None = _setting(kinds.FLAG, _NOT_FALSE)
+    custom_ca_bundle: str | None = _setting(kinds.FILE, "a file, before `AWS_CA_BUNDLE` and the profile's `ca_bundle`")
+    http_proxy: str | None = _setting(kinds.URL, "for endpoints that begin with `http:`, before `HTTP_PROXY`")
+    https_proxy: str | None = _setting(kinds.URL, "for endpoints that begin with `https:`, before `HTTPS_PROXY`")
+    no_proxy: str | None = _setting(
+        kinds.NO_PROXY, "host names, domains, addresses and networks with commas between, before `NO_PROXY`"
+    )
+    ec2_metadata_service_endpoint: str | None = _setting(
+        kinds.URL, "where the credentials of an EC2 instance come from"
+    )
+    ec2_metadata_service_endpoint_mode: str | None = _setting(kinds.IP_MODE, "`IPv4` or `IPv6`")
+    skip_metadata_api_check: bool = _setting(kinds.FLAG, "`true`: credentials of an EC2 instance are not used", False)
+    user_agents: tuple[str, ...] = _setting(kinds.PRODUCTS, "appended to the User-Agent of all calls", ())
+    max_retries: int = _setting(kinds.COUNT, "how often a call is retried after a transient fault; 7 by default", 7)
     """After the first try: with the backoff of `calls` about 16 s of patience on average, 30 s at the most."""
 
     @property
@@ -209,6 +159,48 @@ class Settings:
         single = given.pop("assume_role", ())
         given["assume_roles"] = (*(given.get("assume_roles") or single), *assume_roles)
         return cls(region=region, **given)
+
+
+_NO_EFFECT = (
+    *((name, kinds.ANY, "a license conversion task has no tags") for name in ("defaultTags", "ignoreTags")),
+    ("tagPolicyCompliance", kinds.TEXT, "a license conversion task has no tags"),
+    ("retryMode", kinds.TEXT, "calls are retried at a pace that all resources share"),
+    ("tokenBucketRateLimiterCapacity", kinds.COUNT, "calls are retried at a pace that all resources share"),
+    ("s3UsEast1RegionalEndpoint", kinds.TEXT, "S3 is not called"),
+    ("s3UsePathStyle", kinds.FLAG, "S3 is not called"),
+    ("skipCredentialsValidation", kinds.FLAG, "credentials are checked by the first call that needs them"),
+    (
+        "skipRegionValidation",
+        kinds.FLAG,
+        "a region is checked against the patterns of AWS's partitions only, which new regions match",
+    ),
+    (
+        "skipRequestingAccountId",
+        kinds.FLAG,
+        "the account is asked for where `allowedAccountIds`, `forbiddenAccountIds` or a start need it",
+    ),
+)
+
+
+def _make_settings() -> Iterator[Setting]:
+    for each in fields(Settings):
+        yield Setting(to_camel(each.name), **each.metadata)
+        if each.name == "assume_roles":
+            yield Setting("assumeRole", kinds.ROLES, "pulumi-aws 6's name for `assumeRoles`; both together are refused")
+    note = "`true`: TLS certificates are always verified; `customCaBundle` names your own"
+    yield Setting("insecure", kinds.FLAG, note, Treatment.REFUSED)
+    yield from (Setting(*row, Treatment.NO_EFFECT) for row in _NO_EFFECT)
+
+
+SETTINGS = tuple(_make_settings())
+"""Every setting of pulumi-aws, and what becomes of it here."""
+
+_ROWS = {to_snake(row.key): row for row in SETTINGS if row.treatment is not Treatment.NO_EFFECT}
+"""Those that are read, by the name that `Settings` has for them."""
+
+_IGNORED = ("version", "pluginDownloadURL", "skipGetEc2Platforms", "s3ForcePathStyle")
+"""Keys that Pulumi's engine takes in every provider's namespace, which say which plugin it runs, and two of an older
+pulumi-aws that say nothing of who or where."""
 
 
 def _refusal(at: str, reason: str, remedy: str, verb: str) -> SettingsError:
