@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from lmconv_resource.aws.access.settings import SETTINGS, Setting, Treatment
@@ -16,7 +15,8 @@ _OBJECTS = {
 """What the objects are that settings hold, one or a list of them."""
 
 
-def _to_token(name: str) -> str:
+def _to_token(setting: Setting) -> str:
+    name = setting.key.rstrip("s")
     return f"{PACKAGE}:index:Provider{name[0].upper()}{name[1:]}"
 
 
@@ -31,7 +31,7 @@ def _make_object(setting: Setting) -> dict[str, Any]:
     }
 
 
-SETTING_TYPES = {_to_token(each.key.rstrip("s")): _make_object(each) for each in SETTINGS if each.kind.members}
+SETTING_TYPES = {_to_token(setting): _make_object(setting) for setting in SETTINGS if setting.kind.members}
 
 
 def make_settings() -> dict[str, dict[str, Any]]:
@@ -42,11 +42,11 @@ def make_settings() -> dict[str, dict[str, Any]]:
 def _make_setting(setting: Setting) -> dict[str, Any]:
     words = {Treatment.HONOURED: "", Treatment.REFUSED: "Refused: ", Treatment.NO_EFFECT: "Has no effect: "}
     note = f"{words[setting.treatment]}{setting.note}."
-    one: Mapping[str, Any] = setting.kind.schema
+    spec = dict(setting.kind.schema)
     if setting.kind.members:
-        one = {"$ref": f"#/types/{_to_token(setting.key.rstrip('s'))}"}
-    is_list = setting.kind.members and setting.key.endswith("s")
-    spec = {**({"type": "array", "items": one} if is_list else one), "description": note[0].upper() + note[1:]}
+        one = {"$ref": f"#/types/{_to_token(setting)}"}
+        spec = {"type": "array", "items": one} if setting.key.endswith("s") else dict(one)
+    spec["description"] = note[0].upper() + note[1:]
     if setting.treatment is not Treatment.HONOURED or setting.key == "assumeRole":
         spec["deprecationMessage"] = spec["description"]
     return spec

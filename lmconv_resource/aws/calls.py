@@ -9,20 +9,14 @@ from typing import Any, TypeVar
 
 import tenacity
 
+from lmconv_resource import errors
 from lmconv_resource.aws.access import AccessSession, attempt
-from lmconv_resource.errors import (
-    UNREADABLE_REMEDY,
-    ClockSkewError,
-    LicenseConversionError,
-    ServiceFaultError,
-    Subject,
-    ThrottledError,
-    TransientError,
-)
+from lmconv_resource.errors import Subject
 from lmconv_resource.polling.policy import RateLimiter
 from lmconv_resource.polling.runtime import Cancellation, doubled
 
 Answer = TypeVar("Answer")
+Fault = type[errors.LicenseConversionError]
 
 _MAX_PAGES = 1000
 """A list of more pages has a token that leads in circles."""
@@ -56,19 +50,19 @@ class Calls:
         method = _CAPITAL.sub(r"_\g<0>", subject.action.rpartition(":")[2]).lower()
         try:
             answer = self.session.call(self.service, method, members, subject)
-        except ThrottledError:
+        except errors.ThrottledError:
             self.limiter.on_throttled()
             raise
         self.limiter.on_success()
         return answer
 
-    def retry(self, call: Callable[[], Answer], *on: type[LicenseConversionError]) -> Answer:
+    def retry(self, call: Callable[[], Answer], *on: Fault) -> Answer:
         """Return what `call` returns, tried again for half a minute where it fails with `on`: any TransientError."""
         rng = self.cancellation.runtime.rng
         retrying = tenacity.Retrying(
             # A wrong clock is not transient: only a wait that has had good answers carries it.
-            retry=tenacity.retry_if_exception_type(on or TransientError)
-            & tenacity.retry_if_not_exception_type(ClockSkewError),
+            retry=tenacity.retry_if_exception_type(on or errors.TransientError)
+            & tenacity.retry_if_not_exception_type(errors.ClockSkewError),
             stop=lambda state: state.attempt_number > self.session.settings.max_retries or self.cancellation.is_set,
             wait=lambda state: rng.uniform(  # full jitter, so that callers drift apart
                 0, doubled(_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, state.attempt_number - 1)
@@ -86,15 +80,13 @@ class Calls:
     def _sleep(self, seconds: float) -> None:
         self.cancellation.wait(seconds)
 
-    def read(self, subject: Subject, members: Mapping[str, Any], *on: type[LicenseConversionError]) -> dict[str, Any]:
+    def read(self, subject: Subject, members: Mapping[str, Any], *on: Fault) -> dict[str, Any]:
         """Return the answer of a call that only reads, tried again where AWS has a fault: no closed network waits."""
-        on = on or (ThrottledError, ServiceFaultError)
+        on = on or (errors.ThrottledError, errors.ServiceFaultError)
         answer: dict[str, Any] = self.retry(lambda: self.call(subject, members), *on)
         return answer
 
-    def read_pages(
-        self, subject: Subject, members: Mapping[str, Any], *on: type[LicenseConversionError]
-    ) -> Iterator[dict[str, Any]]:
+    def read_pages(self, subject: Subject, members: Mapping[str, Any], *on: Fault) -> Iterator[dict[str, Any]]:
         """Yield each page, at least one, of a call that only reads a list that has an end."""
         token: dict[str, Any] = {}
         for _ in range(_MAX_PAGES):
@@ -103,4 +95,4 @@ class Calls:
             if not answer.get("NextToken"):
                 return
             token = {"NextToken": answer["NextToken"]}
-        raise TransientError(subject, f"the list has no end after {_MAX_PAGES} pages", UNREADABLE_REMEDY)
+        raise errors.TransientError(subject, f"the list has no end after {_MAX_PAGES} pages", errors.UNREADABLE_REMEDY)

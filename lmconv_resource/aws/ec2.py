@@ -111,10 +111,9 @@ class Instance:
         return self.state in ("terminated", "shutting-down")
 
 
-def to_instance_id(resource_arn: str) -> str | None:
-    """Return the instance's id from its ARN; None for the ARN of anything else."""
+def _to_id(resource_arn: str) -> str:
     arn = InstanceArn.parse(resource_arn)
-    return arn.instance_id if arn else None
+    return arn.instance_id if arn else ""  # that of anything else
 
 
 def _filter(name: str, values: Iterable[str]) -> dict[str, Any]:
@@ -122,7 +121,7 @@ def _filter(name: str, values: Iterable[str]) -> dict[str, Any]:
 
 
 def _to_ids(resource_arns: Iterable[str]) -> dict[str, list[str]]:
-    return {"InstanceIds": [to_instance_id(arn) or "" for arn in resource_arns]}
+    return {"InstanceIds": [_to_id(arn) for arn in resource_arns]}
 
 
 def _to_tagging(tags: Mapping[str, str], resource_ids: Iterable[str]) -> dict[str, Any]:
@@ -153,7 +152,7 @@ class Ec2(_Service):
 
     def get_instance(self, resource_arn: str) -> Instance | None:
         """Return an instance as DescribeInstances shows it; None where EC2 shows none."""
-        instance_id = to_instance_id(resource_arn)
+        instance_id = _to_id(resource_arn)
         found = self.list_instances([instance_id], resource_arn) if instance_id else ()
         return next((instance for instance in found if instance.instance_id == instance_id), None)
 
@@ -178,7 +177,7 @@ class Ec2(_Service):
 
     def has_stop_protection(self, resource_arn: str) -> bool:
         """Return whether the instance's `disableApiStop` is set."""
-        about = {"InstanceId": to_instance_id(resource_arn) or "", "Attribute": "disableApiStop"}
+        about = {"InstanceId": _to_id(resource_arn), "Attribute": "disableApiStop"}
         answer = self._calls.read(self._subject("ec2:DescribeInstanceAttribute", resource_arn), about)
         return bool((answer.get("DisableApiStop") or {}).get("Value"))
 

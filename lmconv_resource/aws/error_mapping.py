@@ -9,6 +9,7 @@ from botocore import exceptions as botocore_errors
 
 from lmconv_resource import errors
 from lmconv_resource.aws.remedies import Decode, remedy_for, to_denial
+from lmconv_resource.errors import Subject
 from lmconv_resource.text import fill, to_plain_text, without_credentials
 
 
@@ -63,14 +64,14 @@ _NETWORK_ERRORS = _classes("HTTPClientError ConnectionError IncompleteReadError"
 
 
 def from_botocore(
-    cause: Exception, subject: errors.Subject, *, were_accepted: bool = False, decode: Decode = lambda _: None
+    cause: Exception, subject: Subject, *, were_accepted: bool = False, decode: Decode = lambda _: None
 ) -> errors.LicenseConversionError:
     """Return the error that stands for what botocore raised during a call.
 
     Credentials that `were_accepted` before, and are refused now, have ended. `decode` reads an authorization message.
     """
     if isinstance(cause, botocore_errors.ClientError):
-        return _from_refusal(cause, subject, were_accepted=were_accepted, decode=decode)
+        return _from_refusal(cause, subject, were_accepted, decode)
     text = without_credentials(to_plain_text(str(cause))).rstrip(".")
     if isinstance(cause, _NO_CREDENTIALS):
         return errors.CredentialsError(subject, text)
@@ -80,7 +81,7 @@ def from_botocore(
         has_ended = were_accepted or not isinstance(cause, _CREDENTIAL_ERRORS)
         return (errors.ExpiredCredentialsError if has_ended else errors.CredentialsError)(subject, text)
     if isinstance(cause, botocore_errors.NoRegionError):
-        about = errors.Subject(errors.CONNECT_ACTION, subject.task_id, subject.region)
+        about = Subject(errors.CONNECT_ACTION, subject.task_id, subject.region)
         return errors.SettingsError(about, "no region is set", fill("{Run region REGION}"))
     if "Invalid header value" in text:  # Python's HTTP client shows the whole value, which is a token or a signature
         reason = "the credentials hold a character that can't be sent, such as a line break"
@@ -101,10 +102,8 @@ def from_botocore(
     return errors.TransientError(subject, reason, errors.UNREADABLE_REMEDY)
 
 
-def _from_refusal(
-    cause: botocore_errors.ClientError, subject: errors.Subject, *, were_accepted: bool, decode: Decode
-) -> errors.LicenseConversionError:
-    answer: Any = cause.response
+def _from_refusal(cause: Any, subject: Subject, were_accepted: bool, decode: Decode) -> errors.LicenseConversionError:
+    answer = cause.response
     detail = answer.get("Error") or {}
     code = to_plain_text(str(detail.get("Code") or "no error code"))
     reason = to_plain_text(str(detail.get("Message") or "AWS gives no reason")).rstrip(".")

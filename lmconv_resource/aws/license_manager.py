@@ -7,17 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
-from lmconv_resource.errors import (
-    CREATE_ACTION,
-    GET_ACTION,
-    LIST_ACTION,
-    UNREADABLE_REMEDY,
-    CancelledError,
-    RequestRefusedError,
-    Subject,
-    ThrottledError,
-    TransientError,
-)
+from lmconv_resource import errors
+from lmconv_resource.errors import Subject
 from lmconv_resource.models import AnswerError, ConversionRequest, ConversionTask, TaskStatus
 
 if TYPE_CHECKING:
@@ -38,13 +29,14 @@ class LicenseManager:
 
     def get_task(self, task_id: str, *, retry: bool = True) -> ConversionTask:
         """Return the task with this id; with `retry`, faults that may pass are tried again for half a minute."""
-        subject = Subject(GET_ACTION, task_id, self._region)
+        subject = Subject(errors.GET_ACTION, task_id, self._region)
 
         def ask() -> ConversionTask:
             answer = self._calls.call(subject, {"LicenseConversionTaskId": task_id})
             if not (answer.get("LicenseConversionTaskId") or answer.get("Status")):
                 # botocore takes any text with HTTP 200 for an answer whose members are all absent, a proxy's page too.
-                raise TransientError(subject, "the response is not a license conversion task", UNREADABLE_REMEDY)
+                reason = "the response is not a license conversion task"
+                raise errors.TransientError(subject, reason, errors.UNREADABLE_REMEDY)
             return self._read(answer, task_id)
 
         return self._calls.retry(ask) if retry else ask()
@@ -62,7 +54,7 @@ class LicenseManager:
         `keeps_unreadable` a task of which nothing is known but its id.
         """
         arns = [resource_arn] if isinstance(resource_arn, str) else list(resource_arn or ())
-        pages = self._pages(arns, status, TransientError, "kept" if keeps_unreadable else "raised")
+        pages = self._pages(arns, status, errors.TransientError, "kept" if keeps_unreadable else "raised")
         return [task for page in pages for task in page.values()]
 
     def pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[dict[str, ConversionTask]]:
@@ -71,34 +63,34 @@ class LicenseManager:
         A page is tried again only where AWS asks to slow down: without that, a list of many pages would begin again at
         its first. An entry that can't be read is left out: GetLicenseConversionTask tells more of that task alone.
         """
-        return self._pages([], status, ThrottledError, "left out")
+        return self._pages([], status, errors.ThrottledError, "left out")
 
     def _pages(
         self,
         arns: list[str],
         status: TaskStatus | None,
-        retried: type[TransientError],
+        retried: type[errors.TransientError],
         unreadable: Literal["raised", "kept", "left out"],
     ) -> Iterator[dict[str, ConversionTask]]:
-        subject = Subject(LIST_ACTION, None, self._region, arns[0] if len(arns) == 1 else None)
+        subject = Subject(errors.LIST_ACTION, None, self._region, arns[0] if len(arns) == 1 else None)
         filters = [{"Name": "ResourceArns", "Values": arns}] if arns else []
         filters += [{"Name": "Status", "Values": [status.value]}] if status else []
         answers = self._calls.read_pages(subject, {"Filters": filters, "MaxResults": PAGE_SIZE}, retried)
         try:
             first = next(answers)
-        except RequestRefusedError:  # the page size is a guess: AWS publishes no limit
+        except errors.RequestRefusedError:  # the page size is a guess: AWS publishes no limit
             answers = self._calls.read_pages(subject, {"Filters": filters}, retried)
             first = next(answers)
         for answer in chain([first], answers):
             if "LicenseConversionTasks" not in answer:
                 # A page of a proxy's and half an answer reach us like this too; as "none" they would be believed.
                 reason = "the response is not a list of license conversion tasks"
-                raise TransientError(subject, reason, UNREADABLE_REMEDY)
+                raise errors.TransientError(subject, reason, errors.UNREADABLE_REMEDY)
             page = {}
             for task_id, entry in _entries_by_id(answer).items():
                 try:
                     page[task_id] = self._read(entry, task_id)
-                except TransientError as error:
+                except errors.TransientError as error:
                     if unreadable == "raised":
                         raise
                     log.info("an entry of the list that can't be read is %s: %s", unreadable, error)
@@ -115,10 +107,10 @@ class LicenseManager:
         call whose answer is missing has started one, which any TransientError but ThrottledError may have. It waits for
         no turn: what it rests on was read right before.
         """
-        subject = Subject(CREATE_ACTION, None, self._region, request.resource_arn)
+        subject = Subject(errors.CREATE_ACTION, None, self._region, request.resource_arn)
         if self._calls.cancellation.is_set:  # only the next `up` may start anything
             reason = self._calls.cancellation.reason or "its deadline had passed"
-            raise CancelledError(subject, f"{reason} before a conversion was started")
+            raise errors.CancelledError(subject, f"{reason} before a conversion was started")
         members = {
             "ResourceArn": request.resource_arn,
             "SourceLicenseContext": request.source.to_request(),
@@ -127,15 +119,15 @@ class LicenseManager:
         answer = self._calls.call(subject, members, paced=False)
         task_id: str | None = answer.get("LicenseConversionTaskId")
         if not task_id:
-            raise TransientError(subject, "the answer has no task id", UNREADABLE_REMEDY)
+            raise errors.TransientError(subject, "the answer has no task id", errors.UNREADABLE_REMEDY)
         return task_id
 
     def _read(self, answer: Any, task_id: str) -> ConversionTask:
-        subject = Subject(GET_ACTION, task_id, self._region)
+        subject = Subject(errors.GET_ACTION, task_id, self._region)
         try:
             return ConversionTask.from_answer(answer, task_id=task_id, region=self._region)
         except AnswerError as cause:
-            raise TransientError(subject, str(cause), UNREADABLE_REMEDY) from cause
+            raise errors.TransientError(subject, str(cause), errors.UNREADABLE_REMEDY) from cause
 
 
 def _entries_by_id(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -77,21 +77,18 @@ def to_denial(reason: str, permission: str, decode: Decode) -> tuple[str, str]:
         return reason, known
     encoded = _ENCODED.search(reason)
     if encoded:
-        plain = _ENCODED.sub("", reason)
-        decoded = decode(encoded[1])
+        reason, decoded = _ENCODED.sub("", reason), decode(encoded[1])
         if decoded is None:
-            return plain, (
+            return reason, (
                 f"Allow {permission} in the IAM policy of the credentials in use. To read AWS's encoded reason here, "
                 "allow sts:DecodeAuthorizationMessage too; or make the call with the AWS CLI and pass its message to "
                 "`aws sts decode-authorization-message --encoded-message`"
             )
-        reason = f"{plain}: {_to_decoded_text(decoded)}"
-    action = _ACTION.search(reason)
+        reason = f"{reason}: {_to_decoded_text(decoded)}"
+    action, resource, policy = (pattern.search(reason) for pattern in (_ACTION, _RESOURCE, _POLICY))
     what = action[1] if action else permission
-    resource = _RESOURCE.search(reason)
     if resource:
         what = f"{what} on {resource[1].rstrip('.')}"
-    policy = _POLICY.search(reason)
     if policy and policy[1] != "identity-based":
         return reason, _DENIAL_REMEDIES[policy[1]].format(what, policy[1])
     if "explicit deny" in reason:

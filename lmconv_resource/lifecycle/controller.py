@@ -237,7 +237,7 @@ def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None)
     reason = None if arn is None else partition_problem(arn, partition)
     if reason:
         return [CheckFailure("resource_arn", f"{written('resource_arn')} {reason}: use the ARN as AWS shows it")]
-    is_own = "license-manager" in settings.endpoint_urls
+    is_own = "license-manager" in dict(settings.endpoints)
     if partition is not None and not is_own and not regions.is_listed(settings.region):
         op.log(f"{settings.region} is not in this botocore's list of regions: check it.", "WARNING")
     return []

@@ -46,15 +46,6 @@ TIMEOUT_SECONDS = 10
 _CREDENTIAL_KEYS = (*STATIC_KEYS, "role_arn", "sso_account_id", "sso_role_name", "login_session", "credential_process")
 """What makes a profile one that says who calls."""
 
-_OF_BOTOCORE = (
-    "region",
-    "use_fips_endpoint",
-    "use_dualstack_endpoint",
-    "ec2_metadata_service_endpoint",
-    "ec2_metadata_service_endpoint_mode",
-)
-"""Settings that botocore has by the same name."""
-
 _OF_CALLER = (
     *("access_key", "secret_key", "token", "assume_role_with_web_identity", "assume_roles"),
     *("max_retries", "allowed_account_ids", "forbidden_account_ids"),
@@ -90,7 +81,7 @@ class Regions:
             ("license-manager", settings.region, f"`region`, {key('region')} (`pulumi config`) and AWS_REGION"),
             ("sts", settings.sts_region, f"{key('stsRegion')} (`pulumi config`)"),
         ):
-            if region and service not in settings.endpoint_urls and self.partition_of(region) is None:
+            if region and service not in dict(settings.endpoints) and self.partition_of(region) is None:
                 reason, remedy = f"{region} is not an AWS region", on_settings(f"Check {places}")
                 raise SettingsError(Subject(CONNECT_ACTION), reason, remedy)
 
@@ -144,9 +135,7 @@ class SharedClients:
 
     def loader(self, data_path: str | None) -> Any:
         """Return the loader of botocore's data, and of what the user has beside it."""
-        if data_path not in self._loaders:
-            self._loaders[data_path] = create_loader(data_path)
-        return self._loaders[data_path]
+        return self._loaders.setdefault(data_path, create_loader(data_path))
 
     def client(self, settings: Settings, service: str, make: Callable[[str], Any]) -> Any:
         """Return the client of a service; the first caller makes it."""
@@ -166,7 +155,14 @@ class SettingsSession(FilesSession):
         self.settings = settings
         self._shared = shared
         self._subject = Subject(CONNECT_ACTION, region=settings.region)
-        given = {"ca_bundle": settings.custom_ca_bundle, **{name: getattr(settings, name) for name in _OF_BOTOCORE}}
+        given = {
+            "region": settings.region,
+            "ca_bundle": settings.custom_ca_bundle,
+            "use_fips_endpoint": settings.use_fips_endpoint,
+            "use_dualstack_endpoint": settings.use_dualstack_endpoint,
+            "ec2_metadata_service_endpoint": settings.ec2_metadata_service_endpoint,
+            "ec2_metadata_service_endpoint_mode": settings.ec2_metadata_service_endpoint_mode,
+        }
         for name, value in given.items():
             if value is not None:
                 self.set_config_variable(name, value)
@@ -185,7 +181,7 @@ class SettingsSession(FilesSession):
         if service_name == "sts" and self.settings.sts_region:
             kwargs["region_name"] = self.settings.sts_region
         if not kwargs.get("endpoint_url"):
-            kwargs["endpoint_url"] = self.settings.endpoint_urls.get(service_name)
+            kwargs["endpoint_url"] = dict(self.settings.endpoints).get(service_name)
         client: Any = super().create_client(service_name, *args, **kwargs)
         proxies = client.meta.config.proxies
         if proxies and _bypasses_proxies(client.meta.endpoint_url, proxies.get("no", "")):

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ConfigNotFound, ConfigParseError
 from botocore.session import Session
 
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
-from lmconv_resource.text import without_credentials
+from lmconv_resource.text import without_credentials, without_endpoint_credentials
 
 STATIC_KEYS = ("aws_access_key_id", "aws_secret_access_key")
 
@@ -48,10 +48,11 @@ class FilesSession(Session):
         if not self.has_many_files:
             return dict(super().full_config)
         merged: dict[str, Any] = {"profiles": {}}
-        for key, parse in (("config_file", load_config), ("credentials_file", _load_credentials)):
-            for path in self._files[key] or (self.get_config_variable(key),):
+        for key, paths in self._files.items():
+            for path in paths or (self.get_config_variable(key),):
                 with suppress(ConfigNotFound):  # the default one need not be there; the stack's have been looked for
-                    _merge(merged, parse(path))
+                    is_config = key == "config_file"
+                    _merge(merged, load_config(path) if is_config else {"profiles": raw_config_parse(path)})
         return merged
 
     @property
@@ -75,10 +76,11 @@ def assumes_role(profile: Mapping[str, Any]) -> bool:
     return "role_arn" in profile and "web_identity_token_file" not in profile
 
 
-def to_file_reason(cause: BotoCoreError) -> str:
-    """Return why a profile or a file can't be read, without what stands in it: that may be a secret."""
+def to_reason(cause: BotoCoreError | ValueError) -> str:
+    """Return why settings can't be used: without what stands in a file, or a password in an endpoint."""
     if not isinstance(cause, ConfigParseError):
-        return without_credentials(str(cause)).rstrip(".")
+        hide = without_credentials if isinstance(cause, BotoCoreError) else without_endpoint_credentials
+        return hide(str(cause)).rstrip(".")
     path, error = cause.kwargs.get("path"), cause.kwargs.get("error")
     if isinstance(error, UnicodeDecodeError):
         return f"{path} can't be read: it is not UTF-8 text"
@@ -90,10 +92,6 @@ def to_file_reason(cause: BotoCoreError) -> str:
         configparser.DuplicateOptionError: "sets a key for the second time",
     }.get(type(error), "is not KEY = VALUE")
     return f"{path} can't be read: " + (f"line {line} {why}" if line else "it is not in the form of AWS's files")
-
-
-def _load_credentials(path: str) -> dict[str, Any]:
-    return {"profiles": raw_config_parse(path)}
 
 
 def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
@@ -117,5 +115,5 @@ def region_of_profile(
     try:
         region: str | None = FilesSession(profile, config_files, credentials_files).get_config_variable("region")
     except BotoCoreError as cause:
-        raise SettingsError(Subject(CONNECT_ACTION), to_file_reason(cause), remedy) from cause
+        raise SettingsError(Subject(CONNECT_ACTION), to_reason(cause), remedy) from cause
     return region

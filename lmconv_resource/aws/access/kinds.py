@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -110,8 +111,8 @@ def _objects(read_one: Read) -> Callable[[Any, Place], tuple[Any, ...]]:
             return (read_one(value, place),)
         if not isinstance(value, (list, tuple)) or not all(isinstance(each, Mapping) for each in value):
             raise ValueError
-        entries = (replace(place, name=f"entry {number} of {place.name}") for number in range(1, len(value) + 1))
-        return tuple(read_one(each, entry) for each, entry in zip(value, entries, strict=True))
+        entries = (replace(place, name=f"entry {number} of {place.name}") for number in count(1))
+        return tuple(map(read_one, value, entries))
 
     return read
 

@@ -13,22 +13,15 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ConfigParseError, NoCredentialsError, ProfileNotFound
 
+from lmconv_resource import errors
 from lmconv_resource.aws.access.botocore_session import SettingsSession, SharedClients
 from lmconv_resource.aws.access.call_log import log_connection
-from lmconv_resource.aws.access.files import to_file_reason
+from lmconv_resource.aws.access.files import to_reason
 from lmconv_resource.aws.access.settings import Settings
 from lmconv_resource.aws.error_mapping import SOURCE_ERRORS, from_botocore
-from lmconv_resource.errors import (
-    CONNECT_ACTION,
-    CredentialsError,
-    EndpointUnreachableError,
-    ExpiredCredentialsError,
-    LicenseConversionError,
-    SettingsError,
-    Subject,
-)
+from lmconv_resource.errors import Subject
 from lmconv_resource.polling.runtime import RUNTIME, Runtime
-from lmconv_resource.text import fill, key, on_settings, without_endpoint_credentials
+from lmconv_resource.text import fill, key, on_settings
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +69,7 @@ class AccessSession:
         """How often the credentials were read again."""
         self._shared = shared or SharedClients(runtime)
         self._runtime = runtime
-        self._subject = Subject(CONNECT_ACTION, region=settings.region)
+        self._subject = Subject(errors.CONNECT_ACTION, region=settings.region)
         self._lock = runtime.lock()
         """Guards botocore's session and what is found with it, which may call what gives the credentials."""
         self._core: SettingsSession | None = None
@@ -85,7 +78,7 @@ class AccessSession:
         self._renewed_at = float("-inf")
         self._asking = runtime.lock()
         """Held by who asks STS for the account, and wanted only by those who can't go on without the answer."""
-        self._answer: tuple[int, float, str | LicenseConversionError] = (-1, 0.0, "")
+        self._answer: tuple[int, float, str | errors.LicenseConversionError] = (-1, 0.0, "")
         """The generation that STS was asked about, when, and its account, or why STS did not say it."""
         self._first_account: str | None = None
         """That of the first credentials: others are not to take their place unseen."""
@@ -118,7 +111,7 @@ class AccessSession:
         generation = self.generation
         try:
             return self._send(service, method, members, subject)
-        except ExpiredCredentialsError as expired:
+        except errors.ExpiredCredentialsError as expired:
             if not self.renew(generation):
                 raise
             log.info("the credentials were read again: %s", expired)
@@ -127,8 +120,8 @@ class AccessSession:
     def _send(self, service: str, method: str, members: Mapping[str, Any], subject: Subject) -> Any:
         try:
             client = self.client(service)
-        except ExpiredCredentialsError as expired:  # STS said so, which is asked first
-            raise ExpiredCredentialsError(subject, expired.reason, expired.remedy) from expired
+        except errors.ExpiredCredentialsError as expired:  # STS said so, which is asked first
+            raise errors.ExpiredCredentialsError(subject, expired.reason, expired.remedy) from expired
         try:
             answer = getattr(client, method)(**members)
         except Exception as cause:
@@ -167,25 +160,25 @@ class AccessSession:
         with self._asking:
             generation, asked_at, account = self._answer
             serves = generation == self.generation
-            if isinstance(account, LicenseConversionError):
+            if isinstance(account, errors.LicenseConversionError):
                 age = self._runtime.now() - asked_at
-                is_lasting = isinstance(account, EndpointUnreachableError) and age < unreachable_seconds
+                is_lasting = isinstance(account, errors.EndpointUnreachableError) and age < unreachable_seconds
                 serves = is_lasting or self._answer is not before
             if not serves:
                 self._answer = self._ask_account()
                 account = self._answer[2]
-            if isinstance(account, LicenseConversionError):
+            if isinstance(account, errors.LicenseConversionError):
                 raise copy.copy(account) from account  # the caller may add to it
             self._first_account = self._first_account or account
             return account
 
-    def _ask_account(self) -> tuple[int, float, str | LicenseConversionError]:
+    def _ask_account(self) -> tuple[int, float, str | errors.LicenseConversionError]:
         while True:
             generation = self.generation
             try:
                 account = str(self._send("sts", "get_caller_identity", {}, self._subject)["Account"])
-            except LicenseConversionError as error:
-                if isinstance(error, ExpiredCredentialsError) and self.renew(generation):
+            except errors.LicenseConversionError as error:
+                if isinstance(error, errors.ExpiredCredentialsError) and self.renew(generation):
                     continue
                 return generation, self._runtime.now(), error
             if self.generation == generation:
@@ -207,11 +200,12 @@ class AccessSession:
         if wrong:
             setting, told, other = wrong
             reason = f"the credentials belong to account {account} ({self.origin}), and {setting} {told}"
-            raise SettingsError(self._subject, reason, f"Use credentials of {other} account, or change {setting}")
+            remedy = f"Use credentials of {other} account, or change {setting}"
+            raise errors.SettingsError(self._subject, reason, remedy)
         if first not in (None, account):
             reason = f"the reloaded credentials belong to account {account}, the earlier ones to {first}"
             remedy = f"Use credentials of account {first}, then run `pulumi up` again"
-            raise SettingsError(self._subject, reason, remedy)
+            raise errors.SettingsError(self._subject, reason, remedy)
 
     @property
     def origin(self) -> str:
@@ -226,13 +220,13 @@ class AccessSession:
         with self._lock:
             try:
                 return self._describe_source(self._open_core())[1]
-            except (BotoCoreError, LicenseConversionError):  # a file that can no longer be read
+            except (BotoCoreError, errors.LicenseConversionError):  # a file that can no longer be read
                 return _SOURCES[None][1]
 
-    def explain(self, cause: Exception, subject: Subject, service: str) -> LicenseConversionError:
+    def explain(self, cause: Exception, subject: Subject, service: str) -> errors.LicenseConversionError:
         """Return the error that stands for what a call raised, with a remedy for the kind of credentials in use."""
         error = from_botocore(cause, subject, were_accepted=service in self._working, decode=self._decode_denial)
-        is_general = isinstance(error, CredentialsError) and error.remedy == fill(type(error).remedy)
+        is_general = isinstance(error, errors.CredentialsError) and error.remedy == fill(type(error).remedy)
         # With no credentials at all there is no kind of them.
         if is_general and not isinstance(cause, NoCredentialsError):
             error.remedy = self.sign_in_hint() or error.remedy
@@ -241,7 +235,7 @@ class AccessSession:
     def _decode_denial(self, message: str) -> str | None:
         try:
             answer = self.client("sts").decode_authorization_message(EncodedMessage=message)
-        except (BotoCoreError, ClientError, LicenseConversionError) as error:
+        except (BotoCoreError, ClientError, errors.LicenseConversionError) as error:
             log.info("AWS's encoded reason can't be decoded: %s", type(error).__name__)
             return None
         return str(answer["DecodedMessage"])
@@ -259,20 +253,16 @@ class AccessSession:
                 yield self._open_core()
             except OSError as cause:  # a credential_process that can't be run
                 hint = self._describe_source(self._open_core(), is_found=False)[1]
-                raise CredentialsError(self._subject, str(cause), hint) from cause
+                raise errors.CredentialsError(self._subject, str(cause), hint) from cause
             except SOURCE_ERRORS as cause:
                 error = from_botocore(cause, self._subject)
                 error.remedy = self._describe_source(self._open_core(), is_found=False)[1]
                 raise error from cause
-            except BotoCoreError as cause:
-                raise self._to_settings_error(cause, to_file_reason(cause)) from cause
-            except ValueError as cause:
-                # botocore says this of an endpoint without a scheme, and repeats it, with a name and a password in it.
-                raise self._to_settings_error(cause, without_endpoint_credentials(str(cause)).rstrip(".")) from None
-
-    def _to_settings_error(self, cause: Exception, reason: str) -> SettingsError:
-        remedy = next(each for kind, each in _SETTINGS_REMEDIES.items() if isinstance(cause, kind))
-        return SettingsError(self._subject, reason, on_settings(fill(remedy)))
+            except (BotoCoreError, ValueError) as cause:
+                remedy = next(each for kind, each in _SETTINGS_REMEDIES.items() if isinstance(cause, kind))
+                wrong = errors.SettingsError(self._subject, to_reason(cause), on_settings(fill(remedy)))
+                # botocore's ValueError repeats an endpoint without a scheme, with a name and a password in it.
+                raise wrong from cause if isinstance(cause, BotoCoreError) else None
 
     def _describe_source(self, core: SettingsSession, *, is_found: bool = True) -> tuple[str, str]:
         """Return what the source of the credentials is, and what gives new ones.
@@ -290,7 +280,7 @@ class AccessSession:
             return name, f"Renew the token in {member} of {name}"
         method: str | None = "profile"
         if is_found:
-            with suppress(BotoCoreError, LicenseConversionError):  # what can't be loaded: the profile says more
+            with suppress(BotoCoreError, errors.LicenseConversionError):  # what can't be loaded: the profile says more
                 method = core.source.method if core.source else None
         if method in _SOURCES:
             return _SOURCES[method]

@@ -107,7 +107,7 @@ class Settings:
         "one of these is refused",
         (),
     )
-    """URLs by boto3's name of the service."""
+    """Pairs of boto3's name of the service and the URL that replaces AWS's own."""
     sts_region: str | None = _setting(
         kinds.REGION, "the region in which roles are assumed and the account is asked for"
     )
@@ -127,11 +127,6 @@ class Settings:
     user_agents: tuple[str, ...] = _setting(kinds.PRODUCTS, "appended to the User-Agent of all calls", ())
     max_retries: int = _setting(kinds.COUNT, "how often a call is retried after a transient fault; 7 by default", 7)
     """After the first try: with the backoff of `calls` about 16 s of patience on average, 30 s at the most."""
-
-    @property
-    def endpoint_urls(self) -> dict[str, str]:
-        """The endpoint URLs that replace AWS's own, by boto3's name of the service."""
-        return dict(self.endpoints)
 
     @classmethod
     def from_config(
