@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import tenacity
+from botocore import xform_name
 
 from lmconv_resource import errors
 from lmconv_resource.aws.access import AccessSession, attempt
@@ -21,21 +21,19 @@ Fault = type[errors.LicenseConversionError]
 _MAX_PAGES = 1000
 """A list of more pages has a token that leads in circles."""
 
-_CAPITAL = re.compile("(?<!^)[A-Z]")
-
 _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 8.0
 
 
 @dataclass
 class Calls:
-    """How a service of one connection is called, at the pace of all its callers. Safe to share between threads.
+    """How the services of a connection are called, each at the pace of all its callers. Safe to share between threads.
 
     With `has_turn`, the caller has acquired the pace's turn of the first call, and calls from one thread.
     """
 
     session: AccessSession
-    service: str
-    limiter: RateLimiter
+    limiters: Mapping[str, RateLimiter]
+    """By boto3's name of the service (`license-manager`)."""
     cancellation: Cancellation
     has_turn: bool = False
 
@@ -44,16 +42,17 @@ class Calls:
 
         One that is not `paced` waits for no turn.
         """
+        service, _, operation = subject.permission.partition(":")
+        limiter = self.limiters[service]
         if paced and not self.has_turn:
-            self.limiter.acquire(self.cancellation)
+            limiter.acquire(self.cancellation)
         self.has_turn = False
-        method = _CAPITAL.sub(r"_\g<0>", subject.action.rpartition(":")[2]).lower()
         try:
-            answer = self.session.call(self.service, method, members, subject)
+            answer = self.session.call(service, xform_name(operation), members, subject)
         except errors.ThrottledError:
-            self.limiter.on_throttled()
+            limiter.on_throttled()
             raise
-        self.limiter.on_success()
+        limiter.on_success()
         return answer
 
     def retry(self, call: Callable[[], Answer], *on: Fault) -> Answer:

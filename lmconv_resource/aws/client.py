@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from lmconv_resource.aws.access import AccessSession, Settings, SharedClients
 from lmconv_resource.aws.calls import Calls
-from lmconv_resource.aws.ec2 import Ec2, Ssm
+from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import ServiceFaultError, ThrottledError
 from lmconv_resource.models import ConversionTask
@@ -38,18 +39,19 @@ class Connection:
         self.settings = session.settings
         self.region = session.settings.region
         runtime = cancellation.runtime
-        self._limiters = {service: RateLimiter(policy, runtime) for service in ("license-manager", "ec2", "ssm", "sts")}
-        self._serve(cancellation)
+        limiters = {service: RateLimiter(policy, runtime) for service in ("license-manager", "ec2", "ssm")}
+        calls = Calls(session, limiters, cancellation)
+        self._serve(calls)
         # What follows serves more than one operation, and so ends with none of them.
         self.recent_tasks = RecentTasks(self.license_manager.pages, runtime)
 
         def in_turn() -> LicenseManager:
-            return LicenseManager(self.calls("license-manager", has_turn=True))
+            return LicenseManager(replace(calls, has_turn=True))
 
         dispatcher = Dispatcher(
             lambda task_id: in_turn().get_task(task_id, retry=False),
             lambda status: in_turn().pages(status),
-            acquire=lambda: self._limiters["license-manager"].acquire(cancellation),
+            acquire=lambda: limiters["license-manager"].acquire(cancellation),
             policy=policy,
             on_note=on_note,
             runtime=runtime,
@@ -57,21 +59,15 @@ class Connection:
         self.poller = Poller(dispatcher)
         """The one poller that all waits share."""
 
-    def _serve(self, cancellation: Cancellation) -> None:
-        self.cancellation = cancellation
-        self.license_manager = LicenseManager(self.calls("license-manager"))
-        self.ec2 = Ec2(self.calls("ec2"))
-        self.ssm = Ssm(self.calls("ssm"))
+    def _serve(self, calls: Calls) -> None:
+        self.calls, self.cancellation = calls, calls.cancellation
+        self.license_manager, self.ec2 = LicenseManager(calls), Ec2(calls)
 
     def until(self, cancellation: Cancellation) -> Connection:
         """Return the same connection, with services whose pauses and retries end with this cancellation too."""
         bound = copy.copy(self)
-        bound._serve(cancellation)
+        bound._serve(replace(self.calls, cancellation=cancellation))
         return bound
-
-    def calls(self, service: str, *, has_turn: bool = False) -> Calls:
-        """Return how a service is called."""
-        return Calls(self.session, service, self._limiters[service], self.cancellation, has_turn)
 
     def get_recent_task(self, task_id: str) -> ConversionTask:
         """Return a task as it was within the last seconds, or its end; for what starts, replaces or fails nothing."""
@@ -82,9 +78,8 @@ class Connection:
 
         That STS can't be reached is raised for a minute without another try.
         """
-        return self.calls("sts").retry(
-            lambda: self.session.account(_UNREACHABLE_SECONDS), ThrottledError, ServiceFaultError
-        )
+        ask = partial(self.session.account, _UNREACHABLE_SECONDS)
+        return self.calls.retry(ask, ThrottledError, ServiceFaultError)
 
 
 @dataclass

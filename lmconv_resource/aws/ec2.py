@@ -128,8 +128,8 @@ def _to_tagging(tags: Mapping[str, str], resource_ids: Iterable[str]) -> dict[st
     return {"Resources": list(resource_ids), "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
 
-class _Service:
-    """A service with one connection's settings. Safe to share between threads.
+class Ec2:
+    """EC2, and what Systems Manager says of its instances, for one connection. Safe to share between threads.
 
     What only reads is tried again where AWS itself asks for it: a network without a way to AWS holds up nobody for
     long. What stops, starts or marks an instance is one call, right after that was read on which it rests: it waits for
@@ -145,10 +145,6 @@ class _Service:
     def _entries(self, action: str, resource_arn: str, member: str, **about: Any) -> Iterator[dict[str, Any]]:
         for page in self._calls.read_pages(self._subject(action, resource_arn), about):
             yield from page.get(member) or ()
-
-
-class Ec2(_Service):
-    """EC2, as far as a conversion needs it."""
 
     def get_instance(self, resource_arn: str) -> Instance | None:
         """Return an instance as DescribeInstances shows it; None where EC2 shows none."""
@@ -209,6 +205,12 @@ class Ec2(_Service):
         is_optional = bool(has_store) and nvme == "unsupported" and found.get("CurrentGeneration") is False
         return InstanceType((found.get("VCpuInfo") or {}).get("DefaultVCpus"), has_store, is_optional)
 
+    def list_managed(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
+        """Return those of at most 50 instances that Systems Manager knows, stopped ones too, each with True."""
+        action, by = "ssm:DescribeInstanceInformation", [{"Key": "InstanceIds", "Values": list(instance_ids)}]
+        found = self._entries(action, resource_arn, "InstanceInformationList", Filters=by)
+        return {str(each.get("InstanceId")): True for each in found}
+
     def stop(self, *resource_arns: str, force: bool = False) -> None:
         """Have instances stopped, all of them or none; `force` does not wait for their operating system."""
         self._do(STOP_ACTION, resource_arns[0], {**_to_ids(resource_arns), "Force": force})
@@ -238,13 +240,3 @@ class Ec2(_Service):
 
     def _do(self, action: str, resource_arn: str, about: Mapping[str, Any]) -> None:
         self._calls.call(self._subject(action, resource_arn), about, paced=False)
-
-
-class Ssm(_Service):
-    """Systems Manager: whether an instance is managed, which License Manager's conversions need."""
-
-    def list_managed(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
-        """Return those of at most 50 instances that Systems Manager knows, stopped ones too, each with True."""
-        action, by = "ssm:DescribeInstanceInformation", [{"Key": "InstanceIds", "Values": list(instance_ids)}]
-        found = self._entries(action, resource_arn, "InstanceInformationList", Filters=by)
-        return {str(each.get("InstanceId")): True for each in found}

@@ -138,7 +138,7 @@ def test_each_page_waits_for_a_turn_once(aws: TimelessAws, has_turn: bool) -> No
             turns.append(len(wire.requests))
 
     session = MadeClients(aws.settings, lambda service, _: aws.client(service))
-    calls = Calls(session, "license-manager", Turns(), aws.pauses, has_turn=has_turn)
+    calls = Calls(session, {"license-manager": Turns()}, aws.pauses, has_turn=has_turn)
 
     assert list(LicenseManager(calls).pages()) == [{}, {}]
 

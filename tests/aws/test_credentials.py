@@ -477,7 +477,7 @@ def test_a_passing_fault_of_sts_refuses_nobody(accounts: AwsAccounts, checked: A
             accounts.break_next = True
 
     accounts.on_request = fail
-    LicenseManager(Calls(checked, "license-manager", RateLimiter(), Pauses())).list_tasks()
+    LicenseManager(Calls(checked, {"license-manager": RateLimiter()}, Pauses())).list_tasks()
     asked = [request.operation for request in accounts.requests]
     assert asked == ["GetCallerIdentity"] * 3 + ["ListLicenseConversionTasks"]
 

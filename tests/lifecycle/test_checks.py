@@ -27,7 +27,7 @@ class World:
     def __init__(self, **answers: Any) -> None:
         self.asked: list[str] = []
         self.warned: list[str] = []
-        self.ec2 = self.ssm = self
+        self.ec2 = self
         self._answers = {
             "get_type": InstanceType(8, False),
             "list_managed": {"i-1": True},

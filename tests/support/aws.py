@@ -126,9 +126,9 @@ class TimelessAws:
         """Return the client of a service, the same each time if `make_client` makes it so."""
         return self._make_client(service, self.settings)
 
-    def calls(self, service: str = "license-manager") -> Calls:
+    def calls(self) -> Calls:
         clients = MadeClients(self.settings, self._make_client)
-        return Calls(clients, service, self.limiter, self.pauses)
+        return Calls(clients, dict.fromkeys(("license-manager", "ec2"), self.limiter), self.pauses)
 
     @property
     def license_manager(self) -> LicenseManager:
@@ -136,4 +136,4 @@ class TimelessAws:
 
     @property
     def ec2(self) -> Ec2:
-        return Ec2(self.calls("ec2"))
+        return Ec2(self.calls())

@@ -30,8 +30,6 @@ _LONGEST = 80
 
 def log_connection(service: str, client: Any, session: FilesSession, source: Any, roles: Sequence[AssumedRole]) -> None:
     """Log how a new client of a session reaches its service, and what it signs with: botocore's source, then roles."""
-    if not log.isEnabledFor(logging.DEBUG):
-        return
     credentials = [f"from {source.method}" if source is not None else "not found"]
     credentials += [f"then {role.role_arn}" for role in roles]
     credentials += [f"in account {role.role_arn.split(':')[4]}" for role in roles[-1:]]

@@ -237,14 +237,14 @@ def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:") -> list
     unknown = []
     for name in sorted(names):
         short = name.removeprefix(prefix)
-        if short == name or short in known or short in _IGNORED or short.startswith("__"):
+        if short == name or short in (*known, *_IGNORED) or short.startswith("__"):
             continue
-        meant, shown, remove = find_close(short, known), to_shown(name), f"`pulumi config rm {to_shown(name)}`"
-        if prefix == "lmconv:" and short in _OF_FLEETS:
-            shown, remove = name, f"`pulumi config rm {name}`"
-            remedy = f"Give a ConversionFleet {written(_OF_FLEETS[short])}, then run {remove}"
+        meant, of_fleet = find_close(short, known), _OF_FLEETS.get(short) if prefix == "lmconv:" else None
+        shown = name if of_fleet else to_shown(short if wording().provider else name)
+        remove = f"`pulumi config rm {shown}`"
+        if of_fleet:
+            remedy = f"Give a ConversionFleet {written(of_fleet)}, then run {remove}"
         elif meant or prefix == "lmconv:":
-            shown = to_shown(short) if wording().provider else shown
             write = f"Write {prefix}{meant}, or remove" if meant else "Remove"
             remedy = on_settings(f"{write} it with {remove}", f"Write {meant}" if meant else "Remove it")
         else:

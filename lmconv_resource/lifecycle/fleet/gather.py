@@ -99,7 +99,7 @@ class Gathering:
         self._running: dict[str, None] = {}
         self._following: dict[str, float] = {}
         self._mark: tuple[str, frozenset[str], datetime] | None = None
-        ec2, manager, ssm = connection.ec2, connection.license_manager, connection.ssm
+        ec2, manager = connection.ec2, connection.license_manager
 
         def shared(
             send: Callable[[list[Item]], Mapping[Item, Answer] | None], most: int = _MOST_INSTANCES, **options: Any
@@ -150,7 +150,7 @@ class Gathering:
         self.marks: Shared[_Tags, bool] = shared(partial(tag, ec2.set_tags), alone=True)
         self.unmarks: Shared[_Tags, bool] = shared(partial(tag, ec2.delete_tags), alone=True)
         self.checks: Shared[Check, bool] = shared(check, alone=True)
-        self.managed: Shared[str, bool] = shared(ssm.list_managed, _MOST_LISTED)
+        self.managed: Shared[str, bool] = shared(ec2.list_managed, _MOST_LISTED)
         self.images: Shared[str, bool | None] = shared(
             lambda ids: {each: ec2.is_amazon_image(each, "instances") for each in ids}, 1
         )

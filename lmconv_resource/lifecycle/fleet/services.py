@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from lmconv_resource.aws.ec2 import Ec2, Instance, InstanceType, Ssm, Tag
+from lmconv_resource.aws.ec2 import Ec2, Instance, InstanceType, Tag
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import WAIT_ACTION, RequestRefusedError, Subject, WaitError
 from lmconv_resource.lifecycle.fleet.gather import Gathering
@@ -217,6 +217,9 @@ class _RowEc2(Ec2):
     def list_elastic(self, public_ips: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
         return {each: True for each in public_ips if self._gathering.addresses.ask(each, ALWAYS)}
 
+    def list_managed(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
+        return {each: True for each in instance_ids if self._gathering.managed.ask(each, ALWAYS)}
+
     def get_type(self, name: str, resource_arn: str) -> InstanceType:
         return self._gathering.types.ask(name, ALWAYS) or InstanceType()
 
@@ -242,17 +245,6 @@ class _RowManager(LicenseManager):
         return super().create_task(request)
 
 
-class _RowSsm(Ssm):
-    """Systems Manager for one row."""
-
-    def __init__(self, calls: Calls, gathering: Gathering) -> None:
-        super().__init__(calls)
-        self._managed = gathering.managed
-
-    def list_managed(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
-        return {each: True for each in instance_ids if self._managed.ask(each, ALWAYS)}
-
-
 class _RowPoller:
     """The wait for one row's task: by the list that all rows share, and where that does not tell, by the poller."""
 
@@ -276,8 +268,7 @@ class _RowPoller:
 def connect_row(gathering: Gathering, watch: Watch, resource_arn: str, cancellation: Cancellation) -> Connection:
     """Return AWS for one row."""
     aws = gathering.connection.until(cancellation)
-    aws.ec2 = _RowEc2(aws.calls("ec2"), gathering, watch)
-    aws.license_manager = _RowManager(aws.calls("license-manager"), gathering, watch)
-    aws.ssm = _RowSsm(aws.calls("ssm"), gathering)
+    aws.ec2 = _RowEc2(aws.calls, gathering, watch)
+    aws.license_manager = _RowManager(aws.calls, gathering, watch)
     aws.poller = cast("Poller", _RowPoller(aws, resource_arn, gathering))
     return aws

@@ -278,5 +278,5 @@ class _Asker:
             found["few_vcpus"] = vcpus if vcpus and vcpus < _MIN_SQL_SERVER_VCPUS else None
         if is_byol and answer.get("ImageId") and self.ask("the image", ec2.is_amazon_image, answer["ImageId"]):
             found["amazon_image"] = answer["ImageId"]
-        found["unmanaged"] = self.ask("Systems Manager", self.aws.ssm.list_managed, [instance.instance_id]) == {}
+        found["unmanaged"] = self.ask("Systems Manager", ec2.list_managed, [instance.instance_id]) == {}
         return found
