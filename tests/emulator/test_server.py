@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import backend_index, mock_aws
 from moto.server import ThreadedMotoServer
 from support.aws import ACCOUNT, LIST
+from support.checkout import PROJECT
 
 from emulator import ARN, REGION, add_task, connect, get, get_backend, start
 from lmconv_resource import emulator as package
@@ -163,6 +164,9 @@ def test_the_world_is_one_to_play_with() -> None:
     ]
     assert all(each.arn.startswith("arn:aws:ec2:eu-west-1:123456789012:instance/i-") for each in worlds[0])
     assert worlds[0][0].arn.endswith("/i-0123456789abcdef0")
+    with serve() as emulator:  # the documentation shows the first one that the command makes
+        (documented,) = make_world(emulator, "us-east-1", 1)
+        assert documented.arn in (PROJECT / "docs" / "testing.md").read_text(encoding="utf-8")
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
