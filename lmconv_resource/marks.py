@@ -92,10 +92,6 @@ class Mark:
             return names in (None, instance_id)
         return _to_short(instance_id) in (names[at : at + _SHORT] for at in range(1, len(names), _SHORT))
 
-    def is_own(self, urn: str | None, instance_id: str) -> bool:
-        """Return whether the resource with this URN wrote it for this instance: a copied mark is nobody's own."""
-        return self.is_owned_by(urn) and self.is_for(instance_id)
-
     @property
     def instance_ids(self) -> list[str]:
         """The instance that it was written for, or where the value does not tell, those that have it."""
@@ -128,6 +124,12 @@ def read_marks(tags: Iterable[Tag], instance: Instance | None = None) -> tuple[M
             places.setdefault(tag.value, []).append(tag.resource_id)
     stopped_at = to_stop_time(instance) if instance else None
     return tuple(Mark.parse(value, tuple(ids), stopped_at) for value, ids in places.items())
+
+
+def has_mark(urn: str | None, instance: Instance, tags: Iterable[Tag] = ()) -> bool:
+    """Return whether an instance has the mark of the resource with this URN, by its tags or these; a copy is none."""
+    marks = read_marks((*tags, *instance.tags), instance)
+    return any(mark.is_owned_by(urn) and mark.is_for(instance.instance_id) for mark in marks)
 
 
 def to_places(instance: Instance) -> tuple[str, ...]:

@@ -29,9 +29,9 @@ from lmconv_resource.lifecycle.operation import (
     Stored,
     Unknown,
 )
-from lmconv_resource.lifecycle.state import changed_outputs, is_reopened, merge, to_change_text
+from lmconv_resource.lifecycle.state import is_reopened, merge, to_change_text
 from lmconv_resource.lifecycle.validation import partition_problem
-from lmconv_resource.models import ConversionTask, InstanceArn, LicenseContext, TaskStatus
+from lmconv_resource.models import OUTPUTS, ConversionTask, InstanceArn, LicenseContext, TaskStatus
 from lmconv_resource.text import written
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ class Controller(ABC, Generic[InputsT, StateT]):
         change = to_change_text(recorded, found)
         if change:
             op.log(change)
-        return Diff(changed=changed_outputs(recorded, found))
+        old, new = recorded.to_outputs(), found.to_outputs()
+        return Diff(changed=tuple(name for name in OUTPUTS if old[name] != new[name]))
 
     def _refresh(self, op: Operation, task_id: str, recorded: ConversionTask | None, inputs: InputsT) -> ConversionTask:
         """Return the task as it is now; the record of a finished one that AWS no longer knows, as it was."""

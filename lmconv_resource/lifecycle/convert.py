@@ -24,6 +24,7 @@ from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, unknow
 from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, read_marks, still_stopped_text
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Host, Operation, Properties, QuietHost, Stored
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await, report_drift
+from lmconv_resource.marks import has_mark
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.text import setting, to_failure_reason
 from lmconv_resource.usage_operations import unknown_code_warning
@@ -247,7 +248,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         """Look the task up again, and EC2's view of the instance, with a warning where the two differ."""
         if state is not None and state.is_begun:
             return Stored(state)
-        if state is not None and state.is_without_task:
+        if state is not None and not state.task.task_id:  # EC2 billed it as wanted, and no task led there
             found = state.task
         else:
             found = self._refresh(op, task_id, state.task if state else None, inputs)
@@ -275,8 +276,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         if instance is not None and not instance.license_context.is_empty:
             refreshed = replace(refreshed, verified=instance.license_context)
             report_drift(op, aws, state, refreshed)
-        marks = read_marks(instance.tags) if instance and instance.state == "stopped" else ()
-        if instance is not None and any(mark.is_own(op.urn, instance.instance_id) for mark in marks):
+        if instance is not None and instance.state == "stopped" and has_mark(op.urn, instance):
             op.log(f"{instance.instance_id} is stopped and still has to be started: run `pulumi up`.", "WARNING")
         return Stored(refreshed)
 
@@ -336,7 +336,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     def _end_job(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> None:
         """Start the instance again where it has this resource's mark; never fails the delete."""
         arn = state.request.resource_arn
-        if not (arn and state.has_stopped):
+        if not (arn and state.asked and state.asked.get("stop_and_restart")):
             return
         inputs = replace(replace_request(inputs, state), stop_and_restart=True, wait_for_completion=False)
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.history import newest_task_to
-from lmconv_resource.models import OUTPUTS, ConversionRequest, ConversionTask, LicenseContext, TaskStatus
+from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus
 from lmconv_resource.text import setting, to_duration_text, to_one_line
 from lmconv_resource.usage_operations import describe
 
@@ -37,12 +37,6 @@ def must_await(recorded: ConversionTask, inputs: Inputs) -> bool:
 def is_settled(recorded: ConversionTask, inputs: Inputs) -> bool:
     """Return whether a task has ended as the program wants it, so that an update has nothing to ask."""
     return recorded.is_complete and not must_await(recorded, inputs)
-
-
-def changed_outputs(recorded: ConversionTask, found: ConversionTask) -> tuple[str, ...]:
-    """Return the names of the outputs that differ."""
-    old, new = recorded.to_outputs(), found.to_outputs()
-    return tuple(name for name in OUTPUTS if old[name] != new[name])
 
 
 def is_reopened(recorded: ConversionTask, found: ConversionTask) -> bool:
@@ -108,11 +102,6 @@ class ConversionState:
         return {**extras, **({REQUEST: self.asked} if self.asked else {}), **self.task.to_outputs()}
 
     @property
-    def is_without_task(self) -> bool:
-        """Whether no task of AWS's stands for this, so that none can be looked up: EC2 billed it as wanted."""
-        return not self.task.task_id and self.task.is_complete
-
-    @property
     def is_begun(self) -> bool:
         """Whether a conversion was begun and no task started: its instance was stopped, and the `up` ended."""
         return not self.task.task_id and self.task.status_text is None
@@ -126,11 +115,6 @@ class ConversionState:
             LicenseContext.from_inputs(asked.get("source_license_context")),
             LicenseContext.from_inputs(asked.get("destination_license_context")),
         )
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether its conversion was to stop the instance, so that it may still have to be started."""
-        return bool((self.asked or {}).get("stop_and_restart"))
 
     @property
     def has_drifted(self) -> bool:

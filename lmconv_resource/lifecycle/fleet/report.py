@@ -57,16 +57,13 @@ def to_plan_text(lines: Iterable[PlanLine]) -> str:
     stands once, without the ids and addresses in which they differ.
     """
     rows = sorted(lines, key=lambda line: line.number)
-    counts = Counter(row.action for row in rows)
-    parts = ", ".join(f"{counts[action]} {action.value}" for action in Action if counts[action])
     cells = [(f"{row.number}", _plain(row.name), _to_licenses(row), _plain(row.text)) for row in rows]
     widths = [max((len(row[column]) for row in cells), default=0) for column in range(3)]
     table = [
         f"{number:>{widths[0]}}  {name:<{widths[1]}}  {licenses:<{widths[2]}}  {text}".rstrip()
         for number, name, licenses, text in cells
     ]
-    head = f"{len(rows)} instance{'' if len(rows) == 1 else 's'}: {parts or 'nothing to do'}"
-    return "\n".join([head, *table, *to_notes(rows)])
+    return "\n".join([_to_counts((row.action for row in rows), Action), *table, *to_notes(rows)])
 
 
 def to_notes(rows: Iterable[PlanLine]) -> list[str]:
@@ -81,6 +78,12 @@ def to_notes(rows: Iterable[PlanLine]) -> list[str]:
 def _to_licenses(row: PlanLine) -> str:
     known = [to_name(code) for code in (row.source, row.destination) if code]
     return _plain(" → ".join(known)) if row.source else _plain(f"→ {known[0]}" if known else "")
+
+
+def _to_counts(found: Iterable[Enum], kinds: Iterable[Enum]) -> str:
+    counts = Counter(found)
+    parts = ", ".join(f"{counts[kind]} {kind.value}" for kind in kinds if counts[kind])
+    return f"{counts.total()} instance{'' if counts.total() == 1 else 's'}: {parts or 'nothing to do'}"
 
 
 def _plain(text: str) -> str:
@@ -213,10 +216,7 @@ class FleetState:
 
 def to_counts(results: Iterable[Result]) -> str:
     """Return how many rows came to what: `12 instances: 8 SUCCEEDED, 2 FAILED, 2 REFUSED`."""
-    counts = Counter(result.outcome for result in results)
-    total = counts.total()
-    parts = ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome])
-    return f"{total} instance{'' if total == 1 else 's'}" + (f": {parts}" if parts else "")
+    return _to_counts((result.outcome for result in results), Outcome)
 
 
 _NEXT_STEPS = {

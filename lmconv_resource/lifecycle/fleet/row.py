@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,13 +20,14 @@ from lmconv_resource.lifecycle.fleet.report import Action, Outcome, PlanLine, Re
 from lmconv_resource.lifecycle.fleet.services import Watch, connect_row
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.in_process import Severity
-from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Shared, Step, read_marks, to_places
+from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Step, to_places
 from lmconv_resource.lifecycle.operation import Host, Operation, QuietHost
+from lmconv_resource.marks import has_mark
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.ec2 import Instance, Tag
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +130,9 @@ def _make_job(op: Operation, host: QuietHost, gathering: Gathering, row: Row, wa
     # forgotten has begun is not waited for.
     waits = row.known.wait_for_completion and not known.get("ends")
     inputs = replace(row.known, retry_failed=False, wait_for_completion=waits)
-    aws, shared = connect_row(gathering, watch, row.arn, op.cancellation), Shared(gathering.make_mark, _PAUSE_SECONDS)
-    return Job(replace(op, host=cast(Host, host)), aws, inputs, retry_remedy=_RETRY_REMEDY, shared=shared, **known)
+    aws = connect_row(gathering, watch, row.arn, op.cancellation)
+    known |= {"make_mark": gathering.make_mark, "longest_pause_seconds": _PAUSE_SECONDS, "retry_remedy": _RETRY_REMEDY}
+    return Job(replace(op, host=cast(Host, host)), aws, inputs, **known)
 
 
 def refuse(row: Row, gathering: Gathering | None, error: LicenseConversionError) -> Planned:
@@ -248,11 +250,6 @@ def _withdraw(op: Operation, planned: Planned, gathering: Gathering, withdrawn: 
     return Ended(replace(result, instance_state="running" if planned.ran else "stopped"))
 
 
-def has_mark(op: Operation, instance: Instance, tags: Sequence[Tag]) -> bool:
-    """Return whether an instance has the fleet's mark, by these tags of what belongs to it and by its own."""
-    return any(mark.is_own(op.urn, instance.instance_id) for mark in read_marks((*tags, *instance.tags), instance))
-
-
 def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> None:
     """Start the instance of a row again where it has the fleet's mark; convert nothing.
 
@@ -263,7 +260,7 @@ def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) 
     watch = Watch(now, acted_at=now())
     aws = connect_row(gathering, watch, row.arn, op.cancellation)
     instance = aws.ec2.get_instance(row.arn)
-    if instance is None or not has_mark(op, instance, aws.ec2.list_tags(TAGS, to_places(instance))):
+    if instance is None or not has_mark(op.urn, instance, aws.ec2.list_tags(TAGS, to_places(instance))):
         return
     _make_job(op, RowHost(op.host, row.name), gathering, row, watch, held_id=held_id, ends=True).run()
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import CredentialsError, LicenseConversionError, SettingsError
 from lmconv_resource.lifecycle.fleet.gather import Gathering, Learned
-from lmconv_resource.lifecycle.fleet.row import Planned, end_row, has_mark, plan_row, refuse
+from lmconv_resource.lifecycle.fleet.row import Planned, end_row, plan_row, refuse
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.job import still_stopped_text, to_places
 from lmconv_resource.lifecycle.operation import Operation
+from lmconv_resource.marks import has_mark
 from lmconv_resource.models import to_id
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def look_at(op: Operation, groups: Mapping[Gathering, Sequence[Row]]) -> Iterato
                 log.info("%s is not looked at: %s", row.name, found.error)
             elif found.answer:
                 tags = gathering.tags.find(to_places(found.answer)).answer or ()
-                yield row, found.answer, has_mark(op, found.answer, tags)
+                yield row, found.answer, has_mark(op.urn, found.answer, tags)
 
 
 def find_marked(op: Operation, rows: Iterable[Row]) -> list[Row]:

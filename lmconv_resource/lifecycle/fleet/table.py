@@ -9,6 +9,7 @@ from typing_extensions import Self
 
 from lmconv_resource.lifecycle.inputs import (
     CONVERSION_PROPERTIES,
+    CONVERTED,
     ConversionInputs,
     Inputs,
     Property,
@@ -33,15 +34,7 @@ TABLE = "__table"
 
 _OF_CONVERSION = {entry.name: entry for entry in CONVERSION_PROPERTIES}
 
-ROW_MEMBERS = (
-    "resource_arn",
-    "destination_license_context",
-    "source_license_context",
-    "name",
-    "profile",
-    "assume_role",
-    "retry_failed",
-)
+ROW_MEMBERS = (*CONVERTED, "name", "profile", "assume_role", "retry_failed")
 """What a row may have, in the words of a LicenseConversion."""
 
 _FOR_EACH = ("stop_and_restart", "force_stop_after", "preflight", "allow_unlisted_pair", "allow_instance_store_loss")

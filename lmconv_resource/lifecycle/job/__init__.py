@@ -4,7 +4,7 @@
 What others may use is named here.
 """
 
-from lmconv_resource.lifecycle.job.act import Job, Outcome, Shared, still_stopped_text
+from lmconv_resource.lifecycle.job.act import Job, Outcome, still_stopped_text
 from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish
 from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Act, Step
 from lmconv_resource.marks import RESTART_TAG, TAGS, make_value, read_marks, to_places
@@ -19,7 +19,6 @@ __all__ = [
     "Job",
     "Outcome",
     "Problem",
-    "Shared",
     "Step",
     "Wish",
     "make_value",

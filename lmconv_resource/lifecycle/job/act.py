@@ -61,6 +61,10 @@ _LAST_START_SECONDS = 60.0
 """How long a start is tried for after the deadline, where no conversion was begun: no outage for a slow shutdown."""
 
 
+MakeMark = Callable[[str | None, str, datetime, datetime], str]
+"""Returns the value of a mark, as `make_value` does."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one conversion."""
@@ -74,20 +78,12 @@ class Outcome:
     """What EC2 bills the instance as, None where it does not say."""
 
 
-@dataclass(frozen=True)
-class Shared:
-    """What jobs can share that are carried out together."""
-
-    make_mark: Callable[[str | None, str, datetime, datetime], str] = make_value
-    instance_pause_seconds: float = 10.0
-    """The longest pause between two checks of an instance that is on its way."""
-
-
 class Job:
     """One conversion with all around it; with `ends`, only what was begun is brought to its end.
 
     `held_id` is the task that is recorded, `problems` what the checks have found where they were just made, about the
-    instance's stop, too, with `is_stop_checked`.
+    instance's stop, too, with `is_stop_checked`. `longest_pause_seconds` is that between two checks of an instance on
+    its way.
     """
 
     def __init__(
@@ -101,13 +97,14 @@ class Job:
         retry_remedy: str | None = None,
         problems: tuple[Problem, ...] | None = None,
         is_stop_checked: bool = False,
-        shared: Shared = Shared(),
+        make_mark: MakeMark = make_value,
+        longest_pause_seconds: float = 10.0,
     ) -> None:
         self._op = op
         self._aws = aws
         self._wish = wish = Wish(**vars(inputs), urn=op.urn, converts=not ends, retry_remedy=retry_remedy)
         self._arn = wish.request.resource_arn
-        self._shared = shared
+        self._make_mark, self._longest_pause = make_mark, longest_pause_seconds
         self._fault_pauses = Pauses(op.cancellation, _FIRST_PAUSE, _FAULT_PAUSE)
         now = op.host.runtime.now()
         self._deadline = now + op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS)
@@ -172,7 +169,7 @@ class Job:
         with self._op.host.started_here.one_at_a_time(self._arn, self._op.cancellation) as is_mine:
             if not is_mine:
                 raise self.left(self._to_cancelled())
-            pauses = Pauses(self._op.cancellation, _FIRST_PAUSE, self._shared.instance_pause_seconds)
+            pauses = Pauses(self._op.cancellation, _FIRST_PAUSE, self._longest_pause)
             stale, again = EVERYTHING, 0
             while True:
                 step = self._decide(stale)
@@ -283,7 +280,7 @@ class Job:
     def _set_mark(self, _: Step) -> None:
         runtime, places = self._op.host.runtime, self.facts.places
         until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
-        tag = {RESTART_TAG: self._shared.make_mark(self._wish.urn, places[0], runtime.wall(), until)}
+        tag = {RESTART_TAG: self._make_mark(self._wish.urn, places[0], runtime.wall(), until)}
         self._remember(own_marks=self.facts.memory.own_marks.union(tag.values()))
         try:
             self._on_places(self._aws.ec2.set_tags, tag)
