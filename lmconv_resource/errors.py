@@ -23,8 +23,7 @@ A class exists where some code catches it. Deep code raises with what it knows, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmconv_resource.text import fill, to_one_line, to_plain_text
 
@@ -51,8 +50,7 @@ _ON_RESOURCE = {
 }
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """What a call was about; its text begins every sentence. `action` is one of AWS's (`ec2:StopInstances`)."""
 
     action: str = GET_ACTION
@@ -100,7 +98,7 @@ class LicenseConversionError(Exception):
 
     def about(self, **facts: Any) -> Self:
         """Add what the raiser did not know of the subject (`task_id`, `region`, …), and return this error."""
-        self.subject = replace(self.subject, **facts)
+        self.subject = self.subject._replace(**facts)
         return self
 
 

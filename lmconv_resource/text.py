@@ -12,9 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 _HUMP = re.compile(r"[A-Z]")
 _GAP = re.compile(r"(?<=[a-z0-9])_([a-z0-9])")
@@ -30,8 +29,7 @@ def to_snake(name: str) -> str:
     return _HUMP.sub(lambda match: f"_{match[0].lower()}", name)
 
 
-@dataclass(frozen=True)
-class Wording:
+class Wording(NamedTuple):
     """How the programs of a host write: as Python on this package's own classes, or as YAML and most languages do.
 
     `prefix` begins the keys of the stack's settings; `provider` is the explicit provider that has settings instead.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from string import Formatter
 
@@ -39,7 +38,7 @@ FILLED = {
 """What the decisions fill into their texts."""
 
 NATIVE = Wording(is_python=False, prefix="lmconv:")
-PROVIDER = replace(NATIVE, provider="mine")
+PROVIDER = NATIVE._replace(provider="mine")
 
 
 @pytest.mark.parametrize(

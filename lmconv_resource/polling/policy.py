@@ -11,7 +11,7 @@ call halves it, each successful one wins back a little.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Runtime, doubled
 
@@ -19,8 +19,7 @@ DEFAULT_DEADLINE_SECONDS = 12 * 3600.0
 """AWS publishes no duration of conversions; `custom_timeouts` overrides this one."""
 
 
-@dataclass(frozen=True)
-class PollingPolicy:
+class PollingPolicy(NamedTuple):
     """The numbers, in seconds unless their names say otherwise. One value of it is shared by all parts of a poller."""
 
     # -- how often ---------------------------------------------------------------------------------------------------
@@ -127,7 +126,7 @@ class PollingPolicy:
 class RateLimiter:
     """Hands out the moments at which calls may start. Safe to share between threads."""
 
-    def __init__(self, policy: PollingPolicy = PollingPolicy(), runtime: Runtime = RUNTIME) -> None:
+    def __init__(self, policy: PollingPolicy = PollingPolicy(), runtime: Runtime = RUNTIME) -> None:  # noqa: B008
         self._policy = policy
         self._runtime = runtime
         self._lock = runtime.lock()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -38,7 +37,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 RETRIES = 1
 """`aws:maxRetries`, so that a cell whose fault does not pass ends soon."""
 
-PATIENT = replace(FAST, given_id_seconds=3600.0, first_answer_seconds=3600.0, fault_budget_seconds=3600.0)
+PATIENT = FAST._replace(given_id_seconds=3600.0, first_answer_seconds=3600.0, fault_budget_seconds=3600.0)
 """A busy machine ends no wait of this hurried world."""
 
 READABLE = make_hurried(100)

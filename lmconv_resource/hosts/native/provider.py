@@ -10,7 +10,6 @@ import functools
 import importlib.metadata
 import traceback
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import grpc
@@ -109,7 +108,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
     def CheckConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what is wrong with the settings."""
         settings = self._read(request.news)
-        self.wording = replace(self.wording, provider=resources.explicit_provider(request.urn))
+        self.wording = self.wording._replace(provider=resources.explicit_provider(request.urn))
         with using(self.wording):
             found = resources.check_settings(request.news, self.session.tell_unknown_settings)
         failures = self._to_failures(found, {to_camel(name) for name in settings.secrets})
@@ -124,7 +123,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         """Take the settings."""
         self._read(request.args)
         provider = resources.explicit_provider(request.urn) or self.wording.provider
-        self.wording = replace(self.wording, provider=provider)
+        self.wording = self.wording._replace(provider=provider)
         self.session.get_config = resources.to_config_get(request.args)
         return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=True, supportsPreview=True)
 
