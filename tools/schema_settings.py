@@ -41,7 +41,7 @@ def make_settings() -> dict[str, dict[str, Any]]:
 
 def _make_setting(setting: Setting) -> dict[str, Any]:
     words = {Treatment.HONOURED: "", Treatment.REFUSED: "Refused: ", Treatment.NO_EFFECT: "Has no effect: "}
-    note = f"{words[setting.treatment]}{setting.note}."
+    note = f"{words[setting.treatment]}{setting.description}."
     spec = dict(setting.kind.schema)
     if setting.kind.members:
         one = {"$ref": f"#/types/{_to_token(setting)}"}

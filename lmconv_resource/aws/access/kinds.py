@@ -75,11 +75,17 @@ class Kind:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of an object, as pulumi-aws writes it."""
+    """A member of an object, or a setting, as pulumi-aws writes it: what it may hold, and what it is."""
 
     key: str
     kind: Kind
     description: str
+
+
+def row(kind: Kind, description: str, default: Any = None) -> Any:
+    """Return a field with what a member or a setting of its name says; a required one has no default."""
+    metadata = {"kind": kind, "description": description}
+    return field(default=MISSING if kind.is_required else default, metadata=metadata)
 
 
 def is_region(value: str) -> bool:
@@ -208,32 +214,26 @@ _SERVICES = (
 """The services that are called."""
 
 
-def _member(kind: Kind, description: str, default: Any = None) -> Any:
-    """Return a field of a role that is a member of it in a setting."""
-    metadata = {"kind": kind, "description": description}
-    return field(default=MISSING if kind.is_required else default, metadata=metadata)
-
-
 @dataclass(frozen=True, repr=False)
 class AssumedRole:
     """A role to assume before AWS is called, with the credentials there are or with a web identity's token."""
 
-    role_arn: str = _member(_ROLE_ARN, "The role's ARN.")
-    session_name: str = _member(
+    role_arn: str = row(_ROLE_ARN, "The role's ARN.")
+    session_name: str = row(
         _SESSION_NAME, "The session's name, for CloudTrail. Default: `lmconv-resource`.", "lmconv-resource"
     )
-    duration: int | None = _member(
+    duration: int | None = row(
         _DURATION, "How long its credentials last, 15m to 12h, such as `1h30m`; a wait renews them."
     )
     """In seconds."""
-    policy: str | None = _member(_POLICY, "An IAM policy as JSON text that narrows the role's rights.")
-    policy_arns: tuple[str, ...] = _member(_TEXTS, "ARNs of IAM policies that narrow the role's rights.", ())
-    external_id: str | None = _member(_EXTERNAL_ID, "The external id that the role requires.")
-    tags: tuple[tuple[str, str], ...] = _member(_PAIRS, "Tags of the session.", ())
-    transitive_tag_keys: tuple[str, ...] = _member(_TEXTS, "The keys of tags that further roles are given, too.", ())
-    source_identity: str | None = _member(_SESSION_NAME, "Who assumes the role, for CloudTrail.")
-    web_identity_token: str | None = _member(_TOKEN, "The token.")
-    web_identity_token_file: str | None = _member(FILE, "The file that the token is read from, each time again.")
+    policy: str | None = row(_POLICY, "An IAM policy as JSON text that narrows the role's rights.")
+    policy_arns: tuple[str, ...] = row(_TEXTS, "ARNs of IAM policies that narrow the role's rights.", ())
+    external_id: str | None = row(_EXTERNAL_ID, "The external id that the role requires.")
+    tags: tuple[tuple[str, str], ...] = row(_PAIRS, "Tags of the session.", ())
+    transitive_tag_keys: tuple[str, ...] = row(_TEXTS, "The keys of tags that further roles are given, too.", ())
+    source_identity: str | None = row(_SESSION_NAME, "Who assumes the role, for CloudTrail.")
+    web_identity_token: str | None = row(_TOKEN, "The token.")
+    web_identity_token_file: str | None = row(FILE, "The file that the token is read from, each time again.")
 
     def to_sts(self) -> dict[str, Any]:
         """Return what STS is sent, without RoleArn and a token."""

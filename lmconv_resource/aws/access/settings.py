@@ -14,12 +14,12 @@ import importlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import Enum
 from typing import Any
 
 from lmconv_resource.aws.access import kinds
-from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Place
+from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Member, Place, row
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.text import fill, find_close, key, on_settings, to_camel, to_shown, to_snake, wording, written
 
@@ -36,12 +36,9 @@ class Treatment(Enum):
 
 
 @dataclass(frozen=True)
-class Setting:
+class Setting(Member):
     """One key in pulumi-aws's namespace, what it holds, how or why, and what becomes of it."""
 
-    key: str
-    kind: Kind
-    note: str
     treatment: Treatment = Treatment.HONOURED
 
     def read(self, get: ConfigGet, prefix: str) -> Any:
@@ -58,11 +55,6 @@ def _members(kind: Kind) -> str:
     return ", ".join(f"`{member.key}`" for member in kind.members)
 
 
-def _setting(kind: Kind, note: str, default: Any = None) -> Any:
-    """Return a field that is a setting of the stack: what it holds, and how it is honoured."""
-    return field(default=default, metadata={"kind": kind, "note": note})
-
-
 @dataclass(frozen=True, repr=False)
 class Settings:
     """All that makes one connection differ from another. It has no repr, for it holds secrets.
@@ -70,62 +62,56 @@ class Settings:
     A value of None leaves the matter to botocore, which asks the environment and the profile.
     """
 
-    region: str = _setting(kinds.TEXT, "before `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile's region", MISSING)
-    profile: str | None = _setting(
+    region: str = row(kinds.TEXT, "before `AWS_REGION`, `AWS_DEFAULT_REGION` and the profile's region", MISSING)
+    profile: str | None = row(
         kinds.TEXT,
         "its credentials, and its own settings (FIPS, CA bundle, endpoints) also where `accessKey`, "
         "`assumeRoleWithWebIdentity` or a role takes the place of its credentials",
     )
-    access_key: str | None = _setting(
-        kinds.SECRET, "with `secretKey`, before a profile's and the environment's credentials"
-    )
-    secret_key: str | None = _setting(kinds.SECRET, "with `accessKey`; one without the other is refused")
-    token: str | None = _setting(kinds.SECRET, "the session token that belongs to `accessKey` and `secretKey`")
-    assume_roles: tuple[AssumedRole, ...] = _setting(
+    access_key: str | None = row(kinds.SECRET, "with `secretKey`, before a profile's and the environment's credentials")
+    secret_key: str | None = row(kinds.SECRET, "with `accessKey`; one without the other is refused")
+    token: str | None = row(kinds.SECRET, "the session token that belongs to `accessKey` and `secretKey`")
+    assume_roles: tuple[AssumedRole, ...] = row(
         kinds.ROLES, f"one after the other; members {_members(kinds.ROLES)}", ()
     )
-    assume_role_with_web_identity: AssumedRole | None = _setting(  # noqa: RUF009 -- it is a field
+    assume_role_with_web_identity: AssumedRole | None = row(  # noqa: RUF009 -- it is a field
         kinds.WEB_IDENTITY,
         "members `roleArn`, one of `webIdentityToken` and `webIdentityTokenFile` (read again each time the credentials "
         "are renewed), `sessionName`, `duration`, `policy`, `policyArns`; refused beside `accessKey`",
     )
-    shared_config_files: tuple[str, ...] = _setting(kinds.FILES, f"instead of the default file; {_LAST_WINS}", ())
-    shared_credentials_files: tuple[str, ...] = _setting(
+    shared_config_files: tuple[str, ...] = row(kinds.FILES, f"instead of the default file; {_LAST_WINS}", ())
+    shared_credentials_files: tuple[str, ...] = row(
         kinds.FILES, f"instead of the default file and before the environment's keys; {_LAST_WINS}", ()
     )
-    allowed_account_ids: tuple[str, ...] = _setting(
+    allowed_account_ids: tuple[str, ...] = row(
         kinds.ACCOUNTS,
         "`sts:GetCallerIdentity` is asked before anything else; credentials of another account are refused",
         (),
     )
-    forbidden_account_ids: tuple[str, ...] = _setting(
+    forbidden_account_ids: tuple[str, ...] = row(
         kinds.ACCOUNTS, "likewise; credentials of these accounts are refused", ()
     )
-    endpoints: tuple[tuple[str, str], ...] = _setting(
+    endpoints: tuple[tuple[str, str], ...] = row(
         kinds.ENDPOINTS,
         f"of the services that are called: {_members(kinds.ENDPOINTS)}; others are not called, and a name that is like "
         "one of these is refused",
         (),
     )
     """Pairs of boto3's name of the service and the URL that replaces AWS's own."""
-    sts_region: str | None = _setting(
-        kinds.REGION, "the region in which roles are assumed and the account is asked for"
-    )
-    use_fips_endpoint: bool | None = _setting(kinds.FLAG, _NOT_FALSE)
-    use_dualstack_endpoint: bool | None = _setting(kinds.FLAG, _NOT_FALSE)
-    custom_ca_bundle: str | None = _setting(kinds.FILE, "a file, before `AWS_CA_BUNDLE` and the profile's `ca_bundle`")
-    http_proxy: str | None = _setting(kinds.URL, "for endpoints that begin with `http:`, before `HTTP_PROXY`")
-    https_proxy: str | None = _setting(kinds.URL, "for endpoints that begin with `https:`, before `HTTPS_PROXY`")
-    no_proxy: str | None = _setting(
+    sts_region: str | None = row(kinds.REGION, "the region in which roles are assumed and the account is asked for")
+    use_fips_endpoint: bool | None = row(kinds.FLAG, _NOT_FALSE)
+    use_dualstack_endpoint: bool | None = row(kinds.FLAG, _NOT_FALSE)
+    custom_ca_bundle: str | None = row(kinds.FILE, "a file, before `AWS_CA_BUNDLE` and the profile's `ca_bundle`")
+    http_proxy: str | None = row(kinds.URL, "for endpoints that begin with `http:`, before `HTTP_PROXY`")
+    https_proxy: str | None = row(kinds.URL, "for endpoints that begin with `https:`, before `HTTPS_PROXY`")
+    no_proxy: str | None = row(
         kinds.NO_PROXY, "host names, domains, addresses and networks with commas between, before `NO_PROXY`"
     )
-    ec2_metadata_service_endpoint: str | None = _setting(
-        kinds.URL, "where the credentials of an EC2 instance come from"
-    )
-    ec2_metadata_service_endpoint_mode: str | None = _setting(kinds.IP_MODE, "`IPv4` or `IPv6`")
-    skip_metadata_api_check: bool = _setting(kinds.FLAG, "`true`: credentials of an EC2 instance are not used", False)
-    user_agents: tuple[str, ...] = _setting(kinds.PRODUCTS, "appended to the User-Agent of all calls", ())
-    max_retries: int = _setting(kinds.COUNT, "how often a call is retried after a transient fault; 7 by default", 7)
+    ec2_metadata_service_endpoint: str | None = row(kinds.URL, "where the credentials of an EC2 instance come from")
+    ec2_metadata_service_endpoint_mode: str | None = row(kinds.IP_MODE, "`IPv4` or `IPv6`")
+    skip_metadata_api_check: bool = row(kinds.FLAG, "`true`: credentials of an EC2 instance are not used", False)
+    user_agents: tuple[str, ...] = row(kinds.PRODUCTS, "appended to the User-Agent of all calls", ())
+    max_retries: int = row(kinds.COUNT, "how often a call is retried after a transient fault; 7 by default", 7)
     """After the first try: with the backoff of `calls` about 16 s of patience on average, 30 s at the most."""
 
     @classmethod
