@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from schema_settings import SETTING_TYPES, make_settings
+from schema_settings import SETTING_PROPERTIES, SETTING_TYPES
 
 import lmconv_resource as sdk
 from lmconv_resource.aws.access import SETTINGS, AssumedRole, kinds
@@ -116,7 +116,6 @@ def to_native_text(text: str) -> str:
 
 def make_schema() -> str:
     """Return the text of `schema.json`."""
-    settings = make_settings()
     schema = {
         "name": PACKAGE,
         "displayName": "AWS license conversions",
@@ -140,8 +139,8 @@ def make_schema() -> str:
             },
             "csharp": {"respectSchemaVersion": True},
         },
-        "config": {"variables": settings},
-        "provider": {"description": _PROVIDER_TEXT, "inputProperties": settings},
+        "config": {"variables": SETTING_PROPERTIES},
+        "provider": {"description": _PROVIDER_TEXT, "inputProperties": SETTING_PROPERTIES},
         "types": {**_make_types(), **SETTING_TYPES},
         "resources": {each.token: _make_resource(each) for each in RESOURCES},
         "functions": {GET_TOKEN: _make_get(), LIST_TOKEN: _make_list()},

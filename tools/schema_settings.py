@@ -31,15 +31,7 @@ def _make_object(setting: Setting) -> dict[str, Any]:
     }
 
 
-SETTING_TYPES = {_to_token(setting): _make_object(setting) for setting in SETTINGS if setting.kind.members}
-
-
-def make_settings() -> dict[str, dict[str, Any]]:
-    """Return every setting as a property."""
-    return {setting.key: _make_setting(setting) for setting in SETTINGS}
-
-
-def _make_setting(setting: Setting) -> dict[str, Any]:
+def _make_property(setting: Setting) -> dict[str, Any]:
     words = {Treatment.HONOURED: "", Treatment.REFUSED: "Refused: ", Treatment.NO_EFFECT: "Has no effect: "}
     note = f"{words[setting.treatment]}{setting.description}."
     spec = dict(setting.kind.schema)
@@ -50,3 +42,7 @@ def _make_setting(setting: Setting) -> dict[str, Any]:
     if setting.treatment is not Treatment.HONOURED or setting.key == "assumeRole":
         spec["deprecationMessage"] = spec["description"]
     return spec
+
+
+SETTING_TYPES = {_to_token(setting): _make_object(setting) for setting in SETTINGS if setting.kind.members}
+SETTING_PROPERTIES = {setting.key: _make_property(setting) for setting in SETTINGS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import tenacity
 from botocore import xform_name
@@ -66,7 +66,7 @@ class Calls:
             wait=lambda state: rng.uniform(  # full jitter, so that callers drift apart
                 0, doubled(_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, state.attempt_number - 1)
             ),
-            sleep=self._sleep,
+            sleep=cast("Callable[[float], None]", self.cancellation.wait),
             before=lambda state: attempt.set(state.attempt_number) and None,
             reraise=True,
         )
@@ -75,9 +75,6 @@ class Calls:
             return retrying(call)
         finally:
             attempt.reset(before)
-
-    def _sleep(self, seconds: float) -> None:
-        self.cancellation.wait(seconds)
 
     def read(self, subject: Subject, members: Mapping[str, Any], *on: Fault) -> dict[str, Any]:
         """Return the answer of a call that only reads, tried again where AWS has a fault: no closed network waits."""

@@ -36,7 +36,6 @@ class Connection:
         self, session: AccessSession, cancellation: Cancellation, policy: PollingPolicy, on_note: Callable[[str], None]
     ) -> None:
         self.session = session
-        self.settings = session.settings
         self.region = session.settings.region
         runtime = cancellation.runtime
         limiters = {service: RateLimiter(policy, runtime) for service in ("license-manager", "ec2", "ssm")}

@@ -22,8 +22,6 @@ START_ACTION = "ec2:StartInstances"
 TAG_ACTION = "ec2:CreateTags"
 UNTAG_ACTION = "ec2:DeleteTags"
 
-_GROUP_TAG = "aws:autoscaling:groupName"
-
 
 def _to_line(text: object) -> str | None:
     return to_one_line(to_plain_text(str(text))) if text else None
@@ -79,7 +77,7 @@ class Instance:
     @property
     def group(self) -> str | None:
         """The Auto Scaling group that the instance belongs to."""
-        return next((_to_line(tag.value) for tag in self.tags if tag.key == _GROUP_TAG), None)
+        return next((_to_line(tag.value) for tag in self.tags if tag.key == "aws:autoscaling:groupName"), None)
 
     @property
     def type_name(self) -> str:

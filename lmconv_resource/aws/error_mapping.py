@@ -51,7 +51,6 @@ REFUSED_CREDENTIAL_CODES = _ROTATED_CODES | _codes(
     "MissingAuthenticationTokenException OptInRequired"
 )
 
-
 _NO_CREDENTIALS = _classes("NoCredentialsError PartialCredentialsError")
 _SIGN_IN_ERRORS = _classes("SSOError LoginError TokenRetrievalError RefreshWithMFAUnsupportedError")
 _CREDENTIAL_ERRORS = _classes(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Unreadable = Literal["raised", "kept", "left out"]
+"""What becomes of the entries of a list that can't be read."""
+
 PAGE_SIZE = 100
 """Asked for in lists. AWS publishes no limit; its other lists end at 100."""
 
@@ -42,19 +45,14 @@ class LicenseManager:
         return self._calls.retry(ask) if retry else ask()
 
     def list_tasks(
-        self,
-        *,
-        resource_arn: str | Sequence[str] | None = None,
-        status: TaskStatus | None = None,
-        keeps_unreadable: bool = False,
+        self, *resource_arns: str, status: TaskStatus | None = None, keeps_unreadable: bool = False
     ) -> list[ConversionTask]:
         """Return the account's tasks in the region, all pages, of these resources and with this status; perhaps none.
 
         Faults that may pass are tried again for half a minute. An entry that can't be read is an error, or with
         `keeps_unreadable` a task of which nothing is known but its id.
         """
-        arns = [resource_arn] if isinstance(resource_arn, str) else list(resource_arn or ())
-        pages = self._pages(arns, status, errors.TransientError, "kept" if keeps_unreadable else "raised")
+        pages = self._pages(resource_arns, status, errors.TransientError, "kept" if keeps_unreadable else "raised")
         return [task for page in pages for task in page.values()]
 
     def pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[dict[str, ConversionTask]]:
@@ -63,23 +61,19 @@ class LicenseManager:
         A page is tried again only where AWS asks to slow down: without that, a list of many pages would begin again at
         its first. An entry that can't be read is left out: GetLicenseConversionTask tells more of that task alone.
         """
-        return self._pages([], status, errors.ThrottledError, "left out")
+        return self._pages((), status, errors.ThrottledError, "left out")
 
     def _pages(
-        self,
-        arns: list[str],
-        status: TaskStatus | None,
-        retried: type[errors.TransientError],
-        unreadable: Literal["raised", "kept", "left out"],
+        self, arns: Sequence[str], status: TaskStatus | None, on: type[errors.TransientError], unreadable: Unreadable
     ) -> Iterator[dict[str, ConversionTask]]:
         subject = Subject(errors.LIST_ACTION, None, self._region, arns[0] if len(arns) == 1 else None)
-        filters = [{"Name": "ResourceArns", "Values": arns}] if arns else []
+        filters = [{"Name": "ResourceArns", "Values": list(arns)}] if arns else []
         filters += [{"Name": "Status", "Values": [status.value]}] if status else []
-        answers = self._calls.read_pages(subject, {"Filters": filters, "MaxResults": PAGE_SIZE}, retried)
+        answers = self._calls.read_pages(subject, {"Filters": filters, "MaxResults": PAGE_SIZE}, on)
         try:
             first = next(answers)
         except errors.RequestRefusedError:  # the page size is a guess: AWS publishes no limit
-            answers = self._calls.read_pages(subject, {"Filters": filters}, retried)
+            answers = self._calls.read_pages(subject, {"Filters": filters}, on)
             first = next(answers)
         for answer in chain([first], answers):
             if "LicenseConversionTasks" not in answer:

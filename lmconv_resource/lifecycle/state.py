@@ -150,7 +150,7 @@ def _find_later(aws: Connection, state: ConversionState, present: LicenseContext
     if state.request.source.is_satisfied_by(present):
         return None
     try:
-        tasks = aws.license_manager.list_tasks(resource_arn=state.request.resource_arn)
+        tasks = aws.license_manager.list_tasks(state.request.resource_arn)
     except LicenseConversionError as error:
         log.info("whether a later conversion has led there is not known: %s", error)
         return None

@@ -61,7 +61,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         awaits = must_await(state, inputs)
         follows = inputs.follow_newest and "follow_newest" not in inputs.unknown
         if not replaces and inputs.resource_arn and (follows or (awaits and state.status is TaskStatus.FAILED)):
-            newest = select_newest(op.connect(inputs).license_manager.list_tasks(resource_arn=inputs.resource_arn))
+            newest = select_newest(op.connect(inputs).license_manager.list_tasks(inputs.resource_arn))
             # AWS may have ceased to list the recorded one.
             is_older = newest and newest.start_time and state.start_time and newest.start_time < state.start_time
             if newest and newest.task_id != task_id and not is_older:
@@ -81,7 +81,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         task_id = inputs.license_conversion_task_id
         aws = op.connect(inputs, task_id)
         if task_id is None:
-            newest = select_newest(aws.license_manager.list_tasks(resource_arn=inputs.resource_arn))
+            newest = select_newest(aws.license_manager.list_tasks(str(inputs.resource_arn)))
             if newest is None:
                 subject = Subject(LIST_ACTION, None, aws.region, inputs.resource_arn)
                 places = fill("the region (set `region` or {run region REGION})")
@@ -165,8 +165,8 @@ def read_tasks(op: Operation, args: Properties) -> list[ConversionTask]:
     only = next(iter(wanted)) if wanted and len(wanted) == 1 else None
     found = {  # by id: a task that moves while the pages are asked for can be on two of them
         task.task_id: task
-        for arn in (dict.fromkeys(arns) if arns is not None else [None])
-        for task in aws.license_manager.list_tasks(resource_arn=arn, status=only)
+        for chosen in ([()] if arns is None else [(arn,) for arn in dict.fromkeys(arns)])
+        for task in aws.license_manager.list_tasks(*chosen, status=only)
         if wanted is None or task.status in wanted
     }
     return sort_newest_first(found.values())[::-1]

@@ -54,9 +54,7 @@ def log_calls(client: Any) -> None:
     def begin(context: dict[str, Any], **_: Any) -> None:
         context[_BEGAN] = time.monotonic()
 
-    def end(
-        event_name: str, context: dict[str, Any], parsed: Any = None, exception: BaseException | None = None, **_: Any
-    ) -> None:
+    def end(event_name: str, context: dict[str, Any], parsed: Any = None, exception: Any = None, **_: Any) -> None:
         answer = parsed or {}
         metadata = answer.get("ResponseMetadata") or {}
         # No more than the name of what was raised: its text may repeat the endpoint or the proxy, with a password.

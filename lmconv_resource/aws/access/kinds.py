@@ -191,8 +191,7 @@ ACCOUNTS = replace(FILES, form='a list of account ids (["123456789012"])', read=
 ANY = Kind("anything", lambda value, _: value, {"$ref": "pulumi.json#/Any"})
 
 _TEXTS = Kind("a list of strings", _list_of(_text()), _LIST_SCHEMA)
-_PAIRS_SCHEMA = {"type": "object", "additionalProperties": dict(_TEXT_SCHEMA)}
-_PAIRS = Kind("an object of strings", _pairs, _PAIRS_SCHEMA)
+_PAIRS = Kind("an object of strings", _pairs, {"type": "object", "additionalProperties": _TEXT_SCHEMA})
 _ROLE_ARN = Kind(
     "the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)",
     _text(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/\S+"),

@@ -113,7 +113,7 @@ class Gathering:
         def list_tasks(arns: list[str]) -> dict[str, list[ConversionTask]]:
             if len(arns) > 1 and not self._lists_alone:
                 try:
-                    tasks = manager.list_tasks(resource_arn=arns, keeps_unreadable=True)
+                    tasks = manager.list_tasks(*arns, keeps_unreadable=True)
                 except RequestRefusedError as refusal:  # AWS publishes only that the filter's values are a list
                     log.info("the tasks of each instance are listed by themselves: %s", refusal)
                     self._lists_alone = True
@@ -121,7 +121,7 @@ class Gathering:
                     # An entry that can't be read may be any row's, and counts as unfinished: it spoils only its own.
                     if all(task.resource_arn for task in tasks):
                         return {arn: [task for task in tasks if task.resource_arn == arn] for arn in arns}
-            return {arn: manager.list_tasks(resource_arn=arn, keeps_unreadable=True) for arn in arns}
+            return {arn: manager.list_tasks(arn, keeps_unreadable=True) for arn in arns}
 
         def stop(asked: list[tuple[str, bool]]) -> None:
             for force in {force for _, force in asked}:

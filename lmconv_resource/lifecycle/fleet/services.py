@@ -231,8 +231,8 @@ class _RowManager(LicenseManager):
         super().__init__(calls)
         self._gathering, self._watch = gathering, watch
 
-    def list_tasks(self, *, resource_arn: str | Sequence[str] | None = None, **_: Any) -> list[ConversionTask]:
-        gathering, watch, arn = self._gathering, self._watch, str(resource_arn)
+    def list_tasks(self, *resource_arns: str, **_: Any) -> list[ConversionTask]:
+        gathering, watch, (arn,) = self._gathering, self._watch, resource_arns
         if watch.is_up:
             return gathering.tasks.ask(arn, RUNNING_SECONDS, lazily=gathering.tidy_seconds) or []
         is_running = watch.shown is not None and watch.shown.state == "running"

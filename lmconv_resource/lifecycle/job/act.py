@@ -335,7 +335,7 @@ class Job:
             log.info("%s", throttled)
         except TransientError as lost:  # this call may have started a task
             self._remember(create_lost_at=runtime.now())
-            if tries > self._aws.settings.max_retries and not (self._wish.stop_and_restart or memory.is_marked):
+            if tries > self._aws.session.settings.max_retries and not (self._wish.stop_and_restart or memory.is_marked):
                 self._remember(refusal=lost)
         except CredentialsError:
             raise

@@ -227,7 +227,7 @@ class Reader:
         list_error: LicenseConversionError | None = None
         tasks: list[ConversionTask] = []
         try:
-            listed = manager.list_tasks(resource_arn=self._arn, keeps_unreadable=True)
+            listed = manager.list_tasks(self._arn, keeps_unreadable=True)
             tasks = [task for task in listed if task.resource_arn in (None, self._arn)]
         except LicenseConversionError as error:
             if held_id is None and not isinstance(error, TransientError):
