@@ -99,6 +99,13 @@ def test_what_are_no_timeouts(provider: LicenseConversionTaskProvider, timeouts:
     assert failure.reason.startswith(f"custom_timeouts {why}")
 
 
+def test_a_preview_leaves_no_trace_in_the_inputs(provider: LicenseConversionTaskProvider) -> None:
+    """An update plan would have it, and no update would be what was planned."""
+    assert checked(provider, license_conversion_task_id="lct-1", __dry=True) == checked(
+        provider, license_conversion_task_id="lct-1"
+    )
+
+
 @pytest.mark.parametrize("unknown", [UNKNOWN, Unknown()], ids=["on the wire", "in the SDK"])  # type: ignore[no-untyped-call]
 def test_unknown_values_pass_in_both_forms(provider: LicenseConversionTaskProvider, unknown: Any) -> None:
     """The SDK has two forms of what a preview can't know yet: both pass, at any depth, and stay what they are."""

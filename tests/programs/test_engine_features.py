@@ -246,6 +246,14 @@ def test_a_resource_is_moved_to_another_stack(project: Project) -> None:
     assert project.tracked() == {}
 
 
+def test_an_update_plan(project: Project) -> None:
+    """What a preview has planned is what the update does, of a new resource and of an unchanged one."""
+    project.write('task("a", 0)')
+    for count in ("2 created", "2 unchanged"):
+        project.run("preview", "--save-plan", "plan.json", "--stack", project.stack.name)
+        assert count in project.update("--plan", "plan.json", PULUMI_EXPERIMENTAL="true")
+
+
 def test_nothing_is_installed(project: Project, bare: str) -> None:
     """With `toolchain` and `virtualenv` in Pulumi.yaml Pulumi installs; without, it says what is missing."""
     project.write('task("a", 0)')

@@ -35,7 +35,7 @@ TIMEOUTS = "__timeouts"
 """`opts.custom_timeouts`, which Pulumi does not hand on to dynamic providers."""
 
 DRY = "__dry"
-"""Whether this is a preview, which Pulumi tells programs only. A check takes it out, so that no state holds it."""
+"""Whether this is a preview, which Pulumi tells programs only. A check takes it out: an update plan has all inputs."""
 
 SECRETS = "__secrets"
 """Where the inputs are secret: paths such as `assume_role/0/external_id`."""
@@ -73,6 +73,8 @@ class _Process:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.secret_texts = SecretTexts()
+        self.is_preview = False
+        """Whether it serves a preview, as the last check was told; an update has a process of its own."""
         self._session: Session | None = None
         self._look_ups: LookUps | None = None
 
@@ -135,6 +137,7 @@ class DynamicProvider(pulumi.dynamic.ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> pulumi.dynamic.CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""
+        process.is_preview = news.pop(DRY, None) is True
         with self._operation(news) as op:
             checked = self.controller.check(op, _to_properties(_olds), _to_properties(news))
         # The engine shows the value of a property that is named, secret or not.
@@ -190,9 +193,8 @@ class DynamicProvider(pulumi.dynamic.ResourceProvider):
         """Return an operation on the resource with these inputs, which may say how long the method may take."""
         session = self.session or process.session(lambda _: None)
         timeout = (props.get(TIMEOUTS) or {}).get(method) if method else None
-        # Left in the inputs of a preview, which are recorded nowhere: a diff is told by nothing else.
-        is_preview = props.get(DRY) is True
-        return session.operation(props.get(URN), parse_duration(timeout) if timeout else None, is_preview=is_preview)
+        seconds = parse_duration(timeout) if timeout else None
+        return session.operation(props.get(URN), seconds, is_preview=process.is_preview)
 
     def _parse_record(self, props: Mapping[str, Any]) -> Any:
         return self.controller.state.from_outputs(_to_properties(props))
