@@ -252,7 +252,7 @@ class ConversionTask:
         if answered_id != task_id:
             raise AnswerError(f"the answer is about another task, {to_plain_text(answered_id)}")
         status = answer.get("Status")
-        times = [_to_utc(answer.get(name)) for name in ("StartTime", "LicenseConversionTime", "EndTime")]
+        times: dict[str, Any] = {name: _to_utc(answer.get(key)) for name, key in _TIMES.items()}
         task = cls(
             task_id=task_id,
             region=region,
@@ -261,9 +261,7 @@ class ConversionTask:
             source_license_context=LicenseContext.from_answer(answer.get("SourceLicenseContext") or {}),
             destination_license_context=LicenseContext.from_answer(answer.get("DestinationLicenseContext") or {}),
             status_message=_plain(answer.get("StatusMessage")),
-            start_time=times[0],
-            license_conversion_time=times[1],
-            end_time=times[2],
+            **times,
             **_to_status(None if status is None else to_plain_text(str(status))),
         )
         missing = [
@@ -275,7 +273,6 @@ class ConversionTask:
 
     def to_outputs(self) -> dict[str, Any]:
         """Return the task as a stack stores it: one entry for each output of the resource."""
-        times = (self.start_time, self.license_conversion_time, self.end_time)
         return {
             "license_conversion_task_id": self.task_id or None,
             "region": self.region or None,
@@ -284,7 +281,7 @@ class ConversionTask:
             "destination_license_context": self.destination_license_context.to_outputs(),
             "status": self.status_text,
             "status_message": self.status_message,
-            **{name: moment and to_rfc3339(moment) for name, moment in zip(_TIMES, times, strict=True)},
+            **{name: moment and to_rfc3339(moment) for name in _TIMES for moment in [getattr(self, name)]},
             "is_complete": self.is_complete,
             "duration_seconds": self.duration_seconds,
         }
@@ -292,7 +289,7 @@ class ConversionTask:
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> ConversionTask:
         """Read a task as a stack of any version stores it; what got lost on the way through Pulumi's engine is None."""
-        start, converted, end = (_parse_time(outputs.get(name)) for name in _TIMES)
+        times: dict[str, Any] = {name: _parse_time(outputs.get(name)) for name in _TIMES}
         return cls(
             task_id=outputs.get("license_conversion_task_id") or "",
             region=outputs.get("region") or "",
@@ -300,14 +297,13 @@ class ConversionTask:
             source_license_context=LicenseContext.from_inputs(outputs.get("source_license_context"), None),
             destination_license_context=LicenseContext.from_inputs(outputs.get("destination_license_context"), None),
             status_message=outputs.get("status_message"),
-            start_time=start,
-            license_conversion_time=converted,
-            end_time=end,
+            **times,
             **_to_status(outputs.get("status")),
         )
 
 
-_TIMES = ("start_time", "license_conversion_time", "end_time")
+_TIMES = {"start_time": "StartTime", "license_conversion_time": "LicenseConversionTime", "end_time": "EndTime"}
+"""The times of a task, each with AWS's name."""
 
 
 def _parse_time(text: object) -> datetime | None:

@@ -29,7 +29,7 @@ from lmconv_resource.lifecycle.operation import (
     Stored,
     Unknown,
 )
-from lmconv_resource.lifecycle.state import is_reopened, merge, to_change_text
+from lmconv_resource.lifecycle.state import merge, to_change_text
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import OUTPUTS, ConversionTask, InstanceArn, LicenseContext, TaskStatus
 from lmconv_resource.text import written
@@ -156,7 +156,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
             return recorded
         if recorded is None:
             return task
-        merged = self._merge(op, recorded, task)
+        merged = merge(op, recorded, task)
         change = to_change_text(recorded, merged)
         if change:
             op.log(change, "WARNING" if task.status is TaskStatus.FAILED else "INFO")
@@ -171,16 +171,6 @@ class Controller(ABC, Generic[InputsT, StateT]):
                 raise
             op.log(f"{recorded.task_id} was started, and AWS has not shown it yet. {error}", "WARNING")
             return recorded
-
-    def _merge(self, op: Operation, recorded: ConversionTask, found: ConversionTask) -> ConversionTask:
-        """Return what is to be recorded, with a warning where AWS takes the end of a task back."""
-        if is_reopened(recorded, found):
-            op.log(
-                f"{found.task_id} is recorded as {recorded.status_text} and AWS now reports {found.status_text}. "
-                "The record is kept; check the task in the AWS console.",
-                "WARNING",
-            )
-        return merge(recorded, found)
 
 
 _ACCESS = ("region", "resource_arn", "license_conversion_task_id", "profile", "assume_role")

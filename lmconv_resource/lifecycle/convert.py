@@ -23,7 +23,7 @@ from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, unknown_names, validate_options
 from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, read_marks, still_stopped_text
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Host, Operation, Properties, QuietHost, Stored
-from lmconv_resource.lifecycle.state import ConversionState, is_settled, must_await, report_drift
+from lmconv_resource.lifecycle.state import ConversionState, is_settled, merge, must_await, report_drift
 from lmconv_resource.marks import has_mark
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.text import setting, to_failure_reason
@@ -293,7 +293,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         if not settled and not inputs.wait_for_completion:
             task = self._running_task(op, op.connect(inputs, task_id, region), state.task)
             if task.is_unfinished:  # what the diff has just seen is not asked for again
-                return Stored(replace(state, task=self._merge(op, state.task, task)))
+                return Stored(replace(state, task=merge(op, state.task, task)))
         held_id = None if settled else task_id
         job = Job(op, op.connect(inputs, held_id, region), replace_request(inputs, state), held_id, ends=settled)
         try:
@@ -302,9 +302,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             seen = error.task or job.facts.held
             if seen is None or settled:
                 return Stored(state, error)
-            return Stored(replace(state, task=self._merge(op, state.task, seen)), error)
+            return Stored(replace(state, task=merge(op, state.task, seen)), error)
         if outcome.task is not None and not settled:
-            state = replace(state, task=self._merge(op, state.task, outcome.task))
+            state = replace(state, task=merge(op, state.task, outcome.task))
         updated = replace(state, verified=outcome.verified or state.verified)
         if settled and outcome.verified is not None:
             report_drift(op, op.connect(inputs, task_id, region), state, updated)

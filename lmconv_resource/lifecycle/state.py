@@ -39,16 +39,19 @@ def is_settled(recorded: ConversionTask, inputs: Inputs) -> bool:
     return recorded.is_complete and not must_await(recorded, inputs)
 
 
-def is_reopened(recorded: ConversionTask, found: ConversionTask) -> bool:
-    """Return whether AWS now says something else of a task that is recorded as ended."""
-    return recorded.is_complete and found.status_text != recorded.status_text
+def merge(op: Operation, recorded: ConversionTask, found: ConversionTask) -> ConversionTask:
+    """Return what is to be recorded. The record of a task that has ended never loses a value.
 
-
-def merge(recorded: ConversionTask, found: ConversionTask) -> ConversionTask:
-    """Return what is to be recorded. The record of a task that has ended never loses a value."""
+    Where AWS takes the end back, a warning says so.
+    """
     if not recorded.is_complete:
         return found
-    if is_reopened(recorded, found):
+    if found.status_text != recorded.status_text:
+        op.log(
+            f"{found.task_id} is recorded as {recorded.status_text} and AWS now reports {found.status_text}. "
+            "The record is kept; check the task in the AWS console.",
+            "WARNING",
+        )
         return recorded
     said = {entry.name: getattr(found, entry.name) for entry in fields(found)}
     return replace(recorded, **{name: value for name, value in said.items() if value not in (None, LicenseContext())})

@@ -109,9 +109,9 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
             return Stored(state)
         aws = op.connect(inputs, task_id, inputs.region or state.region)
         try:
-            return Stored(self._merge(op, state, self._await_or_get(op, aws, inputs, task_id, state)))
+            return Stored(merge(op, state, self._await_or_get(op, aws, inputs, task_id, state)))
         except WaitError as error:
-            return Stored(state if error.task is None else merge(state, error.task), error)
+            return Stored(state if error.task is None else merge(op, state, error.task), error)
 
     def _await_or_get(
         self, op: Operation, aws: Connection, inputs: TaskInputs, task_id: str, recorded: ConversionTask | None

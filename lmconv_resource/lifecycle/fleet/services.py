@@ -100,12 +100,9 @@ class _RowEc2(Ec2):
 
     def get_instance(self, resource_arn: str) -> Instance | None:
         gathering, watch, instance_id = self._gathering, self._watch, to_id(resource_arn)
-        if gathering.crew.is_planning:
-            instance = gathering.instances.ask(instance_id, ALWAYS)
-        elif watch.is_up:
-            instance = gathering.instances.ask(
-                instance_id, watch.limit_age(FRESH_SECONDS), lazily=gathering.tidy_seconds
-            )
+        if watch.is_up:
+            age = watch.limit_age(FRESH_SECONDS)
+            instance = gathering.instances.ask(instance_id, age, lazily=gathering.tidy_seconds)
         elif watch.sent_at is not None:
             instance = self._await_change(instance_id, watch.sent_at)
         else:
@@ -167,7 +164,7 @@ class _RowEc2(Ec2):
         if watch.is_released or (watch.begun and shows_mark):
             return []
         age = watch.limit_age(FRESH_SECONDS if watch.begun else INTERFACE_SECONDS)
-        return self._gathering.tags.ask(tuple(resource_ids), ALWAYS if self._gathering.crew.is_planning else age) or []
+        return self._gathering.tags.ask(tuple(resource_ids), age) or []
 
     def stop(self, *resource_arns: str, force: bool = False) -> None:
         (arn,) = resource_arns
@@ -192,8 +189,7 @@ class _RowEc2(Ec2):
         self, action: str, resource_arns: Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
     ) -> None:
         (arn,) = resource_arns
-        age = ALWAYS if self._gathering.crew.is_planning else 0.0
-        self._gathering.checks.ask((action, arn, tuple(tags.items()), tuple(resource_ids)), age)
+        self._gathering.checks.ask((action, arn, tuple(tags.items()), tuple(resource_ids)))
 
     def set_tags(self, resource_arn: str, tags: Mapping[str, str], resource_ids: Sequence[str]) -> None:
         self._watch.act("marking")
@@ -236,8 +232,7 @@ class _RowManager(LicenseManager):
         if watch.is_up:
             return gathering.tasks.ask(arn, RUNNING_SECONDS, lazily=gathering.tidy_seconds) or []
         is_running = watch.shown is not None and watch.shown.state == "running"
-        age = ALWAYS if gathering.crew.is_planning else RUNNING_SECONDS if is_running else FRESH_SECONDS
-        return gathering.tasks.ask(arn, age) or []
+        return gathering.tasks.ask(arn, RUNNING_SECONDS if is_running else FRESH_SECONDS) or []
 
     def create_task(self, request: ConversionRequest) -> str:
         self._watch.act("converting")

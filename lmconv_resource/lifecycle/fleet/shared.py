@@ -123,6 +123,7 @@ class Shared(Generic[Item, Answer]):
         seconds others may come first whose call this can go with.
         """
         crew = self._crew
+        max_age = ALWAYS if crew.is_planning else max_age
         with crew.changed:
             known = self._answers.get(item)
             if known is not None and crew.runtime.now() - known.asked_at <= (max_age if known.error is None else 0):

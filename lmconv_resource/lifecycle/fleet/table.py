@@ -130,11 +130,10 @@ def _whole(value: object) -> int | None:
 
 def _parse_rows(table: list[object] | tuple[object, ...], properties: Properties) -> Iterator[Row]:
     for number, entry in enumerate(table, 1):
-        asked = _to_asked(entry, properties)
-        if asked is None or has_unknown(asked):
-            yield Row(number, _to_name(asked or {}) or f"row {number}", asked or {})
-            continue
-        yield Row(number, _to_name(asked) or "", asked, ConversionInputs.parse(_to_conversion(asked, properties)))
+        asked = _to_asked(entry, properties) or {}
+        is_known = asked and not has_unknown(asked)
+        conversion = ConversionInputs.parse(_to_conversion(asked, properties)) if is_known else None
+        yield Row(number, _to_name(asked) or f"row {number}", asked, conversion)
 
 
 def _to_asked(entry: object, properties: Properties) -> dict[str, object] | None:

@@ -323,10 +323,9 @@ class Job:
 
     def _create(self, step: Step) -> None:
         memory, runtime = self.facts.memory, self._op.host.runtime
-        if memory.create_tries == 0:
-            self._remember(known_ids=frozenset(task.task_id for task in self.facts.tasks))
         tries = memory.create_tries + 1
-        self._remember(create_tries=tries)
+        known_ids = memory.known_ids if tries > 1 else frozenset(task.task_id for task in self.facts.tasks)
+        self._remember(create_tries=tries, known_ids=known_ids)
         try:
             task_id = self._aws.license_manager.create_task(step.request)
         except ThrottledError as throttled:  # this call has started nothing

@@ -261,10 +261,11 @@ class Reader:
         own = [mark for mark in marks if mark.is_owned_by(self._wish.urn)]
         is_own = {mark in own for mark in marks if mark.is_for(facts.places[0])}
         started_here = self._op.host.started_here
-        for error in (facts.instance_error, facts.list_error):
-            # AWS has answered, be it that it asks to slow down or has a fault of its own.
-            is_answer = not isinstance(error, TransientError) or isinstance(error, (ThrottledError, ServiceFaultError))
-            started_here.is_answered = started_here.is_answered or is_answer
+        # AWS has answered, be it that it asks to slow down or has a fault of its own.
+        started_here.is_answered = started_here.is_answered or any(
+            not isinstance(error, TransientError) or isinstance(error, (ThrottledError, ServiceFaultError))
+            for error in (facts.instance_error, facts.list_error)
+        )
         held = facts.held
         is_ended = held is not None and not held.is_unfinished
         memory = replace(
