@@ -75,9 +75,9 @@ def to_denial(reason: str, permission: str, decode: Decode) -> tuple[str, str]:
     known = remedy_for(reason)
     if known:
         return reason, known
-    encoded = _ENCODED.search(reason)
-    if encoded:
-        reason, decoded = _ENCODED.sub("", reason), decode(encoded[1])
+    encoded, reason = _ENCODED.search(reason), _ENCODED.sub("", reason)
+    if encoded and not (_ACTION.search(reason) or _POLICY.search(reason)):  # else it says in plain words what it encodes
+        decoded = decode(encoded[1])
         if decoded is None:
             return reason, (
                 f"Allow {permission} in the IAM policy of the credentials in use. To read AWS's encoded reason here, "

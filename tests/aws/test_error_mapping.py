@@ -234,7 +234,8 @@ IN_POLICY = "IAM policy of the credentials in use"
             f"Remove the deny of {ACTION} on {CONFIGURATION} from the {IN_POLICY}",
         ),
         (
-            f"{DENIED}with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/p-1",
+            f"{DENIED}with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/p-1. "
+            "Encoded authorization failure message: blob",
             f"{ORGANIZATION}service control policy",
         ),
         (f"{DENIED}because no resource control policy allows it", f"{ORGANIZATION}resource control policy"),
