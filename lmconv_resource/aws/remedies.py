@@ -76,7 +76,7 @@ def to_denial(reason: str, permission: str, decode: Decode) -> tuple[str, str]:
     if known:
         return reason, known
     encoded, reason = _ENCODED.search(reason), _ENCODED.sub("", reason)
-    if encoded and not (_ACTION.search(reason) or _POLICY.search(reason)):  # else it says in plain words what it encodes
+    if encoded and not (_ACTION.search(reason) or _POLICY.search(reason)):  # else the words say it
         decoded = decode(encoded[1])
         if decoded is None:
             return reason, (
