@@ -149,14 +149,14 @@ class Session:
     def check_setting_names(self) -> None:
         """Raise a SettingsError for a misspelt setting of the stack; say once which others are not known."""
         for prefix in dict.fromkeys((self.setting_prefix, "lmconv:")):
-            self.tell_unknown_settings(unknown_setting_names(self.setting_names(), prefix=prefix))
+            self.tell_unknown_settings(unknown_setting_names(self.setting_names(), self.get_config, prefix=prefix))
 
     def tell_unknown_settings(self, names: Iterable[str]) -> None:
-        """Say once of each of these settings that it is not known here."""
+        """Say once of each of these settings that it has no effect here."""
         for name in names:
             if self.started_here.is_first_word(name):
                 self.log(
-                    "INFO", None, f"{to_shown(name)} is not known to this version of lmconv-resource and has no effect."
+                    "INFO", None, f"{to_shown(name)} is not used by this version of lmconv-resource and has no effect."
                 )
 
     def to_settings(self, region: str, access: Access) -> Settings:

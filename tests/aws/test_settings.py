@@ -100,27 +100,26 @@ def test_the_settings_that_are_read_are_those_of_the_table() -> None:
 def test_a_misspelt_setting_is_refused(name: str, prefix: str, remedy: str) -> None:
     """It might say who calls, or where: so it is not passed over, and what it might mean is named."""
     with pytest.raises(SettingsError) as error:
-        unknown_setting_names(["aws:region", "lmconv:region", name, "aws:zone"], prefix=prefix)
+        unknown_setting_names(["aws:region", "lmconv:region", name, "aws:zone"], lambda _: None, prefix=prefix)
     assert str(error.value) == f"{SUBJECT}'{name}' is not a setting. {remedy} with `pulumi config rm '{name}'`."
 
 
 def test_settings_that_are_known_or_not_ours_pass() -> None:
     """Those of the table, the engine's own and other namespaces'."""
-    assert unknown_setting_names([f"aws:{setting.key}" for setting in SETTINGS]) == []
+    assert unknown_setting_names([f"aws:{setting.key}" for setting in SETTINGS], lambda _: None) == []
     theirs = ["aws:version", "aws:pluginDownloadURL", "project:asumeRoles", "aws-native:asumeRoles", "own:more"]
-    assert unknown_setting_names([*theirs, "aws:computeOptimizerMode"]) == ["aws:computeOptimizerMode"]
+    assert unknown_setting_names([*theirs, "aws:computeOptimizerMode"], lambda _: None) == ["aws:computeOptimizerMode"]
 
 
 def test_a_setting_that_is_not_known_is_said_once() -> None:
-    """A newer pulumi-aws may have it: the update goes on."""
+    """A newer pulumi-aws may have it, as it may a service: the update goes on."""
     engine = RecordingEngine()
-    session = Session(lambda _: None, engine)
-    session.setting_names = lambda: ["aws:newestMode"]
+    session = Session({"aws:endpoints": '[{"braket2": "https://b", "ec2": "https://e"}]'}.get, engine)
+    session.setting_names = lambda: ["aws:newestMode", "aws:endpoints"]
     for _ in range(2):
         session.check_setting_names()
-    assert engine.said == [
-        ("INFO", "'aws:newestMode' is not known to this version of lmconv-resource and has no effect.")
-    ]
+    no_effect = "is not used by this version of lmconv-resource and has no effect."
+    assert engine.said == [("INFO", f"'{name}' {no_effect}") for name in ("aws:endpoints (braket2)", "aws:newestMode")]
 
 
 def test_the_region_is_found_least_surprising_first(

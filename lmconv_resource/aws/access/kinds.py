@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import partial
 from itertools import count
@@ -313,6 +314,14 @@ def _endpoint(value: Any, place: Place) -> dict[str, str]:
         if meant:
             raise place.error(f"{place.name} has {to_shown(key)}, which pulumi-aws writes {meant}")
     return _read_members(value, place, _SERVICES)
+
+
+def other_services(value: Any) -> list[str]:
+    """Return the services in a value of `endpoints` that are not called."""
+    with suppress(ValueError):
+        value = json.loads(value) if isinstance(value, str) else value
+    entries = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, Mapping)]
+    return sorted({str(key) for each in entries for key in each}.difference(each.key for each in _SERVICES))
 
 
 def _endpoints(value: Any, place: Place) -> tuple[tuple[str, str], ...]:

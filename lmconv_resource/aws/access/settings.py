@@ -213,8 +213,10 @@ _OF_FLEETS = {"maxConcurrentConversions": "max_concurrent", "stopAfterFailures":
 """What were settings of the stack before there were fleets, and the inputs of a fleet that do it."""
 
 
-def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:") -> list[str]:
-    """Return which of these settings, by their full names, no table has: a newer pulumi-aws may know them.
+def unknown_setting_names(names: Iterable[str], get: ConfigGet, *, prefix: str = "aws:") -> list[str]:
+    """Return which of these settings, by their full names, no table has, and which `endpoints` are of other services.
+
+    A newer pulumi-aws may know more of both than this package.
 
     Raise a SettingsError for one that is like a known one, and may be meant to say who or where, and for any under
     `lmconv:`, where nobody else has settings.
@@ -223,6 +225,8 @@ def unknown_setting_names(names: Iterable[str], *, prefix: str = "aws:") -> list
     unknown = []
     for name in sorted(names):
         short = name.removeprefix(prefix)
+        if name == f"{prefix}endpoints" and (others := kinds.other_services(get(name))):
+            unknown.append(f"{name} ({', '.join(others)})")
         if short == name or short in (*known, *_IGNORED) or short.startswith("__"):
             continue
         meant, of_fleet = find_close(short, known), _OF_FLEETS.get(short) if prefix == "lmconv:" else None
