@@ -257,6 +257,7 @@ class AssumedRole:
 
 _MEMBERS = tuple(Member(to_camel(each.name), **each.metadata) for each in fields(AssumedRole))
 _ROLE_MEMBERS, _WEB_IDENTITY_MEMBERS = _MEMBERS[:9], (*_MEMBERS[:5], *_MEMBERS[9:])
+"""Both kinds of role have the first five; the last two are a web identity's."""
 
 
 def _read_members(value: Any, place: Place, members: tuple[Member, ...]) -> dict[str, Any]:
