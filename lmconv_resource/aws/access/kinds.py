@@ -255,6 +255,9 @@ class AssumedRole:
         return Path(file).read_text(encoding="utf-8") if file else str(self.web_identity_token)
 
 
+Roles = tuple[AssumedRole, ...]
+"""Each is assumed with the credentials of the one before it."""
+
 _MEMBERS = tuple(Member(to_camel(each.name), **each.metadata) for each in fields(AssumedRole))
 _ROLE_MEMBERS, _WEB_IDENTITY_MEMBERS = _MEMBERS[:9], (*_MEMBERS[:5], *_MEMBERS[9:])
 """Both kinds of role have the first five; the last two are a web identity's."""
@@ -295,7 +298,7 @@ def _web_identity(value: Any, place: Place) -> AssumedRole | None:
     return identity
 
 
-def parse_roles(value: Any) -> tuple[AssumedRole, ...]:
+def parse_roles(value: Any) -> Roles:
     """Return the roles of a resource: none, one, or a list that is a chain, with members as Python writes them.
 
     Raise a SettingsError for anything else; it names the entry and the member.

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF009 -- `row` returns a field
 """What a stack, a resource and the environment say about who calls AWS, and where: one table of pulumi-aws's settings.
 
 A setting that says who (credentials, roles, accounts) or where (region, endpoint, proxy, certificates) is honoured or
@@ -19,7 +20,7 @@ from enum import Enum
 from typing import Any
 
 from lmconv_resource.aws.access import kinds
-from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Member, Place, row
+from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Member, Place, Roles, row
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.text import fill, find_close, key, on_settings, to_camel, to_shown, to_snake, wording, written
 
@@ -71,10 +72,8 @@ class Settings:
     access_key: str | None = row(kinds.SECRET, "with `secretKey`, before a profile's and the environment's credentials")
     secret_key: str | None = row(kinds.SECRET, "with `accessKey`; one without the other is refused")
     token: str | None = row(kinds.SECRET, "the session token that belongs to `accessKey` and `secretKey`")
-    assume_roles: tuple[AssumedRole, ...] = row(
-        kinds.ROLES, f"one after the other; members {_members(kinds.ROLES)}", ()
-    )
-    assume_role_with_web_identity: AssumedRole | None = row(  # noqa: RUF009 -- it is a field
+    assume_roles: Roles = row(kinds.ROLES, f"one after the other; members {_members(kinds.ROLES)}", ())
+    assume_role_with_web_identity: AssumedRole | None = row(
         kinds.WEB_IDENTITY,
         "members `roleArn`, one of `webIdentityToken` and `webIdentityTokenFile` (read again each time the credentials "
         "are renewed), `sessionName`, `duration`, `policy`, `policyArns`; refused beside `accessKey`",
@@ -116,13 +115,7 @@ class Settings:
 
     @classmethod
     def from_config(
-        cls,
-        get: ConfigGet,
-        region: str,
-        *,
-        profile: str | None = None,
-        assume_roles: tuple[AssumedRole, ...] = (),
-        prefix: str = "aws:",
+        cls, get: ConfigGet, region: str, *, profile: str | None = None, assume_roles: Roles = (), prefix: str = "aws:"
     ) -> Settings:
         """Read the settings of a stack, and put a resource's own on top of them. Nothing is sent.
 
@@ -216,10 +209,8 @@ _OF_FLEETS = {"maxConcurrentConversions": "max_concurrent", "stopAfterFailures":
 def unknown_setting_names(names: Iterable[str], get: ConfigGet, *, prefix: str = "aws:") -> list[str]:
     """Return which of these settings, by their full names, no table has, and which `endpoints` are of other services.
 
-    A newer pulumi-aws may know more of both than this package.
-
-    Raise a SettingsError for one that is like a known one, and may be meant to say who or where, and for any under
-    `lmconv:`, where nobody else has settings.
+    A newer pulumi-aws may know more of both. Raise a SettingsError for a name that is like a known one, and may be
+    meant to say who or where, and for any under `lmconv:`, where nobody else has settings.
     """
     known = [setting.key for setting in SETTINGS]
     unknown = []
