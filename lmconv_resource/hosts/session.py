@@ -15,7 +15,7 @@ from lmconv_resource.lifecycle.in_process import Progress, Severity, StartedHere
 from lmconv_resource.lifecycle.operation import Access, Operation, Properties
 from lmconv_resource.models import InstanceArn
 from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Runtime
-from lmconv_resource.text import fill, to_shown
+from lmconv_resource.text import fill, to_shown, wording
 from lmconv_resource.usage_operations import texts_about
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ class Session:
         open_session: OpenSession | None = None,
         follows_environment: bool = False,
         report_seconds: float | None = None,
-        setting_prefix: str = "aws:",
         runtime: Runtime = RUNTIME,
     ) -> None:
         self.runtime = runtime
@@ -64,7 +63,6 @@ class Session:
         self._open_session = open_session
         self._follows_environment = follows_environment
         self.report_seconds = report_seconds
-        self.setting_prefix = setting_prefix
         self._connections: Connections | None = None
         self._regions: Regions | None = None
         self._connecting = runtime.lock()
@@ -131,7 +129,7 @@ class Session:
 
     def resolve_region(self, region: str | None, profile: str | None = None, recorded: str | None = None) -> str | None:
         """Return the region to use where a resource names this one, or none, and its record has that one."""
-        return resolve_region(self.get_config, region, profile, recorded=recorded, prefix=self.setting_prefix)
+        return resolve_region(self.get_config, region, profile, recorded)
 
     def is_replaced_by_command(self, urn: str | None) -> bool | None:
         """Return whether the user's command has this resource replaced; None where that is not known."""
@@ -148,7 +146,7 @@ class Session:
 
     def check_setting_names(self) -> None:
         """Raise a SettingsError for a misspelt setting of the stack; say once which others are not known."""
-        for prefix in dict.fromkeys((self.setting_prefix, "lmconv:")):
+        for prefix in dict.fromkeys((wording().prefix, "lmconv:")):
             self.tell_unknown_settings(unknown_setting_names(self.setting_names(), self.get_config, prefix=prefix))
 
     def tell_unknown_settings(self, names: Iterable[str]) -> None:
@@ -161,13 +159,7 @@ class Session:
 
     def to_settings(self, region: str, access: Access) -> Settings:
         """Return the stack's settings for a region, with what a resource says itself on top of them."""
-        return Settings.from_config(
-            self.get_config,
-            region,
-            profile=access.profile,
-            assume_roles=access.assume_roles,
-            prefix=self.setting_prefix,
-        )
+        return Settings.from_config(self.get_config, region, profile=access.profile, assume_roles=access.assume_roles)
 
     def connect(self, region: str, access: Access) -> Connection:
         """Return the one connection for a region, the stack's settings and this access."""

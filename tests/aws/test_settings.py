@@ -175,7 +175,7 @@ def test_a_shared_config_that_cannot_be_read(
     """While the region is looked for, a profile that is not there or a broken file is one line."""
     write_config(config)
     with pytest.raises(SettingsError) as error, using(Wording(prefix="lmconv:")):
-        resolve_region({"lmconv:profile": profile}.get, prefix="lmconv:")
+        resolve_region({"lmconv:profile": profile}.get)
     assert str(error.value) == (
         f"{SUBJECT}{told.format(path=os.environ['AWS_CONFIG_FILE'])}. "
         f"Check lmconv:profile (`pulumi config`), AWS_PROFILE and the AWS config file."

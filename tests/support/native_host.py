@@ -13,7 +13,6 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
-from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider
 from lmconv_resource.hosts.native.server import serve
 from lmconv_resource.hosts.session import SecretTexts, Session
@@ -135,7 +134,7 @@ def to_text(error: grpc.RpcError) -> str:
 @contextmanager
 def plugin(session: Session | None = None) -> Iterator[Plugin]:
     """Return the engine's end of a plugin that is served in this process, configured for eu-west-1."""
-    session = session or Session(lambda _: None, policy=FAST, runtime=HURRIED, setting_prefix=SETTING_PREFIX)
+    session = session or Session(lambda _: None, policy=FAST, runtime=HURRIED)
     server, port = serve(NativeProvider(session, SecretTexts(), lambda _: session))
     try:
         driven = Plugin(port, session)

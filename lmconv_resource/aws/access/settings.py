@@ -25,7 +25,7 @@ from lmconv_resource.errors import SettingsError
 from lmconv_resource.text import fill, find_close, key, on_settings, to_camel, to_shown, to_snake, wording, written
 
 ConfigGet = Callable[[str], Any]
-"""Gives a value of the stack's configuration by its full key, None where it is not set."""
+"""Gives a value of the stack's configuration by its full key, in the host's namespace, None where it is not set."""
 
 
 class Treatment(Enum):
@@ -42,10 +42,10 @@ class Setting(Member):
 
     treatment: Treatment = Treatment.HONOURED
 
-    def read(self, get: ConfigGet, prefix: str) -> Any:
+    def read(self, get: ConfigGet) -> Any:
         """Return the setting's value, None where it is not set or empty, or raise a SettingsError about its form."""
         place = Place(key(self.key), on_settings(f"Check it with `pulumi config get {key(self.key)}`"), self.key)
-        return self.kind.of(get(f"{prefix}{self.key}"), place)
+        return self.kind.of(get(f"{wording().prefix}{self.key}"), place)
 
 
 _LAST_WINS = "of several the last one wins, key by key"
@@ -115,14 +115,14 @@ class Settings:
 
     @classmethod
     def from_config(
-        cls, get: ConfigGet, region: str, *, profile: str | None = None, assume_roles: Roles = (), prefix: str = "aws:"
+        cls, get: ConfigGet, region: str, *, profile: str | None = None, assume_roles: Roles = ()
     ) -> Settings:
         """Read the settings of a stack, and put a resource's own on top of them. Nothing is sent.
 
         A resource's profile replaces the stack's profile, keys and web identity; its roles come after the stack's. What
         has not the form that pulumi-aws gives it, or can't be honoured, is a SettingsError.
         """
-        read = {name: row.read(get, prefix) for name, row in _ROWS.items() if name != "region"}
+        read = {name: row.read(get) for name, row in _ROWS.items() if name != "region"}
         given = {name: value for name, value in read.items() if value is not None}
         _check_together(given, has_own_profile=bool(profile))
         given.pop("insecure", None)
@@ -236,24 +236,19 @@ def unknown_setting_names(names: Iterable[str], get: ConfigGet, *, prefix: str =
 
 
 def resolve_region(
-    get: ConfigGet,
-    region: str | None = None,
-    profile: str | None = None,
-    *,
-    recorded: str | None = None,
-    prefix: str = "aws:",
+    get: ConfigGet, region: str | None = None, profile: str | None = None, recorded: str | None = None
 ) -> str | None:
     """Return the region: the resource's, the stack's, the recorded one, the environment's, the profile's, or None.
 
     The recorded one comes before the environment's, so that no shell replaces a resource. A profile that is needed and
     is not there, or can't be read, is a SettingsError.
     """
-    found = region or _ROWS["region"].read(get, prefix) or recorded
+    found = region or _ROWS["region"].read(get) or recorded
     found = found or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if found:
         return str(found)
     stack_profile, *files = (
-        _ROWS[name].read(get, prefix) or () for name in ("profile", "shared_config_files", "shared_credentials_files")
+        _ROWS[name].read(get) or () for name in ("profile", "shared_config_files", "shared_credentials_files")
     )
     remedy = on_settings(f"Check {key('profile')} (`pulumi config`), AWS_PROFILE and the AWS config file")
     own: str | None = load("files").region_of_profile(profile or stack_profile or None, *files, remedy=remedy)

@@ -162,7 +162,7 @@ def check_settings(news: Struct, on_unknown: Callable[[list[str]], None]) -> lis
         if os.environ.get("PULUMI_PROJECT") != PACKAGE:
             names = (f"{SETTING_PREFIX}{key}" for key in news.fields)
             on_unknown(unknown_setting_names(names, get, prefix=SETTING_PREFIX))
-        Settings.from_config(get, str(region or "us-east-1"), prefix=SETTING_PREFIX)
+        Settings.from_config(get, str(region or "us-east-1"))
     except SettingsError as error:
         return [CheckFailure(error.key, str(error))]
     return []

@@ -12,7 +12,6 @@ import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from lmconv_resource.hosts.engine import MAX_CALLS
-from lmconv_resource.hosts.native import SETTING_PREFIX
 from lmconv_resource.hosts.native.provider import NativeProvider
 from lmconv_resource.hosts.session import SecretTexts, Session
 
@@ -26,8 +25,8 @@ def make_provider(address: str | None) -> NativeProvider:
     Such a process goes on when its engine is gone, for the next one to attach.
     """
     secret_texts = SecretTexts()
-    on_engine = functools.partial(Session.on_engine, to_shown=secret_texts.mask, setting_prefix=SETTING_PREFIX)
-    session = on_engine(address) if address else Session(setting_prefix=SETTING_PREFIX)
+    on_engine = functools.partial(Session.on_engine, to_shown=secret_texts.mask)
+    session = on_engine(address) if address else Session()
     return NativeProvider(session, secret_texts, functools.partial(on_engine, ends_process=False))
 
 
