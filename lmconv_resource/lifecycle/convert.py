@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import replace
-from typing import cast
 
 from lmconv_resource.errors import (
     WAIT_ACTION,
@@ -22,16 +21,19 @@ from lmconv_resource.errors import (
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, unknown_names, validate_options
 from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, read_marks, still_stopped_text
-from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Host, Operation, Properties, QuietHost, Stored
+from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Operation, Properties, Stored
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, merge, must_await, report_drift
 from lmconv_resource.marks import has_mark
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
+from lmconv_resource.polling.runtime import Cancellation
 from lmconv_resource.text import setting, to_failure_reason
 from lmconv_resource.usage_operations import unknown_code_warning
 
 log = logging.getLogger(__name__)
 
-_IDENTITY = ("resource_arn", "destination_license_context", "region")
+_PLANNED_FROM = (*CONVERTED, "region", "profile", "assume_role", "preflight", "stop_and_restart")
+_PLAN_SECONDS = 10.0
+"""For how long a preview asks AWS again where it throttles the calls or has a fault."""
 
 
 class ConversionController(Controller[ConversionInputs, ConversionState]):
@@ -44,65 +46,56 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         return super()._validate(checked) or validate_options(checked)
 
     def _validate_in_aws(self, op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
-        """Return what AWS has against the inputs; a preview has no other step in which it could ask.
+        """Return what AWS has against the inputs, where nothing is recorded: of what is, its diff asks.
 
-        What is recorded is not held against AWS again: its diff does that.
+        The native host is not told here whether it is in a preview, and plans in its create.
         """
-        if unknown_names(checked, CONVERTED):
+        if olds or unknown_names(checked, CONVERTED):
             return []
         inputs = ConversionInputs.parse(checked)
-        if not (olds and ConversionInputs.parse(olds).request == inputs.request):
-            contexts = (inputs.source_license_context, inputs.destination_license_context)
-            codes = dict.fromkeys(context.usage_operation for context in contexts)
-            for warning in filter(None, map(unknown_code_warning, codes)):
-                op.log(warning, "WARNING")
-        is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _IDENTITY)  # type: ignore[union-attr]
-        names = ("region", "profile", "assume_role", "preflight", "stop_and_restart")
-        if is_recorded or op.is_preview is False or unknown_names(checked, names):
-            return []
-        return self._plan(op, inputs)
-
-    def _plan(self, op: Operation, inputs: ConversionInputs) -> list[CheckFailure]:
-        """Say in a line what an `up` will do, and return what nothing in the program can change before that."""
-        lines = QuietHost(op.host)
-        failures = self._make_plan(replace(op, host=cast(Host, lines)), inputs)
-        op.host.started_here.plans[op.urn] = lines.kept
-        if op.is_preview or failures:
-            self.preview(op, None, inputs)
-        return failures
+        contexts = (inputs.source_license_context, inputs.destination_license_context)
+        for warning in filter(
+            None, map(unknown_code_warning, dict.fromkeys(each.usage_operation for each in contexts))
+        ):
+            op.log(warning, "WARNING")
+        return [CheckFailure("", str(error)) for error in (self._plan(op, inputs) if op.is_preview else ())]
 
     def preview(self, op: Operation, state: ConversionState | None, inputs: ConversionInputs) -> None:
-        """Say what the check has planned, once: the engine checks what is replaced twice, and in an `up` again.
+        """Say what an `up` will do where nothing is recorded; raise what nothing in the program can change."""
+        errors = [] if state else self._plan(op, inputs)
+        for error in errors[1:]:
+            op.log(str(error), "ERROR")
+        if errors:
+            raise errors[0]
 
-        The native host is told in its create and update whether it is in a preview, and not in its check.
-        """
-        for severity, message in op.host.started_here.plans.pop(op.urn, ()):
-            if op.host.started_here.is_first_word(f"{op.urn} {message}"):
-                op.log(message, severity)
-
-    def _make_plan(self, op: Operation, inputs: ConversionInputs) -> list[CheckFailure]:
-        try:
-            job = Job(op, op.connect(inputs), inputs)
-            step = job.plan()
-        except LicenseConversionError as error:  # the update asks again, and fails if it has to
-            op.log(f"What `pulumi up` will do is not known. {error}", "WARNING")
+    def _plan(self, op: Operation, inputs: ConversionInputs) -> list[LicenseConversionError]:
+        """Say in a line what an `up` will do, and return what nothing in the program can change before that."""
+        if inputs.unknown.intersection(
+            (*CONVERTED, "region", "profile", "assume_role", "preflight", "stop_and_restart")
+        ):
             return []
+        with Cancellation(op.cancellation, op.host.runtime.now() + _PLAN_SECONDS) as limit:
+            try:
+                limited = replace(op, cancellation=limit)
+                job = Job(limited, limited.connect(inputs), inputs)
+                step = job.plan()
+                if step.fault:
+                    raise step.fault
+            except LicenseConversionError as error:  # the update asks again, and fails if it has to
+                op.log(f"What `pulumi up` will do is not known. {error}", "WARNING")
+                return []
         problems = [problem for problem in job.facts.problems or () if step.rule.then is not Act.DONE]
         for problem in problems:
             if problem.is_warning or problem.may_pass:
                 op.log(f"{problem}.", "WARNING")
         if step.rule.then not in (Act.REFUSE, Act.LEAVE):  # the last line is the one that the resource's row shows
             op.log(job.to_plan_text(step))
-        lasting = [
-            CheckFailure("resource_arn", str(each)) for each in problems if not (each.is_warning or each.may_pass)
-        ]
-        if step.rule.name == "blocked" and problems:
-            return lasting
-        if step.rule.then is Act.REFUSE and step.rule.name not in _PASSING:
-            return [CheckFailure("", str(step.errors[0]))]
-        if step.rule.then in (Act.REFUSE, Act.LEAVE):
+            return []
+        if step.rule.name in _PASSING or step.rule.then is Act.LEAVE:
             op.log(job.to_plan_text(step), "WARNING")
-        return lasting
+            return []
+        passing = {problem.reason for problem in problems if problem.may_pass}
+        return [error for error in step.errors if error.reason not in passing]
 
     def diff(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> Diff:
         """Return what the program asks for, and what AWS says of a running task, that the state does not have.

@@ -32,8 +32,6 @@ class StartedHere:
         """Whether AWS has answered any job's call."""
         self.arns: dict[str | None, str | None] = {}
         """What resources were created or updated for here, by URN: what is deleted of one was replaced."""
-        self.plans: dict[str | None, list[tuple[Severity, str]]] = {}
-        """What is to be said of a plan, by URN."""
         self.tasks: dict[str, tuple[str, ...]] = {}
         """The ids of tasks that were started here, by the instance's ARN: AWS may show one nowhere for a while."""
         self.ended: dict[str, ConversionTask] = {}

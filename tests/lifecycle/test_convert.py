@@ -96,6 +96,25 @@ def test_a_preview_ends_with_the_plan(job: Job) -> None:
     assert (job.state(arn), job.starts) == ("running", 0)
 
 
+def test_a_preview_says_what_to_do_where_it_may_not_see_the_instance(job: Job) -> None:
+    job.make_client, arn = deny("DescribeInstances"), job.launch()
+    (line,) = job.convert(arn).preview().lines("WARNING")
+    assert line == (
+        f"{to_id(arn)} can't be converted, because AWS denies access (UnauthorizedOperation: You are not authorized). "
+        "Allow ec2:DescribeInstances in the IAM policy of the credentials in use; or set source_license_context."
+    )
+
+
+def test_a_preview_under_throttling_ends_soon_and_claims_nothing(job: Job) -> None:
+    """It tries for ten seconds, in which no more than these tries have room."""
+    job.config["aws:maxRetries"] = "25"
+    job.backend.faults.add(Fault(ErrorAnswer("RateLimitExceededException", "Too many."), operation=LIST))
+    ((severity, line),) = job.convert(arn := job.launch()).preview().said
+    assert severity == "WARNING"
+    assert line.startswith(f"What `pulumi up` will do is not known. Listing the license conversions of {arn} in ")
+    assert job.backend.calls[LIST] <= 15
+
+
 def test_the_source_is_what_ec2_says(job: Job) -> None:
     """Without one, the instance's own is sent, product codes included, and what became of both is recorded."""
     arn = job.launch("RunInstances:00g0")

@@ -24,8 +24,8 @@ COUNTS = "12 instances: 5 SUCCEEDED, 1 ALREADY_DONE, 2 FAILED, 4 REFUSED."
 PLAN = [
     "12 instances: 6 will be stopped and started, 1 stopped already, 1 done already, 4 can't",
     " 1  web-1     Windows BYOL → Windows  runs: will be stopped and started",
-    " 7  old-1     Windows BYOL → Windows  can't: the instance is terminated",
-    "10  sql-1     Windows BYOL → Windows  can't: the instance has stop protection",
+    " 7  old-1     Windows BYOL → Windows  can't: the instance is terminated. Check the ARN and the region.",
+    "12  web-7     Windows BYOL → Windows  runs: will be stopped and started",
 ]
 
 

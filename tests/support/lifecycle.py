@@ -167,6 +167,8 @@ class OneResource:
             step = "create" if not self.id else "replace" if diff.replaces else "update" if diff.changed else "same"
             if step == "same" and self._has_failed:
                 step = "update"
+            if step == "replace":  # what is replaced is checked as if it were new, too
+                assert not self.controller.check(op, {}, given).failures
             if dry or step == "same":
                 return self._outcome(step, diff)
             try:

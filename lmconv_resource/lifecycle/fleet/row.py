@@ -99,7 +99,9 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     if step.errors:
         reason, remedies = "; ".join(each.reason for each in step.errors), (each.remedy for each in step.errors)
         joined = job.left(LicenseConversionError(step.errors[0].subject, reason, ". ".join(dict.fromkeys(remedies))))
-    action, text = _to_action(step, state, is_marked=is_marked, is_held=held_id is not None)
+    action, text = Action.REFUSED, f"can't: {joined and _to_sentences(joined)}"
+    if joined is None:
+        action, text = _to_action(step, state, is_marked=is_marked, is_held=held_id is not None)
     notes: tuple[str, ...] = ()
     if action in (Action.RESTART, Action.CONVERT):
         warnings = [message for severity, message in host.kept if severity == "WARNING"]
@@ -110,12 +112,12 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
 
 
 def _to_action(step: Step, state: str | None, *, is_marked: bool, is_held: bool) -> tuple[Action, str]:
-    if step.errors:
-        return Action.REFUSED, f"can't: {'; '.join(each.reason for each in step.errors)}"
     if step.rule.then is Act.DONE:
         return Action.DONE, "done already"
     if step.rule.then in (Act.FOLLOW, Act.ADOPT) or is_held:
         return Action.GO_ON, step.text
+    if step.fault:
+        return Action.UNKNOWN, f"not known yet: {_to_sentences(step.fault)}"
     if is_marked and state != "running":
         text = "an earlier `pulumi up` was interrupted, and this one continues it"
         return Action.GO_ON, f"{state or 'not shown'}: {text}"
@@ -137,8 +139,12 @@ def _make_job(op: Operation, host: QuietHost, gathering: Gathering, row: Row, wa
 
 def refuse(row: Row, gathering: Gathering | None, error: LicenseConversionError) -> Planned:
     """Return the plan of a row of which AWS could not be asked."""
-    line = PlanLine(row.number, row.name, None, _to_destination(row), Action.REFUSED, f"can't: {error.reason}")
+    line = PlanLine(row.number, row.name, None, _to_destination(row), Action.REFUSED, f"can't: {_to_sentences(error)}")
     return Planned(row, gathering, line, error)
+
+
+def _to_sentences(error: LicenseConversionError) -> str:
+    return f"{error.reason}. {error.remedy}."
 
 
 def _to_destination(row: Row) -> str | None:
@@ -271,7 +277,7 @@ def _to_failed(
     task = job.facts.held or error.task
     is_running = job.held_id is not None and (task is None or not task.is_complete)
     is_interrupted = isinstance(error, CancelledError) or (isinstance(error, WaitError) and task is None)
-    reason = f"{error.reason}. {error.remedy}."
+    reason = _to_sentences(error)
     if isinstance(error, ConversionFailedError):
         message = task.status_message if task else None
         reason = ". ".join(filter(None, (to_failure_reason(message).rstrip("."), remedy_for(message or "")))) + "."

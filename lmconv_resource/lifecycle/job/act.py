@@ -139,6 +139,8 @@ class Job:
         Raises:
             LicenseConversionError: AWS could not be asked.
         """
+        # A run without need of EC2 continues without a route to it after half a minute, which no plan waits for.
+        self._remember(failing_since=self.facts.now - 60.0)
         step = self._decide(EVERYTHING)
         return self._decide(frozenset({CHECKS})) if step.rule.then is Act.CHECK else step
 
@@ -149,10 +151,11 @@ class Job:
         source = step.request.source
         pair = f"from {describe_license(source)} to {describe_license(self._wish.request.destination)}"
         if step.rule.then in (Act.REFUSE, Act.LEAVE):
-            return f"{facts.places[0]} can't be converted, because {'; '.join(each.reason for each in step.errors)}"
+            reasons = " ".join(f"{each.reason}. {each.remedy}." for each in step.errors)
+            return f"{facts.places[0]} can't be converted, because {reasons}"
         if step.rule.then is Act.DONE:
             return f"{facts.places[0]}: {step.text or 'nothing to do'}"
-        if step.rule.then in (Act.FOLLOW, Act.ADOPT):
+        if step.rule.then in (Act.FOLLOW, Act.ADOPT) or "hidden" in step.rule.when.split():
             return f"{facts.places[0]}: {step.text}"
         if "settled" in step.rule.when.split():  # an earlier `up` began it, and it is brought to its end
             return f"{name}: will be started again"

@@ -298,6 +298,8 @@ class Step:
     is_adopted: bool = False
     notes: tuple[tuple[Severity, str], ...] = ()
     """Lines that stay in the log, before it is done."""
+    fault: LicenseConversionError | None = None
+    """Why what has to be known first can't be read, where that is tried again."""
 
 
 def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
@@ -324,7 +326,9 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
     is_new = task is not None and facts.memory.create_tries > 0 and task.task_id not in facts.memory.known_ids
     is_adopted = facts.memory.is_adopted or (facts.memory.held_id is None and not is_new)
     notes = tuple(case.notes(rule.then, task, is_adopted=is_adopted))
-    return Step(rule, text, case.request, errors, task, is_adopted, notes)
+    return Step(
+        rule, text, case.request, errors, task, is_adopted, notes, case.fault if rule.then is Act.WAIT else None
+    )
 
 
 class _Case:

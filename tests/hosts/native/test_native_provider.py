@@ -183,6 +183,17 @@ def test_no_secret_is_in_an_error(native: Plugin, aws: LicenseManagerBackend) ->
     assert "[secret]" in text
 
 
+def test_a_preview_plans_and_a_check_asks_nothing(job: Job) -> None:
+    """A check is not told whether a preview or an `up` follows. What stands in the way is the preview's error."""
+    arn = job.launch("RunInstances:0g00")
+    inputs = {**CONVERT, "resourceArn": arn, "sourceLicenseContext": {"usageOperation": "RunInstances:0g00"}}
+    with plugin() as native:
+        assert (native.check(CONVERSION, inputs)[1], dict(job.backend.calls)) == ([], {})
+        with pytest.raises(grpc.RpcError, match=f"Starting the license conversion of {arn} in eu-west-1: AWS's user"):
+            native.create(CONVERSION, inputs, preview=True)
+    assert dict(job.backend.calls) == {"ListLicenseConversionTasks": 1}
+
+
 def test_unknowns_in_a_preview(native: Plugin) -> None:
     """What can't be known yet passes the check, is a change in the diff, and is unknown in the outputs."""
     inputs = {**CONVERT, "resourceArn": UNKNOWN}

@@ -119,10 +119,10 @@ def test_a_fleet_with_a_row_of_each_kind(job: Job) -> None:
     assert plan[1] == "1  web-1   Windows BYOL → Windows  runs: will be stopped and started"
     assert [line.split("→ Windows", 1)[1].strip()[:50] for line in plan[4:10]] == [
         "stopped",
-        "can't: the instance is terminated",
+        "can't: the instance is terminated. Check the ARN a",
         "can't: AWS's user guide lists no conversion from R",
         "done already",
-        "can't: the instance has stop protection",
+        "can't: the instance has stop protection. Turn it o",
         "can't: the credentials belong to account 123456789",
     ]
     assert plan[10].startswith("web-1, web-2, web-3: the public address is not an Elastic IP address. ")
