@@ -151,6 +151,7 @@ class Operation:
             report=lambda wait, now: self.log_status(to_wait_text(wait, now)),
             report_seconds=self.host.report_seconds,
             on_notice=self.log,
+            limit_seconds=self.timeout_seconds,
             **options,
         )
 

@@ -42,11 +42,13 @@ class Poller:
         timeout_seconds: float = DEFAULT_DEADLINE_SECONDS,
         poll_interval_seconds: float | None = None,
         report_seconds: float | None = None,
+        limit_seconds: float | None = None,
         is_known: bool = True,
         on_notice: Callable[[str], None] | None = None,
     ) -> ConversionTask:
         """Block until the task has ended, and return it as it was last seen, SUCCEEDED or FAILED.
 
+        `limit_seconds` is the time that was set for the operation that waits, for its error to name it.
         `report` shows the wait when its status changes, and at the latest every `report_seconds`; `on_notice` is told,
         once each, what is odd about the task: it takes long, its status is an unknown one. AWS is to know the id of a
         task that was neither started here nor seen before (`is_known`) within 10 s. What is not given is the policy's.
@@ -59,9 +61,8 @@ class Poller:
         now, changed, policy = self._runtime.now(), self._runtime.event(), self.dispatcher.policy
         report_seconds = report_seconds or policy.report_seconds
         deadline = now + timeout_seconds
-        wait = Wait(  # whose first poll is due at once
-            task_id, region, now, deadline, poll_interval_seconds, policy, now, is_known=is_known, changed=changed
-        )
+        wait = Wait(task_id, region, now, deadline, poll_interval_seconds, policy, is_known=is_known, changed=changed)
+        wait.next_poll, wait.limit_seconds = now, limit_seconds
         self.dispatcher.add(wait)
         unsubscribe = cancellation.subscribe(wait.changed.set)
         # A poll may have come before this; what it saw has not been reported.

@@ -46,6 +46,8 @@ class Wait:
     next_poll: float = 0.0
     interval: float = 0.0
     """The longest pause that the policy allowed before the next poll; 0 where something else set the pause."""
+    limit_seconds: float | None = None
+    """The time that is set for the operation that waits, which its error names; None where none is."""
     is_known: bool = True
     """Whether the task was started here or seen before; else its id is only what a program gives."""
     task: ConversionTask | None = None
@@ -231,10 +233,11 @@ class Wait:
 
     def to_timeout_error(self, now: float) -> WaitError:
         """Return what a wait ends in whose deadline has passed."""
-        waited = self.waited(now)
+        limit = self.limit_seconds or self.waited(now)
         # The work before the wait may have taken all the time that there was.
-        end = f"within {to_duration_text(waited)}" if waited >= 1.0 else "before the deadline"
-        reason = f"it did not end {end} ({self._last_seen})"
+        end = f"within {to_duration_text(limit)}" if limit >= 1.0 else "before the deadline"
+        fault = f"; the last fault: {self.fault.reason}" if self.fault else ""
+        reason = f"it did not end {end} ({self._last_seen}{fault})"
         return self._to_error(reason, f"{self._goes_on}; {written('custom_timeouts')} sets how long to wait")
 
     def to_interrupted_error(self, why: str, now: float) -> WaitError:

@@ -173,7 +173,7 @@ def test_a_start_that_is_throttled_to_the_end_of_its_time(job: Job) -> None:
 
 ENDS: dict[str, tuple[str, str | None]] = {
     "FAILED": ("Waiting for {}: it FAILED: no. Fix the cause; the next `pulumi up` starts a new conv", "FAILED"),
-    "deadline": ("Waiting for {}: it did not end", "IN_PROGRESS"),
+    "deadline": ("Waiting for {}: it did not end within 3m20s (last seen IN_PROGRESS: no.). The", "IN_PROGRESS"),
     "cancelled": ("Waiting for {}: the update was cancelled", "IN_PROGRESS"),
     "denied": ("Looking up {}: AWS denies access", None),  # at the first poll, so that nothing was seen
     "bug": (

@@ -129,6 +129,12 @@ def test_a_wait_that_had_no_time_names_none() -> None:
     assert ": it did not end before the deadline (its status is not known yet). " in str(wait.to_timeout_error(1000.3))
 
 
+def test_a_wait_that_ends_by_its_deadline_names_the_time_that_is_set_and_the_last_fault() -> None:
+    wait = make(deadline=1010.0, started=1000.4, limit_seconds=10.0, fault=THROTTLED)
+    end = f": it did not end within 10s (its status is not known yet; the last fault: {THROTTLED.reason}). "
+    assert end in str(wait.to_timeout_error(1009.1))
+
+
 LOST = (
     "Waiting for license conversion task lct-1 in eu-west-1: every check has failed for {}, the last because {} ({}). "
 )
