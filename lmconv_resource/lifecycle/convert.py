@@ -20,10 +20,10 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, unknown_names, validate_options
-from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, Act, Job, Outcome, read_marks, still_stopped_text
+from lmconv_resource.lifecycle.job import Act, Job, Outcome, still_stopped_text
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Operation, Properties, Stored
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, merge, must_await, report_drift
-from lmconv_resource.marks import has_mark
+from lmconv_resource.marks import RESTART_TAG, TAGS, has_mark, read_marks
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.polling.runtime import Cancellation
 from lmconv_resource.text import setting, to_failure_reason

@@ -27,7 +27,7 @@ from lmconv_resource.aws.ec2 import (
 )
 from lmconv_resource.errors import LicenseConversionError, RequestRefusedError
 from lmconv_resource.lifecycle.fleet.shared import Answer, Crew, Item, Pace, Shared, Ticket
-from lmconv_resource.lifecycle.job import RESTART_TAG, TAGS, make_value, to_places
+from lmconv_resource.marks import RESTART_TAG, TAGS, make_value, to_places
 from lmconv_resource.models import ConversionTask, to_id
 from lmconv_resource.polling.runtime import Cancellation
 

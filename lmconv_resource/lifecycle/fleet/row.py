@@ -20,9 +20,9 @@ from lmconv_resource.lifecycle.fleet.report import Action, Outcome, PlanLine, Re
 from lmconv_resource.lifecycle.fleet.services import Watch, connect_row
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.in_process import Severity
-from lmconv_resource.lifecycle.job import TAGS, Act, Job, Problem, Step, to_places
+from lmconv_resource.lifecycle.job import Act, Job, Problem, Step
 from lmconv_resource.lifecycle.operation import Host, Operation, QuietHost
-from lmconv_resource.marks import has_mark
+from lmconv_resource.marks import TAGS, has_mark, to_places
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339
 

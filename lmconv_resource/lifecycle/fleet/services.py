@@ -11,7 +11,8 @@ from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import WAIT_ACTION, RequestRefusedError, Subject, WaitError
 from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.shared import ALWAYS, OLDEST_SECONDS, Ticket
-from lmconv_resource.lifecycle.job import CHECKS, RESTART_TAG, to_places
+from lmconv_resource.lifecycle.job import CHECKS
+from lmconv_resource.marks import RESTART_TAG, to_places
 from lmconv_resource.models import ConversionRequest, ConversionTask, to_id
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.runtime import Cancellation

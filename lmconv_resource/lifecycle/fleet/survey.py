@@ -10,9 +10,9 @@ from lmconv_resource.errors import CredentialsError, LicenseConversionError, Set
 from lmconv_resource.lifecycle.fleet.gather import Gathering, Learned
 from lmconv_resource.lifecycle.fleet.row import Planned, end_row, plan_row, refuse
 from lmconv_resource.lifecycle.fleet.table import Row
-from lmconv_resource.lifecycle.job import still_stopped_text, to_places
+from lmconv_resource.lifecycle.job import still_stopped_text
 from lmconv_resource.lifecycle.operation import Operation
-from lmconv_resource.marks import has_mark
+from lmconv_resource.marks import has_mark, to_places
 from lmconv_resource.models import to_id
 
 if TYPE_CHECKING:
