@@ -10,7 +10,7 @@
     ├── CancelledError                  cancelled, or its time is over, before it was done
     ├── OtherConversionError            another conversion of the resource is in progress
     ├── TransientError                  worth another try
-    │   ├── ThrottledError              AWS asks to slow down
+    │   ├── ThrottledError              AWS throttles the calls
     │   ├── ServiceFaultError           AWS answered with an error of its own (5xx)
     │   ├── EndpointUnreachableError    no connection, or it broke
     │   └── ClockSkewError              AWS takes the request for too old or too new
@@ -165,7 +165,7 @@ class TransientError(LicenseConversionError):
 
 
 class ThrottledError(TransientError):
-    """AWS asks to slow down."""
+    """AWS throttles the calls."""
 
     remedy = "Run `pulumi up` again in a while, with a lower --parallel if it happens again"
 

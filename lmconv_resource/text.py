@@ -216,4 +216,4 @@ def find_close(name: str, known: Iterable[str]) -> str | None:
 def to_known(name: str, known: Iterable[str]) -> str:
     """Return what an error says of a name that is none of the known ones: the one that it is likely to mean, or all."""
     meant = find_close(name, known)
-    return f"which is not known: write {meant}" if meant else f"which is none of {', '.join(known)}"
+    return f"which is not known: write {meant}" if meant else f"which is not one of {', '.join(known)}"

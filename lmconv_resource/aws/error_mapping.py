@@ -113,7 +113,7 @@ def _from_refusal(cause: Any, subject: Subject, were_accepted: bool, decode: Dec
         reason = reason.lstrip().partition("\n")[0].rstrip(".")
     told = f"({code}: {reason})"
     if code in THROTTLING_CODES or status == 429:
-        return errors.ThrottledError(subject, f"AWS asks to slow down {told}")
+        return errors.ThrottledError(subject, f"AWS throttles the calls {told}")
     if code in EXPIRED_CODES or (code in _EC2_EXPIRED_CODES and were_accepted):
         return errors.ExpiredCredentialsError(subject, f"the credentials have expired {told}")
     if is_clock:

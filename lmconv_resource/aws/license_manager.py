@@ -58,8 +58,8 @@ class LicenseManager:
     def pages(self, status: TaskStatus = TaskStatus.IN_PROGRESS) -> Iterator[dict[str, ConversionTask]]:
         """Yield the tasks of the account and region with this status, a page at a time, by id.
 
-        A page is tried again only where AWS asks to slow down: without that, a list of many pages would begin again at
-        its first. An entry that can't be read is left out: GetLicenseConversionTask tells more of that task alone.
+        A page is tried again only where AWS throttles the calls: without that, a list of many pages would begin again
+        at its first. An entry that can't be read is left out: GetLicenseConversionTask tells more of that task alone.
         """
         return self._pages((), status, errors.ThrottledError, "left out")
 

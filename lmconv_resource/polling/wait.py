@@ -57,7 +57,7 @@ class Wait:
     asked_since: float | None = None
     """When the first poll began."""
     is_answered: bool = False
-    """Whether AWS has answered, by the task's status or by asking to slow down."""
+    """Whether AWS has answered, by the task's status or by throttling."""
     late_limit: float = float("-inf")
     """Until when the one poll may last that makes up for those which the machine slept through."""
     dispatched: bool = False
@@ -139,9 +139,9 @@ class Wait:
         notices, task = {}, self.task
         if task and task.unknown_status:
             notices[task.unknown_status] = (
-                f"{self.task_id} has the status {task.unknown_status!r}, which is none of IN_PROGRESS, SUCCEEDED and "
-                "FAILED: it may still be running, so the wait goes on until the deadline. Upgrade lmconv-resource if "
-                "there is a newer version."
+                f"{self.task_id} has the status {task.unknown_status!r}, which is not one of IN_PROGRESS, SUCCEEDED "
+                "and FAILED: it may still be running, so the wait continues until the deadline. Upgrade "
+                "lmconv-resource if there is a newer version."
             )
         if task and task.status is TaskStatus.IN_PROGRESS and self.waited(now) >= self.policy.long_seconds:
             notices["long"] = (
@@ -293,7 +293,7 @@ def to_wait_text(wait: Wait, now: float) -> str:
     parts = [f"{to_duration_text(wait.waited(now))} {(task and task.status_text) or 'not seen yet'}"]
     queued_seconds = now - wait.next_poll if wait.dispatched and not wait.in_flight else 0.0
     if wait.fault is not None:
-        # AWS asking to slow down is no failure whose time is counted.
+        # Throttling is no failure whose time is counted.
         since = "" if wait.failing_since is None else f"failing {to_duration_text(now - wait.failing_since)}: "
         is_hidden = task is None and isinstance(wait.fault, TaskNotFoundError)
         parts.insert(0, "AWS does not know it yet" if is_hidden else f"{since}{wait.fault.reason}")

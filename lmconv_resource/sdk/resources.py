@@ -332,7 +332,7 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
     the others: the resource says what became of each, and it succeeds once all have come to their end. Only an instance
     that ran before and does not run in the end makes it fail in any case.
 
-    Each `up` begins what has not been begun, goes on with what was interrupted, and looks again at what could not be
+    Each `up` begins what has not been begun, continues what was interrupted, and looks again at what could not be
     converted; it leaves alone what is done, and what FAILED. A row that leaves the table is forgotten. Destroying the
     fleet undoes nothing.
 
@@ -358,7 +358,7 @@ class ConversionFleet(_Resource, module="lmconv", name="ConversionFleet"):
     """The names of those that are not: FAILED and REFUSED."""
 
     not_begun: pulumi.Output[list[str]]
-    """The names of those that the next `up` goes on with: NOT_BEGUN and IN_PROGRESS."""
+    """The names of those that the next `up` continues: NOT_BEGUN and IN_PROGRESS."""
 
     report: pulumi.Output[str]
     """A report in Markdown: a summary, a row for each instance, reasons and next steps, and when each ran."""

@@ -117,7 +117,7 @@ SIGNATURE = (
         ("InvalidParameterValueException", "No task.", TaskNotFoundError, "AWS does not know it there", CHECK_ID),
         ("AuthorizationException", "No.", AccessDeniedError, "AWS denies access", ALLOW),
         ("AccessDeniedException", None, AccessDeniedError, "AWS denies access", ALLOW),
-        ("RateLimitExceededException", "Too many.", ThrottledError, "AWS asks to slow down", SLOWER),
+        ("RateLimitExceededException", "Too many.", ThrottledError, "AWS throttles the calls", SLOWER),
         ("ServerInternalException", "It broke.", ServiceFaultError, "AWS had an internal fault", IN_A_WHILE),
         ("ExpiredTokenException", "Is expired", ExpiredCredentialsError, "the credentials have expired", SIGN_IN),
         ("UnrecognizedClientException", "No.", CredentialsError, "AWS refused the credentials", SET_CREDENTIALS),

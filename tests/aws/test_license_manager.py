@@ -64,7 +64,7 @@ ANSWERS: dict[str, tuple[tuple[int, Any], type[LicenseConversionError], str]] = 
     "denied": ((400, refuse("AccessDeniedException", None)), AccessDeniedError, "AWS denies access (AccessDeniedE"),
     "expired": ((400, refuse("ExpiredTokenException")), ExpiredCredentialsError, "the credentials have expired (Exp"),
     "the clock": ((400, refuse("RequestTimeTooSkewed")), ClockSkewError, "AWS rejects the request's time (Request"),
-    "throttled by a proxy": ((429, b"calm down"), ThrottledError, "AWS asks to slow down (429: calm down). "),
+    "throttled by a proxy": ((429, b"calm down"), ThrottledError, "AWS throttles the calls (429: calm down). "),
     "bad gateway": ((502, b"<html>"), ServiceFaultError, "AWS had an internal fault (502: Bad Gateway). "),
     "a refusal that is not AWS's": ((403, b"<html>" * 9999), TransientError, "HTTP 403 came without an AWS error."),
     "a page that is not AWS's": ((200, b"<html>Sign in to the hotel</html>"), TransientError, NO_TASK),
@@ -148,7 +148,7 @@ DENIED = "AccessDeniedException: Because). Allow license-manager:ListLicenseConv
 @pytest.mark.parametrize(
     ("answer", "cls", "told", "calls"),
     [
-        ((400, refuse("RateLimitExceededException")), ThrottledError, "AWS asks to slow down (Rate", 3),
+        ((400, refuse("RateLimitExceededException")), ThrottledError, "AWS throttles the calls (Rate", 3),
         ((400, refuse("AccessDeniedException")), AccessDeniedError, f"AWS denies access ({DENIED}", 1),
         ((200, {"LicenseConversionTasks": 5}), TransientError, "the answer can't be read (TypeError: 'int' obj", 1),
         (

@@ -81,7 +81,7 @@ def test_account_ids_may_be_numbers(value: Any) -> None:
 
 
 def test_the_settings_that_are_read_are_those_of_the_table() -> None:
-    """What the table calls honoured or refused is asked for, and what is of no concern is not."""
+    """What the table calls honoured or refused is asked for, and what has no effect is not."""
     asked: set[str] = set()
     Settings.from_config(asked.add, REGION)
     resolve_region(asked.add)
@@ -280,7 +280,7 @@ URL_FORM = "a URL (https://HOST)"
         ("userAgents", "recognisable", 'a list of products (["NAME/VERSION"])'),
         ("userAgents", ["a\r\nHost: recognisable"], 'a list of products (["NAME/VERSION"])'),
         ("noProxy", ["recognisable"], 'a string ("HOST,DOMAIN")'),
-        ("profile", {"recognisable": 1}, "a text"),
+        ("profile", {"recognisable": 1}, "a string"),
         ("stsRegion", 7, "an AWS region (eu-west-1)"),
     ],
 )
@@ -324,12 +324,12 @@ def test_a_wrong_member_of_a_role_is_named_with_its_entry(member: str, value: An
         (
             "assumeRoles",
             [{"roleArn": ROLE, "polcyArns": ["recognisable"]}],
-            f"entry 1 of {{}} has 'polcyArns', which is none of {ROLE_KEYS}",
+            f"entry 1 of {{}} has 'polcyArns', which is not one of {ROLE_KEYS}",
         ),
         (
             "assumeRoleWithWebIdentity",
             {**WEB, "externalId": "recognisable"},
-            f"{{}} has 'externalId', which is none of {WEB_KEYS}",
+            f"{{}} has 'externalId', which is not one of {WEB_KEYS}",
         ),
         ("assumeRoleWithWebIdentity", {"roleArn": ROLE}, "{} needs one of webIdentityToken and webIdentityTokenFile"),
         (
@@ -390,7 +390,7 @@ def test_what_cannot_be_honoured_is_refused(config: dict[str, Any], told: str) -
         ("recognisable", "assume_role is neither a role nor a list of roles"),
         (
             {"role_arn": ROLE, "roleArn": ROLE},
-            "assume_role has 'roleArn', which is none of role_arn, session_name, "
+            "assume_role has 'roleArn', which is not one of role_arn, session_name, "
             "duration, policy, policy_arns, external_id, tags, transitive_tag_keys, source_identity",
         ),
         (

@@ -167,7 +167,7 @@ def test_a_start_that_is_throttled_to_the_end_of_its_time(job: Job) -> None:
     """The line names the deadline and what AWS said until then, and does not say that somebody cancelled it."""
     job.backend.faults.add(Fault(ErrorAnswer("RateLimitExceededException", "Too many."), operation=CREATE))
     error = job.convert(job.launch()).up(timeout_seconds=240.0).why
-    assert re.search(r"its deadline had passed \(4m00s\)[^(]*; the last fault: AWS asks to slow", error), error
+    assert re.search(r"its deadline had passed \(4m00s\)[^(]*; the last fault: AWS throttles", error), error
     assert "cancelled" not in error
 
 

@@ -114,7 +114,7 @@ def test_inputs_are_parsed_into_a_typed_value() -> None:
         ),
         (
             {"usage_operation": UNKNOWN, "Typo\x1b": 1},
-            r"has the member 'Typo\x1b', which is none of usage_operation, product_codes",
+            r"has the member 'Typo\x1b', which is not one of usage_operation, product_codes",
         ),
         (
             {"product_codes": [{"product_code_id": "a"}, {"product_code_id": "a", "ProductCodeType": "x"}]},

@@ -119,7 +119,7 @@ def test_what_is_done_is_adopted(
             [(BYOL, WINDOWS, "IN_PROGRESS")],
             to_wish(),
             Act.ADOPT,
-            ["lct-0 is already doing it and is adopted; no conversion is started."],
+            ["lct-0 is already in progress and is adopted; no conversion is started."],
         ),
         ([FAILED], to_wish(), Act.CREATE, ["The last conversion, lct-0, FAILED: Reason 0. A new one is started."]),
     ],

@@ -241,7 +241,7 @@ def test_what_a_poll_saw_before_its_wait_blocks_is_reported_at_once() -> None:
     ("unknown_status", "notice"),
     [
         (None, "lct-000 has been waited for 0s"),
-        ("PAUSED", "lct-000 has the status 'PAUSED', which is none of IN_PROGRESS, SUCCEEDED and FAILED"),
+        ("PAUSED", "lct-000 has the status 'PAUSED', which is not one of IN_PROGRESS, SUCCEEDED and FAILED"),
     ],
 )
 def test_a_wait_is_reported_again_and_what_is_odd_is_said_once(unknown_status: str | None, notice: str) -> None:

@@ -134,7 +134,7 @@ def test_a_limit_of_calls_fails_no_wait_and_wastes_few_calls(at_once: bool, may_
             throttled += 1
             waits.limiter.on_throttled()
             if kind == "get":
-                raise ThrottledError(Subject(region=REGION), "AWS asks to slow down")
+                raise ThrottledError(Subject(region=REGION), "AWS throttles the calls")
             waits.limiter.acquire()  # a page is asked for again
         waits.limiter.on_success()
 

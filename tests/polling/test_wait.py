@@ -29,7 +29,7 @@ from lmconv_resource.polling.wait import Wait, to_wait_text
 POLICY = PollingPolicy()
 SUBJECT = Subject(task_id="lct-1", region=REGION)
 UNREACHABLE = EndpointUnreachableError(SUBJECT, "nobody answers")
-THROTTLED = ThrottledError(SUBJECT, "AWS asks to slow down (Throttling: Rate)")
+THROTTLED = ThrottledError(SUBJECT, "AWS throttles the calls (Throttling: Rate)")
 NOT_FOUND = TaskNotFoundError(SUBJECT, "AWS does not know it there (no)")
 SKEWED = ClockSkewError(SUBJECT, "Signature expired")
 DENIED = AccessDeniedError(SUBJECT, "no")
@@ -145,7 +145,7 @@ SEEN, UNSEEN = "last seen IN_PROGRESS: step 1", "its status is not known yet"
 @pytest.mark.parametrize(
     ("before", "fault", "seconds", "error"),
     [
-        # What passes as a rule is carried for five minutes once AWS has answered, by asking to slow down too.
+        # What passes as a rule is carried for five minutes once AWS has answered, by throttling too.
         ([RUNNING], UNREACHABLE, (300, 340), LOST.format("5m00s", "nobody answers", SEEN) + NETWORK + "; the conv"),
         ([RUNNING], NOT_FOUND, (300, 340), LOST.format("5m00s", NOT_FOUND.reason, SEEN) + NOT_FOUND.remedy),
         ([RUNNING], SKEWED, (300, 340), LOST.format("5m00s", SKEWED.reason, SEEN) + SKEWED.remedy),
@@ -266,7 +266,7 @@ UNREADABLE = TransientError(SUBJECT, "the answer\ncan't be read")
             {"task": CONVERTING, "fault": UNREADABLE, "failing_since": 1110.0},
             "failing 1m30s: the answer can't be read · 3m20s IN_PROGRESS · lct-1",
         ),
-        # AWS asking to slow down is no fault whose time is counted.
+        # Throttling is no fault whose time is counted.
         ({"fault": THROTTLED, "dispatched": True}, f"{THROTTLED.reason} · 3m20s not seen yet · lct-1"),
         # Where many calls come before its own for some time.
         ({"task": CONVERTING, "dispatched": True, "next_poll": 1195.0}, "queued 5s · 3m20s IN_PROGRESS · lct-1"),

@@ -116,7 +116,7 @@ def _line(reason: str, remedy: str) -> str:
     return f"{reason}. {fill(remedy)}."
 
 
-_SLOWER = _line("AWS asks to slow down ({}: The reason)", errors.ThrottledError.remedy)
+_SLOWER = _line("AWS throttles the calls ({}: The reason)", errors.ThrottledError.remedy)
 _NO_TASK = _line("the response is not a license conversion task", errors.UNREADABLE_REMEDY)
 _UNREADABLE = _line("the answer can't be read ({})", errors.UNREADABLE_REMEDY)
 _NOTHING_OF_IT = _line("the answer has no {}", errors.UNREADABLE_REMEDY)

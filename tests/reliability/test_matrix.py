@@ -167,7 +167,7 @@ def run_cell(operation: str, row: FaultRow, endpoint: str) -> Iterator[str]:
     warnings = [text for severity, text in engine.said if severity == "WARNING"]
     if warnings != ([fill(row.warning, endpoint)] if word == "kept" else []):
         yield f"the warnings are {warnings}"
-    shown = any(re.search("^failing|slow down|does not know it yet", text) for text in engine.shown)
+    shown = any(re.search("^failing|throttles|does not know it yet", text) for text in engine.shown)
     if shown is not (word == "carried"):
         yield f"the row has {'' if shown else 'not '}shown a fault: {engine.shown}"
 

@@ -59,7 +59,7 @@ class Faults:
     throttle: float = 0.0
     fault: float = 0.0
     burst: float = 0.0
-    """Of the calls of EC2 and of Create: asks to slow down for minutes from now on."""
+    """Of the calls of EC2 and of Create: throttles them for minutes from now on."""
     broken_list: float = 0.0
     """Of the histories' minutes: lists of tasks fail while single tasks can be got."""
     ec2_lag: float = 0.0

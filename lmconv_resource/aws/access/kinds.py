@@ -177,15 +177,15 @@ def _policy(value: Any, place: Place) -> str:
     return str(value)
 
 
-TEXT = Kind("a text", _text())
-SECRET = Kind("a text", _text(), _SECRET_SCHEMA)
+TEXT = Kind("a string", _text())
+SECRET = Kind("a string", _text(), _SECRET_SCHEMA)
 NO_PROXY = Kind('a string ("HOST,DOMAIN")', _text())
 URL = Kind("a URL (https://HOST)", _url)
 REGION = Kind("an AWS region (eu-west-1)", _text(_REGION))
 IP_MODE = Kind("IPv4 or IPv6", _text("(?i)ipv[46]"))
 FLAG = Kind("true or false", _flag, {"type": "boolean"})
 COUNT = Kind("a whole number of at least 0", _count, {"type": "integer"})
-FILE = Kind("a text", _file)
+FILE = Kind("a string", _file)
 FILES = Kind('a list of paths (["~/.aws/config"])', _list_of(_file), _LIST_SCHEMA)
 PRODUCTS = replace(FILES, form='a list of products (["NAME/VERSION"])', read=_list_of(_text("[ -~]+")))
 ACCOUNTS = replace(FILES, form='a list of account ids (["123456789012"])', read=_accounts)
@@ -277,7 +277,7 @@ def _read_role(value: Any, place: Place, members: tuple[Member, ...] = _ROLE_MEM
     keys = [place.spell(each.key) for each in members]
     for key in value:
         if key not in keys:
-            raise place.error(f"{place.name} has {to_shown(key)}, which is none of {', '.join(map(written, keys))}")
+            raise place.error(f"{place.name} has {to_shown(key)}, which is not one of {', '.join(map(written, keys))}")
     return AssumedRole(**_read_members(value, place, members))
 
 

@@ -33,7 +33,7 @@ class Treatment(Enum):
 
     HONOURED = "honoured"
     REFUSED = "refused"
-    NO_EFFECT = "of no concern"
+    NO_EFFECT = "no effect"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class MalformedError(Exception):
 
 
 _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "string": (str, "a text"),
+    "string": (str, "a string"),
     "boolean": (bool, "true or false"),
     "number": ((int, float), "a number"),
     "integer": ((int, float), "a whole number"),

@@ -115,7 +115,7 @@ class Gathering:
                 try:
                     tasks = manager.list_tasks(*arns, keeps_unreadable=True)
                 except RequestRefusedError as refusal:  # AWS publishes only that the filter's values are a list
-                    log.info("the tasks of each instance are listed by themselves: %s", refusal)
+                    log.info("the tasks of each instance are listed separately: %s", refusal)
                     self._lists_alone = True
                 else:
                     # An entry that can't be read may be any row's, and counts as unfinished: it spoils only its own.
@@ -271,7 +271,7 @@ class Gathering:
                     is_odd = task.status is None if task else runtime.now() - began > _UNLISTED_SECONDS
                     if is_odd:
                         return
-        except LicenseConversionError as error:  # whose tasks can't be listed: each is asked for by itself
-            log.info("%s is followed by itself: %s", task_id, error)
+        except LicenseConversionError as error:  # whose tasks can't be listed: each is asked for separately
+            log.info("%s is polled separately: %s", task_id, error)
         finally:
             del self._following[arn]

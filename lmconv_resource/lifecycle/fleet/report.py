@@ -27,7 +27,7 @@ class Action(Enum):
 
     RESTART = "will be stopped and started"
     CONVERT = "stopped already"
-    GO_ON = "to go on with"
+    GO_ON = "to continue"
     DONE = "done already"
     REFUSED = "can't"
     KEPT = "left as they are"
@@ -112,7 +112,7 @@ class Outcome(str, Enum):
     """It was not its turn before no more were begun."""
 
     IN_PROGRESS = "IN_PROGRESS"
-    """It was begun, and its end has not been seen; the next `pulumi up` goes on with it."""
+    """It was begun, and its end has not been seen; the next `pulumi up` continues it."""
 
 
 _GROUPS = {

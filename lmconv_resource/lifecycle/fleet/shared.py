@@ -187,7 +187,7 @@ class Shared(Generic[Item, Answer]):
             answers = self._send(list(tickets)) or {}
         except LicenseConversionError as refusal:
             if self._alone and len(tickets) > 1 and not isinstance(refusal, TransientError):
-                log.info("each is asked for by itself: %s", refusal)
+                log.info("each is asked for separately: %s", refusal)
                 for item, ticket in tickets.items():
                     self._answer_some({item: ticket})
                 return

@@ -99,7 +99,7 @@ def look_at(op: Operation, groups: Mapping[Gathering, Sequence[Row]]) -> Iterato
         for row in rows:
             found = gathering.instances.find(to_id(row.arn))
             if found.error:
-                log.info("%s is not looked at: %s", row.name, found.error)
+                log.info("%s is not checked: %s", row.name, found.error)
             elif found.answer:
                 tags = gathering.tags.find(to_places(found.answer)).answer or ()
                 yield row, found.answer, has_mark(op.urn, found.answer, tags)

@@ -236,7 +236,7 @@ class Reader:
         readable = {task.task_id for task in tasks if not task.is_unfinished or task.status is not None}
         hidden = []
         ended = self._op.host.started_here.ended  # an end is final, and a list can be a minute late
-        # What the last list has shown in progress is asked for by itself where this one fails.
+        # What the last list has shown in progress is asked for separately where this one fails.
         known = [task.task_id for task in facts.tasks if task.is_unfinished and list_error is not None]
         for task_id in dict.fromkeys((held_id, *self._op.host.started_here.tasks.get(self._arn, ()), *known)):
             if task_id is None or task_id in readable:
@@ -261,7 +261,7 @@ class Reader:
         own = [mark for mark in marks if mark.is_owned_by(self._wish.urn)]
         is_own = {mark in own for mark in marks if mark.is_for(facts.places[0])}
         started_here = self._op.host.started_here
-        # AWS has answered, be it that it asks to slow down or has a fault of its own.
+        # AWS has answered, be it that it throttles or has a fault of its own.
         started_here.is_answered = started_here.is_answered or any(
             not isinstance(error, TransientError) or isinstance(error, (ThrottledError, ServiceFaultError))
             for error in (facts.instance_error, facts.list_error)

@@ -101,7 +101,7 @@ RULES = (
         "Wait for its end; if that is over, remove the tag: {untag}",
     ),
     # -- in progress ---------------------------------------------------------------------------------------------------
-    Rule("adopt-running", "matching-unfinished converts -held", Act.ADOPT, "{matching} is already doing it"),
+    Rule("adopt-running", "matching-unfinished converts -held", Act.ADOPT, "{matching} is already in progress"),
     Rule(
         "leave-other",
         "other-unfinished mine",
@@ -561,7 +561,7 @@ class _Case:
         """Return what the texts of rules name; None for what the case does not have."""
         facts, memory, mark, other, fault = self.facts, self.memory, self.mark, self.other, self.fault
         seen = facts.instance or memory.last_seen
-        failing = memory.refusal.reason if memory.refusal else "AWS asks to slow down"
+        failing = memory.refusal.reason if memory.refusal else "AWS throttles the calls"
         if fault:
             failing = f"failing {to_duration_text(self._since(memory.failing_since))}: {fault.reason}"
         return {
@@ -624,7 +624,7 @@ class _Case:
                 ("WARNING", f"{each.reason}. {each.remedy}.") for each in facts.problems or () if each.is_warning
             )
         if act is Act.ADOPT and task and is_adopted:
-            yield "INFO", f"{task.task_id} is already doing it and is adopted; no conversion is started."
+            yield "INFO", f"{task.task_id} is already in progress and is adopted; no conversion is started."
         if act is not Act.DONE:
             return
         if task is not None and task.status is TaskStatus.FAILED:  # which is ignored

@@ -371,7 +371,7 @@ def test_100_calls_at_once_hold_up_nothing(native: Plugin, aws: LicenseManagerBa
             "destinationLicenseContext has the member 'product_codes', which is not known: write productCodes",
         ),
         ({"stop_and_restart": True}, "", "there is 'stop_and_restart', which is not known: write stopAndRestart"),
-        ({"status": "FAILED"}, "", "there is 'status', which is none of resourceArn, "),
+        ({"status": "FAILED"}, "", "there is 'status', which is not one of resourceArn, "),
     ],
 )
 def test_a_name_that_is_none_is_refused(native: Plugin, changes: dict[str, Any], property: str, reason: str) -> None:

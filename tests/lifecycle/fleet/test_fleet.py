@@ -221,7 +221,7 @@ def test_one_that_does_not_run_again_fails_the_resource(job: Job) -> None:
     assert fleet.outcomes == {"down": "IN_PROGRESS", "up": "SUCCEEDED"}
     assert job.state(down) == "stopped"
     job.make_client = shared_client
-    assert "1 to go on with" in fleet.preview().text
+    assert "1 to continue" in fleet.preview().text
     assert not fleet.up().why
     assert (fleet.outcomes["down"], job.state(down), job.starts) == ("SUCCEEDED", "running", 2)
 
@@ -349,7 +349,7 @@ def test_a_refresh_finds_what_a_kill_has_left_down_of_a_row_that_is_done(job: Jo
     fleet.up()
     job.ec2.stop_instances(InstanceIds=[mark(job, fleet.urn, arn)])
     (line,) = [line for line in fleet.refresh().lines("WARNING") if line.startswith("web: ")]
-    assert "`pulumi up` goes on" in line
+    assert "`pulumi up` continues" in line
     assert fleet.outcomes == {"web": "IN_PROGRESS"}
     assert not fleet.up().why
     assert (fleet.outcomes, job.state(arn), job.tags(arn)) == ({"web": "SUCCEEDED"}, "running", {})
