@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 from lmconv_resource.aws.access import AccessSession, Settings, SharedClients
 from lmconv_resource.aws.calls import Calls
@@ -77,8 +76,7 @@ class Connection:
 
         That STS can't be reached is raised for a minute without another try.
         """
-        ask = partial(self.session.account, _UNREACHABLE_SECONDS)
-        return self.calls.retry(ask, ThrottledError, ServiceFaultError)
+        return self.calls.retry(lambda: self.session.account(_UNREACHABLE_SECONDS), ThrottledError, ServiceFaultError)
 
 
 @dataclass
