@@ -123,16 +123,12 @@ def test_the_last_poll_is_early_enough(now: float, next_poll: float | None) -> N
     )
 
 
-def test_a_wait_that_had_no_time_names_none() -> None:
-    """What came before it has taken all the time that the operation had."""
-    wait = make(deadline=1000.0, started=1000.0)
-    assert ": it did not end before the deadline (its status is not known yet). " in str(wait.to_timeout_error(1000.3))
-
-
 def test_a_wait_that_ends_by_its_deadline_names_the_time_that_is_set_and_the_last_fault() -> None:
-    wait = make(deadline=1010.0, started=1000.4, limit_seconds=10.0, fault=THROTTLED)
+    """Where none is set, and what came before it has taken all the time that there was, it names none."""
+    wait = make(started=1000.4, limit_seconds=10.0, fault=THROTTLED)
     end = f": it did not end within 10s (its status is not known yet; the last fault: {THROTTLED.reason}). "
     assert end in str(wait.to_timeout_error(1009.1))
+    assert ": it did not end before the deadline (its status is not known" in str(make().to_timeout_error(1000.3))
 
 
 LOST = (
