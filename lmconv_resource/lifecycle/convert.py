@@ -70,9 +70,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
 
     def _plan(self, op: Operation, inputs: ConversionInputs) -> list[LicenseConversionError]:
         """Say in a line what an `up` will do, and return what nothing in the program can change before that."""
-        if inputs.unknown.intersection(
-            (*CONVERTED, "region", "profile", "assume_role", "preflight", "stop_and_restart")
-        ):
+        if inputs.unknown.intersection(_PLANNED_FROM):
             return []
         with Cancellation(op.cancellation, op.host.runtime.now() + _PLAN_SECONDS) as limit:
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
     from lmconv_resource.models import ConversionTask
     from lmconv_resource.polling.runtime import Runtime
-
-log = logging.getLogger(__name__)
 
 Properties = Mapping[str, object]
 """Inputs or outputs by name, as a stack stores them. A value that a preview can't know yet is `UNKNOWN`."""
@@ -154,25 +151,6 @@ class Operation:
             limit_seconds=self.timeout_seconds,
             **options,
         )
-
-
-class QuietHost:
-    """Another host, but for what is to be left in the diagnostics, which it keeps, and on a resource's row."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self.kept: list[tuple[Severity, str]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._host, name)
-
-    def log(self, severity: Severity, urn: str | None, message: str) -> None:
-        """Keep a line."""
-        self.kept.append((severity, message))
-
-    def log_status(self, urn: str | None, message: str) -> None:
-        """Show nothing."""
-        log.debug("%s: %s", urn, message)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from lmconv_resource.lifecycle.fleet.services import Watch, connect_row
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job import Act, Job, Problem, Step
-from lmconv_resource.lifecycle.operation import Host, Operation, QuietHost
+from lmconv_resource.lifecycle.operation import Host, Operation
 from lmconv_resource.marks import TAGS, has_mark, to_places
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339
@@ -39,20 +39,27 @@ _PAUSE_SECONDS = 0.25
 """Between two checks of an instance on its way, each of which waits itself until there is something new."""
 
 
-class RowHost(QuietHost):
-    """The host of an operation, for one row that is carried out: warnings are left with the row's name in front."""
+class RowHost:
+    """The host of an operation, for one row of it: what is said is kept, but with the row's name a warning is left."""
 
-    def __init__(self, host: Host, name: str) -> None:
-        super().__init__(host)
-        self._name = name
+    def __init__(self, host: Host, name: str = "") -> None:
+        self._host, self._name = host, name
+        self.kept: list[tuple[Severity, str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
 
     def log(self, severity: Severity, urn: str | None, message: str) -> None:
         """Leave a warning in the diagnostics; a fleet has one line for what else becomes of a row."""
-        if severity == "WARNING":
+        if severity == "WARNING" and self._name:
             self._host.log(severity, urn, f"{self._name}: {message}")
         else:
             log.debug("%s: %s", self._name, message)
-            super().log(severity, urn, message)
+            self.kept.append((severity, message))
+
+    def log_status(self, urn: str | None, message: str) -> None:
+        """Note how it goes, which the fleet's one row has no room for."""
+        log.debug("%s: %s", self._name, message)
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ class Planned:
 
 def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> Planned:
     """Return what a job of this row would do first. Nothing is done."""
-    host = QuietHost(op.host)
+    host = RowHost(op.host)
     job = _make_job(op, host, gathering, row, Watch(op.host.runtime.now), held_id=held_id)
     try:
         step = job.plan()
@@ -127,7 +134,7 @@ def _to_action(step: Step, state: str | None, *, is_marked: bool, is_held: bool)
     return Action.CONVERT, state or "EC2 does not show it yet"
 
 
-def _make_job(op: Operation, host: QuietHost, gathering: Gathering, row: Row, watch: Watch, **known: Any) -> Job:
+def _make_job(op: Operation, host: RowHost, gathering: Gathering, row: Row, watch: Watch, **known: Any) -> Job:
     # The guard against endless retries holds for a fleet in any case: each `up` may try once more. What a row that is
     # forgotten has begun is not waited for.
     waits = row.known.wait_for_completion and not known.get("ends")
