@@ -60,13 +60,15 @@ def test_what_matters_is_on_the_row(waits: int, tmp_path: Path, aws: LicenseMana
         )
 
     try:
-        for columns in (120, 200, 80):
+        for columns in (200, 80, 120):
             terminal.resize(columns)
             terminal.read_until(functools.partial(shows_all, columns), 60)
         for task_id in list(aws.tasks):
             aws.finish_task(task_id)
         lines = terminal.read_until(lambda _: False, 120)
         assert terminal.process.wait(10) == 0
-        assert not [line for line in lines if "IN_PROGRESS" in line or " done" in line]
+        rows = [line for line in lines if "LicenseConversionTask" in line or "pulumi:pulumi:Stack" in line]
+        assert len(rows) > waits
+        assert not [line for line in rows if "IN_PROGRESS" in line or " done" in line]
     finally:
         terminal.close()
