@@ -8,11 +8,11 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
@@ -25,8 +25,7 @@ _LIST_SCHEMA: Mapping[str, Any] = {"type": "array", "items": _TEXT_SCHEMA}
 _REGION = r"[a-z]{2,8}(-[a-z]{2,16})+-[0-9]{1,2}"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a value stands. `name` is it in errors, which never show the value: it may be a secret."""
 
     name: str
@@ -48,13 +47,12 @@ Read = Callable[[Any, Place], Any]
 """Returns a value as it is used, and raises a ValueError for another form."""
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of value. Of an object's members, a required one comes first."""
 
     form: str
     read: Read
-    schema: Mapping[str, Any] = field(default_factory=lambda: _TEXT_SCHEMA)
+    schema: Mapping[str, Any] = _TEXT_SCHEMA
     """Its type, and whether it is a secret however it was set."""
     members: tuple[Member, ...] = ()
     """What an object of this kind has."""
@@ -118,7 +116,7 @@ def _objects(read_one: Read) -> Callable[[Any, Place], tuple[Any, ...]]:
             return (read_one(value, place),)
         if not isinstance(value, (list, tuple)) or not all(isinstance(each, Mapping) for each in value):
             raise ValueError
-        entries = (replace(place, name=f"entry {number} of {place.name}") for number in count(1))
+        entries = (place._replace(name=f"entry {number} of {place.name}") for number in count(1))
         return tuple(map(read_one, value, entries))
 
     return read
@@ -187,8 +185,8 @@ FLAG = Kind("true or false", _flag, {"type": "boolean"})
 COUNT = Kind("a whole number of at least 0", _count, {"type": "integer"})
 FILE = Kind("a string", _file)
 FILES = Kind('a list of paths (["~/.aws/config"])', _list_of(_file), _LIST_SCHEMA)
-PRODUCTS = replace(FILES, form='a list of products (["NAME/VERSION"])', read=_list_of(_text("[ -~]+")))
-ACCOUNTS = replace(FILES, form='a list of account ids (["123456789012"])', read=_accounts)
+PRODUCTS = FILES._replace(form='a list of products (["NAME/VERSION"])', read=_list_of(_text("[ -~]+")))
+ACCOUNTS = FILES._replace(form='a list of account ids (["123456789012"])', read=_accounts)
 ANY = Kind("anything", lambda value, _: value, {"$ref": "pulumi.json#/Any"})
 
 _TEXTS = Kind("a list of strings", _list_of(_text()), _LIST_SCHEMA)
@@ -268,7 +266,7 @@ def _read_members(value: Any, place: Place, members: tuple[Member, ...]) -> dict
     found = {}
     for member in members:
         key = place.spell(member.key)
-        at = replace(place, name=f"{written(key)} of {place.name}", is_member=True)
+        at = place._replace(name=f"{written(key)} of {place.name}", is_member=True)
         found[to_snake(member.key)] = member.kind.of(value.get(key), at)
     return {name: each for name, each in found.items() if each is not None}
 
