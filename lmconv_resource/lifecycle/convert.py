@@ -76,7 +76,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             try:
                 limited = replace(op, cancellation=limit)
                 job = Job(limited, limited.connect(inputs), inputs)
-                step = job.plan()
+                step = job.plan(awaits_instance=False)
                 if step.fault:
                     raise step.fault
             except LicenseConversionError as error:  # the update asks again, and fails if it has to

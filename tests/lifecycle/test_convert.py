@@ -96,7 +96,9 @@ def test_a_preview_ends_with_the_plan(job: Job) -> None:
     assert (job.state(arn), job.starts) == ("running", 0)
 
 
-def test_a_preview_says_what_to_do_where_it_may_not_see_the_instance(job: Job) -> None:
+def test_a_preview_says_what_to_do_where_it_does_not_see_the_instance(job: Job) -> None:
+    (line,) = job.convert(ARN).preview().lines("WARNING")
+    assert line.endswith("EC2 shows no such instance. Check the ARN, the region and the account of the credentials.")
     job.make_client, arn = deny("DescribeInstances"), job.launch()
     (line,) = job.convert(arn).preview().lines("WARNING")
     assert line == (

@@ -133,14 +133,17 @@ class Job:
         is_sent = memory.marks_sent > 0 and not self.facts.marks  # else the mark that is shown is another's
         return (memory.is_marked or is_sent) and not memory.is_released
 
-    def plan(self) -> Step:
+    def plan(self, *, awaits_instance: bool = True) -> Step:
         """Return what a run would do first, from facts that are read once; nothing is done.
+
+        Without `awaits_instance`, one that EC2 does not show counts as one that it has not shown for half a minute.
 
         Raises:
             LicenseConversionError: AWS could not be asked.
         """
         # A run without need of EC2 continues without a route to it after half a minute, which no plan waits for.
-        self._remember(failing_since=self.facts.now - 60.0)
+        past = self.facts.now - 60.0
+        self._remember(failing_since=past, hidden_since=None if awaits_instance else past)
         step = self._decide(EVERYTHING)
         return self._decide(frozenset({CHECKS})) if step.rule.then is Act.CHECK else step
 
@@ -155,7 +158,7 @@ class Job:
             return f"{facts.places[0]} can't be converted, because {reasons}"
         if step.rule.then is Act.DONE:
             return f"{facts.places[0]}: {step.text or 'nothing to do'}"
-        if step.rule.then in (Act.FOLLOW, Act.ADOPT) or "hidden" in step.rule.when.split():
+        if step.rule.then in (Act.FOLLOW, Act.ADOPT):
             return f"{facts.places[0]}: {step.text}"
         if "settled" in step.rule.when.split():  # an earlier `up` began it, and it is brought to its end
             return f"{name}: will be started again"

@@ -174,11 +174,12 @@ def test_what_checks_warn_of_stands_once_for_all_rows(job: Job) -> None:
     assert {job.state(arn) for arn in arns} == {"running"}
 
 
-def test_of_a_table_that_is_not_known_the_preview_says_so(job: Job) -> None:
-    """It is what another resource has yet to make."""
-    assert Fleet(job, instances=UNKNOWN).preview().text == (
-        "The table of instances is not known yet: the update plans it."
-    )
+def test_of_what_is_not_known_the_preview_says_so(job: Job) -> None:
+    """A table that another resource has yet to make, or a row of which AWS does not answer."""
+    assert Fleet(job, instances=UNKNOWN).preview().text.startswith("The table of instances is not known yet: ")
+    fleet, job.make_client = Fleet(job), deny("DescribeInstances", code="RequestLimitExceeded")
+    fleet.add("web", launch(job))
+    assert "web  → Windows  not known yet: AWS throttles the calls (Req" in fleet.preview().text
 
 
 def test_a_fleet_that_is_done_asks_nobody(job: Job) -> None:
