@@ -100,18 +100,18 @@ def test_what_failed_halfway_is_recorded(tmp_path: Path, aws: LicenseManagerBack
     long.
     """
     add_running(aws, 1)
-    urn, timeouts = to_urn("task"), {"create": "1s", "update": "1s"}
+    urn, timeouts = to_urn("task"), {"create": "5s", "update": "5s"}
     inputs = {"license_conversion_task_id": "lct-0000", "wait_for_completion": True, "region": REGION}
     inputs |= {"__provider": OURS, "__urn": urn, "__timeouts": timeouts}
     with serve_engine() as engine, start_plugin(tmp_path, engine) as plugin:
         plugin.check(urn, {}, inputs)  # the engine's first call, in which the process is patched
-        with pytest.raises(InitError, match="it did not end before the deadline") as error:
+        with pytest.raises(InitError, match="it did not end") as error:
             plugin.create(urn, inputs)
         outputs = error.value.outputs
         assert [outputs[name] for name in ("__provider", "__urn", "status")] == [OURS, urn, "IN_PROGRESS"]
         state = ResourceState(urn, "t", id=error.value.id, inputs=inputs, outputs=outputs)
         assert plugin.diff(state, inputs, []).changes
-        with pytest.raises(InitError, match="it did not end before the deadline") as error:
+        with pytest.raises(InitError, match="it did not end") as error:
             plugin.update(state, inputs, [])
         assert (error.value.id, error.value.outputs) == ("lct-0000", outputs)
         aws.finish_task("lct-0000", "FAILED", "no " * 9000)
