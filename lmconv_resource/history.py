@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from lmconv_resource.models import (
     ConversionRequest,
@@ -22,8 +22,7 @@ MOST_FAILURES = 3
 FAILURES_WITHIN = timedelta(hours=24)
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """What has done what is declared."""
 
     task: ConversionTask | None

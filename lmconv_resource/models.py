@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from lmconv_resource.text import parse_rfc3339, to_plain_text, to_rfc3339
 
@@ -28,8 +27,7 @@ PRODUCT_CODE_TYPE = "marketplace"
 """The one type of product codes that AWS knows."""
 
 
-@dataclass(frozen=True)
-class InstanceArn:
+class InstanceArn(NamedTuple):
     """The ARN of an EC2 instance, in its parts."""
 
     partition: str
@@ -85,8 +83,7 @@ def _to_status(word: str | None) -> dict[str, Any]:
         return {"unknown_status": word}
 
 
-@dataclass(frozen=True)
-class ProductCode:
+class ProductCode(NamedTuple):
     """A product code of a license context. AWS knows one type so far, `marketplace`."""
 
     product_code_id: str | None
@@ -99,8 +96,7 @@ class ProductCode:
         return cls(inputs.get("product_code_id"), given or default_type or given)
 
 
-@dataclass(frozen=True)
-class LicenseContext:
+class LicenseContext(NamedTuple):
     """What a resource is licensed as: its usage operation (`RunInstances:0002`) and its product codes."""
 
     usage_operation: str | None = None
@@ -177,12 +173,11 @@ class LicenseContext:
         """Return the context as a stack stores it."""
         return {
             "usage_operation": self.usage_operation,
-            "product_codes": [dict(vars(code)) for code in self.product_codes],
+            "product_codes": [code._asdict() for code in self.product_codes],
         }
 
 
-@dataclass(frozen=True)
-class ConversionTask:
+class ConversionTask(NamedTuple):
     """A license conversion task as AWS showed it at one moment. What AWS left out is None."""
 
     task_id: str
@@ -317,8 +312,7 @@ OUTPUTS = tuple(ConversionTask(task_id="", region="").to_outputs())
 """The names of the resource's outputs."""
 
 
-@dataclass(frozen=True)
-class ConversionRequest:
+class ConversionRequest(NamedTuple):
     """A conversion that a program declares. An empty source is whatever the resource is licensed as."""
 
     resource_arn: str

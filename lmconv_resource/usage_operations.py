@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from lmconv_resource.models import LicenseContext
 from lmconv_resource.text import to_shown
@@ -80,8 +80,7 @@ SQL_SERVER_INCLUDED = (
 """Windows and SQL Server, both with the license included."""
 
 
-@dataclass(frozen=True)
-class EligiblePair:
+class EligiblePair(NamedTuple):
     """A conversion that AWS's user guide lists. Of product codes named here, one has to be there."""
 
     source: UsageOperation

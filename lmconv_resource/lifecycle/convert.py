@@ -263,9 +263,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 )
             verified = instance.license_context if instance else None
             return Stored(ConversionState(found, False, verified), inputs={"region": found.region})
-        refreshed = replace(state, task=found)
+        refreshed = state._replace(task=found)
         if instance is not None and not instance.license_context.is_empty:
-            refreshed = replace(refreshed, verified=instance.license_context)
+            refreshed = refreshed._replace(verified=instance.license_context)
             report_drift(op, aws, state, refreshed)
         if instance is not None and instance.state == "stopped" and has_mark(op.urn, instance):
             op.log(f"{instance.instance_id} is stopped and still has to be started: run `pulumi up`.", "WARNING")
@@ -284,7 +284,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         if not settled and not inputs.wait_for_completion:
             task = self._running_task(op, op.connect(inputs, task_id, region), state.task)
             if task.is_unfinished:  # what the diff has just seen is not asked for again
-                return Stored(replace(state, task=merge(op, state.task, task)))
+                return Stored(state._replace(task=merge(op, state.task, task)))
         held_id = None if settled else task_id
         job = Job(op, op.connect(inputs, held_id, region), replace_request(inputs, state), held_id, ends=settled)
         try:
@@ -293,10 +293,10 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             seen = error.task or job.facts.held
             if seen is None or settled:
                 return Stored(state, error)
-            return Stored(replace(state, task=merge(op, state.task, seen)), error)
+            return Stored(state._replace(task=merge(op, state.task, seen)), error)
         if outcome.task is not None and not settled:
-            state = replace(state, task=merge(op, state.task, outcome.task))
-        updated = replace(state, verified=outcome.verified or state.verified)
+            state = state._replace(task=merge(op, state.task, outcome.task))
+        updated = state._replace(verified=outcome.verified or state.verified)
         if settled and outcome.verified is not None:
             report_drift(op, op.connect(inputs, task_id, region), state, updated)
         return Stored(updated)

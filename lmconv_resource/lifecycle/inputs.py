@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from typing_extensions import Self
 
@@ -35,8 +35,7 @@ from lmconv_resource.models import ConversionRequest, LicenseContext
 from lmconv_resource.text import fill, to_known, to_shown, written
 
 
-@dataclass(frozen=True)
-class Property:
+class Property(NamedTuple):
     """An input, under the name that Python programs write."""
 
     name: str

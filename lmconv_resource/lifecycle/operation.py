@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.in_process import Severity, StartedHere
@@ -153,24 +153,21 @@ class Operation:
         )
 
 
-@dataclass(frozen=True)
-class CheckFailure:
+class CheckFailure(NamedTuple):
     """An input that can't be used, and what to do about it."""
 
     property: str
     reason: str
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(NamedTuple):
     """What a check found: the values of inputs that the program left out, and what is wrong."""
 
     defaults: Properties
     failures: tuple[CheckFailure, ...] = ()
 
 
-@dataclass(frozen=True)
-class Diff:
+class Diff(NamedTuple):
     """What an update would change, by name: of the inputs, or of the outputs where AWS says something new.
 
     `replaces` are those for which the resource is replaced.

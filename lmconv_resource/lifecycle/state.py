@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.history import newest_task_to
@@ -53,8 +52,8 @@ def merge(op: Operation, recorded: ConversionTask, found: ConversionTask) -> Con
             "WARNING",
         )
         return recorded
-    said = {entry.name: getattr(found, entry.name) for entry in fields(found)}
-    return replace(recorded, **{name: value for name, value in said.items() if value not in (None, LicenseContext())})
+    said = found._asdict()
+    return recorded._replace(**{name: value for name, value in said.items() if value not in (None, LicenseContext())})
 
 
 def to_change_text(recorded: ConversionTask, found: ConversionTask) -> str | None:
@@ -70,8 +69,7 @@ def to_change_text(recorded: ConversionTask, found: ConversionTask) -> str | Non
     return None
 
 
-@dataclass(frozen=True)
-class ConversionState:
+class ConversionState(NamedTuple):
     """What a stack stores of a conversion: its task, and what is known of its start and of EC2's view."""
 
     task: ConversionTask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -58,6 +57,6 @@ def test_requests_are_values() -> None:
     back = ConversionRequest(ARN, REQUEST.destination, REQUEST.source)
     assert back.reverts(REQUEST)
     assert not REQUEST.reverts(REQUEST)
-    assert not dataclasses.replace(back, resource_arn=f"{ARN}1").reverts(REQUEST)
+    assert not back._replace(resource_arn=f"{ARN}1").reverts(REQUEST)
     assert ConversionRequest(ARN, REQUEST.source, REQUEST.source).is_noop
     assert not REQUEST.is_noop
