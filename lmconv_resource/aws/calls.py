@@ -36,6 +36,8 @@ class Calls:
     """By boto3's name of the service (`license-manager`)."""
     cancellation: Cancellation
     has_turn: bool = False
+    retry_seconds: float = float("inf")
+    """For how long a call is tried again at most."""
 
     def call(self, subject: Subject, members: Mapping[str, Any], *, paced: bool = True) -> Any:
         """Make one call, the action of the subject, and return its answer; after a `TransientError` another may help.
@@ -57,12 +59,17 @@ class Calls:
 
     def retry(self, call: Callable[[], Answer], *on: Fault) -> Answer:
         """Return what `call` returns, tried again for half a minute where it fails with `on`: any TransientError."""
-        rng = self.cancellation.runtime.rng
+        runtime = self.cancellation.runtime
+        rng, until = runtime.rng, runtime.now() + self.retry_seconds
         retrying = tenacity.Retrying(
             # A wrong clock is not transient: only a wait that has had good answers carries it.
             retry=tenacity.retry_if_exception_type(on or errors.TransientError)
             & tenacity.retry_if_not_exception_type(errors.ClockSkewError),
-            stop=lambda state: state.attempt_number > self.session.settings.max_retries or self.cancellation.is_set,
+            stop=lambda state: (
+                state.attempt_number > self.session.settings.max_retries
+                or self.cancellation.is_set
+                or runtime.now() >= until
+            ),
             wait=lambda state: rng.uniform(  # full jitter, so that callers drift apart
                 0, doubled(_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, state.attempt_number - 1)
             ),

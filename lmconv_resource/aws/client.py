@@ -61,10 +61,10 @@ class Connection:
         self.calls, self.cancellation = calls, calls.cancellation
         self.license_manager, self.ec2 = LicenseManager(calls), Ec2(calls)
 
-    def until(self, cancellation: Cancellation) -> Connection:
-        """Return the same connection, with services whose pauses and retries end with this cancellation too."""
-        bound = copy.copy(self)
-        bound._serve(replace(self.calls, cancellation=cancellation))
+    def until(self, cancellation: Cancellation, retry_seconds: float = float("inf")) -> Connection:
+        """Return the same connection, whose pauses and retries end with this cancellation, and each after so long."""
+        bound, least = copy.copy(self), min(retry_seconds, self.calls.retry_seconds)
+        bound._serve(replace(self.calls, cancellation=cancellation, retry_seconds=least))
         return bound
 
     def get_recent_task(self, task_id: str) -> ConversionTask:

@@ -21,7 +21,7 @@ from lmconv_resource.errors import (
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, unknown_names, validate_options
 from lmconv_resource.lifecycle.job import Act, Job, Outcome, still_stopped_text
-from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Operation, Properties, Stored
+from lmconv_resource.lifecycle.operation import PLAN_SECONDS, CheckFailure, Diff, Operation, Properties, Stored
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, merge, must_await, report_drift
 from lmconv_resource.marks import RESTART_TAG, TAGS, has_mark, read_marks
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
@@ -32,8 +32,6 @@ from lmconv_resource.usage_operations import unknown_code_warning
 log = logging.getLogger(__name__)
 
 _PLANNED_FROM = (*CONVERTED, "region", "profile", "assume_role", "preflight", "stop_and_restart")
-_PLAN_SECONDS = 10.0
-"""For how long a preview asks AWS again where it throttles the calls or has a fault."""
 
 
 class ConversionController(Controller[ConversionInputs, ConversionState]):
@@ -72,7 +70,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         """Say in a line what an `up` will do, and return what nothing in the program can change before that."""
         if inputs.unknown.intersection(_PLANNED_FROM):
             return []
-        with Cancellation(op.cancellation, op.host.runtime.now() + _PLAN_SECONDS) as limit:
+        with Cancellation(op.cancellation, op.host.runtime.now() + PLAN_SECONDS) as limit:
             try:
                 limited = replace(op, cancellation=limit)
                 job = Job(limited, limited.connect(inputs), inputs)

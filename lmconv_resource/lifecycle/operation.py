@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lmconv_resource.models import ConversionTask
     from lmconv_resource.polling.runtime import Runtime
 
+PLAN_SECONDS = 10.0
+"""For how long a preview asks AWS again where it throttles the calls or has a fault; a fleet's for each call."""
+
 Properties = Mapping[str, object]
 """Inputs or outputs by name, as a stack stores them. A value that a preview can't know yet is `UNKNOWN`."""
 

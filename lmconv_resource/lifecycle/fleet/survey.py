@@ -11,7 +11,7 @@ from lmconv_resource.lifecycle.fleet.gather import Gathering, Learned
 from lmconv_resource.lifecycle.fleet.row import Planned, end_row, plan_row, refuse
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.job import still_stopped_text
-from lmconv_resource.lifecycle.operation import Operation
+from lmconv_resource.lifecycle.operation import PLAN_SECONDS, Operation
 from lmconv_resource.marks import has_mark, to_places
 from lmconv_resource.models import to_id
 
@@ -48,7 +48,9 @@ class Connections:
         inputs = row.known
         connection = self._op.host.connect(inputs.region or "", inputs)
         if connection not in self._gatherings:
-            self._gatherings[connection] = Gathering(connection, self._op.cancellation, self._learned)
+            retry_seconds = PLAN_SECONDS if self._op.is_preview else float("inf")
+            aws = connection.until(self._op.cancellation, retry_seconds)
+            self._gatherings[connection] = Gathering(aws, self._op.cancellation, self._learned)
         return self._gatherings[connection]
 
     def divide(self, rows: Iterable[Row]) -> tuple[dict[Gathering, list[Row]], list[Planned]]:

@@ -184,7 +184,6 @@ def test_no_secret_is_in_an_error(native: Plugin, aws: LicenseManagerBackend) ->
 
 
 def test_a_preview_plans_and_a_check_asks_nothing(job: Job) -> None:
-    """A check is not told whether a preview or an `up` follows. What stands in the way is the preview's error."""
     arn = job.launch("RunInstances:0g00")
     inputs = {**CONVERT, "resourceArn": arn, "sourceLicenseContext": {"usageOperation": "RunInstances:0g00"}}
     with plugin() as native:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from support.aws import CREATE, MakeClient, shared_client
+from support.aws import CREATE, LIST, MakeClient, shared_client
 from support.job import BYOL, TAG, WINDOWS, Job, befall, deny, mark, to_id, to_refusal
 from support.lifecycle import OneResource, RecordingEngine
 from support.waiting import wait_until
@@ -175,11 +175,12 @@ def test_what_checks_warn_of_stands_once_for_all_rows(job: Job) -> None:
 
 
 def test_of_what_is_not_known_the_preview_says_so(job: Job) -> None:
-    """A table that another resource has yet to make, or a row of which AWS does not answer."""
     assert Fleet(job, instances=UNKNOWN).preview().text.startswith("The table of instances is not known yet: ")
-    fleet, job.make_client = Fleet(job), deny("DescribeInstances", code="RequestLimitExceeded")
+    job.config["aws:maxRetries"], fleet = "25", Fleet(job)
+    job.backend.faults.add(Fault(ErrorAnswer("RateLimitExceededException", "Too many."), operation=LIST))
     fleet.add("web", launch(job))
-    assert "web  → Windows  not known yet: AWS throttles the calls (Req" in fleet.preview().text
+    assert "→ Windows  not known yet: AWS throttles the calls (RateLimit" in fleet.preview().text
+    assert job.backend.calls[LIST] <= 15  # for which ten seconds have room
 
 
 def test_a_fleet_that_is_done_asks_nobody(job: Job) -> None:
