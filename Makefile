@@ -10,7 +10,7 @@ PROGRAMS := __main__.py plugin/__main__.py $(wildcard examples/*/__main__.py tem
 # --no-compile: pulumi-aws alone has 3000 modules, of which a few are ever imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # More than the cores: some tests wait for a process or a clock. Each takes some seconds of imports first.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 + (os.cpu_count() or 1))')
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 # With COVERAGE=1 the tests are measured too, and fail below the bound in pyproject.toml; it takes half as long again.
 MEASURE := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
