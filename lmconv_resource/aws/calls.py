@@ -60,16 +60,12 @@ class Calls:
     def retry(self, call: Callable[[], Answer], *on: Fault) -> Answer:
         """Return what `call` returns, tried again for half a minute where it fails with `on`: any TransientError."""
         runtime = self.cancellation.runtime
-        rng, until = runtime.rng, runtime.now() + self.retry_seconds
+        rng, until, most = runtime.rng, runtime.now() + self.retry_seconds, self.session.settings.max_retries
         retrying = tenacity.Retrying(
             # A wrong clock is not transient: only a wait that has had good answers carries it.
             retry=tenacity.retry_if_exception_type(on or errors.TransientError)
             & tenacity.retry_if_not_exception_type(errors.ClockSkewError),
-            stop=lambda state: (
-                state.attempt_number > self.session.settings.max_retries
-                or self.cancellation.is_set
-                or runtime.now() >= until
-            ),
+            stop=lambda state: state.attempt_number > most or self.cancellation.is_set or runtime.now() >= until,
             wait=lambda state: rng.uniform(  # full jitter, so that callers drift apart
                 0, doubled(_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS, state.attempt_number - 1)
             ),
