@@ -91,6 +91,11 @@ class LicenseConversionError(Exception):
         """Return the sentence."""
         return to_plain_text(to_one_line(f"{self.subject}: {self.reason}. {self.remedy}."))
 
+    @property
+    def explanation(self) -> str:
+        """Why, and what to do next, without what was being done: for where that is said already."""
+        return f"{self.reason}. {self.remedy}".rstrip(". ") + "."
+
     def adding(self, remedy: str) -> Self:
         """Add to what to do next, and return this error."""
         self.remedy = f"{self.remedy}; {remedy}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from lmconv_resource.aws.remedies import remedy_for, to_failed_error
 from lmconv_resource.errors import (
@@ -25,9 +25,6 @@ from lmconv_resource.lifecycle.operation import Host, Operation
 from lmconv_resource.marks import TAGS, has_mark, to_places
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.text import to_failure_reason, to_rfc3339
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +103,7 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     if step.errors:
         reason, remedies = "; ".join(each.reason for each in step.errors), (each.remedy for each in step.errors)
         joined = job.left(LicenseConversionError(step.errors[0].subject, reason, ". ".join(dict.fromkeys(remedies))))
-    action, text = Action.REFUSED, f"can't: {joined and _to_sentences(joined)}"
+    action, text = Action.REFUSED, f"can't: {joined and joined.explanation}"
     if joined is None:
         action, text = _to_action(step, state, is_marked=is_marked, is_held=held_id is not None)
     notes: tuple[str, ...] = ()
@@ -124,7 +121,7 @@ def _to_action(step: Step, state: str | None, *, is_marked: bool, is_held: bool)
     if step.rule.then in (Act.FOLLOW, Act.ADOPT) or is_held:
         return Action.GO_ON, step.text
     if step.fault:
-        return Action.UNKNOWN, f"not known yet: {_to_sentences(step.fault)}"
+        return Action.UNKNOWN, f"not known yet: {step.fault.explanation}"
     if is_marked and state != "running":
         text = "an earlier `pulumi up` was interrupted, and this one continues it"
         return Action.GO_ON, f"{state or 'not shown'}: {text}"
@@ -146,12 +143,8 @@ def _make_job(op: Operation, host: RowHost, gathering: Gathering, row: Row, watc
 
 def refuse(row: Row, gathering: Gathering | None, error: LicenseConversionError) -> Planned:
     """Return the plan of a row of which AWS could not be asked."""
-    line = PlanLine(row.number, row.name, None, _to_destination(row), Action.REFUSED, f"can't: {_to_sentences(error)}")
+    line = PlanLine(row.number, row.name, None, _to_destination(row), Action.REFUSED, f"can't: {error.explanation}")
     return Planned(row, gathering, line, error)
-
-
-def _to_sentences(error: LicenseConversionError) -> str:
-    return f"{error.reason}. {error.remedy}."
 
 
 def _to_destination(row: Row) -> str | None:
@@ -284,7 +277,7 @@ def _to_failed(
     task = job.facts.held or error.task
     is_running = job.held_id is not None and (task is None or not task.is_complete)
     is_interrupted = isinstance(error, CancelledError) or (isinstance(error, WaitError) and task is None)
-    reason = _to_sentences(error)
+    reason = error.explanation
     if isinstance(error, ConversionFailedError):
         message = task.status_message if task else None
         reason = ". ".join(filter(None, (to_failure_reason(message).rstrip("."), remedy_for(message or "")))) + "."

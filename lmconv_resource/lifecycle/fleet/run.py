@@ -287,7 +287,7 @@ class Run:
 
 def _to_refused(planned: Planned) -> Ended:
     error = planned.error
-    reason = f"{error.reason}. {error.remedy}".rstrip(". ") + "." if error else planned.line.text
+    reason = error.explanation if error else planned.line.text
     # A mark that is left says that it ran, and is still to be started.
     outcome = Outcome.IN_PROGRESS if planned.is_marked else Outcome.REFUSED
     return Ended(planned.to_result(outcome, reason), is_down=planned.is_marked)

@@ -154,7 +154,7 @@ class Job:
         source = step.request.source
         pair = f"from {describe_license(source)} to {describe_license(self._wish.request.destination)}"
         if step.rule.then in (Act.REFUSE, Act.LEAVE):
-            reasons = " ".join(f"{each.reason}. {each.remedy}." for each in step.errors)
+            reasons = " ".join(each.explanation for each in step.errors)
             return f"{facts.places[0]} can't be converted, because {reasons}"
         if step.rule.then is Act.DONE:
             return f"{facts.places[0]}: {step.text or 'nothing to do'}"

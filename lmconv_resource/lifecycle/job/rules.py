@@ -620,9 +620,7 @@ class _Case:
             if newest is not None and newest.status is TaskStatus.FAILED:
                 why = to_failure_reason(newest.status_message).rstrip(".")
                 yield "INFO", f"The last conversion, {newest.task_id}, FAILED: {why}. A new one is started."
-            yield from (
-                ("WARNING", f"{each.reason}. {each.remedy}.") for each in facts.problems or () if each.is_warning
-            )
+            yield from (("WARNING", f"{each}.") for each in facts.problems or () if each.is_warning)
         if act is Act.ADOPT and task and is_adopted:
             yield "INFO", f"{task.task_id} is already in progress and is adopted; no conversion is started."
         if act is not Act.DONE:
