@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from typing import Any
 from urllib.parse import urlsplit
@@ -130,12 +130,9 @@ class SharedClients:
         self.regions = Regions()
         self._lock = runtime.lock()
         """Held while a client is made, which calls nothing: at once, threads would load the same models twice."""
-        self._loaders: dict[str | None, Any] = {}
+        self.loader = cache(create_loader)
+        """Returns the loader of botocore's data, and of what the user has beside it at a path."""
         self._clients: dict[tuple[Settings, str], Any] = {}
-
-    def loader(self, data_path: str | None) -> Any:
-        """Return the loader of botocore's data, and of what the user has beside it."""
-        return self._loaders.setdefault(data_path, create_loader(data_path))
 
     def client(self, settings: Settings, service: str, make: Callable[[str], Any]) -> Any:
         """Return the client of a service; the first caller makes it."""
