@@ -1,12 +1,12 @@
-"""From settings to connections: clients, pace and poller that all operations with the same settings share."""
+"""A connection: the clients, the pace and the poller that all operations with the same settings share."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from lmconv_resource.aws.access import AccessSession, Settings, SharedClients
+from lmconv_resource.aws.access import AccessSession
 from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
@@ -17,9 +17,6 @@ from lmconv_resource.polling.policy import PollingPolicy, RateLimiter
 from lmconv_resource.polling.poller import Poller
 from lmconv_resource.polling.recent_tasks import RecentTasks
 from lmconv_resource.polling.runtime import Cancellation
-
-OpenSession = Callable[[Settings], AccessSession]
-"""Returns a session with these settings."""
 
 _UNREACHABLE_SECONDS = 60.0
 """How long it counts that STS can't be reached: a network without a way to it costs a time-out for each asking."""
@@ -77,33 +74,3 @@ class Connection:
         That STS can't be reached is raised for a minute without another try.
         """
         return self.calls.retry(lambda: self.session.account(_UNREACHABLE_SECONDS), ThrottledError, ServiceFaultError)
-
-
-@dataclass
-class Connections:
-    """The connections of one process, one for each settings, built by the first caller.
-
-    Their polling ends with `cancellation`, whose runtime is theirs. `open_session` stands for a session of botocore's.
-    """
-
-    cancellation: Cancellation
-    on_note: Callable[[str], None]
-    policy: PollingPolicy | None = None
-    open_session: OpenSession | None = None
-
-    def __post_init__(self) -> None:
-        self._lock = self.cancellation.runtime.lock()
-        self._shared: dict[str, SharedClients] = {}
-        self._connections: dict[tuple[Settings, str], Connection] = {}
-
-    def get(self, settings: Settings, environment: str = "") -> Connection:
-        """Return the one connection for these settings, and for this fingerprint of the environment."""
-        with self._lock:
-            if (settings, environment) not in self._connections:
-                runtime = self.cancellation.runtime
-                shared = self._shared.setdefault(environment, SharedClients(runtime))
-                make = self.open_session or (lambda settings: AccessSession(settings, shared, runtime))
-                self._connections[settings, environment] = Connection(
-                    make(settings), self.cancellation, self.policy or PollingPolicy(), self.on_note
-                )
-            return self._connections[settings, environment]

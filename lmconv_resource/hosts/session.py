@@ -8,26 +8,29 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, resolve_region, unknown_setting_names
+from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, unknown_setting_names
 from lmconv_resource.errors import CredentialsError, SettingsError
 from lmconv_resource.hosts.engine import Engine, end_process, is_interactive, is_replaced_by_command, terminal_columns
 from lmconv_resource.lifecycle.in_process import Progress, Severity, StartedHere
 from lmconv_resource.lifecycle.operation import Access, Operation, Properties
 from lmconv_resource.models import InstanceArn
+from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Runtime
 from lmconv_resource.text import fill, to_shown, wording
 from lmconv_resource.usage_operations import texts_about
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.access import Regions
-    from lmconv_resource.aws.client import Connection, Connections, OpenSession
-    from lmconv_resource.polling.policy import PollingPolicy
+    from lmconv_resource.aws.access import AccessSession, Regions, SharedClients
+    from lmconv_resource.aws.client import Connection
 
 _LAST_SETTINGS = (
     "A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh --run-program` to use the "
     "present ones"
 )
 _OWN_ACCESS = ", and `pulumi up` after a change of the resource's profile or {assume_role}"
+
+OpenSession = Callable[[Settings], "AccessSession"]
+"""Returns a session with these settings."""
 
 log = logging.getLogger("lmconv_resource")
 log.addHandler(logging.NullHandler())  # without one, Python prints warnings to stderr
@@ -59,12 +62,13 @@ class Session:
         self.engine = engine
         self.cancellation = Cancellation(runtime=runtime)
         self.started_here = StartedHere(runtime)
-        self._policy = policy
+        self._policy = policy or PollingPolicy()
         self._open_session = open_session
         self._follows_environment = follows_environment
         self.report_seconds = report_seconds
-        self._connections: Connections | None = None
-        self._regions: Regions | None = None
+        self._shared: dict[str, SharedClients] = {}
+        """By a fingerprint of the environment."""
+        self._connections: dict[tuple[Settings, SharedClients], Connection] = {}
         self._connecting = runtime.lock()
         self._stack_row: StackRow | None = None
         if engine and report_seconds is not None:  # elsewhere each line stays, and one for each resource is enough
@@ -127,22 +131,13 @@ class Session:
         """Return the width of the terminal on which Pulumi shows its progress; None where that is not known."""
         return None if self.report_seconds is None else terminal_columns()
 
-    def resolve_region(self, region: str | None, profile: str | None = None, recorded: str | None = None) -> str | None:
-        """Return the region to use where a resource names this one, or none, and its record has that one."""
-        return resolve_region(self.get_config, region, profile, recorded)
-
     def is_replaced_by_command(self, urn: str | None) -> bool | None:
         """Return whether the user's command has this resource replaced; None where that is not known."""
         return is_replaced_by_command(urn)
 
     def regions(self) -> Regions:
         """Return AWS's regions."""
-        # botocore comes with it, which an unchanged stack does without.
-        from lmconv_resource.aws.access import Regions
-
-        with self._connecting:
-            self._regions = self._regions or Regions()
-            return self._regions
+        return self._share().regions
 
     def check_setting_names(self) -> None:
         """Raise a SettingsError for a misspelt setting of the stack; say once which others are not known."""
@@ -157,26 +152,28 @@ class Session:
                     "INFO", None, f"{to_shown(name)} is not used by this version of lmconv-resource and has no effect."
                 )
 
-    def to_settings(self, region: str, access: Access) -> Settings:
-        """Return the stack's settings for a region, with what a resource says itself on top of them."""
-        return Settings.from_config(self.get_config, region, profile=access.profile, assume_roles=access.assume_roles)
-
     def connect(self, region: str, access: Access) -> Connection:
-        """Return the one connection for a region, the stack's settings and this access."""
-        # The one place that keeps boto3 out of a process that does not call AWS.
-        from lmconv_resource.aws.client import Connections
+        """Return the one connection for a region, the stack's settings and this access; the first caller makes it."""
+        # This keeps boto3 out of a process that does not call AWS.
+        from lmconv_resource.aws.access import AccessSession
+        from lmconv_resource.aws.client import Connection
 
-        settings, environment = self.to_settings(region, access), environment_key() if self._follows_environment else ""
+        settings, shared = access.to_settings(self.get_config, region), self._share()
         with self._connecting:
-            if self._connections is None:
-                self._connections = Connections(
-                    self.cancellation,
-                    policy=self._policy,
-                    on_note=lambda text: self.log("INFO", None, text),
-                    open_session=self._open_session,
+            if (settings, shared) not in self._connections:
+                open_session = self._open_session or (lambda settings: AccessSession(settings, shared, self.runtime))
+                self._connections[settings, shared] = Connection(
+                    open_session(settings), self.cancellation, self._policy, lambda text: self.log("INFO", None, text)
                 )
-            connections = self._connections
-        return connections.get(settings, environment)
+            return self._connections[settings, shared]
+
+    def _share(self) -> SharedClients:
+        """Return what all sessions in the present environment share. It brings botocore."""
+        from lmconv_resource.aws.access import SharedClients
+
+        environment = environment_key() if self._follows_environment else ""
+        with self._connecting:
+            return self._shared.setdefault(environment, SharedClients(self.runtime))
 
 
 @contextmanager

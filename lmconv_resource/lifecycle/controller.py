@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from typing_extensions import Self
 
-from lmconv_resource.aws.access import Settings, parse_roles
+from lmconv_resource.aws.access import Settings, parse_roles, resolve_region
 from lmconv_resource.errors import (
     CONNECT_ACTION,
     LicenseConversionError,
@@ -138,7 +138,8 @@ class Controller(ABC, Generic[InputsT, StateT]):
     def _refresh(self, op: Operation, task_id: str, recorded: ConversionTask | None, inputs: InputsT) -> ConversionTask:
         """Return the task as it is now; the record of a finished one that AWS no longer knows, as it was."""
         region = recorded.region if recorded else inputs.region
-        place = {"license_conversion_task_id": task_id, "region": op.host.resolve_region(region, inputs.profile)}
+        resolved = resolve_region(op.host.get_config, region, inputs.profile)
+        place = {"license_conversion_task_id": task_id, "region": resolved}
         refuse_wrong(place, GET_PROPERTIES, task_id)  # a read comes without a check
         if recorded is None:
             op.host.check_setting_names()
@@ -189,7 +190,8 @@ def _region_of(op: Operation, olds: Properties | None, news: Properties) -> str 
     if news.get("resource_arn") is UNKNOWN:
         return UNKNOWN
     arn, recorded = InstanceArn.parse(news.get("resource_arn")), (olds or {}).get("region")
-    return op.host.resolve_region(arn.region if arn else None, _text_of(news.get("profile")), _text_of(recorded))
+    profile = _text_of(news.get("profile"))
+    return resolve_region(op.host.get_config, arn.region if arn else None, profile, _text_of(recorded))
 
 
 def _validate_access(op: Operation, olds: Properties | None, checked: Properties) -> list[CheckFailure]:
@@ -207,7 +209,7 @@ def _validate_access(op: Operation, olds: Properties | None, checked: Properties
     access = Access(region, _text_of(checked.get("profile")), roles)
     try:
         op.host.check_setting_names()
-        settings = op.host.to_settings(_ANY_REGION if region is None else region, access)
+        settings = access.to_settings(op.host.get_config, _ANY_REGION if region is None else region)
         is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _ACCESS)  # type: ignore[union-attr]
         if is_recorded or region is None:
             return []

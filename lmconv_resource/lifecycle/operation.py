@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
+from lmconv_resource.aws.access import AssumedRole, ConfigGet, Settings, resolve_region
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.in_process import Severity, StartedHere
 from lmconv_resource.polling.runtime import Cancellation
@@ -14,7 +15,7 @@ from lmconv_resource.polling.wait import to_wait_text
 from lmconv_resource.text import fill
 
 if TYPE_CHECKING:
-    from lmconv_resource.aws.access import AssumedRole, Regions, Settings
+    from lmconv_resource.aws.access import Regions
     from lmconv_resource.aws.client import Connection
     from lmconv_resource.models import ConversionTask
     from lmconv_resource.polling.runtime import Runtime
@@ -65,10 +66,16 @@ class Access:
     profile: str | None = None
     assume_roles: tuple[AssumedRole, ...] = ()
 
+    def to_settings(self, get: ConfigGet, region: str) -> Settings:
+        """Return the stack's settings for a region, with these on top of them; or raise a SettingsError."""
+        return Settings.from_config(get, region, profile=self.profile, assume_roles=self.assume_roles)
+
 
 class Host(Protocol):
     """What carries the lifecycle's decisions to Pulumi, and has what outlasts one operation."""
 
+    get_config: ConfigGet
+    """Returns a value of the stack's configuration by its full key."""
     started_here: StartedHere
     runtime: Runtime
     """The clock, the locks, the threads and the randomness of all that runs here."""
@@ -91,15 +98,6 @@ class Host(Protocol):
     def check_setting_names(self) -> None:
         """Raise a SettingsError when the stack has an unknown setting: it might say who calls, or where."""
 
-    def to_settings(self, region: str, access: Access) -> Settings:
-        """Return the settings for a region, a resource's own on top of them; or raise a SettingsError."""
-
-    def resolve_region(self, region: str | None, profile: str | None = None, recorded: str | None = None) -> str | None:
-        """Return the region to use where a resource names this one, or none, and its record has that one.
-
-        Settings that would say it and can't be read are a SettingsError.
-        """
-
     def is_replaced_by_command(self, urn: str | None) -> bool | None:
         """Return whether the user's command has this resource replaced (`--replace URN`); None where that is not known.
 
@@ -107,7 +105,7 @@ class Host(Protocol):
         """
 
     def connect(self, region: str, access: Access) -> Connection:
-        """Return the one connection for a region, the stack's settings and this access; raise as `to_settings`."""
+        """Return the one connection for a region, the stack's settings and this access; or raise a SettingsError."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ class Operation:
         A setting that can't be used, or no region, is a SettingsError, which names the task.
         """
         try:
-            resolved = self.host.resolve_region(region or inputs.region, inputs.profile)
+            resolved = resolve_region(self.host.get_config, region or inputs.region, inputs.profile)
             if resolved is not None:
                 return self.host.connect(resolved, inputs).until(self.cancellation)
         except SettingsError as error:

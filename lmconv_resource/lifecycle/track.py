@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from lmconv_resource.aws.access import parse_roles
+from lmconv_resource.aws.access import parse_roles, resolve_region
 from lmconv_resource.aws.remedies import to_failed_error
 from lmconv_resource.errors import (
     CONNECT_ACTION,
@@ -185,7 +185,7 @@ FUNCTIONS: Mapping[str, Callable[[Operation, Properties], dict[str, Any]]] = {
 def _connect(op: Operation, args: Properties, table: Iterable[Property]) -> Connection:
     op.host.check_setting_names()
     region, profile = (cast("str | None", args.get(name)) for name in ("region", "profile"))
-    resolved = op.host.resolve_region(region, profile)
+    resolved = resolve_region(op.host.get_config, region, profile)
     refuse_wrong({**args, "region": resolved}, table)
     return op.connect(Access(resolved, profile, parse_roles(args.get("assume_role"))))
 

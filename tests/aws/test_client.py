@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from threading import Barrier
 from typing import Any
 from unittest.mock import Mock
@@ -14,16 +14,15 @@ from botocore.exceptions import ClientError
 from support.aws import ACCOUNT, GET, REGION, UNPACED, MakeClient, made_by, to_settings
 from support.waiting import SOON
 
-from lmconv_resource.aws.access.settings import Settings
-from lmconv_resource.aws.client import Connection, Connections
+from lmconv_resource.aws.access import AssumedRole, Settings
+from lmconv_resource.aws.client import Connection
 from lmconv_resource.errors import ThrottledError
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.operation import Access
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.polling.runtime import Cancellation
 
 ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
-ROLE = "arn:aws:iam::123456789012:role/tracker"
-
-
 ANSWER = {"LicenseConversionTaskId": "lct-1", "Status": "IN_PROGRESS", "ResourceArn": "arn"}
 
 
@@ -41,8 +40,8 @@ def throttled_client(service: str, settings: Settings) -> Any:
     return client
 
 
-def make_connections(makers: MakeClient) -> Connections:
-    return Connections(Cancellation(), policy=UNPACED, on_note=lambda _: None, open_session=made_by(makers))
+def connect(make: MakeClient, settings: Settings, policy: PollingPolicy = UNPACED) -> Connection:
+    return Connection(made_by(make)(settings), Cancellation(), policy, lambda _: None)
 
 
 def test_a_connection_makes_no_client_before_its_first_call() -> None:
@@ -53,7 +52,7 @@ def test_a_connection_makes_no_client_before_its_first_call() -> None:
         made.append(service)
         return fake_client()
 
-    connection = make_connections(make).get(to_settings())
+    connection = connect(make, to_settings())
     assert connection.ec2
     assert made == []
     connection.license_manager.get_task("lct-1")
@@ -63,10 +62,8 @@ def test_a_connection_makes_no_client_before_its_first_call() -> None:
 def test_a_throttled_call_slows_down_all_callers_of_the_service() -> None:
     """Operations on one connection share the pace of a service; other services and connections have their own."""
     policy = PollingPolicy(fastest_gap_seconds=0.0, first_slow_gap_seconds=0.3)
-    connections = Connections(
-        Cancellation(), policy=policy, on_note=lambda _: None, open_session=made_by(throttled_client)
-    )
-    connection, other = connections.get(to_settings(maxRetries="0")), connections.get(to_settings("eu-west-2"))
+    settings = to_settings(maxRetries="0"), to_settings("eu-west-2")
+    connection, other = (connect(throttled_client, each, policy) for each in settings)
     began = time.monotonic()
     with pytest.raises(ThrottledError):
         connection.license_manager.get_task("lct-1")
@@ -80,19 +77,23 @@ def test_a_throttled_call_slows_down_all_callers_of_the_service() -> None:
 
 def test_each_settings_have_one_connection() -> None:
     """However many threads ask at once; regions, credentials, endpoints and roles share no connection and no pace."""
-    others = [
-        to_settings(),
-        to_settings("eu-west-2"),
-        to_settings(accessKey="ak", secretKey="sk"),
-        to_settings(accessKey="ak", secretKey="other"),
-        to_settings(endpoints='[{"licensemanager": "http://127.0.0.1:1"}]'),
-        to_settings(assumeRoles=json.dumps([{"roleArn": ROLE}])),
+    role = AssumedRole("arn:aws:iam::123456789012:role/tracker")
+    others: list[tuple[str, Access, dict[str, str]]] = [
+        (REGION, Access(), {}),
+        ("eu-west-2", Access(), {}),
+        (REGION, Access(assume_roles=(role,)), {}),
+        (REGION, Access(), {"aws:accessKey": "ak", "aws:secretKey": "sk"}),
+        (REGION, Access(), {"aws:accessKey": "ak", "aws:secretKey": "other"}),
+        (REGION, Access(), {"aws:endpoints": '[{"licensemanager": "http://127.0.0.1:1"}]'}),
     ]
-    connections, barrier = make_connections(fake_client), Barrier(48)
+    config, barrier = ContextVar[dict[str, str]]("config"), Barrier(48)
+    session = Session(lambda key: config.get().get(key), open_session=made_by(fake_client))
 
     def ask(number: int) -> Connection:
+        region, access, of_stack = others[number % len(others)]
+        config.set(of_stack)
         barrier.wait(SOON)
-        return connections.get(others[number % len(others)])
+        return session.connect(region, access)
 
     with ThreadPoolExecutor(48) as threads:
         found = list(threads.map(ask, range(48)))

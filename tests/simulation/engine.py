@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from lmconv_resource.aws.client import OpenSession
 from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.hosts.session import Session
+from lmconv_resource.hosts.session import OpenSession, Session
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.fleet.controller import FleetController

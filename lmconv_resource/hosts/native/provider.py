@@ -17,6 +17,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from lmconv_resource.aws.access import resolve_region
 from lmconv_resource.errors import LIST_ACTION, LicenseConversionError, RequestRefusedError, Subject
 from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.native import SCHEMA_PATH, SETTING_PREFIX, properties, resources, shapes
@@ -294,7 +295,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         """Return the newest task of a resource that is imported by its ARN, and the inputs that name it so."""
         # An ARN says its region, which the settings need not.
         named = given.get("region") or (resource_arn.split(":") + [""] * 4)[3]
-        region = op.host.resolve_region(str(named) if named else None)
+        region = resolve_region(op.host.get_config, str(named) if named else None)
         newest = select_newest(read_tasks(op, {"resource_arns": [resource_arn], "region": region}))
         if newest is None:
             raise RequestRefusedError(
