@@ -13,7 +13,7 @@ from support.lifecycle import ARN, OneResource
 from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Instance, Tag
 from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, Subject
 from lmconv_resource.lifecycle.job import Act, Wish
-from lmconv_resource.lifecycle.job.facts import Facts, Memory
+from lmconv_resource.lifecycle.job.facts import Facts, Memory, Sent
 from lmconv_resource.lifecycle.job.rules import Step, decide
 from lmconv_resource.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
@@ -294,8 +294,8 @@ def test_how_long_a_fault_is_carried(is_answered: bool, seconds: float, source: 
     assert act is not Act.WAIT or step.text.startswith("failing ")
 
 
-@pytest.mark.parametrize(("unmark_tries", "act"), [(0, Act.START), (1, Act.UNMARK)])
-def test_what_ran_again_is_not_started_a_second_time(unmark_tries: int, act: Act) -> None:
+@pytest.mark.parametrize(("failed", "act"), [(0, Act.START), (1, Act.UNMARK)])
+def test_what_ran_again_is_not_started_a_second_time(failed: int, act: Act) -> None:
     """A call to remove the mark that was not answered may have removed it, and somebody stopped the instance since."""
-    memory = Memory(began=0.0, is_marked=True, unmark_tries=unmark_tries)
+    memory = Memory(began=0.0, is_marked=True, sent={Act.UNMARK: Sent(failed=failed)})
     assert decide(to_facts(90.0, memory, instance=to_instance(BYOL)), to_wish(converts=False)).rule.then is act

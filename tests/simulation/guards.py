@@ -10,7 +10,7 @@ from typing import Any
 from lmconv_resource.lifecycle.fleet import run
 from lmconv_resource.lifecycle.fleet.schedule import Schedule
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
-from lmconv_resource.lifecycle.job import RULES, act, rules
+from lmconv_resource.lifecycle.job import RULES, Act, act, rules
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import Facts
 from lmconv_resource.marks import REFUSED_TAG, RESTART_TAG, make_value
@@ -59,8 +59,9 @@ def _trust_an_unreadable_list(facts: Facts, _: Wish) -> Facts:
 
 
 def _take_in_progress_for_a_refusal(facts: Facts, _: Wish) -> Facts:
-    refusal = facts.memory.refusal or facts.memory.in_progress_refusal
-    return replace(facts, memory=replace(facts.memory, in_progress_at=None, refusal=refusal))
+    memory, create = facts.memory, facts.memory.of(Act.CREATE)
+    sent = create._replace(is_given_up=create.is_given_up or memory.in_progress_at is not None)
+    return replace(facts, memory=replace(memory, in_progress_at=None, sent={**memory.sent, Act.CREATE: sent}))
 
 
 CHANGES: dict[str, Change] = {

@@ -215,7 +215,7 @@ def run_row(
         counts = ended.counts and watch.has_changed
         memory = job.facts.memory
         # A mark of an earlier operation, on one that did not run, can be one that the plan could not see.
-        is_begun = watch.has_changed and bool(planned.ran or memory.marks_sent or not memory.is_marked)
+        is_begun = watch.has_changed and bool(planned.ran or memory.of(Act.MARK).accepted or not memory.is_marked)
         return replace(ended, is_down=is_down, counts=counts, is_begun=is_begun, result=result)
 
     host, watch = RowHost(op.host, row.name), Watch(op.host.runtime.now, on_act, has_slot)

@@ -18,7 +18,6 @@ from lmconv_resource.errors import (
     CancelledError,
     CredentialsError,
     LicenseConversionError,
-    RequestRefusedError,
     SettingsError,
     Subject,
     TaskNotFoundError,
@@ -27,8 +26,19 @@ from lmconv_resource.errors import (
     WaitError,
 )
 from lmconv_resource.lifecycle.job.checks import Wish
-from lmconv_resource.lifecycle.job.facts import CHECKS, EVERYTHING, INSTANCE, TAGS_PART, TASKS, Facts, Memory, Reader
-from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Act, Step, decide
+from lmconv_resource.lifecycle.job.facts import (
+    CHECKS,
+    EVERYTHING,
+    INSTANCE,
+    TAGS_PART,
+    TASKS,
+    Act,
+    Facts,
+    Memory,
+    Reader,
+    Sent,
+)
+from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Step, decide
 from lmconv_resource.marks import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
@@ -53,7 +63,8 @@ _STATE_TEXTS = {"running": " runs", "pending": " is starting"}
 _FIRST_PAUSE = 1.0
 _FAULT_PAUSE = 30.0
 _CAPACITY_PAUSES = 5.0, 300.0
-_NOTE_TRIES = 9
+_START_SECONDS = 30.0
+_TIDY_TRIES = 10
 _FRESH_SECONDS, _MARK_FRESH_SECONDS, _MAX_READS = 15.0, 2.5, 5
 """How old the instance may be that an act rests on, that a mark rests on, and how often it is read again for that: AWS
 may throttle. Another stack may have marked it since, and a tag can't be written on the condition that there is none."""
@@ -130,7 +141,7 @@ class Job:
     def is_marked(self) -> bool:
         """Whether the instance is marked, so that it has to be started again."""
         memory = self.facts.memory
-        is_sent = memory.marks_sent > 0 and not self.facts.marks  # else the mark that is shown is another's
+        is_sent = memory.of(Act.MARK).accepted > 0 and not self.facts.marks  # else the mark that is shown is another's
         return (memory.is_marked or is_sent) and not memory.is_released
 
     def plan(self, *, awaits_instance: bool = True) -> Step:
@@ -222,24 +233,17 @@ class Job:
 
     def _act(self, step: Step) -> frozenset[str]:
         """Do it, and return what has to be read then: an instance on its way alone; of a new task nothing."""
-        acts: dict[Act, Callable[[Step], None]] = {
-            Act.FOLLOW: self._follow,
-            Act.ADOPT: self._adopt,
-            Act.MARK: self._set_mark,
-            Act.STOP: self._stop,
-            Act.FORCE: self._force,
-            Act.CREATE: self._create,
-            Act.NOTE: self._note_refusal,
-            Act.START: self._start,
-            Act.UNMARK: self._unmark,
-        }
-        try:
-            acts[step.rule.then](step)
-        except TransientError as error:  # the facts tell what has become of it
-            log.info("%s: %s", step.rule.name, error)
-            self._op.cancellation.wait(_FIRST_PAUSE)
-        except (CredentialsError, SettingsError, CancelledError) as error:
-            raise self.left(error) from error.__cause__
+        if step.rule.then is Act.FOLLOW:
+            self._follow()
+        elif step.rule.then is Act.ADOPT:
+            self._adopt(step)
+        else:
+            error = None
+            try:
+                self._send(step)
+            except LicenseConversionError as failed:
+                error = failed
+            self._note(step, error)
         if step.rule.then in (Act.MARK, Act.CREATE):
             self._remember(is_told=True)
         if step.rule.then in (Act.STOP, Act.FORCE, Act.START):
@@ -249,7 +253,7 @@ class Job:
         is_plain = step.rule.then is Act.FOLLOW and not (self._wish.stop_and_restart or self.facts.memory.is_marked)
         return _INSTANCE_ONLY if is_plain and self.facts.held is not None else EVERYTHING
 
-    def _follow(self, _: Step) -> None:
+    def _follow(self) -> None:
         try:
             task = self._op.follow(
                 self._aws,
@@ -283,17 +287,92 @@ class Job:
             held = {"held_id": task.task_id, "held_since": now, "is_adopted": step.is_adopted}
             self._remember(**held, create_lost_at=None, in_progress_at=None)
 
-    def _set_mark(self, _: Step) -> None:
-        runtime, places = self._op.host.runtime, self.facts.places
-        until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
-        tag = {RESTART_TAG: self._make_mark(self._wish.urn, places[0], runtime.wall(), until)}
-        self._remember(own_marks=self.facts.memory.own_marks.union(tag.values()))
-        try:
-            self._on_places(self._aws.ec2.set_tags, tag)
-        except (AccessDeniedError, RequestRefusedError) as refusal:
-            raise self.left(refusal) from refusal
-        self._remember(marked_at=runtime.now(), marks_sent=self.facts.memory.marks_sent + 1)
-        self._op.cancellation.wait(_FIRST_PAUSE)
+    def _send(self, step: Step) -> None:
+        """Make an act's call."""
+        act, facts, ec2, runtime = step.rule.then, self.facts, self._aws.ec2, self._op.host.runtime
+        started_here = self._op.host.started_here
+        if act in (Act.STOP, Act.FORCE):
+            ec2.stop(self._arn, force=act is Act.FORCE)
+        elif act is Act.START:
+            ec2.start(self._arn)
+        elif act is Act.MARK:
+            until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
+            tag = {RESTART_TAG: self._make_mark(self._wish.urn, facts.places[0], runtime.wall(), until)}
+            self._remember(own_marks=facts.memory.own_marks.union(tag.values()))
+            self._on_places(ec2.set_tags, tag)
+        elif act is Act.NOTE:
+            code = getattr(facts.memory.refusal, "code", "") or type(facts.memory.refusal).__name__
+            value = facts.refusals.and_one(code, runtime.wall()).to_value(facts.places[0])
+            self._on_places(ec2.set_tags, {REFUSED_TAG: value})
+        elif act is Act.UNMARK:
+            tags = [{RESTART_TAG: value} for value in sorted(facts.memory.own_marks)]
+            if facts.held is not None and facts.held.status is TaskStatus.SUCCEEDED:
+                tags += [{REFUSED_TAG: tag.value} for tag in facts.tags if tag.key == REFUSED_TAG]
+            for tag in tags:
+                self._on_places(ec2.delete_tags, tag)
+                started_here.removed_marks |= {(place, value) for place in facts.places for value in tag.values()}
+        elif act is Act.CREATE:
+            if facts.memory.of(act).tries == 0:
+                self._remember(known_ids=frozenset(task.task_id for task in facts.tasks))
+            task_id = self._aws.license_manager.create_task(step.request)
+            started_here.tasks[self._arn] = (*started_here.tasks.get(self._arn, ()), task_id)
+            started = ConversionTask.started(task_id, self._aws.region, step.request)
+            self._adopt(replace(step, task=started, is_adopted=False))
+
+    def _note(self, step: Step, error: LicenseConversionError | None) -> None:
+        """Remember what AWS has said of an act, and say what is to be known of it."""
+        act, now, name = step.rule.then, self._op.host.runtime.now(), self.facts.places[0]
+        before, is_tidying = self.facts.memory.of(act), act in (Act.NOTE, Act.UNMARK)
+        if error is None:
+            sent = Sent(before.accepted + 1, before.failed, before.first_at or now, now, now + _START_SECONDS)
+        else:
+            log.info("%s: %s", step.rule.name, error)
+            if isinstance(error, (CredentialsError, SettingsError, CancelledError)) and not is_tidying:
+                raise self.left(error) from error.__cause__
+            is_over = is_tidying and (before.failed >= _TIDY_TRIES or now >= self._deadline)
+            again_at, is_given_up = now + doubled(*_CAPACITY_PAUSES, before.failed), is_over or not _is_passing(error)
+            if act is Act.CREATE:
+                again_at, is_given_up = self._on_create_failed(error, before.tries + 1)
+            sent = before._replace(failed=before.failed + 1, again_at=again_at, error=error, is_given_up=is_given_up)
+        was_pending = self.facts.memory.was_pending and act is not Act.START
+        self._remember(sent={**self.facts.memory.sent, act: sent}, was_pending=was_pending)
+        if act is Act.MARK and error and sent.is_given_up:
+            raise self.left(error) from error
+        if act is Act.FORCE and error:
+            self._op.log(f"It could not be stopped by force. {error}", "WARNING")
+        if act is Act.START and error and not sent.is_given_up:
+            self._op.log_status(f"{name} can't be started yet: {error.reason}")
+        if act is Act.UNMARK and error and sent.is_given_up:
+            self._op.log(
+                f"{name} runs again, and its mark is still there: remove it with `aws ec2 delete-tags --resources "
+                f"{' '.join(self.facts.places)} --tags Key={RESTART_TAG}`. {error}",
+                "WARNING",
+            )
+        if act is Act.UNMARK and sent.is_over:
+            self._op.log_status(step.text)
+        elif act in (Act.MARK, Act.STOP, Act.START) or (error and act is not Act.CREATE and not sent.is_given_up):
+            self._op.cancellation.wait(_FIRST_PAUSE)
+
+    def _on_create_failed(self, error: LicenseConversionError, tries: int) -> tuple[float, bool]:
+        """Return when a conversion may be asked for again, and whether it never is."""
+        memory, runtime, reason = self.facts.memory, self._op.host.runtime, error.reason.lower()
+        now = runtime.now()
+        if isinstance(error, ThrottledError):  # this call has started nothing
+            self._remember(last_fault=error.reason)
+            return now + self._fault_pauses.after(tries) * runtime.rng.uniform(0.5, 1.0), False
+        if isinstance(error, TransientError):  # this call may have started a task
+            self._remember(create_lost_at=now)
+            is_down = self._wish.stop_and_restart or memory.is_marked
+            return 0.0, tries > self._aws.session.settings.max_retries and not is_down
+        if "in progress" in reason or "in_progress" in reason:
+            ended = frozenset(task.task_id for task in self.facts.tasks if not task.is_unfinished)
+            self._remember(in_progress_at=now, ended_ids=ended)
+            return 0.0, False
+        if "invalid state" in reason:  # License Manager may not know yet that the instance is stopped
+            first = memory.invalid_state_at or now
+            self._remember(invalid_state_at=first)
+            return now + 5.0, now - first >= 60.0
+        return 0.0, True
 
     def _on_places(self, send: Callable[[str, dict[str, str], Sequence[str]], None], tag: dict[str, str]) -> None:
         """Tag the instance and its network interface, or without the right to that the instance alone."""
@@ -309,123 +388,6 @@ class Job:
             except AccessDeniedError:
                 self._remember(is_instance_only=True)
                 self._op.log(f"Only the instance is tagged, which a program that manages its tags may undo. {denied}")
-
-    def _stop(self, _: Step) -> None:
-        memory, now = self.facts.memory, self._op.host.runtime.now()
-        try:
-            self._aws.ec2.stop(self._arn)
-            self._remember(stops=memory.stops + 1, stopped_at=now)
-        except (AccessDeniedError, RequestRefusedError) as refusal:
-            if not _is_passing(refusal):
-                self._remember(stop_refusal=refusal)
-        self._op.cancellation.wait(_FIRST_PAUSE)
-
-    def _force(self, _: Step) -> None:
-        self._remember(is_forced=True)
-        try:
-            self._aws.ec2.stop(self._arn, force=True)
-        except (AccessDeniedError, RequestRefusedError) as refusal:
-            self._op.log(f"It could not be stopped by force. {refusal}", "WARNING")
-
-    def _create(self, step: Step) -> None:
-        memory, runtime = self.facts.memory, self._op.host.runtime
-        tries = memory.create_tries + 1
-        known_ids = memory.known_ids if tries > 1 else frozenset(task.task_id for task in self.facts.tasks)
-        self._remember(create_tries=tries, known_ids=known_ids)
-        try:
-            task_id = self._aws.license_manager.create_task(step.request)
-        except ThrottledError as throttled:  # this call has started nothing
-            pause = self._fault_pauses.after(tries) * runtime.rng.uniform(0.5, 1.0)
-            self._remember(last_fault=throttled.reason, create_again_at=runtime.now() + pause)
-            log.info("%s", throttled)
-        except TransientError as lost:  # this call may have started a task
-            self._remember(create_lost_at=runtime.now())
-            if tries > self._aws.session.settings.max_retries and not (self._wish.stop_and_restart or memory.is_marked):
-                self._remember(refusal=lost)
-        except CredentialsError:
-            raise
-        except LicenseConversionError as refusal:
-            self._on_refusal(refusal)
-        else:
-            tasks = self._op.host.started_here.tasks
-            tasks[self._arn] = (*tasks.get(self._arn, ()), task_id)
-            started = ConversionTask.started(task_id, self._aws.region, step.request)
-            self._adopt(replace(step, task=started, is_adopted=False))
-
-    def _on_refusal(self, refusal: LicenseConversionError) -> None:
-        now, reason = self._op.host.runtime.now(), refusal.reason.lower()
-        if "in progress" in reason or "in_progress" in reason:
-            ended = frozenset(task.task_id for task in self.facts.tasks if not task.is_unfinished)
-            self._remember(in_progress_at=now, in_progress_refusal=refusal, ended_ids=ended)
-            return
-        if "invalid state" in reason:
-            first = self.facts.memory.invalid_state_at or now
-            self._remember(invalid_state_at=first)
-            if now - first < 60.0:  # License Manager may not know yet that the instance is stopped
-                self._remember(create_again_at=now + 5.0)
-                return
-        self._remember(refusal=refusal)
-
-    def _note_refusal(self, _: Step) -> None:
-        memory = self.facts.memory
-        code = getattr(memory.refusal, "code", "") or type(memory.refusal).__name__
-        value = self.facts.refusals.and_one(code, self._op.host.runtime.wall()).to_value(self.facts.places[0])
-        try:
-            self._on_places(self._aws.ec2.set_tags, {REFUSED_TAG: value})
-        except TransientError:
-            self._remember(note_tries=memory.note_tries + 1, is_refusal_noted=memory.note_tries >= _NOTE_TRIES)
-            raise
-        except LicenseConversionError as error:
-            log.info("the refusal is not noted: %s", error)
-        self._remember(is_refusal_noted=True)
-
-    def _start(self, _: Step) -> None:
-        memory, now = self.facts.memory, self._op.host.runtime.now()
-        try:
-            self._aws.ec2.start(self._arn)
-        except LicenseConversionError as error:
-            if isinstance(error, (CredentialsError, SettingsError)):
-                raise
-            if not _is_passing(error):
-                self._remember(start_error=error)
-                return
-            pause = doubled(*_CAPACITY_PAUSES, memory.start_tries)
-            self._remember(
-                start_error=_to_passing(error), start_again_at=now + pause, start_tries=memory.start_tries + 1
-            )
-            self._op.log_status(f"{self.facts.places[0]} can't be started yet: {error.reason}")
-            return
-        self._remember(
-            starts=memory.starts + 1,
-            first_start_at=memory.first_start_at or now,
-            start_again_at=now + 30.0,
-            start_error=None,
-            was_pending=False,
-        )
-        self._op.cancellation.wait(_FIRST_PAUSE)
-
-    def _unmark(self, step: Step) -> None:
-        held = self.facts.held
-        tags = [{RESTART_TAG: value} for value in sorted(self.facts.memory.own_marks)]
-        if held is not None and held.status is TaskStatus.SUCCEEDED:
-            tags += [{REFUSED_TAG: tag.value} for tag in self.facts.tags if tag.key == REFUSED_TAG]
-        try:
-            for tag in tags:
-                self._on_places(self._aws.ec2.delete_tags, tag)
-                removed = {(place, value) for place in self.facts.places for value in tag.values()}
-                self._op.host.started_here.removed_marks.update(removed)
-        except LicenseConversionError as error:
-            tries, is_over = self.facts.memory.unmark_tries, self._op.host.runtime.now() >= self._deadline
-            if isinstance(error, TransientError) and tries < 10 and not is_over:
-                self._remember(unmark_tries=tries + 1)
-                raise
-            self._op.log(
-                f"{self.facts.places[0]} runs again, and its mark is still there: remove it with `aws ec2 delete-tags "
-                f"--resources {' '.join(self.facts.places)} --tags Key={RESTART_TAG}`. {error}",
-                "WARNING",
-            )
-        self._remember(is_released=True)
-        self._op.log_status(step.text)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -466,7 +428,8 @@ class Job:
         """Start the instance at the deadline, where no conversion was begun: a slow shutdown is no outage."""
         memory = self.facts.memory
         is_deadline = self._op.cancellation.reason is None
-        if not is_deadline or memory.held_id or memory.create_tries or not memory.is_marked or memory.is_released:
+        is_asked = memory.held_id is not None or memory.of(Act.CREATE).tries > 0
+        if not is_deadline or is_asked or not memory.is_marked or memory.is_released:
             return
         log.info("at the deadline, decided on %s", step.rule.name)
         self._wish = replace(self._wish, converts=False)
@@ -489,10 +452,6 @@ def _is_passing(error: LicenseConversionError) -> bool:
     return isinstance(error, TransientError) or code.startswith(
         ("Insufficient", "IncorrectInstanceState", "IncorrectState")
     )
-
-
-def _to_passing(error: LicenseConversionError) -> LicenseConversionError:
-    return error if isinstance(error, TransientError) else TransientError(error.subject, error.reason, error.remedy)
 
 
 def still_stopped_text(resource_arn: str, error: LicenseConversionError) -> str:

@@ -6,10 +6,11 @@ No other module asks EC2 or License Manager for what a decision needs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
 
 from lmconv_resource.errors import (
     AccessDeniedError,
@@ -37,6 +38,52 @@ EVERYTHING = frozenset({INSTANCE, TAGS_PART, TASKS, ACCOUNT})
 """What is read again before an act. The checks are made once, before the stop."""
 
 
+class Act(Enum):
+    """What a step does."""
+
+    WAIT = "wait, then read again"
+    FOLLOW = "follow the task to its end"
+    CHECK = "make the checks"
+    ADOPT = "adopt the task in progress"
+    MARK = "mark the instance"
+    STOP = "stop the instance"
+    FORCE = "stop it by force"
+    CREATE = "start the conversion"
+    NOTE = "note the refusal"
+    START = "start the instance again"
+    UNMARK = "remove the mark"
+    DONE = "done"
+    REFUSE = "an error; nothing is left to restore"
+    LEAVE = "an error; the instance is left as it is, marked"
+
+
+class Sent(NamedTuple):
+    """How often an act was sent, and what AWS has said of it; times are seconds of the operation's clock."""
+
+    accepted: int = 0
+    failed: int = 0
+    """How often AWS refused it, or had a fault."""
+    first_at: float | None = None
+    last_at: float | None = None
+    """When it was first accepted, and last."""
+    again_at: float = 0.0
+    """When it may be sent again."""
+    error: LicenseConversionError | None = None
+    """Why it was not accepted the last time."""
+    is_given_up: bool = False
+    """Whether that won't change: it is not sent again."""
+
+    @property
+    def tries(self) -> int:
+        """How often it was sent."""
+        return self.accepted + self.failed
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to be sent."""
+        return self.accepted > 0 or self.is_given_up
+
+
 @dataclass(frozen=True)
 class Memory:
     """What a job has sent and been told; times are seconds of the operation's clock. State alone can't tell it."""
@@ -54,40 +101,19 @@ class Memory:
     """Since when EC2 does not show the instance."""
     known_ids: frozenset[str] = frozenset()
     """The tasks that there were when a conversion was asked for."""
+    sent: Mapping[Act, Sent] = field(default_factory=dict)
     create_lost_at: float | None = None
-    create_tries: int = 0
-    create_again_at: float = 0.0
     in_progress_at: float | None = None
     """When AWS refused the conversion because one is in progress."""
     ended_ids: frozenset[str] = frozenset()
     """The tasks that had ended by then: it was none of these."""
     invalid_state_at: float | None = None
-    in_progress_refusal: LicenseConversionError | None = None
-    refusal: LicenseConversionError | None = None
-    is_refusal_noted: bool = False
-    note_tries: int = 0
-    marked_at: float | None = None
-    marks_sent: int = 0
     is_instance_only: bool = False
     """Whether the network interface may not be tagged."""
     is_marked: bool = False
     """Whether AWS has shown the mark of this job."""
-    is_released: bool = False
-    """Whether the mark was removed, or can't be."""
-    unmark_tries: int = 0
     own_marks: frozenset[str] = frozenset()
     """The values of the marks that were written or shown: of two places, one may not be shown any more."""
-    stops: int = 0
-    """How many stops EC2 has accepted."""
-    stopped_at: float = 0.0
-    is_forced: bool = False
-    stop_refusal: LicenseConversionError | None = None
-    starts: int = 0
-    first_start_at: float = 0.0
-    start_again_at: float = 0.0
-    start_tries: int = 0
-    """How often a start failed in a way that passes, such as for want of capacity."""
-    start_error: LicenseConversionError | None = None
     was_pending: bool = False
     """Whether the instance was seen on its way up since the start."""
     last_fault: str | None = None
@@ -96,6 +122,23 @@ class Memory:
     """When the held task's end was seen first."""
     is_told: bool = False
     """Whether it was said what the checks warn of, and that the last conversion FAILED."""
+
+    def of(self, act: Act) -> Sent:
+        """Return how it went with an act."""
+        return self.sent.get(act, _NOTHING_SENT)
+
+    @property
+    def refusal(self) -> LicenseConversionError | None:
+        """Why AWS has refused the conversion."""
+        return self.of(Act.CREATE).error if self.of(Act.CREATE).is_given_up else None
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the mark was removed, or can't be."""
+        return self.of(Act.UNMARK).is_over
+
+
+_NOTHING_SENT = Sent()
 
 
 @dataclass(frozen=True)
@@ -278,7 +321,8 @@ class Reader:
             hidden_since=None if instance or facts.instance_error else memory.hidden_since or facts.instance_at,
             is_marked=True in is_own or (memory.is_marked and False not in is_own),
             own_marks=memory.own_marks.union(mark.value for mark in own),
-            was_pending=memory.starts > 0 and (memory.was_pending or (instance and instance.state) == "pending"),
+            was_pending=memory.of(Act.START).accepted > 0
+            and (memory.was_pending or (instance and instance.state) == "pending"),
             ended_at=(now if memory.ended_at is None else memory.ended_at) if is_ended else None,
         )
         new = [task for task in facts.tasks if task.task_id not in memory.ended_ids]

@@ -10,7 +10,6 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
 from lmconv_resource.aws.remedies import to_failed_error
@@ -26,31 +25,11 @@ from lmconv_resource.errors import (
 from lmconv_resource.history import MOST_FAILURES, find_done, repeated_failures
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job.checks import Wish
-from lmconv_resource.lifecycle.job.facts import Facts
+from lmconv_resource.lifecycle.job.facts import Act, Facts
 from lmconv_resource.marks import RESTART_TAG
 from lmconv_resource.models import ConversionRequest, ConversionTask, LicenseContext, TaskStatus, select_newest
 from lmconv_resource.text import fill, parse_duration, setting, to_duration_text, to_failure_reason, written
 from lmconv_resource.usage_operations import describe_license, unlisted_reason
-
-
-class Act(Enum):
-    """What a step does."""
-
-    WAIT = "wait, then read again"
-    FOLLOW = "follow the task to its end"
-    CHECK = "make the checks"
-    ADOPT = "adopt the task in progress"
-    MARK = "mark the instance"
-    STOP = "stop the instance"
-    FORCE = "stop it by force"
-    CREATE = "start the conversion"
-    NOTE = "note the refusal"
-    START = "start the instance again"
-    UNMARK = "remove the mark"
-    DONE = "done"
-    REFUSE = "an error; nothing is left to restore"
-    LEAVE = "an error; the instance is left as it is, marked"
-
 
 IRREVERSIBLE = frozenset({Act.MARK, Act.STOP, Act.FORCE, Act.CREATE, Act.NOTE, Act.START, Act.UNMARK})
 """Acts right before which everything they rest on is read again."""
@@ -323,7 +302,7 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
     if rule.then is Act.ADOPT:
         task = case.matching
     # A call without an answer may have started it.
-    is_new = task is not None and facts.memory.create_tries > 0 and task.task_id not in facts.memory.known_ids
+    is_new = task is not None and facts.memory.of(Act.CREATE).tries > 0 and task.task_id not in facts.memory.known_ids
     is_adopted = facts.memory.is_adopted or (facts.memory.held_id is None and not is_new)
     notes = tuple(case.notes(rule.then, task, is_adopted=is_adopted))
     return Step(
@@ -379,13 +358,14 @@ class _Case:
         owned = mark is not None and mark.is_owned_by(wish.urn)
         left = min(timedelta(seconds=facts.deadline - facts.now), timedelta(hours=12))
         is_short = mark and (mark.until is None or mark.until < facts.wall + left - timedelta(minutes=10))
-        may_renew = self._since(memory.marked_at) > _MARK_SECONDS and memory.marks_sent < 3
+        since_sent = self._since(memory.of(Act.MARK).last_at)
+        may_renew = since_sent > _MARK_SECONDS and memory.of(Act.MARK).accepted < 3
         return {
             "mine": (owned or (mark is None and memory.is_marked)) and not memory.is_released,
             "foreign": mark is not None and not owned,
             "mark-old": owned and is_short and may_renew,
-            "mark-sent": self._since(memory.marked_at) < _MARK_SECONDS,
-            "ran-again": memory.unmark_tries > 0,
+            "mark-sent": since_sent < _MARK_SECONDS,
+            "ran-again": memory.of(Act.UNMARK).failed > 0,
         }
 
     def _task_words(self) -> dict[str, object]:
@@ -415,7 +395,7 @@ class _Case:
             "lately": self._since(memory.in_progress_at) < _LISTED_SECONDS,
             "create-lost": self._since(memory.create_lost_at) < 7.0,
             "create-unanswered": self._since(memory.create_lost_at) < _LISTED_SECONDS,
-            "create-waits": facts.now < memory.create_again_at,
+            "create-waits": facts.now < memory.of(Act.CREATE).again_at,
             "foreign-in-force": self.mark
             and (self.mark.is_young(facts.wall) or is_unsettled or not wish.stop_and_restart),
             "doubt": self.doubt,
@@ -457,7 +437,7 @@ class _Case:
         )
         self.block = self._what_blocks() if may_convert and not done else ()
         is_said = "in-progress-said" in self.words and "lately" not in self.words
-        self.refusal = memory.refusal or (memory.in_progress_refusal if is_said else None)
+        self.refusal = memory.refusal or (memory.of(Act.CREATE).error if is_said else None)
         is_young = self._since(memory.began) < 2 * _SHOWN_AGAIN_SECONDS
         if "mine" in self.words and done and done.task is None and not self.doubt and is_young:
             self.doubt = "AWS does not list the task yet that led to the instance's license"
@@ -470,7 +450,7 @@ class _Case:
             "done": done,
             "blocked": self.block,
             "refused": self.refusal,
-            "noted": memory.is_refusal_noted,
+            "noted": memory.of(Act.NOTE).is_over,
             "doubt": self.doubt,
             "settled": self.has_ended or self.refusal or self.block or done or not wish.converts,
             "billing-late": succeeded and self.is_other and is_late and is_seen_lately,
@@ -481,11 +461,12 @@ class _Case:
         facts, memory, wish, request = self.facts, self.memory, self.wish, self.wish.request
         if "gone" in self.words or facts.instance_error is not None:
             return ()
-        if memory.stop_refusal is not None:
-            return (memory.stop_refusal,)
+        stop = memory.of(Act.STOP)
+        if stop.error is not None and stop.is_given_up:
+            return (stop.error,)
         present, source = facts.present, written("source_license_context")
-        is_up_since = self._since(memory.stopped_at, as_seen=True) >= _STOP_SECONDS and "running" in self.words
-        if memory.stops >= 2 and is_up_since:
+        is_up_since = self._since(stop.last_at, as_seen=True) >= _STOP_SECONDS and "running" in self.words
+        if stop.accepted >= 2 and is_up_since:
             remedy = "Find out who or what starts it, then run `pulumi up` again"
             return (self.error("it was started from outside twice", remedy, STOP_ACTION),)
         if request.source.is_empty or (wish.correct_drift and not present.is_empty):
@@ -538,29 +519,30 @@ class _Case:
 
     def _act_words(self) -> dict[str, object]:
         facts, memory, wish = self.facts, self.memory, self.wish
-        bounced = memory.starts > 0 and memory.was_pending and "stopped" in self.words
-        since_start = self._since(memory.first_start_at, as_seen=True)
+        stop, start = memory.of(Act.STOP), memory.of(Act.START)
+        bounced = start.accepted > 0 and memory.was_pending and "stopped" in self.words
+        since_start = self._since(start.first_at, as_seen=True)
         is_unchecked = wish.stop_and_restart and self.words & {"running", "pending"} and not facts.is_stop_checked
         force_after = parse_duration(wish.force_stop_after) if wish.force_stop_after else None
-        is_due = force_after is not None and facts.now >= memory.stopped_at + force_after
+        is_due = force_after is not None and self._since(stop.last_at) >= force_after
         return {
             "bounced": bounced,
             "unchecked": facts.instance
             and "mine" not in self.words
             and (is_unchecked or (wish.checks and facts.problems is None)),
-            "started-twice": memory.starts >= 2,
-            "start-waits": facts.now < memory.start_again_at and not bounced,
-            "start-in-vain": memory.starts >= 2 and (bounced or since_start > 75.0),
-            "start-refused": memory.start_error is not None and not isinstance(memory.start_error, TransientError),
-            "stop-waits": memory.stops and self._since(memory.stopped_at, as_seen=True) < _STOP_SECONDS,
-            "stopped-once": memory.stops,
-            "force-due": memory.stops and not memory.is_forced and is_due,
+            "started-twice": start.accepted >= 2,
+            "start-waits": facts.now < start.again_at and not bounced,
+            "start-in-vain": start.accepted >= 2 and (bounced or since_start > 75.0),
+            "start-refused": start.is_given_up,
+            "stop-waits": stop.accepted and self._since(stop.last_at, as_seen=True) < _STOP_SECONDS,
+            "stopped-once": stop.accepted,
+            "force-due": stop.accepted and not memory.of(Act.FORCE).tries and is_due,
         }
 
     def values(self) -> dict[str, object]:
         """Return what the texts of rules name; None for what the case does not have."""
         facts, memory, mark, other, fault = self.facts, self.memory, self.mark, self.other, self.fault
-        seen = facts.instance or memory.last_seen
+        seen, start_error = facts.instance or memory.last_seen, memory.of(Act.START).error
         failing = memory.refusal.reason if memory.refusal else "AWS throttles the calls"
         if fault:
             failing = f"failing {to_duration_text(self._since(memory.failing_since))}: {fault.reason}"
@@ -578,7 +560,7 @@ class _Case:
             "doubt": self.doubt,
             "done": self.done and self.done.to_text(facts.present),
             "ended": f"{facts.held.status_text}, " if facts.held and self.has_ended else "",
-            "start_fault": memory.start_error.reason if memory.start_error else f"starting {self.id} again",
+            "start_fault": start_error.reason if start_error else f"starting {self.id} again",
             "state_reason": (facts.instance and facts.instance.state_reason) or "EC2 gives no reason",
         }
 
@@ -602,7 +584,7 @@ class _Case:
             "hidden": TaskNotFoundError(held, "AWS does not know this task"),
             "other": OtherConversionError(self._subject(CREATE_ACTION), in_progress),
             "refusal": self.refusal,
-            "start": memory.start_error,
+            "start": memory.of(Act.START).error,
         }[name]
         return (found,) if found else ()
 
