@@ -20,16 +20,14 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from lmconv_resource.aws.access import resolve_region
 from lmconv_resource.errors import LIST_ACTION, LicenseConversionError, RequestRefusedError, Subject
 from lmconv_resource.hosts.engine import InitFailedError
-from lmconv_resource.hosts.native import SCHEMA_PATH, SETTING_PREFIX, properties, resources, shapes
-from lmconv_resource.hosts.native.properties import Bag
-from lmconv_resource.hosts.native.shapes import MalformedError, Spec
+from lmconv_resource.hosts.native import SCHEMA_PATH, SETTING_PREFIX, resources, wire
+from lmconv_resource.hosts.native.wire import Bag, MalformedError, Spec
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import CheckFailure, Operation, Properties, Stored, has_unknown
-from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.lifecycle.track import FUNCTIONS, read_tasks
 from lmconv_resource.models import select_newest
-from lmconv_resource.text import Wording, to_camel, using
+from lmconv_resource.text import Wording, to_camel, to_snake, using
 
 ServicerT = TypeVar("ServicerT", bound=type)
 
@@ -108,24 +106,24 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def CheckConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what is wrong with the settings."""
-        settings = self._read(request.news)
+        settings = self._read_settings(request.news)
         self.wording = self.wording._replace(provider=resources.explicit_provider(request.urn))
         with using(self.wording):
-            found = resources.check_settings(request.news, self.session.tell_unknown_settings)
-        failures = self._to_failures(found, {to_camel(name) for name in settings.secrets})
-        inputs = shapes.with_secrets(request.news, resources.SETTINGS_SCHEMA)
+            found = resources.check_settings(settings.values, self.session.tell_unknown_settings)
+        failures = self._to_failures(found, settings.secrets)
+        inputs = wire.with_secrets(request.news, resources.SETTINGS_SCHEMA)
         return provider_pb2.CheckResponse(inputs=inputs, failures=failures)
 
     def DiffConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return which settings differ. None replaces the provider: a resource's region is an input of its own."""
-        return resources.to_diff_response(*resources.settings_changes(request.old_inputs, request.news))
+        old, new = (self._read_settings(each).values for each in (request.old_inputs, request.news))
+        return resources.to_diff_response(resources.settings_diff(old, new), old, new)
 
     def Configure(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Take the settings."""
-        self._read(request.args)
         provider = resources.explicit_provider(request.urn) or self.wording.provider
         self.wording = self.wording._replace(provider=provider)
-        self.session.get_config = resources.to_config_get(request.args)
+        self.session.get_config = resources.to_config_get(self._read_settings(request.args).values)
         return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=True, supportsPreview=True)
 
     # -- its resources -------------------------------------------------------------------------------------------------
@@ -134,15 +132,14 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         """Fill in the defaults and say what is wrong with the inputs."""
         controller, spec = _controller_of(request)
         known = spec["inputProperties"]
-        olds, news = self._read_inputs(spec, request.olds), self._read(request.news)
-        misnamed = list(shapes.check_names(properties.read_plain(request.news), known))
-        if misnamed:
-            failures = self._to_failures(misnamed, news.secrets)
+        olds, news = self._read_inputs(spec, request.olds), self._read(request.news, known)
+        if news.misnamed:
+            failures = self._to_failures(news.misnamed, news.secrets)
             return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         with self.session.operation(request.urn) as op:
             checked = controller.check(op, olds.values, news.values)
-        inputs = shapes.with_secrets(request.news, known)
-        inputs.MergeFrom(properties.write(checked.defaults, resources.secret_names(checked.defaults, news)))
+        inputs = wire.with_secrets(request.news, known)
+        inputs.MergeFrom(wire.write(checked.defaults, resources.secret_names(checked.defaults, news)))
         return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures, news.secrets))
 
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
@@ -186,19 +183,20 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         secret = Bag({}, record.secrets | given.secrets, record.secret_texts | given.secret_texts)
         wanted, found = request.inputs, resources.write_outputs(outputs, secret)
         if not is_recorded:
-            wanted = properties.write(resources.imported_inputs(spec, inputs, read.inputs, outputs), secret.secrets)
+            wanted = wire.write(resources.imported_inputs(spec, inputs, read.inputs, outputs), secret.secrets)
         return provider_pb2.ReadResponse(
             id=task_id, properties=found, inputs=wanted, refresh_before_update=resources.is_running(found)
         )
 
     def List(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return the ids of the account's tasks in the region, for an import. Each is that of either resource."""
-        spec = shapes.spec_of("resources", request.token).get("listInputs")
-        if spec is None:
+        inputs = wire.spec_of("resources", request.token).get("listInputs")
+        if inputs is None:
             raise MalformedError(f"{request.token} is not listed: it has no id in AWS.")
-        if has_unknown(properties.read_plain(request.query)):
+        query = self._read(request.query, inputs["properties"])
+        if has_unknown(query.values):
             return iter([provider_pb2.ListResponse(computed=provider_pb2.ListResponse.Computed())])
-        query = self._read_arguments(request.token, spec, request.query)
+        _refuse_wrong(request.token, inputs, query)
         with self.session.operation(None) as op:
             tasks = read_tasks(op, query.values)
         ids = [task.task_id for task in tasks][: request.limit if request.limit > 0 else None]
@@ -221,47 +219,43 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         controller, spec = _controller_of(request)
         record = self._read_record(spec, request.properties)
         with self.session.operation(request.urn, request.timeout or None) as op:
-            inputs = controller.inputs.parse({**record.values, **self._read(request.old_inputs).values})
+            given = self._read(request.old_inputs, resources.inputs_of(spec))
+            inputs = controller.inputs.parse({**record.values, **given.values})
             controller.delete(op, request.id, controller.state.from_outputs(record.values), inputs)
         return Empty()
 
     def Invoke(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look tasks up, managing nothing."""
-        args = self._read_arguments(request.tok, shapes.spec_of("functions", request.tok)["inputs"], request.args)
+        inputs = wire.spec_of("functions", request.tok)["inputs"]
+        args = self._read(request.args, inputs["properties"])
+        _refuse_wrong(request.tok, inputs, args)
         with self.session.operation(None) as op:
             found = FUNCTIONS[request.tok](op, args.values)
-        return provider_pb2.InvokeResponse(**{"return": properties.write(found)})
+        return provider_pb2.InvokeResponse(**{"return": wire.write(found)})
 
     # -- what they share -----------------------------------------------------------------------------------------------
 
-    def _read(self, struct: Struct) -> Bag:
-        bag = properties.read(struct)
+    def _read(self, struct: Struct, known: Spec, spell: Callable[[str], str] = to_snake) -> Bag:
+        bag = wire.read(struct, known, spell)
         self._secret_texts.add(bag.secret_texts)
         return bag
 
-    def _read_inputs(self, spec: Spec, struct: Struct) -> Bag:
-        return self._read_as(spec["inputProperties"], struct, "The inputs", "Correct them in the program")
-
-    def _read_record(self, spec: Spec, struct: Struct) -> Bag:
-        inputs = spec["inputProperties"]
-        known = {**inputs, **spec["properties"], REQUEST: {"type": "object", "properties": inputs}}
-        return self._read_as(known, struct, "The resource's record", "Restore the stack's state from a backup")
-
-    def _read_arguments(self, token: str, inputs: Spec, struct: Struct) -> Bag:
-        known, given = inputs["properties"], properties.read_plain(struct)
-        bag = self._read_as(known, struct, token, "Correct it in the program")
-        missing = (f"{name} is missing" for name in inputs.get("required", ()) if given.get(name) is None)
-        unknown = (f"{name} is not known yet" for name, value in given.items() if has_unknown(value))
-        reasons = *(each.reason for each in shapes.check_names(given, known)), *missing, *unknown
-        if reasons:
-            raise MalformedError(f"{token}: {reasons[0]}. Correct it in the program.")
+    def _read_settings(self, struct: Struct) -> Bag:
+        bag = self._read(struct, resources.SETTINGS_SCHEMA, str)
+        bag.values = {key: resources.to_one_form(key, value) for key, value in bag.values.items()}
         return bag
 
+    def _read_inputs(self, spec: Spec, struct: Struct) -> Bag:
+        return self._read_as(resources.inputs_of(spec), struct, "The inputs", "Correct them in the program")
+
+    def _read_record(self, spec: Spec, struct: Struct) -> Bag:
+        what, remedy = "The resource's record", "Restore the stack's state from a backup"
+        return self._read_as(resources.record_of(spec), struct, what, remedy)
+
     def _read_as(self, known: Spec, struct: Struct, what: str, remedy: str) -> Bag:
-        bag = self._read(struct)
-        reason = shapes.shape_problem(properties.read_plain(struct), known)
-        if reason:
-            raise MalformedError(f"{what}: {reason}. {remedy}.")
+        bag = self._read(struct, known)
+        if bag.misshapen:
+            raise MalformedError(f"{what}: {bag.misshapen}. {remedy}.")
         return bag
 
     def _to_failures(
@@ -308,5 +302,13 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
 def _controller_of(request: Any) -> tuple[Controller[Any, Any], Spec]:
     token = request.type or request.urn.rpartition("::")[0].rpartition("::")[2].rpartition("$")[2]
-    spec = shapes.spec_of("resources", token)
+    spec = wire.spec_of("resources", token)
     return resources.RESOURCES[token], spec
+
+
+def _refuse_wrong(token: str, inputs: Spec, args: Bag) -> None:
+    given = {to_camel(name): value for name, value in args.values.items()}
+    missing = (f"{name} is missing" for name in inputs.get("required", ()) if given.get(name) is None)
+    unknown = (f"{name} is not known yet" for name, value in given.items() if has_unknown(value))
+    for reason in filter(None, (args.misshapen, *(each.reason for each in args.misnamed), *missing, *unknown)):
+        raise MalformedError(f"{token}: {reason}. Correct it in the program.")

@@ -6,7 +6,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
@@ -15,8 +14,7 @@ from pulumi.runtime.proto import provider_pb2
 from lmconv_resource.aws.access import ConfigGet, Settings, unknown_setting_names
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
-from lmconv_resource.hosts.native.properties import Bag, from_wire, read_plain, write
-from lmconv_resource.hosts.native.shapes import SCHEMA, Spec
+from lmconv_resource.hosts.native.wire import SCHEMA, Bag, Spec, parse_json, write
 from lmconv_resource.hosts.session import SecretTexts
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
@@ -45,6 +43,21 @@ _NAMED = ("license_conversion_task_id", "region", "resource_arn")
 
 _LASTING = (*_NAMED, *_CONTEXTS, "adopted")
 """The outputs that stay what they are while a task goes on."""
+
+
+def inputs_of(spec: Spec) -> Spec:
+    """Return what there is to know of a resource's inputs, and of what a fleet's check adds to them."""
+    return {**spec["inputProperties"], "rows": {"type": "object", "additionalProperties": {"type": "string"}}}
+
+
+def record_of(spec: Spec) -> Spec:
+    """Return what there is to know of a resource's record, which may have inputs, and what no program sees."""
+    rows = {"$ref": f"#/types/{PACKAGE}:index:FleetInstance"}
+    unseen = {
+        REQUEST: {"type": "object", "properties": spec["inputProperties"]},
+        TABLE: {"type": "object", "additionalProperties": rows},
+    }
+    return {**inputs_of(spec), **spec["properties"], **unseen}
 
 
 def preview_outputs(spec: Spec, inputs: Properties, record: Properties | None) -> dict[str, object]:
@@ -137,30 +150,27 @@ SETTINGS_SCHEMA: Spec = SCHEMA["provider"]["inputProperties"]
 """What the schema says of the settings."""
 
 
-def to_config_get(args: Struct) -> ConfigGet:
-    """Return the settings by their full names: what `Configure` was sent, secrets unwrapped.
-
-    The stack's structured settings come as JSON text, those of an explicit provider as text or as values.
-    """
-    return {f"{SETTING_PREFIX}{key}": value for key, value in _read_settings(args).items()}.get
+def to_config_get(settings: Properties) -> ConfigGet:
+    """Return the settings by their full names."""
+    return {f"{SETTING_PREFIX}{key}": value for key, value in settings.items()}.get
 
 
-def check_settings(news: Struct, on_unknown: Callable[[list[str]], None]) -> list[CheckFailure]:
+def check_settings(settings: Properties, on_unknown: Callable[[list[str]], None]) -> list[CheckFailure]:
     """Return what is wrong with the settings; nothing is asked of AWS.
 
     `on_unknown` is told which are not known, where they are no misspelt ones. In a project that is itself called
     `lmconv` these pass: it keeps its own configuration there.
     """
-    if has_unknown(read_plain(news)):
+    if has_unknown(settings):
         return []
-    get = to_config_get(news)
+    get = to_config_get(settings)
     region = get(f"{SETTING_PREFIX}region") or None
     reason = optional(validate_region)(region)
     if reason:
         return [CheckFailure("region", f"{key('region')} {reason}")]
     try:
         if os.environ.get("PULUMI_PROJECT") != PACKAGE:
-            names = (f"{SETTING_PREFIX}{key}" for key in news.fields)
+            names = (f"{SETTING_PREFIX}{key}" for key in settings)
             on_unknown(unknown_setting_names(names, get, prefix=SETTING_PREFIX))
         Settings.from_config(get, str(region or "us-east-1"))
     except SettingsError as error:
@@ -168,26 +178,18 @@ def check_settings(news: Struct, on_unknown: Callable[[list[str]], None]) -> lis
     return []
 
 
-def settings_changes(olds: Struct, news: Struct) -> tuple[Diff, dict[str, object], dict[str, object]]:
-    """Return which settings differ, with the old and the new ones."""
-    old, new = _read_settings(olds), _read_settings(news)
-    changed = tuple(key for key in sorted({*old, *new}) if old.get(key) != new.get(key))
-    return Diff(changed), old, new
+def settings_diff(old: Properties, new: Properties) -> Diff:
+    """Return which settings differ."""
+    return Diff(tuple(key for key in sorted({*old, *new}) if old.get(key) != new.get(key)))
 
 
-def _read_settings(struct: Struct) -> dict[str, object]:
-    """Return settings, each in the one form that stands for all in which the languages of Pulumi send it.
+def to_one_form(key: str, value: object) -> object:
+    """Return a setting in the one form that stands for all in which the languages of Pulumi send it.
 
     What is no text comes as JSON text too, and a whole number from Java with a fraction: `"3.0"`.
     """
-    return {key: _to_one_form(key, from_wire(value, [], keep_names=True)) for key, value in struct.fields.items()}
-
-
-def _to_one_form(key: str, value: Any) -> Any:
-    if isinstance(value, str) and SETTINGS_SCHEMA.get(key, {}).get("type") != "string":
-        with suppress(ValueError, RecursionError):
-            value = json.loads(value)
-    return to_whole(value)
+    is_json = isinstance(value, str) and SETTINGS_SCHEMA.get(key, {}).get("type") != "string"
+    return to_whole(parse_json(str(value)) if is_json else value)
 
 
 def explicit_provider(urn: str) -> str | None:

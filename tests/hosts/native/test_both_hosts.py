@@ -22,7 +22,7 @@ from lmconv_resource.emulator import LicenseManagerBackend
 from lmconv_resource.errors import LicenseConversionError
 from lmconv_resource.hosts.dynamic.provider import DynamicProvider
 from lmconv_resource.hosts.engine import InitFailedError
-from lmconv_resource.hosts.native.properties import read, write
+from lmconv_resource.hosts.native.wire import read, write
 from lmconv_resource.hosts.session import Session
 from lmconv_resource.lifecycle.operation import Unknown
 from lmconv_resource.provider import LicenseConversionTaskProvider
@@ -83,10 +83,8 @@ class Dynamic:
         self.configure()
 
     def configure(self, **settings: Any) -> None:
-        self._session.get_config = {
-            "aws:region": "eu-west-1",
-            **{f"aws:{name}": settings[name] for name in settings},
-        }.get
+        config = {"region": "eu-west-1", **settings}
+        self._session.get_config = {f"aws:{name}": value for name, value in config.items()}.get
 
     def _provider(self, kind: str) -> DynamicProvider:
         provider = LicenseConversionTaskProvider() if kind == TASK else LicenseConversionProvider()
@@ -115,7 +113,7 @@ class Dynamic:
 
 
 def unwired(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return read(to_struct(properties)).values
+    return read(to_struct(properties), {}).values
 
 
 class Native:

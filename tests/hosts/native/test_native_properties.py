@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from support.native_host import SIGNATURE, secret, to_struct
 from support.native_host import UNKNOWN as UNKNOWN_TEXT
 
-from lmconv_resource.hosts.native.properties import read, write
+from lmconv_resource.hosts.native.wire import Spec, read, write
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, GET_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES
 from lmconv_resource.lifecycle.operation import UNKNOWN
 from lmconv_resource.models import OUTPUTS
 from lmconv_resource.text import to_camel, to_snake
 
-TABLES = (TASK_PROPERTIES, CONVERSION_PROPERTIES, GET_PROPERTIES, LIST_PROPERTIES)
-NAMES = sorted({*OUTPUTS, *(entry.name for table in TABLES for entry in table), "adopted", "__request"})
+INPUTS = (*TASK_PROPERTIES, *CONVERSION_PROPERTIES, *GET_PROPERTIES, *LIST_PROPERTIES)
+NAMES = sorted({*OUTPUTS, *(entry.name for entry in INPUTS), "adopted", "__request"})
 
 plain = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.just(UNKNOWN),
@@ -34,14 +34,24 @@ def test_every_name_goes_there_and_back(name: str) -> None:
 @given(st.dictionaries(st.sampled_from(NAMES), plain), st.sets(st.sampled_from(NAMES)))
 def test_properties_go_there_and_back(properties: dict[str, object], secrets: set[str]) -> None:
     """Whatever is in them, and whichever of them are secret."""
-    bag = read(write(properties, secrets))
+    bag = read(write(properties, secrets), {})
     assert bag.values == properties
     assert bag.secrets == secrets & set(properties)
 
 
+def test_names_that_are_the_users_own_stay_as_they_are() -> None:
+    """At any depth, such as those of the tags of a row's role; the others are the lifecycle's."""
+    spec: Spec = {"rows": {"additionalProperties": {"properties": {"someTags": {"additionalProperties": {}}}}}}
+    sent = to_struct({"rows": {"web_1": {"someTags": {"cost_center": "a", "costCenter": "b"}}}})
+    values = read(sent, spec).values
+    assert values == {"rows": {"web_1": {"some_tags": {"cost_center": "a", "costCenter": "b"}}}}
+    assert write(values) == sent
+
+
 def test_secrets_inside_a_property_make_it_secret() -> None:
     """Each text of them is known, for messages to leave out."""
-    bag = read(to_struct({"a": {"usageOperation": secret("hidden"), "productCodes": [secret(UNKNOWN_TEXT)]}, "b": "c"}))
+    context = {"usageOperation": secret("hidden"), "productCodes": [secret(UNKNOWN_TEXT)]}
+    bag = read(to_struct({"a": context, "b": "c"}), {})
     assert bag.values == {"a": {"usage_operation": "hidden", "product_codes": [UNKNOWN]}, "b": "c"}
     assert bag.secrets == {"a"}
     assert bag.secret_texts == {"hidden"}
@@ -51,6 +61,7 @@ def test_secrets_inside_a_property_make_it_secret() -> None:
 def test_output_values(*, is_secret: bool) -> None:
     """An engine may send what carries dependencies: its value counts, and where there is none it is unknown."""
     signature = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-    bag = read(to_struct({"a": {SIGNATURE: signature, "value": "x", "secret": is_secret}, "b": {SIGNATURE: signature}}))
+    with_value = {SIGNATURE: signature, "value": "x", "secret": is_secret}
+    bag = read(to_struct({"a": with_value, "b": {SIGNATURE: signature}}), {})
     assert bag.values == {"a": "x", "b": UNKNOWN}
     assert bag.secrets == ({"a"} if is_secret else set())

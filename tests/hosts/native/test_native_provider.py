@@ -238,9 +238,8 @@ def test_settings_as_json_text_or_as_values(native: Plugin, aws: LicenseManagerB
     """Both lead to AWS; secrets are unwrapped; numbers come as floats."""
     add_done(aws)
     for endpoints in ('[{"licensemanager": "http://127.0.0.1:1"}]', [{"licensemanager": "http://127.0.0.1:1"}]):
-        native.configure(
-            region="eu-west-1", endpoints=endpoints, maxRetries=0.0, secretKey=secret("s" * 20), accessKey="a"
-        )
+        keys = {"secretKey": secret("s" * 20), "accessKey": "a"}
+        native.configure(region="eu-west-1", endpoints=endpoints, maxRetries=0.0, **keys)
         with pytest.raises(grpc.RpcError, match=r"http://127\.0\.0\.1:1"):
             native.create(TASK, TRACK)
 
@@ -253,20 +252,10 @@ def test_settings_as_json_text_or_as_values(native: Plugin, aws: LicenseManagerB
         ({"assumeRoles": "[{}]"}, "assumeRoles", "entry 1 of lmconv:assumeRoles is not the ARN of a role"),
         ({"insecure": True}, "insecure", "lmconv:insecure is true"),
         ({"accessKey": "a"}, "accessKey", "only one is set"),
-        (
-            {"allowedAccountId": ["123456789012"]},
-            "allowedAccountIds",
-            "'lmconv:allowedAccountId' is not a setting. Write lmconv:allowedAccountIds, or",
-        ),
+        ({"allowedAccountId": []}, "allowedAccountIds", "is not a setting. Write lmconv:allowedAccountIds, or remove"),
         ({"instanceId": "i-1"}, "instanceId", "'lmconv:instanceId' is not a setting. Remove it with"),
-        *(
-            (
-                {key: "2"},
-                key,
-                f"lmconv:{key} is not a setting. Give a ConversionFleet {own}, then run `pulumi config rm",
-            )
-            for key, own in (("maxConcurrentConversions", "maxConcurrent"), ("stopAfterFailures", "stopAfterFailures"))
-        ),
+        ({"maxConcurrentConversions": "2"}, "maxConcurrentConversions", "Give a ConversionFleet maxConcurrent, then"),
+        ({"stopAfterFailures": "2"}, "stopAfterFailures", "Give a ConversionFleet stopAfterFailures, then run"),
     ],
 )
 def test_a_setting_that_cannot_be_used(native: Plugin, settings: dict[str, Any], property_: str, reason: str) -> None:

@@ -13,7 +13,7 @@ from pulumi.runtime.proto import provider_pb2
 from support.native_host import CONVERSION, TASK, UNKNOWN, Plugin, plugin, secret, to_struct, to_text
 
 from lmconv_resource.emulator import LicenseManagerBackend
-from lmconv_resource.hosts.native.shapes import SCHEMA
+from lmconv_resource.hosts.native.wire import SCHEMA
 from lmconv_resource.text import to_plain_text
 
 ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
