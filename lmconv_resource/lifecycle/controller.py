@@ -226,12 +226,11 @@ def _validate_access(op: Operation, olds: Properties | None, checked: Properties
 
 def _validate_region(op: Operation, settings: Settings, arn: InstanceArn | None) -> list[CheckFailure]:
     regions = op.host.regions()
-    partition = regions.partition_of(settings.region)
-    reason = None if arn is None else partition_problem(arn, partition)
+    reason = None if arn is None else partition_problem(arn, regions)
     if reason:
         return [CheckFailure("resource_arn", f"{written('resource_arn')} {reason}: use the ARN as AWS shows it")]
     is_own = "license-manager" in dict(settings.endpoints)
-    if partition is not None and not is_own and not regions.is_listed(settings.region):
+    if not is_own and regions.partition_of(settings.region) and not regions.is_listed(settings.region):
         op.log(f"{settings.region} is not in this botocore's list of regions: check it.", "WARNING")
     return []
 

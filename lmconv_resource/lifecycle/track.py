@@ -196,7 +196,7 @@ def _check_places(op: Operation, region: str, instances: Iterable[InstanceArn]) 
         if arn.region != region:
             reason = f"region {region} is not that of all {written('resource_arns')}: one is in {arn.region}"
             raise SettingsError(Subject(CONNECT_ACTION), reason, "Ask for one region at a time")
-        wrong = partition_problem(arn, op.host.regions().partition_of(region))
+        wrong = partition_problem(arn, op.host.regions())
         if wrong:
             raise SettingsError(
                 Subject(CONNECT_ACTION), f"one of {written('resource_arns')} {wrong}", "Use it as AWS shows it"

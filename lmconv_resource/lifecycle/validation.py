@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.access import is_region, parse_roles
 from lmconv_resource.errors import SettingsError
@@ -12,6 +12,9 @@ from lmconv_resource.lifecycle.operation import UNKNOWN, has_unknown
 from lmconv_resource.models import PRODUCT_CODE_TYPE, TASK_ID_MAX_LENGTH, TASK_ID_PATTERN, InstanceArn, TaskStatus
 from lmconv_resource.text import example, fill, parse_duration, to_shown, to_whole, wording, written
 from lmconv_resource.usage_operations import code_problem
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.access import Regions
 
 Rule = Callable[[object], "str | None"]
 """Returns what is wrong with a value, in words that follow the property's name; None if nothing."""
@@ -187,8 +190,9 @@ def validate_table(value: object) -> str | None:
     return f"{to_shown(value)} is not a list: use {form if wording().is_python else objects}"
 
 
-def partition_problem(arn: InstanceArn, partition: str | None) -> str | None:
-    """Return what is wrong with the partition of an ARN whose region is in another, or in an unknown one."""
+def partition_problem(arn: InstanceArn, regions: Regions) -> str | None:
+    """Return what is wrong with the partition of an ARN whose region is in another; None where that is not known."""
+    partition = regions.partition_of(arn.region)
     if partition in (None, arn.partition):
         return None
     return f"has the partition {arn.partition}, and its region {arn.region} is one of {partition}"

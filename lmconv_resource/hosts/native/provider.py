@@ -17,7 +17,6 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from lmconv_resource.aws.access import resolve_region
 from lmconv_resource.errors import LIST_ACTION, LicenseConversionError, RequestRefusedError, Subject
 from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.native import SCHEMA_PATH, SETTING_PREFIX, resources, wire
@@ -287,17 +286,12 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _read_newest(self, op: Operation, resource_arn: str, given: Properties) -> tuple[str, dict[str, object]]:
         """Return the newest task of a resource that is imported by its ARN, and the inputs that name it so."""
-        # An ARN says its region, which the settings need not.
-        named = given.get("region") or (resource_arn.split(":") + [""] * 4)[3]
-        region = resolve_region(op.host.get_config, str(named) if named else None)
-        newest = select_newest(read_tasks(op, {"resource_arns": [resource_arn], "region": region}))
+        access = {name: given.get(name) for name in ("region", "profile", "assume_role")}
+        newest = select_newest(read_tasks(op, {**access, "resource_arns": [resource_arn]}))
         if newest is None:
-            raise RequestRefusedError(
-                Subject(LIST_ACTION, None, region, resource_arn),
-                "AWS shows none",
-                "Check the ARN and the account of the credentials",
-            )
-        return newest.task_id, {**given, "resource_arn": resource_arn, "region": region}
+            subject = Subject(LIST_ACTION, None, resource_arn.split(":")[3], resource_arn)
+            raise RequestRefusedError(subject, "AWS shows none", "Check the ARN and the account of the credentials")
+        return newest.task_id, {**given, "resource_arn": resource_arn, "region": newest.region}
 
 
 def _controller_of(request: Any) -> tuple[Controller[Any, Any], Spec]:

@@ -117,8 +117,11 @@ def test_import(native: Plugin, aws: LicenseManagerBackend, kind: str, id_: str)
     add_done(aws, "lct-2", resource_arn=f"{ARN}1")
     read = native.read(kind, id_)
     inputs, outputs = MessageToDict(read.inputs), MessageToDict(read.properties)
-    assert read.id == "lct-1"
-    assert outputs["status"] == "SUCCEEDED"
+    assert (read.id, outputs["status"]) == ("lct-1", "SUCCEEDED")
+    asked = dict(aws.calls)
+    with pytest.raises(grpc.RpcError, match="nobody"):
+        native.read(kind, id_, None, {"profile": "nobody"})  # a `get` says who calls, also for the look-up by ARN
+    assert dict(aws.calls) == asked
     named = {"resourceArn": ARN} if id_ == ARN or kind == CONVERSION else {"licenseConversionTaskId": "lct-1"}
     contexts = {name: value for name, value in CONVERT.items() if name.endswith("Context")}
     assert inputs == {**named, **(contexts if kind == CONVERSION else {}), "region": "eu-west-1"}
