@@ -57,7 +57,8 @@ class TaskStatus(str, Enum):
 
 FINISHED_STATUSES = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
 
-_INSTANCE_ARN = re.compile(r"arn:(aws[a-zA-Z-]*):ec2:([a-z0-9-]+):([0-9]{12}):instance/(i-[a-zA-Z0-9]+)")
+_INSTANCE_ARN = re.compile(r"arn:(aws[a-zA-Z-]*):ec2:([a-z0-9-]{1,63}):([0-9]{12}):instance/(i-[a-zA-Z0-9]{1,1013})")
+"""Of a region AWS allows 63 characters, and 1024 of what is behind the account."""
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _JUST_NOW = datetime.max.replace(tzinfo=timezone.utc)

@@ -21,13 +21,6 @@ Rule = Callable[[object], "str | None"]
 
 LONGEST_POLL_SECONDS = 300
 
-_ARN_PATTERN = re.compile(
-    r"arn:aws[a-zA-Z-]*:[A-Za-z0-9][A-Za-z0-9_/.-]{0,62}:[A-Za-z0-9_/.-]{0,63}:[A-Za-z0-9_/.-]{0,63}"
-    r":[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,1023}"
-)
-"""AWS's own, from the API's model."""
-_EXAMPLE_ARN = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc"
-_ARN_MAX_LENGTH = 2048
 _OPERATION_MAX_LENGTH = 50
 _CODE_PATTERN = re.compile("[A-Za-z0-9]{1,25}")
 
@@ -79,18 +72,12 @@ validate_task_id = _rule(
     lambda task_id: len(task_id) <= TASK_ID_MAX_LENGTH and TASK_ID_PATTERN.fullmatch(task_id),
     missing=MISSING_TASK_ID,
 )
-validate_arn = _rule(
+validate_instance_arn = _rule(
     str,
-    f"is not an ARN: use one such as {_EXAMPLE_ARN}",
-    lambda arn: len(arn) <= _ARN_MAX_LENGTH and _ARN_PATTERN.fullmatch(arn),
+    "is not the ARN of an EC2 instance: use one such as arn:aws:ec2:eu-west-1:123456789012:instance/i-0abc",
+    InstanceArn.parse,
     missing="is missing: set it to the ARN of the resource to convert, such as an EC2 instance's `arn`",
 )
-_validate_instance = _rule(str, f"is not the ARN of an EC2 instance: use one such as {_EXAMPLE_ARN}", InstanceArn.parse)
-
-
-def validate_instance_arn(value: object) -> str | None:
-    """Return what is wrong with the ARN of the instance that is converted."""
-    return validate_arn(value) or _validate_instance(value)
 
 
 def validate_whole(least: int) -> Rule:

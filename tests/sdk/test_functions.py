@@ -149,7 +149,7 @@ def test_a_change_of_the_environment_is_seen(aws: LicenseManagerBackend, monkeyp
     ("ask", "line"),
     [
         (lambda: get_license_conversion_task("task-1"), "license_conversion_task_id 'task-1' is not the id of"),
-        (lambda: get_license_conversion_tasks(resource_arns=["i-0abc"]), "resource_arns 'i-0abc' is not an ARN: "),
+        (lambda: get_license_conversion_tasks(resource_arns=["i-0abc"]), "resource_arns 'i-0abc' is not the ARN of "),
         (lambda: get_license_conversion_tasks(resource_arns=arn(0)), "resource_arns 'arn:.*' is not a list: "),
         (lambda: get_license_conversion_tasks(statuses=["DONE"]), "statuses has 'DONE', which is not a status: "),
         (
