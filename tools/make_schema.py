@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from schema_settings import SETTING_PROPERTIES, SETTING_TYPES
+from schema_settings import SETTING_PROPERTIES, make_setting_types
 
 import lmconv_resource as sdk
 from lmconv_resource.aws.access import SETTINGS, AssumedRole, kinds
@@ -116,6 +116,7 @@ def to_native_text(text: str) -> str:
 
 def make_schema() -> str:
     """Return the text of `schema.json`."""
+    of_roles = {to_camel(name): member.text for name, member in read_members(sdk.AssumeRoleArgs).items()}
     schema = {
         "name": PACKAGE,
         "displayName": "AWS license conversions",
@@ -141,7 +142,7 @@ def make_schema() -> str:
         },
         "config": {"variables": SETTING_PROPERTIES},
         "provider": {"description": _PROVIDER_TEXT, "inputProperties": SETTING_PROPERTIES},
-        "types": {**_make_types(), **SETTING_TYPES},
+        "types": {**_make_types(), **make_setting_types(of_roles)},
         "resources": {each.token: _make_resource(each) for each in RESOURCES},
         "functions": {GET_TOKEN: _make_get(), LIST_TOKEN: _make_list()},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lmconv_resource.aws.access.settings import SETTINGS, Setting, Treatment
@@ -20,13 +21,14 @@ def _to_token(setting: Setting) -> str:
     return f"{PACKAGE}:index:Provider{name[0].upper()}{name[1:]}"
 
 
-def _make_object(setting: Setting) -> dict[str, Any]:
+def _make_object(setting: Setting, of_roles: Mapping[str, str]) -> dict[str, Any]:
     members = setting.kind.members
+    texts = {**of_roles, **{member.key: member.description for member in members if member.description}}
     required = [member.key for member in members if member.kind.is_required]
     return {
         "type": "object",
         "description": _OBJECTS[setting.key.rstrip("s")],
-        "properties": {member.key: {**member.kind.schema, "description": member.description} for member in members},
+        "properties": {member.key: {**member.kind.schema, "description": texts[member.key]} for member in members},
         **({"required": required} if required else {}),
     }
 
@@ -44,5 +46,9 @@ def _make_property(setting: Setting) -> dict[str, Any]:
     return spec
 
 
-SETTING_TYPES = {_to_token(setting): _make_object(setting) for setting in SETTINGS if setting.kind.members}
+def make_setting_types(of_roles: Mapping[str, str]) -> dict[str, Any]:
+    """Return the objects that settings hold; `of_roles` says what the members of a role are."""
+    return {_to_token(setting): _make_object(setting, of_roles) for setting in SETTINGS if setting.kind.members}
+
+
 SETTING_PROPERTIES = {setting.key: _make_property(setting) for setting in SETTINGS}

@@ -11,7 +11,6 @@ import pytest
 from make_schema import read_members
 
 from lmconv_resource import (
-    AssumeRoleArgs,
     GetLicenseConversionTaskResult,
     LicenseContext,
     LicenseContextArgs,
@@ -21,9 +20,7 @@ from lmconv_resource import (
     UsageOperation,
     get_license_conversion_tasks,
 )
-from lmconv_resource.aws.access.kinds import ROLES
 from lmconv_resource.models import OUTPUTS
-from lmconv_resource.text import to_snake
 
 
 def test_what_is_recorded_is_an_output_of_the_resource() -> None:
@@ -73,12 +70,6 @@ def test_a_look_up_returns_what_the_resource_shows() -> None:
         unparse(each.annotation) for each in shown.values()
     ]
     assert list(found) == list(shown)
-
-
-def test_a_role_is_described_as_the_settings_describe_it() -> None:
-    """In the table of settings, from which the documents and the schema are written."""
-    members = {name: member.text for name, member in read_members(AssumeRoleArgs).items()}
-    assert members == {to_snake(member.key): member.description for member in ROLES.members}
 
 
 def test_a_subclass_keeps_the_outputs() -> None:

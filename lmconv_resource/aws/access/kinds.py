@@ -81,7 +81,7 @@ class Member:
     description: str
 
 
-def row(kind: Kind, description: str, default: Any = None) -> Any:
+def row(kind: Kind, description: str = "", default: Any = None) -> Any:
     """Return a field with what a member or a setting of its name says; a required one has no default."""
     metadata = {"kind": kind, "description": description}
     return field(default=MISSING if kind.is_required else default, metadata=metadata)
@@ -214,22 +214,21 @@ _SERVICES = (
 
 @dataclass(frozen=True, repr=False)
 class AssumedRole:
-    """A role to assume before AWS is called, with the credentials there are or with a web identity's token."""
+    """A role to assume before AWS is called, with the credentials there are or with a web identity's token.
 
-    role_arn: str = row(_ROLE_ARN, "The role's ARN.")
-    session_name: str = row(
-        _SESSION_NAME, "The session's name, for CloudTrail. Default: `lmconv-resource`.", "lmconv-resource"
-    )
-    duration: int | None = row(
-        _DURATION, "How long its credentials last, 15m to 12h, such as `1h30m`; a wait renews them."
-    )
+    The SDK's `AssumeRoleArgs` has the first nine members too, and says what they are.
+    """
+
+    role_arn: str = row(_ROLE_ARN)
+    session_name: str = row(_SESSION_NAME, default="lmconv-resource")
+    duration: int | None = row(_DURATION)
     """In seconds."""
-    policy: str | None = row(_POLICY, "An IAM policy as JSON text that narrows the role's rights.")
-    policy_arns: tuple[str, ...] = row(_TEXTS, "ARNs of IAM policies that narrow the role's rights.", ())
-    external_id: str | None = row(_EXTERNAL_ID, "The external id that the role requires.")
-    tags: tuple[tuple[str, str], ...] = row(_PAIRS, "Tags of the session.", ())
-    transitive_tag_keys: tuple[str, ...] = row(_TEXTS, "The keys of tags that further roles are given, too.", ())
-    source_identity: str | None = row(_SESSION_NAME, "Who assumes the role, for CloudTrail.")
+    policy: str | None = row(_POLICY)
+    policy_arns: tuple[str, ...] = row(_TEXTS, default=())
+    external_id: str | None = row(_EXTERNAL_ID)
+    tags: tuple[tuple[str, str], ...] = row(_PAIRS, default=())
+    transitive_tag_keys: tuple[str, ...] = row(_TEXTS, default=())
+    source_identity: str | None = row(_SESSION_NAME)
     web_identity_token: str | None = row(_TOKEN, "The token.")
     web_identity_token_file: str | None = row(FILE, "The file that the token is read from, each time again.")
 

@@ -64,10 +64,7 @@ def test_what_a_preview_does_not_know_is_no_row_yet() -> None:
         ({"instances": None}, "instances None is not a list"),
         ({"instances": ["i-01"]}, "instances, row 1: 'i-01' is not an object with a resource_arn"),
         ({"instances": [{"name": "a"}]}, "instances, row 1 (a): resource_arn is missing"),
-        (
-            {"instances": [{"resource_arn": "i-01"}]},
-            "instances, row 1 (i-01): resource_arn 'i-01' is not the ARN",
-        ),
+        ({"instances": [{"resource_arn": "i-01"}]}, "instances, row 1 (i-01): resource_arn 'i-01' is not the ARN"),
         ({"instances": [{"resource_arn": ARN, "name": " "}]}, "name ' ' is not a string"),
         ({"instances": [{"resource_arn": ARN, "arn": ARN}]}, "'arn' is not a member: write resource_arn"),
         ({"instances": [{"resource_arn": ARN}], "destination_license_context": None}, "it has no destination_license_"),
