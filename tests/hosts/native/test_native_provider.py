@@ -130,6 +130,14 @@ def test_import(native: Plugin, aws: LicenseManagerBackend, kind: str, id_: str)
     assert native.diff(kind, read.id, outputs, checked, inputs).changes == provider_pb2.DiffResponse.DIFF_NONE
 
 
+def test_an_import_of_what_is_not_there(native: Plugin) -> None:
+    """A resource without a task, and fleets, which AWS does not know."""
+    with pytest.raises(grpc.RpcError, match=f"of {ARN} in eu-west-1: AWS shows none. Check the ARN and the account of"):
+        native.read(TASK, ARN)
+    with pytest.raises(grpc.RpcError, match="lmconv:index:ConversionFleet is not listed: it has no id in AWS"):
+        list(native.stub.List(provider_pb2.ListRequest(token="lmconv:index:ConversionFleet")))
+
+
 def test_a_check_failure_shows_no_secret(native: Plugin) -> None:
     """The engine would show the value of a property that is named."""
     role = {"roleArn": "arn:aws:iam::123456789012:role/r", "duration": "1s", "externalId": secret("keep-quiet")}
