@@ -242,8 +242,7 @@ def convert(durations: list[float], accounts: int = 1) -> Night:
         ended.append(kernel.now)
 
     process = Process("fleet", random.Random(1))  # noqa: S311 -- the same in each run
-    kernel.spawn(run, "fleet", process)
-    kernel.run(lambda: bool(ended) or not process.threads)
+    kernel.run(kernel.spawn(run, "fleet", process))
     assert not kernel.bugs, kernel.bugs
     shown = [each.show(i, kernel.now) for share in shares for i, each in share.instances.items()]
     assert all(each["State"]["Name"] == "running" and not each["Tags"] for each in shown)

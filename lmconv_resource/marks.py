@@ -122,7 +122,7 @@ def read_marks(tags: Iterable[Tag], instance: Instance | None = None) -> tuple[M
     for tag in tags:
         if tag.key == RESTART_TAG:
             places.setdefault(tag.value, []).append(tag.resource_id)
-    stopped_at = to_stop_time(instance) if instance else None
+    stopped_at = to_stop_time(instance) if instance and places else None
     return tuple(Mark.parse(value, tuple(ids), stopped_at) for value, ids in places.items())
 
 
@@ -142,7 +142,7 @@ def to_stop_time(instance: Instance) -> datetime | None:
     match = _TRANSITION_TIME.search(instance.transition_reason)
     if match is None:
         return None
-    return datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(match[1]).replace(tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)

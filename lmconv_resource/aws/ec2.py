@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.errors import RequestRefusedError, Subject
@@ -57,7 +58,7 @@ class Instance:
     usage_operation: str | None
     answer: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
+    @cached_property
     def license_context(self) -> LicenseContext:
         """What the instance is billed as; an empty context where EC2 does not say."""
         codes = self.answer.get("ProductCodes") or ()
@@ -84,7 +85,7 @@ class Instance:
         """The instance type, such as `m5.large`; empty where EC2 does not say."""
         return _to_line(self.answer.get("InstanceType")) or ""
 
-    @property
+    @cached_property
     def interface_id(self) -> str | None:
         """The id of the primary network interface."""
         for interface in self.answer.get("NetworkInterfaces") or ():

@@ -55,7 +55,7 @@ def leaves(value: object) -> Iterator[object]:
 
 def has_unknown(value: object) -> bool:
     """Return whether a preview can't know a value yet, wholly or in part."""
-    return any(leaf is UNKNOWN for leaf in leaves(value))
+    return value is UNKNOWN or (not isinstance(value, str) and any(leaf is UNKNOWN for leaf in leaves(value)))
 
 
 @dataclass(frozen=True)

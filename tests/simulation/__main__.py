@@ -32,7 +32,7 @@ def _play_range(seeds: range, guard: str | None) -> list[Result]:
     results = []
     for seed in seeds:
         result = play(seed, guard)
-        result.lines = []
+        result.notes = []
         results.append(result)
     return results
 
@@ -91,7 +91,7 @@ def _find_first(seeds: list[int], guard: str) -> Result | None:
     for seed in seeds:
         result = play(seed, guard)
         if result.violations:
-            result.lines = []
+            result.notes = []
             return result
     return None
 

@@ -132,7 +132,8 @@ class _Client:
         aws, caller, kernel = self._aws, self._caller, self._aws.kernel
         caller.calls += 1
         ids = self._ids_in(about)
-        caller.calls_of.update((self._urn, each) for each in ids)
+        for each in ids:
+            caller.calls_of[self._urn, each] += 1
         kernel.pause(0.03 + aws.rng.random() ** 3 * 0.6)
         self._befall(name, is_after=False)
         lost = self._draw_fault(name, about, is_list)
@@ -230,8 +231,8 @@ class _Client:
         return refusal(name, code, "You are not authorized to perform this operation.", 403)
 
     def _ids_in(self, about: str) -> list[str]:
-        tasks = {task.id: task.instance.id for task in self._aws.tasks if task.id in about}
-        return list(dict.fromkeys([*tasks.values(), *(f"i-{each}" for each in _IDS.findall(about))]))
+        tasks = [task.instance.id for task in self._aws.tasks if task.id in about] if "lct-" in about else []
+        return list(dict.fromkeys([*tasks, *(f"i-{each}" for each in _IDS.findall(about))]))
 
     @property
     def _urn(self) -> str | None:

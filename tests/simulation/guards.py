@@ -21,16 +21,16 @@ Change = Callable[[Facts, Wish], Facts]
 
 def _see_only_the_newest(facts: Facts, _: Wish) -> Facts:
     newest = select_newest(facts.tasks)
-    return replace(facts, tasks=() if newest is None else (newest,))
+    return facts._replace(tasks=() if newest is None else (newest,))
 
 
 def _take_unknown_words_for_ends(facts: Facts, _: Wish) -> Facts:
-    return replace(facts, tasks=tuple(task for task in facts.tasks if task.unknown_status is None))
+    return facts._replace(tasks=tuple(task for task in facts.tasks if task.unknown_status is None))
 
 
 def _take_every_mark_for_ours(facts: Facts, wish: Wish) -> Facts:
     value = make_value(wish.urn, facts.places[0], facts.wall, facts.wall)
-    return replace(facts, tags=tuple(replace(t, value=value) if t.key == RESTART_TAG else t for t in facts.tags))
+    return facts._replace(tags=tuple(replace(t, value=value) if t.key == RESTART_TAG else t for t in facts.tags))
 
 
 def _take_copies_for_marks(facts: Facts, _: Wish) -> Facts:
@@ -38,30 +38,30 @@ def _take_copies_for_marks(facts: Facts, _: Wish) -> Facts:
         parts = value.split(" ")
         return " ".join([*parts[:2], facts.places[0], *parts[3:]]) if len(parts) > 4 else value
 
-    return replace(facts, tags=tuple(replace(tag, value=rewrite(tag.value)) for tag in facts.tags))
+    return facts._replace(tags=tuple(replace(tag, value=rewrite(tag.value)) for tag in facts.tags))
 
 
 def _forget_refusals(facts: Facts, _: Wish) -> Facts:
-    return replace(facts, tags=tuple(tag for tag in facts.tags if tag.key != REFUSED_TAG))
+    return facts._replace(tags=tuple(tag for tag in facts.tags if tag.key != REFUSED_TAG))
 
 
 def _erase_volumes(facts: Facts, _: Wish) -> Facts:
     kept = facts.problems and tuple(problem for problem in facts.problems if "instance store" not in problem.reason)
-    return replace(facts, problems=kept)
+    return facts._replace(problems=kept)
 
 
 def _ignore_hidden_tasks(facts: Facts, _: Wish) -> Facts:
-    return replace(facts, hidden_ids=())
+    return facts._replace(hidden_ids=())
 
 
 def _trust_an_unreadable_list(facts: Facts, _: Wish) -> Facts:
-    return replace(facts, list_error=None)
+    return facts._replace(list_error=None)
 
 
 def _take_in_progress_for_a_refusal(facts: Facts, _: Wish) -> Facts:
     memory, create = facts.memory, facts.memory.of(Act.CREATE)
     sent = create._replace(is_given_up=create.is_given_up or memory.in_progress_at is not None)
-    return replace(facts, memory=replace(memory, in_progress_at=None, sent={**memory.sent, Act.CREATE: sent}))
+    return facts._replace(memory=memory._replace(in_progress_at=None, sent={**memory.sent, Act.CREATE: sent}))
 
 
 CHANGES: dict[str, Change] = {

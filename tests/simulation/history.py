@@ -34,10 +34,15 @@ class Result:
     steps: int
     calls: int
     hours: float
-    lines: list[str] = field(repr=False, default_factory=list)
+    notes: list[tuple[float, str]] = field(repr=False, default_factory=list)
+    """What happened, and after how many seconds."""
     title: str = ""
     rules: frozenset[str] = frozenset()
     """The names of the rules that have decided something in it."""
+
+    @property
+    def lines(self) -> list[str]:
+        return [f"{int(at // 3600):3}:{int(at // 60 % 60):02}:{at % 60:04.1f}  {text}" for at, text in self.notes]
 
 
 class History:
@@ -50,7 +55,7 @@ class History:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._rng = random.Random(f"{seed} history")
-        self._lines: list[str] = []
+        self._notes: list[tuple[float, str]] = []
         self._kernel = Kernel(seed, 60_000)
         self._aws = Aws(self._kernel, random.Random(f"{seed} aws"), self._draw_faults(), self._log)
         self._checks = Checks(self._aws)
@@ -62,9 +67,8 @@ class History:
     def play(self) -> Result:
         self._make_world()
         title = self._to_title()
-        self._kernel.spawn(self._live, "history")
         try:
-            self._kernel.run(lambda: self._open == 0 and self._is_over)
+            self._kernel.run(self._kernel.spawn(self._live, "history"))
         except EndlessError as endless:
             self._checks.violate(6, f"it does not end: {endless}")
         for bug in self._kernel.bugs:
@@ -77,7 +81,7 @@ class History:
             self._kernel.steps,
             self._calls,
             self._kernel.now / 3600,
-            self._lines,
+            self._notes,
             title,
         )
 
@@ -245,8 +249,6 @@ class History:
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
-    _is_over = False
-
     def _live(self) -> None:
         """Let all stacks and somebody else live, then calm down, and check what is left."""
         for stack in self._stacks:
@@ -258,7 +260,6 @@ class History:
         while self._open:
             self._kernel.block()
         self._finish()
-        self._is_over = True
 
     _waiting: Thread | None = None
 
@@ -521,7 +522,7 @@ class History:
         return is_ignored or instance.billed.value == wish.destination(instance.id) or self._was_warned(instance)
 
     def _was_warned(self, instance: Instance) -> bool:
-        return any("WARNING" in line and instance.id in line for line in self._lines)
+        return any("WARNING" in line and instance.id in line for _, line in self._notes)
 
     def _was_only_ours(self, instance: Instance) -> bool:
         return not any(task.instance is instance and task.process is None for task in self._aws.tasks)
@@ -611,8 +612,7 @@ class History:
                         self._checks.violate(3, text)
 
     def _log(self, text: str) -> None:
-        now = self._kernel.now
-        self._lines.append(f"{int(now // 3600):3}:{int(now // 60 % 60):02}:{now % 60:04.1f}  {text}")
+        self._notes.append((self._kernel.now, text))
 
 
 def _drop(table: list[dict[str, Any]], name: str) -> None:

@@ -103,27 +103,31 @@ class Kernel:
         self._numbers += 1
         heapq.heappush(self._timers, (self.now + max(0.0, seconds), self._numbers, call))
 
-    def run(self, is_over: Callable[[], bool]) -> None:
-        """Go on until `is_over`.
+    def run(self, main: Thread) -> None:
+        """Go on until a thread has ended.
 
         Raises:
             EndlessError: that takes too many hand-overs, or nobody can go on any more.
         """
-        while not is_over():
-            if self._runnable:
-                self.steps += 1
-                if self.steps > self._limit:
-                    raise EndlessError(f"{self._limit} hand-overs")
-                number = self._rng.randrange(len(self._runnable)) if len(self._runnable) > 1 else 0
-                self.current = self._runnable.pop(number)
-                self.current.switch()
-                self.current = None
-            elif self._timers:
-                moment, _, call = heapq.heappop(self._timers)
-                self.now = max(self.now, moment)
-                call()
-            else:
-                raise EndlessError("nobody can go on")
+        while not main.dead:
+            thread = self._draw_next()
+            if thread is None:
+                raise EndlessError(f"nobody can go on, or may, after {self.steps} hand-overs")
+            thread.switch()
+        self.current = None
+
+    def _draw_next(self) -> Thread | None:
+        """Return who goes on, and let time pass until somebody can; None where nobody ever will, or may."""
+        self.current = None
+        while self._timers and not self._runnable:
+            moment, _, call = heapq.heappop(self._timers)
+            self.now = max(self.now, moment)
+            call()
+        if self._runnable and self.steps < self._limit:
+            self.steps += 1
+            number = self._rng.randrange(len(self._runnable)) if len(self._runnable) > 1 else 0
+            self.current = self._runnable.pop(number)
+        return self.current
 
     def kill(self, process: Process) -> None:
         """End a process at once; its threads end at their next hand-over."""
@@ -170,7 +174,9 @@ class Kernel:
             self._runnable.append(thread)
 
     def _hand_over(self, thread: Thread) -> None:
-        self.hub.switch()
+        following = self._draw_next()
+        if following is not thread:
+            (self.hub if following is None else following).switch()
         self._check_alive(thread)
 
     @staticmethod

@@ -171,7 +171,7 @@ class Job:
             return f"{facts.places[0]}: {step.text or 'nothing to do'}"
         if step.rule.then in (Act.FOLLOW, Act.ADOPT):
             return f"{facts.places[0]}: {step.text}"
-        if "settled" in step.rule.when.split():  # an earlier `up` began it, and it is brought to its end
+        if "settled" in step.rule.words:  # an earlier `up` began it, and it is brought to its end
             return f"{name}: will be started again"
         if self._wish.stop_and_restart and seen and seen.state in ("running", "pending"):
             return f"{name}: will be stopped, converted {pair}, and started again"
@@ -227,7 +227,7 @@ class Job:
         return decide(self.facts, self._wish)
 
     def _remember(self, **changes: Any) -> None:
-        self.facts = replace(self.facts, memory=replace(self.facts.memory, **changes))
+        self.facts = self.facts._replace(memory=self.facts.memory._replace(**changes))
 
     # -- acts: each once, and what AWS said of it remembered -----------------------------------------------------------
 
@@ -276,7 +276,7 @@ class Job:
         if task is not None:
             others = tuple(each for each in self.facts.tasks if each.task_id != task.task_id)
             hidden = tuple(each for each in self.facts.hidden_ids if each != task.task_id)
-            self.facts = replace(self.facts, tasks=(*others, task), hidden_ids=hidden)
+            self.facts = self.facts._replace(tasks=(*others, task), hidden_ids=hidden)
             if not task.is_unfinished:
                 self._op.host.started_here.ended[task.task_id] = task
 

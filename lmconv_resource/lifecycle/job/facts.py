@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from lmconv_resource.errors import (
@@ -84,8 +84,7 @@ class Sent(NamedTuple):
         return self.accepted > 0 or self.is_given_up
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """What a job has sent and been told; times are seconds of the operation's clock. State alone can't tell it."""
 
     began: float
@@ -101,7 +100,7 @@ class Memory:
     """Since when EC2 does not show the instance."""
     known_ids: frozenset[str] = frozenset()
     """The tasks that there were when a conversion was asked for."""
-    sent: Mapping[Act, Sent] = field(default_factory=dict)
+    sent: Mapping[Act, Sent] = MappingProxyType({})
     create_lost_at: float | None = None
     in_progress_at: float | None = None
     """When AWS refused the conversion because one is in progress."""
@@ -141,8 +140,7 @@ class Memory:
 _NOTHING_SENT = Sent()
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What is known at one moment; what has not been read yet is None."""
 
     now: float
@@ -217,7 +215,7 @@ class Reader:
     def read(self, facts: Facts, parts: Iterable[str]) -> Facts:
         """Return the facts with these parts read again; `error` is why AWS could not be asked for the rest."""
         runtime = self._op.host.runtime
-        facts, part = replace(facts, fault=None, unread=frozenset()), ACCOUNT
+        facts, part = facts._replace(fault=None, unread=frozenset()), ACCOUNT
         try:
             if INSTANCE in parts:
                 facts = self._read_instance(facts)
@@ -228,34 +226,34 @@ class Reader:
             # What runs already is adopted or refused: nothing is begun beside it, whoever asks.
             may_begin = self._wish.converts and not any(task.is_unfinished for task in facts.tasks)
             if ACCOUNT in parts and may_begin and not self._is_account_known and not facts.memory.held_id:
-                facts = replace(facts, account_error=other_account_error(self._op, self._aws, self._arn))
+                facts = facts._replace(account_error=other_account_error(self._op, self._aws, self._arn))
                 self._is_account_known = True
             part = CHECKS
             if CHECKS in parts and facts.instance is not None:
                 found = run_checks(self._op, self._aws, self._wish, facts.instance, facts.places)
                 is_up = facts.instance.state in ("running", "pending")
-                facts = replace(facts, problems=found, is_stop_checked=is_up)
+                facts = facts._replace(problems=found, is_stop_checked=is_up)
         except LicenseConversionError as error:
             passes = isinstance(error, TransientError) and not isinstance(error, ClockSkewError)
-            facts = replace(facts, fault=error, unread=frozenset({part})) if passes else replace(facts, error=error)
-        return self._note(replace(facts, now=runtime.now(), wall=runtime.wall()))
+            facts = facts._replace(fault=error, unread=frozenset({part})) if passes else facts._replace(error=error)
+        return self._note(facts._replace(now=runtime.now(), wall=runtime.wall()))
 
     def _read_instance(self, facts: Facts) -> Facts:
-        facts = replace(facts, instance_at=self._op.host.runtime.now())
+        facts = facts._replace(instance_at=self._op.host.runtime.now())
         try:
             instance = self._aws.ec2.get_instance(self._arn)
         except (TransientError, AccessDeniedError, RequestRefusedError) as error:
             if isinstance(error, ClockSkewError):
                 raise
-            return replace(facts, instance=None, instance_error=error)
-        return replace(facts, instance=instance, instance_error=None)
+            return facts._replace(instance=None, instance_error=error)
+        return facts._replace(instance=instance, instance_error=None)
 
     def _read_tags(self, facts: Facts) -> Facts:
         own = [tag for tag in facts.instance.tags if tag.key in TAGS] if facts.instance else []
         try:
             tags = self._aws.ec2.list_tags(TAGS, facts.places, self._arn)
         except TransientError as error:
-            return replace(facts, instance_error=facts.instance_error or error)
+            return facts._replace(instance_error=facts.instance_error or error)
         except (AccessDeniedError, RequestRefusedError) as error:  # the latter by what stands in for EC2
             if not self._is_told_of_tags and self._wish.stop_and_restart:
                 self._is_told_of_tags = True
@@ -263,7 +261,7 @@ class Reader:
             tags = []
         removed = self._op.host.started_here.removed_marks
         shown = [tag for tag in dict.fromkeys((*tags, *own)) if (tag.resource_id, tag.value) not in removed]
-        return replace(facts, tags=tuple(shown))
+        return facts._replace(tags=tuple(shown))
 
     def _read_tasks(self, facts: Facts) -> Facts:
         manager, held_id = self._aws.license_manager, facts.memory.held_id
@@ -293,7 +291,7 @@ class Reader:
             tasks = [*(each for each in tasks if each.task_id != task_id), task]
         ended.update((task.task_id, task) for task in tasks if not task.is_unfinished)
         tasks = [ended.get(task.task_id, task) for task in tasks]
-        return replace(facts, tasks=tuple(tasks), hidden_ids=tuple(hidden), list_error=list_error)
+        return facts._replace(tasks=tuple(tasks), hidden_ids=tuple(hidden), list_error=list_error)
 
     def _note(self, facts: Facts) -> Facts:
         """Return the facts with what they say for later decisions remembered."""
@@ -311,8 +309,7 @@ class Reader:
         )
         held = facts.held
         is_ended = held is not None and not held.is_unfinished
-        memory = replace(
-            memory,
+        memory = memory._replace(
             is_answered=started_here.is_answered,
             failing_since=(memory.failing_since or now) if fault else None,
             list_failing_since=(memory.list_failing_since or now) if facts.list_error else None,
@@ -329,5 +326,5 @@ class Reader:
         # A call that was refused because one is in progress can be recorded, too: as one that FAILED at once.
         is_listed = any(task.status is TaskStatus.SUCCEEDED or (task.duration_seconds or 0.0) > 1.0 for task in new)
         if is_listed or any(task.is_unfinished for task in facts.tasks):
-            memory = replace(memory, in_progress_at=None)
-        return replace(facts, memory=memory)
+            memory = memory._replace(in_progress_at=None)
+        return facts._replace(memory=memory)

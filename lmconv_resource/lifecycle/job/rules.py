@@ -10,6 +10,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
 from lmconv_resource.aws.remedies import to_failed_error
@@ -50,6 +51,11 @@ class Rule:
     """The error that is raised as it is, by its name in the situation."""
     severity: Severity | None = None
     """Of a line that stays; None where the text is only shown while it lasts."""
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Those of `when`, as a case has them."""
+        return frozenset(self.when.split())
 
 
 _COMMAND = "when it has ended, start it with `aws ec2 start-instances --instance-ids {id}`"
@@ -284,11 +290,7 @@ class Step:
 def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
     """Return what to do next: the first rule that holds says it."""
     case = _Case(facts, wish)
-    rule = next(
-        rule
-        for rule in rules
-        if all((word[1:] not in case.words) if word[0] == "-" else (word in case.words) for word in rule.when.split())
-    )
+    rule = next(rule for rule in rules if rule.words <= case.words)
     if rule.error:
         errors = case.errors(rule.error)
         text = errors[0].reason
@@ -320,7 +322,7 @@ class _Case:
         self.words: set[str] = set()
         parts = (self._instance_words, self._mark_words, self._task_words, self._license_words, self._act_words)
         for find_words in parts:
-            self.words |= {word for word, holds in find_words().items() if holds}
+            self.words |= {word if holds else f"-{word}" for word, holds in find_words().items()}
 
     def _since(self, moment: float | None, *, as_seen: bool = False) -> float:
         """Return how long ago a moment is, or was when EC2 was asked for the instance last."""
@@ -398,7 +400,6 @@ class _Case:
             "create-waits": facts.now < memory.of(Act.CREATE).again_at,
             "foreign-in-force": self.mark
             and (self.mark.is_young(facts.wall) or is_unsettled or not wish.stop_and_restart),
-            "doubt": self.doubt,
             "doubt-young": self._since(doubted_at) < 600.0,
         }
 
