@@ -386,6 +386,8 @@ def _to_type(name: str, annotation: ast.expr) -> Spec:
             return {"type": "array", "items": _to_type(name, annotation.slice)}
         raise TypeError(f"{name}: no type of the schema for {ast.unparse(annotation)}")
     text = ast.unparse(annotation)
+    if text == "AssumeRole":
+        return _make_type(name, "assume_role")
     return {"type": _PRIMITIVES[text]} if text in _PRIMITIVES else _refer(text.removesuffix("Args"))
 
 

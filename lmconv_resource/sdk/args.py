@@ -141,7 +141,7 @@ class FleetInstanceArgs(TypedDict):
     """The profile of the shared AWS config to call as, instead of the stack's."""
 
     assume_role: NotRequired[AssumeRole | None]
-    """A role to assume, or a chain of roles, after those of the stack."""
+    """A role to assume, or a list of roles, each by the credentials of the one before it, after those of the stack."""
 
     retry_failed: NotRequired[pulumi.Input[bool] | None]
     """Whether each `up` converts it once more while its conversion FAILED."""

@@ -139,7 +139,9 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             checked = controller.check(op, olds.values, news.values)
         inputs = wire.with_secrets(request.news, known)
         inputs.MergeFrom(wire.write(checked.defaults, resources.secret_names(checked.defaults, news)))
-        return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(checked.failures, news.secrets))
+        # The rules say it better, but take more: a role alone, where the schema has a list.
+        wrong = checked.failures or tuple(CheckFailure("", form) for form in (news.misshapen,) if form)
+        return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(wrong, news.secrets))
 
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what the program asks for that the record does not have."""

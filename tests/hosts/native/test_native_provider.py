@@ -371,9 +371,10 @@ def test_100_calls_at_once_hold_up_nothing(native: Plugin, aws: LicenseManagerBa
         ),
         ({"stop_and_restart": True}, "", "there is 'stop_and_restart', which is not known: write stopAndRestart"),
         ({"status": "FAILED"}, "", "there is 'status', which is not one of resourceArn, "),
+        ({"assumeRole": {"roleArn": "arn:aws:iam::123456789012:role/r"}}, "", "assumeRole {'roleArn': 'arn:aws:iam::"),
     ],
 )
-def test_a_name_that_is_none_is_refused(native: Plugin, changes: dict[str, Any], property: str, reason: str) -> None:
+def test_another_name_or_form_is_refused(native: Plugin, changes: dict[str, Any], property: str, reason: str) -> None:
     """A name in Python's spelling too: what is passed over would not be in the conversion that is started."""
     _, ((named, text),) = native.check(CONVERSION, {**CONVERT, **changes})
     assert (named, text[: len(reason)]) == (property, reason)
