@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 from support.aws import CREATE, LIST, MakeClient, shared_client
+from support.hurry import HURRIED
 from support.job import BYOL, TAG, WINDOWS, Job, befall, deny, mark, to_id, to_refusal
 from support.lifecycle import OneResource, RecordingEngine
 from support.waiting import wait_until
@@ -367,8 +368,12 @@ def test_a_row_that_a_kill_has_left_down_fails_the_fleet_where_it_can_not_be_loo
         if name == call and over:
             raise to_refusal(name, "ExpiredTokenException")
 
+    def begin_to_expire() -> None:
+        HURRIED.sleep(5.0)  # what the plan has read is too old by then
+        over.append(call)
+
     job.make_client = befall(expire)
-    ended = run_one(fleet, lambda: over.append(call))
+    ended = run_one(fleet, begin_to_expire)
     assert (ended.result.outcome, ended.is_down) == (Outcome.IN_PROGRESS, True)
     job.make_client = deny(call)
     assert f"start-instances --instance-ids {id}" in fleet.up().why
