@@ -140,9 +140,7 @@ def to_places(instance: Instance) -> tuple[str, ...]:
 def to_stop_time(instance: Instance) -> datetime | None:
     """Return when a call last changed the state, as EC2 says; None where it does not say."""
     match = _TRANSITION_TIME.search(instance.transition_reason)
-    if match is None:
-        return None
-    return datetime.fromisoformat(match[1]).replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(match[1]).replace(tzinfo=timezone.utc) if match else None
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,8 @@ class Setting(Member):
 
     def read(self, get: ConfigGet) -> Any:
         """Return the setting's value, None where it is not set or empty, or raise a SettingsError about its form."""
-        value, name = get(f"{wording().prefix}{self.key}"), key(self.key)
-        if value is None:
-            return None
-        return self.kind.of(value, Place(name, on_settings(f"Check it with `pulumi config get {name}`"), self.key))
+        place = Place(key(self.key), on_settings(f"Check it with `pulumi config get {key(self.key)}`"), self.key)
+        return self.kind.of(get(f"{wording().prefix}{self.key}"), place)
 
 
 _LAST_WINS = "of several the last one wins, key by key"
