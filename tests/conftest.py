@@ -8,13 +8,18 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
+import botocore.hooks
 import botocore.loaders
 import botocore.session
 import hypothesis
 import moto.core.config
 import moto.core.models
+import moto.core.responses
+import moto.core.utils
 import pytest
+from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 
 # moto reads this when it is imported: without it each EC2 of a test makes 1,300 images with volumes and snapshots.
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "support" / "images.json")
@@ -28,6 +33,17 @@ from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 from lmconv_resource.aws.access import botocore_session
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
 
+
+class Picker(XFormedAttributePicker):
+    known: ClassVar[dict[object, tuple[str, ...]]] = {}
+
+    def get_possible_keys(self, context: AttributePickerContext) -> Any:
+        of = type(context.obj), context.key, context.shape
+        if of not in self.known:
+            self.known[of] = tuple(super().get_possible_keys(context))
+        return self.known[of]
+
+
 # A slow machine is no failure, what one run found does not change the next, and a failure is shown as it was found:
 # looking for a smaller one can outlast the test's timeout, which would then be all that is seen.
 AS_FOUND = hypothesis.settings(
@@ -40,10 +56,15 @@ hypothesis.settings.register_profile("many", AS_FOUND, max_examples=100)
 create_loader = functools.cache(botocore.loaders.create_loader)
 for module in (botocore.loaders, botocore.session, botocore_session):
     vars(module)["create_loader"] = create_loader
+# Earlier names of services that nobody calls here: each session looks for each of them in two hundred names of events.
+botocore.hooks.EVENT_ALIASES.clear()
 
 # Nobody calls AWS by `requests`, for which each mock would lay out 1,300 addresses; and one session of boto3's will do.
 moto.core.models.RESPONSES_METHODS.clear()
 moto.core.config.default_user_config["core"]["reset_boto3_session"] = False
+# It asks for each answer anew which methods its own classes have, and for each member by which names they know it.
+vars(moto.core.responses)["method_names_from_class"] = functools.cache(moto.core.utils.method_names_from_class)
+vars(moto.core.responses)["XFormedAttributePicker"] = Picker
 
 DynamicPlugin.start_process = staticmethod(fork_process)
 
