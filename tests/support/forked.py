@@ -18,7 +18,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +42,22 @@ def fork_process(folder: Path, engine_address: str, environment: Mapping[str, st
 
 
 @functools.cache
-def _start_server(_of_process: int) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        command = [sys.executable, "-c", _SERVE, str(theirs.fileno()), "pulumi.dynamic"]  # what /proc shows of them all
-        # What the first test says of AWS may be what no client can be made with.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        return ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)
+def _connect(of_process: int) -> tuple[socket.socket, subprocess.Popen[bytes] | None]:
+    """Return a connection to the one server of a run, which the first of its workers starts."""
+    address = f"\0lmconv-resource {os.environ.get('PYTEST_XDIST_TESTRUNUID', of_process)}"
+    server, (ours, listener) = None, (socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2))
+    with listener:
+        with suppress(OSError):  # another worker was first
+            listener.bind(address)
+            listener.listen()
+        if listener.getsockname():
+            command = [sys.executable, "-c", _SERVE, str(listener.fileno()), "pulumi.dynamic"]  # /proc shows it of all
+            # What the first test says of AWS may be what no client can be made with.
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+            server = subprocess.Popen(command, pass_fds=[listener.fileno()], env=environment)
+    while ours.connect_ex(address):  # another worker has bound it just now
+        time.sleep(0.01)
+    return ours, server
 
 
 class _Forked:
@@ -54,7 +65,7 @@ class _Forked:
 
     def __init__(self, request: bytes) -> None:
         ends = [os.pipe() for _ in range(3)]
-        socket.send_fds(_start_server(os.getpid())[0], [request], [written for _, written in ends])
+        socket.send_fds(_connect(os.getpid())[0], [request], [written for _, written in ends])
         for _, written in ends:
             os.close(written)
         self.stdout, self.stderr, self._status = (os.fdopen(read, "rb", 0) for read, _ in ends)
@@ -91,16 +102,24 @@ def serve(number: int) -> None:
     _read_models()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    requests = socket.socket(fileno=number)
+    listener, askers = socket.socket(fileno=number), list[socket.socket]()
     while True:
-        request, written, _, _ = socket.recv_fds(requests, 1 << 17, 3)
-        if not request:
+        ready = select.select([listener, *askers], [], [])[0]
+        if listener in ready:
+            askers.append(listener.accept()[0])
+        for asker in [each for each in ready if each is not listener]:
+            request, written, _, _ = socket.recv_fds(asker, 1 << 17, 3)
+            if not request:
+                askers.remove(asker)
+                asker.close()
+            elif os.fork() == 0:
+                for each in (listener, *askers):
+                    each.close()
+                _keep(written, *json.loads(request))
+            for end in written:
+                os.close(end)
+        if not askers:
             return
-        if os.fork() == 0:
-            requests.close()
-            _keep(written, *json.loads(request))
-        for each in written:
-            os.close(each)
 
 
 def _read_models() -> None:
