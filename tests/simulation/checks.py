@@ -256,13 +256,10 @@ class Checks:
                 continue
             marked = [tag for tag in instance.marks() if tag.by is not None]
             is_off = instance.wanted is not None and instance.state.value != instance.wanted
-            if not (marked or is_off) or self.is_said(instance):
+            if not (marked or is_off) or self.is_said(instance) or instance.id not in self.changed_at:
                 continue
-            if instance.id not in self.changed_at:
-                continue
-            text = (
-                f"{instance.id} is {instance.state.value}{' and marked' if marked else ''}, and was {instance.wanted}"
-            )
+            state = f"{instance.state.value}{' and marked' if marked else ''}"
+            text = f"{instance.id} is {state}, and was {instance.wanted}"
             if (self._changed_by[instance.id], instance.id) in known:
                 self.violate(2, text)
             else:

@@ -205,17 +205,13 @@ class _Client:
             return None
         drawn: Any = None
         if aws.chance(faults.throttle):
-            drawn = refusal(
-                name, "RateLimitExceededException" if "License" in name else "RequestLimitExceeded", "slow", 400
-            )
+            code = "RateLimitExceededException" if "License" in name else "RequestLimitExceeded"
+            drawn = refusal(name, code, "slow", 400)
         elif aws.chance(faults.fault):
             drawn = refusal(name, "InternalError", f"oops{NASTY if faults.nasty else ''}", 500)
         elif aws.chance(faults.drop):
-            drawn = (
-                "after"
-                if aws.rng.random() < 0.5
-                else botocore_errors.EndpointConnectionError(endpoint_url="https://aws")
-            )
+            unreachable = botocore_errors.EndpointConnectionError(endpoint_url="https://aws")
+            drawn = "after" if aws.rng.random() < 0.5 else unreachable
         caller.streaks[name] = caller.streaks.get(name, 0) + 1 if drawn is not None else 0
         return drawn
 
@@ -260,10 +256,7 @@ class LicenseManagerClient(_Client):
         return self._call(name, get, LicenseConversionTaskId)
 
     def list_license_conversion_tasks(
-        self,
-        Filters: Any = (),
-        NextToken: str | None = None,
-        MaxResults: int = 100,
+        self, Filters: Any = (), NextToken: str | None = None, MaxResults: int = 100
     ) -> Any:
         by = {entry["Name"]: entry["Values"] for entry in Filters}
         arns, statuses = by.get("ResourceArns"), by.get("Status")
@@ -314,10 +307,7 @@ class LicenseManagerClient(_Client):
         return row
 
     def create_license_conversion_task_for_resource(
-        self,
-        ResourceArn: str,
-        SourceLicenseContext: Any,
-        DestinationLicenseContext: Any,
+        self, ResourceArn: str, SourceLicenseContext: Any, DestinationLicenseContext: Any
     ) -> Any:
         name, aws = "CreateLicenseConversionTaskForResource", self._aws
         instance = aws.instances[ResourceArn.rpartition("/")[2]]
@@ -538,25 +528,14 @@ class Ec2Client(_Client):
             raise refusal(name, "IncorrectInstanceState", "The instance is terminated")
 
     def describe_instance_attribute(self, InstanceId: str, Attribute: str) -> Any:
-        instance = self._aws.instances[InstanceId]
-        return self._call(
-            "DescribeInstanceAttribute", lambda: {"DisableApiStop": {"Value": instance.is_protected}}, InstanceId
-        )
+        attribute = {"DisableApiStop": {"Value": self._aws.instances[InstanceId].is_protected}}
+        return self._call("DescribeInstanceAttribute", lambda: attribute, InstanceId)
 
     def describe_instance_types(self, InstanceTypes: Any, **_: Any) -> Any:
-        rows = []
-        for name in InstanceTypes:
-            row: dict[str, Any] = {
-                "InstanceType": name,
-                "VCpuInfo": {"DefaultVCpus": 4},
-                "InstanceStorageSupported": False,
-            }
-            if re.match(r"m5d", name):
-                row |= {
-                    "InstanceStorageSupported": True,
-                    "InstanceStorageInfo": {"TotalSizeInGB": 75, "Disks": [{"Count": 1}]},
-                }
-            rows.append(row)
+        rows = [
+            {"InstanceType": name, "VCpuInfo": {"DefaultVCpus": 4}, "InstanceStorageSupported": name.startswith("m5d")}
+            for name in InstanceTypes
+        ]
         return self._call("DescribeInstanceTypes", lambda: {"InstanceTypes": rows}, " ".join(InstanceTypes))
 
     def describe_images(self, **_: Any) -> Any:
@@ -571,10 +550,8 @@ class Ec2Client(_Client):
 
 class SsmClient(_Client):
     def describe_instance_information(self, Filters: Any = (), **_: Any) -> Any:
-        ids = [value for entry in Filters for value in entry["Values"]]
-        return self._call(
-            "DescribeInstanceInformation", lambda: {"InstanceInformationList": [{"InstanceId": id} for id in ids]}
-        )
+        known = {"InstanceInformationList": [{"InstanceId": id} for entry in Filters for id in entry["Values"]]}
+        return self._call("DescribeInstanceInformation", lambda: known)
 
 
 class StsClient(_Client):

@@ -235,8 +235,7 @@ class Run:
         if record is None:
             return lambda: self._create(name, wish, inputs)
         diff = self._call(
-            name,
-            lambda op: controller.diff(op, record.id, self._parse(record)[1], controller.inputs.parse(inputs)),
+            name, lambda op: controller.diff(op, record.id, self._parse(record)[1], controller.inputs.parse(inputs))
         )
         if diff is None:
             return None

@@ -73,17 +73,8 @@ class History:
             self._checks.violate(6, f"it does not end: {endless}")
         for bug in self._kernel.bugs:
             self._checks.violate(0, f"{type(bug).__name__}: {bug}")
-        checks = self._checks
-        return Result(
-            self._seed,
-            checks.violations,
-            checks.unpreventable,
-            self._kernel.steps,
-            self._calls,
-            self._kernel.now / 3600,
-            self._notes,
-            title,
-        )
+        violations, unpreventable, hours = self._checks.violations, self._checks.unpreventable, self._kernel.now / 3600
+        return Result(self._seed, violations, unpreventable, self._kernel.steps, self._calls, hours, self._notes, title)
 
     # -- what there is -------------------------------------------------------------------------------------------------
 
@@ -167,28 +158,21 @@ class History:
             if len(self._aws.instances) > 1 and rng.random() < 0.15:
                 continue
             choices = _CODES[instance.billed.value]
-            steps = (
-                (choices[0], SQL_STANDARD) if rng.random() < 0.2 and choices[0] == WINDOWS else (rng.choice(choices),)
-            )
+            has_two = rng.random() < 0.2 and choices[0] == WINDOWS
+            steps = (choices[0], SQL_STANDARD) if has_two else (rng.choice(choices),)
             before = None
             for number, code in enumerate(steps, 1):
-                wish = Wish(
-                    f"r{instance.id[3:4]}" + (f"-{number}" if len(steps) > 1 else ""),
-                    self._draw_inputs(
-                        instance, code, stops=stops, corrects=corrects and len(steps) == 1, preflights=preflights
-                    ),
-                    before,
-                    timeout,
-                )
+                resource = f"r{instance.id[3:4]}" + (f"-{number}" if len(steps) > 1 else "")
+                options = {"stops": stops, "corrects": corrects and len(steps) == 1, "preflights": preflights}
+                wish = Wish(resource, self._draw_inputs(instance, code, **options), before, timeout)
                 stack.program[wish.name] = wish
                 before = wish.name
         return stack
 
     def _draw_fleet(self, name: str) -> Stack:
         rng = self._rng
-        instances = [each for each in self._aws.instances.values() if rng.random() < 0.85] or [
-            self._aws.instances["i-01aa"]
-        ]
+        drawn = [each for each in self._aws.instances.values() if rng.random() < 0.85]
+        instances = drawn or [self._aws.instances["i-01aa"]]
         rng.shuffle(instances)
         inputs: dict[str, Any] = {
             "instances": [self._draw_row(each) for each in instances],
@@ -360,9 +344,8 @@ class History:
         else:
             code = rng.choice((BYOL, WINDOWS, SQL_STANDARD))
             inputs = {key: value for key, value in wish.inputs.items() if key != "source_license_context"}
-            stack.program[name] = replace(
-                wish, inputs={**inputs, "destination_license_context": {"usage_operation": code}}
-            )
+            inputs["destination_license_context"] = {"usage_operation": code}
+            stack.program[name] = replace(wish, inputs=inputs)
 
     def _draw_doom(self) -> Doom | None:
         rng = self._rng
@@ -597,9 +580,8 @@ class History:
                 if wish is None or any(each.depends_on == name for each in stack.program.values()):
                     continue
                 recorded = Wish(name, dict(record.inputs))  # the program may have another instance by now
-                outputs: Any = (
-                    record.outputs["instances"] if wish.is_fleet else dict.fromkeys(recorded.rows, record.outputs)
-                )
+                whole = dict.fromkeys(recorded.rows, record.outputs)
+                outputs: Any = record.outputs["instances"] if wish.is_fleet else whole
                 for instance in self._instances(wish):
                     verified = outputs.get(instance.id, {}).get("verified_usage_operation")
                     is_last = self._last_urn(instance) in (None, stack.urn(name))
