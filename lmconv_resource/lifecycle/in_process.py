@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
-from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Runtime
+from lmconv_resource.polling.runtime import RUNTIME, Runtime
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.ec2 import Tag  # which a resource that starts nothing does not need
@@ -22,9 +20,8 @@ class StartedHere:
 
     def __init__(self, runtime: Runtime = RUNTIME) -> None:
         self._lock = runtime.lock()
-        self._released = runtime.condition()
         self._busy: set[str] = set()
-        """The instances that a job is about at present; `_released` guards it."""
+        """The instances that a job is about at present."""
         self._told: set[str] = set()
         self.marks: dict[object, tuple[Tag, ...]] = {}
         """All tags of jobs in an account and region, by a session there. One list serves a whole process."""
@@ -39,29 +36,17 @@ class StartedHere:
         self.removed_marks: set[tuple[str, str]] = set()
         """Marks that were removed here, which EC2 shows for a while: the resource's id and the tag's value."""
 
-    @contextmanager
-    def one_at_a_time(self, resource_arn: str, cancellation: Cancellation) -> Iterator[bool]:
-        """Return a context in which no other job is about the instance; it yields False where cancelled before that."""
-        unsubscribe = cancellation.subscribe(self._wake)
-        try:
-            with self._released:
-                while resource_arn in self._busy and not cancellation.is_set:
-                    self._released.wait(cancellation.remaining(DEFAULT_DEADLINE_SECONDS))
-                is_first = resource_arn not in self._busy
-                self._busy.add(resource_arn)
-        finally:
-            unsubscribe()
-        try:
-            yield is_first
-        finally:
-            if is_first:
-                with self._released:
-                    self._busy.discard(resource_arn)
-                    self._released.notify_all()
+    def claim(self, resource_arn: str) -> bool:
+        """Return whether no other job is about the instance: then none may be until `release`."""
+        with self._lock:
+            is_free = resource_arn not in self._busy
+            self._busy.add(resource_arn)
+            return is_free
 
-    def _wake(self) -> None:
-        with self._released:
-            self._released.notify_all()
+    def release(self, resource_arn: str) -> None:
+        """Let another job be about the instance."""
+        with self._lock:
+            self._busy.discard(resource_arn)
 
     def is_first_word(self, about: str) -> bool:
         """Return whether this has not been said before in this process."""

@@ -162,25 +162,3 @@ class Cancellation:
 def doubled(first: float, longest: float, times: int) -> float:
     """Return the seconds `first`, doubled so many times, and at most `longest`."""
     return min(longest, first * 2.0 ** min(times, 30))
-
-
-class Pauses:
-    """Pauses of one thread that double, from `first` to `longest` seconds, and end with a cancellation."""
-
-    def __init__(self, cancellation: Cancellation, first: float, longest: float) -> None:
-        self._cancellation = cancellation
-        self._first, self._longest = first, longest
-        self._made = 0
-
-    def after(self, tries: int) -> float:
-        """Return the seconds to pause after so many tries."""
-        return doubled(self._first, self._longest, tries - 1)
-
-    def wait(self) -> None:
-        """Make the next pause."""
-        self._made += 1
-        self._cancellation.wait(self.after(self._made))
-
-    def reset(self) -> None:
-        """Have the next pause be the first one again."""
-        self._made = 0

@@ -7,10 +7,9 @@ import threading
 import time
 import weakref
 
-from support.aws import Pauses as NotedPauses
 from support.waiting import SOON
 
-from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Pauses, Runtime
+from lmconv_resource.polling.runtime import RUNTIME, Cancellation, Runtime
 
 
 def test_listeners_are_called_once_and_at_once_if_it_is_set_already() -> None:
@@ -76,15 +75,3 @@ def test_waiting_ends_early_when_it_is_set() -> None:
     assert child.wait(120) is True
     assert Cancellation(deadline=RUNTIME.now() + 0.05).wait(120) is True
     assert time.monotonic() - began < SOON
-
-
-def test_pauses_double_up_to_the_longest_and_begin_again_after_a_reset() -> None:
-    """Each is made where it is waited for; after so many tries it is told."""
-    noted = NotedPauses()
-    pauses = Pauses(noted, 1.0, 5.0)
-    for _ in range(4):
-        pauses.wait()
-    pauses.reset()
-    pauses.wait()
-    assert noted.seconds == [1.0, 2.0, 4.0, 5.0, 1.0]
-    assert [pauses.after(tries) for tries in (1, 3, 4, 5000)] == [1.0, 4.0, 5.0, 5.0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from lmconv_resource.lifecycle.fleet.shared import WINDOW_SECONDS
+from lmconv_resource.lifecycle.fleet.crew import WINDOW_SECONDS
 from lmconv_resource.text import parse_rfc3339
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
         marked = {row.name for row in find_marked(op, rows.failed)}
         lines += [_to_kept_line(name, result, is_marked=name in marked) for name, result in rows.kept.items()]
         if rows.pending:
-            lines += [each.line for each in survey(op, rows.pending, rows.held_ids)]
+            lines += survey(op, rows.pending, rows.held_ids)
         op.log(to_plan_text(lines))
 
     def create(self, op: Operation, inputs: FleetInputs) -> Stored[FleetState]:
@@ -120,8 +120,10 @@ class FleetController(Controller[FleetInputs, FleetState]):
         if refused and refused[0].error:
             raise refused[0].error
         results = dict(state.results)
-        for row, instance, is_marked in look_at(op, groups):
-            results[row.name] = self._refresh_row(op, row.name, results[row.name], instance, is_marked=is_marked)
+        for row, found, is_marked in look_at(op, groups):
+            if found.answer is not None:
+                result = results[row.name]
+                results[row.name] = self._refresh_row(op, row.name, result, found.answer, is_marked=is_marked)
         return Stored(replace(state, results=results))
 
     def _refresh_row(self, op: Operation, name: str, result: Result, instance: Instance, *, is_marked: bool) -> Result:

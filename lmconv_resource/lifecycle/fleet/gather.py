@@ -1,18 +1,16 @@
 """AWS for the rows of a fleet: what many rows ask of one connection is asked in one call.
 
-A row's job gets services with the same methods as any other job's, and knows nothing of it. A read is good for others
-for as long as it says enough for what they are about to do, and asks along for rows that will want it soon. What takes
-one instance only is the conversion itself, and an instance's stop protection.
+What was shown is good for others for as long as it says enough for what they are about to do, and each call asks along
+for rows that will want it soon. What takes one instance only is the conversion itself, and an instance's stop
+protection.
 """
 
 from __future__ import annotations
 
 import logging
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.ec2 import (
@@ -25,8 +23,8 @@ from lmconv_resource.aws.ec2 import (
     InstanceType,
     Tag,
 )
-from lmconv_resource.errors import LicenseConversionError, RequestRefusedError
-from lmconv_resource.lifecycle.fleet.shared import Answer, Crew, Item, Pace, Shared, Ticket
+from lmconv_resource.errors import RequestRefusedError
+from lmconv_resource.lifecycle.fleet.shared import Answer, Item, Pace, Shown, Turn
 from lmconv_resource.marks import RESTART_TAG, TAGS, make_value, to_places
 from lmconv_resource.models import ConversionTask, to_id
 from lmconv_resource.polling.runtime import Cancellation
@@ -40,17 +38,14 @@ log = logging.getLogger(__name__)
 TIDY_SECONDS = 300.0
 """How long what is left waits for other calls, at most, once an instance runs again: it takes no slot."""
 
-_TIDY_SECONDS_A_ROW = 10.0
+_TIDY_SECONDS_A_ROW = 30.0
 
 _SHORTEST_POLL, _SHORTEST_CROWDED, _POLL, _RELAXED_POLL = 2.0, 5.0, (0.11, 30.0), (0.3, 60.0)
 """How long after one list of tasks the next one comes: a share of the mean time that conversions have taken so far, and
 the most seconds. Relaxed is the end of a large fleet: no row waits for a slot, and the last ones would take half of all
 lists."""
 
-_FEW_ROWS, _FEW_UNDER_WAY = 10, 6
-
-_FOLLOW_SECONDS, _UNLISTED_SECONDS = 3600.0, 60.0
-"""How long the list of tasks follows one, and for how long a new one may be missing there; then it is asked for."""
+_FEW_ROWS, _FEW_UNDER_WAY = 10, 4
 
 _MOST_INSTANCES = 100
 """Of one call of EC2's: its filters take 200 values."""
@@ -65,12 +60,12 @@ _MARK_MARGIN = timedelta(minutes=30)
 Check = tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...]]
 """A dry run: its action, the instance's ARN, tags and the ids that are tagged."""
 
-_Tags = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
-"""Tags, and the ids of what has them."""
-
 
 class Learned:
-    """What the connections of a fleet learn for each other: how long stops and starts take, and EC2's types."""
+    """What the connections of a fleet learn for each other: how long stops and starts take, and EC2's types.
+
+    Safe to share between threads.
+    """
 
     def __init__(self) -> None:
         self.stops, self.starts = Pace(), Pace()
@@ -84,27 +79,27 @@ class Learned:
 
 
 class Gathering:
-    """What the rows of a fleet share that one connection serves. `cancellation` ends the calls that are shared."""
+    """What the rows of a fleet share that one connection serves, on one thread at a time."""
 
     def __init__(self, connection: Connection, cancellation: Cancellation, learned: Learned) -> None:
         self.connection = connection = connection.until(cancellation)
-        self.crew = crew = Crew(cancellation)
+        self.turn = turn = Turn(cancellation.runtime.now)
         self.asks_protection = True
         """Whether it is asked of each instance that runs whether it may be stopped, a call each; EC2 refuses a stop."""
         self.learned = learned
         self._lists_alone = self._is_large = False
         self._places: dict[str, tuple[str, ...]] = {}
-        self._waiting: dict[str, None] = {}
+        self.waiting: dict[str, None] = {}
+        """The ARNs of the rows that are still to be begun, in their order."""
         self._unmarked: dict[str, None] = {}
         self._running: dict[str, None] = {}
-        self._following: dict[str, float] = {}
         self._mark: tuple[str, frozenset[str], datetime] | None = None
         ec2, manager = connection.ec2, connection.license_manager
 
-        def shared(
+        def shown(
             send: Callable[[list[Item]], Mapping[Item, Answer] | None], most: int = _MOST_INSTANCES, **options: Any
-        ) -> Shared[Item, Answer]:
-            return Shared(crew, send, most, **options)
+        ) -> Shown[Item, Answer]:
+            return Shown(turn, send, most, **options)
 
         def list_tags(places: list[tuple[str, ...]]) -> dict[tuple[str, ...], list[Tag]]:
             tags = ec2.list_tags(TAGS, [each for place in places for each in place])
@@ -123,70 +118,50 @@ class Gathering:
                         return {arn: [task for task in tasks if task.resource_arn == arn] for arn in arns}
             return {arn: manager.list_tasks(arn, keeps_unreadable=True) for arn in arns}
 
-        def stop(asked: list[tuple[str, bool]]) -> None:
-            for force in {force for _, force in asked}:
-                ec2.stop(*(arn for arn, forced in asked if forced is force), force=force)
-
-        def tag(send: Callable[[str, Mapping[str, str], Sequence[str]], None], asked: list[_Tags]) -> None:
-            for tags in dict.fromkeys(each for each, _ in asked):
-                send("instances", dict(tags), [place for each, places in asked if each == tags for place in places])
-
         def check(checks: list[Check]) -> None:
             for action, tags in dict.fromkeys((each[0], each[2]) for each in checks):
                 those = [each for each in checks if (each[0], each[2]) == (action, tags)]
                 places = [place for each in those for place in each[3]]
                 ec2.check_may(action, [each[1] for each in those], dict(tags), places)
 
-        self.instances: Shared[str, Instance] = shared(
+        self.instances: Shown[str, Instance] = shown(
             lambda ids: {each.instance_id: each for each in ec2.list_instances(ids)},
             along=lambda: [to_id(arn) for arn in self._soon()],
         )
-        self.tags: Shared[tuple[str, ...], list[Tag]] = shared(
+        self.tags: Shown[tuple[str, ...], list[Tag]] = shown(
             list_tags, along=lambda: [self._places[arn] for arn in self._next() if arn in self._places]
         )
-        self.tasks: Shared[str, list[ConversionTask]] = shared(list_tasks, _MOST_LISTED, along=self._soon)
-        self.stops: Shared[tuple[str, bool], bool] = shared(stop, alone=True)
-        self.starts: Shared[str, bool] = shared(lambda arns: ec2.start(*arns), alone=True)
-        self.marks: Shared[_Tags, bool] = shared(partial(tag, ec2.set_tags), alone=True)
-        self.unmarks: Shared[_Tags, bool] = shared(partial(tag, ec2.delete_tags), alone=True)
-        self.checks: Shared[Check, bool] = shared(check, alone=True)
-        self.managed: Shared[str, bool] = shared(ec2.list_managed, _MOST_LISTED)
-        self.images: Shared[str, bool | None] = shared(
+        self.tasks: Shown[str, list[ConversionTask]] = shown(list_tasks, _MOST_LISTED, along=self._soon)
+        self.checks: Shown[Check, bool] = shown(check, alone=True)
+        self.managed: Shown[str, bool] = shown(ec2.list_managed, _MOST_LISTED)
+        self.images: Shown[str, bool | None] = shown(
             lambda ids: {each: ec2.is_amazon_image(each, "instances") for each in ids}, 1
         )
-        self.types: Shared[str, InstanceType] = shared(
+        self.types: Shown[str, InstanceType] = shown(
             lambda names: {each: learned.get_type(each, ec2, connection.region) for each in names}, 1
         )
-        self.addresses: Shared[str, bool] = shared(ec2.list_elastic)
+        self.addresses: Shown[str, bool] = shown(ec2.list_elastic)
 
     # -- which rows there are ------------------------------------------------------------------------------------------
 
-    def expect(self, arns: Iterable[str]) -> None:
-        """Take note of the rows that are to be begun, in their order; from now on each read is as old as it is."""
-        self._waiting = dict.fromkeys(arns)
-        self._is_large = len(self._waiting) > _FEW_ROWS
-        self._unmarked = dict.fromkeys(map(to_id, self._waiting))
-        self.crew.is_planning = False
+    def expect(self, arn: str) -> None:
+        """Take note of a row that is to be begun after those before; from now on each read is as old as it is."""
+        self.waiting[arn] = self._unmarked[to_id(arn)] = None
+        self._is_large = len(self.waiting) > _FEW_ROWS
+        self.turn.is_planning = False
 
-    @contextmanager
-    def under_way(self, arn: str) -> Iterator[None]:
-        """Return a context in which a row is under way."""
-        crew = self.crew
-        with crew.changed:
-            self._waiting.pop(arn, None)
-            self._running[arn] = None
-            crew.active += 1
-        try:
-            yield
-        finally:
-            with crew.changed:
-                self._running.pop(arn)
-                self._unmarked.pop(to_id(arn), None)
-                crew.active -= 1
-                crew.changed.notify_all()
+    def begin(self, arn: str) -> None:
+        """Take note that a row is under way."""
+        self.waiting.pop(arn, None)
+        self._running[arn] = None
+
+    def end(self, arn: str) -> None:
+        """Take note that a row has come to its end."""
+        self._running.pop(arn, None)
+        self._unmarked.pop(to_id(arn), None)
 
     def _next(self) -> list[str]:
-        return [arn for arn, _ in zip(self._waiting, range(_MOST_LISTED // 2), strict=False)]
+        return [arn for arn, _ in zip(self.waiting, range(_MOST_LISTED // 2), strict=False)]
 
     def _soon(self) -> list[str]:
         return [*self._running, *self._next()]
@@ -194,18 +169,18 @@ class Gathering:
     @property
     def is_at_end(self) -> bool:
         """Whether some rows of a large fleet are under way and none waits for a slot."""
-        return self._is_large and not self._waiting and len(self._running) > _FEW_UNDER_WAY
+        return self._is_large and not self.waiting and len(self._running) > _FEW_UNDER_WAY
 
     @property
     def tidy_seconds(self) -> float:
         """How long what is left of a row waits for other calls: few rows have little to share."""
-        return min(TIDY_SECONDS, _TIDY_SECONDS_A_ROW * (len(self._running) + len(self._waiting)))
+        return min(TIDY_SECONDS, _TIDY_SECONDS_A_ROW * (len(self._running) + len(self.waiting)))
 
     # -- what they share -----------------------------------------------------------------------------------------------
 
     def look(self, arns: Sequence[str]) -> dict[str, Instance]:
         """Read these instances and the tags of their jobs, keep both, and return the instances that are shown."""
-        self.crew.is_planning = True
+        self.turn.is_planning = True
         self.instances.read(map(to_id, arns))
         seen = {arn: instance for arn in arns if (instance := self.instances.find(to_id(arn)).answer)}
         self._places = {arn: to_places(instance) for arn, instance in seen.items()}
@@ -232,46 +207,28 @@ class Gathering:
 
     def make_mark(self, urn: str | None, instance_id: str, since: datetime, until: datetime) -> str:
         """Return the value of a mark, which the next rows share, so that one call can write and remove it for many."""
-        with self.crew.changed:
-            self._unmarked.pop(instance_id, None)
-            if self._mark is None or instance_id not in self._mark[1] or until > self._mark[2]:
-                ids = [instance_id, *self._unmarked][:_MARKED_TOGETHER]
-                last = until + _MARK_MARGIN
-                value = make_value(urn, ids if len(ids) > 1 else instance_id, since, last)
-                self._mark = value, frozenset(ids), last
-            return self._mark[0]
+        self._unmarked.pop(instance_id, None)
+        if self._mark is None or instance_id not in self._mark[1] or until > self._mark[2]:
+            ids = [instance_id, *self._unmarked][:_MARKED_TOGETHER]
+            last = until + _MARK_MARGIN
+            value = make_value(urn, ids if len(ids) > 1 else instance_id, since, last)
+            self._mark = value, frozenset(ids), last
+        return self._mark[0]
 
-    def find_task(self, arn: str, task_id: str) -> ConversionTask | None:
+    def next_list(self, followed: Mapping[str, float]) -> float:
+        """Return when the tasks of these rows, by ARN each with since when it is followed, are listed again."""
+        now = self.turn.now()
+        share, longest = _RELAXED_POLL if self.is_at_end else _POLL
+        # The more rows wait for each slot, the more its next second is worth.
+        is_crowded = self._is_large and len(self.waiting) <= 2 * len(followed)
+        shortest = _SHORTEST_CROWDED if is_crowded else _SHORTEST_POLL
+        pause = min(longest, max(shortest, share * statistics.fmean(now - began for began in followed.values())))
+        return min(max(self.tasks.find(arn).asked_at, began) for arn, began in followed.items()) + pause
+
+    def find_task(self, arn: str, task_id: str | None) -> ConversionTask | None:
         """Return a task of a row as it was listed last."""
         return next((task for task in self.tasks.find(arn).answer or () if task.task_id == task_id), None)
 
-    def follow(self, arn: str, task_id: str, seconds: float) -> None:
-        """Wait until the list of tasks shows that a task of a row has ended, or turns out not to tell."""
-        runtime = self.crew.runtime
-        self._following[arn] = began = runtime.now()
-
-        def has_ended(_: Ticket[list[ConversionTask]]) -> bool:
-            task = self.find_task(arn, task_id)
-            return task is not None and task.is_complete
-
-        try:
-            while (now := runtime.now()) - began < min(seconds, _FOLLOW_SECONDS):
-                ages = [now - each for each in list(self._following.values())]
-                share, longest = _RELAXED_POLL if self.is_at_end else _POLL
-                # The more rows wait for each slot, the more its next second is worth.
-                is_crowded = self._is_large and len(self._waiting) <= 2 * len(ages)
-                shortest = _SHORTEST_CROWDED if is_crowded else _SHORTEST_POLL
-                pause = min(longest, max(shortest, share * statistics.fmean(ages)))
-                left = max(self.tasks.find(arn).asked_at, began) + pause - now
-                if self.tasks.await_new(arn, max(0.0, left), has_ended) or self.crew.is_over:
-                    return
-                if left <= 0:
-                    self.tasks.ask(arn)
-                    task = self.find_task(arn, task_id)
-                    is_odd = task.status is None if task else runtime.now() - began > _UNLISTED_SECONDS
-                    if is_odd:
-                        return
-        except LicenseConversionError as error:  # whose tasks can't be listed: each is asked for separately
-            log.info("%s is polled separately: %s", task_id, error)
-        finally:
-            del self._following[arn]
+    def list_again(self) -> None:
+        """List the tasks of the rows that are under way, and of those that come next."""
+        self.tasks.read(self._soon()[: max(_MOST_LISTED, len(self._running))])

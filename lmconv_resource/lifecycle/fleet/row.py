@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from datetime import datetime
+from typing import Any, NamedTuple, cast
 
+from lmconv_resource.aws.ec2 import Ec2, Instance, InstanceType, Tag
+from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.remedies import remedy_for, to_failed_error
 from lmconv_resource.errors import (
     CancelledError,
@@ -17,14 +20,15 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.report import Action, Outcome, PlanLine, Result
-from lmconv_resource.lifecycle.fleet.services import Watch, connect_row
+from lmconv_resource.lifecycle.fleet.shared import EVER, Pace
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job import Act, Job, Problem, Step
+from lmconv_resource.lifecycle.job import Outcome as JobOutcome
 from lmconv_resource.lifecycle.operation import Host, Operation
-from lmconv_resource.marks import TAGS, has_mark, to_places
-from lmconv_resource.models import ConversionTask, TaskStatus
-from lmconv_resource.text import to_failure_reason, to_rfc3339
+from lmconv_resource.marks import RESTART_TAG, to_places
+from lmconv_resource.models import ConversionTask, TaskStatus, to_id
+from lmconv_resource.text import to_failure_reason, to_one_line, to_rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +36,19 @@ _UP = ("running", "pending")
 
 _RETRY_REMEDY = "Fix the cause, and run `pulumi up` again once the first of them is 24 hours old"
 
-_PAUSE_SECONDS = 0.25
-"""Between two checks of an instance on its way, each of which waits itself until there is something new."""
+_BUG = "This is a bug of lmconv-resource: report it with LMCONV_LOG=DEBUG's lines."
+
+FRESH_SECONDS = 3.0
+"""How old what an act rests on may be: as old as a call of this job's own that takes its time."""
+
+RUNNING_SECONDS = 30.0
+"""How old the tasks of an instance that runs may be: License Manager converts none that runs."""
+
+_INTERFACE_SECONDS = 300.0
+"""How old the tags of a network interface may be that differ from those of its instance, which is read again."""
+
+_BEGIN_SECONDS = 1.0
+"""How old what a mark rests on may be, before which others may have marked."""
 
 
 class RowHost:
@@ -59,60 +74,228 @@ class RowHost:
         log.debug("%s: %s", self._name, message)
 
 
-@dataclass(frozen=True)
-class Planned:
+class _RowEc2(Ec2):
+    """EC2 for one row, as it was shown to all rows of its connection."""
+
+    def __init__(self, row: RowJob, calls: Any) -> None:
+        super().__init__(calls)
+        self._row, self._shown = row, row.gathering
+
+    def get_instance(self, resource_arn: str) -> Instance | None:
+        row, way = self._row, self._row.way
+        instance = self._shown.instances.ask(row.id, row.instance_since)
+        if way is not None and instance is not None and instance.state == way.to:
+            seen = self._shown.instances.find(row.id)
+            way.pace.note(max(0.0, seen.before - way.began), seen.asked_at - way.began)
+        return instance
+
+    def list_tags(
+        self, keys: Sequence[str], resource_ids: Sequence[str] = (), resource_arn: str = "instances"
+    ) -> list[Tag]:
+        """Return the tags with these names, of these resources.
+
+        Where the instance that was just shown has a mark itself, nothing more is asked: what its network interface has
+        says the same, and whoever reads adds the instance's own tags.
+        """
+        row, instance = self._row, self._shown.instances.find(self._row.id).answer
+        shows_mark = instance is not None and any(tag.key == keys[0] for tag in instance.tags)
+        if row.job.facts.memory.is_released or (row.is_begun and shows_mark):
+            return []
+        since = row.since(FRESH_SECONDS if row.is_begun else _INTERFACE_SECONDS)
+        return self._shown.tags.ask(tuple(resource_ids), since) or []
+
+    def check_may(
+        self, action: str, resource_arns: Sequence[str], tags: Mapping[str, str], resource_ids: Sequence[str]
+    ) -> None:
+        (arn,) = resource_arns
+        self._shown.checks.ask((action, arn, tuple(tags.items()), tuple(resource_ids)), self._shown.turn.began)
+
+    def has_stop_protection(self, resource_arn: str) -> bool:
+        instance = self._shown.instances.find(self._row.id).answer
+        is_refused = self._row.is_begun  # for which this may be why
+        asks = instance is None or instance.state not in _UP or self._shown.asks_protection or is_refused
+        return asks and super().has_stop_protection(resource_arn)
+
+    def is_amazon_image(self, image_id: str, resource_arn: str) -> bool | None:
+        return self._shown.images.ask(image_id)
+
+    def list_elastic(self, public_ips: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
+        return {each: True for each in public_ips if self._shown.addresses.ask(each)}
+
+    def list_managed(self, instance_ids: Sequence[str], resource_arn: str = "instances") -> dict[str, bool]:
+        return {each: True for each in instance_ids if self._shown.managed.ask(each)}
+
+    def get_type(self, name: str, resource_arn: str) -> InstanceType:
+        return self._shown.types.ask(name) or InstanceType()
+
+
+class _RowManager(LicenseManager):
+    """License Manager for one row, as it was shown to all rows of its connection."""
+
+    def __init__(self, row: RowJob, calls: Any) -> None:
+        super().__init__(calls)
+        self._row = row
+
+    def list_tasks(self, *resource_arns: str, **_: Any) -> list[ConversionTask]:
+        row, (arn,) = self._row, resource_arns
+        instance = row.gathering.instances.find(row.id).answer
+        is_running = row.up_at or (instance and instance.state == "running")
+        since = row.now() - (RUNNING_SECONDS if is_running else FRESH_SECONDS)
+        return row.gathering.tasks.ask(arn, since) or []
+
+
+class Way(NamedTuple):
+    """When an instance was sent on its way, how long it takes, and to which state it leads."""
+
+    began: float
+    pace: Pace
+    to: str
+
+
+class RowJob:
+    """The job of a row, and when it is to go on. With `ends`, it only brings to its end what was begun."""
+
+    def __init__(self, op: Operation, row: Row, gathering: Gathering, name: str = "", **known: Any) -> None:
+        self.row, self.id, self.gathering = row, to_id(row.arn), gathering
+        self.host = RowHost(op.host, name)
+        self.now, self.wall = op.host.runtime.now, op.host.runtime.wall
+        self.began = self.wall()
+        self.up_at: datetime | None = None
+        """When the instance was seen to run again."""
+        self.at = self.earliest = self.now()
+        """When it goes on, at the latest and at the earliest; at infinity, it waits for its slot."""
+        self.acted_at = EVER
+        """When something was sent last: what was asked for before that says nothing of it."""
+        self.followed_at = 0.0
+        """Since when the list of tasks follows its task."""
+        self.is_following = False
+        self.step: Step | None = None
+        """What it has decided to send."""
+        self.withdrawn: str | None = None
+        """Why it is to have no slot, though it may be marked."""
+        self.end: JobOutcome | Exception | None = None
+        """What its job came to."""
+        # The guard against endless retries holds for a fleet in any case: each `up` may try once more. What a row that
+        # is forgotten has begun is not waited for.
+        waits = row.known.wait_for_completion and not known.get("ends")
+        inputs = replace(row.known, retry_failed=False, wait_for_completion=waits)
+        aws = gathering.connection.until(op.cancellation)
+        aws.ec2, aws.license_manager = _RowEc2(self, aws.calls), _RowManager(self, aws.calls)
+        known |= {"make_mark": gathering.make_mark, "retry_remedy": _RETRY_REMEDY}
+        self.job = Job(replace(op, host=cast(Host, self.host)), aws, inputs, **known)
+
+    def since(self, seconds: float) -> float:
+        """Return since when something may have been asked for, so many seconds ago at most."""
+        return max(self.now() - seconds, self.acted_at)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether something was sent, be it a mark only."""
+        return bool(self.job.facts.memory.sent)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the instance was stopped, or its conversion asked for."""
+        return self.job.of(Act.STOP).accepted > 0 or self.job.of(Act.CREATE).tries > 0
+
+    @property
+    def way(self) -> Way | None:
+        """How the instance is on its way."""
+        instance, start, stop = self.job.facts.instance, self.job.of(Act.START), self.job.of(Act.STOP)
+        state, learned = instance.state if instance else None, self.gathering.learned
+        if start.accepted:
+            return Way(start.last_at or 0.0, learned.starts, "running") if state in ("stopped", "pending") else None
+        return (
+            Way(stop.last_at, learned.stops, "stopped") if stop.last_at and state in ("running", "stopping") else None
+        )
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the instance was shown in another state since it was sent on its way."""
+        way, seen, known = self.way, self.gathering.instances.find(self.id), self.job.facts.instance
+        is_new = way is not None and seen.asked_at > way.began
+        return is_new and bool(seen.answer and known and seen.answer.state != known.state)
+
+    @property
+    def instance_since(self) -> float:
+        """Since when the instance may have been asked for; one on its way, in this turn."""
+        if self.way is not None and not self.has_moved:
+            return self.gathering.turn.began
+        return self.since(FRESH_SECONDS if self.is_begun else _BEGIN_SECONDS)
+
+    def may_be_marked(self) -> bool:
+        """Return whether the instance runs and has no mark yet: the job stops one that an earlier `up` has marked."""
+        if self.is_begun:
+            return False
+        try:
+            instance = self.gathering.instances.ask(self.id, self.instance_since)
+        except LicenseConversionError:  # the job is told the same
+            return False
+        if instance is None or instance.state != "running":
+            return False
+        tags = (*instance.tags, *(self.gathering.tags.find(to_places(instance)).answer or ()))
+        return not any(tag.key == RESTART_TAG for tag in tags)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned(PlanLine):
     """What is planned for a row.
 
     `gathering` is None where AWS can't be reached for it; `error` has all that keeps it from being converted;
-    `problems` is what the checks have found, without what they warn of, which is in the line's notes. `ran` says
-    whether the instance ran, or is to run again in the end; `is_marked` whether it has the fleet's mark, of an
-    operation that was interrupted.
+    `problems` is what the checks have found, without what they warn of, which is in the notes. `ran` says whether the
+    instance ran, or is to run again in the end; `is_marked` whether it has the fleet's mark, of an operation that was
+    interrupted.
     """
 
     row: Row
     gathering: Gathering | None
-    line: PlanLine
     error: LicenseConversionError | None = None
     problems: tuple[Problem, ...] | None = None
     held_id: str | None = None
     ran: bool = False
     is_marked: bool = False
 
+    def begin(self, op: Operation) -> RowJob:
+        """Return the row's job, for a crew."""
+        if self.gathering is None:
+            raise ValueError(f"{self.row.name} can't be run: AWS can't be reached for it")
+        found = {"held_id": self.held_id, "problems": self.problems, "is_stop_checked": self.ran}
+        return RowJob(op, self.row, self.gathering, self.row.name, **found)
+
     def to_result(self, outcome: Outcome, reason: str | None = None) -> Result:
         """Return what is recorded of a row that comes to this."""
-        return Result(
-            self.row.number,
-            self.row.arn,
-            outcome,
-            reason,
-            source_usage_operation=self.line.source,
-            destination_usage_operation=self.line.destination,
-        )
+        licenses = {"source_usage_operation": self.source, "destination_usage_operation": self.destination}
+        return Result(self.number, self.row.arn, outcome, reason, **licenses)
 
 
 def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> Planned:
     """Return what a job of this row would do first. Nothing is done."""
-    host = RowHost(op.host)
-    job = _make_job(op, host, gathering, row, Watch(op.host.runtime.now), held_id=held_id)
+    planning = RowJob(op, row, gathering, held_id=held_id)
+    job = planning.job
     try:
         step = job.plan()
     except LicenseConversionError as error:
         return replace(refuse(row, gathering, error), is_marked=job.is_marked)
-    facts, is_marked, joined = job.facts, job.is_marked, None
+    facts, is_marked, notes = job.facts, job.is_marked, list[str]()
     state = facts.instance.state if facts.instance else None
     if step.errors:
         reason, remedies = "; ".join(each.reason for each in step.errors), (each.remedy for each in step.errors)
-        joined = job.left(LicenseConversionError(step.errors[0].subject, reason, ". ".join(dict.fromkeys(remedies))))
-    action, text = Action.REFUSED, f"can't: {joined and joined.explanation}"
-    if joined is None:
-        action, text = _to_action(step, state, is_marked=is_marked, is_held=held_id is not None)
-    notes: tuple[str, ...] = ()
-    if action in (Action.RESTART, Action.CONVERT):
-        warnings = [message for severity, message in host.kept if severity == "WARNING"]
-        notes = (*warnings, *(f"{each}." for each in facts.problems or () if each.is_warning))
-    line = PlanLine(row.number, row.name, facts.present.usage_operation, _to_destination(row), action, text, notes)
-    problems = facts.problems and tuple(each for each in facts.problems if not each.is_warning)
-    return Planned(row, gathering, line, joined, problems, held_id, state in _UP or is_marked, is_marked)
+        joined = LicenseConversionError(step.errors[0].subject, reason, ". ".join(dict.fromkeys(remedies)))
+        planned = refuse(row, gathering, job.left(joined))
+    else:
+        planned = _plan(row, gathering, *_to_action(step, state, is_marked=is_marked, is_held=held_id is not None))
+    if planned.action in (Action.RESTART, Action.CONVERT):
+        notes = [message for severity, message in planning.host.kept if severity == "WARNING"]
+        notes += [f"{each}." for each in facts.problems or () if each.is_warning]
+    return replace(
+        planned,
+        source=facts.present.usage_operation,
+        notes=tuple(notes),
+        problems=facts.problems and tuple(each for each in facts.problems if not each.is_warning),
+        held_id=held_id,
+        ran=state in _UP or is_marked,
+        is_marked=is_marked,
+    )
 
 
 def _to_action(step: Step, state: str | None, *, is_marked: bool, is_held: bool) -> tuple[Action, str]:
@@ -131,28 +314,14 @@ def _to_action(step: Step, state: str | None, *, is_marked: bool, is_held: bool)
     return Action.CONVERT, state or "EC2 does not show it yet"
 
 
-def _make_job(op: Operation, host: RowHost, gathering: Gathering, row: Row, watch: Watch, **known: Any) -> Job:
-    # The guard against endless retries holds for a fleet in any case: each `up` may try once more. What a row that is
-    # forgotten has begun is not waited for.
-    waits = row.known.wait_for_completion and not known.get("ends")
-    inputs = replace(row.known, retry_failed=False, wait_for_completion=waits)
-    aws = connect_row(gathering, watch, row.arn, op.cancellation)
-    known |= {"make_mark": gathering.make_mark, "longest_pause_seconds": _PAUSE_SECONDS, "retry_remedy": _RETRY_REMEDY}
-    return Job(replace(op, host=cast(Host, host)), aws, inputs, **known)
-
-
 def refuse(row: Row, gathering: Gathering | None, error: LicenseConversionError) -> Planned:
     """Return the plan of a row of which AWS could not be asked."""
-    line = PlanLine(row.number, row.name, None, _to_destination(row), Action.REFUSED, f"can't: {error.explanation}")
-    return Planned(row, gathering, line, error)
+    return _plan(row, gathering, Action.REFUSED, f"can't: {error.explanation}", error)
 
 
-def _to_destination(row: Row) -> str | None:
-    return row.conversion.destination_license_context.usage_operation if row.conversion else None
-
-
-class NotBegunError(LicenseConversionError):
-    """No further row is begun, so that one that waited for its slot is to have none."""
+def _plan(row: Row, gathering: Gathering | None, action: Action, text: str, error: Any = None) -> Planned:
+    to = row.conversion.destination_license_context.usage_operation if row.conversion else None
+    return Planned(row.number, row.name, None, to, action, text, row=row, gathering=gathering, error=error)
 
 
 @dataclass(frozen=True)
@@ -168,112 +337,70 @@ class Ended:
     """Whether this operation has stopped its instance, or had it converted where none had stopped it before."""
 
 
-def run_row(
-    op: Operation,
-    planned: Planned,
-    tell: Callable[[str, Ended | None], None] = lambda _, __: None,
-    has_slot: Callable[[], bool] = lambda: True,
-) -> Ended:
-    """Carry the job of a row out, to its end.
-
-    `tell` is told of each act in a word, such as `stopping`, and of `running` when the instance runs again, before what
-    is left is tidied up; and what the row comes to, as soon as that is known. `has_slot` returns whether more may be
-    done than to mark the instance, and raises NotBegunError where it never may.
-    """
-    row, gathering = planned.row, planned.gathering
-    if gathering is None:
-        raise ValueError(f"{row.name} can't be run: AWS can't be reached for it")
-    wall = op.host.runtime.wall
-    began, ended_at = wall(), None
-
-    def on_act(word: str) -> None:
-        nonlocal ended_at
-        ended_at = wall() if word == "running" else None
-        task, refusal = job.facts.held, job.facts.memory.refusal
-        ended: Ended | None = None
-        if refusal is not None or (task is not None and task.status is TaskStatus.FAILED):
-            failed = _to_failed(job, watch, result, refusal or to_failed_error(cast(ConversionTask, task)))
-            ended = finish(failed)
-        elif task is not None and task.status is TaskStatus.SUCCEEDED:
-            ended = finish(Ended(replace(result, license_conversion_task_id=task.task_id)))
-        tell(word, ended)
-
-    def finish(ended: Ended, *, is_marked: bool = False) -> Ended:
-        """Return what a row came to with what was seen of its instance, and whether a mark is left."""
-        seen = job.facts.memory.last_seen
-        state = "running" if watch.is_up else seen.state if seen else None
-        task = job.facts.held  # the times of one that was there already are its own
-        task_times = (task.start_time, task.end_time) if task else (None, None)
-        times = (began, ended_at or wall()) if watch.has_changed else task_times
-        start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
-        outcome = ended.result.outcome
-        # A mark that is left says that it ran, and is still to be started, however it was seen last.
-        is_down = is_marked or ((watch.begun or planned.is_marked) and planned.ran and state != "running")
-        if is_down and outcome in (Outcome.REFUSED, Outcome.NOT_BEGUN):
-            outcome = Outcome.IN_PROGRESS
-        result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)
-        counts = ended.counts and watch.has_changed
-        memory = job.facts.memory
-        # A mark of an earlier operation, on one that did not run, can be one that the plan could not see.
-        is_begun = watch.has_changed and bool(planned.ran or memory.of(Act.MARK).accepted or not memory.is_marked)
-        return replace(ended, is_down=is_down, counts=counts, is_begun=is_begun, result=result)
-
-    host, watch = RowHost(op.host, row.name), Watch(op.host.runtime.now, on_act, has_slot)
-    found = {"held_id": planned.held_id, "problems": planned.problems, "is_stop_checked": planned.ran}
-    job = _make_job(op, host, gathering, row, watch, **found)
+def to_ended(planned: Planned, row: RowJob, *, is_over: bool = False) -> Ended:
+    """Return what became of a row whose job has come to its end; `is_over` says whether the operation was to end."""
+    found, job = row.end, row.job
+    if row.withdrawn is not None:
+        if isinstance(found, Exception) and (row.is_begun or planned.is_marked):
+            log.info("%s is still marked: %s", row.row.name, found)
+            return Ended(planned.to_result(Outcome.IN_PROGRESS, row.withdrawn), is_down=True)
+        state = "running" if planned.ran else "stopped"
+        return Ended(replace(planned.to_result(Outcome.NOT_BEGUN, row.withdrawn), instance_state=state))
     result = planned.to_result(Outcome.SUCCEEDED)
-    try:
-        with gathering.under_way(row.arn):
-            outcome = job.run()
-    except NotBegunError as withdrawn:
-        return _withdraw(op, planned, gathering, withdrawn)
-    except LicenseConversionError as error:
-        ended = _to_failed(job, watch, result, error, is_over=op.cancellation.is_set)
-        more = [text for severity, text in host.kept if severity == "ERROR"]
+    if isinstance(found, LicenseConversionError):
+        ended = _to_failed(row, result, found, is_over=is_over)
+        more = [text for severity, text in row.host.kept if severity == "ERROR"]
         if more:
             reason = " ".join([ended.result.reason or "", *more])
             ended = replace(ended, result=replace(ended.result, reason=reason))
-        return finish(ended, is_marked=job.is_marked)
-    source = outcome.task.source_license_context.usage_operation if outcome.task else None
+        return _finish(planned, row, ended, is_marked=job.is_marked)
+    if not isinstance(found, JobOutcome):
+        reason = to_one_line(f"{type(found).__name__}: {found}. {_BUG}")
+        return Ended(planned.to_result(Outcome.IN_PROGRESS, reason), True, planned.ran)
+    source = found.task.source_license_context.usage_operation if found.task else None
     result = replace(
         result,
-        outcome=Outcome.SUCCEEDED if outcome.task_id else Outcome.ALREADY_DONE,
-        license_conversion_task_id=outcome.task_id,
+        outcome=Outcome.SUCCEEDED if found.task_id else Outcome.ALREADY_DONE,
+        license_conversion_task_id=found.task_id,
         source_usage_operation=source or result.source_usage_operation,
-        verified_usage_operation=outcome.verified.usage_operation if outcome.verified else None,
+        verified_usage_operation=found.verified.usage_operation if found.verified else None,
     )
-    return finish(Ended(result), is_marked=job.is_marked)
+    return _finish(planned, row, Ended(result), is_marked=job.is_marked)
 
 
-def _withdraw(op: Operation, planned: Planned, gathering: Gathering, withdrawn: NotBegunError) -> Ended:
-    """Remove the mark of a row that was marked before it had a slot, and is to have none."""
-    try:
-        end_row(op, planned.row, gathering, None)
-    except LicenseConversionError as error:
-        log.info("%s is still marked: %s", planned.row.name, error)
-        return Ended(planned.to_result(Outcome.IN_PROGRESS, withdrawn.reason), is_down=True)
-    result = planned.to_result(Outcome.NOT_BEGUN, withdrawn.reason)
-    return Ended(replace(result, instance_state="running" if planned.ran else "stopped"))
+def to_known_end(planned: Planned, row: RowJob) -> Ended | None:
+    """Return what a row is going to come to, as far as its conversion tells; None where that is not known yet."""
+    task, refusal, result = row.job.facts.held, row.job.facts.memory.refusal, planned.to_result(Outcome.SUCCEEDED)
+    if refusal is not None or (task is not None and task.status is TaskStatus.FAILED):
+        error = refusal or to_failed_error(cast(ConversionTask, task))
+        return _finish(planned, row, _to_failed(row, result, error))
+    if task is not None and task.status is TaskStatus.SUCCEEDED:
+        return _finish(planned, row, Ended(replace(result, license_conversion_task_id=task.task_id)))
+    return None
 
 
-def end_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> None:
-    """Start the instance of a row again where it has the fleet's mark; convert nothing.
+def _finish(planned: Planned, row: RowJob, ended: Ended, *, is_marked: bool = False) -> Ended:
+    """Return what a row came to with what was seen of its instance, and whether a mark is left."""
+    memory, task = row.job.facts.memory, row.job.facts.held
+    state = "running" if row.up_at else memory.last_seen.state if memory.last_seen else None
+    task_times = (task.start_time, task.end_time) if task else (None, None)
+    # The times of one that was there already are its own.
+    times = (row.began, row.up_at or row.wall()) if row.has_changed else task_times
+    start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
+    outcome = ended.result.outcome
+    # A mark that is left says that it ran, and is still to be started, however it was seen last.
+    is_down = is_marked or ((row.is_begun or planned.is_marked) and planned.ran and state != "running")
+    if is_down and outcome in (Outcome.REFUSED, Outcome.NOT_BEGUN):
+        outcome = Outcome.IN_PROGRESS
+    result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)
+    # A mark of an earlier operation, on one that did not run, can be one that the plan could not see.
+    is_begun = row.has_changed and bool(planned.ran or row.job.of(Act.MARK).tries or not memory.is_marked)
+    counts = ended.counts and row.has_changed
+    return replace(ended, is_down=is_down, counts=counts, is_begun=is_begun, result=result)
 
-    Raises:
-        LicenseConversionError: it is left as it is.
-    """
-    now = op.host.runtime.now
-    watch = Watch(now, acted_at=now())
-    aws = connect_row(gathering, watch, row.arn, op.cancellation)
-    instance = aws.ec2.get_instance(row.arn)
-    if instance is None or not has_mark(op.urn, instance, aws.ec2.list_tags(TAGS, to_places(instance))):
-        return
-    _make_job(op, RowHost(op.host, row.name), gathering, row, watch, held_id=held_id, ends=True).run()
 
-
-def _to_failed(
-    job: Job, watch: Watch, result: Result, error: LicenseConversionError, *, is_over: bool = False
-) -> Ended:
+def _to_failed(row: RowJob, result: Result, error: LicenseConversionError, *, is_over: bool = False) -> Ended:
+    job = row.job
     task = job.facts.held or error.task
     is_running = job.held_id is not None and (task is None or not task.is_complete)
     is_interrupted = isinstance(error, CancelledError) or (isinstance(error, WaitError) and task is None)
@@ -282,9 +409,9 @@ def _to_failed(
         message = task.status_message if task else None
         reason = ". ".join(filter(None, (to_failure_reason(message).rstrip("."), remedy_for(message or "")))) + "."
         outcome = Outcome.FAILED
-    elif is_running or (is_interrupted and watch.begun) or (task is not None and task.status is TaskStatus.SUCCEEDED):
+    elif is_running or (is_interrupted and row.is_begun) or (task is not None and task.status is TaskStatus.SUCCEEDED):
         outcome = Outcome.IN_PROGRESS
-    elif is_interrupted or (is_over and not watch.has_changed and not isinstance(error, RequestRefusedError)):
+    elif is_interrupted or (is_over and not row.has_changed and not isinstance(error, RequestRefusedError)):
         outcome = Outcome.NOT_BEGUN
     else:
         outcome = Outcome.REFUSED

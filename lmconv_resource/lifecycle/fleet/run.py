@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lmconv_resource.errors import FLEET_ACTION, CancelledError, LicenseConversionError, Subject
+from lmconv_resource.lifecycle.fleet.crew import Crew
 from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.report import Action, FleetState, Outcome, Result, to_counts, to_notes
-from lmconv_resource.lifecycle.fleet.row import Ended, NotBegunError, Planned, plan_row, run_row
+from lmconv_resource.lifecycle.fleet.row import Ended, Planned, RowJob, plan_row, to_ended, to_known_end
 from lmconv_resource.lifecycle.fleet.schedule import Schedule
 from lmconv_resource.lifecycle.fleet.survey import end_rows, find_marked, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
 from lmconv_resource.lifecycle.in_process import Progress
 from lmconv_resource.lifecycle.operation import Operation
-from lmconv_resource.text import to_one_line
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +76,14 @@ class Run:
         runtime = op.host.runtime
         self._changed = runtime.condition()
         self._began = runtime.now()
-        self._told: list[tuple[Row, str, Ended | None]] = []
-        """What rows have told: `starting`, `running` and `ended`, and what they come to where that is known."""
-        self._slots: dict[str, str | None] = {}
-        """The rows that have had a slot, and of those that were to have none, why."""
+        self._schedule = Schedule([], [], inputs)
+        self._crews: dict[Gathering | None, Crew] = {}
+        self._planned: dict[str, Planned] = {}
+        self._sharing: dict[tuple[str, str], set[Crew]] = {}
+        """The crews of an account and region, which share its slots."""
+        self._over = runtime.event()
+        self._left = 0
+        """How many crews have not come to their end; `_changed` guards it and the schedule."""
         self._down: list[str] = []
         self._said: dict[str, Outcome] = {}
         self._results: dict[str, Result] = dict(self._sorted.kept)
@@ -119,26 +123,29 @@ class Run:
     def _convert(self, found: Sequence[Planned]) -> None:
         begun, waiting = [], []
         for planned in found:
-            if planned.line.action is Action.REFUSED:
+            if planned.action is Action.REFUSED:
                 self._record(planned.row, _to_refused(planned))
-            elif planned.line.action is Action.DONE:
-                self._record(planned.row, run_row(self._op, planned))
-            elif planned.line.action is Action.GO_ON:
+            elif planned.action is Action.DONE:
+                self._record(planned.row, self._confirm(planned))
+            elif planned.action is Action.GO_ON:
                 begun.append(planned)
             else:
                 waiting.append(planned)
         waiting = self._confirm_canaries(waiting)
-        for note in to_notes(planned.line for planned in waiting):
+        for note in to_notes(waiting):
             self._op.log(note, "WARNING")
-        arns: dict[Gathering | None, list[str]] = {}
-        for planned in (*begun, *waiting):
-            arns.setdefault(planned.gathering, []).append(planned.row.arn)
-        for gathering, those in arns.items():
-            if gathering is not None:
-                gathering.expect(those)
-        schedule = Schedule([each.row for each in begun], [each.row for each in waiting], self._inputs)
-        self._drive(schedule, {each.row.name: each for each in (*begun, *waiting)})
-        self._record_waiting(schedule, {each.row.name: each for each in waiting})
+        self._planned = {each.row.name: each for each in (*begun, *waiting)}
+        self._schedule = Schedule([each.row for each in begun], [each.row for each in waiting], self._inputs)
+        self._drive()
+        self._record_waiting()
+
+    def _confirm(self, planned: Planned) -> Ended:
+        """Return the outcome of a row that is done, by what was read for its plan."""
+        job = planned.begin(self._op)
+        crew = Crew(job.gathering, self._op.cancellation)
+        crew.add(job)
+        (row,) = crew.run()
+        return to_ended(planned, row)
 
     def _confirm_canaries(self, waiting: list[Planned]) -> list[Planned]:
         """Return the rows to be begun without those, up to the last canary, that have stop protection."""
@@ -150,87 +157,91 @@ class Run:
                 gathering.asks_protection = True
                 found = plan_row(self._op, planned.row, gathering, None)
                 gathering.asks_protection = False
-            if found.line.action is Action.REFUSED:
+            if found.action is Action.REFUSED:
                 self._record(found.row, _to_refused(found))
             else:
                 kept.append(found)
         return kept
 
-    def _drive(self, schedule: Schedule, planned: Mapping[str, Planned]) -> None:
+    def _drive(self) -> None:
         """Begin rows and wait for their ends, until nothing is under way and nothing is to be begun."""
-        runtime, cancellation = self._op.host.runtime, self._op.cancellation
+        cancellation = self._op.cancellation
+        for planned in self._planned.values():
+            gathering = planned.gathering
+            if gathering is not None:
+                gathering.expect(planned.row.arn)
+                crew = Crew(gathering, cancellation, self._schedule, self._on)
+                crew = self._crews.setdefault(gathering, crew)
+                self._sharing.setdefault(planned.row.account_and_region, set()).add(crew)
+        self._left = len(self._crews)
         unsubscribe = cancellation.subscribe(self._wake)
-        prepared: list[Row] = []
         try:
-            while True:
-                with self._changed:
-                    told, self._told = self._told, []
-                if cancellation.is_set:  # which is why a canary has not SUCCEEDED
-                    schedule.stop(cancellation.reason or "its deadline had passed")
-                for row, word, come_to in told:
-                    failed = come_to is not None and come_to.counts
-                    if word == "ended" and come_to is not None:
-                        succeeded = come_to.result.has_succeeded
-                        schedule.end(row, succeeded=succeeded, failed=failed, is_begun=come_to.is_begun)
-                        self._record(row, come_to)
-                        continue
-                    (schedule.leave_slot if word == "starting" else schedule.free_slot)(row, failed=failed)
-                    if word == "running" and come_to is not None:
-                        self._say(row, come_to)
-                for row in schedule.next_rows(runtime.now() - self._began):
-                    self._begin(planned[row.name])
-                    prepared.append(row)
-                prepared = [row for row in prepared if not self._settle(planned[row.name], schedule)]
-                if schedule.is_over:
-                    return
-                self._progress.report(running=schedule.running)
-                with self._changed:
-                    if not self._told:
-                        pause = self._progress.pause_seconds
-                        self._changed.wait(pause if cancellation.is_set else max(0.01, cancellation.remaining(pause)))
+            with self._op.host.runtime.pool(self._left or 1, "lmconv-rows") as pool:
+                ends = [pool.submit(self._carry_out, crew) for crew in self._crews.values()]
+                while self._left:
+                    self._hand_out()
+                    self._progress.report(running=self._schedule.running)
+                    pause = self._progress.pause_seconds
+                    self._over.wait(pause if cancellation.is_set else max(0.01, cancellation.remaining(pause)))
+                for each in ends:
+                    each.result()
         finally:
             unsubscribe()
 
-    def _settle(self, planned: Planned, schedule: Schedule) -> bool:
-        """Tell a row that it has its slot, or that it is to have none; return whether that is so by now."""
-        row, is_withdrawn = planned.row, schedule.stopped is not None and not self._op.cancellation.is_set
-        if not (is_withdrawn or schedule.has_slot(row)):
-            return False
-        self._slots[row.name] = None if schedule.has_slot(row) else schedule.stopped
-        if planned.gathering is not None:
-            planned.gathering.crew.wake()
-        return True
+    def _carry_out(self, crew: Crew) -> None:
+        """Carry the rows of a connection out, as the schedule begins them."""
 
-    def _has_slot(self, row: Row) -> bool:
-        reason = self._slots.get(row.name)
-        if reason is not None:
-            raise NotBegunError(Subject(FLEET_ACTION), reason)
-        return row.name in self._slots
+        def is_over() -> bool:
+            self._hand_out()
+            return self._schedule.stopped is not None or not crew.gathering.waiting
 
-    def _begin(self, planned: Planned) -> None:
-        row = planned.row
+        try:
+            for row in crew.run(is_over):
+                self._on_end(row)
+        finally:
+            with self._changed:
+                self._left -= 1
+                if not self._left:
+                    self._over.set()
 
-        def tell(word: str, come_to: Ended | None) -> None:
-            if word != "ended":
-                self._progress.report(f"{row.name} {word}")
-            if word in ("starting", "running", "ended"):
-                with self._changed:
-                    self._told.append((row, word, come_to))
-                    self._changed.notify_all()
+    def _hand_out(self, row: Row | None = None, change: Callable[[], None] = lambda: None) -> None:
+        """Change the schedule, and begin the rows whose turn it is."""
+        runtime, cancellation = self._op.host.runtime, self._op.cancellation
+        with self._changed:
+            schedule, was_stopped = self._schedule, self._schedule.stopped
+            if cancellation.is_set:  # which is why a canary has not SUCCEEDED
+                schedule.stop(cancellation.reason or "its deadline had passed")
+            change()
+            for begun in schedule.next_rows(runtime.now() - self._began):
+                planned = self._planned[begun.name]
+                self._crews[planned.gathering].add(planned.begin(self._op))
+            if was_stopped != schedule.stopped:
+                self._wake()
+            sharing = self._sharing[row.account_and_region] if row else set()
+            for crew in sharing if len(sharing) > 1 else ():  # one of which has a slot now, it may be
+                crew.woken.set()
 
-        def run() -> None:
-            try:
-                ended = run_row(self._op, planned, tell, lambda: self._has_slot(row))
-            except Exception as bug:  # a row never stops another, and each must come to its end
-                log.exception("a row ended in a bug")
-                ended = _to_bug(planned, bug)
-            tell("ended", ended)
+    def _on(self, row: RowJob, word: str) -> None:
+        """Take note that a row is about to do something, or that its instance runs again."""
+        self._progress.report(f"{row.row.name} {word}")
+        if word not in ("starting", "running"):
+            return
+        come_to = to_known_end(self._planned[row.row.name], row)
+        failed = come_to is not None and come_to.counts
+        leave = self._schedule.leave_slot if word == "starting" else self._schedule.free_slot
+        self._hand_out(row.row, lambda: leave(row.row, failed=failed))
+        if word == "running" and come_to is not None:
+            self._say(row.row, come_to)
 
-        self._op.host.runtime.spawn(run, f"lmconv-row-{row.number}")
+    def _on_end(self, row: RowJob) -> None:
+        ended = to_ended(self._planned[row.row.name], row, is_over=self._op.cancellation.is_set)
+        how = {"succeeded": ended.result.has_succeeded, "failed": ended.counts, "is_begun": ended.is_begun}
+        self._hand_out(row.row, lambda: self._schedule.end(row.row, **how))
+        self._record(row.row, ended)
 
     def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        for crew in self._crews.values():
+            crew.woken.set()
 
     def _record(self, row: Row, ended: Ended) -> None:
         self._results[row.name] = ended.result
@@ -248,14 +259,14 @@ class Run:
         is_bad = ended.is_down or result.has_failed
         self._op.log(_to_line(row.name, result), "WARNING" if is_bad else "INFO")
 
-    def _record_waiting(self, schedule: Schedule, planned: Mapping[str, Planned]) -> None:
+    def _record_waiting(self) -> None:
         """Record the rows that were not begun, with one line for them all."""
-        rows = schedule.take_waiting()
+        rows = self._schedule.take_waiting()
         for row in rows:
-            outcome = Outcome.IN_PROGRESS if planned[row.name].is_marked else Outcome.NOT_BEGUN
-            self._results[row.name] = planned[row.name].to_result(outcome, schedule.stopped)
+            outcome = Outcome.IN_PROGRESS if self._planned[row.name].is_marked else Outcome.NOT_BEGUN
+            self._results[row.name] = self._planned[row.name].to_result(outcome, self._schedule.stopped)
         if rows:
-            self._op.log(f"{len(rows)} not begun: {schedule.stopped}.", "WARNING")
+            self._op.log(f"{len(rows)} not begun: {self._schedule.stopped}.", "WARNING")
 
     def _to_error(self) -> LicenseConversionError | None:
         """Return the error that the operation ends with, which says how many are not converted and why."""
@@ -287,15 +298,10 @@ class Run:
 
 def _to_refused(planned: Planned) -> Ended:
     error = planned.error
-    reason = error.explanation if error else planned.line.text
+    reason = error.explanation if error else planned.text
     # A mark that is left says that it ran, and is still to be started.
     outcome = Outcome.IN_PROGRESS if planned.is_marked else Outcome.REFUSED
     return Ended(planned.to_result(outcome, reason), is_down=planned.is_marked)
-
-
-def _to_bug(planned: Planned, bug: Exception) -> Ended:
-    reason = f"{type(bug).__name__}: {bug}. This is a bug of lmconv-resource: report it with LMCONV_LOG=DEBUG's lines."
-    return Ended(planned.to_result(Outcome.IN_PROGRESS, to_one_line(reason)), True, planned.ran)
 
 
 def _to_line(name: str, result: Result) -> str:

@@ -30,7 +30,6 @@ class Schedule:
             self._waiting.setdefault(row.account_and_region, deque()).append(row)
         self._canaries = {row.name for row in rows[: limits.canaries]}
         self._groups: dict[tuple[str, str], _Slots] = defaultdict(_Slots)
-        self._running: set[str] = set()
         self._failed: set[str] = set()
         self.stopped: str | None = None
         """Why no further row is begun; None while one may be."""
@@ -58,7 +57,6 @@ class Schedule:
                 rows.append(queue.popleft())
                 slots.next[rows[-1].name] = None
                 slots.hand_out(self._limits.max_concurrent)
-        self._running |= {row.name for row in rows}
         return sorted(rows, key=lambda row: row.number)
 
     def has_slot(self, row: Row) -> bool:
@@ -72,11 +70,6 @@ class Schedule:
     def is_waiting(self) -> bool:
         """Whether a row has not been begun yet."""
         return any(self._waiting.values())
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is under way, and nothing more is to be begun."""
-        return not self._running and not self._going_on and (self.stopped is not None or not self.is_waiting)
 
     def leave_slot(self, row: Row, *, failed: bool = False) -> None:
         """Take note that a row's instance is being started: the next one may be marked."""
@@ -110,7 +103,6 @@ class Schedule:
             if not is_begun and others:
                 self._canaries.add(min(others, key=lambda each: each.number).name)
         self.free_slot(row, failed=failed)
-        self._running.discard(row.name)
 
     def take_waiting(self) -> list[Row]:
         """Return the rows that are not begun, in the table's order, and forget them."""

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lmconv_resource.errors import CredentialsError, LicenseConversionError, SettingsError
+from lmconv_resource.lifecycle.fleet.crew import Crew
 from lmconv_resource.lifecycle.fleet.gather import Gathering, Learned
-from lmconv_resource.lifecycle.fleet.row import Planned, end_row, plan_row, refuse
+from lmconv_resource.lifecycle.fleet.row import Planned, RowJob, plan_row, refuse
+from lmconv_resource.lifecycle.fleet.shared import Seen
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.job import still_stopped_text
 from lmconv_resource.lifecycle.operation import PLAN_SECONDS, Operation
@@ -26,9 +28,6 @@ _AT_ONCE = 16
 
 _FEW_ROWS = 50
 """Rows of a fleet of which each is asked for its stop protection."""
-
-_ENDS_AT_ONCE = 64
-"""Rows that are forgotten, of which something is under way still."""
 
 
 class Connections:
@@ -94,17 +93,16 @@ def _survey_one(op: Operation, gathering: Gathering, rows: Sequence[Row], held_i
     return [plan_row(op, row, gathering, held_ids.get(row.arn)) for row in rows]
 
 
-def look_at(op: Operation, groups: Mapping[Gathering, Sequence[Row]]) -> Iterator[tuple[Row, Instance, bool]]:
-    """Yield the rows whose instance EC2 shows, each with it, and whether it has the fleet's mark."""
+def look_at(op: Operation, groups: Mapping[Gathering, Sequence[Row]]) -> Iterator[tuple[Row, Seen[Instance], bool]]:
+    """Yield the rows, each with what EC2 shows of its instance, and whether that has the fleet's mark."""
     for gathering, rows in groups.items():
         gathering.look([row.arn for row in rows])
         for row in rows:
             found = gathering.instances.find(to_id(row.arn))
             if found.error:
                 log.info("%s is not checked: %s", row.name, found.error)
-            elif found.answer:
-                tags = gathering.tags.find(to_places(found.answer)).answer or ()
-                yield row, found.answer, has_mark(op.urn, found.answer, tags)
+            tags = gathering.tags.find(to_places(found.answer)).answer or () if found.answer else ()
+            yield row, found, found.answer is not None and has_mark(op.urn, found.answer, tags)
 
 
 def find_marked(op: Operation, rows: Iterable[Row]) -> list[Row]:
@@ -119,16 +117,30 @@ def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | No
     instance, and the row is returned.
     """
     left: list[Row] = []
-    connections = Connections(op)
+    groups, refused = Connections(op).divide(rows)
 
-    def end(row: Row) -> None:
-        try:
-            end_row(op, row, connections.connect(row), held_ids.get(row.arn))
-        except LicenseConversionError as error:
-            left.append(row)
-            op.log(f"{row.name}: {still_stopped_text(row.arn, error)}", "WARNING")
+    def end(gathering: Gathering, those: Sequence[Row]) -> None:
+        crew = Crew(gathering, op.cancellation)
+        for row, found, is_marked in look_at(op, {gathering: those}):
+            if found.error:
+                leave(row, found.error)
+            elif is_marked:
+                crew.add(RowJob(op, row, gathering, row.name, ends=True, held_id=held_ids.get(row.arn)))
+        gathering.turn.is_planning = False
+        for each in crew.run():
+            if isinstance(each.end, LicenseConversionError):
+                leave(each.row, each.end)
+            elif isinstance(each.end, Exception):
+                raise each.end
 
-    with op.host.runtime.pool(min(_ENDS_AT_ONCE, len(rows)), "lmconv-end") as pool:
-        for each in [pool.submit(end, row) for row in rows]:
-            each.result()
+    def leave(row: Row, error: LicenseConversionError) -> None:
+        left.append(row)
+        op.log(f"{row.name}: {still_stopped_text(row.arn, error)}", "WARNING")
+
+    for planned in refused:
+        if planned.error:
+            leave(planned.row, planned.error)
+    with op.host.runtime.pool(len(groups) or 1, "lmconv-end") as pool:
+        for future in [pool.submit(end, gathering, those) for gathering, those in groups.items()]:
+            future.result()
     return left

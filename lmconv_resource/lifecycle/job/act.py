@@ -1,6 +1,7 @@
-"""The loop that carries one conversion out: read, decide, act once, read again.
+"""One conversion carried out: read, decide, act once, read again.
 
-Nothing else stops, starts or tags an instance, or starts a conversion.
+Nothing else stops, starts or tags an instance, or starts a conversion; a fleet sends what its rows' jobs have decided
+on together.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lmconv_resource.errors import (
     CancelledError,
     CredentialsError,
     LicenseConversionError,
+    RequestRefusedError,
     SettingsError,
     Subject,
     TaskNotFoundError,
@@ -25,6 +27,7 @@ from lmconv_resource.errors import (
     TransientError,
     WaitError,
 )
+from lmconv_resource.lifecycle.job.checks import CHECKS as ALL_CHECKS
 from lmconv_resource.lifecycle.job.checks import Wish
 from lmconv_resource.lifecycle.job.facts import (
     CHECKS,
@@ -42,8 +45,8 @@ from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Step, decide
 from lmconv_resource.marks import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
-from lmconv_resource.polling.runtime import Pauses, doubled
-from lmconv_resource.text import to_duration_text
+from lmconv_resource.polling.runtime import doubled
+from lmconv_resource.text import fill, to_duration_text
 from lmconv_resource.usage_operations import describe_license
 
 if TYPE_CHECKING:
@@ -60,15 +63,14 @@ _ON_ITS_WAY = ("await-stopped", "await-running", "await-stopping", "await-runnin
 
 _STATE_TEXTS = {"running": " runs", "pending": " is starting"}
 
-_FIRST_PAUSE = 1.0
-_FAULT_PAUSE = 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE, _FAULT_PAUSE = 1.0, 5.0, 30.0
 _CAPACITY_PAUSES = 5.0, 300.0
 _START_SECONDS = 30.0
 _TIDY_TRIES = 10
 _FRESH_SECONDS, _MARK_FRESH_SECONDS, _MAX_READS = 15.0, 2.5, 5
 """How old the instance may be that an act rests on, that a mark rests on, and how often it is read again for that: AWS
 may throttle. Another stack may have marked it since, and a tag can't be written on the condition that there is none."""
-_LAST_START_SECONDS = 60.0
+_LAST_START_SECONDS, _LAST_PAUSE = 60.0, 2.0
 """How long a start is tried for after the deadline, where no conversion was begun: no outage for a slow shutdown."""
 
 
@@ -93,8 +95,7 @@ class Job:
     """One conversion with all around it; with `ends`, only what was begun is brought to its end.
 
     `held_id` is the task that is recorded, `problems` what the checks have found where they were just made, about the
-    instance's stop, too, with `is_stop_checked`. `longest_pause_seconds` is that between two checks of an instance on
-    its way.
+    instance's stop, too, with `is_stop_checked`.
     """
 
     def __init__(
@@ -109,14 +110,17 @@ class Job:
         problems: tuple[Problem, ...] | None = None,
         is_stop_checked: bool = False,
         make_mark: MakeMark = make_value,
-        longest_pause_seconds: float = 10.0,
     ) -> None:
         self._op = op
         self._aws = aws
         self._wish = wish = Wish(**vars(inputs), urn=op.urn, converts=not ends, retry_remedy=retry_remedy)
         self._arn = wish.request.resource_arn
-        self._make_mark, self._longest_pause = make_mark, longest_pause_seconds
-        self._fault_pauses = Pauses(op.cancellation, _FIRST_PAUSE, _FAULT_PAUSE)
+        self._make_mark = make_mark
+        self._is_mine = False
+        self._waits = 0
+        self._refused = ""
+        self._last_until: float | None = None
+        self._stale = EVERYTHING
         now = op.host.runtime.now()
         self._deadline = now + op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS)
         self._reader = Reader(op, aws, wish)
@@ -143,6 +147,10 @@ class Job:
         memory = self.facts.memory
         is_sent = memory.of(Act.MARK).accepted > 0 and not self.facts.marks  # else the mark that is shown is another's
         return (memory.is_marked or is_sent) and not memory.is_released
+
+    def of(self, act: Act) -> Sent:
+        """Return how it went with an act."""
+        return self.facts.memory.of(act)
 
     def plan(self, *, awaits_instance: bool = True) -> Step:
         """Return what a run would do first, from facts that are read once; nothing is done.
@@ -183,47 +191,80 @@ class Job:
         Raises:
             LicenseConversionError: refused, failed, cancelled or left as it is; `held_id` is what was begun.
         """
-        with self._op.host.started_here.one_at_a_time(self._arn, self._op.cancellation) as is_mine:
-            if not is_mine:
+        try:
+            while not isinstance(found := self.next(), Outcome):
+                if isinstance(found, Step):
+                    found = self._follow() if found.rule.then is Act.FOLLOW else self.carry_out(found)
+                is_last = self._last_until is not None  # after the deadline, when a cancellation waits for nothing
+                (self._op.host.runtime.sleep if is_last else self._op.cancellation.wait)(found)
+            return found
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let another job be about the instance."""
+        if self._is_mine:
+            self._op.host.started_here.release(self._arn)
+            self._is_mine = False
+
+    def next(self) -> Step | float | Outcome:
+        """Read what is stale; return what to send or follow, for how long to wait, or the end. Raises as `run`."""
+        op, runtime = self._op, self._op.host.runtime
+        self._is_mine = self._is_mine or op.host.started_here.claim(self._arn)
+        if not self._is_mine:
+            if op.cancellation.is_set:
                 raise self.left(self._to_cancelled())
-            pauses = Pauses(self._op.cancellation, _FIRST_PAUSE, self._longest_pause)
-            stale, again = EVERYTHING, 0
-            while True:
-                step = self._decide(stale)
-                log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
-                is_whole = stale == EVERYTHING or (again > 0 and step.rule.then is Act.MARK)
-                fresh = _MARK_FRESH_SECONDS if step.rule.then is Act.MARK else _FRESH_SECONDS
-                is_old = self.facts.now - self.facts.instance_at > fresh and again < _MAX_READS
-                if step.rule.then in IRREVERSIBLE and (not is_whole or is_old):
-                    # A list of tasks that takes a minute must not make old what a mark rests on.
-                    stale = _FOR_MARK if is_whole and step.rule.then is Act.MARK else EVERYTHING
-                    again += 1
-                    continue
-                again = 0
-                if step.rule.then in (Act.DONE, Act.REFUSE, Act.LEAVE):
-                    return self._finish(step)
-                if self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline:
-                    self._try_last_start(step)
-                    raise self.left(self._to_cancelled())
-                if step.rule.severity:
-                    self._op.log(f"{step.text}.", step.rule.severity)
-                elif step.text and step.rule.then is not Act.FOLLOW:
-                    self._op.log_status(step.text)
-                for severity, text in step.notes:
-                    self._op.log(text, severity)
-                if step.rule.then is Act.WAIT:
-                    (self._fault_pauses if "fault" in step.rule.text else pauses).wait()
-                    stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | self.facts.unread
-                    continue
-                pauses.reset()
-                self._fault_pauses.reset()
-                stale = frozenset({CHECKS}) if step.rule.then is Act.CHECK else self._act(step)
+            return self._pause(_LONGEST_PAUSE)
+        again = 0
+        while True:
+            step = self._decide(self._stale)
+            act = step.rule.then
+            log.debug("%s: %s %s", self._arn, step.rule.name, step.text)
+            is_whole = self._stale == EVERYTHING or (again > 0 and act is Act.MARK)
+            fresh = _MARK_FRESH_SECONDS if act is Act.MARK else _FRESH_SECONDS
+            is_old = self.facts.now - self.facts.instance_at > fresh and again < _MAX_READS
+            if act in IRREVERSIBLE and (not is_whole or is_old):
+                # A list of tasks that takes a minute must not make old what a mark rests on.
+                self._stale = _FOR_MARK if is_whole and act is Act.MARK else EVERYTHING
+                again += 1
+                continue
+            again = 0
+            if self._last_until is None and act in (Act.DONE, Act.REFUSE, Act.LEAVE):
+                return self._finish(step)
+            if op.cancellation.is_set or runtime.now() >= self._deadline:
+                return self._to_last_start(step)
+            self._say(step)
+            if act is Act.WAIT:
+                self._stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | self.facts.unread
+                return self._pause(_FAULT_PAUSE if "fault" in step.rule.text else _LONGEST_PAUSE)
+            self._waits = 0
+            if act is Act.CHECK:
+                self._stale = frozenset({CHECKS})
+            elif act is Act.ADOPT:
+                self._adopt(step)
+            else:
+                self._stale = EVERYTHING
+                self._remember(list_failing_since=None if act is Act.FOLLOW else self.facts.memory.list_failing_since)
+                return step
+
+    def _say(self, step: Step) -> None:
+        if step.rule.severity:
+            self._op.log(f"{step.text}.", step.rule.severity)
+        elif step.text and step.rule.then is not Act.FOLLOW:
+            self._op.log_status(step.text)
+        for severity, text in step.notes:
+            self._op.log(text, severity)
+
+    def _pause(self, longest: float) -> float:
+        self._waits += 1
+        return doubled(_FIRST_PAUSE, longest, self._waits - 1)
 
     def _decide(self, stale: Iterable[str]) -> Step:
         """Read what is stale again, and return what to do next."""
         self.facts = self._reader.read(self.facts, stale)
         if self.facts.error is not None:
-            raise self.left(self.facts.error) from self.facts.error.__cause__
+            error = self.facts.error if self._last_until is None else self._to_cancelled()
+            raise self.left(error) from self.facts.error.__cause__
         return decide(self.facts, self._wish)
 
     def _remember(self, **changes: Any) -> None:
@@ -231,29 +272,16 @@ class Job:
 
     # -- acts: each once, and what AWS said of it remembered -----------------------------------------------------------
 
-    def _act(self, step: Step) -> frozenset[str]:
-        """Do it, and return what has to be read then: an instance on its way alone; of a new task nothing."""
-        if step.rule.then is Act.FOLLOW:
-            self._follow()
-        elif step.rule.then is Act.ADOPT:
-            self._adopt(step)
-        else:
-            error = None
-            try:
-                self._send(step)
-            except LicenseConversionError as failed:
-                error = failed
-            self._note(step, error)
-        if step.rule.then in (Act.MARK, Act.CREATE):
-            self._remember(is_told=True)
-        if step.rule.then in (Act.STOP, Act.FORCE, Act.START):
-            return _INSTANCE_ONLY
-        if step.rule.then in (Act.CREATE, Act.ADOPT) and self.facts.held is not None:
-            return frozenset() if self._wish.wait_for_completion else frozenset({TASKS})
-        is_plain = step.rule.then is Act.FOLLOW and not (self._wish.stop_and_restart or self.facts.memory.is_marked)
-        return _INSTANCE_ONLY if is_plain and self.facts.held is not None else EVERYTHING
+    def carry_out(self, step: Step) -> float:
+        """Send a step, and return for how long to wait then."""
+        try:
+            self.send(step)
+        except LicenseConversionError as error:
+            return self.sent(step, error)
+        return self.sent(step)
 
-    def _follow(self) -> None:
+    def _follow(self) -> float:
+        is_down = self._wish.stop_and_restart or self.facts.memory.is_marked
         try:
             task = self._op.follow(
                 self._aws,
@@ -263,14 +291,15 @@ class Job:
             )
         except LicenseConversionError as error:
             self._keep(error.task)
-            is_down = self._wish.stop_and_restart or self.facts.memory.is_marked
             is_fault = isinstance(error, (WaitError, TaskNotFoundError))
             is_over = self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline
             if is_over or not (is_down and is_fault):
                 raise self.left(error) from error.__cause__
             log.info("%s", error)  # with an instance down, faults are carried to the deadline
-            return
-        self._keep(task)
+        else:
+            self._keep(task)
+        self._stale = EVERYTHING if is_down or self.facts.held is None else _INSTANCE_ONLY
+        return 0.0
 
     def _keep(self, task: ConversionTask | None) -> None:
         if task is not None:
@@ -286,72 +315,102 @@ class Job:
             self._keep(task)
             held = {"held_id": task.task_id, "held_since": now, "is_adopted": step.is_adopted}
             self._remember(**held, create_lost_at=None, in_progress_at=None)
+            self._stale = frozenset() if self._wish.wait_for_completion else frozenset({TASKS})
 
-    def _send(self, step: Step) -> None:
-        """Make an act's call."""
-        act, facts, ec2, runtime = step.rule.then, self.facts, self._aws.ec2, self._op.host.runtime
-        started_here = self._op.host.started_here
+    def send(self, step: Step, *others: tuple[Job, Step]) -> None:
+        """Make a step's call, and the same of other instances' jobs with it; its error is for each one's `sent`."""
+        act, ec2, started_here = step.rule.then, self._aws.ec2, self._op.host.started_here
+        arns = [self._arn, *(job._arn for job, _ in others)]
         if act in (Act.STOP, Act.FORCE):
-            ec2.stop(self._arn, force=act is Act.FORCE)
+            try:
+                ec2.stop(*arns, force=act is Act.FORCE)
+            except RequestRefusedError as refusal:
+                if others or refusal.code != "OperationNotPermitted" or not ec2.has_stop_protection(self._arn):
+                    raise
+                found = ALL_CHECKS["protected"]
+                remedy = fill(found.remedy, {"instance": to_id(self._arn)})
+                raise RequestRefusedError(refusal.subject, found.reason, remedy, code=refusal.code) from None
         elif act is Act.START:
-            ec2.start(self._arn)
-        elif act is Act.MARK:
-            until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
-            tag = {RESTART_TAG: self._make_mark(self._wish.urn, facts.places[0], runtime.wall(), until)}
-            self._remember(own_marks=facts.memory.own_marks.union(tag.values()))
-            self._on_places(ec2.set_tags, tag)
-        elif act is Act.NOTE:
-            code = getattr(facts.memory.refusal, "code", "") or type(facts.memory.refusal).__name__
-            value = facts.refusals.and_one(code, runtime.wall()).to_value(facts.places[0])
-            self._on_places(ec2.set_tags, {REFUSED_TAG: value})
-        elif act is Act.UNMARK:
-            tags = [{RESTART_TAG: value} for value in sorted(facts.memory.own_marks)]
-            if facts.held is not None and facts.held.status is TaskStatus.SUCCEEDED:
-                tags += [{REFUSED_TAG: tag.value} for tag in facts.tags if tag.key == REFUSED_TAG]
-            for tag in tags:
-                self._on_places(ec2.delete_tags, tag)
-                started_here.removed_marks |= {(place, value) for place in facts.places for value in tag.values()}
+            ec2.start(*arns)
         elif act is Act.CREATE:
-            if facts.memory.of(act).tries == 0:
-                self._remember(known_ids=frozenset(task.task_id for task in facts.tasks))
+            if self.facts.memory.of(act).tries == 0:
+                self._remember(known_ids=frozenset(task.task_id for task in self.facts.tasks))
             task_id = self._aws.license_manager.create_task(step.request)
             started_here.tasks[self._arn] = (*started_here.tasks.get(self._arn, ()), task_id)
             started = ConversionTask.started(task_id, self._aws.region, step.request)
             self._adopt(replace(step, task=started, is_adopted=False))
+        else:
+            places: dict[tuple[str, str], list[str]] = {}
+            for job, each in ((self, step), *others):
+                for tag in job._to_tags(each):
+                    places.setdefault(tag, []).extend(job.facts.places)
+            send = ec2.delete_tags if act is Act.UNMARK else ec2.set_tags
+            for (key, value), ids in places.items():
+                if others:
+                    send("instances", {key: value}, ids)
+                else:
+                    self._on_places(send, {key: value})
 
-    def _note(self, step: Step, error: LicenseConversionError | None) -> None:
-        """Remember what AWS has said of an act, and say what is to be known of it."""
+    def _to_tags(self, step: Step) -> list[tuple[str, str]]:
+        """Return the tags that a step sets or removes, at all places of the facts; those of a mark are made anew."""
+        act, facts, runtime = step.rule.then, self.facts, self._op.host.runtime
+        if act is Act.MARK:
+            until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
+            value = self._make_mark(self._wish.urn, facts.places[0], runtime.wall(), until)
+            self._remember(own_marks=facts.memory.own_marks | {value})
+            return [(RESTART_TAG, value)]
+        if act is Act.NOTE:
+            code = getattr(facts.memory.refusal, "code", "") or type(facts.memory.refusal).__name__
+            # A call without an answer may have written it: the next one does not count the refusal once more.
+            self._refused = self._refused or facts.refusals.and_one(code, runtime.wall()).to_value(facts.places[0])
+            return [(REFUSED_TAG, self._refused)]
+        tags = [(RESTART_TAG, value) for value in sorted(facts.memory.own_marks)]
+        if facts.held is not None and facts.held.status is TaskStatus.SUCCEEDED:
+            tags += [(tag.key, tag.value) for tag in facts.tags if tag.key == REFUSED_TAG]
+        return tags
+
+    def sent(self, step: Step, error: LicenseConversionError | None = None) -> float:
+        """Remember what AWS has said of a step; return for how long to wait, or raise the error that ends the job."""
         act, now, name = step.rule.then, self._op.host.runtime.now(), self.facts.places[0]
         before, is_tidying = self.facts.memory.of(act), act in (Act.NOTE, Act.UNMARK)
         if error is None:
             sent = Sent(before.accepted + 1, before.failed, before.first_at or now, now, now + _START_SECONDS)
         else:
             log.info("%s: %s", step.rule.name, error)
-            if isinstance(error, (CredentialsError, SettingsError, CancelledError)) and not is_tidying:
-                raise self.left(error) from error.__cause__
             is_over = is_tidying and (before.failed >= _TIDY_TRIES or now >= self._deadline)
             again_at, is_given_up = now + doubled(*_CAPACITY_PAUSES, before.failed), is_over or not _is_passing(error)
             if act is Act.CREATE:
                 again_at, is_given_up = self._on_create_failed(error, before.tries + 1)
             sent = before._replace(failed=before.failed + 1, again_at=again_at, error=error, is_given_up=is_given_up)
-        was_pending = self.facts.memory.was_pending and act is not Act.START
-        self._remember(sent={**self.facts.memory.sent, act: sent}, was_pending=was_pending)
-        if act is Act.MARK and error and sent.is_given_up:
-            raise self.left(error) from error
+        memory = self.facts.memory
+        self._remember(
+            sent={**memory.sent, act: sent},
+            was_pending=memory.was_pending and act is not Act.START,
+            is_told=memory.is_told or act in (Act.MARK, Act.CREATE),
+        )
+        is_fatal = isinstance(error, (CredentialsError, SettingsError, CancelledError)) and not is_tidying
+        if error and (is_fatal or (act is Act.MARK and sent.is_given_up)):
+            raise self.left(error if self._last_until is None else self._to_cancelled()) from error.__cause__
         if act is Act.FORCE and error:
             self._op.log(f"It could not be stopped by force. {error}", "WARNING")
         if act is Act.START and error and not sent.is_given_up:
             self._op.log_status(f"{name} can't be started yet: {error.reason}")
+        if act is Act.UNMARK and error is None:
+            removed = {(place, value) for _, value in self._to_tags(step) for place in self.facts.places}
+            self._op.host.started_here.removed_marks |= removed
         if act is Act.UNMARK and error and sent.is_given_up:
             self._op.log(
                 f"{name} runs again, and its mark is still there: remove it with `aws ec2 delete-tags --resources "
                 f"{' '.join(self.facts.places)} --tags Key={RESTART_TAG}`. {error}",
                 "WARNING",
             )
-        if act is Act.UNMARK and sent.is_over:
+        if act in (Act.STOP, Act.FORCE, Act.START):
+            self._stale = _INSTANCE_ONLY
+        elif act is Act.UNMARK and sent.is_over:  # what it rested on was just read
+            self._stale = frozenset()
             self._op.log_status(step.text)
-        elif act in (Act.MARK, Act.STOP, Act.START) or (error and act is not Act.CREATE and not sent.is_given_up):
-            self._op.cancellation.wait(_FIRST_PAUSE)
+        is_slow = act in (Act.MARK, Act.STOP, Act.START) or (error and act is not Act.CREATE and not sent.is_given_up)
+        return _FIRST_PAUSE if is_slow else 0.0
 
     def _on_create_failed(self, error: LicenseConversionError, tries: int) -> tuple[float, bool]:
         """Return when a conversion may be asked for again, and whether it never is."""
@@ -359,7 +418,7 @@ class Job:
         now = runtime.now()
         if isinstance(error, ThrottledError):  # this call has started nothing
             self._remember(last_fault=error.reason)
-            return now + self._fault_pauses.after(tries) * runtime.rng.uniform(0.5, 1.0), False
+            return now + doubled(_FIRST_PAUSE, _FAULT_PAUSE, tries - 1) * runtime.rng.uniform(0.5, 1.0), False
         if isinstance(error, TransientError):  # this call may have started a task
             self._remember(create_lost_at=now)
             is_down = self._wish.stop_and_restart or memory.is_marked
@@ -424,27 +483,24 @@ class Job:
             f"`aws ec2 start-instances --instance-ids {name}` once no conversion is in progress"
         )
 
-    def _try_last_start(self, step: Step) -> None:
+    def _to_last_start(self, step: Step) -> Step | float:
         """Start the instance at the deadline, where no conversion was begun: a slow shutdown is no outage."""
-        memory = self.facts.memory
-        is_deadline = self._op.cancellation.reason is None
-        is_asked = memory.held_id is not None or memory.of(Act.CREATE).tries > 0
-        if not is_deadline or is_asked or not memory.is_marked or memory.is_released:
-            return
-        log.info("at the deadline, decided on %s", step.rule.name)
-        self._wish = replace(self._wish, converts=False)
-        until = self._op.host.runtime.now() + _LAST_START_SECONDS
-        while self._op.host.runtime.now() < until:
-            try:
-                last = self._decide(EVERYTHING)
-                if last.rule.then in (Act.START, Act.UNMARK):
-                    self._act(last)
-                elif last.rule.then is not Act.WAIT:
-                    return
-            except LicenseConversionError as error:
-                log.info("the start at the deadline: %s", error)
-                return
-            self._op.host.runtime.sleep(2.0)
+        memory, now = self.facts.memory, self._op.host.runtime.now()
+        if self._last_until is None:
+            is_asked = memory.held_id is not None or memory.of(Act.CREATE).tries > 0
+            if self._op.cancellation.reason is None and memory.is_marked and not (is_asked or memory.is_released):
+                log.info("at the deadline, decided on %s", step.rule.name)
+                self._last_until = now + _LAST_START_SECONDS
+                self.give_up()
+                return 0.0
+        elif now < self._last_until and step.rule.then in (Act.START, Act.UNMARK, Act.WAIT):
+            self._stale = EVERYTHING
+            return _LAST_PAUSE if step.rule.then is Act.WAIT else step
+        raise self.left(self._to_cancelled())
+
+    def give_up(self) -> None:
+        """Only bring to its end from now on what was begun."""
+        self._wish, self._stale = replace(self._wish, converts=False), EVERYTHING
 
 
 def _is_passing(error: LicenseConversionError) -> bool:

@@ -6,10 +6,10 @@ import copy
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
 from support.aws import CREATE, LIST, MakeClient, shared_client
 from support.hurry import HURRIED
 from support.job import BYOL, TAG, WINDOWS, Job, befall, deny, mark, to_id, to_refusal
@@ -17,10 +17,12 @@ from support.lifecycle import OneResource, RecordingEngine
 from support.waiting import wait_until
 
 from lmconv_resource.emulator import ErrorAnswer, Fault
-from lmconv_resource.errors import SettingsError, Subject
+from lmconv_resource.errors import SettingsError
 from lmconv_resource.lifecycle.fleet import FleetController
+from lmconv_resource.lifecycle.fleet.crew import Crew
 from lmconv_resource.lifecycle.fleet.report import Outcome, Result
-from lmconv_resource.lifecycle.fleet.row import Ended, NotBegunError, run_row
+from lmconv_resource.lifecycle.fleet.row import Ended, RowJob, to_ended
+from lmconv_resource.lifecycle.fleet.schedule import Schedule
 from lmconv_resource.lifecycle.fleet.survey import survey
 from lmconv_resource.lifecycle.operation import UNKNOWN
 
@@ -58,15 +60,18 @@ def fail(job: Job, *arns: str) -> None:
     job.backend.failing = {to_id(arn): "The SSM Agent did not answer." for arn in arns}
 
 
-def run_one(fleet: Fleet, meanwhile: Callable[[], object] = lambda: None, **settings: Any) -> Ended:
-    """Plan a fleet of one row, which may be begun now, and then run it."""
+def run_one(fleet: Fleet, meanwhile: Callable[[], object], *more: Any) -> Ended:
+    """Plan a fleet's last row, which may be begun now, and then run it."""
     rows = fleet.controller.inputs.parse({**fleet.inputs, "instances": fleet.rows}).rows
     with fleet.job.open_session(RecordingEngine()).operation(fleet.urn) as op:
-        (planned,) = survey(op, rows, {}, begins=True)
-        assert planned.gathering is not None
-        planned.gathering.expect([rows[0].arn])
+        (planned,) = survey(op, rows[-1:], {}, begins=True)
+        job = planned.begin(op)
+        job.gathering.expect(rows[-1].arn)
         meanwhile()
-        return run_row(op, planned, **settings)
+        crew = Crew(job.gathering, op.cancellation, *more)
+        crew.add(job)
+        (row,) = crew.run()
+        return to_ended(planned, row)
 
 
 def count(job: Job) -> Counter[str]:
@@ -365,7 +370,7 @@ def test_a_row_that_a_kill_has_left_down_fails_the_fleet_where_it_can_not_be_loo
     id = mark(job, fleet.urn, fleet.add("web", launch(job, running=False)))
 
     def expire(name: str, _: Any) -> None:
-        if name == call and over:
+        if name in (call, CREATE) and over:
             raise to_refusal(name, "ExpiredTokenException")
 
     def begin_to_expire() -> None:
@@ -378,24 +383,6 @@ def test_a_row_that_a_kill_has_left_down_fails_the_fleet_where_it_can_not_be_loo
     job.make_client = deny(call)
     assert f"start-instances --instance-ids {id}" in fleet.up().why
     assert fleet.outcomes == {"web": "IN_PROGRESS"}
-
-
-def test_a_mark_is_removed_after_an_unanswered_call_where_the_instance_may_not_be_looked_at_any_more(job: Job) -> None:
-    lost: list[str] = []
-
-    def refuse(call: str, body: Any) -> None:
-        if call == "DeleteTags" and "DryRun" not in body and len(lost) < 4:
-            lost.append(call)
-            raise ReadTimeoutError(endpoint_url="https://aws")
-        if lost and call == "DescribeInstances":
-            raise to_refusal(call)
-
-    fleet = Fleet(job, stop_and_restart=True)
-    arn = fleet.add("web", launch(job))
-    job.make_client = befall(refuse)
-    fleet.up()
-    assert lost
-    assert (job.state(arn), TAG in job.tags(arn)) == ("running", False)
 
 
 def test_what_concerns_every_row_is_one_error(job: Job) -> None:
@@ -441,23 +428,48 @@ def test_one_that_an_earlier_up_has_stopped_is_not_begun_anew(job: Job) -> None:
 @pytest.mark.parametrize("was_marked", [False, True])
 def test_one_that_waits_for_its_slot_is_let_go_when_no_more_are_begun(job: Job, was_marked: bool) -> None:
     """Its mark, which it was given early or has of an earlier `up`, is removed, and it runs as before."""
-    fleet = Fleet(job, stop_and_restart=True)
-    arn = fleet.add("web", launch(job))
+    fleet = Fleet(job, stop_and_restart=True, max_concurrent=1)
+    _, arn = fleet.add("before", launch(job)), fleet.add("web", launch(job))
     if was_marked:
         mark(job, fleet.urn, arn)
-    asked: list[str] = []
+    inputs = fleet.controller.inputs.parse({**fleet.inputs, "instances": fleet.rows})
+    schedule, told = Schedule([], inputs.rows, inputs), list[str]()
+    schedule.leave_slot(*schedule.next_rows(0.0))
+    assert [row.name for row in schedule.next_rows(0.0)] == ["web"]
 
-    def has_slot() -> bool:
-        asked.append(arn)
-        if len(asked) > 1 and TAG in job.tags(arn):
-            raise NotBegunError(Subject("waiting"), "3 have failed")
-        return False
+    def tell(_: RowJob, word: str) -> None:
+        told.append(word)
+        schedule.stop("3 have failed")
 
-    ended = run_one(fleet, has_slot=has_slot)
+    ended = run_one(fleet, lambda: schedule.stop("3 have failed") if was_marked else None, schedule, tell)
 
+    assert told == [*([] if was_marked else ["marking"]), "running"]
     assert (ended.result.outcome, ended.result.reason) == (Outcome.NOT_BEGUN, "3 have failed")
     assert (ended.result.was_begun, ended.is_down) == (False, False)
     assert (job.state(arn), TAG in job.tags(arn)) == ("running", False)
+
+
+def test_rows_of_an_account_share_its_slots_whatever_their_credentials(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is marked early is stopped as soon as the row of another profile runs again."""
+    keys = "[profile other]\naws_access_key_id = testing\naws_secret_access_key = testing\n"
+    (tmp_path / "config").write_text(keys, encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    fleet, acts = Fleet(job, stop_and_restart=True, max_concurrent=1), ("CreateTags", "StopInstances", "StartInstances")
+    for name, more in (("a", {"profile": "other"}), ("b", {})):
+        fleet.add(name, launch(job), **more)
+    sent, shown = list[str](), list[str]()
+
+    def show_pending(call: str, answer: Any) -> None:
+        if call == "DescribeInstances" and sent[2:] and len(shown) < 3:
+            shown.append(answer["Reservations"][0]["Instances"][0]["State"].update(Name="pending"))
+
+    job.make_client = befall(
+        lambda call, body: sent.extend({call}.intersection(acts) if "DryRun" not in str(body) else ()), show_pending
+    )
+    assert not fleet.up().why
+    assert sent == [*acts, *acts]
 
 
 def test_of_many_rows_stop_protection_is_left_to_ec2(job: Job) -> None:
