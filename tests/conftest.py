@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
 
 import botocore.hooks
 import botocore.loaders
@@ -19,7 +18,6 @@ import moto.core.models
 import moto.core.responses
 import moto.core.utils
 import pytest
-from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 
 # moto reads this when it is imported: without it each EC2 of a test makes 1,300 images with volumes and snapshots.
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "support" / "images.json")
@@ -32,17 +30,6 @@ from support.wire import ACCESS_KEY, SECRET_KEY, Wire
 
 from lmconv_resource.aws.access import botocore_session
 from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends, serve
-
-
-class Picker(XFormedAttributePicker):
-    known: ClassVar[dict[object, tuple[str, ...]]] = {}
-
-    def get_possible_keys(self, context: AttributePickerContext) -> Any:
-        of = type(context.obj), context.key, context.shape
-        if of not in self.known:
-            self.known[of] = tuple(super().get_possible_keys(context))
-        return self.known[of]
-
 
 # A slow machine is no failure, what one run found does not change the next, and a failure is shown as it was found:
 # looking for a smaller one can outlast the test's timeout, which would then be all that is seen.
@@ -62,9 +49,8 @@ botocore.hooks.EVENT_ALIASES.clear()
 # Nobody calls AWS by `requests`, for which each mock would lay out 1,300 addresses; and one session of boto3's will do.
 moto.core.models.RESPONSES_METHODS.clear()
 moto.core.config.default_user_config["core"]["reset_boto3_session"] = False
-# It asks for each answer anew which methods its own classes have, and for each member by which names they know it.
+# It asks for each answer anew which methods its own classes have.
 vars(moto.core.responses)["method_names_from_class"] = functools.cache(moto.core.utils.method_names_from_class)
-vars(moto.core.responses)["XFormedAttributePicker"] = Picker
 
 DynamicPlugin.start_process = staticmethod(fork_process)
 
