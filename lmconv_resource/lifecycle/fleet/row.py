@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from lmconv_resource.aws.ec2 import Ec2, Instance, InstanceType, Tag
 from lmconv_resource.aws.license_manager import LicenseManager
@@ -29,6 +29,9 @@ from lmconv_resource.lifecycle.operation import Host, Operation
 from lmconv_resource.marks import RESTART_TAG, to_places
 from lmconv_resource.models import ConversionTask, TaskStatus, to_id
 from lmconv_resource.text import to_failure_reason, to_one_line, to_rfc3339
+
+if TYPE_CHECKING:
+    from lmconv_resource.aws.calls import Calls
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +80,7 @@ class RowHost:
 class _RowEc2(Ec2):
     """EC2 for one row, as it was shown to all rows of its connection."""
 
-    def __init__(self, row: RowJob, calls: Any) -> None:
+    def __init__(self, row: RowJob, calls: Calls) -> None:
         super().__init__(calls)
         self._row, self._shown = row, row.gathering
 
@@ -132,7 +135,7 @@ class _RowEc2(Ec2):
 class _RowManager(LicenseManager):
     """License Manager for one row, as it was shown to all rows of its connection."""
 
-    def __init__(self, row: RowJob, calls: Any) -> None:
+    def __init__(self, row: RowJob, calls: Calls) -> None:
         super().__init__(calls)
         self._row = row
 
@@ -319,7 +322,9 @@ def refuse(row: Row, gathering: Gathering | None, error: LicenseConversionError)
     return _plan(row, gathering, Action.REFUSED, f"can't: {error.explanation}", error)
 
 
-def _plan(row: Row, gathering: Gathering | None, action: Action, text: str, error: Any = None) -> Planned:
+def _plan(
+    row: Row, gathering: Gathering | None, action: Action, text: str, error: LicenseConversionError | None = None
+) -> Planned:
     to = row.conversion.destination_license_context.usage_operation if row.conversion else None
     return Planned(row.number, row.name, None, to, action, text, row=row, gathering=gathering, error=error)
 
