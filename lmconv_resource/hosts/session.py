@@ -158,7 +158,8 @@ class Session:
         from lmconv_resource.aws.access import AccessSession
         from lmconv_resource.aws.client import Connection
 
-        settings, shared = access.to_settings(self.get_config, region), self._share()
+        roles, shared = access.assume_roles, self._share()
+        settings = Settings.from_config(self.get_config, region, profile=access.profile, assume_roles=roles)
         with self._connecting:
             if (settings, shared) not in self._connections:
                 open_session = self._open_session or (lambda settings: AccessSession(settings, shared, self.runtime))

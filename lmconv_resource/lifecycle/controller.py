@@ -206,16 +206,16 @@ def _validate_access(op: Operation, olds: Properties | None, checked: Properties
         return [CheckFailure("region", reason)]
     unknown = unknown_names(checked, ["profile", "assume_role"])
     roles = () if "assume_role" in unknown else parse_roles(checked.get("assume_role"))
-    access = Access(region, _text_of(checked.get("profile")), roles)
+    profile, known_region = _text_of(checked.get("profile")), _ANY_REGION if region is None else region
     try:
         op.host.check_setting_names()
-        settings = access.to_settings(op.host.get_config, _ANY_REGION if region is None else region)
+        settings = Settings.from_config(op.host.get_config, known_region, profile=profile, assume_roles=roles)
         is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _ACCESS)  # type: ignore[union-attr]
         if is_recorded or region is None:
             return []
         failures = _validate_region(op, settings, arn)  # loads AWS's list of regions
         if not failures and not unknown:
-            op.host.connect(region, access).session.check_credentials()
+            op.host.connect(region, Access(region, profile, roles)).session.check_credentials()
     except TransientError:
         return []
     except LicenseConversionError as error:

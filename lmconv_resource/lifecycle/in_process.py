@@ -20,8 +20,8 @@ class StartedHere:
 
     def __init__(self, runtime: Runtime = RUNTIME) -> None:
         self._lock = runtime.lock()
-        self._busy: set[str] = set()
-        """The instances that a job is about at present."""
+        self.busy: dict[str, object] = {}
+        """The job that is about an instance at present, by its ARN; no other one may be."""
         self._told: set[str] = set()
         self.marks: dict[object, tuple[Tag, ...]] = {}
         """All tags of jobs in an account and region, by a session there. One list serves a whole process."""
@@ -35,18 +35,6 @@ class StartedHere:
         """Tasks whose end was seen, by id."""
         self.removed_marks: set[tuple[str, str]] = set()
         """Marks that were removed here, which EC2 shows for a while: the resource's id and the tag's value."""
-
-    def claim(self, resource_arn: str) -> bool:
-        """Return whether no other job is about the instance: then none may be until `release`."""
-        with self._lock:
-            is_free = resource_arn not in self._busy
-            self._busy.add(resource_arn)
-            return is_free
-
-    def release(self, resource_arn: str) -> None:
-        """Let another job be about the instance."""
-        with self._lock:
-            self._busy.discard(resource_arn)
 
     def is_first_word(self, about: str) -> bool:
         """Return whether this has not been said before in this process."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from lmconv_resource.aws.access import AssumedRole, ConfigGet, Settings, resolve_region
+from lmconv_resource.aws.access import AssumedRole, ConfigGet, resolve_region
 from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, SettingsError, Subject
 from lmconv_resource.lifecycle.in_process import Severity, StartedHere
 from lmconv_resource.polling.runtime import Cancellation
@@ -65,10 +65,6 @@ class Access:
     region: str | None = None
     profile: str | None = None
     assume_roles: tuple[AssumedRole, ...] = ()
-
-    def to_settings(self, get: ConfigGet, region: str) -> Settings:
-        """Return the stack's settings for a region, with these on top of them; or raise a SettingsError."""
-        return Settings.from_config(get, region, profile=self.profile, assume_roles=self.assume_roles)
 
 
 class Host(Protocol):

@@ -297,6 +297,6 @@ def test_how_long_a_fault_is_carried(is_answered: bool, seconds: float, source: 
 @pytest.mark.parametrize(("tries", "denied", "act"), [(0, 0, Act.START), (1, 0, Act.UNMARK), (1, 1, Act.UNMARK)])
 def test_what_ran_again_is_not_started_a_second_time(tries: int, denied: int, act: Act) -> None:
     """A call to remove the mark that was not answered may have removed it, and somebody stopped the instance since."""
-    memory = Memory(began=0.0, is_marked=True, sent={Act.UNMARK: Sent(failed=tries)})
+    memory = Memory(began=0.0, is_marked=True, sent={**dict.fromkeys(Act, Sent()), Act.UNMARK: Sent(tries=tries)})
     seen: dict[str, Any] = {"instance_error": DENIED} if denied else {"instance": to_instance(BYOL)}
     assert decide(to_facts(90.0, memory, **seen), to_wish(converts=False)).rule.then is act

@@ -59,9 +59,9 @@ def _trust_an_unreadable_list(facts: Facts, _: Wish) -> Facts:
 
 
 def _take_in_progress_for_a_refusal(facts: Facts, _: Wish) -> Facts:
-    memory, create = facts.memory, facts.memory.of(Act.CREATE)
-    sent = create._replace(is_given_up=create.is_given_up or "in progress" in str(create.error).lower())
-    return facts._replace(memory=memory._replace(in_progress_at=None, sent={**memory.sent, Act.CREATE: sent}))
+    error = facts.memory.sent[Act.CREATE].error
+    refusal = facts.memory.refusal or (error if "in progress" in str(error).lower() else None)
+    return facts._replace(memory=facts.memory._replace(in_progress_at=None, refusal=refusal))
 
 
 CHANGES: dict[str, Change] = {

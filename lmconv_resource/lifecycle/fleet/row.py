@@ -194,7 +194,7 @@ class RowJob:
     @property
     def is_begun(self) -> bool:
         """Whether something was sent, be it a mark only."""
-        return bool(self.job.facts.memory.sent)
+        return any(sent.tries for sent in self.job.facts.memory.sent.values())
 
     @property
     def has_changed(self) -> bool:

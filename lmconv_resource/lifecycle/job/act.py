@@ -116,7 +116,6 @@ class Job:
         self._wish = wish = Wish(**vars(inputs), urn=op.urn, converts=not ends, retry_remedy=retry_remedy)
         self._arn = wish.request.resource_arn
         self._make_mark = make_mark
-        self._is_mine = False
         self._waits = 0
         self._refused = ""
         self._last_until: float | None = None
@@ -145,12 +144,12 @@ class Job:
     def is_marked(self) -> bool:
         """Whether the instance is marked, so that it has to be started again."""
         memory = self.facts.memory
-        is_sent = memory.of(Act.MARK).accepted > 0 and not self.facts.marks  # else the mark that is shown is another's
+        is_sent = memory.sent[Act.MARK].accepted > 0 and not self.facts.marks  # else that which is shown is another's
         return (memory.is_marked or is_sent) and not memory.is_released
 
     def of(self, act: Act) -> Sent:
         """Return how it went with an act."""
-        return self.facts.memory.of(act)
+        return self.facts.memory.sent[act]
 
     def plan(self, *, awaits_instance: bool = True) -> Step:
         """Return what a run would do first, from facts that are read once; nothing is done.
@@ -203,15 +202,14 @@ class Job:
 
     def close(self) -> None:
         """Let another job be about the instance."""
-        if self._is_mine:
-            self._op.host.started_here.release(self._arn)
-            self._is_mine = False
+        busy = self._op.host.started_here.busy
+        if busy.get(self._arn) is self:
+            del busy[self._arn]
 
     def next(self) -> Step | float | Outcome:
         """Read what is stale; return what to send or follow, for how long to wait, or the end. Raises as `run`."""
         op, runtime = self._op, self._op.host.runtime
-        self._is_mine = self._is_mine or op.host.started_here.claim(self._arn)
-        if not self._is_mine:
+        if op.host.started_here.busy.setdefault(self._arn, self) is not self:
             if op.cancellation.is_set:
                 raise self.left(self._to_cancelled())
             return self._pause(_LONGEST_PAUSE)
@@ -233,27 +231,22 @@ class Job:
                 return self._finish(step)
             if op.cancellation.is_set or runtime.now() >= self._deadline:
                 return self._to_last_start(step)
-            self._say(step)
+            if step.rule.severity:
+                op.log(f"{step.text}.", step.rule.severity)
+            elif step.text and act is not Act.FOLLOW:
+                op.log_status(step.text)
+            for severity, text in step.notes:
+                op.log(text, severity)
             if act is Act.WAIT:
                 self._stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | self.facts.unread
                 return self._pause(_FAULT_PAUSE if "fault" in step.rule.text else _LONGEST_PAUSE)
             self._waits = 0
-            if act is Act.CHECK:
-                self._stale = frozenset({CHECKS})
-            elif act is Act.ADOPT:
+            self._stale = frozenset({CHECKS}) if act is Act.CHECK else EVERYTHING
+            if act is Act.ADOPT:
                 self._adopt(step)
-            else:
-                self._stale = EVERYTHING
+            elif act is not Act.CHECK:
                 self._remember(list_failing_since=None if act is Act.FOLLOW else self.facts.memory.list_failing_since)
                 return step
-
-    def _say(self, step: Step) -> None:
-        if step.rule.severity:
-            self._op.log(f"{step.text}.", step.rule.severity)
-        elif step.text and step.rule.then is not Act.FOLLOW:
-            self._op.log_status(step.text)
-        for severity, text in step.notes:
-            self._op.log(text, severity)
 
     def _pause(self, longest: float) -> float:
         self._waits += 1
@@ -333,7 +326,7 @@ class Job:
         elif act is Act.START:
             ec2.start(*arns)
         elif act is Act.CREATE:
-            if self.facts.memory.of(act).tries == 0:
+            if self.facts.memory.sent[act].tries == 0:
                 self._remember(known_ids=frozenset(task.task_id for task in self.facts.tasks))
             task_id = self._aws.license_manager.create_task(step.request)
             started_here.tasks[self._arn] = (*started_here.tasks.get(self._arn, ()), task_id)
@@ -372,19 +365,22 @@ class Job:
     def sent(self, step: Step, error: LicenseConversionError | None = None) -> float:
         """Remember what AWS has said of a step; return for how long to wait, or raise the error that ends the job."""
         act, now, name = step.rule.then, self._op.host.runtime.now(), self.facts.places[0]
-        before, is_tidying = self.facts.memory.of(act), act in (Act.NOTE, Act.UNMARK)
+        before, is_tidying = self.facts.memory.sent[act], act in (Act.NOTE, Act.UNMARK)
+        tries, failed = before.tries + 1, before.tries - before.accepted
         if error is None:
-            sent = Sent(before.accepted + 1, before.failed, before.first_at or now, now, now + _START_SECONDS)
+            sent = Sent(before.accepted + 1, tries, before.first_at or now, now, now + _START_SECONDS)
         else:
             log.info("%s: %s", step.rule.name, error)
-            is_over = is_tidying and (before.failed >= _TIDY_TRIES or now >= self._deadline)
-            again_at, is_given_up = now + doubled(*_CAPACITY_PAUSES, before.failed), is_over or not _is_passing(error)
+            is_over = is_tidying and (failed >= _TIDY_TRIES or now >= self._deadline)
+            again_at, is_given_up = now + doubled(*_CAPACITY_PAUSES, failed), is_over or not _is_passing(error)
             if act is Act.CREATE:
-                again_at, is_given_up = self._on_create_failed(error, before.tries + 1)
-            sent = before._replace(failed=before.failed + 1, again_at=again_at, error=error, is_given_up=is_given_up)
-        memory = self.facts.memory
+                again_at, is_given_up = self._on_create_failed(error, tries)
+            sent = before._replace(tries=tries, again_at=again_at, error=error, is_given_up=is_given_up)
+        memory, is_done = self.facts.memory, sent.accepted > 0 or sent.is_given_up
         self._remember(
             sent={**memory.sent, act: sent},
+            refusal=error if act is Act.CREATE and sent.is_given_up else memory.refusal,
+            is_released=memory.is_released or (act is Act.UNMARK and is_done),
             was_pending=memory.was_pending and act is not Act.START,
             is_told=memory.is_told or act in (Act.MARK, Act.CREATE),
         )
@@ -406,7 +402,7 @@ class Job:
             )
         if act in (Act.STOP, Act.FORCE, Act.START):
             self._stale = _INSTANCE_ONLY
-        elif act is Act.UNMARK and sent.is_over:  # what it rested on was just read
+        elif act is Act.UNMARK and is_done:  # what it rested on was just read
             self._stale = frozenset()
             self._op.log_status(step.text)
         is_slow = act in (Act.MARK, Act.STOP, Act.START) or (error and act is not Act.CREATE and not sent.is_given_up)
@@ -487,7 +483,7 @@ class Job:
         """Start the instance at the deadline, where no conversion was begun: a slow shutdown is no outage."""
         memory, now = self.facts.memory, self._op.host.runtime.now()
         if self._last_until is None:
-            is_asked = memory.held_id is not None or memory.of(Act.CREATE).tries > 0
+            is_asked = memory.held_id is not None or memory.sent[Act.CREATE].tries > 0
             if self._op.cancellation.reason is None and memory.is_marked and not (is_asked or memory.is_released):
                 log.info("at the deadline, decided on %s", step.rule.name)
                 self._last_until = now + _LAST_START_SECONDS

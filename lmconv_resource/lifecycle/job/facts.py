@@ -61,8 +61,8 @@ class Sent(NamedTuple):
     """How often an act was sent, and what AWS has said of it; times are seconds of the operation's clock."""
 
     accepted: int = 0
-    failed: int = 0
-    """How often AWS refused it, or had a fault."""
+    tries: int = 0
+    """How often it was sent; where that was not accepted, AWS refused it or had a fault."""
     first_at: float | None = None
     last_at: float | None = None
     """When it was first accepted, and last."""
@@ -72,16 +72,6 @@ class Sent(NamedTuple):
     """Why it was not accepted the last time."""
     is_given_up: bool = False
     """Whether that won't change: it is not sent again."""
-
-    @property
-    def tries(self) -> int:
-        """How often it was sent."""
-        return self.accepted + self.failed
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left to be sent."""
-        return self.accepted > 0 or self.is_given_up
 
 
 class Memory(NamedTuple):
@@ -100,7 +90,10 @@ class Memory(NamedTuple):
     """Since when EC2 does not show the instance."""
     known_ids: frozenset[str] = frozenset()
     """The tasks that there were when a conversion was asked for."""
-    sent: Mapping[Act, Sent] = MappingProxyType({})
+    sent: Mapping[Act, Sent] = MappingProxyType(dict.fromkeys(Act, Sent()))
+    """How it went with each act."""
+    refusal: LicenseConversionError | None = None
+    """Why AWS has refused the conversion."""
     create_lost_at: float | None = None
     in_progress_at: float | None = None
     """When AWS refused the conversion because one is in progress."""
@@ -111,6 +104,8 @@ class Memory(NamedTuple):
     """Whether the network interface may not be tagged."""
     is_marked: bool = False
     """Whether AWS has shown the mark of this job."""
+    is_released: bool = False
+    """Whether the mark was removed, or can't be."""
     own_marks: frozenset[str] = frozenset()
     """The values of the marks that were written or shown: of two places, one may not be shown any more."""
     was_pending: bool = False
@@ -121,23 +116,6 @@ class Memory(NamedTuple):
     """When the held task's end was seen first."""
     is_told: bool = False
     """Whether it was said what the checks warn of, and that the last conversion FAILED."""
-
-    def of(self, act: Act) -> Sent:
-        """Return how it went with an act."""
-        return self.sent.get(act, _NOTHING_SENT)
-
-    @property
-    def refusal(self) -> LicenseConversionError | None:
-        """Why AWS has refused the conversion."""
-        return self.of(Act.CREATE).error if self.of(Act.CREATE).is_given_up else None
-
-    @property
-    def is_released(self) -> bool:
-        """Whether the mark was removed, or can't be."""
-        return self.of(Act.UNMARK).is_over
-
-
-_NOTHING_SENT = Sent()
 
 
 class Facts(NamedTuple):
@@ -318,7 +296,7 @@ class Reader:
             hidden_since=None if instance or facts.instance_error else memory.hidden_since or facts.instance_at,
             is_marked=True in is_own or (memory.is_marked and False not in is_own),
             own_marks=memory.own_marks.union(mark.value for mark in own),
-            was_pending=memory.of(Act.START).accepted > 0
+            was_pending=memory.sent[Act.START].accepted > 0
             and (memory.was_pending or (instance and instance.state) == "pending"),
             ended_at=(now if memory.ended_at is None else memory.ended_at) if is_ended else None,
         )

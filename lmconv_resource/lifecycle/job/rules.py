@@ -302,7 +302,7 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
     if rule.then is Act.ADOPT:
         task = case.matching
     # A call without an answer may have started it.
-    is_new = task is not None and facts.memory.of(Act.CREATE).tries > 0 and task.task_id not in facts.memory.known_ids
+    is_new = task is not None and facts.memory.sent[Act.CREATE].tries > 0 and task.task_id not in facts.memory.known_ids
     is_adopted = facts.memory.is_adopted or (facts.memory.held_id is None and not is_new)
     notes = tuple(case.notes(rule.then, task, is_adopted=is_adopted))
     return Step(
@@ -358,14 +358,14 @@ class _Case:
         owned = mark is not None and mark.is_owned_by(wish.urn)
         left = min(timedelta(seconds=facts.deadline - facts.now), timedelta(hours=12))
         is_short = mark and (mark.until is None or mark.until < facts.wall + left - timedelta(minutes=10))
-        since_sent = self._since(memory.of(Act.MARK).last_at)
-        may_renew = since_sent > _MARK_SECONDS and memory.of(Act.MARK).accepted < 3
+        since_sent = self._since(memory.sent[Act.MARK].last_at)
+        may_renew = since_sent > _MARK_SECONDS and memory.sent[Act.MARK].accepted < 3
         return {
             "mine": (owned or (mark is None and memory.is_marked)) and not memory.is_released,
             "foreign": mark is not None and not owned,
             "mark-old": owned and is_short and may_renew,
             "mark-sent": since_sent < _MARK_SECONDS,
-            "ran-again": memory.of(Act.UNMARK).failed > 0,
+            "ran-again": memory.sent[Act.UNMARK].tries > memory.sent[Act.UNMARK].accepted,
         }
 
     def _task_words(self) -> dict[str, object]:
@@ -395,7 +395,7 @@ class _Case:
             "lately": self._since(memory.in_progress_at) < _LISTED_SECONDS,
             "create-lost": self._since(memory.create_lost_at) < 7.0,
             "create-unanswered": self._since(memory.create_lost_at) < _LISTED_SECONDS,
-            "create-waits": facts.now < memory.of(Act.CREATE).again_at,
+            "create-waits": facts.now < memory.sent[Act.CREATE].again_at,
             "foreign-in-force": self.mark
             and (self.mark.is_young(facts.wall) or is_unsettled or not wish.stop_and_restart),
             "doubt-young": self._since(doubted_at) < 600.0,
@@ -436,7 +436,7 @@ class _Case:
         )
         self.block = self._what_blocks() if may_convert and not done else ()
         is_said = "in-progress-said" in self.words and "lately" not in self.words
-        self.refusal = memory.refusal or (memory.of(Act.CREATE).error if is_said else None)
+        self.refusal = memory.refusal or (memory.sent[Act.CREATE].error if is_said else None)
         is_young = self._since(memory.began) < 2 * _SHOWN_AGAIN_SECONDS
         if "mine" in self.words and done and done.task is None and not self.doubt and is_young:
             self.doubt = "AWS does not list the task yet that led to the instance's license"
@@ -449,7 +449,7 @@ class _Case:
             "done": done,
             "blocked": self.block,
             "refused": self.refusal,
-            "noted": memory.of(Act.NOTE).is_over,
+            "noted": memory.sent[Act.NOTE].accepted or memory.sent[Act.NOTE].is_given_up,
             "doubt": self.doubt,
             "settled": self.has_ended or self.refusal or self.block or done or not wish.converts,
             "billing-late": succeeded and self.is_other and is_late and is_seen_lately,
@@ -460,7 +460,7 @@ class _Case:
         facts, memory, wish, request = self.facts, self.memory, self.wish, self.wish.request
         if "gone" in self.words or facts.instance_error is not None:
             return ()
-        stop = memory.of(Act.STOP)
+        stop = memory.sent[Act.STOP]
         if stop.error is not None and stop.is_given_up:
             return (stop.error,)
         present, source = facts.present, written("source_license_context")
@@ -518,7 +518,7 @@ class _Case:
 
     def _act_words(self) -> dict[str, object]:
         facts, memory, wish = self.facts, self.memory, self.wish
-        stop, start = memory.of(Act.STOP), memory.of(Act.START)
+        stop, start = memory.sent[Act.STOP], memory.sent[Act.START]
         bounced = start.accepted > 0 and memory.was_pending and "stopped" in self.words
         since_start = self._since(start.first_at, as_seen=True)
         is_unchecked = wish.stop_and_restart and self.words & {"running", "pending"} and not facts.is_stop_checked
@@ -535,13 +535,13 @@ class _Case:
             "start-refused": start.is_given_up,
             "stop-waits": stop.accepted and self._since(stop.last_at, as_seen=True) < _STOP_SECONDS,
             "stopped-once": stop.accepted,
-            "force-due": stop.accepted and not memory.of(Act.FORCE).tries and is_due,
+            "force-due": stop.accepted and not memory.sent[Act.FORCE].tries and is_due,
         }
 
     def values(self) -> dict[str, object]:
         """Return what the texts of rules name; None for what the case does not have."""
         facts, memory, mark, other, fault = self.facts, self.memory, self.mark, self.other, self.fault
-        seen, start_error = facts.instance or memory.last_seen, memory.of(Act.START).error
+        seen, start_error = facts.instance or memory.last_seen, memory.sent[Act.START].error
         failing = memory.refusal.reason if memory.refusal else "AWS throttles the calls"
         if fault:
             failing = f"failing {to_duration_text(self._since(memory.failing_since))}: {fault.reason}"
@@ -583,7 +583,7 @@ class _Case:
             "hidden": TaskNotFoundError(held, "AWS does not know this task"),
             "other": OtherConversionError(self._subject(CREATE_ACTION), in_progress),
             "refusal": self.refusal,
-            "start": memory.of(Act.START).error,
+            "start": memory.sent[Act.START].error,
         }[name]
         return (found,) if found else ()
 
