@@ -300,3 +300,14 @@ def test_what_ran_again_is_not_started_a_second_time(tries: int, denied: int, ac
     memory = Memory(began=0.0, is_marked=True, sent={**dict.fromkeys(Act, Sent()), Act.UNMARK: Sent(tries=tries)})
     seen: dict[str, Any] = {"instance_error": DENIED} if denied else {"instance": to_instance(BYOL)}
     assert decide(to_facts(90.0, memory, **seen), to_wish(converts=False)).rule.then is act
+
+
+@pytest.mark.parametrize(("seconds", "act"), [(100.0, Act.WAIT), (181.0, Act.STOP)])
+def test_what_somebody_starts_is_not_stopped_under_a_conversion_that_may_be_listed_late(
+    seconds: float, act: Act
+) -> None:
+    """The call that starts one was not answered, and AWS lists a task up to two minutes late."""
+    sent = {**dict.fromkeys(Act, Sent()), Act.STOP: Sent(1, 1, 0.0, 0.0), Act.CREATE: Sent(tries=1)}
+    memory = Memory(began=0.0, is_marked=True, create_lost_at=0.0, sent=sent)
+    facts = to_facts(seconds, memory, instance=to_instance(BYOL, "running"), problems=(), is_stop_checked=True)
+    assert decide(facts, to_wish(stop_and_restart=True)).rule.then is act

@@ -215,7 +215,7 @@ WORDS: Mapping[str, str] = {
     "in-progress-said": "AWS has refused the conversion because one is in progress",
     "lately": "that was less than 90 seconds ago",
     "create-lost": "the call to start a conversion was not answered, less than 7 seconds ago",
-    "create-unanswered": "the call to start a conversion was not answered, less than 90 seconds ago",
+    "create-unanswered": "the call to start a conversion was not answered, less than 3 minutes ago",
     "create-waits": "the next try to start the conversion is not due",
     "wrong-account": "the credentials belong to another account",
     "hidden": "EC2 does not show the instance",
@@ -251,7 +251,8 @@ WORDS: Mapping[str, str] = {
 
 _SHOWN_SECONDS = 30.0
 _SHOWN_AGAIN_SECONDS = 60.0
-_LISTED_SECONDS = 90.0
+_LISTED_SECONDS, _LOST_SECONDS = 90.0, 180.0
+"""How long a task may be missing in AWS's list that AWS has spoken of, and one of a call without an answer."""
 _LIST_SECONDS = 60.0
 """For how long a list that can't be read keeps a conversion from counting as ended, whose end another call shows."""
 _STOP_SECONDS = 20.0
@@ -394,7 +395,7 @@ class _Case:
             "in-progress-said": memory.in_progress_at is not None,
             "lately": self._since(memory.in_progress_at) < _LISTED_SECONDS,
             "create-lost": self._since(memory.create_lost_at) < 7.0,
-            "create-unanswered": self._since(memory.create_lost_at) < _LISTED_SECONDS,
+            "create-unanswered": self._since(memory.create_lost_at) < _LOST_SECONDS,
             "create-waits": facts.now < memory.sent[Act.CREATE].again_at,
             "foreign-in-force": self.mark
             and (self.mark.is_young(facts.wall) or is_unsettled or not wish.stop_and_restart),
