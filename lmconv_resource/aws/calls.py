@@ -62,29 +62,19 @@ class Calls:
         """Return what `call` returns, tried again for half a minute where it fails with `on`: any TransientError."""
         runtime = self.cancellation.runtime
         rng, until, most = runtime.rng, runtime.now() + self.retry_seconds, self.session.settings.max_retries
-        faults, before = on or (errors.TransientError,), attempt.set(1)
+        retrying = tenacity.Retrying(
+            # A wrong clock is not transient: only a wait that has had good answers carries it.
+            retry=tenacity.retry_if_exception_type(on or errors.TransientError)
+            & tenacity.retry_if_not_exception_type(errors.ClockSkewError),
+            stop=lambda state: state.attempt_number > most or self.cancellation.is_set or runtime.now() >= until,
+            wait=lambda state: rng.uniform(0, doubled(*_BACKOFF_SECONDS, state.attempt_number - 1)),
+            sleep=cast("Callable[[float], None]", self.cancellation.wait),
+            before=lambda state: attempt.set(state.attempt_number) and None,
+            reraise=True,
+        )
+        before = attempt.set(1)
         try:
-            return call()
-        except faults as error:
-            first = error
-
-            def call_again() -> Answer:
-                if attempt.get() == 1:
-                    raise first
-                return call()
-
-            # Made after a fault only: that takes longer than all else that is done about a call here.
-            retrying = tenacity.Retrying(
-                # A wrong clock is not transient: only a wait that has had good answers carries it.
-                retry=tenacity.retry_if_exception_type(faults)
-                & tenacity.retry_if_not_exception_type(errors.ClockSkewError),
-                stop=lambda state: state.attempt_number > most or self.cancellation.is_set or runtime.now() >= until,
-                wait=lambda state: rng.uniform(0, doubled(*_BACKOFF_SECONDS, state.attempt_number - 1)),
-                sleep=cast("Callable[[float], None]", self.cancellation.wait),
-                before=lambda state: attempt.set(state.attempt_number) and None,
-                reraise=True,
-            )
-            return retrying(call_again)
+            return retrying(call)
         finally:
             attempt.reset(before)
 
