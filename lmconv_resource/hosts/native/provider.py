@@ -140,7 +140,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = wire.with_secrets(request.news, known)
         inputs.MergeFrom(wire.write(checked.defaults, resources.secret_names(checked.defaults, news)))
         # The rules say it better, but take more: a role alone, where the schema has a list.
-        wrong = checked.failures or tuple(CheckFailure("", form) for form in (news.misshapen,) if form)
+        wrong = checked.failures or ((CheckFailure("", news.misshapen),) if news.misshapen else ())
         return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(wrong, news.secrets))
 
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802

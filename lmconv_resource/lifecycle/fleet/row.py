@@ -44,7 +44,7 @@ _BUG = "This is a bug of lmconv-resource: report it with LMCONV_LOG=DEBUG's line
 FRESH_SECONDS = 3.0
 """How old what an act rests on may be: as old as a call of this job's own that takes its time."""
 
-RUNNING_SECONDS = 30.0
+_RUNNING_SECONDS = 30.0
 """How old the tasks of an instance that runs may be: License Manager converts none that runs."""
 
 _INTERFACE_SECONDS = 300.0
@@ -143,7 +143,7 @@ class _RowManager(LicenseManager):
         row, (arn,) = self._row, resource_arns
         instance = row.gathering.instances.find(row.id).answer
         is_running = row.up_at or (instance and instance.state == "running")
-        since = row.now() - (RUNNING_SECONDS if is_running else FRESH_SECONDS)
+        since = row.now() - (_RUNNING_SECONDS if is_running else FRESH_SECONDS)
         return row.gathering.tasks.ask(arn, since) or []
 
 

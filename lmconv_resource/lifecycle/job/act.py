@@ -178,7 +178,7 @@ class Job:
             return f"{facts.places[0]}: {step.text or 'nothing to do'}"
         if step.rule.then in (Act.FOLLOW, Act.ADOPT):
             return f"{facts.places[0]}: {step.text}"
-        if "settled" in step.rule.when.split():  # an earlier `up` began it, and it is brought to its end
+        if "settled" in step.rule.words:  # an earlier `up` began it, and it is brought to its end
             return f"{name}: will be started again"
         if self._wish.stop_and_restart and seen and seen.state in ("running", "pending"):
             return f"{name}: will be stopped, converted {pair}, and started again"

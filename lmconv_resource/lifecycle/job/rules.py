@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cached_property
 
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
 from lmconv_resource.aws.remedies import to_failed_error
@@ -51,6 +51,11 @@ class Rule:
     """The error that is raised as it is, by its name in the situation."""
     severity: Severity | None = None
     """Of a line that stays; None where the text is only shown while it lasts."""
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Those of `when`, as a case has them."""
+        return frozenset(self.when.split())
 
 
 _COMMAND = "when it has ended, start it with `aws ec2 start-instances --instance-ids {id}`"
@@ -283,13 +288,10 @@ class Step:
     """Why what has to be known first can't be read, where that is tried again."""
 
 
-_to_words = cache(lambda when: frozenset(when.split()))
-
-
 def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
     """Return what to do next: the first rule that holds says it."""
     case = _Case(facts, wish)
-    rule = next(rule for rule in rules if _to_words(rule.when) <= case.words)
+    rule = next(rule for rule in rules if rule.words <= case.words)
     if rule.error:
         errors = case.errors(rule.error)
         text = errors[0].reason
