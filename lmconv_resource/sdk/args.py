@@ -4,9 +4,6 @@ Each is a `TypedDict`: a program writes it as a dict, or as a call of the class 
 checkers know its members in both. Pulumi hands a dynamic provider their values without a word of what is secret.
 """
 
-from __future__ import annotations
-
-import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -158,40 +155,6 @@ def secret_paths(inputs: Mapping[str, Any]) -> pulumi.Output[list[str] | None] |
         return [path for path, output in outputs if await output.is_secret()] or None
 
     return pulumi.Output.from_input(select()) if outputs else None
-
-
-def to_secret_mark(*inputs: Any) -> pulumi.Output[str | None] | None:
-    """Return an empty secret where one of the inputs is a secret, None where none is.
-
-    As an input it makes the output of the same name a secret: Pulumi knows no other way to that for a dynamic
-    resource before its program has run.
-    """
-    outputs = [output for _, output in find_outputs(inputs)]
-    if not outputs:
-        return None
-
-    async def mark() -> Any:
-        return pulumi.Output.secret("") if any([await output.is_secret() for output in outputs]) else None
-
-    return pulumi.Output.from_input(mark())
-
-
-def without_mark(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
-    """Return an output without the mark: None where the provider has left it, unknown while a preview has only that."""
-
-    async def known_value() -> Any:
-        value = await output.future(with_unknowns=False)
-        return None if value == "" else value
-
-    async def is_known() -> bool:
-        return await output.is_known() and not (pulumi.runtime.is_dry_run() and await output.future() == "")
-
-    parts = [
-        asyncio.ensure_future(part) for part in (output.resources(), known_value(), is_known(), output.is_secret())
-    ]
-    for part in parts:  # where one fails, the others are not awaited
-        part.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    return pulumi.Output(*parts)
 
 
 def find_outputs(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, pulumi.Output[Any]]]:

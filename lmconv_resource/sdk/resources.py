@@ -9,6 +9,7 @@ from typing import Any
 
 import pulumi
 import pulumi.dynamic
+from pulumi.output import UNKNOWN
 
 from lmconv_resource.hosts.dynamic.provider import DRY, INSTANCES, SECRETS, TABLE, TIMEOUTS, URN, DynamicProvider
 from lmconv_resource.lifecycle.inputs import CONVERTED
@@ -20,8 +21,6 @@ from lmconv_resource.sdk.args import (
     LicenseContextArgs,
     naming_close,
     secret_paths,
-    to_secret_mark,
-    without_mark,
 )
 from lmconv_resource.sdk.outputs import FleetInstanceOutcome, LicenseContext, ProductCode
 
@@ -52,8 +51,11 @@ class _Resource(pulumi.dynamic.Resource):
         """
         resource_name, opts = arguments["resource_name"], arguments["opts"]
         inputs = {entry.name: arguments[entry.name] for entry in provider.controller.inputs.properties}
-        mark = to_secret_mark(*(inputs[name] for name in secrets))
         refuse_providers(resource_name, "resource", inputs, opts)
+        # As an input, a secret makes the output of the same name one: Pulumi knows no other way to that for a dynamic
+        # resource before its program has run.
+        found = secret_paths({name: inputs[name] for name in secrets})
+        mark: Any = None if found is None else found.apply(lambda paths: pulumi.Output.secret("") if paths else None)
         # Each property costs the SDK several tasks: what is neither given nor an output is left out.
         given = {
             **inputs,
@@ -72,7 +74,7 @@ class _Resource(pulumi.dynamic.Resource):
         super().__init__(provider, resource_name, props, opts)
         for name in repeating if mark is not None else ():
             if name in type(self).__annotations__:
-                setattr(self, name, without_mark(getattr(self, name)))
+                setattr(self, name, getattr(self, name).apply(_without_mark))
 
 
 class _TrackedTask(_Resource):
@@ -447,6 +449,13 @@ def refuse_providers(
             f"{who}: the aws.Provider of its parent does not reach this {kind}. Pass profile or assume_role to it, or "
             "assume_role=[] where the stack's aws: settings are meant."
         )
+
+
+def _without_mark(value: object) -> object:
+    """Return an output's value: None where the provider has left the mark, unknown while a preview has only that."""
+    if value != "":
+        return value
+    return UNKNOWN if pulumi.runtime.is_dry_run() else None
 
 
 def _make_urn(resource: pulumi.dynamic.Resource, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Input[str]:
