@@ -116,17 +116,17 @@ def test_a_list_that_is_being_read_is_shared() -> None:
 def test_a_slow_list_stalls_nobody_for_long() -> None:
     """Who has waited some seconds for a list that another reads looks its task up by itself."""
 
-    class Impatient(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
+    class Impatient(threading.Semaphore):
+        def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
             assert timeout is not None
             assert timeout <= FRESH_SECONDS
-            return super().wait(timeout / 1000)
+            return super().acquire(blocking, timeout / 1000)
 
     def list_pages() -> Iterator[Mapping[str, ConversionTask]]:
         with ThreadPoolExecutor(1) as others:
             assert others.submit(tasks.ask, tasks.ids[4:]).result(SOON) == {IN_PROGRESS}
         yield from tasks.list_pages()
 
-    tasks = Tasks(5, list_pages, event=Impatient)
+    tasks = Tasks(5, list_pages, lock=Impatient)
     tasks.ask(tasks.ids[:4])
     assert tasks.calls == {"get": 4, "list": 1}
