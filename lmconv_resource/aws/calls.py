@@ -1,7 +1,5 @@
 """Calls to AWS: paced, tried again, ended by a cancellation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast

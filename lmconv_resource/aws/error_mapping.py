@@ -1,7 +1,5 @@
 """The one place where AWS's and botocore's errors become ours: a table of codes, and of botocore's classes."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

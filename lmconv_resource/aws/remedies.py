@@ -1,7 +1,5 @@
 """What to do about AWS's own words when it refuses, denies or fails something."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

@@ -6,8 +6,6 @@ The steps, each a method: `dispatch` queues what is due, `_choose_batch` decides
 steps on.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping

@@ -8,8 +8,6 @@ AWS publishes no request rate for License Manager, so the rate is found by tryin
 call halves it, each successful one wins back a little.
 """
 
-from __future__ import annotations
-
 import random
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ One thread sleeps until the next poll is due, and a few more make the polls. Wha
 `dispatcher`; what a poll means for one wait is in `wait`.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor

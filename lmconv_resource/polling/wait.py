@@ -3,8 +3,6 @@
 Nothing here waits, polls or locks: `dispatcher.Dispatcher` does, and records here what it saw.
 """
 
-from __future__ import annotations
-
 import copy
 import random
 import threading

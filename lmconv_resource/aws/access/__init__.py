@@ -4,8 +4,6 @@ It knows neither License Manager nor Pulumi's SDK: any dynamic provider could ta
 botocore, which the last four bring with them.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 from lmconv_resource.aws.access.kinds import AssumedRole, is_region, parse_roles

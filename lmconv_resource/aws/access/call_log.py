@@ -3,8 +3,6 @@
 A line is put together of names, addresses, numbers and ids only: never of a request, an answer or an error's text.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import time

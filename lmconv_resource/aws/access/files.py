@@ -1,7 +1,5 @@
 """A botocore session that reads the shared config and credentials of the files it is given, any number of each."""
 
-from __future__ import annotations
-
 import configparser
 import os
 from collections.abc import Iterable, Mapping

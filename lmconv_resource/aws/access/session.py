@@ -3,8 +3,6 @@
 To be imported where AWS is called only: a stack whose tasks have all ended needs no botocore.
 """
 
-from __future__ import annotations
-
 import copy
 import logging
 from collections.abc import Iterator, Mapping
