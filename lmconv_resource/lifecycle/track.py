@@ -33,7 +33,6 @@ from lmconv_resource.lifecycle.operation import Access, CheckFailure, Diff, Oper
 from lmconv_resource.lifecycle.state import is_settled, merge, must_await
 from lmconv_resource.lifecycle.validation import partition_problem
 from lmconv_resource.models import ConversionTask, InstanceArn, TaskStatus, select_newest, sort_newest_first
-from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.text import fill, to_failure_reason, written
 
 if TYPE_CHECKING:
@@ -126,7 +125,6 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
             task = op.follow(
                 aws,
                 task_id,
-                timeout_seconds=op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS),
                 poll_interval_seconds=inputs.poll_interval_seconds,
                 # Of one that is neither recorded nor listed there is only the id that the program gives.
                 is_known=recorded is not None or inputs.license_conversion_task_id is None,

@@ -32,25 +32,25 @@ Run = Callable[[Callable[[], None]], object]
 class Dispatcher:
     """Polls the tasks of all waits of one connection. Safe to use from several threads.
 
-    `acquire` blocks until a call may start; `get_task` and the first page of `list_pages`, None where there is no such
-    call, do not wait again. `on_note` is told, once each, what the user should know of the polling itself.
+    `acquire` blocks until a call may start; `get_task` and the first page of `list_pages` do not wait again. `on_note`
+    is told, once each, what the user should know of the polling itself.
     """
 
     def __init__(
         self,
         get_task: GetTask,
-        list_pages: ListPages | None,
+        list_pages: ListPages,
         *,
         acquire: Callable[[], None] = lambda: None,
         policy: PollingPolicy = PollingPolicy(),  # noqa: B008 -- frozen
-        on_note: Callable[[str], None] | None = None,
+        on_note: Callable[[str], None] = log.warning,
         runtime: Runtime = RUNTIME,
     ) -> None:
         self._get_task = get_task
         self._list_pages = list_pages
         self._acquire = acquire
         self.policy = policy
-        self._on_note = on_note or log.warning
+        self._on_note = on_note
         self.runtime = runtime
         # A dict for its order: that of a set of objects differs from run to run.
         self._waits: dict[Wait, None] = {}
@@ -145,33 +145,28 @@ class Dispatcher:
         return batch
 
     def _may_list(self) -> bool:
-        return self._list_pages is not None and self.runtime.now() >= self._list_again_at
+        return self.runtime.now() >= self._list_again_at
 
     # -- poll --------------------------------------------------------------------------------------------------------
 
     def _poll_batch(self, batch: list[Wait], run: Run) -> None:
         """Ask once for all; poll separately what the list does not show, which has ended or is new."""
-        try:
-            self._poll_by_list(batch, run)
-        except BaseException as bug:
-            self.record_all([wait for wait in batch if wait.dispatched], bug)
-            raise
-        finally:
-            self._is_listing = False
-
-    def _poll_by_list(self, batch: list[Wait], run: Run) -> None:
+        seen: Mapping[str, ConversionTask] = {}
         try:
             seen = self._list_until_found({wait.task_id for wait in batch})
         except TransientError as fault:
             # One call's fault is not the other's: the same tasks by Get, and a list again a little later.
             log.info("Each task is polled separately for a while, because listing failed: %s", fault)
             self._list_again_at = self.runtime.now() + self.policy.longest_interval_seconds
-            seen = {}
         except LicenseConversionError as refusal:
             # A Get needs only its own right, and says better what is wrong if that fails too.
-            self._list_pages = None
+            self._list_again_at = float("inf")
             self._on_note(f"Each task is polled separately, which takes more calls, because listing failed. {refusal}")
-            seen = {}
+        except BaseException as bug:
+            self.record_all(batch, bug)
+            raise
+        finally:
+            self._is_listing = False
         missing = []
         for wait in batch:
             task = seen.get(wait.task_id)
@@ -193,36 +188,35 @@ class Dispatcher:
         Those that it does not show are polled separately in any case, at the same time.
         """
         most_pages = max(1, int(self.policy.ended_pages_share * len(missing)))
-        waits = {wait.task_id: wait for wait in missing}
-        pages = found = 0
+        waits, pages, found = missing, 0, 0
         try:
             self._acquire()
-            for page in self._list_pages(TaskStatus.SUCCEEDED) if self._list_pages else ():
+            for page in self._list_pages(TaskStatus.SUCCEEDED):
                 pages += 1
-                for task_id in [task_id for task_id in page if task_id in waits]:
-                    if page[task_id].status is TaskStatus.SUCCEEDED:
-                        self._record(waits.pop(task_id), page[task_id])
+                for wait in waits:
+                    task = page.get(wait.task_id)
+                    if task and task.status is TaskStatus.SUCCEEDED:
+                        self._record(wait, task)
                         found += 1
                 # What was polled separately meanwhile need not be found.
-                waits = {task_id: wait for task_id, wait in waits.items() if wait.dispatched}
+                waits = [wait for wait in waits if wait.dispatched]
                 if not waits or pages >= most_pages:
                     break
         except LicenseConversionError as error:
             log.info("The tasks that have ended are polled one by one: %s", error)
         except BaseException as bug:
-            self.record_all(waits.values(), bug)
+            self.record_all(waits, bug)
             raise
         # A list that was no help is tried again only for more tasks.
         self._ended_pages = pages if found >= pages > 0 else max(self._ended_pages, len(missing))
 
-    def _list_until_found(self, missing: set[str]) -> dict[str, ConversionTask]:
+    def _list_until_found(self, task_ids: set[str]) -> dict[str, ConversionTask]:
         seen: dict[str, ConversionTask] = {}
         pages = 0
-        for page in self._list_pages(TaskStatus.IN_PROGRESS) if self._list_pages else ():
+        for page in self._list_pages(TaskStatus.IN_PROGRESS):
             pages += 1
-            seen.update((task_id, task) for task_id, task in page.items() if task_id in missing)
-            missing.difference_update(page)
-            if not missing:
+            seen.update(page)
+            if task_ids <= seen.keys():
                 break
         self._pages = max(1, pages)
         return seen
@@ -239,13 +233,11 @@ class Dispatcher:
                 return
             wait.on_poll(now)
         try:
-            result: ConversionTask | BaseException = self._get_task(wait.task_id)
-        except LicenseConversionError as error:
-            result = error
-        except BaseException as bug:
-            self._record(wait, bug)
-            raise
-        self._record(wait, result)
+            self._record(wait, self._get_task(wait.task_id))
+        except BaseException as error:
+            self._record(wait, error)
+            if not isinstance(error, LicenseConversionError):
+                raise
 
     def _drop_if_over(self, wait: Wait, now: float) -> bool:
         """Drop a poll whose wait has ended, or come near its deadline, while the poll was queued."""

@@ -7,10 +7,9 @@ One thread sleeps until the next poll is due, and a few more make the polls. Wha
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor
 
 from lmconv_resource.models import ConversionTask
-from lmconv_resource.polling.dispatcher import Dispatcher, Run
+from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.runtime import Cancellation
 from lmconv_resource.polling.wait import Wait
@@ -28,7 +27,8 @@ class Poller:
         self.dispatcher = dispatcher
         self._runtime = dispatcher.runtime
         self._is_running = False
-        self._pool: Executor | None = None
+        # Outlives the thread: a poll that waits to start may serve waits that begin after all others ended.
+        self._run_poll = dispatcher.runtime.pool(dispatcher.policy.poll_threads, "lmconv-poll").submit
 
     def wait_for_task(
         self,
@@ -42,23 +42,23 @@ class Poller:
         report_seconds: float | None = None,
         limit_seconds: float | None = None,
         is_known: bool = True,
-        on_notice: Callable[[str], None] | None = None,
+        on_notice: Callable[[str], None] = log.warning,
     ) -> ConversionTask:
         """Block until the task has ended, and return it as it was last seen, SUCCEEDED or FAILED.
 
-        `limit_seconds` is the time that was set for the operation that waits, for its error to name it.
+        `limit_seconds` is the time that was set for the operation that waits, for its error to name it;
+        `timeout_seconds` counts where `cancellation` has no deadline.
         `report` shows the wait when its status changes, and at the latest every `report_seconds`; `on_notice` is told,
         once each, what is odd about the task: it takes long, its status is an unknown one. AWS is to know the id of a
         task that was neither started here nor seen before (`is_known`) within 10 s. What is not given is the policy's.
 
         Raises:
-            WaitError: it did not end within `timeout_seconds`, the wait was cancelled, or every poll failed for five
-                minutes.
+            WaitError: it did not end in time, the wait was cancelled, or every poll failed for five minutes.
             LicenseConversionError: a poll failed in a way that another try can't cure.
         """
         now, changed, policy = self._runtime.now(), self._runtime.event(), self.dispatcher.policy
         report_seconds = report_seconds or policy.report_seconds
-        deadline = now + timeout_seconds
+        deadline = now + cancellation.remaining(timeout_seconds)
         wait = Wait(task_id, region, now, deadline, poll_interval_seconds, policy, is_known=is_known, changed=changed)
         wait.next_poll, wait.limit_seconds = now, limit_seconds
         self.dispatcher.add(wait)
@@ -79,13 +79,10 @@ class Poller:
                     reported_key, reported_at = wait.status_key, now
                     report(wait, now)
                 for notice in wait.take_notices(now):
-                    (on_notice or log.warning)(notice)
+                    on_notice(notice)
                 # Past its limit it waits for the poll that it is owed.
                 limit = wait.limit if now < wait.limit else now + 1.0
-                pause = min(limit, reported_at + report_seconds) - now
-                if not cancellation.is_expired:
-                    pause = min(pause, cancellation.remaining(pause))
-                wait.changed.wait(max(0.0, pause))
+                wait.changed.wait(max(0.0, min(limit, reported_at + report_seconds) - now))
         finally:
             unsubscribe()
             self.dispatcher.remove(wait)
@@ -97,22 +94,16 @@ class Poller:
         if cancellation.reason is not None:
             raise wait.to_interrupted_error(cancellation.reason, now)
         # A poll that is under way at the deadline still counts, and so does one that makes up for a sleep.
-        is_owed = now >= wait.deadline and self.dispatcher.owes_poll(wait)
-        if cancellation.is_expired and not (wait.in_flight or now <= wait.late_limit or is_owed):
-            raise wait.to_timeout_error(now)
         if now >= wait.limit and not self.dispatcher.owes_poll(wait):
             raise wait.to_limit_error(now)
 
     def _start_thread(self) -> None:
         with self.dispatcher.changed:
-            if self._pool is None:
-                # Outlives the thread: a poll that waits to start may serve waits that begin after all others ended.
-                self._pool = self._runtime.pool(self.dispatcher.policy.poll_threads, "lmconv-poll")
             if not self._is_running:
-                self._is_running, run = True, self._pool.submit
-                self._runtime.spawn(lambda: self._run(run), "lmconv-poller")
+                self._is_running = True
+                self._runtime.spawn(self._run, "lmconv-poller")
 
-    def _run(self, run: Run) -> None:
+    def _run(self) -> None:
         """Dispatch what is due until no wait is left."""
         dispatcher = self.dispatcher
         try:
@@ -126,7 +117,7 @@ class Poller:
                     if pause is None or pause > 0:
                         dispatcher.changed.wait(pause)
                         continue
-                dispatcher.dispatch(run)
+                dispatcher.dispatch(self._run_poll)
         except BaseException as bug:
             # This thread serves every wait: none may hang because of it, and each shows the bug.
             with dispatcher.changed:

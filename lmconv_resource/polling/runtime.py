@@ -89,7 +89,6 @@ class Cancellation:
         self, parent: Cancellation | None = None, deadline: float | None = None, runtime: Runtime | None = None
     ) -> None:
         self.runtime: Runtime = runtime or (parent.runtime if parent else RUNTIME)
-        self._parent = parent
         never = float("inf")
         self._deadline: float = min(never if deadline is None else deadline, parent._deadline if parent else never)
         self.reason: str | None = None
@@ -97,7 +96,7 @@ class Cancellation:
         self._event = self.runtime.event()
         self._listeners: dict[object, Callable[[], None]] = {}
         self._lock = self.runtime.lock()
-        self._unsubscribe = parent.subscribe(self._follow_parent) if parent else lambda: None
+        self._unsubscribe = parent.subscribe(lambda: self.set(parent.reason or "")) if parent else lambda: None
 
     def __enter__(self) -> Self:
         return self
@@ -108,12 +107,7 @@ class Cancellation:
     @property
     def is_set(self) -> bool:
         """Whether to end: this one or its parent was set, or a deadline has passed."""
-        return self.reason is not None or self.is_expired or bool(self._parent and self._parent.is_set)
-
-    @property
-    def is_expired(self) -> bool:
-        """Whether the deadline, or the parent's, has passed."""
-        return self.runtime.now() >= self._deadline
+        return self.reason is not None or self.runtime.now() >= self._deadline
 
     def remaining(self, default: float) -> float:
         """Return the seconds until the deadline, or the parent's if that is earlier; `default` where there is none."""
@@ -152,11 +146,6 @@ class Cancellation:
         """Sleep for so long, less if this is set or its deadline passes meanwhile, and return whether it is."""
         self._event.wait(min(seconds, self.remaining(seconds)))
         return self.is_set
-
-    def _follow_parent(self) -> None:
-        reason = self._parent.reason if self._parent else None
-        if reason is not None:
-            self.set(reason)
 
 
 def doubled(first: float, longest: float, times: int) -> float:

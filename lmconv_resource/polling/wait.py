@@ -156,11 +156,9 @@ class Wait:
         self, result: ConversionTask | BaseException, now: float, rng: random.Random, *, is_crowded: bool = False
     ) -> None:
         """Record what a poll returned or raised, and plan the next one or end the wait. An outcome stays."""
-        if self.outcome is None:
-            self._record(result, now, rng, is_crowded)
         self.dispatched = self.in_flight = False
-
-    def _record(self, result: ConversionTask | BaseException, now: float, rng: random.Random, is_crowded: bool) -> None:
+        if self.outcome is not None:
+            return
         if isinstance(result, ConversionTask):
             self._record_task(result, now, rng, is_crowded)
         elif isinstance(result, ThrottledError):
@@ -178,12 +176,11 @@ class Wait:
         self.task, self.fault, self.faults, self.failing_since, self.is_answered = task, None, 0, None, True
         if task.is_complete:
             self.outcome = task
-            return
-        if self.poll_interval_seconds is not None:
+        elif self.poll_interval_seconds is not None:
             self._plan(now, self.poll_interval_seconds)
-            return
-        self.interval = self.policy.interval(self.waited(now), is_crowded=is_crowded)
-        self._plan(now, self.policy.jittered(self.interval, rng))
+        else:
+            self.interval = self.policy.interval(self.waited(now), is_crowded=is_crowded)
+            self._plan(now, self.policy.jittered(self.interval, rng))
 
     def _record_fault(self, fault: TransientError | TaskNotFoundError, now: float, rng: random.Random) -> None:
         self.fault = fault

@@ -26,7 +26,7 @@ THREAD = "lmconv-poller"
 """The thread that dispatches polls."""
 
 
-def make_poller(get_task: GetTask, list_pages: ListPages | None = None, **options: Any) -> Poller:
+def make_poller(get_task: GetTask, list_pages: ListPages = lambda _: (), **options: Any) -> Poller:
     return Poller(Dispatcher(get_task, list_pages, **options))
 
 
