@@ -1,7 +1,5 @@
 """Pulumi resources that follow, find and start AWS License Manager's license conversions."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING
 

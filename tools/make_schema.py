@@ -5,8 +5,6 @@ and its text, and each input's text, and the examples beside this file. Its form
 https://github.com/pulumi/pulumi/blob/master/pkg/codegen/schema/pulumi.json.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import inspect

@@ -7,8 +7,6 @@ Editors show a signature and the `Args:` of its docstring where they are written
 those of a `TypedDict` by `Unpack`: of the class then `**inputs: **ConversionArgs`, and no argument.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable
 

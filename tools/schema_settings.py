@@ -1,7 +1,5 @@
 """The settings in the schema: each row of their table as a property, and the objects that some of them hold."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

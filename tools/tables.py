@@ -1,7 +1,5 @@
 """Writes what is made of data, the documents' tables and schema.json: `make tables`."""
 
-from __future__ import annotations
-
 import ast
 import re
 import sys

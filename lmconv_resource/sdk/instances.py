@@ -1,7 +1,5 @@
 """Tables of instances as people have them, for `ConversionFleet`: CSV, JSON or YAML."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterable, Mapping

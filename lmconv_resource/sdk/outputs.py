@@ -1,7 +1,5 @@
 """The nested outputs, typed, so that `task.source_license_context.usage_operation` works on outputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

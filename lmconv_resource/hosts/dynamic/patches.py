@@ -17,8 +17,6 @@ Where one of these ways is shut, the plain behaviour stays: `apply` says which, 
 `tests/hosts/test_patches.py` runs the real plugin process and fails when Pulumi or gRPC changes.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import importlib

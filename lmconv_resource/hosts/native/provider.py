@@ -4,8 +4,6 @@ It is the raw servicer of Pulumi's wire format (https://github.com/pulumi/pulumi
 and not `pulumi.provider.experimental`, which can't record a resource that failed halfway.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib.metadata
 import traceback

@@ -1,7 +1,5 @@
 """What the package offers, its resources and its settings, and what the engine is told of them."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

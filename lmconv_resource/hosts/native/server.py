@@ -1,7 +1,5 @@
 """The plugin's process: a gRPC server on loopback, a thread a call, that ends when its engine does."""
 
-from __future__ import annotations
-
 import functools
 import os
 import signal

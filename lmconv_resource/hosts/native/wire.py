@@ -8,8 +8,6 @@ names it, in the names of this host.
 Source: https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/plugin/rpc.go
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Collection, Mapping, MutableSequence
 from dataclasses import dataclass, field
