@@ -12,8 +12,6 @@ Pulumi does not tell a plugin what its user runs. The system's table of processe
 form; elsewhere nothing of this is known. Each function that reads it takes the table's path, for tests.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import itertools
 import logging
@@ -78,7 +76,7 @@ class Engine:
             self._stub.Log(request, timeout=_CALL_SECONDS)
         except grpc.RpcError as error:
             # A line that can't be shown must not end a wait; whether the engine is gone is asked elsewhere.
-            log.debug("a line for the engine was lost: %s", _to_code(error))
+            log.debug("a line for the engine was lost: %s", error.code())
 
     def receive_log(self) -> None:
         """Have the package's log sent here, by the level in LMCONV_LOG; nothing may reach stdout or stderr."""
@@ -98,7 +96,7 @@ class Engine:
             self._stub.GetRootResource(engine_pb2.GetRootResourceRequest(), timeout=_CALL_SECONDS)
         except grpc.RpcError as error:
             # UNAVAILABLE is a refused connection. Any other answer, even a refusal or silence, comes from an engine.
-            return _to_code(error) is not grpc.StatusCode.UNAVAILABLE
+            return error.code() is not grpc.StatusCode.UNAVAILABLE
         return True
 
     def watch(self, on_gone: Callable[[], None], *, seconds: float = MONITOR_SECONDS) -> None:
@@ -116,10 +114,6 @@ class Engine:
             on_gone()
 
         threading.Thread(target=check, name="lmconv-engine-monitor", daemon=True).start()
-
-
-def _to_code(error: grpc.RpcError) -> object:
-    return error.code() if hasattr(error, "code") else error
 
 
 class InitFailedError(Exception, grpc.Status):

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.access import ConfigGet, Settings, environment_key, unknown_setting_names
 from lmconv_resource.errors import CredentialsError, SettingsError
@@ -40,8 +40,8 @@ class Session:
     """One process's side of the lifecycle's `Host`, whatever carries it to Pulumi. Safe to share between threads.
 
     Without an engine, lines go to the log. `get_config` returns a value of the stack's configuration by its full key,
-    `open_session` the session of some settings, which knows who calls. With `follows_environment` the next operation
-    sees a change of the environment that botocore reads. `report_seconds` is how often a wait is shown again.
+    `open_session` the session of some settings, which knows who calls. `report_seconds` is how often a wait is shown
+    again. A change of the environment that botocore reads is seen by the next operation.
     """
 
     def __init__(
@@ -51,7 +51,6 @@ class Session:
         *,
         policy: PollingPolicy | None = None,
         open_session: OpenSession | None = None,
-        follows_environment: bool = False,
         report_seconds: float | None = None,
         runtime: Runtime = RUNTIME,
     ) -> None:
@@ -64,7 +63,6 @@ class Session:
         self.started_here = StartedHere(runtime)
         self._policy = policy or PollingPolicy()
         self._open_session = open_session
-        self._follows_environment = follows_environment
         self.report_seconds = report_seconds
         self._shared: dict[str, SharedClients] = {}
         """By a fingerprint of the environment."""
@@ -75,15 +73,13 @@ class Session:
             self._stack_row = StackRow(lambda text: engine.log_status(None, text), runtime)
 
     @classmethod
-    def on_engine(
-        cls, address: str, to_shown: Callable[[str], str], *, ends_process: bool = True, **settings: Any
-    ) -> Session:
-        """Return the session of a plugin whose engine, at `host:port`, gets its log too; `settings` as above.
+    def on_engine(cls, address: str, to_shown: Callable[[str], str], *, ends_process: bool = True) -> Session:
+        """Return the session of a plugin whose engine, at `host:port`, gets its log too.
 
         As soon as the engine is gone, every operation ends, and then the process.
         """
         engine = Engine(address, to_shown)
-        session = cls(engine=engine, report_seconds=5.0 if is_interactive() else None, **settings)
+        session = cls(engine=engine, report_seconds=5.0 if is_interactive() else None)
         engine.receive_log()
 
         def end() -> None:
@@ -172,9 +168,8 @@ class Session:
         """Return what all sessions in the present environment share. It brings botocore."""
         from lmconv_resource.aws.access import SharedClients
 
-        environment = environment_key() if self._follows_environment else ""
         with self._connecting:
-            return self._shared.setdefault(environment, SharedClients(self.runtime))
+            return self._shared.setdefault(environment_key(), SharedClients(self.runtime))
 
 
 @contextmanager

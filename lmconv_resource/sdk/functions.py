@@ -6,8 +6,6 @@ tokens `lmconv:index:getLicenseConversionTask` and `lmconv:index:getLicenseConve
 named as here.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import functools
@@ -20,7 +18,7 @@ from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.sync_await import _sync_await  # every SDK that Pulumi generates calls its plain functions by this
 
 from lmconv_resource.errors import LicenseConversionError
-from lmconv_resource.hosts.dynamic.provider import process
+from lmconv_resource.hosts.dynamic.provider import look_ups
 from lmconv_resource.lifecycle.track import FUNCTIONS, GET_TOKEN, LIST_TOKEN
 from lmconv_resource.sdk.args import AssumeRoleArgs, find_outputs, naming_close
 from lmconv_resource.sdk.outputs import GetLicenseConversionTaskResult
@@ -139,7 +137,7 @@ def _call(token: str, *, opts: pulumi.InvokeOptions | None, **args: Any) -> Mapp
         given = {name: value for name, value in args.items() if value is not None}
         return cast(Mapping[str, Any], pulumi.runtime.invoke(token, given).value or {})
     try:
-        with process.look_ups().session.operation(None) as op:
+        with look_ups.session.operation(None) as op:
             return FUNCTIONS[token](op, args)
     except LicenseConversionError as error:
         raise pulumi.RunError(str(error)) from error
@@ -164,7 +162,7 @@ async def _aside(function: Callable[..., Result], **args: Any) -> Result:
         return function(**args)
     # Pulumi's settings live in context variables, which a thread of a pool does not have by itself.
     call = functools.partial(contextvars.copy_context().run, function, **args)
-    return await asyncio.get_running_loop().run_in_executor(process.look_ups().threads, call)
+    return await asyncio.get_running_loop().run_in_executor(look_ups.threads, call)
 
 
 def _is_mocked() -> bool:

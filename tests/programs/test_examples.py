@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -39,8 +38,7 @@ TASKS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def _new_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     """The local engine's programs run in this process: each test begins with look-ups that have asked nobody yet."""
-    look_ups = LookUps()
-    monkeypatch.setattr("lmconv_resource.sdk.functions.process", SimpleNamespace(look_ups=lambda: look_ups))
+    monkeypatch.setattr("lmconv_resource.sdk.functions.look_ups", LookUps())
 
 
 @pytest.fixture

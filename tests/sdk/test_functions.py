@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -61,7 +60,7 @@ def aws(aws: LicenseManagerBackend, monkeypatch: pytest.MonkeyPatch) -> LicenseM
 def _own_look_ups(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test's look-ups have a session and a configuration of their own."""
     look_ups = LookUps()
-    monkeypatch.setattr("lmconv_resource.sdk.functions.process", SimpleNamespace(look_ups=lambda: look_ups))
+    monkeypatch.setattr("lmconv_resource.sdk.functions.look_ups", look_ups)
     yield
     pulumi.runtime.set_all_config({})
     look_ups.threads.shutdown()

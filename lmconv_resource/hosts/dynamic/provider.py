@@ -1,7 +1,5 @@
 """Pulumi's Python dynamic providers, on the lifecycle: property bags in and out, and nothing decided here."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys
@@ -9,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pulumi.dynamic
 import pulumi.runtime
@@ -17,6 +15,7 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 from pulumi.runtime.config import CONFIG, get_config_env
 
+from lmconv_resource.aws.access import ConfigGet
 from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings, log
@@ -24,9 +23,6 @@ from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import UNKNOWN, Operation, Stored, leaves
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.text import parse_duration, to_one_line, to_plain_text, to_shown
-
-if TYPE_CHECKING:
-    from lmconv_resource.aws.access import ConfigGet
 
 URN = "__urn"
 """The resource's own URN, for lines on its row. Names that begin with `__` are shown in no diff."""
@@ -51,24 +47,23 @@ _PROVIDER = "__provider"
 _RECORDED_INPUTS = ("profile", "assume_role", SECRETS)
 """Inputs that the record holds too: a refresh hands over the record only, and has to call AWS the same way."""
 
-_LOOKUP_POLICY = PollingPolicy(fastest_gap_seconds=0.01)
-"""Look-ups are not spread as waits are: a program asks once and wants its answers."""
-
-_LOOKUPS_AT_ONCE = 32
-"""Threads for look-ups that a program does not wait for. A look-up mostly waits for AWS."""
-
 
 class LookUps:
     """What the look-ups of a program share: a session, and threads that keep them off the program's event loop."""
 
     def __init__(self) -> None:
-        self.session = Session(pulumi.runtime.get_config, policy=_LOOKUP_POLICY, follows_environment=True)
+        # They are not spread as waits are: a program asks once and wants its answers.
+        self.session = Session(pulumi.runtime.get_config, policy=PollingPolicy(fastest_gap_seconds=0.01))
         self.session.setting_names = lambda: _without_own_project({**get_config_env(), **CONFIG.get()})
-        self.threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lmconv-look-up")
+        self.threads = ThreadPoolExecutor(32, thread_name_prefix="lmconv-look-up")  # each mostly waits for AWS
+
+
+look_ups = LookUps()
+"""Those of this process, if it is a program's own: Pulumi starts no provider there."""
 
 
 class _Process:
-    """The one mutable thing at the level of a module: what this process has one of, made when it is first needed."""
+    """What a process of Pulumi's plugin has one of."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,26 +71,18 @@ class _Process:
         self.is_preview = False
         """Whether it serves a preview, as the last check was told; an update has a process of its own."""
         self._session: Session | None = None
-        self._look_ups: LookUps | None = None
 
-    def session(self, get_config: ConfigGet, names: Iterable[str] = ()) -> Session:
+    def session(self, get_config: ConfigGet, names: Iterable[str]) -> Session:
         """Return the session of the providers, with the configuration, and its names, that Pulumi handed over last.
 
         Pulumi calls `configure` once for each class of providers, each time with the same configuration.
         """
         with self._lock:
             if self._session is None:
-                self._session = _start_session(get_config)
+                self._session = _start_session()
             self._session.get_config = get_config
             self._session.setting_names = lambda: names
             return self._session
-
-    def look_ups(self) -> LookUps:
-        """Return what the look-ups share, in a program's own process, where Pulumi starts no provider."""
-        with self._lock:
-            if self._look_ups is None:
-                self._look_ups = LookUps()
-            return self._look_ups
 
 
 process = _Process()
@@ -107,12 +94,12 @@ def _without_own_project(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name.partition(":")[0] != project)
 
 
-def _start_session(get_config: ConfigGet) -> Session:
+def _start_session() -> Session:
     """Return a new session; in Pulumi's plugin process with the engine, and with what the plugin lacks patched in."""
     if patches.plugin_module() is None or len(sys.argv) < 2:
-        return Session(get_config)
+        return Session()
     to_shown = process.secret_texts.mask
-    session = Session.on_engine(sys.argv[1], to_shown, get_config=get_config)
+    session = Session.on_engine(sys.argv[1], to_shown)
     for missing in patches.apply(lambda: session.cancellation.set("the update was cancelled"), to_shown=to_shown):
         log.warning(missing)
     return session
@@ -126,7 +113,7 @@ class DynamicProvider(pulumi.dynamic.ResourceProvider):
     serialize_as_secret_always = False
 
     controller: ClassVar[Controller[Any, Any]]
-    session: Session | None = None
+    session: Session
     """No attribute of the object before `configure`: the bytes of `__provider` would change with it."""
 
     def configure(self, req: pulumi.dynamic.ConfigureRequest) -> None:
@@ -191,10 +178,9 @@ class DynamicProvider(pulumi.dynamic.ResourceProvider):
 
     def _operation(self, props: Mapping[str, Any], method: str | None = None) -> AbstractContextManager[Operation]:
         """Return an operation on the resource with these inputs, which may say how long the method may take."""
-        session = self.session or process.session(lambda _: None)
         timeout = (props.get(TIMEOUTS) or {}).get(method) if method else None
         seconds = parse_duration(timeout) if timeout else None
-        return session.operation(props.get(URN), seconds, is_preview=process.is_preview)
+        return self.session.operation(props.get(URN), seconds, is_preview=process.is_preview)
 
     def _parse_record(self, props: Mapping[str, Any]) -> Any:
         return self.controller.state.from_outputs(_to_properties(props))
