@@ -206,7 +206,7 @@ class StackRow:
         with self._lock:
             if urn not in self._ended:
                 self._ended[urn] = False
-                self._progress.add()
+                self._progress.total += 1
         if len(self._ended) == 1:
             self._show(message)
         else:
@@ -237,16 +237,14 @@ class SecretTexts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._hidden: tuple[str, ...] = ()
+        self._hidden: list[str] = []
 
     def add(self, texts: Iterable[str]) -> None:
         """Hide these from now on, in every form in which a message may have them."""
         found = {text for text in texts if len(text) >= _MIN_LENGTH}
-        if found.issubset(self._hidden):
-            return
+        forms = {form for text in found for form in _forms_of(text) if len(form) >= _MIN_LENGTH}
         with self._lock:
-            forms = {form for text in found for form in _forms_of(text) if len(form) >= _MIN_LENGTH}
-            self._hidden = tuple(sorted({*self._hidden, *forms}, key=len, reverse=True))
+            self._hidden = sorted({*self._hidden, *forms}, key=len, reverse=True)
 
     def mask(self, text: str) -> str:
         """Return a message without them."""

@@ -69,7 +69,7 @@ class Progress:
         terminal_columns: Callable[[], int | None] = lambda: None,
         runtime: Runtime = RUNTIME,
     ) -> None:
-        self._total = total
+        self.total = total
         self._show = show
         self.pause_seconds = DISPLAY_SECONDS if moves else LOG_SECONDS
         """Between two lines."""
@@ -80,11 +80,6 @@ class Progress:
         self._lock = runtime.lock()
         self._done = self._failed = self._running = 0
         self._last = ""
-
-    def add(self) -> None:
-        """Count a row that is new."""
-        with self._lock:
-            self._total += 1
 
     def end(self, *, done: bool, failed: bool) -> None:
         """Count a row that has come to its end: it is done, it has failed, or neither."""
@@ -109,7 +104,7 @@ class Progress:
 
     def _to_text(self, seconds: int, *, is_narrow: bool) -> str:
         # What matters most first: the display cuts what it has no room for.
-        parts = [f"{self._done}/{self._total}" if is_narrow else f"{self._done} of {self._total} done"]
+        parts = [f"{self._done}/{self.total}" if is_narrow else f"{self._done} of {self.total} done"]
         parts += [f"{self._failed} failed"] if self._failed else []
         parts += [f"{self._running} running"] if self._running else []
         parts += [f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"]

@@ -12,15 +12,15 @@ from pulumi import RunError
 from lmconv_resource.text import to_one_line, to_plain_text, to_shown
 from lmconv_resource.usage_operations import parse_code
 
-_COLUMNS = {
-    "arn": "resource_arn",
-    "to": "destination_license_context",
-    "from": "source_license_context",
-    "name": "name",
-    "profile": "profile",
-    "role": "assume_role",
+_COLUMNS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "arn": ("resource_arn", (str,)),
+    "to": ("destination_license_context", (str, Mapping)),
+    "from": ("source_license_context", (str, Mapping)),
+    "name": ("name", (str,)),
+    "profile": ("profile", (str,)),
+    "role": ("assume_role", (str, Mapping, list)),
 }
-"""The columns, and the members of a fleet's instance that they become."""
+"""The columns: the members of a fleet's instance that they become, and what may stand in them."""
 
 _MOST_SHOWN = 20
 """Lines of an error; a table of 400 rows with a wrong column has 400."""
@@ -49,7 +49,7 @@ def read_instances(path: str | Path) -> list[dict[str, Any]]:
         raise RunError(f"{file}: it is not UTF-8. In Excel, save it as 'CSV UTF-8'") from None
     except OSError as cause:
         raise RunError(f"{file}: it can't be read: {cause.strerror}") from None
-    except ValueError as cause:
+    except (ValueError, yaml.YAMLError) as cause:
         raise RunError(f"{file}: {to_plain_text(to_one_line(str(cause)))}") from None
     instances, problems = [], []
     for where, row in rows:
@@ -67,13 +67,7 @@ def _read_rows(text: str, suffix: str) -> Iterable[tuple[str, Mapping[Any, Any]]
     """Return each row by the names of its columns, after where it is."""
     if suffix not in (".json", ".yaml", ".yml"):
         return _read_csv(text)
-    if suffix == ".json":
-        rows = json.loads(text)
-    else:
-        try:
-            rows = yaml.safe_load(text)
-        except yaml.YAMLError as cause:
-            raise ValueError(str(cause)) from cause
+    rows = json.loads(text) if suffix == ".json" else yaml.safe_load(text)
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise ValueError("it is not a list of objects, each with an arn")
     return [(f"entry {number}", row) for number, row in enumerate(rows, 1)]
@@ -82,15 +76,11 @@ def _read_rows(text: str, suffix: str) -> Iterable[tuple[str, Mapping[Any, Any]]
 def _read_csv(text: str) -> Iterable[tuple[str, Mapping[Any, Any]]]:
     header = next((line for line in text.splitlines() if line.strip()), "")
     reader = csv.reader(text.splitlines(), delimiter=";" if header.count(";") > header.count(",") else ",", strict=True)
-    names: list[str] = []
+    filled = filter(any, ([cell.strip() for cell in cells] for cells in reader))
     try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not names:
-                names = cells
-                continue
-            extra = {None: cells[len(names) :]} if any(cell.strip() for cell in cells[len(names) :]) else {}
+        names = next(filled, [])
+        for cells in filled:
+            extra = {None: cells[len(names) :]} if any(cells[len(names) :]) else {}
             yield f"line {reader.line_num}", {**dict(zip(names, cells, strict=False)), **extra}
     except csv.Error as cause:
         raise ValueError(f"line {reader.line_num}: {cause}") from cause
@@ -107,15 +97,14 @@ def _to_instance(row: Mapping[Any, Any]) -> dict[str, Any]:
             continue
         if name not in _COLUMNS:
             raise ValueError(f"{to_shown(column)} is not a column: there are {', '.join(_COLUMNS)}")
-        if not isinstance(value, (str, Mapping) if name != "role" else (str, Mapping, list)) or (
-            isinstance(value, Mapping) and name not in ("to", "from", "role")
-        ):
-            raise ValueError(f"{name} {to_shown(value)} is not a string")
+        member, kinds = _COLUMNS[name]
+        if not isinstance(value, kinds):
+            raise ValueError(f"{name} {to_shown(value)} is not a string")  # noqa: TRY004 -- a cell, no argument
         if name in ("to", "from") and isinstance(value, str):
             value = {"usage_operation": parse_code(value)}
         if name == "role" and isinstance(value, str):
             value = {"role_arn": value}
-        instance[_COLUMNS[name]] = value
+        instance[member] = value
     if "resource_arn" not in instance:
         raise ValueError("it has no arn")
     return instance

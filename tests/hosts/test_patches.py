@@ -137,10 +137,10 @@ def main() -> ModuleType:
 
 def test_what_cannot_be_patched_is_said(main: ModuleType) -> None:
     """With the installed Pulumi and gRPC nothing is left to be said; each missing piece is one sentence."""
-    assert patches.apply(lambda: None, main) == []
+    assert patches.apply(main, lambda: None) == []
     del main.traceback
     main.DynamicResourceProviderServicer = type("Servicer", (), {"Create": lambda self: None})  # type: ignore[attr-defined]
-    assert patches.apply(lambda: None, main) == [
+    assert patches.apply(main, lambda: None) == [
         "Pulumi's plugin serves only four calls at a time, and records nothing of a resource that fails: further waits "
         "hold up other resources.",
         "Pulumi's plugin does not pass Ctrl+C on: press it twice to end a wait.",
@@ -149,12 +149,10 @@ def test_what_cannot_be_patched_is_said(main: ModuleType) -> None:
 
 
 def test_the_plugin_is_known_by_its_main_module(main: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a program's process, or a test's, there is no plugin and nothing is touched."""
+    """In a program's process, or a test's, there is no plugin."""
     assert patches.plugin_module() is None
-    assert patches.apply(lambda: None) == []
     monkeypatch.setitem(sys.modules, "__main__", main)
     assert patches.plugin_module() is main
-    assert patches.apply(lambda: None) == []
 
 
 def format_while_handling(main: ModuleType, error: Exception) -> str:
@@ -166,7 +164,7 @@ def format_while_handling(main: ModuleType, error: Exception) -> str:
 
 def test_only_our_errors_lose_their_traceback(main: ModuleType) -> None:
     """The plugin formats our errors as our sentence and others with all there is; the rest of `traceback` is as is."""
-    patches.apply(lambda: None, main)
+    patches.apply(main, lambda: None)
     ours = SettingsError(Subject(CONNECT_ACTION), "no region is set", "Set one")
     assert format_while_handling(main, ours) == (
         "Connecting to AWS License Manager for license conversion tasks: no region is set. Set one."
@@ -179,7 +177,7 @@ def test_only_our_errors_lose_their_traceback(main: ModuleType) -> None:
 def test_cancel_is_heard_before_it_is_queued(main: ModuleType) -> None:
     """The pool that serves `Cancel` tells of it from the thread that hands it in, whatever its worker does."""
     heard: list[str] = []
-    patches.apply(lambda: heard.append(threading.current_thread().name), main)
+    patches.apply(main, lambda: heard.append(threading.current_thread().name))
     pool = main.DynamicResourceProviderServicer.Cancel.experimental_thread_pool
     pool.submit(SimpleNamespace).result(SOON)
     pool.shutdown()

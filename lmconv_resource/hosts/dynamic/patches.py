@@ -126,17 +126,12 @@ def plugin_module() -> ModuleType | None:
     return main if hasattr(main, "DynamicResourceProviderServicer") else None
 
 
-def apply(
-    on_cancel: Callable[[], None], module: ModuleType | None = None, to_shown: Callable[[str], str] = str
-) -> list[str]:
+def apply(module: ModuleType, on_cancel: Callable[[], None], to_shown: Callable[[str], str] = str) -> list[str]:
     """Patch the plugin process, once, by its main module; return what could not be patched, a sentence each.
 
     `on_cancel` is called when the engine sends `Cancel`, from one of gRPC's threads; `to_shown` returns an error's text
     as the user may see it.
     """
-    module = module or plugin_module()
-    if module is None:
-        return []
     servicer = module.DynamicResourceProviderServicer
     methods = [getattr(servicer, name, None) for name in _METHODS]
     cancel = getattr(servicer, "Cancel", None)

@@ -96,11 +96,12 @@ def _without_own_project(names: Iterable[str]) -> tuple[str, ...]:
 
 def _start_session() -> Session:
     """Return a new session; in Pulumi's plugin process with the engine, and with what the plugin lacks patched in."""
-    if patches.plugin_module() is None or len(sys.argv) < 2:
+    module = patches.plugin_module()
+    if module is None or len(sys.argv) < 2:
         return Session()
     to_shown = process.secret_texts.mask
     session = Session.on_engine(sys.argv[1], to_shown)
-    for missing in patches.apply(lambda: session.cancellation.set("the update was cancelled"), to_shown=to_shown):
+    for missing in patches.apply(module, lambda: session.cancellation.set("the update was cancelled"), to_shown):
         log.warning(missing)
     return session
 

@@ -21,7 +21,7 @@ from lmconv_resource.hosts.native import SCHEMA_PATH, SETTING_PREFIX, resources,
 from lmconv_resource.hosts.native.wire import Bag, MalformedError, Spec
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings
 from lmconv_resource.lifecycle.controller import Controller
-from lmconv_resource.lifecycle.operation import CheckFailure, Operation, Properties, Stored, has_unknown
+from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Operation, Properties, Stored, has_unknown
 from lmconv_resource.lifecycle.track import FUNCTIONS, read_tasks
 from lmconv_resource.models import select_newest
 from lmconv_resource.text import Wording, to_camel, to_snake, using
@@ -107,14 +107,14 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         self.wording = self.wording._replace(provider=resources.explicit_provider(request.urn))
         with using(self.wording):
             found = resources.check_settings(settings.values, self.session.tell_unknown_settings)
-        failures = self._to_failures(found, settings.secrets)
         inputs = wire.with_secrets(request.news, resources.SETTINGS_SCHEMA)
-        return provider_pb2.CheckResponse(inputs=inputs, failures=failures)
+        return self._to_check_response(inputs, found, settings.secrets)
 
     def DiffConfig(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return which settings differ. None replaces the provider: a resource's region is an input of its own."""
         old, new = (self._read_settings(each).values for each in (request.old_inputs, request.news))
-        return resources.to_diff_response(resources.settings_diff(old, new), old, new)
+        changed = tuple(key for key in sorted({*old, *new}) if old.get(key) != new.get(key))
+        return resources.to_diff_response(Diff(changed), old, new)
 
     def Configure(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Take the settings."""
@@ -131,15 +131,14 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         known = spec["inputProperties"]
         olds, news = self._read_inputs(spec, request.olds), self._read(request.news, known)
         if news.misnamed:
-            failures = self._to_failures(news.misnamed, news.secrets)
-            return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
+            return self._to_check_response(request.news, news.misnamed, news.secrets)
         with self.session.operation(request.urn) as op:
             checked = controller.check(op, olds.values, news.values)
         inputs = wire.with_secrets(request.news, known)
         inputs.MergeFrom(wire.write(checked.defaults, resources.secret_names(checked.defaults, news)))
         # The rules say it better, but take more: a role alone, where the schema has a list.
         wrong = checked.failures or ((CheckFailure("", news.misshapen),) if news.misshapen else ())
-        return provider_pb2.CheckResponse(inputs=inputs, failures=self._to_failures(wrong, news.secrets))
+        return self._to_check_response(inputs, wrong, news.secrets)
 
     def Diff(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return what the program asks for that the record does not have."""
@@ -257,17 +256,12 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
             raise MalformedError(f"{what}: {bag.misshapen}. {remedy}.")
         return bag
 
-    def _to_failures(
-        self, failures: Iterable[CheckFailure], secrets: Collection[str] = ()
-    ) -> list[provider_pb2.CheckFailure]:
-        # The engine shows the value of a property that is named, secret or not.
-        return [
-            provider_pb2.CheckFailure(
-                property="" if failure.property in secrets else to_camel(failure.property),
-                reason=self.mask(failure.reason),
-            )
-            for failure in failures
-        ]
+    def _to_check_response(self, inputs: Struct, failures: Iterable[CheckFailure], secrets: Collection[str]) -> Any:
+        response = provider_pb2.CheckResponse(inputs=inputs)
+        for name, reason in failures:
+            # The engine shows the value of a property that is named, secret or not.
+            response.failures.add(property="" if name in secrets else to_camel(name), reason=self.mask(reason))
+        return response
 
     def _preview(self, request: Any, record: Bag | None, given: Bag) -> Struct:
         controller, spec = _controller_of(request)

@@ -21,7 +21,7 @@ from lmconv_resource.lifecycle.inputs import CONVERTED
 from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Diff, Properties, has_unknown
 from lmconv_resource.lifecycle.state import REQUEST
 from lmconv_resource.lifecycle.track import TaskController
-from lmconv_resource.lifecycle.validation import optional, validate_region
+from lmconv_resource.lifecycle.validation import validate_region
 from lmconv_resource.text import key, to_camel, to_snake, to_whole
 
 TASK_TOKEN = f"{PACKAGE}:index:LicenseConversionTask"
@@ -99,12 +99,12 @@ def write_outputs(outputs: Properties, given: Bag) -> Struct:
     if "report" in outputs:  # a fleet's, which says of its rows what was given
         table = {TABLE} if "instances" in given.secrets else set[str]()
         return write(outputs, secret_names(outputs, given) | table)
-    secrets, again = given.secrets, set[str]()
-    if secrets.intersection(("resource_arn", *_CONTEXTS)):
-        again.add(REQUEST)
+    secrets = {*given.secrets}
+    if secrets.intersection(CONVERTED):
+        secrets.add(REQUEST)
     if secrets.intersection(_CONTEXTS):
-        again.update(("verified_usage_operation", "verified_product_codes"))
-    return write(outputs, secrets | again)
+        secrets.update(("verified_usage_operation", "verified_product_codes"))
+    return write(outputs, secrets)
 
 
 def secret_names(values: Properties, given: Bag) -> frozenset[str]:
@@ -161,9 +161,8 @@ def check_settings(settings: Properties, on_unknown: Callable[[list[str]], None]
     """
     if has_unknown(settings):
         return []
-    get = to_config_get(settings)
-    region = get(f"{SETTING_PREFIX}region") or None
-    reason = optional(validate_region)(region)
+    get, region = to_config_get(settings), settings.get("region")
+    reason = validate_region(region) if region else None
     if reason:
         return [CheckFailure("region", f"{key('region')} {reason}")]
     try:
@@ -174,11 +173,6 @@ def check_settings(settings: Properties, on_unknown: Callable[[list[str]], None]
     except SettingsError as error:
         return [CheckFailure(error.key, str(error))]
     return []
-
-
-def settings_diff(old: Properties, new: Properties) -> Diff:
-    """Return which settings differ."""
-    return Diff(tuple(key for key in sorted({*old, *new}) if old.get(key) != new.get(key)))
 
 
 def to_one_form(key: str, value: object) -> object:
