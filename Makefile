@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.installed
-SOURCES := lmconv_resource tests tools examples/demo $(patsubst %/__main__.py,%,$(wildcard benchmarks/__main__.py))
-# Each is a program of its own, named __main__, so mypy takes them one by one.
-PROGRAMS := __main__.py plugin/__main__.py $(wildcard examples/*/__main__.py templates/*/__main__.py)
+SOURCES := lmconv_resource tests tools examples/demo examples/wait-then-start \
+    $(patsubst %/__main__.py,%,$(wildcard benchmarks/__main__.py))
+# Each is a program of its own, named __main__, of which mypy takes one at a time. What they import it knows by then.
+PROGRAMS := $(filter-out $(SOURCES:=/__main__.py), \
+    __main__.py plugin/__main__.py $(wildcard examples/*/__main__.py templates/*/__main__.py))
 # --no-compile: pulumi-aws alone has 3000 modules, of which a few are ever imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # More than the cores: some tests wait for a process or a clock. Each takes some seconds of imports first.
@@ -32,7 +34,7 @@ check: $(STAMPS)/dev ## Check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(SOURCES)
-	@for program in $(PROGRAMS); do echo "$(BIN)/mypy $$program"; $(BIN)/mypy $$program || exit 1; done
+	@printf '%s\n' $(PROGRAMS) | xargs -t -n 1 -P 2 $(BIN)/mypy
 
 tables: $(STAMPS)/dev ## Write what is made of data: the documents' tables, the native provider's schema
 	PYTHONPATH=tests:tools $(BIN)/python -m tables --write
