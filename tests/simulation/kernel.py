@@ -155,6 +155,13 @@ class Kernel:
         """Wait until somebody wakes this thread, and return whether that came before the time-out."""
         thread = self.current
         assert thread is not None, "only threads wait"
+        if timeout is not None and not self._runnable and self.steps < self._limit:
+            moment = self.now + max(0.0, timeout)
+            if not self._timers or moment < self._timers[0][0]:  # nobody else does anything before
+                self.now = moment
+                self.steps += 1
+                self._check_alive(thread)
+                return False
         thread.is_blocked, thread.was_woken = True, False
         thread.ticket += 1
         if timeout is not None:

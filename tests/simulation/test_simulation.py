@@ -13,7 +13,7 @@ import pytest
 from simulation.guards import READ_ANEW
 from simulation.history import play
 
-EACH = 25
+EACH = 10
 LONG = pytest.mark.proof, pytest.mark.no_cover  # coverage makes them take twice as long
 RANGES = [
     pytest.param(begin, marks=() if begin < 300 else LONG, id=f"{begin}-{begin + EACH}")
