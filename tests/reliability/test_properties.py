@@ -1,6 +1,6 @@
 """Odd answers, bad inputs, and any sequence of status, fault and user action, through the provider's methods.
 
-How many examples there are of each says tests/conftest.py.
+How many examples there are of each says tests/support/fixtures.py.
 """
 
 from __future__ import annotations
