@@ -25,7 +25,8 @@ from lmconv_resource.aws.access import AccessSession, Settings
 from lmconv_resource.fleet_provider import ConversionFleetProvider
 from lmconv_resource.hosts.dynamic.provider import INSTANCES
 from lmconv_resource.hosts.session import Session
-from lmconv_resource.lifecycle.fleet import TABLE, FleetController
+from lmconv_resource.lifecycle.fleet import FleetController
+from lmconv_resource.lifecycle.state import TABLE
 
 AT_ONCE = 20
 REGION = "eu-west-1"

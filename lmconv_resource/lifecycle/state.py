@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 REQUEST = "__request"
 """What was asked for, in the state of a conversion. The outputs of the same names are AWS's words, which may differ."""
 
+TABLE = "__table"
+"""The rows as they were asked for, in the state of a fleet; the output `instances` has what became of them."""
+
 
 def must_await(recorded: ConversionTask, inputs: Inputs) -> bool:
     """Return whether a program wants an end, or a success, that the record does not show."""

@@ -11,9 +11,9 @@ import pulumi
 import pulumi.dynamic
 from pulumi.output import UNKNOWN
 
-from lmconv_resource.hosts.dynamic.provider import DRY, INSTANCES, SECRETS, TABLE, TIMEOUTS, URN, DynamicProvider
+from lmconv_resource.hosts.dynamic.provider import DRY, INSTANCES, SECRETS, TIMEOUTS, URN, DynamicProvider
 from lmconv_resource.lifecycle.inputs import CONVERTED
-from lmconv_resource.lifecycle.state import REQUEST
+from lmconv_resource.lifecycle.state import REQUEST, TABLE
 from lmconv_resource.provider import LicenseConversionTaskProvider
 from lmconv_resource.sdk.args import (
     AssumeRole,

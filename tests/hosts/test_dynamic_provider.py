@@ -77,28 +77,6 @@ def test_a_record_learns_its_new_urn(provider: LicenseConversionTaskProvider, aw
     assert not aws.calls
 
 
-@pytest.mark.parametrize(
-    ("timeouts", "why"),
-    [
-        *(
-            ({"update": "1h", "create": text}, f'create={text!r} is not a duration: use one such as "90s", "45m" or')
-            for text in ("3 hours", "0s", 90, None)
-        ),
-        *((value, f"{value!r} is not CustomTimeouts: use durations by op") for value in ("45m", 45)),
-    ],
-)
-def test_what_are_no_timeouts(provider: LicenseConversionTaskProvider, timeouts: Any, why: str) -> None:
-    """Timeouts that Pulumi's engine would not understand are refused, with the operation that they are for.
-
-    Durations as Go writes them pass, and so does what a preview can't know yet.
-    """
-    for right in (None, {}, {"create": "1h30m", "update": "45m"}, {"create": UNKNOWN}):
-        assert checked(provider, license_conversion_task_id="lct-1", __timeouts=right)["__timeouts"] == right
-    (failure,) = provider.check({}, {"license_conversion_task_id": "lct-1", "__timeouts": timeouts}).failures
-    assert failure.property == "custom_timeouts"
-    assert failure.reason.startswith(f"custom_timeouts {why}")
-
-
 def test_a_preview_leaves_no_trace_in_the_inputs(provider: LicenseConversionTaskProvider) -> None:
     """An update plan would have it, and no update would be what was planned."""
     assert checked(provider, license_conversion_task_id="lct-1", __dry=True) == checked(

@@ -21,8 +21,9 @@ from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings, log
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import UNKNOWN, Operation, Stored, leaves
+from lmconv_resource.lifecycle.state import TABLE
 from lmconv_resource.polling.policy import PollingPolicy
-from lmconv_resource.text import parse_duration, to_one_line, to_plain_text, to_shown
+from lmconv_resource.text import parse_duration
 
 URN = "__urn"
 """The resource's own URN, for lines on its row. Names that begin with `__` are shown in no diff."""
@@ -38,9 +39,6 @@ SECRETS = "__secrets"
 
 INSTANCES = "__instances"
 """A fleet's `instances`, which are an output of that name too."""
-
-TABLE = "__table"
-"""A fleet's rows by name, in its record; as an input it only makes that a secret."""
 
 _PROVIDER = "__provider"
 
@@ -135,9 +133,6 @@ class DynamicProvider(pulumi.dynamic.ResourceProvider):
             pulumi.dynamic.CheckFailure("" if failure.property in secret else failure.property, mask(failure.reason))
             for failure in checked.failures
         ]
-        wrong_timeouts = _validate_timeouts(news.get(TIMEOUTS))
-        if wrong_timeouts:
-            failures.append(pulumi.dynamic.CheckFailure("custom_timeouts", f"custom_timeouts {wrong_timeouts}"))
         defaults = {name: rpc.UNKNOWN if value is UNKNOWN else value for name, value in checked.defaults.items()}
         return pulumi.dynamic.CheckResult({**news, **defaults}, failures)
 
@@ -177,11 +172,10 @@ class DynamicProvider(pulumi.dynamic.ResourceProvider):
         with self._operation(_props) as op:
             self.controller.delete(op, _id, self._parse_record(_props), self._parse_inputs(_props))
 
-    def _operation(self, props: Mapping[str, Any], method: str | None = None) -> AbstractContextManager[Operation]:
+    def _operation(self, props: Mapping[str, Any], method: str = "") -> AbstractContextManager[Operation]:
         """Return an operation on the resource with these inputs, which may say how long the method may take."""
-        timeout = (props.get(TIMEOUTS) or {}).get(method) if method else None
-        seconds = parse_duration(timeout) if timeout else None
-        return self.session.operation(props.get(URN), seconds, is_preview=process.is_preview)
+        seconds = parse_duration((props.get(TIMEOUTS) or {}).get(method, ""))  # Pulumi refuses what is no duration
+        return self.session.operation(props.get(URN), seconds or None, is_preview=process.is_preview)
 
     def _parse_record(self, props: Mapping[str, Any]) -> Any:
         return self.controller.state.from_outputs(_to_properties(props))
@@ -244,14 +238,3 @@ def _to_plain(value: Any) -> object:
         return [_to_plain(entry) for entry in value]
     # The SDK hands on an object at the top and the text that stands for it on the wire elsewhere.
     return UNKNOWN if isinstance(value, Unknown) or (isinstance(value, str) and value == rpc.UNKNOWN) else value
-
-
-def _validate_timeouts(value: Any) -> str | None:
-    if not isinstance(value, (Mapping, type(None))):
-        return f'{to_shown(value)} is not CustomTimeouts: use durations by operation, such as create="45m"'
-    for operation, text in (value or {}).items():
-        seconds = parse_duration(text) if isinstance(text, str) else None
-        if not seconds and _to_plain(text) is not UNKNOWN:
-            name = to_one_line(to_plain_text(str(operation)))
-            return f'{name}={to_shown(text)} is not a duration: use one such as "90s", "45m" or "1h30m"'
-    return None

@@ -16,10 +16,10 @@ from lmconv_resource.hosts.native.wire import SCHEMA, Bag, Spec, parse_json, wri
 from lmconv_resource.hosts.session import SecretTexts
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
-from lmconv_resource.lifecycle.fleet import TABLE, FleetController
+from lmconv_resource.lifecycle.fleet import FleetController
 from lmconv_resource.lifecycle.inputs import CONVERTED
 from lmconv_resource.lifecycle.operation import UNKNOWN, CheckFailure, Diff, Properties, has_unknown
-from lmconv_resource.lifecycle.state import REQUEST
+from lmconv_resource.lifecycle.state import REQUEST, TABLE
 from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.lifecycle.validation import validate_region
 from lmconv_resource.text import key, to_camel, to_snake, to_whole

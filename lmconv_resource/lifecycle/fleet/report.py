@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
-from lmconv_resource.lifecycle.fleet.table import TABLE
 from lmconv_resource.lifecycle.operation import ByName, Properties
+from lmconv_resource.lifecycle.state import TABLE
 from lmconv_resource.text import fill, parse_rfc3339, to_duration_text, to_one_line, to_plain_text
 from lmconv_resource.usage_operations import to_name
 

@@ -29,9 +29,6 @@ from lmconv_resource.models import InstanceArn, to_id
 from lmconv_resource.text import find_close, parse_duration, to_one_line, to_plain_text, to_shown, written
 from lmconv_resource.usage_operations import describe
 
-TABLE = "__table"
-"""The rows as they were asked for, in the record; the output `instances` has what became of them."""
-
 _OF_CONVERSION = {entry.name: entry for entry in CONVERSION_PROPERTIES}
 
 ROW_MEMBERS = (*CONVERTED, "name", "profile", "assume_role", "retry_failed")
