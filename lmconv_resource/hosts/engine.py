@@ -1,8 +1,5 @@
 """Pulumi's engine, and the `pulumi` command behind it, as a plugin process sees them.
 
-The way back to the engine: lines for a resource's row, what there is to record of a call that failed, and whether the
-engine is still alive.
-
 At the address that it hands to a plugin the engine serves `pulumirpc.Engine`
 (https://github.com/pulumi/pulumi/blob/master/proto/pulumi/engine.proto). A line sent there with a resource's URN shows
 on that resource's row, where one printed to stdout would land for good on the row of the stack

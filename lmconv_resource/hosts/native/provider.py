@@ -280,8 +280,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _read_newest(self, op: Operation, resource_arn: str, given: Properties) -> tuple[str, dict[str, object]]:
         """Return the newest task of a resource that is imported by its ARN, and the inputs that name it so."""
-        access = {name: given.get(name) for name in ("region", "profile", "assume_role")}
-        newest = select_newest(read_tasks(op, {**access, "resource_arns": [resource_arn]}))
+        newest = select_newest(read_tasks(op, {**given, "resource_arns": [resource_arn]}))
         if newest is None:
             subject = Subject(LIST_ACTION, None, resource_arn.split(":")[3], resource_arn)
             raise RequestRefusedError(subject, "AWS shows none", "Check the ARN and the account of the credentials")

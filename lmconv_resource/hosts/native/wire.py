@@ -28,7 +28,6 @@ SCHEMA: Spec = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The member of an object that says what the object stands for."""
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 -- a signature
-_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 _UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _UNKNOWN_TEXTS = frozenset(
@@ -113,11 +112,9 @@ class _Reading:
     def to_plain(self, value: Value, spec: Spec, at: str = "") -> object:
         """Return a plain value; `at` leads from the property to it, in words."""
         kind, known, fields = value.WhichOneof("kind"), _resolve(spec), value.struct_value.fields
-        signature = _signature_of(value)
-        if signature in (_SECRET, _OUTPUT):
-            plain = self.to_plain(fields["value"], spec, at) if "value" in fields else UNKNOWN
-            if signature == _SECRET or ("secret" in fields and fields["secret"].bool_value):
-                self.hidden.append(plain)
+        if _signature_of(value) == _SECRET:
+            plain = self.to_plain(fields["value"], spec, at)
+            self.hidden.append(plain)
             return plain
         if kind is None or kind == "null_value":
             return None

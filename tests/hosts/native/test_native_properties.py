@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.native_host import SIGNATURE, secret, to_struct
 from support.native_host import UNKNOWN as UNKNOWN_TEXT
+from support.native_host import secret, to_struct
 
 from lmconv_resource.hosts.native.wire import Spec, read, write
 from lmconv_resource.lifecycle.inputs import CONVERSION_PROPERTIES, GET_PROPERTIES, LIST_PROPERTIES, TASK_PROPERTIES
@@ -55,13 +55,3 @@ def test_secrets_inside_a_property_make_it_secret() -> None:
     assert bag.values == {"a": {"usage_operation": "hidden", "product_codes": [UNKNOWN]}, "b": "c"}
     assert bag.secrets == {"a"}
     assert bag.secret_texts == {"hidden"}
-
-
-@pytest.mark.parametrize("is_secret", [True, False])
-def test_output_values(*, is_secret: bool) -> None:
-    """An engine may send what carries dependencies: its value counts, and where there is none it is unknown."""
-    signature = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-    with_value = {SIGNATURE: signature, "value": "x", "secret": is_secret}
-    bag = read(to_struct({"a": with_value, "b": {SIGNATURE: signature}}), {})
-    assert bag.values == {"a": "x", "b": UNKNOWN}
-    assert bag.secrets == ({"a"} if is_secret else set())
