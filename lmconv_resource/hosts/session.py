@@ -53,8 +53,13 @@ class Session:
         open_session: OpenSession | None = None,
         report_seconds: float | None = None,
         runtime: Runtime = RUNTIME,
+        secret_texts: SecretTexts | None = None,
     ) -> None:
         self.runtime = runtime
+        self.secret_texts = secret_texts or SecretTexts()
+        """What no message may show."""
+        self.is_preview = False
+        """Whether this process serves a preview, for a host that knows of one only what its last check was told."""
         self.get_config = get_config
         self.setting_names: Callable[[], Iterable[str]] = tuple
         """Returns the full names of all settings of the stack that are known."""
@@ -73,13 +78,14 @@ class Session:
             self._stack_row = StackRow(lambda text: engine.log_status(None, text), runtime)
 
     @classmethod
-    def on_engine(cls, address: str, to_shown: Callable[[str], str], *, ends_process: bool = True) -> Session:
+    def on_engine(cls, address: str, *, ends_process: bool = True) -> Session:
         """Return the session of a plugin whose engine, at `host:port`, gets its log too.
 
         As soon as the engine is gone, every operation ends, and then the process.
         """
-        engine = Engine(address, to_shown)
-        session = cls(engine=engine, report_seconds=5.0 if is_interactive() else None)
+        secret_texts = SecretTexts()
+        engine = Engine(address, secret_texts.mask)
+        session = cls(engine=engine, report_seconds=5.0 if is_interactive() else None, secret_texts=secret_texts)
         engine.receive_log()
 
         def end() -> None:
@@ -203,10 +209,7 @@ class StackRow:
 
     def show(self, urn: str, message: str) -> None:
         """Show how the operation on a resource goes."""
-        with self._lock:
-            if urn not in self._ended:
-                self._ended[urn] = False
-                self._progress.total += 1
+        self._ended.setdefault(urn, False)
         if len(self._ended) == 1:
             self._show(message)
         else:
@@ -223,13 +226,12 @@ class StackRow:
             self._report()
 
     def _report(self) -> None:
+        self._progress.total = len(self._ended)
         self._progress.report(running=list(self._ended.values()).count(False))
 
 
 _MIN_LENGTH = 4
 """A shorter text is part of too many words."""
-
-SHOWN = "[secret]"
 
 
 class SecretTexts:
@@ -249,7 +251,7 @@ class SecretTexts:
     def mask(self, text: str) -> str:
         """Return a message without them."""
         for hidden in self._hidden:
-            text = text.replace(hidden, SHOWN)
+            text = text.replace(hidden, "[secret]")
         return text
 
 

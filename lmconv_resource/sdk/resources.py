@@ -15,13 +15,7 @@ from lmconv_resource.hosts.dynamic.provider import DRY, INSTANCES, SECRETS, TIME
 from lmconv_resource.lifecycle.inputs import CONVERTED
 from lmconv_resource.lifecycle.state import REQUEST, TABLE
 from lmconv_resource.provider import LicenseConversionTaskProvider
-from lmconv_resource.sdk.args import (
-    AssumeRole,
-    FleetInstanceArgs,
-    LicenseContextArgs,
-    naming_close,
-    secret_paths,
-)
+from lmconv_resource.sdk.args import AssumeRole, FleetInstanceArgs, LicenseContextArgs, naming_close, secret_paths
 from lmconv_resource.sdk.outputs import FleetInstanceOutcome, LicenseContext, ProductCode
 
 

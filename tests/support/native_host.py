@@ -15,7 +15,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from lmconv_resource.hosts.native.provider import NativeProvider
 from lmconv_resource.hosts.native.server import serve
-from lmconv_resource.hosts.session import SecretTexts, Session
+from lmconv_resource.hosts.session import Session
 from lmconv_resource.polling.policy import PollingPolicy
 from support.hurry import HURRIED
 
@@ -135,7 +135,7 @@ def to_text(error: grpc.RpcError) -> str:
 def plugin(session: Session | None = None) -> Iterator[Plugin]:
     """Return the engine's end of a plugin that is served in this process, configured for eu-west-1."""
     session = session or Session(lambda _: None, policy=FAST, runtime=HURRIED)
-    server, port = serve(NativeProvider(session, SecretTexts(), lambda _: session))
+    server, port = serve(NativeProvider(session))
     try:
         driven = Plugin(port, session)
         driven.configure(region="eu-west-1")

@@ -1,9 +1,9 @@
 """Pulumi's Python dynamic providers, on the lifecycle: property bags in and out, and nothing decided here."""
 
 import asyncio
+import functools
 import os
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -15,10 +15,9 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 from pulumi.runtime.config import CONFIG, get_config_env
 
-from lmconv_resource.aws.access import ConfigGet
 from lmconv_resource.hosts.dynamic import patches
 from lmconv_resource.hosts.engine import InitFailedError
-from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings, log
+from lmconv_resource.hosts.session import Session, explaining_last_settings, log
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import UNKNOWN, Operation, Stored, leaves
 from lmconv_resource.lifecycle.state import TABLE
@@ -60,46 +59,24 @@ look_ups = LookUps()
 """Those of this process, if it is a program's own: Pulumi starts no provider there."""
 
 
-class _Process:
-    """What a process of Pulumi's plugin has one of."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.secret_texts = SecretTexts()
-        self.is_preview = False
-        """Whether it serves a preview, as the last check was told; an update has a process of its own."""
-        self._session: Session | None = None
-
-    def session(self, get_config: ConfigGet, names: Iterable[str]) -> Session:
-        """Return the session of the providers, with the configuration, and its names, that Pulumi handed over last.
-
-        Pulumi calls `configure` once for each class of providers, each time with the same configuration.
-        """
-        with self._lock:
-            if self._session is None:
-                self._session = _start_session()
-            self._session.get_config = get_config
-            self._session.setting_names = lambda: names
-            return self._session
-
-
-process = _Process()
-
-
 def _without_own_project(names: Iterable[str]) -> tuple[str, ...]:
     """Return the names of settings, without those of a project that is itself called as AWS's settings are."""
     project = os.environ.get("PULUMI_PROJECT") or pulumi.runtime.settings.get_project()
     return tuple(name for name in names if name.partition(":")[0] != project)
 
 
-def _start_session() -> Session:
-    """Return a new session; in Pulumi's plugin process with the engine, and with what the plugin lacks patched in."""
+@functools.cache
+def _process_session() -> Session:
+    """Return the one session; in Pulumi's plugin process with the engine, and with what the plugin lacks patched in.
+
+    Pulumi configures one provider at a time.
+    """
     module = patches.plugin_module()
     if module is None or len(sys.argv) < 2:
         return Session()
-    to_shown = process.secret_texts.mask
-    session = Session.on_engine(sys.argv[1], to_shown)
-    for missing in patches.apply(module, lambda: session.cancellation.set("the update was cancelled"), to_shown):
+    session = Session.on_engine(sys.argv[1])
+    on_cancel = functools.partial(session.cancellation.set, "the update was cancelled")
+    for missing in patches.apply(module, on_cancel, session.secret_texts.mask):
         log.warning(missing)
     return session
 
@@ -119,16 +96,19 @@ class DynamicProvider(pulumi.dynamic.ResourceProvider):
         """Take the stack's configuration, and join this process's session."""
         # `Config` has no public way to the names (pulumi 3.260 to 3.272: `pulumi/dynamic/config.py`). Without them a
         # misspelled setting is passed over, as by every dynamic provider.
-        self.session = process.session(req.config.get, _without_own_project(getattr(req.config, "_props", ())))
+        names = _without_own_project(getattr(req.config, "_props", ()))
+        self.session = _process_session()
+        self.session.get_config = req.config.get
+        self.session.setting_names = lambda: names
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> pulumi.dynamic.CheckResult:
         """Fill in the defaults and say what is wrong with the inputs."""
-        process.is_preview = news.pop(DRY, None) is True
+        self.session.is_preview = news.pop(DRY, None) is True
         with self._operation(news) as op:
-            checked = self.controller.check(op, _to_properties(_olds), _to_properties(news))
+            checked = self.controller.check(op, self._to_properties(_olds), self._to_properties(news))
         # The engine shows the value of a property that is named, secret or not.
         secret = {path.partition("/")[0] for path in news.get(SECRETS) or ()}
-        mask = process.secret_texts.mask
+        mask = self.session.secret_texts.mask
         failures = [
             pulumi.dynamic.CheckFailure("" if failure.property in secret else failure.property, mask(failure.reason))
             for failure in checked.failures
@@ -147,25 +127,25 @@ class DynamicProvider(pulumi.dynamic.ResourceProvider):
         """Make the resource, and wait for it if asked to."""
         with self._operation(props, "create") as op:
             created = self.controller.create(op, self._parse_inputs(props))
-            return pulumi.dynamic.CreateResult(created.id, _to_outputs(created, created.id, props))
+            return pulumi.dynamic.CreateResult(created.id, self._to_outputs(created, created.id, props))
 
     def read(self, id_: str, props: dict[str, Any]) -> pulumi.dynamic.ReadResult:
         """Look the task up for a refresh, where `props` is the record, or for a `get`, where it is the inputs.
 
         A refresh leaves the recorded inputs as they are: they are what the program said.
         """
-        properties = _to_properties(props)
+        properties = self._to_properties(props)
         state = self.controller.recorded_state(properties)
         with self._operation(props) as op, explaining_last_settings(None if state is None else properties):
             read = self.controller.read(op, id_, state, self._parse_inputs(props))
             inputs = None if read.inputs is None else {**props, **read.inputs}
-            return pulumi.dynamic.ReadResult(id_, _to_outputs(read, id_, props), inputs)
+            return pulumi.dynamic.ReadResult(id_, self._to_outputs(read, id_, props), inputs)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> pulumi.dynamic.UpdateResult:
         """Look the task up again, or wait for its end, and record it."""
         with self._operation(_news, "update") as op:
             updated = self.controller.update(op, _id, self._parse_record(_olds), self._parse_inputs(_news))
-            return pulumi.dynamic.UpdateResult(_to_outputs(updated, _id, _news))
+            return pulumi.dynamic.UpdateResult(self._to_outputs(updated, _id, _news))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
@@ -175,26 +155,33 @@ class DynamicProvider(pulumi.dynamic.ResourceProvider):
     def _operation(self, props: Mapping[str, Any], method: str = "") -> AbstractContextManager[Operation]:
         """Return an operation on the resource with these inputs, which may say how long the method may take."""
         seconds = parse_duration((props.get(TIMEOUTS) or {}).get(method, ""))  # Pulumi refuses what is no duration
-        return self.session.operation(props.get(URN), seconds or None, is_preview=process.is_preview)
+        return self.session.operation(props.get(URN), seconds or None, is_preview=self.session.is_preview)
 
     def _parse_record(self, props: Mapping[str, Any]) -> Any:
-        return self.controller.state.from_outputs(_to_properties(props))
+        return self.controller.state.from_outputs(self._to_properties(props))
 
     def _parse_inputs(self, props: Mapping[str, Any]) -> Any:
-        return self.controller.inputs.parse(_to_properties(props))
+        return self.controller.inputs.parse(self._to_properties(props))
 
+    def _to_properties(self, bag: Mapping[str, Any]) -> dict[str, object]:
+        """Return a property bag with each unknown value, at any depth, as `UNKNOWN`; no message shows its secrets."""
+        properties = {name: _to_plain(value) for name, value in bag.items() if name != _PROVIDER}
+        if INSTANCES in properties:
+            properties["instances"] = properties.pop(INSTANCES)
+        self.session.secret_texts.add(_secret_texts_of(properties))
+        return properties
 
-def _to_outputs(result: Stored[Any], id_: str, props: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is recorded of a result, or raise the error with which it ended, which hands that on.
+    def _to_outputs(self, result: Stored[Any], id_: str, props: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is recorded of a result, or raise the error with which it ended, which hands that on.
 
-    It is written then as Pulumi's plugin writes what a method returns, to which it adds `__provider` itself.
-    """
-    kept = {name: props[name] for name in _RECORDED_INPUTS if props.get(name) is not None}
-    outputs = {**result.state.to_outputs(), **kept, URN: props.get(URN)}
-    if result.error:
-        properties = asyncio.run(rpc.serialize_properties({**outputs, _PROVIDER: props.get(_PROVIDER)}, {}))
-        raise InitFailedError(id_, properties, process.secret_texts.mask(str(result.error))) from result.error
-    return outputs
+        It is written then as Pulumi's plugin writes what a method returns, to which it adds `__provider` itself.
+        """
+        kept = {name: props[name] for name in _RECORDED_INPUTS if props.get(name) is not None}
+        outputs = {**result.state.to_outputs(), **kept, URN: props.get(URN)}
+        if result.error:
+            properties = asyncio.run(rpc.serialize_properties({**outputs, _PROVIDER: props.get(_PROVIDER)}, {}))
+            raise InitFailedError(id_, properties, self.session.secret_texts.mask(str(result.error))) from result.error
+        return outputs
 
 
 def _access_changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -202,15 +189,6 @@ def _access_changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     old, new = olds.get(URN), news.get(URN)
     is_renamed = isinstance(old, str) and isinstance(new, str) and _to_plain(new) is not UNKNOWN and old != new
     return is_renamed or any(olds.get(name) != news.get(name) for name in _RECORDED_INPUTS)
-
-
-def _to_properties(bag: Mapping[str, Any] | None) -> dict[str, object]:
-    """Return a property bag with each unknown value, at any depth, as `UNKNOWN`; no message shows its secrets then."""
-    properties = {name: _to_plain(value) for name, value in (bag or {}).items() if name != _PROVIDER}
-    if INSTANCES in properties:
-        properties["instances"] = properties.pop(INSTANCES)
-    process.secret_texts.add(_secret_texts_of(properties))
-    return properties
 
 
 def _secret_texts_of(properties: Mapping[str, object]) -> Iterator[str]:

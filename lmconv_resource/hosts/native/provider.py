@@ -19,7 +19,7 @@ from lmconv_resource.errors import LIST_ACTION, LicenseConversionError, RequestR
 from lmconv_resource.hosts.engine import InitFailedError
 from lmconv_resource.hosts.native import SCHEMA_PATH, SETTING_PREFIX, resources, wire
 from lmconv_resource.hosts.native.wire import Bag, MalformedError, Spec
-from lmconv_resource.hosts.session import SecretTexts, Session, explaining_last_settings
+from lmconv_resource.hosts.session import Session, explaining_last_settings
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.operation import CheckFailure, Diff, Operation, Properties, Stored, has_unknown
 from lmconv_resource.lifecycle.track import FUNCTIONS, read_tasks
@@ -61,29 +61,23 @@ def plain_errors(servicer: ServicerT) -> ServicerT:
 
 @plain_errors
 class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
-    """Serves Pulumi's engine, from many threads at once.
+    """Serves Pulumi's engine, from many threads at once."""
 
-    `attach` returns a new session on the engine at an address, for a plugin that the engine did not start.
-    """
-
-    def __init__(self, session: Session, secret_texts: SecretTexts, attach: Callable[[str], Session]) -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.mask = secret_texts.mask
         self.wording = Wording(is_python=False, prefix=SETTING_PREFIX)
-        self._secret_texts = secret_texts
-        self._attach = attach
 
     # -- the plugin itself ---------------------------------------------------------------------------------------------
 
     def Handshake(self, request: Any, _: Any) -> Any:  # noqa: N802 -- here and below: Pulumi's names
         """Return what is understood: secrets, and no outputs that carry their dependencies."""
         if self.session.engine is None and request.engine_address:
-            self.session = self._attach(request.engine_address)
+            self._attach(request.engine_address)
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True)
 
     def Attach(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Serve another engine, for a plugin that runs in a debugger."""
-        self.session = self._attach(request.address)
+        self._attach(request.address)
         return Empty()
 
     def GetPluginInfo(self, _: Any, _context: Any) -> Any:  # noqa: N802
@@ -233,9 +227,17 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     # -- what they share -----------------------------------------------------------------------------------------------
 
+    def _attach(self, address: str) -> None:
+        # Of an engine that did not start this process: when it is gone, the next one may attach.
+        self.session = Session.on_engine(address, ends_process=False)
+
+    def mask(self, text: str) -> str:
+        """Return a message as the user may see it."""
+        return self.session.secret_texts.mask(text)
+
     def _read(self, struct: Struct, known: Spec, spell: Callable[[str], str] = to_snake) -> Bag:
         bag = wire.read(struct, known, spell)
-        self._secret_texts.add(bag.secret_texts)
+        self.session.secret_texts.add(bag.secret_texts)
         return bag
 
     def _read_settings(self, struct: Struct) -> Bag:

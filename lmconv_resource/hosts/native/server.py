@@ -1,6 +1,5 @@
 """The plugin's process: a gRPC server on loopback, a thread a call, that ends when its engine does."""
 
-import functools
 import os
 import signal
 import sys
@@ -11,21 +10,10 @@ from pulumi.runtime.proto import provider_pb2_grpc
 
 from lmconv_resource.hosts.engine import MAX_CALLS
 from lmconv_resource.hosts.native.provider import NativeProvider
-from lmconv_resource.hosts.session import SecretTexts, Session
+from lmconv_resource.hosts.session import Session
 
 _MAX_BYTES = 400 * 1024 * 1024
 """The longest message that Pulumi's engine sends and takes."""
-
-
-def make_provider(address: str | None) -> NativeProvider:
-    """Return the service for the engine at this address; without one, for what `Handshake` or `Attach` will name.
-
-    Such a process goes on when its engine is gone, for the next one to attach.
-    """
-    secret_texts = SecretTexts()
-    on_engine = functools.partial(Session.on_engine, to_shown=secret_texts.mask)
-    session = on_engine(address) if address else Session()
-    return NativeProvider(session, secret_texts, functools.partial(on_engine, ends_process=False))
 
 
 def serve(provider: NativeProvider) -> tuple[grpc.Server, int]:
@@ -51,7 +39,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    server, port = serve(make_provider(addresses[0] if addresses else None))
+    # Without an address, `Handshake` or `Attach` will name one.
+    server, port = serve(NativeProvider(Session.on_engine(addresses[0]) if addresses else Session()))
     print(port, flush=True)  # noqa: T201 -- how a plugin tells the engine where it is
     server.wait_for_termination()
 
