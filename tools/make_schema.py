@@ -23,7 +23,6 @@ from schema_settings import SETTING_PROPERTIES, make_setting_types
 import lmconv_resource as sdk
 from lmconv_resource.aws.access import SETTINGS, AssumedRole, kinds
 from lmconv_resource.hosts.native import PACKAGE
-from lmconv_resource.hosts.native.resources import CONVERSION_TOKEN, FLEET_TOKEN, TASK_TOKEN
 from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
 from lmconv_resource.lifecycle.fleet.report import Outcome
 from lmconv_resource.lifecycle.inputs import (
@@ -48,17 +47,16 @@ Spec = dict[str, Any]
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource: its token, the table of its inputs, and the SDK's class, which has its outputs and its text."""
+    """A resource: the table of its inputs, and the SDK's class, which has its name, its outputs and its text."""
 
-    token: str
     inputs: Sequence[Property]
     sdk: type
 
 
 RESOURCES = (
-    Resource(TASK_TOKEN, TASK_PROPERTIES, sdk.LicenseConversionTask),
-    Resource(CONVERSION_TOKEN, CONVERSION_PROPERTIES, sdk.LicenseConversion),
-    Resource(FLEET_TOKEN, FLEET_PROPERTIES, sdk.ConversionFleet),
+    Resource(TASK_PROPERTIES, sdk.LicenseConversionTask),
+    Resource(CONVERSION_PROPERTIES, sdk.LicenseConversion),
+    Resource(FLEET_PROPERTIES, sdk.ConversionFleet),
 )
 
 _PROVIDER_TEXT = """\
@@ -141,7 +139,7 @@ def make_schema() -> str:
         "config": {"variables": SETTING_PROPERTIES},
         "provider": {"description": _PROVIDER_TEXT, "inputProperties": SETTING_PROPERTIES},
         "types": {**_make_types(), **make_setting_types(of_roles)},
-        "resources": {each.token: _make_resource(each) for each in RESOURCES},
+        "resources": {f"{PACKAGE}:index:{each.sdk.__name__}": _make_resource(each) for each in RESOURCES},
         "functions": {GET_TOKEN: _make_get(), LIST_TOKEN: _make_list()},
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

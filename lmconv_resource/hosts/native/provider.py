@@ -153,10 +153,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = controller.parse_certain(given.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             created = controller.create(op, inputs)
-            outputs = self._write_outputs(created, created.id, given)
-        return provider_pb2.CreateResponse(
-            id=created.id, properties=outputs, refresh_before_update=resources.is_running(outputs)
-        )
+            return provider_pb2.CreateResponse(id=created.id, **self._to_answer(created, created.id, given))
 
     def Read(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Look the task up: for a refresh, where there is a record; for an import or a `get`, where there is none."""
@@ -171,14 +168,12 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
                 task_id, inputs = self._read_newest(op, task_id, inputs)
             with explaining_last_settings(inputs if is_recorded else None):
                 read = controller.read(op, task_id, state, controller.inputs.parse(inputs))
-        outputs = read.state.to_outputs()
         secret = Bag({}, record.secrets | given.secrets, record.secret_texts | given.secret_texts)
-        wanted, found = request.inputs, resources.write_outputs(outputs, secret)
+        wanted = request.inputs
         if not is_recorded:
-            wanted = wire.write(resources.imported_inputs(spec, inputs, read.inputs, outputs), secret.secrets)
-        return provider_pb2.ReadResponse(
-            id=task_id, properties=found, inputs=wanted, refresh_before_update=resources.is_running(found)
-        )
+            imported = resources.imported_inputs(spec, inputs, read.inputs, read.state.to_outputs())
+            wanted = wire.write(imported, secret.secrets)
+        return provider_pb2.ReadResponse(id=task_id, inputs=wanted, **self._to_answer(read, task_id, secret))
 
     def List(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Return the ids of the account's tasks in the region, for an import. Each is that of either resource."""
@@ -203,8 +198,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         state, inputs = controller.state.from_outputs(olds.values), controller.parse_certain(news.values)
         with self.session.operation(request.urn, request.timeout or None) as op:
             updated = controller.update(op, request.id, state, inputs)
-            outputs = self._write_outputs(updated, request.id, news)
-        return provider_pb2.UpdateResponse(properties=outputs, refresh_before_update=resources.is_running(outputs))
+            return provider_pb2.UpdateResponse(**self._to_answer(updated, request.id, news))
 
     def Delete(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Forget the task. AWS has no call that undoes or cancels a conversion."""
@@ -246,16 +240,16 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         return bag
 
     def _read_inputs(self, spec: Spec, struct: Struct) -> Bag:
-        return self._read_as(resources.inputs_of(spec), struct, "The inputs", "Correct them in the program")
+        bag = self._read(struct, resources.inputs_of(spec))
+        if bag.misshapen:
+            raise MalformedError(f"The inputs: {bag.misshapen}. Correct them in the program.")
+        return bag
 
     def _read_record(self, spec: Spec, struct: Struct) -> Bag:
-        what, remedy = "The resource's record", "Restore the stack's state from a backup"
-        return self._read_as(resources.record_of(spec), struct, what, remedy)
-
-    def _read_as(self, known: Spec, struct: Struct, what: str, remedy: str) -> Bag:
-        bag = self._read(struct, known)
+        bag = self._read(struct, resources.record_of(spec))
         if bag.misshapen:
-            raise MalformedError(f"{what}: {bag.misshapen}. {remedy}.")
+            remedy = "Restore the stack's state from a backup"
+            raise MalformedError(f"The resource's record: {bag.misshapen}. {remedy}.")
         return bag
 
     def _to_check_response(self, inputs: Struct, failures: Iterable[CheckFailure], secrets: Collection[str]) -> Any:
@@ -273,12 +267,16 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         known = resources.preview_outputs(spec, given.values, record.values if record else None)
         return resources.write_outputs(known, given)
 
-    def _write_outputs(self, result: Stored[Any], id: str, given: Bag) -> Struct:
-        """Return what is recorded of a result, or raise the error with which it ended, which hands that on."""
-        outputs = resources.write_outputs(result.state.to_outputs(), given)
+    def _to_answer(self, result: Stored[Any], id: str, given: Bag) -> dict[str, Any]:
+        """Return what is recorded of a result, or raise the error with which it ended, which hands that on.
+
+        What runs is to be read before a preview shows what becomes of it.
+        """
+        outputs = result.state.to_outputs()
+        written = resources.write_outputs(outputs, given)
         if result.error:
-            raise InitFailedError(id, outputs, self.mask(str(result.error))) from result.error
-        return outputs
+            raise InitFailedError(id, written, self.mask(str(result.error))) from result.error
+        return {"properties": written, "refresh_before_update": outputs.get("is_complete") is False}
 
     def _read_newest(self, op: Operation, resource_arn: str, given: Properties) -> tuple[str, dict[str, object]]:
         """Return the newest task of a resource that is imported by its ARN, and the inputs that name it so."""

@@ -24,14 +24,10 @@ from lmconv_resource.lifecycle.track import TaskController
 from lmconv_resource.lifecycle.validation import validate_region
 from lmconv_resource.text import key, to_camel, to_snake, to_whole
 
-TASK_TOKEN = f"{PACKAGE}:index:LicenseConversionTask"
-CONVERSION_TOKEN = f"{PACKAGE}:index:LicenseConversion"
-FLEET_TOKEN = f"{PACKAGE}:index:ConversionFleet"
-
 RESOURCES: Mapping[str, Controller[Any, Any]] = {
-    TASK_TOKEN: TaskController(),
-    CONVERSION_TOKEN: ConversionController(),
-    FLEET_TOKEN: FleetController(),
+    f"{PACKAGE}:index:LicenseConversionTask": TaskController(),
+    f"{PACKAGE}:index:LicenseConversion": ConversionController(),
+    f"{PACKAGE}:index:ConversionFleet": FleetController(),
 }
 
 _CONTEXTS = ("source_license_context", "destination_license_context")
@@ -87,11 +83,6 @@ def to_input(output: object) -> object:
 
 
 # -- what the engine is told -------------------------------------------------------------------------------------------
-
-
-def is_running(outputs: Struct) -> bool:
-    """Return whether the engine is to read a resource before it shows in a preview what becomes of it."""
-    return "isComplete" in outputs.fields and not outputs.fields["isComplete"].bool_value
 
 
 def write_outputs(outputs: Properties, given: Bag) -> Struct:
