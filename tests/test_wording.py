@@ -32,7 +32,7 @@ VALUES: tuple[object, ...] = (
 """Of no use to any input, or only to one of another type."""
 
 FILLED = {
-    *("id", "state", "held", "matching", "other", "other_destination", "owner", "age", "untag"),
+    *("id", "state", "state_text", "held", "matching", "other", "other_destination", "owner", "age", "untag"),
     *("fault", "doubt", "done", "ended", "start_fault", "state_reason"),
 }
 """What the decisions fill into their texts."""

@@ -41,7 +41,7 @@ from lmconv_resource.lifecycle.job.facts import (
     Reader,
     Sent,
 )
-from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Step, decide
+from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Step, decide, to_state_text
 from lmconv_resource.marks import REFUSED_TAG, RESTART_TAG, make_value
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
@@ -58,10 +58,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _INSTANCE_ONLY, _FOR_MARK = frozenset({INSTANCE}), frozenset({INSTANCE, TAGS_PART})
-_ON_ITS_WAY = ("await-stopped", "await-running", "await-stopping", "await-running-end", "await-stopped-end")
+_ON_ITS_WAY = ("await-stopping", "await-state", "await-state-end")
 """Rules that wait for a state of the instance and read that alone: a fleet would ask for everything each second."""
-
-_STATE_TEXTS = {"running": " runs", "pending": " is starting"}
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _FAULT_PAUSE = 1.0, 5.0, 30.0
 _CAPACITY_PAUSES = 5.0, 300.0
@@ -72,10 +70,6 @@ _FRESH_SECONDS, _MARK_FRESH_SECONDS, _MAX_READS = 15.0, 2.5, 5
 may throttle. Another stack may have marked it since, and a tag can't be written on the condition that there is none."""
 _LAST_START_SECONDS, _LAST_PAUSE = 60.0, 2.0
 """How long a start is tried for after the deadline, where no conversion was begun: no outage for a slow shutdown."""
-
-
-MakeMark = Callable[[str | None, str, datetime, datetime], str]
-"""Returns the value of a mark, as `make_value` does."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +103,7 @@ class Job:
         retry_remedy: str | None = None,
         problems: tuple[Problem, ...] | None = None,
         is_stop_checked: bool = False,
-        make_mark: MakeMark = make_value,
+        make_mark: Callable[[str | None, str, datetime, datetime], str] = make_value,
     ) -> None:
         self._op = op
         self._aws = aws
@@ -167,19 +161,15 @@ class Job:
 
     def to_plan_text(self, step: Step) -> str:
         """Return a plan in one line: what will be done, that it is done already, or why it can't be."""
-        facts, seen = self.facts, self.facts.memory.last_seen
-        name = f"{facts.places[0]}{_STATE_TEXTS.get(seen.state, f' is {seen.state}') if seen else ''}"
-        source = step.request.source
-        pair = f"from {describe_license(source)} to {describe_license(self._wish.request.destination)}"
+        id, seen = self.facts.places[0], self.facts.memory.last_seen
         if step.rule.then in (Act.REFUSE, Act.LEAVE):
-            reasons = " ".join(each.explanation for each in step.errors)
-            return f"{facts.places[0]} can't be converted, because {reasons}"
-        if step.rule.then is Act.DONE:
-            return f"{facts.places[0]}: {step.text or 'nothing to do'}"
-        if step.rule.then in (Act.FOLLOW, Act.ADOPT):
-            return f"{facts.places[0]}: {step.text}"
+            return f"{id} can't be converted, because {' '.join(each.explanation for each in step.errors)}"
+        if step.rule.then in (Act.DONE, Act.FOLLOW, Act.ADOPT):
+            return f"{id}: {step.text}"
+        name = f"{id} {to_state_text(seen.state)}" if seen else id
         if "settled" in step.rule.words:  # an earlier `up` began it, and it is brought to its end
             return f"{name}: will be started again"
+        pair = f"from {describe_license(step.request.source)} to {describe_license(self._wish.request.destination)}"
         if self._wish.stop_and_restart and seen and seen.state in ("running", "pending"):
             return f"{name}: will be stopped, converted {pair}, and started again"
         return f"{name}: will be converted {pair}"
@@ -238,7 +228,8 @@ class Job:
             for severity, text in step.notes:
                 op.log(text, severity)
             if act is Act.WAIT:
-                self._stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | self.facts.unread
+                unread = self._stale if self.facts.fault else frozenset()
+                self._stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | unread
                 return self._pause(_FAULT_PAUSE if "fault" in step.rule.text else _LONGEST_PAUSE)
             self._waits = 0
             self._stale = frozenset({CHECKS}) if act is Act.CHECK else EVERYTHING
@@ -334,15 +325,17 @@ class Job:
             self._adopt(replace(step, task=started, is_adopted=False))
         else:
             places: dict[tuple[str, str], list[str]] = {}
-            for job, each in ((self, step), *others):
-                for tag in job._to_tags(each):
-                    places.setdefault(tag, []).extend(job.facts.places)
+            jobs = ((self, step), *others)
+            for tag, own in [(tag, job.facts.places) for job, each in jobs for tag in job._to_tags(each)]:
+                places.setdefault(tag, []).extend(own)
             send = ec2.delete_tags if act is Act.UNMARK else ec2.set_tags
             for (key, value), ids in places.items():
                 if others:
                     send("instances", {key: value}, ids)
                 else:
                     self._on_places(send, {key: value})
+                if act is Act.UNMARK:
+                    started_here.removed_marks |= {(id, value) for id in (ids if others else self.facts.places)}
 
     def _to_tags(self, step: Step) -> list[tuple[str, str]]:
         """Return the tags that a step sets or removes, at all places of the facts; those of a mark are made anew."""
@@ -353,7 +346,8 @@ class Job:
             self._remember(own_marks=facts.memory.own_marks | {value})
             return [(RESTART_TAG, value)]
         if act is Act.NOTE:
-            code = getattr(facts.memory.refusal, "code", "") or type(facts.memory.refusal).__name__
+            refusal = facts.memory.sent[Act.CREATE].error
+            code = getattr(refusal, "code", "") or type(refusal).__name__
             # A call without an answer may have written it: the next one does not count the refusal once more.
             self._refused = self._refused or facts.refusals.and_one(code, runtime.wall()).to_value(facts.places[0])
             return [(REFUSED_TAG, self._refused)]
@@ -382,19 +376,15 @@ class Job:
             refusal=error if act is Act.CREATE and sent.is_given_up else memory.refusal,
             is_released=memory.is_released or (act is Act.UNMARK and is_done),
             was_pending=memory.was_pending and act is not Act.START,
-            is_told=memory.is_told or act in (Act.MARK, Act.CREATE),
         )
         is_fatal = isinstance(error, (CredentialsError, SettingsError, CancelledError)) and not is_tidying
         if error and (is_fatal or (act is Act.MARK and sent.is_given_up)):
             raise self.left(error if self._last_until is None else self._to_cancelled()) from error.__cause__
-        if act is Act.FORCE and error:
+        if error and act is Act.FORCE:
             self._op.log(f"It could not be stopped by force. {error}", "WARNING")
-        if act is Act.START and error and not sent.is_given_up:
+        elif error and act is Act.START and not sent.is_given_up:
             self._op.log_status(f"{name} can't be started yet: {error.reason}")
-        if act is Act.UNMARK and error is None:
-            removed = {(place, value) for _, value in self._to_tags(step) for place in self.facts.places}
-            self._op.host.started_here.removed_marks |= removed
-        if act is Act.UNMARK and error and sent.is_given_up:
+        elif error and act is Act.UNMARK and sent.is_given_up:
             self._op.log(
                 f"{name} runs again, and its mark is still there: remove it with `aws ec2 delete-tags --resources "
                 f"{' '.join(self.facts.places)} --tags Key={RESTART_TAG}`. {error}",

@@ -114,8 +114,6 @@ class Memory(NamedTuple):
     """The last fault that passed, or has not yet."""
     ended_at: float | None = None
     """When the held task's end was seen first."""
-    is_told: bool = False
-    """Whether it was said what the checks warn of, and that the last conversion FAILED."""
 
 
 class Facts(NamedTuple):
@@ -141,8 +139,6 @@ class Facts(NamedTuple):
     """Why the account, or the checks, could not be asked for."""
     error: LicenseConversionError | None = None
     """Why AWS could not be asked, in a way that does not pass."""
-    unread: frozenset[str] = frozenset()
-    """Which of these two that was."""
     region: str = ""
     resource_arn: str = ""
     deadline: float = 0.0
@@ -193,7 +189,7 @@ class Reader:
     def read(self, facts: Facts, parts: Iterable[str]) -> Facts:
         """Return the facts with these parts read again; `error` is why AWS could not be asked for the rest."""
         runtime = self._op.host.runtime
-        facts, part = facts._replace(fault=None, unread=frozenset()), ACCOUNT
+        facts = facts._replace(fault=None)
         try:
             if INSTANCE in parts:
                 facts = self._read_instance(facts)
@@ -206,14 +202,13 @@ class Reader:
             if ACCOUNT in parts and may_begin and not self._is_account_known and not facts.memory.held_id:
                 facts = facts._replace(account_error=other_account_error(self._op, self._aws, self._arn))
                 self._is_account_known = True
-            part = CHECKS
             if CHECKS in parts and facts.instance is not None:
                 found = run_checks(self._op, self._aws, self._wish, facts.instance, facts.places)
                 is_up = facts.instance.state in ("running", "pending")
                 facts = facts._replace(problems=found, is_stop_checked=is_up)
         except LicenseConversionError as error:
             passes = isinstance(error, TransientError) and not isinstance(error, ClockSkewError)
-            facts = facts._replace(fault=error, unread=frozenset({part})) if passes else facts._replace(error=error)
+            facts = facts._replace(fault=error) if passes else facts._replace(error=error)
         return self._note(facts._replace(now=runtime.now(), wall=runtime.wall()))
 
     def _read_instance(self, facts: Facts) -> Facts:

@@ -129,10 +129,7 @@ RULES = (
         f"{_NEXT_UP} {_COMMAND}",
     ),
     Rule("note-refusal", "mine settled refused -noted -gone", Act.NOTE),
-    Rule("await-stopped-end", "mine settled stopping", Act.WAIT, "{id} is stopping"),
-    Rule("await-running-end", "mine settled pending", Act.WAIT, "{id} is starting"),
     Rule("await-start", "mine settled stopped start-waits", Act.WAIT, "{start_fault}"),
-    Rule("start-bounced", "mine settled stopped bounced -started-twice", Act.START, "starting {id} once more"),
     Rule(
         "leave-unstarted",
         "mine settled stopped start-in-vain",
@@ -144,7 +141,7 @@ RULES = (
     Rule("leave-start-refused", "mine settled stopped start-refused", Act.LEAVE, error="start"),
     Rule("start", "mine settled stopped", Act.START, "starting {id} again"),
     Rule("unmark", "mine settled running", Act.UNMARK, "{ended}runs again · {id}"),
-    Rule("await-known-state", "mine settled shown -gone", Act.WAIT, "{id} is {state}"),
+    Rule("await-state-end", "mine settled shown -gone", Act.WAIT, "{id} {state_text}"),
     Rule("leave-unseen", "mine settled denied", Act.LEAVE, error="denied"),
     # -- the answer ----------------------------------------------------------------------------------------------------
     Rule("await-billing", "billing-late", Act.WAIT, "EC2 still shows the old license"),
@@ -168,7 +165,6 @@ RULES = (
     Rule("renew-mark", "stops mine mark-old", Act.MARK, "marking {id}"),
     Rule("mark-running", "stops running -mine", Act.MARK, "marking {id}"),
     Rule("mark-pending", "stops pending -mine", Act.MARK, "marking {id}"),
-    Rule("await-running", "stops pending", Act.WAIT, "{id} is starting"),
     Rule(
         "force",
         "stops stopping mine force-due",
@@ -176,7 +172,7 @@ RULES = (
         "{id} has not stopped in time and is stopped by force",
         severity="WARNING",
     ),
-    Rule("await-stopped", "stops stopping", Act.WAIT, "{id} is stopping"),
+    Rule("await-state", "stops shown -running -stopped", Act.WAIT, "{id} {state_text}"),
     Rule(
         "await-lost", "stops running create-unanswered", Act.WAIT, "checking whether an unanswered call has started one"
     ),
@@ -192,7 +188,6 @@ RULES = (
     Rule("await-create", "create-waits", Act.WAIT, "{fault}"),
     Rule("create", "stopped", Act.CREATE, "starting the conversion"),
     Rule("create-unseen", "-shown", Act.CREATE, "starting the conversion"),
-    Rule("await-state", "", Act.WAIT, "{id} is {state}"),
 )
 """Every decision, in order. The tables of the documents are written from this."""
 
@@ -243,7 +238,6 @@ WORDS: Mapping[str, str] = {
     "done": "it is licensed as declared, or a task has done it and no later one has converted it back",
     "start-waits": "a start was accepted a moment ago, or the next try is not due",
     "bounced": "it was starting and has stopped again",
-    "started-twice": "it was started twice",
     "start-in-vain": "starting it has failed twice",
     "start-refused": "EC2 has refused the start",
     "billing-late": "the task SUCCEEDED a moment ago, and EC2 shows the old license",
@@ -532,7 +526,6 @@ class _Case:
             "unchecked": facts.instance
             and "mine" not in self.words
             and (is_unchecked or (wish.checks and facts.problems is None)),
-            "started-twice": start.accepted >= 2,
             "start-waits": facts.now < start.again_at and not bounced,
             "start-in-vain": start.accepted >= 2 and (bounced or since_start > 75.0),
             "start-refused": start.is_given_up,
@@ -551,6 +544,7 @@ class _Case:
         return {
             "id": self.id,
             "state": seen.state if seen else "unknown",
+            "state_text": seen and to_state_text(seen.state),
             "owner": mark and mark.urn,
             "age": mark and mark.age_text,
             "untag": mark and f"`aws ec2 delete-tags --resources {' '.join(mark.places)} --tags Key={RESTART_TAG}`",
@@ -599,7 +593,8 @@ class _Case:
     def notes(self, act: Act, task: ConversionTask | None, *, is_adopted: bool) -> Iterator[tuple[Severity, str]]:
         """Yield what is said before anything is done, of a task that is adopted, and at the end."""
         facts, memory, wish, done, arn = self.facts, self.memory, self.wish, self.done, self.facts.resource_arn
-        if act in (Act.MARK, Act.CREATE) and not memory.is_told:
+        is_told = memory.sent[Act.MARK].tries or memory.sent[Act.CREATE].tries
+        if act in (Act.MARK, Act.CREATE) and not is_told:
             newest = select_newest(facts.tasks)
             if newest is not None and newest.status is TaskStatus.FAILED:
                 why = to_failure_reason(newest.status_message).rstrip(".")
@@ -644,6 +639,11 @@ class _Case:
                 f"{self.id} is {state} and has no mark that it is to be started again. If it ran before "
                 f"its conversion, start it with `aws ec2 start-instances --instance-ids {self.id}`.",
             )
+
+
+def to_state_text(state: str) -> str:
+    """Return what an instance in a state does, in words that follow its id."""
+    return {"running": "runs", "pending": "is starting"}.get(state, f"is {state}")
 
 
 def _source_problem(request: ConversionRequest, present: LicenseContext) -> str:
