@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from typing_extensions import Self
 
 from lmconv_resource.aws.access import Settings, parse_roles, resolve_region
-from lmconv_resource.errors import (
-    CONNECT_ACTION,
-    LicenseConversionError,
-    SettingsError,
-    Subject,
-    TaskNotFoundError,
-    TransientError,
-)
+from lmconv_resource.errors import LicenseConversionError, SettingsError, TaskNotFoundError, TransientError
 from lmconv_resource.lifecycle.inputs import GET_PROPERTIES, Inputs, Property, refuse_wrong, unknown_names, validate
 from lmconv_resource.lifecycle.operation import (
     UNKNOWN,
@@ -70,10 +63,8 @@ class Controller(ABC, Generic[InputsT, StateT]):
         """Return inputs for what can't be undone, which a host may ask for without a check; raise for wrong ones."""
         given = {**properties, **self._defaults(properties)}
         unknown = sorted(unknown_names(given, (entry.name for entry in self.inputs.properties)))
-        failures = [f"{written(name)} is not known" for name in unknown]
-        failures = failures or [each.reason for each in self._validate(given)]
-        if failures:
-            raise SettingsError(Subject(CONNECT_ACTION), failures[0], "Correct it in the program")
+        failures = [CheckFailure(name, f"{written(name)} is not known") for name in unknown]
+        refuse_wrong(failures or self._validate(given))
         return self.inputs.parse(given)
 
     def check(self, op: Operation, olds: Properties | None, news: Properties) -> Checked:
@@ -140,7 +131,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
         region = recorded.region if recorded else inputs.region
         resolved = resolve_region(op.host.get_config, region, inputs.profile)
         place = {"license_conversion_task_id": task_id, "region": resolved}
-        refuse_wrong(place, GET_PROPERTIES, task_id)  # a read comes without a check
+        refuse_wrong(validate(place, GET_PROPERTIES), task_id)  # a read comes without a check
         if recorded is None:
             op.host.check_setting_names()
         try:

@@ -4,8 +4,6 @@ What to do about an instance is decided in `job.rules` alone; here an operation 
 outcome a record.
 """
 
-from __future__ import annotations
-
 import logging
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +18,7 @@ from lmconv_resource.errors import (
 )
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, unknown_names, validate_options
-from lmconv_resource.lifecycle.job import Act, Job, Outcome, still_stopped_text
+from lmconv_resource.lifecycle.job import Act, Job, still_stopped_text
 from lmconv_resource.lifecycle.operation import PLAN_SECONDS, CheckFailure, Diff, Operation, Properties, Stored
 from lmconv_resource.lifecycle.state import ConversionState, is_settled, merge, must_await, report_drift
 from lmconv_resource.marks import RESTART_TAG, TAGS, has_mark, read_marks
@@ -84,11 +82,10 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         for problem in problems:
             if problem.is_warning or problem.may_pass:
                 op.log(f"{problem}.", "WARNING")
-        if step.rule.then not in (Act.REFUSE, Act.LEAVE):  # the last line is the one that the resource's row shows
-            op.log(job.to_plan_text(step))
-            return []
-        if step.rule.name in _PASSING or step.rule.then is Act.LEAVE:
-            op.log(job.to_plan_text(step), "WARNING")
+        is_refused = step.rule.then in (Act.REFUSE, Act.LEAVE)
+        if not is_refused or step.rule.then is Act.LEAVE or step.rule.name in _PASSING:
+            # The last line is the one that the resource's row shows.
+            op.log(job.to_plan_text(step), "WARNING" if is_refused else "INFO")
             return []
         passing = {problem.reason for problem in problems if problem.may_pass}
         return [error for error in step.errors if error.reason not in passing]
@@ -145,7 +142,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         op.log("EC2 now bills the instance as something else: a new conversion will be started.", "WARNING")
         return Diff(replaces=("verified_usage_operation",))
 
-    def _is_marked(self, op: Operation, task_id: str | None, state: ConversionState, inputs: ConversionInputs) -> bool:
+    def _is_marked(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> bool:
         """Return whether the instance has this resource's mark, and warn of old marks whose job does not continue."""
         aws, started = op.connect(inputs, task_id, state.task.region), op.host.started_here
         try:
@@ -197,7 +194,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
     def create(self, op: Operation, inputs: ConversionInputs) -> Stored[ConversionState]:
         """Start the conversion, unless it is under way or done already, and wait for its end if asked to."""
         op.host.started_here.arns[op.urn] = inputs.resource_arn
-        job = Job(op, op.connect(inputs), inputs)
+        job, request = Job(op, op.connect(inputs), inputs), inputs.request
+        region = job.facts.region
         try:
             outcome = job.run()
         except Exception as cause:
@@ -206,30 +204,26 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 if not (job.is_marked and known):
                     raise
                 # Recorded so that a destroy finds the instance that was stopped.
-                begun = ConversionTask("", job.facts.region, inputs.resource_arn)
-                return Stored(ConversionState(begun, False, None, inputs.asked), known, inputs.resource_arn or "")
-            error = known or _to_bug(cause, job.held_id, job.facts.region)
-            task = error.task or job.facts.held or ConversionTask.started(job.held_id, job.facts.region, inputs.request)
+                begun = ConversionTask("", region, inputs.resource_arn)
+                return Stored(ConversionState(begun, asked=inputs.asked), known, request.resource_arn)
+            error = known or _to_bug(cause, job.held_id, region)
+            task = error.task or job.facts.held or ConversionTask.started(job.held_id, region, request)
             return Stored(ConversionState(task, job.facts.memory.is_adopted, None, inputs.asked), error, job.held_id)
-        return self._to_record(op, outcome, inputs, job.facts.region)
-
-    def _to_record(
-        self, op: Operation, outcome: Outcome, inputs: ConversionInputs, region: str
-    ) -> Stored[ConversionState]:
-        request, task = inputs.request, outcome.task
+        verified = outcome.verified
         if outcome.task_id is None:  # no task of AWS's stands for it
             task = ConversionTask(
                 "",
                 region,
                 request.resource_arn,
-                destination_license_context=outcome.verified or LicenseContext(),
+                destination_license_context=verified or LicenseContext(),
                 status=TaskStatus.SUCCEEDED,
                 status_message="EC2 already bills it as this; AWS shows no task that did it",
             )
-            return Stored(ConversionState(task, True, outcome.verified, inputs.asked), id=request.resource_arn)
-        task = task or ConversionTask.started(outcome.task_id, region, request)
-        verified = outcome.verified if task.is_complete else None
-        return Stored(ConversionState(task, outcome.is_adopted, verified, inputs.asked), id=outcome.task_id)
+        else:
+            task = outcome.task or ConversionTask.started(outcome.task_id, region, request)
+            verified = verified if task.is_complete else None
+        state = ConversionState(task, outcome.is_adopted, verified, inputs.asked)
+        return Stored(state, id=outcome.task_id or request.resource_arn)
 
     def read(
         self, op: Operation, task_id: str, state: ConversionState | None, inputs: ConversionInputs
@@ -289,10 +283,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             outcome = job.run()
         except LicenseConversionError as error:
             seen = error.task or job.facts.held
-            if seen is None or settled:
-                return Stored(state, error)
-            return Stored(state._replace(task=merge(op, state.task, seen)), error)
-        if outcome.task is not None and not settled:
+            return Stored(state._replace(task=merge(op, state.task, seen)) if seen else state, error)
+        if outcome.task is not None:
             state = state._replace(task=merge(op, state.task, outcome.task))
         updated = state._replace(verified=outcome.verified or state.verified)
         if settled and outcome.verified is not None:
@@ -307,10 +299,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         the instance to its end if it is the same one.
         """
         arn, arns = state.request.resource_arn, op.host.started_here.arns
-        if op.urn and op.urn in arns:
-            if arn != arns[op.urn]:
-                self._end_job(op, task_id, state, inputs)
-            return
+        is_replaced = op.urn is not None and op.urn in arns
         # What it is licensed as now is not asked, so nothing is said of it.
         if state.is_begun:
             text = f"No conversion of {arn} was started."
@@ -319,12 +308,10 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         else:
             continues = f"{task_id} continues in AWS, which cannot cancel a license conversion"
             text = f"{continues}: it is only removed from the state."
-        op.log(text, "WARNING")
-        self._end_job(op, task_id, state, inputs)
-
-    def _end_job(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> None:
-        """Start the instance again where it has this resource's mark; never fails the delete."""
-        arn = state.request.resource_arn
+        if not is_replaced:
+            op.log(text, "WARNING")
+        elif arn == arns[op.urn]:
+            return
         if not (arn and state.asked and state.asked.get("stop_and_restart")):
             return
         inputs = replace(replace_request(inputs, state), stop_and_restart=True, wait_for_completion=False)

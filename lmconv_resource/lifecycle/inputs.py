@@ -4,8 +4,6 @@ The tables are the one place for an input's name, type, default, rule, and wheth
 defaults, validation, diffs, the SDK's signatures and the schema come from them. What an input means is said in the SDK.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
@@ -145,9 +143,9 @@ def validate(properties: Properties, table: Iterable[Property]) -> list[CheckFai
     return failures
 
 
-def refuse_wrong(properties: Properties, table: Iterable[Property], task_id: str | None = None) -> None:
-    """Raise a SettingsError for the first of the inputs that is wrong."""
-    for failure in validate(properties, table):
+def refuse_wrong(failures: Iterable[CheckFailure], task_id: str | None = None) -> None:
+    """Raise a SettingsError for the first of these failures."""
+    for failure in failures:
         raise SettingsError(Subject(CONNECT_ACTION, task_id), failure.reason, "Correct it in the program")
 
 

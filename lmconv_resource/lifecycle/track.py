@@ -27,6 +27,7 @@ from lmconv_resource.lifecycle.inputs import (
     Property,
     TaskInputs,
     refuse_wrong,
+    validate,
     validate_identity,
 )
 from lmconv_resource.lifecycle.operation import Access, CheckFailure, Diff, Operation, Properties, Stored
@@ -184,7 +185,7 @@ def _connect(op: Operation, args: Properties, table: Iterable[Property]) -> Conn
     op.host.check_setting_names()
     region, profile = (cast("str | None", args.get(name)) for name in ("region", "profile"))
     resolved = resolve_region(op.host.get_config, region, profile)
-    refuse_wrong({**args, "region": resolved}, table)
+    refuse_wrong(validate({**args, "region": resolved}, table))
     return op.connect(Access(resolved, profile, parse_roles(args.get("assume_role"))))
 
 

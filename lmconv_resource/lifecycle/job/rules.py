@@ -4,8 +4,6 @@
 order is the meaning: what forbids comes before what does, and the end of a job before its beginning.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
