@@ -197,7 +197,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         job, request = Job(op, op.connect(inputs), inputs), inputs.request
         region = job.facts.region
         try:
-            outcome = job.run()
+            done = job.run()
         except Exception as cause:
             known = cause if isinstance(cause, LicenseConversionError) else None
             if job.held_id is None:
@@ -209,8 +209,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             error = known or _to_bug(cause, job.held_id, region)
             task = error.task or job.facts.held or ConversionTask.started(job.held_id, region, request)
             return Stored(ConversionState(task, job.facts.memory.is_adopted, None, inputs.asked), error, job.held_id)
-        verified = outcome.verified
-        if outcome.task_id is None:  # no task of AWS's stands for it
+        verified = done.verified
+        if done.task is None:  # no task of AWS's stands for it
             task = ConversionTask(
                 "",
                 region,
@@ -220,10 +220,10 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 status_message="EC2 already bills it as this; AWS shows no task that did it",
             )
         else:
-            task = outcome.task or ConversionTask.started(outcome.task_id, region, request)
+            task = done.task
             verified = verified if task.is_complete else None
-        state = ConversionState(task, outcome.is_adopted, verified, inputs.asked)
-        return Stored(state, id=outcome.task_id or request.resource_arn)
+        state = ConversionState(task, done.is_adopted, verified, inputs.asked)
+        return Stored(state, id=task.task_id or request.resource_arn)
 
     def read(
         self, op: Operation, task_id: str, state: ConversionState | None, inputs: ConversionInputs
@@ -280,14 +280,14 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         held_id = None if settled else task_id
         job = Job(op, op.connect(inputs, held_id, region), replace_request(inputs, state), held_id, ends=settled)
         try:
-            outcome = job.run()
+            done = job.run()
         except LicenseConversionError as error:
             seen = error.task or job.facts.held
             return Stored(state._replace(task=merge(op, state.task, seen)) if seen else state, error)
-        if outcome.task is not None:
-            state = state._replace(task=merge(op, state.task, outcome.task))
-        updated = state._replace(verified=outcome.verified or state.verified)
-        if settled and outcome.verified is not None:
+        if done.task is not None:
+            state = state._replace(task=merge(op, state.task, done.task))
+        updated = state._replace(verified=done.verified or state.verified)
+        if settled and done.verified is not None:
             report_drift(op, op.connect(inputs, task_id, region), state, updated)
         return Stored(updated)
 

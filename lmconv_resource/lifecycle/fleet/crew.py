@@ -16,7 +16,7 @@ from lmconv_resource.errors import LicenseConversionError, TransientError
 from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.row import FRESH_SECONDS, RowJob
 from lmconv_resource.lifecycle.fleet.schedule import Schedule
-from lmconv_resource.lifecycle.job import Act, Outcome, Step
+from lmconv_resource.lifecycle.job import Act, Step
 from lmconv_resource.polling.runtime import Cancellation
 
 log = logging.getLogger(__name__)
@@ -195,10 +195,10 @@ class Crew:
         if is_new:
             row.up_at = row.wall()
             self._tell(row, "running")
-        if isinstance(found, Outcome):
-            row.end = found
-        elif not isinstance(found, Step):
+        if not isinstance(found, Step):
             self._pause(row, found)
+        elif found.rule.then is Act.DONE:
+            row.end = found
         elif is_new and not self._is_over:  # which is tidied up together with others
             self._pause(row, 0.0)
         elif found.rule.then is Act.FOLLOW:

@@ -24,7 +24,6 @@ from lmconv_resource.lifecycle.fleet.shared import EVER, Pace
 from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job import Act, Job, Problem, Step
-from lmconv_resource.lifecycle.job import Outcome as JobOutcome
 from lmconv_resource.lifecycle.operation import Host, Operation
 from lmconv_resource.marks import RESTART_TAG, to_places
 from lmconv_resource.models import ConversionTask, TaskStatus, to_id
@@ -176,8 +175,8 @@ class RowJob:
         """What it has decided to send."""
         self.withdrawn: str | None = None
         """Why it is to have no slot, though it may be marked."""
-        self.end: JobOutcome | Exception | None = None
-        """What its job came to."""
+        self.end: Step | Exception | None = None
+        """The step with which its job is done, or the error in which it ended."""
         # The guard against endless retries holds for a fleet in any case: each `up` may try once more. What a row that
         # is forgotten has begun is not waited for.
         waits = row.known.wait_for_completion and not known.get("ends")
@@ -359,14 +358,14 @@ def to_ended(planned: Planned, row: RowJob, *, is_over: bool = False) -> Ended:
             reason = " ".join([ended.result.reason or "", *more])
             ended = replace(ended, result=replace(ended.result, reason=reason))
         return _finish(planned, row, ended, is_marked=job.is_marked)
-    if not isinstance(found, JobOutcome):
+    if not isinstance(found, Step):
         reason = to_one_line(f"{type(found).__name__}: {found}. {_BUG}")
         return Ended(planned.to_result(Outcome.IN_PROGRESS, reason), True, planned.ran)
     source = found.task.source_license_context.usage_operation if found.task else None
     result = replace(
         result,
-        outcome=Outcome.SUCCEEDED if found.task_id else Outcome.ALREADY_DONE,
-        license_conversion_task_id=found.task_id,
+        outcome=Outcome.SUCCEEDED if found.task else Outcome.ALREADY_DONE,
+        license_conversion_task_id=found.task.task_id if found.task else None,
         source_usage_operation=source or result.source_usage_operation,
         verified_usage_operation=found.verified.usage_operation if found.verified else None,
     )

@@ -4,9 +4,9 @@
 What others may use is named here.
 """
 
-from lmconv_resource.lifecycle.job.act import Job, Outcome, still_stopped_text
+from lmconv_resource.lifecycle.job.act import Job, still_stopped_text
 from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish
 from lmconv_resource.lifecycle.job.facts import Act
 from lmconv_resource.lifecycle.job.rules import RULES, WORDS, Step
 
-__all__ = ["CHECKS", "RULES", "WORDS", "Act", "Job", "Outcome", "Problem", "Step", "Wish", "still_stopped_text"]
+__all__ = ["CHECKS", "RULES", "WORDS", "Act", "Job", "Problem", "Step", "Wish", "still_stopped_text"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ from lmconv_resource.lifecycle.job.facts import (
 )
 from lmconv_resource.lifecycle.job.rules import IRREVERSIBLE, Step, decide, to_state_text
 from lmconv_resource.marks import REFUSED_TAG, RESTART_TAG, make_value
-from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
+from lmconv_resource.models import ConversionTask, TaskStatus, to_id
 from lmconv_resource.polling.policy import DEFAULT_DEADLINE_SECONDS
 from lmconv_resource.polling.runtime import doubled
 from lmconv_resource.text import fill, to_duration_text
@@ -70,19 +70,6 @@ _FRESH_SECONDS, _MARK_FRESH_SECONDS, _MAX_READS = 15.0, 2.5, 5
 may throttle. Another stack may have marked it since, and a tag can't be written on the condition that there is none."""
 _LAST_START_SECONDS, _LAST_PAUSE = 60.0, 2.0
 """How long a start is tried for after the deadline, where no conversion was begun: no outage for a slow shutdown."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one conversion."""
-
-    task_id: str | None
-    """None where no task led to what the instance is billed as."""
-    is_adopted: bool
-    """Whether the task was there already."""
-    task: ConversionTask | None
-    verified: LicenseContext | None
-    """What EC2 bills the instance as, None where it does not say."""
 
 
 class Job:
@@ -174,14 +161,14 @@ class Job:
             return f"{name}: will be stopped, converted {pair}, and started again"
         return f"{name}: will be converted {pair}"
 
-    def run(self) -> Outcome:
-        """Carry the conversion out, to its end.
+    def run(self) -> Step:
+        """Carry the conversion out, and return the step with which it is done.
 
         Raises:
             LicenseConversionError: refused, failed, cancelled or left as it is; `held_id` is what was begun.
         """
         try:
-            while not isinstance(found := self.next(), Outcome):
+            while not (isinstance(found := self.next(), Step) and found.rule.then is Act.DONE):
                 if isinstance(found, Step):
                     found = self._follow() if found.rule.then is Act.FOLLOW else self.carry_out(found)
                 is_last = self._last_until is not None  # after the deadline, when a cancellation waits for nothing
@@ -196,8 +183,8 @@ class Job:
         if busy.get(self._arn) is self:
             del busy[self._arn]
 
-    def next(self) -> Step | float | Outcome:
-        """Read what is stale; return what to send or follow, for how long to wait, or the end. Raises as `run`."""
+    def next(self) -> Step | float:
+        """Read what is stale; return what to send or follow, that it is done, or for how long to wait; or raise."""
         op, runtime = self._op, self._op.host.runtime
         if op.host.started_here.busy.setdefault(self._arn, self) is not self:
             if op.cancellation.is_set:
@@ -436,16 +423,12 @@ class Job:
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def _finish(self, step: Step) -> Outcome:
-        if step.rule.then is not Act.DONE:
-            for other in step.errors[1:]:
-                self._op.log(str(other), "ERROR")
-            raise self.left(step.errors[0])
-        facts, task = self.facts, step.task
+    def _finish(self, step: Step) -> Step:
         for severity, text in step.notes:
             self._op.log(text, severity)
-        task_id = facts.memory.held_id or (task.task_id if task else None)
-        return Outcome(task_id, step.is_adopted, task, None if facts.present.is_empty else facts.present)
+        if step.errors:
+            raise self.left(step.errors[0])
+        return step
 
     def _to_cancelled(self) -> CancelledError:
         cancellation, facts = self._op.cancellation, self.facts

@@ -272,12 +272,14 @@ class Step:
     errors: tuple[LicenseConversionError, ...] = ()
     """What it ends in, a line each."""
     task: ConversionTask | None = None
-    """The one that is adopted, or that is followed or has led to the end."""
+    """The one that is adopted, or that is followed or has led to the end; None where EC2's word alone has."""
     is_adopted: bool = False
     notes: tuple[tuple[Severity, str], ...] = ()
     """Lines that stay in the log, before it is done."""
     fault: LicenseConversionError | None = None
     """Why what has to be known first can't be read, where that is tried again."""
+    verified: LicenseContext | None = None
+    """What EC2 bills the instance as, None where it does not say."""
 
 
 def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
@@ -299,10 +301,10 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
     # A call without an answer may have started it.
     is_new = task is not None and facts.memory.sent[Act.CREATE].tries > 0 and task.task_id not in facts.memory.known_ids
     is_adopted = facts.memory.is_adopted or (facts.memory.held_id is None and not is_new)
-    notes = tuple(case.notes(rule.then, task, is_adopted=is_adopted))
-    return Step(
-        rule, text, case.request, errors, task, is_adopted, notes, case.fault if rule.then is Act.WAIT else None
-    )
+    others: list[tuple[Severity, str]] = [("ERROR", str(each)) for each in errors[1:]]
+    notes = (*others, *case.notes(rule.then, task, is_adopted=is_adopted))
+    fault, verified = case.fault if rule.then is Act.WAIT else None, None if facts.present.is_empty else facts.present
+    return Step(rule, text, case.request, errors, task, is_adopted, notes, fault, verified)
 
 
 class _Case:
