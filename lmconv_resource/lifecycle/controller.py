@@ -168,9 +168,6 @@ class Controller(ABC, Generic[InputsT, StateT]):
 _ACCESS = ("region", "resource_arn", "license_conversion_task_id", "profile", "assume_role")
 """Inputs that say what AWS is asked of, and by whom."""
 
-_ANY_REGION = "us-east-1"
-"""Stands for one that a preview does not know yet, where only the other settings are looked at."""
-
 
 def _text_of(value: object) -> str | None:
     return value if isinstance(value, str) else None
@@ -197,9 +194,11 @@ def _validate_access(op: Operation, olds: Properties | None, checked: Properties
         return [CheckFailure("region", reason)]
     unknown = unknown_names(checked, ["profile", "assume_role"])
     roles = () if "assume_role" in unknown else parse_roles(checked.get("assume_role"))
-    profile, known_region = _text_of(checked.get("profile")), _ANY_REGION if region is None else region
+    profile = _text_of(checked.get("profile"))
     try:
         op.host.check_setting_names()
+        # Of one that a preview does not know yet, the other settings are looked at.
+        known_region = region or "us-east-1"
         settings = Settings.from_config(op.host.get_config, known_region, profile=profile, assume_roles=roles)
         is_recorded = bool(olds) and all(olds.get(name) == checked.get(name) for name in _ACCESS)  # type: ignore[union-attr]
         if is_recorded or region is None:

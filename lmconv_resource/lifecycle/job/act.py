@@ -27,12 +27,11 @@ from lmconv_resource.errors import (
     TransientError,
     WaitError,
 )
-from lmconv_resource.lifecycle.job.checks import CHECKS as ALL_CHECKS
-from lmconv_resource.lifecycle.job.checks import Wish
+from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish
 from lmconv_resource.lifecycle.job.facts import (
-    CHECKS,
     EVERYTHING,
     INSTANCE,
+    PROBLEMS,
     TAGS_PART,
     TASKS,
     Act,
@@ -52,7 +51,6 @@ from lmconv_resource.usage_operations import describe_license
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
     from lmconv_resource.lifecycle.inputs import ConversionInputs
-    from lmconv_resource.lifecycle.job.checks import Problem
     from lmconv_resource.lifecycle.operation import Operation
 
 log = logging.getLogger(__name__)
@@ -102,7 +100,6 @@ class Job:
         self._last_until: float | None = None
         self._stale = EVERYTHING
         now = op.host.runtime.now()
-        self._deadline = now + op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS)
         self._reader = Reader(op, aws, wish)
         self.facts = Facts(
             now,
@@ -112,7 +109,7 @@ class Job:
             is_stop_checked=is_stop_checked,
             region=aws.region,
             resource_arn=self._arn,
-            deadline=self._deadline,
+            deadline=now + op.cancellation.remaining(DEFAULT_DEADLINE_SECONDS),
             is_forced_by_command=op.host.is_replaced_by_command(wish.urn) if wish.converts else False,
         )
 
@@ -144,7 +141,7 @@ class Job:
         past = self.facts.now - 60.0
         self._remember(failing_since=past, hidden_since=None if awaits_instance else past)
         step = self._decide(EVERYTHING)
-        return self._decide(frozenset({CHECKS})) if step.rule.then is Act.CHECK else step
+        return self._decide(frozenset({PROBLEMS})) if step.rule.then is Act.CHECK else step
 
     def to_plan_text(self, step: Step) -> str:
         """Return a plan in one line: what will be done, that it is done already, or why it can't be."""
@@ -206,7 +203,7 @@ class Job:
             again = 0
             if self._last_until is None and act in (Act.DONE, Act.REFUSE, Act.LEAVE):
                 return self._finish(step)
-            if op.cancellation.is_set or runtime.now() >= self._deadline:
+            if op.cancellation.is_set or runtime.now() >= self.facts.deadline:
                 return self._to_last_start(step)
             if step.rule.severity:
                 op.log(f"{step.text}.", step.rule.severity)
@@ -219,7 +216,7 @@ class Job:
                 self._stale = _INSTANCE_ONLY if step.rule.name in _ON_ITS_WAY else EVERYTHING | unread
                 return self._pause(_FAULT_PAUSE if "fault" in step.rule.text else _LONGEST_PAUSE)
             self._waits = 0
-            self._stale = frozenset({CHECKS}) if act is Act.CHECK else EVERYTHING
+            self._stale = frozenset({PROBLEMS}) if act is Act.CHECK else EVERYTHING
             if act is Act.ADOPT:
                 self._adopt(step)
             elif act is not Act.CHECK:
@@ -257,13 +254,13 @@ class Job:
             task = self._op.follow(
                 self._aws,
                 self.facts.memory.held_id or "",
-                timeout_seconds=max(0.0, self._deadline - self._op.host.runtime.now()),
+                timeout_seconds=max(0.0, self.facts.deadline - self._op.host.runtime.now()),
                 poll_interval_seconds=self._wish.poll_interval_seconds,
             )
         except LicenseConversionError as error:
             self._keep(error.task)
             is_fault = isinstance(error, (WaitError, TaskNotFoundError))
-            is_over = self._op.cancellation.is_set or self._op.host.runtime.now() >= self._deadline
+            is_over = self._op.cancellation.is_set or self._op.host.runtime.now() >= self.facts.deadline
             if is_over or not (is_down and is_fault):
                 raise self.left(error) from error.__cause__
             log.info("%s", error)  # with an instance down, faults are carried to the deadline
@@ -298,7 +295,7 @@ class Job:
             except RequestRefusedError as refusal:
                 if others or refusal.code != "OperationNotPermitted" or not ec2.has_stop_protection(self._arn):
                     raise
-                found = ALL_CHECKS["protected"]
+                found = CHECKS["protected"]
                 remedy = fill(found.remedy, {"instance": to_id(self._arn)})
                 raise RequestRefusedError(refusal.subject, found.reason, remedy, code=refusal.code) from None
         elif act is Act.START:
@@ -328,7 +325,7 @@ class Job:
         """Return the tags that a step sets or removes, at all places of the facts; those of a mark are made anew."""
         act, facts, runtime = step.rule.then, self.facts, self._op.host.runtime
         if act is Act.MARK:
-            until = runtime.wall() + timedelta(seconds=max(0.0, self._deadline - runtime.now()))
+            until = runtime.wall() + timedelta(seconds=max(0.0, self.facts.deadline - runtime.now()))
             value = self._make_mark(self._wish.urn, facts.places[0], runtime.wall(), until)
             self._remember(own_marks=facts.memory.own_marks | {value})
             return [(RESTART_TAG, value)]
@@ -352,7 +349,7 @@ class Job:
             sent = Sent(before.accepted + 1, tries, before.first_at or now, now, now + _START_SECONDS)
         else:
             log.info("%s: %s", step.rule.name, error)
-            is_over = is_tidying and (failed >= _TIDY_TRIES or now >= self._deadline)
+            is_over = is_tidying and (failed >= _TIDY_TRIES or now >= self.facts.deadline)
             again_at, is_given_up = now + doubled(*_CAPACITY_PAUSES, failed), is_over or not _is_passing(error)
             if act is Act.CREATE:
                 again_at, is_given_up = self._on_create_failed(error, tries)

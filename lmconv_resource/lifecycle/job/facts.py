@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-INSTANCE, TAGS_PART, TASKS, ACCOUNT, CHECKS = "instance", "tags", "tasks", "account", "checks"
-EVERYTHING = frozenset({INSTANCE, TAGS_PART, TASKS, ACCOUNT})
+INSTANCE, TAGS_PART, TASKS, PROBLEMS = "instance", "tags", "tasks", "problems"
+EVERYTHING = frozenset({INSTANCE, TAGS_PART, TASKS})
 """What is read again before an act. The checks are made once, before the stop."""
 
 
@@ -199,10 +199,10 @@ class Reader:
                 facts = self._read_tasks(facts)
             # What runs already is adopted or refused: nothing is begun beside it, whoever asks.
             may_begin = self._wish.converts and not any(task.is_unfinished for task in facts.tasks)
-            if ACCOUNT in parts and may_begin and not self._is_account_known and not facts.memory.held_id:
+            if TASKS in parts and may_begin and not self._is_account_known and not facts.memory.held_id:
                 facts = facts._replace(account_error=other_account_error(self._op, self._aws, self._arn))
                 self._is_account_known = True
-            if CHECKS in parts and facts.instance is not None:
+            if PROBLEMS in parts and facts.instance is not None:
                 found = run_checks(self._op, self._aws, self._wish, facts.instance, facts.places)
                 is_up = facts.instance.state in ("running", "pending")
                 facts = facts._replace(problems=found, is_stop_checked=is_up)

@@ -46,7 +46,7 @@ class Rule:
     """Shown on the row, or the reason of an error."""
     remedy: str = ""
     error: str = ""
-    """The error that is raised as it is, by its name in the situation."""
+    """The word whose error is raised as it is."""
     severity: Severity | None = None
     """Of a line that stays; None where the text is only shown while it lasts."""
 
@@ -72,9 +72,9 @@ RULES = (
     Rule("hold-unfinished", "held-unfinished", Act.DONE, "{held} is in progress"),
     Rule("follow-hidden", "held-hidden waits held-lately", Act.FOLLOW, "AWS does not show {held} yet"),
     Rule("await-hidden", "held-hidden held-just-now", Act.WAIT, "AWS does not show {held} yet"),
-    Rule("leave-hidden", "held-hidden", Act.LEAVE, error="hidden"),
+    Rule("leave-hidden", "held-hidden", Act.LEAVE, error="held-hidden"),
     Rule("await-aws", "unreadable patient", Act.WAIT, "{fault}"),
-    Rule("leave-unreadable", "unreadable", Act.LEAVE, error="fault"),
+    Rule("leave-unreadable", "unreadable", Act.LEAVE, error="unreadable"),
     # -- another resource's mark ---------------------------------------------------------------------------------------
     Rule(
         "foreign-mark",
@@ -92,11 +92,11 @@ RULES = (
         "{other} converts {id} to {other_destination} and is in progress",
         f"{{id}} stays {{state}} and marked; {_COMMAND}",
     ),
-    Rule("refuse-other", "other-unfinished converts -held", Act.REFUSE, error="other"),
+    Rule("refuse-other", "other-unfinished converts -held", Act.REFUSE, error="other-unfinished"),
     Rule("await-listed", "in-progress-said lately", Act.WAIT, "AWS says one is in progress and does not list it yet"),
     Rule("await-created", "create-lost", Act.WAIT, "checking whether an unanswered call has started one"),
     # -- who and where -------------------------------------------------------------------------------------------------
-    Rule("other-account", "wrong-account converts -held", Act.REFUSE, error="account"),
+    Rule("other-account", "wrong-account converts -held", Act.REFUSE, error="wrong-account"),
     Rule("await-shown", "hidden looked-for", Act.WAIT, "EC2 does not show {id} yet"),
     Rule(
         "never-shown",
@@ -136,16 +136,16 @@ RULES = (
         "Fix the cause; it stays marked, and the next `pulumi up` starts it, or start it with "
         "`aws ec2 start-instances --instance-ids {id}`",
     ),
-    Rule("leave-start-refused", "mine settled stopped start-refused", Act.LEAVE, error="start"),
+    Rule("leave-start-refused", "mine settled stopped start-refused", Act.LEAVE, error="start-refused"),
     Rule("start", "mine settled stopped", Act.START, "starting {id} again"),
     Rule("unmark", "mine settled running", Act.UNMARK, "{ended}runs again · {id}"),
     Rule("await-state-end", "mine settled shown -gone", Act.WAIT, "{id} {state_text}"),
     Rule("leave-unseen", "mine settled denied", Act.LEAVE, error="denied"),
     # -- the answer ----------------------------------------------------------------------------------------------------
     Rule("await-billing", "billing-late", Act.WAIT, "EC2 still shows the old license"),
-    Rule("refused", "refused", Act.REFUSE, error="refusal"),
-    Rule("failed", "held-failed -ignores-failure", Act.REFUSE, error="failed"),
-    Rule("blocked", "blocked", Act.REFUSE, error="block"),
+    Rule("refused", "refused", Act.REFUSE, error="refused"),
+    Rule("failed", "held-failed -ignores-failure", Act.REFUSE, error="held-failed"),
+    Rule("blocked", "blocked", Act.REFUSE, error="blocked"),
     Rule("held-ended", "held", Act.DONE, "{held} has ended"),
     Rule("nothing-to-end", "-converts", Act.DONE),
     Rule("done-already", "done", Act.DONE, "done already: {done}"),
@@ -287,7 +287,7 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
     case = _Case(facts, wish)
     rule = next(rule for rule in rules if rule.words <= case.words)
     if rule.error:
-        errors = case.errors(rule.error)
+        errors = case.block if rule.error == "blocked" else (case.errors[rule.error],)
         text = errors[0].reason
     else:
         values = case.values() if rule.text else {}
@@ -315,9 +315,13 @@ class _Case:
         self.id = facts.places[0]
         self.request = wish.request
         self.words: set[str] = set()
+        self.errors: dict[str, LicenseConversionError] = {}
+        """Those that are the reason for a word, by the word."""
         parts = (self._instance_words, self._mark_words, self._task_words, self._license_words, self._act_words)
         for find_words in parts:
-            self.words |= {word if holds else f"-{word}" for word, holds in find_words().items()}
+            found = find_words()
+            self.words |= {word if holds else f"-{word}" for word, holds in found.items()}
+            self.errors |= {word: why for word, why in found.items() if isinstance(why, LicenseConversionError)}
 
     def _since(self, moment: float | None, *, as_seen: bool = False) -> float:
         """Return how long ago a moment is, or was when EC2 was asked for the instance last."""
@@ -328,6 +332,9 @@ class _Case:
         needed = wish.stop_and_restart or (wish.request.source.is_empty and not memory.held_id)
         limit = _SHOWN_AGAIN_SECONDS if memory.last_seen else _SHOWN_SECONDS
         state = instance.state if instance else None
+        denied = None if isinstance(error, TransientError) else error
+        if denied and wish.request.source.is_empty and not wish.stop_and_restart:
+            denied = copy.copy(denied).adding(f"or set {written('source_license_context')}")
         return {
             "converts": wish.converts,
             "waits": wish.wait_for_completion,
@@ -336,7 +343,7 @@ class _Case:
             "hidden": instance is None and error is None and needed,
             "seen": memory.last_seen,
             "needed": needed and wish.converts,
-            "denied": error is not None and not isinstance(error, TransientError),
+            "denied": denied,
             "shown": instance,
             "gone": instance and instance.is_gone,
             "looked-for": self._since(memory.hidden_since, as_seen=True) < limit,
@@ -376,18 +383,23 @@ class _Case:
         doubted_at = max(memory.ended_at or memory.began, memory.in_progress_at or 0.0)
         held_for = self._since(memory.held_since if held_id else None)
         is_unsettled = unfinished or set(facts.hidden_ids) - {held_id}
+        hidden = TaskNotFoundError(Subject(task_id=held_id, region=facts.region), "AWS does not know this task")
+        other = self.other and OtherConversionError(
+            self._subject(CREATE_ACTION),
+            f"license conversion task {self.other.task_id} is already converting it with other license contexts",
+        )
         is_answered = memory.is_answered or self._since(memory.failing_since) < _UNANSWERED_SECONDS
         return {
             "held": held_id,
             "held-unfinished": held and held.is_unfinished,
-            "held-failed": held and held.status is TaskStatus.FAILED,
-            "held-hidden": held_id in facts.hidden_ids,
+            "held-failed": held and held.status is TaskStatus.FAILED and to_failed_error(held),
+            "held-hidden": held_id in facts.hidden_ids and hidden,
             "held-lately": held_for < 900.0,
             "held-just-now": held_for < 31.0,
             "unreadable": self.fault,
             "patient": isinstance(self.fault, TransientError) and is_answered,
             "matching-unfinished": self.matching,
-            "other-unfinished": self.other,
+            "other-unfinished": other,
             "in-progress-said": memory.in_progress_at is not None,
             "lately": self._since(memory.in_progress_at) < _LISTED_SECONDS,
             "create-lost": self._since(memory.create_lost_at) < 7.0,
@@ -528,7 +540,7 @@ class _Case:
             and (is_unchecked or (wish.checks and facts.problems is None)),
             "start-waits": facts.now < start.again_at and not bounced,
             "start-in-vain": start.accepted >= 2 and (bounced or since_start > 75.0),
-            "start-refused": start.is_given_up,
+            "start-refused": start.is_given_up and start.error,
             "stop-waits": stop.accepted and self._since(stop.last_at, as_seen=True) < _STOP_SECONDS,
             "stopped-once": stop.accepted,
             "force-due": stop.accepted and not memory.sent[Act.FORCE].tries and is_due,
@@ -559,30 +571,6 @@ class _Case:
             "start_fault": start_error.reason if start_error else f"starting {self.id} again",
             "state_reason": (facts.instance and facts.instance.state_reason) or "EC2 gives no reason",
         }
-
-    def errors(self, name: str) -> tuple[LicenseConversionError, ...]:
-        """Return the errors that a rule means by this name."""
-        facts, memory, wish, other = self.facts, self.memory, self.wish, self.other
-        if name == "block":
-            return self.block
-        denied = facts.instance_error
-        if denied and wish.request.source.is_empty and not wish.stop_and_restart:
-            denied = copy.copy(denied).adding(f"or set {written('source_license_context')}")
-        held = Subject(task_id=memory.held_id, region=facts.region)
-        in_progress = (
-            f"license conversion task {other and other.task_id} is already converting it with other license contexts"
-        )
-        found = {
-            "account": facts.account_error,
-            "denied": denied,
-            "failed": facts.held and to_failed_error(facts.held),
-            "fault": self.fault,
-            "hidden": TaskNotFoundError(held, "AWS does not know this task"),
-            "other": OtherConversionError(self._subject(CREATE_ACTION), in_progress),
-            "refusal": self.refusal,
-            "start": memory.sent[Act.START].error,
-        }[name]
-        return (found,) if found else ()
 
     def error(self, reason: str, remedy: str, action: str = CREATE_ACTION) -> LicenseConversionError:
         return LicenseConversionError(self._subject(action), reason, remedy)
