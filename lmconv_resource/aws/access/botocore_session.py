@@ -26,6 +26,7 @@ from botocore.credentials import (
     AssumeRoleCredentialFetcher,
     AssumeRoleWithWebIdentityCredentialFetcher,
     ConfigProvider,
+    CredentialResolver,
     Credentials,
     DeferredRefreshableCredentials,
     create_credential_resolver,
@@ -86,20 +87,9 @@ class Regions:
                 raise SettingsError(Subject(CONNECT_ACTION), reason, remedy)
 
 
-class _Signer:
-    """The credentials of a shared client, by botocore's interfaces: those of the session that is calling."""
-
-    method = "shared"
-
-    def load_credentials(self) -> _Signer:
-        return self
-
-    def get_frozen_credentials(self) -> Any:
-        credentials = _signing.get()  # which are renewed where they are near their end
-        return None if credentials is None else credentials.get_frozen_credentials()
-
-    def get_deferred_property(self, name: str) -> Callable[[], Any]:
-        return lambda: getattr(self.get_frozen_credentials(), name, None)
+def _sign(request: Any, **_: Any) -> None:
+    """Have a call of a shared client signed with the credentials of the session that is calling."""
+    request.context.setdefault("signing", {})["request_credentials"] = _signing.get()
 
 
 class _SigningClient:
@@ -140,7 +130,8 @@ class SharedClients:
         made_by = replace(settings, **unset), service
         with self._lock:
             if made_by not in self._clients:
-                self._clients[made_by] = make(service)
+                client = self._clients[made_by] = make(service)
+                client.meta.events.register("before-sign", _sign)
             return self._clients[made_by]
 
 
@@ -166,7 +157,7 @@ class SettingsSession(FilesSession):
         shared.regions.check(settings)
         self._check_ca_bundle()
         self.set_default_client_config(_make_config(settings))
-        self.register_component("credential_provider", _Signer())
+        self.register_component("credential_provider", CredentialResolver([]))  # a shared client has none of its own
         self.register_component("data_loader", shared.loader(self.get_config_variable("data_path")))
 
     def signing_client(self, service: str, credentials: Any) -> Any:
