@@ -55,7 +55,7 @@ class Connection:
         """The one poller that all waits share."""
 
     def _serve(self, calls: Calls) -> None:
-        self.calls, self.cancellation = calls, calls.cancellation
+        self.calls = calls
         self.license_manager, self.ec2 = LicenseManager(calls), Ec2(calls)
 
     def until(self, cancellation: Cancellation, retry_seconds: float = float("inf")) -> Connection:

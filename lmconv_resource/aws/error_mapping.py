@@ -33,11 +33,6 @@ FAULT_CODES = _codes(
 )
 EXPIRED_CODES = _codes("ExpiredToken ExpiredTokenException TokenRefreshRequired")
 CLOCK_CODES = _codes("RequestExpired RequestTimeTooSkewed RequestInTheFuture")
-_EC2_EXPIRED_CODES = _codes("RequestExpired")
-"""EC2 says the same of an expired token and of a wrong clock; a clock that was right before mostly still is.
-
-https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-"""
 _SIGNED_AT_ANOTHER_TIME = re.compile(r"[Ss]ignature (expired|not yet current)")
 """In the text of InvalidSignatureException; the same code stands for a wrong key too."""
 _ROTATED_CODES = _codes(
@@ -112,7 +107,9 @@ def _from_refusal(cause: Any, subject: Subject, were_accepted: bool, decode: Dec
     told = f"({code}: {reason})"
     if code in THROTTLING_CODES or status == 429:
         return errors.ThrottledError(subject, f"AWS throttles the calls {told}")
-    if code in EXPIRED_CODES or (code in _EC2_EXPIRED_CODES and were_accepted):
+    # EC2 says RequestExpired of an expired token and of a wrong clock; a clock that was right before mostly still is:
+    # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    if code in EXPIRED_CODES or (code == "RequestExpired" and were_accepted):
         return errors.ExpiredCredentialsError(subject, f"the credentials have expired {told}")
     if is_clock:
         return errors.ClockSkewError(subject, f"AWS rejects the request's time {told}")

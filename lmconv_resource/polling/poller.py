@@ -46,8 +46,8 @@ class Poller:
     ) -> ConversionTask:
         """Block until the task has ended, and return it as it was last seen, SUCCEEDED or FAILED.
 
-        `limit_seconds` is the time that was set for the operation that waits, for its error to name it;
-        `timeout_seconds` counts where `cancellation` has no deadline.
+        `timeout_seconds` counts where `cancellation` has no deadline; `limit_seconds` is the time that was set for the
+        operation that waits, for its error to name it.
         `report` shows the wait when its status changes, and at the latest every `report_seconds`; `on_notice` is told,
         once each, what is odd about the task: it takes long, its status is an unknown one. AWS is to know the id of a
         task that was neither started here nor seen before (`is_known`) within 10 s. What is not given is the policy's.
@@ -64,10 +64,13 @@ class Poller:
         self.dispatcher.add(wait)
         unsubscribe = cancellation.subscribe(wait.changed.set)
         # A poll may have come before this; what it saw has not been reported.
-        reported_key, reported_at = None, wait.started
+        reported_key: tuple[object, ...] = (None, None, None)
+        reported_at = now
         try:
-            if not cancellation.is_set:
-                self._start_thread()
+            with self.dispatcher.changed:
+                if not (cancellation.is_set or self._is_running):
+                    self._is_running = True
+                    self._runtime.spawn(self._run, "lmconv-poller")
             while True:
                 wait.changed.clear()
                 now = self._runtime.now()
@@ -96,12 +99,6 @@ class Poller:
         # A poll that is under way at the deadline still counts, and so does one that makes up for a sleep.
         if now >= wait.limit and not self.dispatcher.owes_poll(wait):
             raise wait.to_limit_error(now)
-
-    def _start_thread(self) -> None:
-        with self.dispatcher.changed:
-            if not self._is_running:
-                self._is_running = True
-                self._runtime.spawn(self._run, "lmconv-poller")
 
     def _run(self) -> None:
         """Dispatch what is due until no wait is left."""

@@ -9,18 +9,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lmconv_resource.errors import (
-    WAIT_ACTION,
-    ClockSkewError,
-    CredentialsError,
-    LicenseConversionError,
-    SettingsError,
-    Subject,
-    TaskNotFoundError,
-    ThrottledError,
-    TransientError,
-    WaitError,
-)
+from lmconv_resource import errors
+from lmconv_resource.errors import LicenseConversionError, Subject, WaitError
 from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.policy import PollingPolicy
 from lmconv_resource.text import to_duration_text, to_one_line, written
@@ -93,11 +83,9 @@ class Wait:
         return self.wants_poll and self.next_poll <= self._last_poll
 
     @property
-    def status_key(self) -> tuple[object, ...] | None:
-        """What is reported again when it changes; None before anything is known."""
+    def status_key(self) -> tuple[object, ...]:
+        """What is reported again when it changes; of None before anything is known."""
         task = self.task
-        if task is None and self.fault is None:
-            return None
         return (task and task.status_text, task and task.status_message, self.fault and self.fault.reason)
 
     def is_near(self, now: float) -> bool:
@@ -161,13 +149,13 @@ class Wait:
             return
         if isinstance(result, ConversionTask):
             self._record_task(result, now, rng, is_crowded)
-        elif isinstance(result, ThrottledError):
+        elif isinstance(result, errors.ThrottledError):
             # The rate limiter slows all calls down; this wait only keeps its place in the queue.
             self.fault, self.is_answered = result, True
             self._plan(now, 0.0)
-        elif isinstance(result, ClockSkewError) and self.task is None:
+        elif isinstance(result, errors.ClockSkewError) and self.task is None:
             self.outcome = result
-        elif isinstance(result, (TransientError, TaskNotFoundError)):
+        elif isinstance(result, (errors.TransientError, errors.TaskNotFoundError)):
             self._record_fault(result, now, rng)
         else:
             self.outcome = self._to_final_error(result)
@@ -182,7 +170,7 @@ class Wait:
             self.interval = self.policy.interval(self.waited(now), is_crowded=is_crowded)
             self._plan(now, self.policy.jittered(self.interval, rng))
 
-    def _record_fault(self, fault: TransientError | TaskNotFoundError, now: float, rng: random.Random) -> None:
+    def _record_fault(self, fault: LicenseConversionError, now: float, rng: random.Random) -> None:
         self.fault = fault
         self.faults += 1
         if self.failing_since is None:
@@ -199,7 +187,7 @@ class Wait:
     @property
     def _fault_budget(self) -> float:
         """For how long the present fault is carried, from `failing_since` on."""
-        if self.task is None and isinstance(self.fault, TaskNotFoundError):
+        if self.task is None and isinstance(self.fault, errors.TaskNotFoundError):
             return self.policy.hidden_seconds if self.is_known else self.policy.given_id_seconds
         return self.policy.fault_budget_seconds if self.is_answered else self.policy.first_answer_seconds
 
@@ -220,7 +208,7 @@ class Wait:
         final = copy.copy(error).with_traceback(error.__traceback__)
         final.__cause__ = error.__cause__
         final.task = self.task
-        return final.adding(_CONTINUES) if isinstance(final, (CredentialsError, SettingsError)) else final
+        return final.adding(_CONTINUES) if isinstance(final, (errors.CredentialsError, errors.SettingsError)) else final
 
     def to_limit_error(self, now: float) -> BaseException:
         """Return what a wait ends in at its limit."""
@@ -245,7 +233,7 @@ class Wait:
         fault, since = self.fault, self.failing_since
         if fault is None or since is None:
             return self.to_timeout_error(now)
-        if self.task is None and isinstance(fault, TaskNotFoundError):
+        if self.task is None and isinstance(fault, errors.TaskNotFoundError):
             return fault
         return self._to_error(
             f"every check has failed for {to_duration_text(now - since)}, "
@@ -254,7 +242,7 @@ class Wait:
         )
 
     def _to_error(self, reason: str, remedy: str) -> WaitError:
-        return WaitError(Subject(WAIT_ACTION, self.task_id, self.region), reason, remedy, task=self.task)
+        return WaitError(Subject(errors.WAIT_ACTION, self.task_id, self.region), reason, remedy, task=self.task)
 
     @property
     def _goes_on(self) -> str:
@@ -290,7 +278,7 @@ def to_wait_text(wait: Wait, now: float) -> str:
     if wait.fault is not None:
         # Throttling is no failure whose time is counted.
         since = "" if wait.failing_since is None else f"failing {to_duration_text(now - wait.failing_since)}: "
-        is_hidden = task is None and isinstance(wait.fault, TaskNotFoundError)
+        is_hidden = task is None and isinstance(wait.fault, errors.TaskNotFoundError)
         parts.insert(0, "AWS does not know it yet" if is_hidden else f"{since}{wait.fault.reason}")
     elif queued_seconds >= _SHORT_QUEUE_SECONDS:
         parts.insert(0, f"queued {to_duration_text(queued_seconds)}")
