@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lmconv_resource.aws.access.settings import SETTINGS, Setting, Treatment
+from lmconv_resource.aws.access.settings import SETTINGS, Setting
 from lmconv_resource.hosts.native import PACKAGE
 
 _OBJECTS = {
@@ -32,14 +32,14 @@ def _make_object(setting: Setting, of_roles: Mapping[str, str]) -> dict[str, Any
 
 
 def _make_property(setting: Setting) -> dict[str, Any]:
-    words = {Treatment.HONOURED: "", Treatment.REFUSED: "Refused: ", Treatment.NO_EFFECT: "Has no effect: "}
+    words = {"honoured": "", "refused": "Refused: ", "no effect": "Has no effect: "}
     note = f"{words[setting.treatment]}{setting.description}."
     spec = dict(setting.kind.schema)
     if setting.kind.members:
         one = {"$ref": f"#/types/{_to_token(setting)}"}
         spec = {"type": "array", "items": one} if setting.key.endswith("s") else dict(one)
     spec["description"] = note[0].upper() + note[1:]
-    if setting.treatment is not Treatment.HONOURED or setting.key == "assumeRole":
+    if setting.treatment != "honoured" or setting.key == "assumeRole":
         spec["deprecationMessage"] = spec["description"]
     return spec
 

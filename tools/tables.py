@@ -38,7 +38,7 @@ TYPES = {
 
 def make_settings() -> str:
     """Return the settings of pulumi-aws, and what becomes of each."""
-    rows = (f"| `aws:{each.key}` | {each.treatment.value} | {each.description} |" for each in SETTINGS)
+    rows = (f"| `aws:{each.key}` | {each.treatment} | {each.description} |" for each in SETTINGS)
     return "\n".join(["| setting | is | how, or why |", "|---|---|---|", *rows])
 
 

@@ -38,7 +38,7 @@ class Calls:
     retry_seconds: float = float("inf")
     """For how long a call is tried again at most."""
 
-    def call(self, subject: Subject, members: Mapping[str, Any], *, paced: bool = True) -> Any:
+    def call(self, subject: Subject, members: Mapping[str, Any], *, paced: bool = True) -> dict[str, Any]:
         """Make one call, the action of the subject, and return its answer; after a `TransientError` another may help.
 
         One that is not `paced` waits for no turn.
@@ -49,7 +49,7 @@ class Calls:
             limiter.acquire(self.cancellation)
         self.has_turn = False
         try:
-            answer = self.session.call(service, xform_name(operation), members, subject)
+            answer: dict[str, Any] = self.session.call(service, xform_name(operation), members, subject)
         except errors.ThrottledError:
             limiter.on_throttled()
             raise
@@ -79,8 +79,7 @@ class Calls:
     def read(self, subject: Subject, members: Mapping[str, Any], *on: Fault) -> dict[str, Any]:
         """Return the answer of a call that only reads, tried again where AWS has a fault: no closed network waits."""
         on = on or (errors.ThrottledError, errors.ServiceFaultError)
-        answer: dict[str, Any] = self.retry(lambda: self.call(subject, members), *on)
-        return answer
+        return self.retry(lambda: self.call(subject, members), *on)
 
     def read_pages(self, subject: Subject, members: Mapping[str, Any], *on: Fault) -> Iterator[dict[str, Any]]:
         """Yield each page, at least one, of a call that only reads a list that has an end."""

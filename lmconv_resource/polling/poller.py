@@ -110,15 +110,12 @@ class Poller:
                         self._is_running = False
                         return
                     due = dispatcher.next_poll()
-                    pause = None if due is None else due - self._runtime.now()
-                    if pause is None or pause > 0:
-                        dispatcher.changed.wait(pause)
-                        continue
+                    if due is None or due > self._runtime.now():
+                        dispatcher.changed.wait(None if due is None else due - self._runtime.now())
                 dispatcher.dispatch(self._run_poll)
         except BaseException as bug:
             # This thread serves every wait: none may hang because of it, and each shows the bug.
             with dispatcher.changed:
                 self._is_running = False
-                waits = dispatcher.waits
-            dispatcher.record_all(waits, bug)
+                dispatcher.record_all(dispatcher.waits, bug)
             raise

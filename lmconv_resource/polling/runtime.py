@@ -77,12 +77,9 @@ class Cancellation:
     """Tells everything that works under it to end, once, with the reason. Safe to share between threads.
 
     One may have a parent, as a context of Go's has: it ends with its parent, and its parent goes on without it. One
-    that has a parent is a context manager, so that a parent that outlives thousands of them forgets them.
-
-    Args:
-        parent: what cancels this one too.
-        deadline: the moment, by the runtime's `now`, from which this one counts as set, without a reason.
-        runtime: the clock and the locks of all that works under it; by default the parent's.
+    that has a parent is a context manager, so that a parent that outlives thousands of them forgets them. From its
+    `deadline`, a moment by the runtime's `now`, it counts as set, without a reason. By default it has its parent's
+    `runtime`.
     """
 
     def __init__(

@@ -20,10 +20,7 @@ _CONTINUES = f"the{WaitError.remedy.removeprefix('The')}"
 
 @dataclass(eq=False)
 class Wait:
-    """One task being waited for. `changed` tells the waiting thread to read this again.
-
-    Its times are seconds from any fixed point, the same for all.
-    """
+    """One task being waited for, by seconds from a fixed point. `changed` has the waiting thread read this again."""
 
     task_id: str
     region: str

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ConfigNotFound, ConfigParseError
 from botocore.session import Session
 
 from lmconv_resource.errors import CONNECT_ACTION, SettingsError, Subject
-from lmconv_resource.text import without_credentials, without_endpoint_credentials
+from lmconv_resource.text import key, on_settings, without_credentials, without_endpoint_credentials
 
 STATIC_KEYS = ("aws_access_key_id", "aws_secret_access_key")
 
@@ -28,9 +28,9 @@ class FilesSession(Session):
         self.get_component("config_store").set_config_provider("profile", ConstantProvider(name))
         self.profile_in_use = name or "default"
         self._files = {"config_file": tuple(config_files), "credentials_file": tuple(credentials_files)}
-        for key, paths in self._files.items():
+        for name, paths in self._files.items():
             if paths:  # what reads one file only reads the one that wins
-                self.set_config_variable(key, paths[-1])
+                self.set_config_variable(name, paths[-1])
 
     @property
     def has_many_files(self) -> bool:
@@ -46,10 +46,10 @@ class FilesSession(Session):
         if not self.has_many_files:
             return dict(super().full_config)
         merged: dict[str, Any] = {"profiles": {}}
-        for key, paths in self._files.items():
-            for path in paths or (self.get_config_variable(key),):
+        for kind, paths in self._files.items():
+            for path in paths or (self.get_config_variable(kind),):
                 with suppress(ConfigNotFound):  # the default one need not be there; the stack's have been looked for
-                    is_config = key == "config_file"
+                    is_config = kind == "config_file"
                     _merge(merged, load_config(path) if is_config else {"profiles": raw_config_parse(path)})
         return merged
 
@@ -103,9 +103,7 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
             into[key] = value
 
 
-def region_of_profile(
-    profile: str | None, config_files: Iterable[str], credentials_files: Iterable[str], *, remedy: str
-) -> str | None:
+def region_of_profile(profile: str | None, config_files: Iterable[str], credentials_files: Iterable[str]) -> str | None:
     """Return the region of a profile in these files, or in the default ones; None where it has none.
 
     Raise a SettingsError where there is no such profile, or a file can't be read.
@@ -113,5 +111,6 @@ def region_of_profile(
     try:
         region: str | None = FilesSession(profile, config_files, credentials_files).get_config_variable("region")
     except BotoCoreError as cause:
+        remedy = on_settings(f"Check {key('profile')} (`pulumi config`), AWS_PROFILE and the AWS config file")
         raise SettingsError(Subject(CONNECT_ACTION), to_reason(cause), remedy) from cause
     return region

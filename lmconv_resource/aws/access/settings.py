@@ -16,8 +16,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields
-from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from lmconv_resource.aws.access import kinds
 from lmconv_resource.aws.access.kinds import AssumedRole, Kind, Member, Place, Roles, row
@@ -28,19 +27,15 @@ ConfigGet = Callable[[str], Any]
 """Gives a value of the stack's configuration by its full key, in the host's namespace, None where it is not set."""
 
 
-class Treatment(Enum):
-    """What becomes of a setting; the value is the documentation's word."""
-
-    HONOURED = "honoured"
-    REFUSED = "refused"
-    NO_EFFECT = "no effect"
+Treatment = Literal["honoured", "refused", "no effect"]
+"""What becomes of a setting, in the documentation's word."""
 
 
 @dataclass(frozen=True)
 class Setting(Member):
     """One key in pulumi-aws's namespace, what it holds, how or why, and what becomes of it."""
 
-    treatment: Treatment = Treatment.HONOURED
+    treatment: Treatment = "honoured"
 
     def read(self, get: ConfigGet) -> Any:
         """Return the setting's value, None where it is not set or empty, or raise a SettingsError about its form."""
@@ -162,14 +157,14 @@ def _make_settings() -> Iterator[Setting]:
         if each.name == "assume_roles":
             yield Setting("assumeRole", kinds.ROLES, "pulumi-aws 6's name for `assumeRoles`; both together are refused")
     note = "`true`: TLS certificates are always verified; `customCaBundle` names your own"
-    yield Setting("insecure", kinds.FLAG, note, Treatment.REFUSED)
-    yield from (Setting(*row, Treatment.NO_EFFECT) for row in _NO_EFFECT)
+    yield Setting("insecure", kinds.FLAG, note, "refused")
+    yield from (Setting(*row, "no effect") for row in _NO_EFFECT)
 
 
 SETTINGS = tuple(_make_settings())
 """Every setting of pulumi-aws, and what becomes of it here."""
 
-_ROWS = {to_snake(row.key): row for row in SETTINGS if row.treatment is not Treatment.NO_EFFECT}
+_ROWS = {to_snake(row.key): row for row in SETTINGS if row.treatment != "no effect"}
 """Those that are read, by the name that `Settings` has for them."""
 
 _IGNORED = ("version", "pluginDownloadURL", "skipGetEc2Platforms", "s3ForcePathStyle")
@@ -250,8 +245,7 @@ def resolve_region(
     stack_profile, *files = (
         _ROWS[name].read(get) or () for name in ("profile", "shared_config_files", "shared_credentials_files")
     )
-    remedy = on_settings(f"Check {key('profile')} (`pulumi config`), AWS_PROFILE and the AWS config file")
-    own: str | None = load("files").region_of_profile(profile or stack_profile or None, *files, remedy=remedy)
+    own: str | None = load("files").region_of_profile(profile or stack_profile or None, *files)
     return own
 
 
