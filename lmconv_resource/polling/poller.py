@@ -98,7 +98,8 @@ class Poller:
             raise wait.to_interrupted_error(cancellation.reason, now)
         # A poll that is under way at the deadline still counts, and so does one that makes up for a sleep.
         if now >= wait.limit and not self.dispatcher.owes_poll(wait):
-            raise wait.to_limit_error(now)
+            is_over = now >= max(wait.deadline, wait.late_limit)
+            raise wait.to_timeout_error(now) if is_over else wait.to_fault_error(now)
 
     def _run(self) -> None:
         """Dispatch what is due until no wait is left."""

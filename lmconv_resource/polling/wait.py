@@ -193,8 +193,8 @@ class Wait:
         last = self._last_poll
         if now + pause > last and last - now < self.policy.last_poll_seconds / 2:
             self.outcome = self.to_timeout_error(now)
-            return
-        self.next_poll = min(now + pause, last)
+        else:
+            self.next_poll = min(now + pause, last)
 
     # -- the errors that it ends in ----------------------------------------------------------------------------------
 
@@ -206,10 +206,6 @@ class Wait:
         final.__cause__ = error.__cause__
         final.task = self.task
         return final.adding(_CONTINUES) if isinstance(final, (errors.CredentialsError, errors.SettingsError)) else final
-
-    def to_limit_error(self, now: float) -> BaseException:
-        """Return what a wait ends in at its limit."""
-        return self.to_timeout_error(now) if now >= max(self.deadline, self.late_limit) else self.to_fault_error(now)
 
     def to_timeout_error(self, now: float) -> WaitError:
         """Return what a wait ends in whose deadline has passed."""

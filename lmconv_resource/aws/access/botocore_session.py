@@ -4,8 +4,6 @@ A profile's own settings (FIPS, CA bundle, endpoints) stay in force whichever cr
 What sessions of other credentials share are botocore's data, and clients whose calls are signed one by one.
 """
 
-from __future__ import annotations
-
 import inspect
 import ipaddress
 import os
@@ -173,8 +171,7 @@ class SettingsSession(FilesSession):
         client: Any = super().create_client(service_name, *args, **kwargs)
         proxies = client.meta.config.proxies
         if proxies and _bypasses_proxies(client.meta.endpoint_url, proxies.get("no", "")):
-            direct, config = Config(proxies={}), kwargs.get("config")
-            kwargs["config"] = direct if config is None else config.merge(direct)
+            kwargs["config"] = (kwargs.get("config") or Config()).merge(Config(proxies={}))
             client = super().create_client(service_name, *args, **kwargs)
         log_calls(client)
         return client
@@ -239,7 +236,7 @@ class SettingsSession(FilesSession):
             raise SettingsError(self._subject, reason, remedy)
 
     def _refuse_mfa(self) -> None:
-        for name, content in self.profile_chain:
+        for name, content in self.profile_chain.items():
             if assumes_role(content) and "mfa_serial" in content:
                 reason = f"the profile {name} has mfa_serial, and there is no prompt for its code here"
                 temporary = "temporary credentials (`aws sts get-session-token`, `aws sso login`)"

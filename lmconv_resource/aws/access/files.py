@@ -54,18 +54,17 @@ class FilesSession(Session):
         return merged
 
     @property
-    def profile_chain(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """The profile in use with what stands in it, and after it those that its role is assumed with."""
-        profiles = self.full_config["profiles"]
-        name: str | None = self.profile_in_use
-        chain: list[tuple[str, Mapping[str, Any]]] = []
-        while name is not None and name in profiles and name not in [seen for seen, _ in chain]:
+    def profile_chain(self) -> dict[str, Mapping[str, Any]]:
+        """What stands in the profile in use, by its name, and after it in those that its role is assumed with."""
+        profiles, name = self.full_config["profiles"], self.profile_in_use
+        chain: dict[str, Mapping[str, Any]] = {}
+        while name in profiles and name not in chain:
             content = profiles[name]
             if chain and any(key in content for key in STATIC_KEYS):  # botocore then takes these, and not the role
                 content = {key: value for key, value in content.items() if key in STATIC_KEYS}
-            chain.append((name, content))
+            chain[name] = content
             # A token file goes before a role's source.
-            name = content.get("source_profile") if assumes_role(content) else None
+            name = content.get("source_profile", "") if assumes_role(content) else ""
         return chain
 
 

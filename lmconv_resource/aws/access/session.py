@@ -282,7 +282,7 @@ class AccessSession:
                 method = core.source.method if core.source else None
         if method in _SOURCES:
             return _SOURCES[method]
-        name, content = (core.profile_chain or [("default", {})])[-1]
+        name, content = [("default", {}), *core.profile_chain.items()][-1]
         hint = _PROFILE_HINTS[next((member for member in _PROFILE_HINTS if member in content), "")].format(name)
         if method == "assume-role-with-web-identity" and "web_identity_token_file" not in content:
             hint = "Renew the web identity's token in the file of AWS_WEB_IDENTITY_TOKEN_FILE"
