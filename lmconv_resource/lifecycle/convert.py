@@ -30,6 +30,7 @@ from lmconv_resource.usage_operations import unknown_code_warning
 log = logging.getLogger(__name__)
 
 _PLANNED_FROM = (*CONVERTED, "region", "profile", "assume_role", "preflight", "stop_and_restart")
+_NEXT_PLAN_SECONDS = 2.0
 
 
 class ConversionController(Controller[ConversionInputs, ConversionState]):
@@ -68,7 +69,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         """Say in a line what an `up` will do, and return what nothing in the program can change before that."""
         if inputs.unknown.intersection(_PLANNED_FROM):
             return []
-        with Cancellation(op.cancellation, op.host.runtime.now() + PLAN_SECONDS) as limit:
+        seconds = _NEXT_PLAN_SECONDS if op.host.started_here.has_no_plan else PLAN_SECONDS
+        with Cancellation(op.cancellation, op.host.runtime.now() + seconds) as limit:
             try:
                 limited = replace(op, cancellation=limit)
                 job = Job(limited, limited.connect(inputs), inputs)
@@ -76,6 +78,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 if step.fault:
                     raise step.fault
             except LicenseConversionError as error:  # the update asks again, and fails if it has to
+                op.host.started_here.has_no_plan |= isinstance(error, TransientError)
                 op.log(f"What `pulumi up` will do is not known. {error}", "WARNING")
                 return []
         problems = [problem for problem in job.facts.problems or () if step.rule.then is not Act.DONE]

@@ -27,6 +27,8 @@ class StartedHere:
         """All tags of jobs in an account and region, by a session there. One list serves a whole process."""
         self.is_answered = False
         """Whether AWS has answered any job's call."""
+        self.has_no_plan = False
+        """Whether a preview gave up on AWS: it asks one resource at a time, so the next ones wait less for it."""
         self.arns: dict[str | None, str | None] = {}
         """What resources were created or updated for here, by URN: what is deleted of one was replaced."""
         self.tasks: dict[str, tuple[str, ...]] = {}

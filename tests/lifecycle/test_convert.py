@@ -6,6 +6,7 @@ What is decided from history and marks is in test_rules; how several operations 
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +15,13 @@ from support.job import BYOL, ENTERPRISE, WEB, WINDOWS, Job, deny, to_id
 from support.lifecycle import ARN, OneResource, RecordingEngine
 
 from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault, LicenseContext, ProductCode
-from lmconv_resource.errors import ConversionFailedError
-from lmconv_resource.lifecycle.operation import UNKNOWN
+from lmconv_resource.errors import ConversionFailedError, Subject, ThrottledError
+from lmconv_resource.hosts.session import Session
+from lmconv_resource.lifecycle.convert import ConversionController
+from lmconv_resource.lifecycle.inputs import ConversionInputs
+from lmconv_resource.lifecycle.operation import UNKNOWN, Access
 from lmconv_resource.models import OUTPUTS, TaskStatus
+from lmconv_resource.polling.runtime import Cancellation, Runtime
 
 REGION, DESTINATION = "eu-west-1", "destination_license_context"
 REVERSED = "The contexts are reversed: a conversion back will be started."
@@ -113,6 +118,26 @@ def test_a_preview_under_throttling_ends_soon_and_claims_nothing(job: Job) -> No
     ((_, line),) = job.convert(arn := job.launch()).preview().said
     assert line.startswith(f"What `pulumi up` will do is not known. Listing the license conversions of {arn} in ")
     assert job.backend.calls[LIST] <= 15  # for which ten seconds have room
+
+
+def test_after_a_plan_that_was_given_up_the_next_have_less_time() -> None:
+    """The engine asks for one plan after the other, and hundreds would wait ten seconds each."""
+    limits: list[float] = []
+
+    def give_up(limit: Cancellation) -> None:
+        limits.append(limit.remaining(0.0))
+        raise ThrottledError(Subject(), "AWS throttles the calls")
+
+    class Throttled(Session):
+        def connect(self, region: str, access: Access) -> Any:
+            return SimpleNamespace(until=give_up)
+
+    session = Throttled(runtime=Runtime(now=lambda: 0.0))
+    inputs = ConversionInputs.parse({"resource_arn": ARN, "region": REGION, **contexts(BYOL, WINDOWS)})
+    for _ in range(3):
+        with session.operation(None) as op:
+            ConversionController().preview(op, None, inputs)
+    assert limits == [10.0, 2.0, 2.0]
 
 
 def test_the_source_is_what_ec2_says(job: Job) -> None:
