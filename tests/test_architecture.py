@@ -1,7 +1,5 @@
 """The layout holds: who may import what, no circle, few imports inside functions, no state at the level of modules."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import graphlib

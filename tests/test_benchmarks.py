@@ -1,7 +1,5 @@
 """The command that measures, without measuring: its groups, its table, its exit status."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

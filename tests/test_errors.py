@@ -1,7 +1,5 @@
 """The tree of errors: drawn as it is, one line each, with what was being done and what to do next."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from typing import Any

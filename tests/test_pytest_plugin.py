@@ -1,7 +1,5 @@
 """The pytest plugin: the fixtures that a user's tests get, and what they cost who does not ask for them."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

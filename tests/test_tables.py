@@ -1,7 +1,5 @@
 """The documents show the data as it is."""
 
-from __future__ import annotations
-
 import tables
 
 

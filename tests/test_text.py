@@ -1,7 +1,5 @@
 """Text that people read and write: durations, moments, one line, and nothing that acts on a terminal."""
 
-from __future__ import annotations
-
 import unicodedata
 from datetime import datetime, timedelta, timezone
 

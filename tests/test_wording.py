@@ -1,7 +1,5 @@
 """Names in sentences: how the programs of each host write them."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

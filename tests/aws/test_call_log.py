@@ -3,8 +3,6 @@
 `reliability/test_secrets.py` looks for credentials in it.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import re

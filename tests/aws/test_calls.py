@@ -1,7 +1,5 @@
 """How AWS is called: what is tried again, how long the pauses are, the pace, and how all of it ends."""
 
-from __future__ import annotations
-
 import datetime
 import json
 from collections.abc import Callable

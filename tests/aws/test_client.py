@@ -1,7 +1,5 @@
 """One connection for each settings, and one client for each service of it, however many ask at once."""
 
-from __future__ import annotations
-
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar

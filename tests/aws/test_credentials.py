@@ -1,7 +1,5 @@
 """From settings to clients: what is sent, how it is signed, and where it goes."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

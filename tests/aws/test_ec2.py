@@ -1,7 +1,5 @@
 """What EC2 says of the instance that is converted."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

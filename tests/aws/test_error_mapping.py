@@ -1,7 +1,5 @@
 """What AWS and botocore raise, and the class and the line that each becomes."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -3,8 +3,6 @@
 `test_error_mapping.py` has the line of each refusal.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """What a stack, a resource and the environment say about AWS: what wins over what, and each refusal as its line."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

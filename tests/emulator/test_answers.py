@@ -1,7 +1,5 @@
 """The emulator's answers on the wire, held against botocore's own service model."""
 
-from __future__ import annotations
-
 import json
 import urllib.error
 import urllib.request

@@ -1,7 +1,5 @@
 """The emulator over HTTP: from a test's own process, under moto's server, and as a command."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """What the `pulumi` command says of a replacement, read from the table of processes."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

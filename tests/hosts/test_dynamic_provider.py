@@ -1,7 +1,5 @@
 """The provider's methods, called as the engine calls them, against the emulator in this process."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

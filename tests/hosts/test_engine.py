@@ -1,7 +1,5 @@
 """The way back to the engine, against a gRPC service that plays its part."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A plugin process whose engine was killed ends by itself, whatever it was about, and leaves AWS alone."""
 
-from __future__ import annotations
-
 import json
 import os
 import select

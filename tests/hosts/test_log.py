@@ -1,7 +1,5 @@
 """What the package logs goes to the engine, by the level that LMCONV_LOG names."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """What is patched into Pulumi's plugin process, on the real process: these tests fail when Pulumi or gRPC changes."""
 
-from __future__ import annotations
-
 import sys
 import threading
 import time

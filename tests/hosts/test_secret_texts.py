@@ -1,7 +1,5 @@
 """What no message may show: secret texts, and what says them in other words."""
 
-from __future__ import annotations
-
 import pytest
 
 from lmconv_resource.hosts.session import SecretTexts

@@ -1,7 +1,5 @@
 """AWS inside this process, for the tests of whole conversions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

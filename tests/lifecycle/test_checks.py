@@ -1,7 +1,5 @@
 """What stands in the way of a stop or of a conversion: each check, by what EC2 and Systems Manager show."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import pytest

@@ -3,8 +3,6 @@
 What is decided from history and marks is in test_rules; how several operations go together, in tests/simulation.
 """
 
-from __future__ import annotations
-
 import re
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """What a program gives is checked and becomes a typed value: each failure names the property, value and remedy."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

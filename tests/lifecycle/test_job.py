@@ -1,7 +1,5 @@
 """What a job reads and notes, call by call, where a call is denied, fails, or shows something late."""
 
-from __future__ import annotations
-
 import time
 from datetime import datetime, timezone
 from typing import Any

@@ -1,7 +1,5 @@
 """What is decided from facts alone: by EC2's word, by the history of tasks, by marks, and by how long a fault lasts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any

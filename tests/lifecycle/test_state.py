@@ -1,7 +1,5 @@
 """How a record compares with what AWS says now, and the line that says what has become of a task, word for word."""
 
-from __future__ import annotations
-
 import pytest
 from support.service import make_task
 

@@ -3,8 +3,6 @@
 That no record loses a value and errors tell the truth, in any order of events, is in reliability/test_properties.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any

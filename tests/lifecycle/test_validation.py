@@ -1,7 +1,5 @@
 """What is wrong with a value, in the words that follow the property's name."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A task is read from AWS's answer whole, and given to a stack whole."""
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timedelta, timezone
 from typing import Any

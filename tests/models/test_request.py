@@ -1,7 +1,5 @@
 """Which of a resource's tasks is the newest, and what makes two contexts or two requests the same."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta, timezone
 
 import pytest

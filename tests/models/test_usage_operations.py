@@ -1,7 +1,5 @@
 """The usage operations that AWS publishes, what they are called, and which conversions AWS's guide rules out."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

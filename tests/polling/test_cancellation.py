@@ -1,7 +1,5 @@
 """What is told to end, and when it knows."""
 
-from __future__ import annotations
-
 import gc
 import threading
 import time

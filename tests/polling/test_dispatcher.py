@@ -3,8 +3,6 @@
 What a poll means for one wait is in test_wait, how late ends are noticed and what they cost in test_promises.
 """
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any

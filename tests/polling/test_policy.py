@@ -1,7 +1,5 @@
 """When to poll next. What comes of it, that no end is noticed late, at few calls, is in test_promises."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

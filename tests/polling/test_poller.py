@@ -1,7 +1,5 @@
 """The blocking call, by real threads."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import threading

@@ -1,7 +1,5 @@
 """The rate of calls: even, slower when AWS says so, faster again step by step."""
 
-from __future__ import annotations
-
 import heapq
 import random
 import threading

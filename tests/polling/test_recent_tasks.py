@@ -1,7 +1,5 @@
 """Hundreds of running tasks cost a handful of calls, and nothing old decides anything."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait

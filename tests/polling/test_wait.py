@@ -1,7 +1,5 @@
 """One wait: when it is polled next, how it ends, and the line that says so, by figures alone."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from collections.abc import Iterable, Sequence

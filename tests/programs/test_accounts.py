@@ -1,7 +1,5 @@
 """Who calls, and where: whole programs against an AWS that keeps accounts apart and notes how it was asked."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

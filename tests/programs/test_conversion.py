@@ -4,8 +4,6 @@ What each operation decides and says is shown by tests/lifecycle and, in every o
 what a killed `up` leaves by tests/reliability/test_kill.py.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

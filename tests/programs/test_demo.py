@@ -1,7 +1,5 @@
 """`make demo`, as a newcomer runs it: with and without the pulumi command, to its end and interrupted."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -4,8 +4,6 @@ Each page has a world of its own: a copy of the checkout, named as the pages nam
 commands are run there one after the other, with the real `pulumi` and an emulated License Manager.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import re

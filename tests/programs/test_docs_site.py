@@ -1,7 +1,5 @@
 """The documentation's site is made from the files as they are, and the tests that it shows pass."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

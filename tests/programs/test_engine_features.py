@@ -3,8 +3,6 @@
 What does not work stands in docs/traps.md.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """The programs that users start from: the root's and the examples', run as they are, the same on both engines."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

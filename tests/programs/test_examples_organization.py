@@ -1,7 +1,5 @@
 """examples/organization: conversions in many accounts and regions from one stack."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator

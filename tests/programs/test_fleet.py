@@ -1,7 +1,5 @@
 """A fleet of twelve on the real engine, in both hosts, with one row of each kind; and one whose licenses are secret."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 What each operation decides, records and says is shown by tests/lifecycle/test_track.py.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Many running tasks cost a handful of calls: whole programs, the same on both engines."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """The README keeps its word."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a person sees while conversions are waited for: the real `pulumi` command in terminals of three widths."""
 
-from __future__ import annotations
-
 import functools
 import os
 import re

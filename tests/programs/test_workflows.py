@@ -1,7 +1,5 @@
 """What CI runs exists, over the versions that the package claims."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 `make tables` puts it into docs/reliability.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

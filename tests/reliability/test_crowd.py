@@ -1,7 +1,5 @@
 """Two hundred of everything at once, from three connections, while calls go wrong at random: nothing is mixed up."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

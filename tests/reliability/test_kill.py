@@ -4,8 +4,6 @@ A kill at each call of a job is played by tests/simulation; here it is tried at 
 stacks are tried here too.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """The matrix: what becomes of each operation under each fault, as the table in cases.py says."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Iterator, Mapping

@@ -3,8 +3,6 @@
 How many examples there are of each says tests/support/fixtures.py.
 """
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import json

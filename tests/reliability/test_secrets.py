@@ -1,7 +1,5 @@
 """What must not get out: credentials into state and errors."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """States that were written once: this version refreshes and ups them without a change, and waits for nothing again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from importlib import metadata

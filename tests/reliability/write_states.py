@@ -4,8 +4,6 @@
 VERSION-pulumi.json.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

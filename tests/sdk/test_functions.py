@@ -1,7 +1,5 @@
 """The functions that programs call: what they give, in one line what goes wrong, and whose settings they use."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import time

@@ -1,7 +1,5 @@
 """The look-ups' `opts`: what comes from the parent, what is waited for, what stays secret; and providers in `opts`."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

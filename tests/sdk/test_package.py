@@ -1,7 +1,5 @@
 """The package's door: every name is there, and what is imported is what is used."""
 
-from __future__ import annotations
-
 import inspect
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """`read_instances`: tables as people have them, as a fleet takes them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

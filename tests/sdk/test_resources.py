@@ -1,7 +1,5 @@
 """What programs write: typed inputs and outputs, under the names that states hold."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, get_args
 

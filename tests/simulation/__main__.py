@@ -1,7 +1,5 @@
 """Play seeds: `python -m simulation --seeds 0-3000 -n 2`, from tests/."""
 
-from __future__ import annotations
-
 import argparse
 import gc
 import sys

@@ -1,7 +1,5 @@
 """AWS as it is, behind what it shows: instances, tags, conversion tasks, and somebody else who uses them too."""
 
-from __future__ import annotations
-
 import bisect
 import random
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Before and after the effect of each call the process can be killed, interrupted, refused or left without an answer.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Pulumi's part: what its engine asks of a provider in an `up`, a refresh and a destroy, and what it records."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar

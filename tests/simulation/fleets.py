@@ -1,7 +1,5 @@
 """What has to hold of a fleet's operation, told by what it has sent and recorded."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Guards that can be taken out by name: every rule, and what the facts make of what AWS says."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace

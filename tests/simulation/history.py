@@ -1,7 +1,5 @@
 """One seed, one history: which instances, programs and faults there are, what happens, and whether it held."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Callable

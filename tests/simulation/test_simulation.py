@@ -1,7 +1,5 @@
 """Whole histories of conversions in the simulated world: no invariant is broken, and one seed is one history."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import subprocess

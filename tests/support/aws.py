@@ -1,7 +1,5 @@
 """AWS for tests: settings, clients that are made once, time that passes at no cost, and a session that takes notes."""
 
-from __future__ import annotations
-
 import functools
 import random
 import threading

@@ -5,8 +5,6 @@ tasks), EC2 (DescribeInstances) and the metadata service of an EC2 instance. It 
 for another host is answered as its own, and noted as one that came through a proxy; with a certificate one by TLS too.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

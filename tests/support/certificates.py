@@ -1,7 +1,5 @@
 """Certificates that sign themselves."""
 
-from __future__ import annotations
-
 import datetime
 import ssl
 from collections.abc import Iterable

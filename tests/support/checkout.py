@@ -1,7 +1,5 @@
 """A copy of the project, as a clone has it."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

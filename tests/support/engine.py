@@ -1,7 +1,5 @@
 """Pulumi's engine as a plugin process sees it, and such a process, started and spoken to as the engine does."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor

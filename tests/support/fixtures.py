@@ -1,7 +1,5 @@
 """What every test begins with: made-up AWS credentials, no settings of the machine's user, and no way to AWS."""
 
-from __future__ import annotations
-
 import functools
 import gc
 import os

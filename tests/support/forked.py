@@ -5,8 +5,6 @@ Their time passes ten times as fast, but for the check whether the engine is ali
 Where a run is measured, or a test changes what Python itself begins with, the process is started as Pulumi starts it.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import io

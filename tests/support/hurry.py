@@ -1,7 +1,5 @@
 """Runtimes whose time passes faster: what waits a minute for EC2 takes a test half a second."""
 
-from __future__ import annotations
-
 import threading
 import time
 

@@ -1,7 +1,5 @@
 """A world for whole conversions: moto's EC2 and Systems Manager, and the emulated License Manager."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """A License Manager without a network, for thousands of runs: botocore's parser reads its answers, no time passes."""
 
-from __future__ import annotations
-
 import functools
 import json
 import random

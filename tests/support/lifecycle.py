@@ -1,7 +1,5 @@
 """The lifecycle in this process: what the engine does with one resource, with neither an engine nor a program."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

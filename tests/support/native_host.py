@@ -1,7 +1,5 @@
 """Drives the plugin's service over gRPC, in this process: the engine's part of the conversation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass

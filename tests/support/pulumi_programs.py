@@ -1,7 +1,5 @@
 """Runs programs with the real `pulumi` command, in a backend of their own, with the plugin of this checkout."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A License Manager for the tests of the polling, by a clock that is turned by hand."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping

@@ -3,8 +3,6 @@
 A test that takes a fixture with the parameters `ON_BOTH_ENGINES` runs on both and asserts the same of both.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

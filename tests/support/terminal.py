@@ -1,7 +1,5 @@
 """The display of the real `pulumi` command in a terminal of a given size, as a person sees it."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import pty

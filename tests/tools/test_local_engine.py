@@ -4,8 +4,6 @@ More of it, the same on both, is shown by the programs of tests/programs. The pr
 writes down the calls that it gets.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

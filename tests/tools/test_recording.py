@@ -1,7 +1,5 @@
 """The recording of the README: how it is made, and that the one in the repository is whole."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

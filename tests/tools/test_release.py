@@ -1,7 +1,5 @@
 """`make release` refuses what is not ready, and builds what a stranger can install."""
 
-from __future__ import annotations
-
 import subprocess
 import zipfile
 from pathlib import Path

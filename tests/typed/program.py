@@ -1,7 +1,5 @@
 """A program as users write it, checked by mypy and by pyright, and run: every line of it means what its type says."""
 
-from __future__ import annotations
-
 import pulumi
 from typing_extensions import assert_type
 

@@ -1,7 +1,5 @@
 """A user's program is checked by mypy and by pyright at their strictest, and runs as its types say."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

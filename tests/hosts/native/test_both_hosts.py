@@ -4,8 +4,6 @@ Each case is written in Python's names. The native host is told and answers in i
 its own words.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter

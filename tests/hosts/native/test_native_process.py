@@ -1,7 +1,5 @@
 """The plugin's process, with an engine that is played here: its port, its lines, and that it ends with its engine."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Whole programs on Pulumi's real engine, where it is on PATH."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess

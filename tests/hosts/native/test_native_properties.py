@@ -1,7 +1,5 @@
 """Names, properties and sentences on their way between the lifecycle and the wire."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

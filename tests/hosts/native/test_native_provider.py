@@ -1,7 +1,5 @@
 """The plugin's service over gRPC: what the engine is answered that the dynamic provider can't answer."""
 
-from __future__ import annotations
-
 import json
 import logging
 import threading

@@ -1,7 +1,5 @@
 """The package's schema: true to the tables, and valid by Pulumi's own rules where these are at hand."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """Messages that Pulumi's engine never sends: each is answered, or refused in one line that names what is wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A whole fleet on moto's EC2 and the emulated License Manager: plan, order, outcomes, again, and what stays."""
 
-from __future__ import annotations
-
 import copy
 import threading
 from collections import Counter

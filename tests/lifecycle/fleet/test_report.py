@@ -1,7 +1,5 @@
 """What is said of a fleet: its plan, how far it is, and the report."""
 
-from __future__ import annotations
-
 from lmconv_resource.lifecycle.fleet.report import Action, FleetState, Outcome, PlanLine, Result, to_plan_text
 from lmconv_resource.lifecycle.in_process import Progress
 from lmconv_resource.polling.runtime import Runtime

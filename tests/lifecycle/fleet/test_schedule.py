@@ -1,7 +1,5 @@
 """Which row of a fleet is begun when."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 

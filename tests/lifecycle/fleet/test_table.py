@@ -1,7 +1,5 @@
 """A fleet's table: its rows, and all that is wrong with it at once."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
