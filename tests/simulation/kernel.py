@@ -228,7 +228,7 @@ class _Lock:
         self._owner, self._depth = me, self._depth + 1
         return True
 
-    def release(self) -> None:
+    def release(self, *_: object) -> None:
         self._depth -= 1
         if self._depth <= 0:
             self._owner, self._depth = None, 0
@@ -238,55 +238,31 @@ class _Lock:
                     self._kernel.wake(thread)
                     break
 
-    def release_all(self) -> int:
-        depth, self._depth = self._depth, 1
-        self.release()
-        return depth
-
-    def restore(self, depth: int) -> None:
-        self.acquire()
-        self._depth = depth
-
-    def locked(self) -> bool:
-        return self._owner is not None
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
+    __enter__, __exit__ = acquire, release
 
 
-class _Condition:
+class _Condition(_Lock):
     def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._lock = _Lock(kernel, is_reentrant=True)
+        super().__init__(kernel, is_reentrant=True)
         self._waiting: deque[Thread] = deque()
-
-    def __enter__(self) -> bool:
-        return self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
     def wait(self, timeout: float | None = None) -> bool:
         me = self._kernel.current
         assert me is not None, "only threads wait"
-        depth = self._lock.release_all()
+        depth, self._depth = self._depth, 1
+        self.release()
         self._waiting.append(me)
         try:
             return self._kernel.block(timeout)
         finally:
             if me in self._waiting:
                 self._waiting.remove(me)
-            self._lock.restore(depth)
+            self.acquire()
+            self._depth = depth
 
     def notify(self, n: int = 1) -> None:
         for _ in range(min(n, len(self._waiting))):
             self._kernel.wake(self._waiting.popleft())
-
-    def notify_all(self) -> None:
-        self.notify(len(self._waiting))
 
 
 class _Event:
