@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from lmconv_resource.aws.access import AccessSession, Regions, SharedClients
     from lmconv_resource.aws.client import Connection
 
-_LAST_SETTINGS = (
-    "A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh --run-program` to use the "
-    "present ones"
-)
-_OWN_ACCESS = ", and `pulumi up` after a change of the resource's profile or {assume_role}"
-
 OpenSession = Callable[[Settings], "AccessSession"]
 """Returns a session with these settings."""
 
@@ -188,8 +182,12 @@ def explaining_last_settings(record: Properties | None) -> Iterator[None]:
         yield
     except (SettingsError, CredentialsError) as error:
         if record is not None:
-            own = any(record.get(name) for name in ("profile", "assume_role"))
-            error.remedy += f". {_LAST_SETTINGS}{fill(_OWN_ACCESS) if own else ''}"
+            error.remedy += (
+                ". A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh "
+                "--run-program` to use the present ones"
+            )
+            if record.get("profile") or record.get("assume_role"):
+                error.remedy += fill(", and `pulumi up` after a change of the resource's profile or {assume_role}")
         raise
 
 
@@ -203,7 +201,6 @@ class StackRow:
     def __init__(self, show: Callable[[str], None], runtime: Runtime) -> None:
         self._show = show
         self._progress = Progress(0, show, moves=True, terminal_columns=terminal_columns, runtime=runtime)
-        self._lock = runtime.lock()
         self._ended: dict[str, bool] = {}
         """By the URN of each resource that was shown, whether an operation on it has ended: it counts once."""
 
@@ -217,10 +214,9 @@ class StackRow:
 
     def end(self, urn: str | None, *, failed: bool) -> None:
         """Count the end of an operation, if it was shown."""
-        with self._lock:
-            if urn is None or self._ended.get(urn, True):
-                return
-            self._ended[urn] = True
+        if urn is None or self._ended.get(urn, True):  # no two operations on one resource run at once
+            return
+        self._ended[urn] = True
         self._progress.end(done=not failed, failed=failed)
         if len(self._ended) > 1:
             self._report()

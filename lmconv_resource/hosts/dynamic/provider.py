@@ -110,8 +110,7 @@ class DynamicProvider(pulumi.dynamic.ResourceProvider):
         secret = {path.partition("/")[0] for path in news.get(SECRETS) or ()}
         mask = self.session.secret_texts.mask
         failures = [
-            pulumi.dynamic.CheckFailure("" if failure.property in secret else failure.property, mask(failure.reason))
-            for failure in checked.failures
+            pulumi.dynamic.CheckFailure("" if name in secret else name, mask(why)) for name, why in checked.failures
         ]
         defaults = {name: rpc.UNKNOWN if value is UNKNOWN else value for name, value in checked.defaults.items()}
         return pulumi.dynamic.CheckResult({**news, **defaults}, failures)
