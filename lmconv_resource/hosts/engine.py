@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +47,10 @@ class Engine:
     """
 
     def __init__(self, address: str, to_shown: Callable[[str], str] = str) -> None:
-        self._address = address
-        self._to_shown = to_shown
-
-    @cached_property
-    def _stub(self) -> Any:
         # Nothing on loopback goes through a proxy, whatever https_proxy and no_proxy say.
-        channel = grpc.insecure_channel(self._address, options=[("grpc.enable_http_proxy", 0)])
-        return engine_pb2_grpc.EngineStub(channel)
+        channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+        self._stub: Any = engine_pb2_grpc.EngineStub(channel)
+        self._to_shown = to_shown
 
     def log_status(self, urn: str | None, message: str) -> None:
         """Show a line on the resource's row until the next one; nothing of it stays."""

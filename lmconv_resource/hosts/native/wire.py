@@ -22,7 +22,7 @@ from lmconv_resource.text import to_camel, to_known, to_plain_text, to_shown, to
 Spec = Mapping[str, Any]
 """A part of the schema."""
 
-SCHEMA: Spec = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+SCHEMA: Mapping[str, Mapping[str, Spec]] = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 """The schema of the package."""
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -74,11 +74,10 @@ class Bag:
 
 def spec_of(section: str, token: str) -> Spec:
     """Return what the schema says of one of its `resources` or `functions`; raise where there is none of that name."""
-    known: Spec = SCHEMA[section]
+    known = SCHEMA[section]
     if token not in known:
         raise MalformedError(f"The plugin was asked for {to_shown(token)}, {to_known(token, known)}.")
-    spec: Spec = known[token]
-    return spec
+    return known[token]
 
 
 def read(struct: Struct, properties: Spec, spell: Callable[[str], str] = to_snake) -> Bag:
@@ -200,8 +199,7 @@ def _resolve(spec: Spec) -> Spec:
     if "oneOf" in spec:
         return _resolve(spec["oneOf"][0])
     reference = spec.get("$ref", "")
-    resolved: Spec = SCHEMA["types"].get(reference.removeprefix("#/types/"), {}) if reference else spec
-    return resolved
+    return SCHEMA["types"].get(reference.removeprefix("#/types/"), {}) if reference else spec
 
 
 def _parts(value: Any, known: Spec) -> list[tuple[Any, Spec]]:
