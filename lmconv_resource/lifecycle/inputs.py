@@ -29,7 +29,7 @@ from lmconv_resource.lifecycle.validation import (
     validate_task_id,
     validate_text,
 )
-from lmconv_resource.models import ConversionRequest, LicenseContext
+from lmconv_resource.models import ConversionRequest, LicenseContext, ProductCode
 from lmconv_resource.text import fill, to_known, to_shown, written
 
 
@@ -101,10 +101,7 @@ LIST_PROPERTIES = (
 """What listing tasks takes."""
 
 
-MEMBERS: Mapping[str, tuple[str, ...]] = {
-    "license_context": ("usage_operation", "product_codes"),
-    "product_codes": ("product_code_id", "product_code_type"),
-}
+MEMBERS = {"license_context": LicenseContext._fields, "product_codes": ProductCode._fields}
 """The members of nested values: of an input by its type, of a member by its name."""
 
 

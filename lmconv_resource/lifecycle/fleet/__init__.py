@@ -6,6 +6,6 @@ serves: what they read is asked for together by `gather` and `shared`. What othe
 """
 
 from lmconv_resource.lifecycle.fleet.controller import FleetController
-from lmconv_resource.lifecycle.fleet.table import FLEET_PROPERTIES, ROW_MEMBERS
+from lmconv_resource.lifecycle.fleet.table import FLEET_PROPERTIES
 
-__all__ = ["FLEET_PROPERTIES", "ROW_MEMBERS", "FleetController"]
+__all__ = ["FLEET_PROPERTIES", "FleetController"]
