@@ -11,7 +11,7 @@ import re
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import replace
 from functools import cache, cached_property
 from importlib import metadata
@@ -102,11 +102,9 @@ class _SigningClient:
             return member
 
         def call(*args: Any, **members: Any) -> Any:
-            token = _signing.set(self._credentials)
-            try:
-                return member(*args, **members)
-            finally:
-                _signing.reset(token)
+            context = copy_context()
+            context.run(_signing.set, self._credentials)
+            return context.run(member, *args, **members)
 
         return call
 
