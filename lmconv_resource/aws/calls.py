@@ -1,6 +1,7 @@
 """Calls to AWS: paced, tried again, ended by a cancellation."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -70,11 +71,7 @@ class Calls:
             before=lambda state: attempt.set(state.attempt_number) and None,
             reraise=True,
         )
-        before = attempt.set(1)
-        try:
-            return retrying(call)
-        finally:
-            attempt.reset(before)
+        return copy_context().run(retrying, call)  # for what tells the log the number of the try
 
     def read(self, subject: Subject, members: Mapping[str, Any], *on: Fault) -> dict[str, Any]:
         """Return the answer of a call that only reads, tried again where AWS has a fault: no closed network waits."""
