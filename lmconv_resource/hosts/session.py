@@ -34,8 +34,8 @@ class Session:
     """One process's side of the lifecycle's `Host`, whatever carries it to Pulumi. Safe to share between threads.
 
     Without an engine, lines go to the log. `get_config` returns a value of the stack's configuration by its full key,
-    `open_session` the session of some settings, which knows who calls. `report_seconds` is how often a wait is shown
-    again. A change of the environment that botocore reads is seen by the next operation.
+    `open_session` the session of some settings, which knows who calls. With `follows_environment` the next operation
+    sees a change of the environment that botocore reads. `report_seconds` is how often a wait is shown again.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Session:
         *,
         policy: PollingPolicy | None = None,
         open_session: OpenSession | None = None,
+        follows_environment: bool = False,
         report_seconds: float | None = None,
         runtime: Runtime = RUNTIME,
         secret_texts: SecretTexts | None = None,
@@ -62,6 +63,7 @@ class Session:
         self.started_here = StartedHere(runtime)
         self._policy = policy or PollingPolicy()
         self._open_session = open_session
+        self._follows_environment = follows_environment
         self.report_seconds = report_seconds
         self._shared: dict[str, SharedClients] = {}
         """By a fingerprint of the environment."""
@@ -168,8 +170,9 @@ class Session:
         """Return what all sessions in the present environment share. It brings botocore."""
         from lmconv_resource.aws.access import SharedClients
 
+        environment = environment_key() if self._follows_environment else ""
         with self._connecting:
-            return self._shared.setdefault(environment_key(), SharedClients(self.runtime))
+            return self._shared.setdefault(environment, SharedClients(self.runtime))
 
 
 @contextmanager

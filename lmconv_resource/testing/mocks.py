@@ -41,7 +41,7 @@ class ProviderMocks(pulumi.runtime.Mocks):
     """
 
     def __init__(self, policy: PollingPolicy = TEST_POLICY) -> None:
-        self._session = Session(pulumi.runtime.get_config, policy=policy)
+        self._session = Session(pulumi.runtime.get_config, policy=policy, follows_environment=True)
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         """Create the resource by its provider, or read it where the program gives its id.

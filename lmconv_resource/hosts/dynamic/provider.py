@@ -50,7 +50,8 @@ class LookUps:
 
     def __init__(self) -> None:
         # They are not spread as waits are: a program asks once and wants its answers.
-        self.session = Session(pulumi.runtime.get_config, policy=PollingPolicy(fastest_gap_seconds=0.01))
+        policy = PollingPolicy(fastest_gap_seconds=0.01)
+        self.session = Session(pulumi.runtime.get_config, policy=policy, follows_environment=True)
         self.session.setting_names = lambda: _without_own_project({**get_config_env(), **CONFIG.get()})
         self.threads = ThreadPoolExecutor(32, thread_name_prefix="lmconv-look-up")  # each mostly waits for AWS
 
