@@ -99,19 +99,6 @@ def test_a_failure_is_recorded_and_the_next_up_tries_again(job: Job, stack: Stac
 
 
 @pytest.mark.proof
-def test_update(job: Job, stack: Stack) -> None:
-    """Without the wait `up` goes on at once; with it a later `up` updates."""
-    stack.config |= {"followed:arn": job.launch(BYOL), "followed:wait": "false"}
-    job.backend.conversion_seconds = 4.0
-    assert stack.up().outputs["status"] == "IN_PROGRESS"
-    stack.config["followed:wait"] = "true"
-    waited = stack.up()
-    assert waited.changes["update"] >= 1
-    assert waited.outputs["status"] == "SUCCEEDED"
-    assert set(stack.up().changes) == {"same"}
-
-
-@pytest.mark.proof
 def test_replacement(job: Job, stack: Stack) -> None:
     """Another destination is a conversion of its own, which the preview names, and the old one leaves no warning."""
     stack.config["followed:arn"] = job.launch(BYOL)

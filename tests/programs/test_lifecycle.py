@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.stacks import ON_BOTH_ENGINES, RECORDED, Stack, make_stack
 
-from lmconv_resource.emulator import LicenseManagerBackend, licensemanager_backends
+from lmconv_resource.emulator import LicenseManagerBackend
 
 pytestmark = pytest.mark.timeout(400)  # a story has many commands of Pulumi's
 
@@ -32,7 +32,6 @@ if task_id:
         license_conversion_task_id=task_id,
         wait_for_completion=config.get_bool("wait"),
         ignore_failure=config.get_bool("ignore"),
-        region=config.get("region"),
         poll_interval_seconds=config.get_float("poll"),
         opts=opts,
     )
@@ -49,7 +48,7 @@ if config.get("child"):
             name, license_conversion_task_id=config.require("child"), opts=pulumi.ResourceOptions(parent=parent)
         )
 if config.get("get"):
-    seen = LicenseConversionTask.get("seen", config.require("get"), region=config.get("region"))
+    seen = LicenseConversionTask.get("seen", config.require("get"))
     pulumi.export("seen", seen.status)
 """
 
@@ -159,21 +158,6 @@ def test_update(stack: Stack, aws: LicenseManagerBackend) -> None:
     assert ended.outputs["status"] == "SUCCEEDED"
     assert sum("→" in line for line in set(ended.lines("task", "info"))) == 1
     assert set(stack.up().changes) == {"same"}
-
-
-@pytest.mark.proof
-def test_replacement(stack: Stack, aws: LicenseManagerBackend) -> None:
-    """Another id or region is another task, in the preview too, and the state holds that only."""
-    other = licensemanager_backends["123456789012"]["us-east-1"]
-    first, second = add(other, seconds=0), add(other, seconds=0)
-    add(aws, task_id=second, seconds=0)
-    stack.config |= {"followed:taskId": first, "followed:region": "us-east-1"}
-    stack.up()
-    for change in ({"followed:taskId": second}, {"followed:region": REGION}):
-        stack.config |= change
-        assert stack.preview().changes["replace"] == stack.up().changes["replace"] == 1
-    assert stack.resources()["task"]["id"] == second
-    assert stack.resources()["task"]["outputs"]["region"] == REGION
 
 
 @pytest.mark.proof
