@@ -58,7 +58,6 @@ class _Resource(pulumi.dynamic.Resource):
             **dict.fromkeys(repeating, mark),
             URN: _make_urn(self, resource_name, opts),
             TIMEOUTS: _to_timeouts(opts),
-            # No provider is told that it is in a preview, where alone it has to say what it would do.
             DRY: True if pulumi.runtime.is_dry_run() else None,
         }
         props = {
@@ -436,8 +435,7 @@ def refuse_providers(
                 f"{who}: opts.{name} does not reach this {kind}. Pass region, profile or assume_role to it, or set the "
                 "stack's aws: settings."
             )
-    parent = opts.parent if opts else None
-    inherited = parent.get_provider("aws:index:any") if parent is not None else None
+    inherited = opts.parent.get_provider("aws:index:any") if opts and opts.parent else None
     if inherited and given.get("profile") is None and given.get("assume_role") is None:
         raise pulumi.RunError(
             f"{who}: the aws.Provider of its parent does not reach this {kind}. Pass profile or assume_role to it, or "
@@ -474,8 +472,6 @@ def _make_urn(resource: pulumi.dynamic.Resource, name: str, opts: pulumi.Resourc
 
 
 def _to_timeouts(opts: pulumi.ResourceOptions | None) -> dict[str, str] | None:
-    timeouts: Any = opts.custom_timeouts if opts else None
-    if timeouts is None:
-        return None
+    timeouts: Any = (opts.custom_timeouts if opts else None) or {}
     given = timeouts if isinstance(timeouts, dict) else vars(timeouts)
     return {name: given[name] for name in ("create", "update") if given.get(name)} or None

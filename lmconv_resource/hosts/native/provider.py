@@ -100,7 +100,7 @@ class NativeProvider(provider_pb2_grpc.ResourceProviderServicer):
         settings = self._read_settings(request.news)
         self.wording = self.wording._replace(provider=resources.explicit_provider(request.urn))
         with using(self.wording):
-            found = resources.check_settings(settings.values, self.session.tell_unknown_settings)
+            found = resources.check_settings(settings.values, self.session)
         inputs = wire.with_secrets(request.news, resources.SETTINGS_SCHEMA)
         return self._to_check_response(inputs, found, settings.secrets)
 

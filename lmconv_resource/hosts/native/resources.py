@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
@@ -13,7 +13,7 @@ from lmconv_resource.aws.access import ConfigGet, Settings, unknown_setting_name
 from lmconv_resource.errors import SettingsError
 from lmconv_resource.hosts.native import PACKAGE, SETTING_PREFIX
 from lmconv_resource.hosts.native.wire import SCHEMA, Bag, Spec, parse_json, write
-from lmconv_resource.hosts.session import SecretTexts
+from lmconv_resource.hosts.session import SecretTexts, Session
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.convert import ConversionController
 from lmconv_resource.lifecycle.fleet import FleetController
@@ -144,11 +144,10 @@ def to_config_get(settings: Properties) -> ConfigGet:
     return {f"{SETTING_PREFIX}{key}": value for key, value in settings.items()}.get
 
 
-def check_settings(settings: Properties, on_unknown: Callable[[list[str]], None]) -> list[CheckFailure]:
-    """Return what is wrong with the settings; nothing is asked of AWS.
+def check_settings(settings: Properties, session: Session) -> list[CheckFailure]:
+    """Return what is wrong with the settings, and tell which are not known; nothing is asked of AWS.
 
-    `on_unknown` is told which are not known, where they are no misspelt ones. In a project that is itself called
-    `lmconv` these pass: it keeps its own configuration there.
+    In a project that is itself called `lmconv` these pass: it keeps its own configuration there.
     """
     if has_unknown(settings):
         return []
@@ -159,7 +158,7 @@ def check_settings(settings: Properties, on_unknown: Callable[[list[str]], None]
     try:
         if os.environ.get("PULUMI_PROJECT") != PACKAGE:
             names = (f"{SETTING_PREFIX}{key}" for key in settings)
-            on_unknown(unknown_setting_names(names, get, prefix=SETTING_PREFIX))
+            session.tell_unknown_settings(unknown_setting_names(names, get, prefix=SETTING_PREFIX))
         Settings.from_config(get, str(region or "us-east-1"))
     except SettingsError as error:
         return [CheckFailure(error.key, str(error))]
