@@ -286,9 +286,10 @@ class Run:
             reasons.insert(0, cancellation.reason or "its deadline had passed")
         said = [item for item in bad.items() if item[1].outcome is not Outcome.NOT_BEGUN]  # which is one reason for all
         named = sorted(said, key=lambda item: (item[0] not in self._down, item[1].number))
-        for name, each in named[:_MOST_REASONS]:
-            # What to do about it is in the row's own line, and in the report; about one that is down, here too.
-            reason = (each.reason or "") if name in self._down else (each.reason or "").partition(". ")[0]
+        for place, (name, each) in enumerate(named[:_MOST_REASONS]):
+            # What to do about it is in the row's own line, and in the report; about the first that is down, here too.
+            is_told = place > 0 or name not in self._down
+            reason = (each.reason or "").partition(". ")[0] if is_told else each.reason or ""
             reasons.append(f"{name} {each.outcome.value}, {reason}".rstrip(". "))
         reasons += [f"and {len(named) - _MOST_REASONS} more"] if len(named) > _MOST_REASONS else []
         remedy = "All of it is recorded, and the next `pulumi up` continues from there"
@@ -297,8 +298,7 @@ class Run:
 
 
 def _to_refused(planned: Planned) -> Ended:
-    error = planned.error
-    reason = error.explanation if error else planned.text
+    reason = planned.error.explanation if planned.error else planned.text
     # A mark that is left says that it ran, and is still to be started.
     outcome = Outcome.IN_PROGRESS if planned.is_marked else Outcome.REFUSED
     return Ended(planned.to_result(outcome, reason), is_down=planned.is_marked)
