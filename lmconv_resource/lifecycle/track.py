@@ -9,17 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from lmconv_resource import errors
 from lmconv_resource.aws.access import parse_roles, resolve_region
 from lmconv_resource.aws.remedies import to_failed_error
-from lmconv_resource.errors import (
-    CONNECT_ACTION,
-    LIST_ACTION,
-    ConversionFailedError,
-    LicenseConversionError,
-    SettingsError,
-    Subject,
-    WaitError,
-)
+from lmconv_resource.errors import CONNECT_ACTION, LicenseConversionError, Subject
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import (
     GET_PROPERTIES,
@@ -83,14 +76,14 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         if task_id is None:
             newest = select_newest(aws.license_manager.list_tasks(str(inputs.resource_arn)))
             if newest is None:
-                subject = Subject(LIST_ACTION, None, aws.region, inputs.resource_arn)
+                subject = Subject(errors.LIST_ACTION, None, aws.region, inputs.resource_arn)
                 places = fill("the region (set `region` or {run region REGION})")
                 remedy = f"Check the ARN, {places} and the account of the credentials"
                 raise LicenseConversionError(subject, "AWS shows none", remedy)
             task_id = newest.task_id
         try:
             return Stored(self._await_or_get(op, aws, inputs, task_id, None), id=task_id)
-        except WaitError as error:
+        except errors.WaitError as error:
             if error.task is None:
                 raise
             return Stored(error.task, error, task_id)
@@ -110,7 +103,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
         aws = op.connect(inputs, task_id, inputs.region or state.region)
         try:
             return Stored(merge(op, state, self._await_or_get(op, aws, inputs, task_id, state)))
-        except WaitError as error:
+        except errors.WaitError as error:
             return Stored(state if error.task is None else merge(op, state, error.task), error)
 
     def _await_or_get(
@@ -131,7 +124,7 @@ class TaskController(Controller[TaskInputs, ConversionTask]):
                 is_known=recorded is not None or inputs.license_conversion_task_id is None,
             )
             if task.status is TaskStatus.FAILED and not inputs.ignore_failure:
-                raise to_failed_error(task, fill(ConversionFailedError.remedy))
+                raise to_failed_error(task, fill(errors.ConversionFailedError.remedy))
         if task.status is TaskStatus.FAILED:
             op.log(f"{task.task_id} FAILED: {to_failure_reason(task.status_message)}", "WARNING")
         return task
@@ -194,9 +187,9 @@ def _check_places(op: Operation, region: str, instances: Iterable[InstanceArn]) 
     for arn in instances:
         if arn.region != region:
             reason = f"region {region} is not that of all {written('resource_arns')}: one is in {arn.region}"
-            raise SettingsError(Subject(CONNECT_ACTION), reason, "Ask for one region at a time")
+            raise errors.SettingsError(Subject(CONNECT_ACTION), reason, "Ask for one region at a time")
         wrong = partition_problem(arn, op.host.regions())
         if wrong:
-            raise SettingsError(
+            raise errors.SettingsError(
                 Subject(CONNECT_ACTION), f"one of {written('resource_arns')} {wrong}", "Use it as AWS shows it"
             )

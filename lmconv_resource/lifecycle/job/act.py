@@ -12,21 +12,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lmconv_resource import errors
 from lmconv_resource.aws.ec2 import START_ACTION
-from lmconv_resource.errors import (
-    CREATE_ACTION,
-    AccessDeniedError,
-    CancelledError,
-    CredentialsError,
-    LicenseConversionError,
-    RequestRefusedError,
-    SettingsError,
-    Subject,
-    TaskNotFoundError,
-    ThrottledError,
-    TransientError,
-    WaitError,
-)
+from lmconv_resource.errors import CREATE_ACTION, LicenseConversionError, Subject, TransientError
 from lmconv_resource.lifecycle.job.checks import CHECKS, Problem, Wish
 from lmconv_resource.lifecycle.job.facts import (
     EVERYTHING,
@@ -259,7 +247,7 @@ class Job:
             )
         except LicenseConversionError as error:
             self._keep(error.task)
-            is_fault = isinstance(error, (WaitError, TaskNotFoundError))
+            is_fault = isinstance(error, (errors.WaitError, errors.TaskNotFoundError))
             is_over = self._op.cancellation.is_set or self._op.host.runtime.now() >= self.facts.deadline
             if is_over or not (is_down and is_fault):
                 raise self.left(error) from error.__cause__
@@ -292,12 +280,12 @@ class Job:
         if act in (Act.STOP, Act.FORCE):
             try:
                 ec2.stop(*arns, force=act is Act.FORCE)
-            except RequestRefusedError as refusal:
+            except errors.RequestRefusedError as refusal:
                 if others or refusal.code != "OperationNotPermitted" or not ec2.has_stop_protection(self._arn):
                     raise
                 found = CHECKS["protected"]
                 remedy = fill(found.remedy, {"instance": to_id(self._arn)})
-                raise RequestRefusedError(refusal.subject, found.reason, remedy, code=refusal.code) from None
+                raise errors.RequestRefusedError(refusal.subject, found.reason, remedy, code=refusal.code) from None
         elif act is Act.START:
             ec2.start(*arns)
         elif act is Act.CREATE:
@@ -361,8 +349,8 @@ class Job:
             is_released=memory.is_released or (act is Act.UNMARK and is_done),
             was_pending=memory.was_pending and act is not Act.START,
         )
-        is_fatal = isinstance(error, (CredentialsError, SettingsError, CancelledError)) and not is_tidying
-        if error and (is_fatal or (act is Act.MARK and sent.is_given_up)):
+        is_fatal = isinstance(error, (errors.CredentialsError, errors.SettingsError, errors.CancelledError))
+        if error and ((is_fatal and not is_tidying) or (act is Act.MARK and sent.is_given_up)):
             raise self.left(error if self._last_until is None else self._to_cancelled()) from error.__cause__
         if error and act is Act.FORCE:
             self._op.log(f"It could not be stopped by force. {error}", "WARNING")
@@ -386,7 +374,7 @@ class Job:
         """Return when a conversion may be asked for again, and whether it never is."""
         memory, runtime, reason = self.facts.memory, self._op.host.runtime, error.reason.lower()
         now = runtime.now()
-        if isinstance(error, ThrottledError):  # this call has started nothing
+        if isinstance(error, errors.ThrottledError):  # this call has started nothing
             self._remember(last_fault=error.reason)
             return now + doubled(_FIRST_PAUSE, _FAULT_PAUSE, tries - 1) * runtime.rng.uniform(0.5, 1.0), False
         if isinstance(error, TransientError):  # this call may have started a task
@@ -408,13 +396,13 @@ class Job:
         places = self.facts.places
         try:
             send(self._arn, tag, places)
-        except AccessDeniedError as denied:
+        except errors.AccessDeniedError as denied:
             if len(places) < 2:
                 raise
             send(self._arn, tag, places[:1])
             try:
                 send(self._arn, tag, places[1:])
-            except AccessDeniedError:
+            except errors.AccessDeniedError:
                 self._remember(is_instance_only=True)
                 self._op.log(f"Only the instance is tagged, which a program that manages its tags may undo. {denied}")
 
@@ -427,7 +415,7 @@ class Job:
             raise self.left(step.errors[0])
         return step
 
-    def _to_cancelled(self) -> CancelledError:
+    def _to_cancelled(self) -> errors.CancelledError:
         cancellation, facts = self._op.cancellation, self.facts
         seen = facts.memory.last_seen
         state = f" while the instance was {seen.state}" if seen else ""
@@ -436,7 +424,7 @@ class Job:
         fault = facts.memory.last_fault
         because = "" if cancellation.reason or fault is None else f"; the last fault: {fault}"
         action = CREATE_ACTION if self._wish.converts else START_ACTION
-        return CancelledError(Subject(action, None, self._aws.region, self._arn), f"{reason}{state}{because}")
+        return errors.CancelledError(Subject(action, None, self._aws.region, self._arn), f"{reason}{state}{because}")
 
     def left(self, error: LicenseConversionError) -> LicenseConversionError:
         """Return an error that also says how the instance was left, as it was seen last; calls AWS for nothing."""

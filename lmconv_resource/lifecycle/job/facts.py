@@ -12,16 +12,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from lmconv_resource.errors import (
-    AccessDeniedError,
-    ClockSkewError,
-    LicenseConversionError,
-    RequestRefusedError,
-    ServiceFaultError,
-    TaskNotFoundError,
-    ThrottledError,
-    TransientError,
-)
+from lmconv_resource import errors
+from lmconv_resource.errors import LicenseConversionError, TransientError
 from lmconv_resource.lifecycle.job.checks import Problem, Wish, other_account_error, run_checks
 from lmconv_resource.marks import TAGS, Mark, Refusals, read_marks, to_places
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
@@ -207,7 +199,7 @@ class Reader:
                 is_up = facts.instance.state in ("running", "pending")
                 facts = facts._replace(problems=found, is_stop_checked=is_up)
         except LicenseConversionError as error:
-            passes = isinstance(error, TransientError) and not isinstance(error, ClockSkewError)
+            passes = isinstance(error, TransientError) and not isinstance(error, errors.ClockSkewError)
             facts = facts._replace(fault=error) if passes else facts._replace(error=error)
         return self._note(facts._replace(now=runtime.now(), wall=runtime.wall()))
 
@@ -215,8 +207,8 @@ class Reader:
         facts = facts._replace(instance_at=self._op.host.runtime.now())
         try:
             instance = self._aws.ec2.get_instance(self._arn)
-        except (TransientError, AccessDeniedError, RequestRefusedError) as error:
-            if isinstance(error, ClockSkewError):
+        except (TransientError, errors.AccessDeniedError, errors.RequestRefusedError) as error:
+            if isinstance(error, errors.ClockSkewError):
                 raise
             return facts._replace(instance=None, instance_error=error)
         return facts._replace(instance=instance, instance_error=None)
@@ -227,7 +219,7 @@ class Reader:
             tags = self._aws.ec2.list_tags(TAGS, facts.places, self._arn)
         except TransientError as error:
             return facts._replace(instance_error=facts.instance_error or error)
-        except (AccessDeniedError, RequestRefusedError) as error:  # the latter by what stands in for EC2
+        except (errors.AccessDeniedError, errors.RequestRefusedError) as error:  # the latter by what stands in for EC2
             if not self._is_told_of_tags and self._wish.stop_and_restart:
                 self._is_told_of_tags = True
                 self._op.log(f"Only the instance's own tags are read. {error}")
@@ -257,7 +249,7 @@ class Reader:
                 continue
             try:
                 task = ended.get(task_id) or manager.get_task(task_id)
-            except (TaskNotFoundError, TransientError) as error:
+            except (errors.TaskNotFoundError, TransientError) as error:
                 log.info("%s is not shown: %s", task_id, error)
                 hidden.append(task_id)
                 continue
@@ -269,16 +261,16 @@ class Reader:
     def _note(self, facts: Facts) -> Facts:
         """Return the facts with what they say for later decisions remembered."""
         memory, now, instance = facts.memory, facts.now, facts.instance
-        errors = (facts.fault, facts.instance_error, facts.list_error)
-        fault = next((error for error in errors if isinstance(error, TransientError)), None)
+        faults = (facts.fault, facts.instance_error, facts.list_error)
+        fault = next((error for error in faults if isinstance(error, TransientError)), None)
         marks = facts.marks
         own = [mark for mark in marks if mark.is_owned_by(self._wish.urn)]
         is_own = {mark in own for mark in marks if mark.is_for(facts.places[0])}
         started_here = self._op.host.started_here
         # AWS has answered, be it that it throttles or has a fault of its own.
+        answers = (errors.ThrottledError, errors.ServiceFaultError)
         started_here.is_answered = started_here.is_answered or any(
-            not isinstance(error, TransientError) or isinstance(error, (ThrottledError, ServiceFaultError))
-            for error in (facts.instance_error, facts.list_error)
+            isinstance(error, answers) or not isinstance(error, TransientError) for error in faults[1:]
         )
         held = facts.held
         is_ended = held is not None and not held.is_unfinished
