@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from lmconv_resource.aws.access import AccessSession
@@ -11,7 +11,7 @@ from lmconv_resource.aws.calls import Calls
 from lmconv_resource.aws.ec2 import Ec2
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.errors import ServiceFaultError, ThrottledError
-from lmconv_resource.models import ConversionTask
+from lmconv_resource.models import ConversionTask, TaskStatus
 from lmconv_resource.polling.dispatcher import Dispatcher
 from lmconv_resource.polling.policy import PollingPolicy, RateLimiter
 from lmconv_resource.polling.poller import Poller
@@ -43,9 +43,17 @@ class Connection:
         def in_turn() -> LicenseManager:
             return LicenseManager(replace(calls, has_turn=True))
 
+        self.running: dict[str | None, str] = {}
+        """The task in progress that a list of the waits has shown last, by the resource's ARN."""
+
+        def list_pages(status: TaskStatus) -> Iterator[dict[str, ConversionTask]]:
+            for page in in_turn().pages(status):
+                self.running |= {task.resource_arn: task.task_id for task in page.values() if task.is_unfinished}
+                yield page
+
         dispatcher = Dispatcher(
             lambda task_id: in_turn().get_task(task_id, retry=False),
-            lambda status: in_turn().pages(status),
+            list_pages,
             acquire=lambda: limiters["license-manager"].acquire(cancellation),
             policy=policy,
             on_note=on_note,

@@ -242,9 +242,10 @@ class Reader:
         readable = {task.task_id for task in tasks if not task.is_unfinished or task.status is not None}
         hidden = []
         ended = self._op.host.started_here.ended  # an end is final, and a list can be a minute late
-        # What the last list has shown in progress is asked for separately where this one fails.
-        known = [task.task_id for task in facts.tasks if task.is_unfinished and list_error is not None]
-        for task_id in dict.fromkeys((held_id, *self._op.host.started_here.tasks.get(self._arn, ()), *known)):
+        # What the last list, or one of the waits, has shown in progress is asked for separately where this one fails.
+        shown = [self._aws.running.get(self._arn), *(task.task_id for task in facts.tasks if task.is_unfinished)]
+        started = self._op.host.started_here.tasks.get(self._arn, ())
+        for task_id in dict.fromkeys((held_id, *started, *(shown if list_error else ()))):
             if task_id is None or task_id in readable:
                 continue
             try:
