@@ -11,7 +11,7 @@ from lmconv_resource.errors import FLEET_ACTION, SettingsError, Subject
 from lmconv_resource.lifecycle.controller import Controller
 from lmconv_resource.lifecycle.fleet.report import Action, FleetState, Outcome, PlanLine, Result, to_plan_text
 from lmconv_resource.lifecycle.fleet.run import Run, sort_rows
-from lmconv_resource.lifecycle.fleet.survey import Connections, end_rows, find_marked, look_at, survey
+from lmconv_resource.lifecycle.fleet.survey import divide, end_rows, find_marked, look_at, survey
 from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row, check_fleet
 from lmconv_resource.lifecycle.operation import ByName, Checked, CheckFailure, Diff, Operation, Properties, Stored
 from lmconv_resource.text import written
@@ -116,9 +116,9 @@ class FleetController(Controller[FleetInputs, FleetState]):
         if state is None:
             subject = Subject(FLEET_ACTION, resource_arn=task_id)
             raise SettingsError(subject, "a fleet can't be read by its id", "Declare it with its instances")
-        groups, refused = Connections(op).divide(_to_rows(state))
-        if refused and refused[0].error:
-            raise refused[0].error
+        groups, refused = divide(op, _to_rows(state))
+        for _, error in refused:
+            raise error
         results = dict(state.results)
         for row, found, is_marked in look_at(op, groups):
             if found.answer is not None:

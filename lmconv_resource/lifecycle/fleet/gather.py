@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lmconv_resource.aws.ec2 import (
     START_ACTION,
@@ -24,18 +24,16 @@ from lmconv_resource.aws.ec2 import (
     Tag,
 )
 from lmconv_resource.errors import RequestRefusedError
-from lmconv_resource.lifecycle.fleet.shared import Answer, Item, Pace, Shown, Turn
+from lmconv_resource.lifecycle.fleet.shared import Pace, Shown, Turn
 from lmconv_resource.marks import RESTART_TAG, TAGS, make_value, to_places
 from lmconv_resource.models import ConversionTask, to_id
-from lmconv_resource.polling.runtime import Cancellation
 
 if TYPE_CHECKING:
     from lmconv_resource.aws.client import Connection
 
 log = logging.getLogger(__name__)
 
-
-TIDY_SECONDS = 300.0
+_TIDY_SECONDS = 300.0
 """How long what is left waits for other calls, at most, once an instance runs again: it takes no slot."""
 
 _TIDY_SECONDS_A_ROW = 30.0
@@ -46,9 +44,6 @@ the most seconds. Relaxed is the end of a large fleet: no row waits for a slot, 
 lists."""
 
 _FEW_ROWS, _FEW_UNDER_WAY = 10, 4
-
-_MOST_INSTANCES = 100
-"""Of one call of EC2's: its filters take 200 values."""
 
 _MOST_LISTED = 50
 """Of one list of tasks, whose filter's limit AWS does not publish, and of one call of Systems Manager's."""
@@ -81,9 +76,9 @@ class Learned:
 class Gathering:
     """What the rows of a fleet share that one connection serves, on one thread at a time."""
 
-    def __init__(self, connection: Connection, cancellation: Cancellation, learned: Learned) -> None:
-        self.connection = connection = connection.until(cancellation)
-        self.turn = turn = Turn(cancellation.runtime.now)
+    def __init__(self, connection: Connection, learned: Learned) -> None:
+        self.connection = connection
+        self.turn = turn = Turn(connection.cancellation.runtime.now)
         self.asks_protection = True
         """Whether it is asked of each instance that runs whether it may be stopped, a call each; EC2 refuses a stop."""
         self.learned = learned
@@ -95,11 +90,6 @@ class Gathering:
         self._running: dict[str, None] = {}
         self._mark: tuple[str, frozenset[str], datetime] | None = None
         ec2, manager = connection.ec2, connection.license_manager
-
-        def shown(
-            send: Callable[[list[Item]], Mapping[Item, Answer] | None], most: int = _MOST_INSTANCES, **options: Any
-        ) -> Shown[Item, Answer]:
-            return Shown(turn, send, most, **options)
 
         def list_tags(places: list[tuple[str, ...]]) -> dict[tuple[str, ...], list[Tag]]:
             tags = ec2.list_tags(TAGS, [each for place in places for each in place])
@@ -124,23 +114,24 @@ class Gathering:
                 places = [place for each in those for place in each[3]]
                 ec2.check_may(action, [each[1] for each in those], dict(tags), places)
 
-        self.instances: Shown[str, Instance] = shown(
+        self.instances: Shown[str, Instance] = Shown(
+            turn,
             lambda ids: {each.instance_id: each for each in ec2.list_instances(ids)},
             along=lambda: [to_id(arn) for arn in self._soon()],
         )
-        self.tags: Shown[tuple[str, ...], list[Tag]] = shown(
-            list_tags, along=lambda: [self._places[arn] for arn in self._next() if arn in self._places]
+        self.tags: Shown[tuple[str, ...], list[Tag]] = Shown(
+            turn, list_tags, along=lambda: [self._places[arn] for arn in self._next() if arn in self._places]
         )
-        self.tasks: Shown[str, list[ConversionTask]] = shown(list_tasks, _MOST_LISTED, along=self._soon)
-        self.checks: Shown[Check, bool] = shown(check, alone=True)
-        self.managed: Shown[str, bool] = shown(ec2.list_managed, _MOST_LISTED)
-        self.images: Shown[str, bool | None] = shown(
-            lambda ids: {each: ec2.is_amazon_image(each, "instances") for each in ids}, 1
+        self.tasks: Shown[str, list[ConversionTask]] = Shown(turn, list_tasks, _MOST_LISTED, along=self._soon)
+        self.checks: Shown[Check, bool] = Shown(turn, check, alone=True)
+        self.managed: Shown[str, bool] = Shown(turn, ec2.list_managed, _MOST_LISTED)
+        self.images: Shown[str, bool | None] = Shown(
+            turn, lambda ids: {each: ec2.is_amazon_image(each, "instances") for each in ids}, 1
         )
-        self.types: Shown[str, InstanceType] = shown(
-            lambda names: {each: learned.get_type(each, ec2, connection.region) for each in names}, 1
+        self.types: Shown[str, InstanceType] = Shown(
+            turn, lambda names: {each: learned.get_type(each, ec2, connection.region) for each in names}, 1
         )
-        self.addresses: Shown[str, bool] = shown(ec2.list_elastic)
+        self.addresses: Shown[str, bool] = Shown(turn, ec2.list_elastic)
 
     # -- which rows there are ------------------------------------------------------------------------------------------
 
@@ -174,7 +165,7 @@ class Gathering:
     @property
     def tidy_seconds(self) -> float:
         """How long what is left of a row waits for other calls: few rows have little to share."""
-        return min(TIDY_SECONDS, _TIDY_SECONDS_A_ROW * (len(self._running) + len(self.waiting)))
+        return min(_TIDY_SECONDS, _TIDY_SECONDS_A_ROW * (len(self._running) + len(self.waiting)))
 
     # -- what they share -----------------------------------------------------------------------------------------------
 
@@ -192,18 +183,15 @@ class Gathering:
 
         `stops` says whether those that run are stopped, `checks` whether AWS's prerequisites are checked.
         """
-        ids = [to_id(arn) for arn in arns]
         seen = self.look(arns)
         self.tasks.read(arns)
         running = [arn for arn, each in seen.items() if each.state in ("running", "pending")] if stops else []
-        shown = [address for arn in running if (address := seen[arn].answer.get("PublicIpAddress"))]
-        if shown:
-            self.addresses.read(dict.fromkeys(shown))
+        self.addresses.read(address for arn in running if (address := seen[arn].answer.get("PublicIpAddress")))
         tag = ((RESTART_TAG, "check"),)
-        for action in (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION) if running else ():
+        for action in (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION):
             self.checks.read([(action, arn, tag, self._places[arn]) for arn in running])
         if checks:
-            self.managed.read(ids)
+            self.managed.read(map(to_id, arns))
 
     def make_mark(self, urn: str | None, instance_id: str, since: datetime, until: datetime) -> str:
         """Return the value of a mark, which the next rows share, so that one call can write and remove it for many."""

@@ -63,7 +63,7 @@ def to_plan_text(lines: Iterable[PlanLine]) -> str:
         f"{number:>{widths[0]}}  {name:<{widths[1]}}  {licenses:<{widths[2]}}  {text}".rstrip()
         for number, name, licenses, text in cells
     ]
-    return "\n".join([_to_counts((row.action for row in rows), Action), *table, *to_notes(rows)])
+    return "\n".join([to_counts(Action, (row.action for row in rows)), *table, *to_notes(rows)])
 
 
 def to_notes(rows: Iterable[PlanLine]) -> list[str]:
@@ -80,7 +80,8 @@ def _to_licenses(row: PlanLine) -> str:
     return _plain(" → ".join(known)) if row.source else _plain(f"→ {known[0]}" if known else "")
 
 
-def _to_counts(found: Iterable[Enum], kinds: Iterable[Enum]) -> str:
+def to_counts(kinds: Iterable[Enum], found: Iterable[Enum]) -> str:
+    """Return how many rows came to what: `12 instances: 8 SUCCEEDED, 2 FAILED, 2 REFUSED`."""
     counts = Counter(found)
     parts = ", ".join(f"{counts[kind]} {kind.value}" for kind in kinds if counts[kind])
     return f"{counts.total()} instance{'' if counts.total() == 1 else 's'}: {parts or 'nothing to do'}"
@@ -214,11 +215,6 @@ class FleetState:
         }
 
 
-def to_counts(results: Iterable[Result]) -> str:
-    """Return how many rows came to what: `12 instances: 8 SUCCEEDED, 2 FAILED, 2 REFUSED`."""
-    return _to_counts((result.outcome for result in results), Outcome)
-
-
 _NEXT_STEPS = {
     Outcome.FAILED: "Fix the cause, then set `{retry_failed}` on its row: the next `pulumi up` converts it once more.",
     Outcome.REFUSED: "Fix the cause: the next `pulumi up` checks it again.",
@@ -231,7 +227,8 @@ _MARKS = {Outcome.SUCCEEDED: "done, ", Outcome.FAILED: "crit, ", Outcome.REFUSED
 
 def to_report(results: Mapping[str, Result]) -> str:
     """Return the report: a summary, a row for each instance, what to do about the rest, and when each ran."""
-    lines = ["# License conversions", "", f"{to_counts(results.values())}.", ""]
+    counts = to_counts(Outcome, (each.outcome for each in results.values()))
+    lines = ["# License conversions", "", f"{counts}.", ""]
     lines += ["| # | Instance | From | To | Outcome | Runs | Took |", "|--:|---|---|---|---|---|--:|"]
     for name, each in results.items():
         cells = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lmconv_resource.errors import FLEET_ACTION, CancelledError, LicenseConversionError, Subject
@@ -27,58 +27,50 @@ _MOST_REASONS = 20
 class Rows:
     """The rows of a table, by what there is to do with them."""
 
-    kept: Mapping[str, Result]
+    kept: dict[str, Result]
     """What is recorded of rows that there is nothing to do with, by name."""
-    pending: tuple[Row, ...]
-    held_ids: Mapping[str, str]
+    pending: list[Row]
+    held_ids: dict[str, str]
     """The tasks that are recorded of the pending rows, by the instance's ARN."""
-    failed: tuple[Row, ...] = ()
+    failed: list[Row]
     """Those of the kept rows that have failed: an operation that was killed may have left a mark on one."""
 
 
 def sort_rows(rows: Iterable[Row], state: FleetState) -> Rows:
     """Return which rows there is something to do with; a row is known again by its ARN, whatever its name and place."""
     recorded = {result.resource_arn: (name, result) for name, result in state.results.items()}
-    kept: dict[str, Result] = {}
-    pending: list[Row] = []
-    failed: list[Row] = []
-    held: dict[str, str] = {}
+    found = Rows({}, [], {}, [])
     for row in rows:
-        arn = row.arn
-        name, result = recorded.get(arn, ("", None))
-        is_same = result is not None and row.is_same(state.table.get(name, {}))
-        if result is not None and is_same and is_final(result, row):
-            kept[row.name] = replace(result, number=row.number)
-            failed += [row] if result.has_failed else []
+        name, result = recorded.get(row.arn, ("", None))
+        if result is None or not row.is_same(state.table.get(name, {})):
+            found.pending.append(row)
             continue
-        pending.append(row)
-        if result is not None and is_same and result.outcome is Outcome.IN_PROGRESS:
-            held |= {arn: result.license_conversion_task_id} if result.license_conversion_task_id else {}
-    return Rows(kept, tuple(pending), held, tuple(failed))
-
-
-def is_final(result: Result, row: Row) -> bool:
-    """Return whether a row needs nothing more, as long as its table asks for the same."""
-    if result.has_succeeded:
-        return True
-    return result.has_failed and result.was_begun and row.asked.get("retry_failed") is not True
+        has_failed = result.has_failed and result.was_begun and row.asked.get("retry_failed") is not True
+        if result.has_succeeded or has_failed:
+            found.kept[row.name] = replace(result, number=row.number)
+            found.failed.extend([row] if has_failed else [])
+            continue
+        found.pending.append(row)
+        if result.outcome is Outcome.IN_PROGRESS and result.license_conversion_task_id:
+            found.held_ids[row.arn] = result.license_conversion_task_id
+    return found
 
 
 class Run:
     """One operation on a fleet, with what is recorded of it. Used once."""
 
     def __init__(self, op: Operation, inputs: FleetInputs, state: FleetState) -> None:
-        self._op = op
-        self._inputs = inputs
+        self._op, self._inputs = op, inputs
         rows = inputs.rows or ()
         self._sorted = sort_rows(rows, state)
         self._table = {row.name: row.asked for row in rows}
         runtime = op.host.runtime
         self._changed = runtime.condition()
         self._began = runtime.now()
-        self._schedule = Schedule([], [], inputs)
+        self._schedule: Schedule
+        self._planned: dict[str, Planned]
+        """Those that are begun or wait for it, by name."""
         self._crews: dict[Gathering | None, Crew] = {}
-        self._planned: dict[str, Planned] = {}
         self._sharing: dict[tuple[str, str], set[Crew]] = {}
         """The crews of an account and region, which share its slots."""
         self._over = runtime.event()
@@ -121,23 +113,30 @@ class Run:
                     self._op.log(f"{row.name}: its instance runs again, and it stays {result.outcome.value}")
 
     def _convert(self, found: Sequence[Planned]) -> None:
-        begun, waiting = [], []
-        for planned in found:
-            if planned.action is Action.REFUSED:
-                self._record(planned.row, _to_refused(planned))
+        begun: list[Planned] = []
+        waiting: list[Planned] = []
+        for each in found:
+            is_canary = len(waiting) < self._inputs.canaries and each.action in (Action.RESTART, Action.UNKNOWN)
+            planned = self._plan_canary(each) if is_canary else each
+            if planned.error is not None:
+                self._refuse(planned, planned.error)
             elif planned.action is Action.DONE:
                 self._record(planned.row, self._confirm(planned))
             elif planned.action is Action.GO_ON:
                 begun.append(planned)
             else:
                 waiting.append(planned)
-        waiting = self._confirm_canaries(waiting)
         for note in to_notes(waiting):
             self._op.log(note, "WARNING")
         self._planned = {each.row.name: each for each in (*begun, *waiting)}
         self._schedule = Schedule([each.row for each in begun], [each.row for each in waiting], self._inputs)
         self._drive()
-        self._record_waiting()
+        left, reason = self._schedule.take_waiting(), self._schedule.stopped
+        for row in left:
+            outcome = Outcome.IN_PROGRESS if self._planned[row.name].is_marked else Outcome.NOT_BEGUN
+            self._results[row.name] = self._planned[row.name].to_result(outcome, reason)
+        if left:
+            self._op.log(f"{len(left)} not begun: {reason}.", "WARNING")
 
     def _confirm(self, planned: Planned) -> Ended:
         """Return the outcome of a row that is done, by what was read for its plan."""
@@ -147,21 +146,14 @@ class Run:
         (row,) = crew.run()
         return to_ended(planned, row)
 
-    def _confirm_canaries(self, waiting: list[Planned]) -> list[Planned]:
-        """Return the rows to be begun without those, up to the last canary, that have stop protection."""
-        kept: list[Planned] = []
-        for planned in waiting:
-            gathering = planned.gathering
-            found = planned
-            if len(kept) < self._inputs.canaries and gathering is not None and not gathering.asks_protection:
-                gathering.asks_protection = True
-                found = plan_row(self._op, planned.row, gathering, None)
-                gathering.asks_protection = False
-            if found.action is Action.REFUSED:
-                self._record(found.row, _to_refused(found))
-            else:
-                kept.append(found)
-        return kept
+    def _plan_canary(self, planned: Planned) -> Planned:
+        """Return the plan of a row that is to be a canary, which one with stop protection can't be."""
+        gathering, found = planned.gathering, planned
+        if gathering is not None and not gathering.asks_protection:
+            gathering.asks_protection = True
+            found = plan_row(self._op, planned.row, gathering, None)
+            gathering.asks_protection = False
+        return found
 
     def _drive(self) -> None:
         """Begin rows and wait for their ends, until nothing is under way and nothing is to be begun."""
@@ -170,8 +162,7 @@ class Run:
             gathering = planned.gathering
             if gathering is not None:
                 gathering.expect(planned.row.arn)
-                crew = Crew(gathering, cancellation, self._schedule, self._on)
-                crew = self._crews.setdefault(gathering, crew)
+                crew = self._crews.setdefault(gathering, Crew(gathering, cancellation, self._schedule, self._on))
                 self._sharing.setdefault(planned.row.account_and_region, set()).add(crew)
         self._left = len(self._crews)
         unsubscribe = cancellation.subscribe(self._wake)
@@ -189,8 +180,6 @@ class Run:
             unsubscribe()
 
     def _carry_out(self, crew: Crew) -> None:
-        """Carry the rows of a connection out, as the schedule begins them."""
-
         def is_over() -> bool:
             self._hand_out()
             return self._schedule.stopped is not None or not crew.gathering.waiting
@@ -243,6 +232,11 @@ class Run:
         for crew in self._crews.values():
             crew.woken.set()
 
+    def _refuse(self, planned: Planned, error: LicenseConversionError) -> None:
+        # A mark that is left says that it ran, and is still to be started.
+        outcome = Outcome.IN_PROGRESS if planned.is_marked else Outcome.REFUSED
+        self._record(planned.row, Ended(planned.to_result(outcome, error.explanation), is_down=planned.is_marked))
+
     def _record(self, row: Row, ended: Ended) -> None:
         self._results[row.name] = ended.result
         if ended.is_down:
@@ -257,33 +251,22 @@ class Run:
             return
         self._progress.end(done=result.has_succeeded, failed=result.has_failed)
         is_bad = ended.is_down or result.has_failed
-        self._op.log(_to_line(row.name, result), "WARNING" if is_bad else "INFO")
-
-    def _record_waiting(self) -> None:
-        """Record the rows that were not begun, with one line for them all."""
-        rows = self._schedule.take_waiting()
-        for row in rows:
-            outcome = Outcome.IN_PROGRESS if self._planned[row.name].is_marked else Outcome.NOT_BEGUN
-            self._results[row.name] = self._planned[row.name].to_result(outcome, self._schedule.stopped)
-        if rows:
-            self._op.log(f"{len(rows)} not begun: {self._schedule.stopped}.", "WARNING")
+        took, why = f" after {result.took}" if result.took else "", f": {result.reason}" if result.reason else ""
+        self._op.log(f"{row.name}: {result.outcome.value}{took}{why}", "WARNING" if is_bad else "INFO")
 
     def _to_error(self) -> LicenseConversionError | None:
         """Return the error that the operation ends with, which says how many are not converted and why."""
-        results = self._results
-        cancellation = self._op.cancellation
+        results, cancellation = self._results, self._op.cancellation
         bad = {name: each for name, each in results.items() if not each.has_succeeded}
         is_interrupted = cancellation.is_set and any(
             each.outcome in (Outcome.IN_PROGRESS, Outcome.NOT_BEGUN) for each in bad.values()
         )
         if not (self._down or is_interrupted or (self._inputs.fail_on_error and bad)):
             return None
-        subject = Subject(FLEET_ACTION, resource_arn=to_counts(results.values()).partition(":")[0])
-        reasons = [to_counts(results.values()).partition(": ")[2]]
+        whole, _, counts = to_counts(Outcome, [each.outcome for each in results.values()]).partition(": ")
+        reasons = [cancellation.reason or "its deadline had passed", counts] if is_interrupted else [counts]
         if self._down:
             reasons.append(f"not running as before: {', '.join(self._down)}")
-        if is_interrupted:
-            reasons.insert(0, cancellation.reason or "its deadline had passed")
         said = [item for item in bad.items() if item[1].outcome is not Outcome.NOT_BEGUN]  # which is one reason for all
         named = sorted(said, key=lambda item: (item[0] not in self._down, item[1].number))
         for place, (name, each) in enumerate(named[:_MOST_REASONS]):
@@ -294,16 +277,4 @@ class Run:
         reasons += [f"and {len(named) - _MOST_REASONS} more"] if len(named) > _MOST_REASONS else []
         remedy = "All of it is recorded, and the next `pulumi up` continues from there"
         kind = CancelledError if is_interrupted and not self._down else LicenseConversionError
-        return kind(subject, "; ".join(reasons), remedy)
-
-
-def _to_refused(planned: Planned) -> Ended:
-    reason = planned.error.explanation if planned.error else planned.text
-    # A mark that is left says that it ran, and is still to be started.
-    outcome = Outcome.IN_PROGRESS if planned.is_marked else Outcome.REFUSED
-    return Ended(planned.to_result(outcome, reason), is_down=planned.is_marked)
-
-
-def _to_line(name: str, result: Result) -> str:
-    took = f" after {result.took}" if result.took else ""
-    return f"{name}: {result.outcome.value}{took}" + (f": {result.reason}" if result.reason else "")
+        return kind(Subject(FLEET_ACTION, resource_arn=whole), "; ".join(reasons), remedy)

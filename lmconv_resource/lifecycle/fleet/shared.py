@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item", bound=Hashable)
 Answer = TypeVar("Answer")
 
+MOST_INSTANCES = 100
+"""Of one call of EC2's: its filters take 200 values."""
+
 EVER = float("-inf")
 """Since when what was shown is good enough where its age does not matter."""
 
@@ -54,7 +57,7 @@ class Shown(Generic[Item, Answer]):
         self,
         turn: Turn,
         send: Callable[[list[Item]], Mapping[Item, Answer] | None],
-        most: int,
+        most: int = MOST_INSTANCES,
         *,
         along: Callable[[], Iterable[Item]] = tuple,
         alone: bool = False,
@@ -89,28 +92,25 @@ class Shown(Generic[Item, Answer]):
         """Ask for many: an error is an answer too, of each of them."""
         asked = list(dict.fromkeys(items))
         for at in range(0, len(asked), self._most):
-            self._read(asked[at : at + self._most])
+            those, asked_at = asked[at : at + self._most], self._turn.now()
+            answers: Mapping[Item, Answer] = {}
+            error: LicenseConversionError | None = None
+            try:
+                answers = self._send(those) or {}
+            except LicenseConversionError as refusal:
+                if self._alone and len(those) > 1 and not isinstance(refusal, TransientError):
+                    log.info("each is asked for separately: %s", refusal)
+                    for item in those:
+                        self.read([item])
+                    continue
+                error = refusal
+            answered_at = self._turn.now()
+            for item in those:
+                self._seen[item] = Seen(answers.get(item), error, asked_at, self.find(item).asked_at, answered_at)
 
     def find(self, item: Item) -> Seen[Answer]:
         """Return what was shown of an item last; of one that was never asked for, nothing."""
         return self._seen.get(item) or Seen()
-
-    def _read(self, items: list[Item]) -> None:
-        asked_at = self._turn.now()
-        answers: Mapping[Item, Answer] = {}
-        error: LicenseConversionError | None = None
-        try:
-            answers = self._send(items) or {}
-        except LicenseConversionError as refusal:
-            if self._alone and len(items) > 1 and not isinstance(refusal, TransientError):
-                log.info("each is asked for separately: %s", refusal)
-                for item in items:
-                    self._read([item])
-                return
-            error = refusal
-        answered_at = self._turn.now()
-        for item in items:
-            self._seen[item] = Seen(answers.get(item), error, asked_at, self.find(item).asked_at, answered_at)
 
 
 class Pace:

@@ -18,6 +18,7 @@ from lmconv_resource.marks import has_mark, to_places
 from lmconv_resource.models import to_id
 
 if TYPE_CHECKING:
+    from lmconv_resource.aws.client import Connection
     from lmconv_resource.aws.ec2 import Instance
 
 log = logging.getLogger(__name__)
@@ -25,44 +26,24 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 16
 """Connections that are surveyed at the same time: an account is asked some ten times for it, one after the other."""
 
-
 _FEW_ROWS = 50
 """Rows of a fleet of which each is asked for its stop protection."""
 
 
-class Connections:
-    """AWS for the rows of an operation, the same for all rows of a connection."""
-
-    def __init__(self, op: Operation) -> None:
-        self._op = op
-        self._learned = Learned()
-        self._gatherings: dict[object, Gathering] = {}
-
-    def connect(self, row: Row) -> Gathering:
-        """Return AWS for a row.
-
-        Raises:
-            SettingsError: it can't be reached as the row or the stack says.
-        """
-        inputs = row.known
-        connection = self._op.host.connect(inputs.region or "", inputs)
-        if connection not in self._gatherings:
-            retry_seconds = PLAN_SECONDS if self._op.is_preview else float("inf")
-            aws = connection.until(self._op.cancellation, retry_seconds)
-            self._gatherings[connection] = Gathering(aws, self._op.cancellation, self._learned)
-        return self._gatherings[connection]
-
-    def divide(self, rows: Iterable[Row]) -> tuple[dict[Gathering, list[Row]], list[Planned]]:
-        """Return rows by how AWS is reached for them, and the plans of those for which it can't be."""
-        groups: dict[Gathering, list[Row]] = {}
-        refused = []
-        for row in rows:
-            try:
-                groups.setdefault(self.connect(row), []).append(row)
-            except LicenseConversionError as error:
-                log.info("AWS can't be reached for %s: %s", row.name, error)
-                refused.append(refuse(row, None, error))
-        return groups, refused
+def divide(
+    op: Operation, rows: Iterable[Row]
+) -> tuple[dict[Gathering, list[Row]], list[tuple[Row, LicenseConversionError]]]:
+    """Return rows by how AWS is reached for them, and those for which it can't be, each with the reason."""
+    groups: dict[Connection, list[Row]] = {}
+    refused = []
+    for row in rows:
+        try:
+            groups.setdefault(op.host.connect(row.known.region or "", row.known), []).append(row)
+        except LicenseConversionError as error:
+            log.info("AWS can't be reached for %s: %s", row.name, error)
+            refused.append((row, error))
+    learned, seconds = Learned(), PLAN_SECONDS if op.is_preview else float("inf")
+    return {Gathering(each.until(op.cancellation, seconds), learned): those for each, those in groups.items()}, refused
 
 
 def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, begins: bool = False) -> list[Planned]:
@@ -74,7 +55,8 @@ def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, b
     Raises:
         SettingsError, CredentialsError: AWS can't be reached for any of the rows, for the same reason.
     """
-    groups, planned = Connections(op).divide(rows)
+    groups, refused = divide(op, rows)
+    planned = [refuse(row, None, error) for row, error in refused]
     for gathering in groups:
         gathering.asks_protection = not begins or len(rows) <= _FEW_ROWS
     with op.host.runtime.pool(min(_AT_ONCE, len(groups) or 1), "lmconv-survey") as pool:
@@ -107,7 +89,7 @@ def look_at(op: Operation, groups: Mapping[Gathering, Sequence[Row]]) -> Iterato
 
 def find_marked(op: Operation, rows: Iterable[Row]) -> list[Row]:
     """Return the rows whose instance has the fleet's mark, as far as AWS can be asked."""
-    return [row for row, _, is_marked in look_at(op, Connections(op).divide(rows)[0]) if is_marked]
+    return [row for row, _, is_marked in look_at(op, divide(op, rows)[0]) if is_marked]
 
 
 def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | None]) -> list[Row]:
@@ -117,7 +99,7 @@ def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | No
     instance, and the row is returned.
     """
     left: list[Row] = []
-    groups, refused = Connections(op).divide(rows)
+    groups, refused = divide(op, rows)
 
     def end(gathering: Gathering, those: Sequence[Row]) -> None:
         crew = Crew(gathering, op.cancellation)
@@ -137,9 +119,8 @@ def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | No
         left.append(row)
         op.log(f"{row.name}: {still_stopped_text(row.arn, error)}", "WARNING")
 
-    for planned in refused:
-        if planned.error:
-            leave(planned.row, planned.error)
+    for row, error in refused:
+        leave(row, error)
     with op.host.runtime.pool(len(groups) or 1, "lmconv-end") as pool:
         for future in [pool.submit(end, gathering, those) for gathering, those in groups.items()]:
             future.result()
