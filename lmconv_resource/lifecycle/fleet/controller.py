@@ -38,14 +38,14 @@ class FleetController(Controller[FleetInputs, FleetState]):
             return Checked(defaults, (CheckFailure("", str(error)),))
         checked = {**news, **defaults}
         failures = self._validate(checked)
-        inputs = self.inputs.parse(checked)
         if failures:
             return Checked(defaults, tuple(failures))
+        inputs = self.inputs.parse(checked)
         if op.is_preview and not olds:
             self.preview(op, None, inputs)
         if inputs.rows is None:
             return Checked(defaults)
-        return Checked({**defaults, ROWS: ByName((row.name, row.summary) for row in inputs.rows if row.conversion)})
+        return Checked({**defaults, ROWS: ByName((row.name, row.summary) for row in inputs.rows if row.is_known)})
 
     def _validate(self, checked: Properties) -> list[CheckFailure]:
         problem = check_fleet(checked)
@@ -69,12 +69,11 @@ class FleetController(Controller[FleetInputs, FleetState]):
         changed = [f"{ROWS}[{json.dumps(name)}]" for name in names if asked.get(name) != state.table.get(name)]
         if changed:
             return Diff(tuple(changed))
-        rows = sort_rows(inputs.rows, state)
-        results = state.results
+        rows, results = sort_rows(inputs.rows, state), state.results
         refused = [row for row in rows.pending if row.name in results and results[row.name].was_refused]
         if len(refused) < len(rows.pending) or find_marked(op, rows.failed):
             return Diff((ROWS,))
-        found = survey(op, refused, {}) if refused else ()
+        found = survey(op, refused, {})
         is_same = all(
             each.error and (results[each.row.name].reason or "").startswith(each.error.reason) for each in found
         )
@@ -85,17 +84,15 @@ class FleetController(Controller[FleetInputs, FleetState]):
         if inputs.rows is None:
             op.log("The table of instances is not known yet: the update plans it.")
             return
-        known = [row for row in inputs.rows if row.conversion is not None]
         lines = [
             PlanLine(row.number, row.name, None, None, Action.UNKNOWN, "not known yet")
             for row in inputs.rows
-            if row.conversion is None
+            if not row.is_known
         ]
-        rows = sort_rows(known, state or FleetState({}, {}))
+        rows = sort_rows((row for row in inputs.rows if row.is_known), state or FleetState({}, {}))
         marked = {row.name for row in find_marked(op, rows.failed)}
         lines += [_to_kept_line(name, result, is_marked=name in marked) for name, result in rows.kept.items()]
-        if rows.pending:
-            lines += survey(op, rows.pending, rows.held_ids)
+        lines += survey(op, rows.pending, rows.held_ids)
         op.log(to_plan_text(lines))
 
     def create(self, op: Operation, inputs: FleetInputs) -> Stored[FleetState]:
@@ -166,13 +163,11 @@ def _to_rows(state: FleetState) -> tuple[Row, ...]:
 
 
 def _to_kept_line(name: str, result: Result, *, is_marked: bool) -> PlanLine:
-    present = result.source_usage_operation
+    to = result.destination_usage_operation
     if result.has_succeeded:
-        present = result.verified_usage_operation or result.destination_usage_operation
-        action, text = Action.DONE, "done already"
-    else:
-        action = Action.KEPT
-        text = f"{result.outcome.value} before, and stays as it is: set {written('retry_failed')} on its row"
-        if is_marked:
-            text = f"{result.outcome.value} before, and is still marked: will be started again, and stays as it is"
-    return PlanLine(result.number, name, present, result.destination_usage_operation, action, text)
+        present = result.verified_usage_operation or to
+        return PlanLine(result.number, name, present, to, Action.DONE, "done already")
+    text = f"{result.outcome.value} before, and stays as it is: set {written('retry_failed')} on its row"
+    if is_marked:
+        text = f"{result.outcome.value} before, and is still marked: will be started again, and stays as it is"
+    return PlanLine(result.number, name, result.source_usage_operation, to, Action.KEPT, text)

@@ -25,6 +25,7 @@ from lmconv_resource.aws.ec2 import (
 )
 from lmconv_resource.errors import RequestRefusedError
 from lmconv_resource.lifecycle.fleet.shared import Pace, Shown, Turn
+from lmconv_resource.lifecycle.fleet.table import Row
 from lmconv_resource.marks import RESTART_TAG, TAGS, make_value, to_places
 from lmconv_resource.models import ConversionTask, to_id
 
@@ -178,19 +179,19 @@ class Gathering:
         self.tags.read(self._places.values())
         return seen
 
-    def survey(self, arns: Sequence[str], *, stops: bool, checks: bool) -> None:
-        """Read what the jobs of these instances will ask for, in as few calls as it takes, and keep it for them.
-
-        `stops` says whether those that run are stopped, `checks` whether AWS's prerequisites are checked.
-        """
+    def survey(self, rows: Sequence[Row]) -> None:
+        """Read what the jobs of these rows will ask for, in as few calls as it takes, and keep it for them."""
+        arns, wish = [row.arn for row in rows], rows[0].conversion  # what is asked here, all rows of a fleet share
         seen = self.look(arns)
         self.tasks.read(arns)
-        running = [arn for arn, each in seen.items() if each.state in ("running", "pending")] if stops else []
+        running = (
+            [arn for arn, each in seen.items() if each.state in ("running", "pending")] if wish.stop_and_restart else []
+        )
         self.addresses.read(address for arn in running if (address := seen[arn].answer.get("PublicIpAddress")))
         tag = ((RESTART_TAG, "check"),)
         for action in (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION):
             self.checks.read([(action, arn, tag, self._places[arn]) for arn in running])
-        if checks:
+        if wish.checks:
             self.managed.read(map(to_id, arns))
 
     def make_mark(self, urn: str | None, instance_id: str, since: datetime, until: datetime) -> str:

@@ -179,8 +179,7 @@ class RowJob:
         """The step with which its job is done, or the error in which it ended."""
         # The guard against endless retries holds for a fleet in any case: each `up` may try once more. What a row that
         # is forgotten has begun is not waited for.
-        waits = row.known.wait_for_completion and not known.get("ends")
-        inputs = replace(row.known, retry_failed=False, wait_for_completion=waits)
+        inputs = replace(row.conversion, retry_failed=False, wait_for_completion=not known.get("ends"))
         aws = gathering.connection.until(op.cancellation)
         aws.ec2, aws.license_manager = _RowEc2(self, aws.calls), _RowManager(self, aws.calls)
         known |= {"make_mark": gathering.make_mark, "retry_remedy": _RETRY_REMEDY}
@@ -324,7 +323,7 @@ def refuse(row: Row, gathering: Gathering | None, error: LicenseConversionError)
 def _plan(
     row: Row, gathering: Gathering | None, action: Action, text: str, error: LicenseConversionError | None = None
 ) -> Planned:
-    to = row.conversion.destination_license_context.usage_operation if row.conversion else None
+    to = row.conversion.destination_license_context.usage_operation
     return Planned(row.number, row.name, None, to, action, text, row=row, gathering=gathering, error=error)
 
 

@@ -38,7 +38,7 @@ def divide(
     refused = []
     for row in rows:
         try:
-            groups.setdefault(op.host.connect(row.known.region or "", row.known), []).append(row)
+            groups.setdefault(op.host.connect(row.conversion.region or "", row.conversion), []).append(row)
         except LicenseConversionError as error:
             log.info("AWS can't be reached for %s: %s", row.name, error)
             refused.append((row, error))
@@ -69,9 +69,7 @@ def survey(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str], *, b
 
 
 def _survey_one(op: Operation, gathering: Gathering, rows: Sequence[Row], held_ids: Mapping[str, str]) -> list[Planned]:
-    inputs = [row.known for row in rows]
-    stops, checks = any(each.stop_and_restart for each in inputs), any(each.checks for each in inputs)
-    gathering.survey([row.arn for row in rows], stops=stops, checks=checks)
+    gathering.survey(rows)
     return [plan_row(op, row, gathering, held_ids.get(row.arn)) for row in rows]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from typing_extensions import Self
 
@@ -26,7 +27,7 @@ from lmconv_resource.lifecycle.validation import (
     validate_whole,
 )
 from lmconv_resource.models import InstanceArn, to_id
-from lmconv_resource.text import find_close, parse_duration, to_one_line, to_plain_text, to_shown, written
+from lmconv_resource.text import find_close, parse_duration, to_one_line, to_plain_text, to_shown, to_whole, written
 from lmconv_resource.usage_operations import describe
 
 _OF_CONVERSION = {entry.name: entry for entry in CONVERSION_PROPERTIES}
@@ -52,19 +53,17 @@ FLEET_PROPERTIES = (
 
 @dataclass(frozen=True)
 class Row:
-    """One instance of a table. `conversion` is None where a preview does not know it all yet."""
+    """One instance of a table."""
 
     number: int
     name: str
     asked: Properties
-    conversion: ConversionInputs | None = None
+    conversion: ConversionInputs
 
     @property
-    def known(self) -> ConversionInputs:
-        """The conversion of a row that is known."""
-        if self.conversion is None:
-            raise ValueError(f"{self.name} is not known yet")
-        return self.conversion
+    def is_known(self) -> bool:
+        """Whether a preview knows it all."""
+        return bool(self.asked) and not has_unknown(self.asked)
 
     @property
     def arn(self) -> str:
@@ -80,7 +79,7 @@ class Row:
     @property
     def summary(self) -> str:
         """The row in a line, for a diff: `i-0abc → RunInstances:0002`."""
-        context = self.known.destination_license_context
+        context = self.conversion.destination_license_context
         codes = (context.usage_operation, *(code.product_code_id for code in context.product_codes))
         to = " ".join(describe(code) for code in codes if code)
         again = ", once more if it FAILED" if self.asked.get("retry_failed") is True else ""
@@ -88,7 +87,7 @@ class Row:
 
     def is_same(self, asked: Properties) -> bool:
         """Return whether the same conversion was asked for, whoever calls AWS."""
-        return self.known.request == ConversionInputs.parse(asked).request
+        return self.conversion.request == ConversionInputs.parse(asked).request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,34 +101,29 @@ class FleetInputs(Inputs):
     stop_after_failures: int | None = None
     begin_seconds: float | None = None
     fail_on_error: bool = False
-    wait_for_completion: bool = True
     properties = FLEET_PROPERTIES
 
     @classmethod
     def parse(cls, properties: Properties) -> Self:
         """Return the inputs of a program."""
-        known = {name: None if has_unknown(value) else value for name, value in properties.items()}
+        known: dict[str, Any] = {
+            name: None if has_unknown(value) else to_whole(value) for name, value in properties.items()
+        }
         table = properties.get("instances")
-        begin_within = known.get("begin_within")
         return cls(
             rows=tuple(_parse_rows(table, properties)) if isinstance(table, (list, tuple)) else None,
-            max_concurrent=_whole(known.get("max_concurrent")) or 20,
-            canaries=_whole(known.get("canaries")) or 0,
-            stop_after_failures=_whole(known.get("stop_after_failures")),
-            begin_seconds=parse_duration(begin_within) if isinstance(begin_within, str) else None,
+            max_concurrent=known.get("max_concurrent") or 20,
+            canaries=known.get("canaries") or 0,
+            stop_after_failures=known.get("stop_after_failures"),
+            begin_seconds=parse_duration(known.get("begin_within") or ""),
             fail_on_error=bool(known.get("fail_on_error")),
         )
-
-
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, (int, float)) else None
 
 
 def _parse_rows(table: list[object] | tuple[object, ...], properties: Properties) -> Iterator[Row]:
     for number, entry in enumerate(table, 1):
         asked = _to_asked(entry, properties) or {}
-        is_known = asked and not has_unknown(asked)
-        conversion = ConversionInputs.parse(_to_conversion(asked, properties)) if is_known else None
+        conversion = ConversionInputs.parse(_to_conversion(asked, properties))
         yield Row(number, _to_name(asked) or f"row {number}", asked, conversion)
 
 

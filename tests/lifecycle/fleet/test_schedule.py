@@ -13,7 +13,8 @@ from lmconv_resource.lifecycle.fleet.table import FleetInputs, Row
 def to_rows(*accounts: int) -> list[Row]:
     """Return a row for each account, by number."""
     arn = "arn:aws:ec2:eu-west-1:{:012}:instance/i-{:04}"
-    return [Row(n, f"r{n}", {"resource_arn": arn.format(account, n)}) for n, account in enumerate(accounts, 1)]
+    table = [{"name": f"r{n}", "resource_arn": arn.format(account, n)} for n, account in enumerate(accounts, 1)]
+    return list(FleetInputs.parse({"instances": table}).rows or ())
 
 
 @given(

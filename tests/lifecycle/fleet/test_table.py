@@ -34,8 +34,6 @@ def test_rows_are_conversions() -> None:
         "i-02 → RunInstances:0800 (Windows BYOL)",
     ]
     first, second = (row.conversion for row in rows)
-    assert first is not None
-    assert second is not None
     assert (first.resource_arn, first.region, first.profile, first.retry_failed) == (ARN, "eu-west-1", "prod", True)
     assert (second.stop_and_restart, second.force_stop_after, second.wait_for_completion) == (True, "8m", True)
     assert [each.destination_license_context.usage_operation for each in (first, second)] == [
@@ -45,12 +43,12 @@ def test_rows_are_conversions() -> None:
 
 
 def test_what_a_preview_does_not_know_is_no_row_yet() -> None:
-    """A row of which something is unknown has no conversion; of an unknown table nothing is known."""
+    """Neither is a row of which something is unknown; of an unknown table nothing is known."""
     rows = FleetInputs.parse(
         {"instances": [UNKNOWN, {"resource_arn": UNKNOWN, "name": "a"}, {"resource_arn": ARN}]}
     ).rows
     assert rows is not None
-    assert [(row.name, row.conversion is None) for row in rows] == [("row 1", True), ("a", True), ("i-01", False)]
+    assert [(row.name, row.is_known) for row in rows] == [("row 1", False), ("a", False), ("i-01", True)]
     assert FleetInputs.parse({"instances": UNKNOWN}).rows is None
     assert check_fleet({"instances": UNKNOWN, "max_concurrent": UNKNOWN, "canaries": 0}) is None
     assert check_fleet({"instances": [UNKNOWN], "max_concurrent": 20, "canaries": 0}) is None
