@@ -16,8 +16,8 @@ from lmconv_resource.errors import LicenseConversionError, TransientError
 from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.row import FRESH_SECONDS, RowJob
 from lmconv_resource.lifecycle.fleet.schedule import Schedule
+from lmconv_resource.lifecycle.fleet.table import FleetInputs
 from lmconv_resource.lifecycle.job import Act, Step
-from lmconv_resource.polling.runtime import Cancellation
 
 log = logging.getLogger(__name__)
 
@@ -48,22 +48,21 @@ class Crew:
     """The rows of one connection that are under way.
 
     `tell` is told of each act in a word, such as `stopping`, before it is sent, and of `running` when an instance runs
-    again. A row that has no slot in the `schedule` is marked and no more.
+    again. A row that has no slot in the `schedule` is marked and no more; without one, each has.
     """
 
     def __init__(
         self,
         gathering: Gathering,
-        cancellation: Cancellation,
         schedule: Schedule | None = None,
         tell: Callable[[RowJob, str], None] = lambda _, __: None,
     ) -> None:
-        self.gathering, self._cancellation = gathering, cancellation
-        self._schedule, self._tell = schedule, tell
-        self._now = cancellation.runtime.now
+        self.gathering, self._cancellation = gathering, gathering.connection.cancellation
+        self._schedule, self._tell = schedule or Schedule([], [], FleetInputs()), tell
+        self._now = gathering.turn.now
         self._rows: list[RowJob] = []
         self._new: deque[RowJob] = deque()
-        self.woken = cancellation.runtime.event()
+        self.woken = self._cancellation.runtime.event()
         self._tidy_at = 0.0
         self._is_over = False
 
@@ -100,11 +99,10 @@ class Crew:
                 row.is_following = False
         with self._ending(*self._rows):
             self._list_tasks(now)
-            due = [row for row in self._rows if self._due_at(row, now) <= now]
-            for row in due:
+            steps = []
+            for row in [each for each in self._rows if self._due_at(each, now) <= now]:
                 with self._ending(row):
-                    self._advance(row)
-            steps = [(row, row.step) for row in due if row.step is not None and row.end is None]
+                    steps += [(row, step)] if (step := self._advance(row)) else []
             for act in _WORDS:
                 self._send(act, [each for each in steps if each[1].rule.then is act])
         ended = [row for row in self._rows if row.end is not None]
@@ -129,11 +127,11 @@ class Crew:
 
     def _due_at(self, row: RowJob, now: float) -> float:
         gathering = self.gathering
+        if row.at == _NEVER:
+            is_woken = self._has_slot(row) or self._is_over or self._schedule.stopped is not None
+            return now if is_woken else _NEVER
         if not self._has_slot(row):
-            is_woken = self._is_over or (self._schedule is not None and self._schedule.stopped is not None)
-            return now if is_woken and row.at == _NEVER else row.at
-        if row.at == _NEVER:  # its slot is new
-            return now
+            return row.at
         if row.is_following:
             task = gathering.find_task(row.row.arn, row.job.held_id)
             return now if task is not None and task.is_complete else row.job.facts.deadline
@@ -175,17 +173,17 @@ class Crew:
     # -- what ----------------------------------------------------------------------------------------------------------
 
     def _has_slot(self, row: RowJob) -> bool:
-        return self._schedule is None or row.withdrawn is not None or self._schedule.has_slot(row.row)
+        return row.withdrawn is not None or self._schedule.has_slot(row.row)
 
-    def _advance(self, row: RowJob) -> None:
-        row.step, schedule = None, self._schedule
-        if not self._has_slot(row) and schedule is not None and not self._is_over:
-            if schedule.stopped is not None:
-                row.withdrawn = schedule.stopped
+    def _advance(self, row: RowJob) -> Step | None:
+        """Have a row's job go on, and return what it has decided to send."""
+        if not self._has_slot(row) and not self._is_over:
+            if self._schedule.stopped is not None:
+                row.withdrawn = self._schedule.stopped
                 row.job.give_up()
             elif not row.may_be_marked():
                 row.at = _NEVER
-                return
+                return None
         row.is_following = False
         found = row.job.next()
         instance = row.job.facts.instance
@@ -205,12 +203,13 @@ class Crew:
             row.at = self._now()
             row.is_following, row.followed_at = True, row.followed_at or row.at
         else:
-            row.step, row.at = found, self._now()
+            row.at = self._now()
+            return found
+        return None
 
     def _send(self, act: Act, rows: Sequence[tuple[RowJob, Step]]) -> None:
-        for row, _ in rows:
-            if _WORDS[act]:
-                self._tell(row, _WORDS[act])
+        for row, _ in rows if _WORDS[act] else ():
+            self._tell(row, _WORDS[act])
         is_fresh = all(self._is_fresh(row) for row, _ in rows)
         is_sent, error = is_fresh and len(rows) > 1 and act not in (Act.CREATE, Act.NOTE), None
         try:

@@ -143,13 +143,9 @@ class Result:
     @classmethod
     def parse(cls, properties: Mapping[str, Any]) -> Result:
         """Return what a stack has stored."""
-        known = {each.name: properties.get(each.name) for each in fields(cls)}
-        outcome = Outcome(known.pop("outcome") or Outcome.NOT_BEGUN)
-        return cls(**{**known, "number": int(properties.get("number") or 0), "outcome": outcome})  # type: ignore[arg-type]
-
-    def to_properties(self) -> dict[str, object]:
-        """Return what a stack stores."""
-        return {**vars(self), "outcome": self.outcome.value}
+        known: dict[str, Any] = {each.name: properties.get(each.name) for each in fields(cls)}
+        known |= {"number": int(known["number"] or 0), "outcome": Outcome(known["outcome"] or Outcome.NOT_BEGUN)}
+        return cls(**known)
 
     @property
     def has_succeeded(self) -> bool:
@@ -192,26 +188,22 @@ class FleetState:
     @classmethod
     def from_outputs(cls, outputs: Properties) -> FleetState:
         """Read what a stack has stored."""
-        instances: Any = outputs.get("instances") or {}
-        asked: Any = outputs.get(TABLE) or {}
         # An input of the same name is a list: a record that is none has no results.
-        results = instances if isinstance(instances, Mapping) else {}
-        return cls(
-            {name: Result.parse(each) for name, each in results.items()},
-            dict(asked) if isinstance(asked, Mapping) else {},
-        )
+        found = [outputs.get(name) for name in ("instances", TABLE)]
+        results, table = (each if isinstance(each, Mapping) else {} for each in found)
+        return cls({name: Result.parse(each) for name, each in results.items()}, dict(table))
 
     def to_outputs(self) -> dict[str, object]:
         """Return what a stack stores; all of it in the table's order, as far as it has one."""
         ordered = sorted(self.results.items(), key=lambda item: item[1].number)
         return {
-            "instances": ByName((name, result.to_properties()) for name, result in ordered),
+            "instances": ByName((name, {**vars(each), "outcome": each.outcome.value}) for name, each in ordered),
             **{
-                group: [name for name, result in ordered if result.outcome in outcomes]
+                group: [name for name, each in ordered if each.outcome in outcomes]
                 for group, outcomes in _GROUPS.items()
             },
             "report": to_report(dict(ordered)),
-            TABLE: ByName((name, self.table[name]) for name in self.table),
+            TABLE: ByName(self.table),
         }
 
 

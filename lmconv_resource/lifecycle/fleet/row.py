@@ -171,8 +171,6 @@ class RowJob:
         self.followed_at = 0.0
         """Since when the list of tasks follows its task."""
         self.is_following = False
-        self.step: Step | None = None
-        """What it has decided to send."""
         self.withdrawn: str | None = None
         """Why it is to have no slot, though it may be marked."""
         self.end: Step | Exception | None = None

@@ -141,7 +141,7 @@ class Run:
     def _confirm(self, planned: Planned) -> Ended:
         """Return the outcome of a row that is done, by what was read for its plan."""
         job = planned.begin(self._op)
-        crew = Crew(job.gathering, self._op.cancellation)
+        crew = Crew(job.gathering)
         crew.add(job)
         (row,) = crew.run()
         return to_ended(planned, row)
@@ -162,7 +162,7 @@ class Run:
             gathering = planned.gathering
             if gathering is not None:
                 gathering.expect(planned.row.arn)
-                crew = self._crews.setdefault(gathering, Crew(gathering, cancellation, self._schedule, self._on))
+                crew = self._crews.setdefault(gathering, Crew(gathering, self._schedule, self._on))
                 self._sharing.setdefault(planned.row.account_and_region, set()).add(crew)
         self._left = len(self._crews)
         unsubscribe = cancellation.subscribe(self._wake)

@@ -100,7 +100,7 @@ def end_rows(op: Operation, rows: Sequence[Row], held_ids: Mapping[str, str | No
     groups, refused = divide(op, rows)
 
     def end(gathering: Gathering, those: Sequence[Row]) -> None:
-        crew = Crew(gathering, op.cancellation)
+        crew = Crew(gathering)
         for row, found, is_marked in look_at(op, {gathering: those}):
             if found.error:
                 leave(row, found.error)

@@ -66,7 +66,7 @@ def run_one(fleet: Fleet, meanwhile: Callable[[], object], *more: Any) -> Ended:
         job = planned.begin(op)
         job.gathering.expect(rows[-1].arn)
         meanwhile()
-        crew = Crew(job.gathering, op.cancellation, *more)
+        crew = Crew(job.gathering, *more)
         crew.add(job)
         (row,) = crew.run()
         return to_ended(planned, row)
