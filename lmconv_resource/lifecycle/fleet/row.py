@@ -26,7 +26,7 @@ from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job import Act, Job, Problem, Step
 from lmconv_resource.lifecycle.operation import Host, Operation
 from lmconv_resource.marks import RESTART_TAG, to_places
-from lmconv_resource.models import ConversionTask, TaskStatus, to_id
+from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus, to_id
 from lmconv_resource.text import to_failure_reason, to_one_line, to_rfc3339
 
 if TYPE_CHECKING:
@@ -202,11 +202,10 @@ class RowJob:
         """How the instance is on its way."""
         instance, start, stop = self.job.facts.instance, self.job.of(Act.START), self.job.of(Act.STOP)
         state, learned = instance.state if instance else None, self.gathering.learned
-        if start.accepted:
-            return Way(start.last_at or 0.0, learned.starts, "running") if state in ("stopped", "pending") else None
-        return (
-            Way(stop.last_at, learned.stops, "stopped") if stop.last_at and state in ("running", "stopping") else None
-        )
+        if start.last_at:
+            return Way(start.last_at, learned.starts, "running") if state in ("stopped", "pending") else None
+        is_stopping = stop.last_at and state in ("running", "stopping")
+        return Way(stop.last_at or 0.0, learned.stops, "stopped") if is_stopping else None
 
     @property
     def has_moved(self) -> bool:
@@ -261,10 +260,10 @@ class Planned(PlanLine):
         found = {"held_id": self.held_id, "problems": self.problems, "is_stop_checked": self.ran}
         return RowJob(op, self.row, self.gathering, self.row.name, **found)
 
-    def to_result(self, outcome: Outcome, reason: str | None = None) -> Result:
-        """Return what is recorded of a row that comes to this."""
-        licenses = {"source_usage_operation": self.source, "destination_usage_operation": self.destination}
-        return Result(self.number, self.row.arn, outcome, reason, **licenses)
+    def to_result(self, outcome: Outcome, reason: str | None = None, **found: Any) -> Result:
+        """Return what is recorded of a row that comes to this, with what was found of it."""
+        known = {"source_usage_operation": self.source, "destination_usage_operation": self.destination, **found}
+        return Result(self.number, self.row.arn, outcome, reason, **known)
 
 
 def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None) -> Planned:
@@ -340,69 +339,67 @@ class Ended:
 
 def to_ended(planned: Planned, row: RowJob, *, is_over: bool = False) -> Ended:
     """Return what became of a row whose job has come to its end; `is_over` says whether the operation was to end."""
-    found, job = row.end, row.job
+    found = row.end
     if row.withdrawn is not None:
         if isinstance(found, Exception) and (row.is_begun or planned.is_marked):
             log.info("%s is still marked: %s", row.row.name, found)
             return Ended(planned.to_result(Outcome.IN_PROGRESS, row.withdrawn), is_down=True)
         state = "running" if planned.ran else "stopped"
-        return Ended(replace(planned.to_result(Outcome.NOT_BEGUN, row.withdrawn), instance_state=state))
-    result = planned.to_result(Outcome.SUCCEEDED)
+        return Ended(planned.to_result(Outcome.NOT_BEGUN, row.withdrawn, instance_state=state))
+    if isinstance(found, Step):
+        return _to_ended(planned, row, found.task, found.verified)
     if isinstance(found, LicenseConversionError):
-        ended = _to_failed(row, result, found, is_over=is_over)
-        more = [text for severity, text in row.host.kept if severity == "ERROR"]
-        if more:
-            reason = " ".join([ended.result.reason or "", *more])
-            ended = replace(ended, result=replace(ended.result, reason=reason))
-        return _finish(planned, row, ended, is_marked=job.is_marked)
-    if not isinstance(found, Step):
-        reason = to_one_line(f"{type(found).__name__}: {found}. {_BUG}")
-        return Ended(planned.to_result(Outcome.IN_PROGRESS, reason), True, planned.ran)
-    source = found.task.source_license_context.usage_operation if found.task else None
-    result = replace(
-        result,
-        outcome=Outcome.SUCCEEDED if found.task else Outcome.ALREADY_DONE,
-        license_conversion_task_id=found.task.task_id if found.task else None,
-        source_usage_operation=source or result.source_usage_operation,
-        verified_usage_operation=found.verified.usage_operation if found.verified else None,
-    )
-    return _finish(planned, row, Ended(result), is_marked=job.is_marked)
+        return _to_ended(planned, row, found, is_over=is_over)
+    reason = to_one_line(f"{type(found).__name__}: {found}. {_BUG}")
+    return Ended(planned.to_result(Outcome.IN_PROGRESS, reason), True, planned.ran)
 
 
 def to_known_end(planned: Planned, row: RowJob) -> Ended | None:
     """Return what a row is going to come to, as far as its conversion tells; None where that is not known yet."""
-    task, refusal, result = row.job.facts.held, row.job.facts.memory.refusal, planned.to_result(Outcome.SUCCEEDED)
-    if refusal is not None or (task is not None and task.status is TaskStatus.FAILED):
-        error = refusal or to_failed_error(cast(ConversionTask, task))
-        return _finish(planned, row, _to_failed(row, result, error))
-    if task is not None and task.status is TaskStatus.SUCCEEDED:
-        return _finish(planned, row, Ended(replace(result, license_conversion_task_id=task.task_id)))
+    task, refusal = row.job.facts.held, row.job.facts.memory.refusal
+    if refusal is not None or (task is not None and task.is_complete):
+        error = to_failed_error(task) if task and task.status is TaskStatus.FAILED else None
+        return _to_ended(planned, row, refusal or error or task)
     return None
 
 
-def _finish(planned: Planned, row: RowJob, ended: Ended, *, is_marked: bool = False) -> Ended:
-    """Return what a row came to with what was seen of its instance, and whether a mark is left."""
+def _to_ended(
+    planned: Planned,
+    row: RowJob,
+    found: ConversionTask | LicenseConversionError | None,
+    verified: LicenseContext | None = None,
+    *,
+    is_over: bool = False,
+) -> Ended:
+    """Return what a row comes to, with what was seen of its instance, and whether a mark is left."""
     memory, task = row.job.facts.memory, row.job.facts.held
     state = "running" if row.up_at else memory.last_seen.state if memory.last_seen else None
     task_times = (task.start_time, task.end_time) if task else (None, None)
     # The times of one that was there already are its own.
     times = (row.began, row.up_at or row.wall()) if row.has_changed else task_times
     start, end = (to_rfc3339(each.replace(microsecond=0)) if each else None for each in times)
-    outcome = ended.result.outcome
+    seen: dict[str, Any] = {"instance_state": state, "start_time": start, "end_time": end}
     # A mark that is left says that it ran, and is still to be started, however it was seen last.
-    is_down = is_marked or ((row.is_begun or planned.is_marked) and planned.ran and state != "running")
-    if is_down and outcome in (Outcome.REFUSED, Outcome.NOT_BEGUN):
-        outcome = Outcome.IN_PROGRESS
-    result = replace(ended.result, outcome=outcome, instance_state=state, start_time=start, end_time=end)
+    is_left = row.end is not None and row.job.is_marked
+    is_down = is_left or ((row.is_begun or planned.is_marked) and planned.ran and state != "running")
     # A mark of an earlier operation, on one that did not run, can be one that the plan could not see.
     is_begun = row.has_changed and bool(planned.ran or row.job.of(Act.MARK).tries or not memory.is_marked)
-    counts = ended.counts and row.has_changed
-    return replace(ended, is_down=is_down, counts=counts, is_begun=is_begun, result=result)
+    if isinstance(found, LicenseConversionError):
+        outcome, reason, counts = _to_failed(row, found, is_over=is_over)
+        outcome = Outcome.IN_PROGRESS if is_down and outcome in (Outcome.REFUSED, Outcome.NOT_BEGUN) else outcome
+        result = planned.to_result(outcome, reason, license_conversion_task_id=row.job.held_id, **seen)
+        return Ended(result, counts and row.has_changed, is_down, is_begun)
+    if found is not None:
+        source = found.source_license_context.usage_operation or planned.source
+        seen |= {"license_conversion_task_id": found.task_id, "source_usage_operation": source}
+    outcome = Outcome.ALREADY_DONE if found is None else Outcome.SUCCEEDED
+    seen |= {"verified_usage_operation": verified.usage_operation if verified else None}
+    return Ended(planned.to_result(outcome, **seen), False, is_down, is_begun)
 
 
-def _to_failed(row: RowJob, result: Result, error: LicenseConversionError, *, is_over: bool = False) -> Ended:
-    job = row.job
-    task = job.facts.held or error.task
+def _to_failed(row: RowJob, error: LicenseConversionError, *, is_over: bool) -> tuple[Outcome, str, bool]:
+    """Return what an error makes of a row, why, and whether that counts as a failure."""
+    job, task = row.job, row.job.facts.held or error.task
     is_running = job.held_id is not None and (task is None or not task.is_complete)
     is_interrupted = isinstance(error, CancelledError) or (isinstance(error, WaitError) and task is None)
     reason = error.explanation
@@ -416,5 +413,5 @@ def _to_failed(row: RowJob, result: Result, error: LicenseConversionError, *, is
         outcome = Outcome.NOT_BEGUN
     else:
         outcome = Outcome.REFUSED
-    failed = replace(result, outcome=outcome, reason=reason, license_conversion_task_id=job.held_id)
-    return Ended(failed, not (is_interrupted or is_over))
+    more = (text for severity, text in row.host.kept if severity == "ERROR")
+    return outcome, " ".join([reason, *more]), not (is_interrupted or is_over)
