@@ -1,7 +1,5 @@
 """What the conversions that a resource has had, and EC2's word on it, say of one that a program declares."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple

@@ -55,8 +55,6 @@ class TaskStatus(str, Enum):
     FAILED = "FAILED"
 
 
-FINISHED_STATUSES = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
-
 _INSTANCE_ARN = re.compile(r"arn:(aws[a-zA-Z-]*):ec2:([a-z0-9-]{1,63}):([0-9]{12}):instance/(i-[a-zA-Z0-9]{1,1013})")
 """Of a region AWS allows 63 characters, and 1024 of what is behind the account."""
 
@@ -90,12 +88,6 @@ class ProductCode(NamedTuple):
     product_code_id: str | None
     product_code_type: str | None
 
-    @classmethod
-    def from_inputs(cls, inputs: Mapping[str, Any], default_type: str | None) -> ProductCode:
-        """Read a code as a program gives it and a stack stores it; without a default, an empty type stays as it is."""
-        given = inputs.get("product_code_type")
-        return cls(inputs.get("product_code_id"), given or default_type or given)
-
 
 class LicenseContext(NamedTuple):
     """What a resource is licensed as: its usage operation (`RunInstances:0002`) and its product codes."""
@@ -121,15 +113,17 @@ class LicenseContext(NamedTuple):
         """Read a context as a program gives it and a stack stores it; what is none of it there counts as left out.
 
         Product codes without a type get the default: a program may leave it out, and the call that starts needs it.
+        Without a default, an empty type stays as it is.
         """
         given = inputs if isinstance(inputs, Mapping) else {}
         codes = given.get("product_codes")
         return cls(
             usage_operation=given.get("usage_operation"),
             product_codes=tuple(
-                ProductCode.from_inputs(code, default_type)
+                ProductCode(code.get("product_code_id"), type or default_type or type)
                 for code in (codes if isinstance(codes, (list, tuple)) else ())
                 if isinstance(code, Mapping)
+                for type in [code.get("product_code_type")]
             ),
         )
 
@@ -203,7 +197,7 @@ class ConversionTask(NamedTuple):
     @property
     def is_complete(self) -> bool:
         """True once the task has ended, in success or in failure."""
-        return self.status in FINISHED_STATUSES
+        return self.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED)
 
     @property
     def is_unfinished(self) -> bool:
@@ -226,46 +220,35 @@ class ConversionTask(NamedTuple):
                 has not the documented type, or a time in it lies outside the years 1 to 9999 in UTC.
         """
         try:
-            return cls._read(answer, task_id, region)
+            answered_id = answer.get("LicenseConversionTaskId") or task_id
+            status = answer.get("Status")
+            times: dict[str, Any] = {name: _to_utc(answer.get(key)) for name, key in _TIMES.items()}
+            task = cls(
+                task_id=task_id,
+                region=region,
+                resource_arn=_plain(answer.get("ResourceArn")),
+                # One that AWS leaves out is an empty one, so that a program can always read its members.
+                source_license_context=LicenseContext.from_answer(answer.get("SourceLicenseContext") or {}),
+                destination_license_context=LicenseContext.from_answer(answer.get("DestinationLicenseContext") or {}),
+                status_message=_plain(answer.get("StatusMessage")),
+                **times,
+                **_to_status(None if status is None else to_plain_text(str(status))),
+            )
         except (AttributeError, TypeError) as cause:
             raise AnswerError("a member of the answer does not have the type that AWS documents") from cause
         except OverflowError as cause:
             raise AnswerError("a time in the answer is outside the years 1 to 9999") from cause
+        if answered_id != task_id:
+            raise AnswerError(f"the answer is about another task, {to_plain_text(str(answered_id))}")
+        missing = [word for word, value in (("status", task.status_text), ("ARN", task.resource_arn)) if not value]
+        if missing:
+            raise AnswerError(f"the answer has no {' and no '.join(missing)}")
+        return task
 
     @classmethod
     def started(cls, task_id: str, region: str, request: ConversionRequest) -> ConversionTask:
         """Return what is known of a task that was started just now and that AWS has not shown yet."""
         return cls(task_id, region, request.resource_arn, request.source, request.destination)
-
-    @classmethod
-    def unreadable(cls, task_id: str, region: str, resource_arn: str | None) -> ConversionTask:
-        """Return what stands for a task whose entry in a list can't be read: it may still be under way."""
-        return cls(task_id, region, resource_arn, unknown_status="(unreadable)")
-
-    @classmethod
-    def _read(cls, answer: Mapping[str, Any], task_id: str, region: str) -> ConversionTask:
-        answered_id = answer.get("LicenseConversionTaskId") or task_id
-        if answered_id != task_id:
-            raise AnswerError(f"the answer is about another task, {to_plain_text(answered_id)}")
-        status = answer.get("Status")
-        times: dict[str, Any] = {name: _to_utc(answer.get(key)) for name, key in _TIMES.items()}
-        task = cls(
-            task_id=task_id,
-            region=region,
-            resource_arn=_plain(answer.get("ResourceArn")),
-            # One that AWS leaves out is an empty one, so that a program can always read its members.
-            source_license_context=LicenseContext.from_answer(answer.get("SourceLicenseContext") or {}),
-            destination_license_context=LicenseContext.from_answer(answer.get("DestinationLicenseContext") or {}),
-            status_message=_plain(answer.get("StatusMessage")),
-            **times,
-            **_to_status(None if status is None else to_plain_text(str(status))),
-        )
-        missing = [
-            word for word, is_there in (("status", task.status_text), ("ARN", task.resource_arn)) if not is_there
-        ]
-        if missing:
-            raise AnswerError(f"the answer has no {' and no '.join(missing)}")
-        return task
 
     def to_outputs(self) -> dict[str, Any]:
         """Return the task as a stack stores it: one entry for each output of the resource."""

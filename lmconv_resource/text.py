@@ -5,8 +5,6 @@ words nor AWS's can be touched. A constant text holds them in braces, for `fill`
 `{aws:}profile`, `{run region REGION}`.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -95,11 +93,6 @@ _VERBS = {"run": "set", "Run": "Set", "with": "with"}
 """What stands before the command that sets a setting, and before an explicit provider's setting."""
 
 
-def set_setting(verb: str, name: str, value: str) -> str:
-    """Return how a setting is set: `run`, `Run` or `with`, and the command; or the setting and where it stands."""
-    return on_settings(f"{verb} `pulumi config set {key(name)} {value}`", f"{_VERBS[verb]} {name}")
-
-
 class _Names(dict[str, Any]):
     def __missing__(self, field: str) -> str:
         if field == "aws":
@@ -108,8 +101,10 @@ class _Names(dict[str, Any]):
             return "" if wording().provider else field
         if field in ("True", "False"):
             return to_value(field == "True")
-        if field.partition(" ")[0] in _VERBS:
-            return set_setting(*field.split(" "))
+        verb, *words = field.split(" ")
+        if verb in _VERBS:
+            name, value = words
+            return on_settings(f"{verb} `pulumi config set {key(name)} {value}`", f"{_VERBS[verb]} {name}")
         name, is_set, value = field.partition("=")
         return setting(name, value == "True") if is_set else written(name)
 
@@ -129,7 +124,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u2
 _USER_IN_URL = re.compile(r'//[^/"]*@')
 _USER_IN_ENDPOINT = re.compile(r": .*@", re.DOTALL)
 
-_DURATION_PART = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h)")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -145,13 +140,9 @@ def to_duration_text(seconds: float) -> str:
 def parse_duration(text: str) -> float | None:
     """Return the seconds of a duration as Pulumi and Go write it (`90s`, `1h30m`), None for any other text."""
     parts = _DURATION_PART.findall(text)
-    if not parts or "".join(parts) != text:
+    if not parts or "".join(map("".join, parts)) != text:
         return None
-    seconds = 0.0
-    for part in parts:
-        number = part.rstrip("nuµμmsh")
-        seconds += float(number) * _UNIT_SECONDS[part[len(number) :]]
-    return seconds
+    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
 
 
 def to_rfc3339(moment: datetime) -> str:

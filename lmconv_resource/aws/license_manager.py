@@ -91,7 +91,8 @@ class LicenseManager:
                     if unreadable == "kept":
                         arn = entry.get("ResourceArn")
                         arn = arn if isinstance(arn, str) else subject.resource_arn
-                        page[task_id] = ConversionTask.unreadable(task_id, self._region, arn)
+                        # It may still be under way.
+                        page[task_id] = ConversionTask(task_id, self._region, arn, unknown_status="(unreadable)")
             yield page
 
     def create_task(self, request: ConversionRequest) -> str:

@@ -1,7 +1,5 @@
 """The lifecycle of a ConversionFleet: what check, diff, create, read, update and delete come to."""
 
-from __future__ import annotations
-
 import json
 import logging
 from dataclasses import replace

@@ -4,8 +4,6 @@ In a turn, those that are due read, by calls that serve all of them, and decide;
 together where EC2 takes several instances in a call.
 """
 
-from __future__ import annotations
-
 import copy
 import logging
 from collections import deque

@@ -1,7 +1,5 @@
 """A fleet's operation: survey, begin rows as slots get free, and say what became of each."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Which row of a fleet is begun when: the table's order, slots of an account and region, canaries, and the limits."""
 
-from __future__ import annotations
-
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field

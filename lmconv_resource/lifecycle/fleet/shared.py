@@ -1,7 +1,5 @@
 """What a connection has shown to the rows of a fleet: one call asks for many, and its answer serves each of them."""
 
-from __future__ import annotations
-
 import copy
 import logging
 import statistics

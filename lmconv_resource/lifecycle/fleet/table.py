@@ -1,7 +1,5 @@
 """The table of a fleet: its rows, parsed and validated as one, with a single failure for all that is wrong with it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
