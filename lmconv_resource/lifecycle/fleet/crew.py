@@ -55,7 +55,7 @@ class Crew:
         schedule: Schedule | None = None,
         tell: Callable[[RowJob, str], None] = lambda _, __: None,
     ) -> None:
-        self.gathering, self._cancellation = gathering, gathering.connection.cancellation
+        self.gathering, self._cancellation = gathering, gathering.connection.calls.cancellation
         self._schedule, self._tell = schedule or Schedule([], [], FleetInputs()), tell
         self._now = gathering.turn.now
         self._rows: list[RowJob] = []

@@ -79,7 +79,7 @@ class Gathering:
 
     def __init__(self, connection: Connection, learned: Learned) -> None:
         self.connection = connection
-        self.turn = turn = Turn(connection.cancellation.runtime.now)
+        self.turn = turn = Turn(connection.calls.cancellation.runtime.now)
         self.asks_protection = True
         """Whether it is asked of each instance that runs whether it may be stopped, a call each; EC2 refuses a stop."""
         self.learned = learned
