@@ -127,10 +127,8 @@ class _Reading:
         return self._to_members(fields, known, at) if kind == "struct_value" else getattr(value, kind)
 
     def _to_members(self, fields: Mapping[str, Value], known: Spec, at: str) -> dict[str, object]:
-        by_name = "additionalProperties" in known  # the names are the user's own
-        members: Spec = known.get("properties", {})
-        if by_name:
-            members = dict.fromkeys(fields, known["additionalProperties"])
+        of_each = known.get("additionalProperties")  # said where the names are the user's own
+        members: Spec = known.get("properties", {}) if of_each is None else dict.fromkeys(fields, of_each)
         unknown = [name for name in fields if name not in members] if members else []
         if unknown and not self.misnamed:
             self.misnamed = f"has the member {to_shown(unknown[0])}, {to_known(unknown[0], members)}"
@@ -138,7 +136,7 @@ class _Reading:
             name: self.to_plain(entry, members.get(name, {}), f"{at}has the member {to_plain_text(name)} ")
             for name, entry in fields.items()
         }
-        return {self._spell(name): plain for name, plain in read.items()} if not by_name else ByName(read)
+        return {self._spell(name): plain for name, plain in read.items()} if of_each is None else ByName(read)
 
 
 def write(properties: Mapping[str, object], secrets: Collection[str] = ()) -> Struct:
