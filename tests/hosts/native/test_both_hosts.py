@@ -247,24 +247,6 @@ def test_the_region_of_an_arn_that_no_preview_knows_is_unknown_too(host: Dynamic
     assert len(host.check(CONVERSION, {**inputs, "resource_arn": UNKNOWN})[1]) == 1
 
 
-@pytest.mark.parametrize(
-    ("kind", "status", "changed", "expected"),
-    [
-        (TASK, "SUCCEEDED", {}, (False, [])),
-        (TASK, "IN_PROGRESS", {"wait_for_completion": True}, (True, [])),
-        (TASK, "SUCCEEDED", {"license_conversion_task_id": "lct-2"}, (True, ["license_conversion_task_id"])),
-        (CONVERSION, "FAILED", {}, (True, ["status"])),
-    ],
-)
-def test_diff(
-    host: Dynamic | Native, aws: LicenseManagerBackend, *, kind: str, status: str, changed: Any, expected: Any
-) -> None:
-    """What the record of a task with this status needs for what the program says: a change, and what it replaces."""
-    add(aws, status)
-    record = host.read(kind, "lct-1", {"region": "eu-west-1"}).outputs
-    assert host.diff(kind, "lct-1", record, {**(TRACK if kind == TASK else CONVERT), **changed}) == expected
-
-
 @pytest.mark.parametrize("kind", [TASK, CONVERSION])
 def test_create_of_one_that_fails(host: Dynamic | Native, aws: LicenseManagerBackend, kind: str) -> None:
     """An error that is recorded, with the id; the record is what the next `up` goes on from."""
