@@ -35,7 +35,7 @@ class Done(NamedTuple):
         if self.continued_by is None:
             return f"{self.task.task_id} has already converted it"
         to = describe_license(self.continued_by.destination_license_context)
-        return f"{self.task.task_id} has already converted it, and {self.continued_by.task_id} later converted it on to {to}"
+        return f"{self.task.task_id} has already converted it, and {self.continued_by.task_id} then converted it on to {to}"
 
 
 def find_done(
