@@ -33,9 +33,9 @@ class Done(NamedTuple):
         if self.task is None:
             return f"EC2 bills it as {describe_license(present)}"
         if self.continued_by is None:
-            return f"{self.task.task_id} has already converted it"
+            return f"{self.task.task_id} has converted it"
         to = describe_license(self.continued_by.destination_license_context)
-        return f"{self.task.task_id} has already converted it, and {self.continued_by.task_id} then converted it on to {to}"
+        return f"{self.task.task_id} has converted it, and {self.continued_by.task_id} then converted it on to {to}"
 
 
 def find_done(

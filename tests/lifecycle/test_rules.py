@@ -97,7 +97,7 @@ def test_what_is_done_is_adopted(
             to_wish(),
             Act.DONE,
             [
-                "lct-0 has already converted it and is adopted; no conversion is started.",
+                "lct-0 has converted it and is adopted; no conversion is started.",
                 f"EC2 still bills {ARN} as Windows BYOL ({BYOL}), not as Windows ({WINDOWS}); set correct_drift=True "
                 "to have it converted again.",
             ],
@@ -107,7 +107,7 @@ def test_what_is_done_is_adopted(
             to_wish(),
             Act.DONE,
             [
-                f"lct-0 has already converted it, and lct-1 then converted it on to Windows BYOL ({BYOL}) and is adopted; "
+                f"lct-0 has converted it, and lct-1 then converted it on to Windows BYOL ({BYOL}) and is adopted; "
                 "no conversion is started.",
                 f"A later conversion of {ID} continued from the declared destination. If no resource of this program "
                 "did that, set correct_drift=True to have it converted back.",
