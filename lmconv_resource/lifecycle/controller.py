@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from typing_extensions import Self
 
@@ -37,9 +37,6 @@ class Recorded(Protocol):
     @classmethod
     def from_outputs(cls, outputs: Properties) -> Self:
         """Read what a stack has stored, of any version."""
-
-    def to_outputs(self) -> dict[str, Any]:
-        """Return what a stack stores."""
 
 
 InputsT = TypeVar("InputsT", bound=Inputs)
@@ -119,7 +116,7 @@ class Controller(ABC, Generic[InputsT, StateT]):
     # -- steps of the resources of one task ----------------------------------------------------------------------------
 
     def _diff_running(self, op: Operation, recorded: ConversionTask, found: ConversionTask) -> Diff:
-        """Return whether a task recorded as running has changed, and say so if it has."""
+        """Return whether a task has changed since it was recorded, and say so if it has."""
         change = to_change_text(recorded, found)
         if change:
             op.log(change)

@@ -8,14 +8,8 @@ import logging
 from contextlib import suppress
 from dataclasses import replace
 
-from lmconv_resource.errors import (
-    WAIT_ACTION,
-    AccessDeniedError,
-    LicenseConversionError,
-    RequestRefusedError,
-    Subject,
-    TransientError,
-)
+from lmconv_resource import errors
+from lmconv_resource.errors import LicenseConversionError, TransientError
 from lmconv_resource.lifecycle.controller import Controller, select_replacing
 from lmconv_resource.lifecycle.inputs import CONVERTED, ConversionInputs, unknown_names, validate_options
 from lmconv_resource.lifecycle.job import Act, Job, still_stopped_text
@@ -51,19 +45,18 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             return []
         inputs = ConversionInputs.parse(checked)
         contexts = (inputs.source_license_context, inputs.destination_license_context)
-        for warning in filter(
-            None, map(unknown_code_warning, dict.fromkeys(each.usage_operation for each in contexts))
-        ):
+        codes = dict.fromkeys(each.usage_operation for each in contexts)
+        for warning in filter(None, map(unknown_code_warning, codes)):
             op.log(warning, "WARNING")
         return [CheckFailure("", str(error)) for error in (self._plan(op, inputs) if op.is_preview else ())]
 
     def preview(self, op: Operation, state: ConversionState | None, inputs: ConversionInputs) -> None:
         """Say what an `up` will do where nothing is recorded; raise what nothing in the program can change."""
-        errors = [] if state else self._plan(op, inputs)
-        for error in errors[1:]:
+        refusals = [] if state else self._plan(op, inputs)
+        for error in refusals[1:]:
             op.log(str(error), "ERROR")
-        if errors:
-            raise errors[0]
+        if refusals:
+            raise refusals[0]
 
     def _plan(self, op: Operation, inputs: ConversionInputs) -> list[LicenseConversionError]:
         """Say in a line what an `up` will do, and return what nothing in the program can change before that."""
@@ -113,10 +106,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             op.log(f"{asked.resource_arn} was prepared by an earlier `pulumi up` that was interrupted: it continues.")
             return Diff(replaces=("status",))
         # Looked up where a wait would do it again, too: a FAILED one has to be replaced, which no update can.
-        task = None
         seen = state.task
         if not seen.is_complete:
-            seen = task = self._running_task(op, op.connect(inputs, task_id, state.task.region), state.task)
+            seen = self._running_task(op, op.connect(inputs, task_id, state.task.region), state.task)
         if seen.status is TaskStatus.FAILED and not inputs.ignore_failure:
             why = to_failure_reason(seen.status_message).rstrip(".")
             op.log(f"{task_id} FAILED: {why}. A new conversion will be started.", "WARNING")
@@ -128,7 +120,7 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
         if inputs.stop_and_restart and self._is_marked(op, task_id, state, inputs):
             op.log(f"{asked.resource_arn} still has to be started: an earlier `pulumi up` ended before that.")
             return Diff(changed=("stop_and_restart",))
-        return Diff() if task is None else self._diff_running(op, state.task, task)
+        return self._diff_running(op, state.task, seen)
 
     def _diff_drift(self, op: Operation, task_id: str, state: ConversionState, inputs: ConversionInputs) -> Diff:
         """Return whether the drift that is recorded is there still, by EC2's present word."""
@@ -153,7 +145,10 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 tags = started.marks.get(aws.session)
                 if tags is None:
                     tags = started.marks[aws.session] = tuple(aws.ec2.list_tags(TAGS))
-            except (AccessDeniedError, RequestRefusedError) as refusal:  # the latter by what stands in for EC2
+            except (
+                errors.AccessDeniedError,
+                errors.RequestRefusedError,
+            ) as refusal:  # the latter by what stands in for EC2
                 log.info("marks are read from the instance alone: %s", refusal)
                 instance = aws.ec2.get_instance(state.request.resource_arn)
                 tags = tuple(instance.tags) if instance else ()
@@ -240,10 +235,9 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             found = self._refresh(op, task_id, state.task if state else None, inputs)
         aws = op.connect(inputs, task_id, found.region)
         instance = None
-        arn = found.resource_arn
-        if found.is_complete and arn:
+        if found.is_complete and found.resource_arn:
             try:
-                instance = aws.ec2.get_instance(arn)
+                instance = aws.ec2.get_instance(found.resource_arn)
             except LicenseConversionError as error:
                 # The conversion is what was asked for; this is a second opinion, for those who allow it.
                 log.info("what the instance is billed as is not known: %s", error)
@@ -251,9 +245,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
             if found.status is TaskStatus.FAILED:
                 why = to_failure_reason(found.status_message).rstrip(".")
                 op.log(
-                    f"{task_id} FAILED: {why}. The program that is imported says "
-                    f"{setting('ignore_failure', True)}: without it, the "
-                    "next `pulumi up` starts a new conversion.",
+                    f"{task_id} FAILED: {why}. The program that is imported says {setting('ignore_failure', True)}: "
+                    "without it, the next `pulumi up` starts a new conversion.",
                     "WARNING",
                 )
             verified = instance.license_context if instance else None
@@ -346,7 +339,7 @@ def _to_bug(cause: Exception, task_id: str, region: str | None) -> LicenseConver
     """Return an unforeseen error as a line; the log has its traceback."""
     log.error("an error that is a bug", exc_info=cause)
     error = LicenseConversionError(
-        Subject(WAIT_ACTION, task_id, region),
+        errors.Subject(errors.WAIT_ACTION, task_id, region),
         f"{type(cause).__name__}: {cause}",
         "This is a bug of lmconv-resource: report it with what LMCONV_LOG=DEBUG shows. The task is not lost: the next "
         "`pulumi up` continues with it",

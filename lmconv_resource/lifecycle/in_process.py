@@ -46,12 +46,6 @@ class StartedHere:
             return is_new
 
 
-DISPLAY_SECONDS = 1.0
-"""Between two lines where a person watches."""
-
-LOG_SECONDS = 30.0
-"""Between two lines where each one stays: in the log of a CI job."""
-
 _NARROW = 100
 """Columns of a terminal below which Pulumi leaves a row some 14 characters."""
 
@@ -73,8 +67,8 @@ class Progress:
     ) -> None:
         self.total = total
         self._show = show
-        self.pause_seconds = DISPLAY_SECONDS if moves else LOG_SECONDS
-        """Between two lines."""
+        self.pause_seconds = 1.0 if moves else 30.0
+        """Between two lines: where a person watches, or where each one stays, in the log of a CI job."""
         self._terminal_columns = terminal_columns
         self._now = runtime.now
         self._began = runtime.now()
@@ -101,13 +95,11 @@ class Progress:
             if now - self._shown_at < self.pause_seconds:
                 return
             self._shown_at = now
-            text = self._to_text(int(now - self._began), is_narrow=(self._terminal_columns() or _NARROW) < _NARROW)
+            seconds, is_narrow = int(now - self._began), (self._terminal_columns() or _NARROW) < _NARROW
+            # What matters most first: the display cuts what it has no room for.
+            parts = [f"{self._done}/{self.total}" if is_narrow else f"{self._done} of {self.total} done"]
+            parts += [f"{self._failed} failed"] if self._failed else []
+            parts += [f"{self._running} running"] if self._running else []
+            parts += [f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"]
+            text = ", ".join(parts) + (f" · {self._last}" if self._last else "")
         self._show(text)  # without the lock: a busy engine takes its time
-
-    def _to_text(self, seconds: int, *, is_narrow: bool) -> str:
-        # What matters most first: the display cuts what it has no room for.
-        parts = [f"{self._done}/{self.total}" if is_narrow else f"{self._done} of {self.total} done"]
-        parts += [f"{self._failed} failed"] if self._failed else []
-        parts += [f"{self._running} running"] if self._running else []
-        parts += [f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"]
-        return ", ".join(parts) + (f" · {self._last}" if self._last else "")

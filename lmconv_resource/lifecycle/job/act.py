@@ -49,6 +49,7 @@ _ON_ITS_WAY = ("await-stopping", "await-state", "await-state-end")
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _FAULT_PAUSE = 1.0, 5.0, 30.0
 _CAPACITY_PAUSES = 5.0, 300.0
+_PASSING_CODES = ("Insufficient", "IncorrectInstanceState", "IncorrectState")
 _START_SECONDS = 30.0
 _TIDY_TRIES = 10
 _FRESH_SECONDS, _MARK_FRESH_SECONDS, _MAX_READS = 15.0, 2.5, 5
@@ -338,7 +339,8 @@ class Job:
         else:
             log.info("%s: %s", step.rule.name, error)
             is_over = is_tidying and (failed >= _TIDY_TRIES or now >= self.facts.deadline)
-            again_at, is_given_up = now + doubled(*_CAPACITY_PAUSES, failed), is_over or not _is_passing(error)
+            passes = isinstance(error, TransientError) or getattr(error, "code", "").startswith(_PASSING_CODES)
+            again_at, is_given_up = now + doubled(*_CAPACITY_PAUSES, failed), is_over or not passes
             if act is Act.CREATE:
                 again_at, is_given_up = self._on_create_failed(error, tries)
             sent = before._replace(tries=tries, again_at=again_at, error=error, is_given_up=is_given_up)
@@ -455,13 +457,6 @@ class Job:
     def give_up(self) -> None:
         """Only bring to its end from now on what was begun."""
         self._wish, self._stale = replace(self._wish, converts=False), EVERYTHING
-
-
-def _is_passing(error: LicenseConversionError) -> bool:
-    code = str(getattr(error, "code", ""))
-    return isinstance(error, TransientError) or code.startswith(
-        ("Insufficient", "IncorrectInstanceState", "IncorrectState")
-    )
 
 
 def still_stopped_text(resource_arn: str, error: LicenseConversionError) -> str:

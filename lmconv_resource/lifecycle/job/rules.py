@@ -10,17 +10,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
+from lmconv_resource import errors
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION
 from lmconv_resource.aws.remedies import to_failed_error
-from lmconv_resource.errors import (
-    CREATE_ACTION,
-    EndpointUnreachableError,
-    LicenseConversionError,
-    OtherConversionError,
-    Subject,
-    TaskNotFoundError,
-    TransientError,
-)
+from lmconv_resource.errors import CREATE_ACTION, LicenseConversionError, Subject, TransientError
 from lmconv_resource.history import MOST_FAILURES, find_done, repeated_failures
 from lmconv_resource.lifecycle.in_process import Severity
 from lmconv_resource.lifecycle.job.checks import Wish
@@ -287,24 +280,24 @@ def decide(facts: Facts, wish: Wish, rules: Iterable[Rule] = RULES) -> Step:
     case = _Case(facts, wish)
     rule = next(rule for rule in rules if rule.words <= case.words)
     if rule.error:
-        errors = case.block if rule.error == "blocked" else (case.errors[rule.error],)
-        text = errors[0].reason
+        ends_in = case.block if rule.error == "blocked" else (case.errors[rule.error],)
+        text = ends_in[0].reason
     else:
         values = case.values() if rule.text else {}
-        text, errors = fill(rule.text, values), ()
+        text, ends_in = fill(rule.text, values), ()
         if rule.then in (Act.REFUSE, Act.LEAVE):
             action = CREATE_ACTION if rule.then is Act.REFUSE else START_ACTION
-            errors = (case.error(text, fill(rule.remedy, values), action),)
+            ends_in = (case.error(text, fill(rule.remedy, values), action),)
     task = facts.held or (case.done.task if case.done else None)
     if rule.then is Act.ADOPT:
         task = case.matching
     # A call without an answer may have started it.
     is_new = task is not None and facts.memory.sent[Act.CREATE].tries > 0 and task.task_id not in facts.memory.known_ids
     is_adopted = facts.memory.is_adopted or (facts.memory.held_id is None and not is_new)
-    others: list[tuple[Severity, str]] = [("ERROR", str(each)) for each in errors[1:]]
+    others: list[tuple[Severity, str]] = [("ERROR", str(each)) for each in ends_in[1:]]
     notes = (*others, *case.notes(rule.then, task, is_adopted=is_adopted))
     fault, verified = case.fault if rule.then is Act.WAIT else None, None if facts.present.is_empty else facts.present
-    return Step(rule, text, case.request, errors, task, is_adopted, notes, fault, verified)
+    return Step(rule, text, case.request, ends_in, task, is_adopted, notes, fault, verified)
 
 
 class _Case:
@@ -383,8 +376,8 @@ class _Case:
         doubted_at = max(memory.ended_at or memory.began, memory.in_progress_at or 0.0)
         held_for = self._since(memory.held_since if held_id else None)
         is_unsettled = unfinished or set(facts.hidden_ids) - {held_id}
-        hidden = TaskNotFoundError(Subject(task_id=held_id, region=facts.region), "AWS does not know this task")
-        other = self.other and OtherConversionError(
+        hidden = errors.TaskNotFoundError(Subject(task_id=held_id, region=facts.region), "AWS does not know this task")
+        other = self.other and errors.OtherConversionError(
             self._subject(CREATE_ACTION),
             f"license conversion task {self.other.task_id} is already converting it with other license contexts",
         )
@@ -420,7 +413,7 @@ class _Case:
             self.wish.stop_and_restart or memory.last_seen or memory.is_marked or self.words & {"needed", "mine"}
         )
         is_followed = memory.held_id is not None or (self.wish.converts and self.matching is not None)
-        is_closed = isinstance(error, EndpointUnreachableError) and (
+        is_closed = isinstance(error, errors.EndpointUnreachableError) and (
             is_followed or self._since(memory.failing_since) >= _CLOSED_SECONDS
         )
         return error if isinstance(error, TransientError) and (is_needed or not is_closed) else None
