@@ -11,18 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from lmconv_resource import errors
 from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, UNTAG_ACTION, InstanceType
-from lmconv_resource.errors import (
-    CREATE_ACTION,
-    AccessDeniedError,
-    ExpiredCredentialsError,
-    LicenseConversionError,
-    RequestRefusedError,
-    ServiceFaultError,
-    SettingsError,
-    Subject,
-    ThrottledError,
-)
+from lmconv_resource.errors import CREATE_ACTION, AccessDeniedError, LicenseConversionError, RequestRefusedError
 from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.marks import RESTART_TAG
 from lmconv_resource.models import InstanceArn
@@ -173,7 +164,7 @@ def run_checks(
     return (*problems, *denied)
 
 
-def other_account_error(op: Operation, aws: Connection, resource_arn: str) -> SettingsError | None:
+def other_account_error(op: Operation, aws: Connection, resource_arn: str) -> errors.SettingsError | None:
     """Return the error of credentials that belong to another account than the instance; None where they do not.
 
     Raises:
@@ -182,16 +173,16 @@ def other_account_error(op: Operation, aws: Connection, resource_arn: str) -> Se
     arn = InstanceArn.parse(resource_arn)
     try:
         account = aws.caller_account() if arn else None
-    except (ThrottledError, ServiceFaultError, ExpiredCredentialsError, AccessDeniedError) as error:
-        raise error.about(action=CREATE_ACTION, resource_arn=resource_arn) from error.__cause__
+    except (errors.ThrottledError, errors.ServiceFaultError, errors.ExpiredCredentialsError, AccessDeniedError) as why:
+        raise why.about(action=CREATE_ACTION, resource_arn=resource_arn) from why.__cause__
     except LicenseConversionError as error:
         # A closed network has no way to STS, and one's own License Manager no STS that knows its keys.
         op.log(f"The account of the credentials was not checked: {error.reason}.")
         return None
     if arn is None or account == arn.account:
         return None
-    return SettingsError(
-        Subject(CREATE_ACTION, None, aws.region, resource_arn),
+    return errors.SettingsError(
+        errors.Subject(CREATE_ACTION, None, aws.region, resource_arn),
         f"the credentials belong to account {account} ({aws.session.origin}), the instance to {arn.account}",
         fill("Use credentials of the instance's account: set `profile` or `{assume_role}`, or the stack's own"),
     )
