@@ -175,6 +175,6 @@ def to_one_form(key: str, value: object) -> object:
 
 
 def explicit_provider(urn: str) -> str | None:
-    """Return the name of an explicit provider; None for the one that the engine makes of the stack's settings."""
+    """Return the name of an explicit provider; None for the engine's own, `default_0_1_0_https_/example.com/…`."""
     name = urn.rpartition("::")[2]
-    return None if not name or re.fullmatch(r"default(_\d+)*", name) else name
+    return None if not name or re.fullmatch(r"default(_(\d|https?_).*)?", name) else name

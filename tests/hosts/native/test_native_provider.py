@@ -306,8 +306,9 @@ def test_the_stacks_configuration_is_no_remedy_for_an_explicit_provider(native: 
     )
     native.stub.Configure(provider_pb2.ConfigureRequest(args=to_struct({"profile": "none"}), urn=request.urn))
     (_, reason), *_ = native.check(TASK, {"licenseConversionTaskId": "lct-1"})[1]
-    assert "pulumi config" not in reason
-    assert "provider `production`" in reason
+    assert ("pulumi config" in reason, "provider `production`" in reason) == (False, True)
+    request.urn = request.urn.replace("production", "default_0_1_0_https_/example.com/releases")
+    assert "`pulumi config get lmconv:maxRetries`" in native.stub.CheckConfig(request).failures[0].reason
 
 
 def test_changed_settings_never_replace_the_provider(native: Plugin) -> None:
