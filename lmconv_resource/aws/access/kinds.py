@@ -101,25 +101,19 @@ def _text(pattern: str = r"(?s).+") -> Callable[[Any, Place], str]:
     return read
 
 
-def _list_of(read_one: Read) -> Callable[[Any, Place], tuple[Any, ...]]:
-    def read(value: Any, place: Place) -> tuple[Any, ...]:
-        if not isinstance(value, (list, tuple)):
-            raise ValueError
-        return tuple(read_one(each, place) for each in value)
-
-    return read
+def _list(read_one: Read, value: Any, place: Place) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError
+    return tuple(read_one(each, place) for each in value)
 
 
-def _objects(read_one: Read) -> Callable[[Any, Place], tuple[Any, ...]]:
-    def read(value: Any, place: Place) -> tuple[Any, ...]:
-        if isinstance(value, Mapping):
-            return (read_one(value, place),)
-        if not isinstance(value, (list, tuple)) or not all(isinstance(each, Mapping) for each in value):
-            raise ValueError
-        entries = (place._replace(name=f"entry {number} of {place.name}") for number in count(1))
-        return tuple(map(read_one, value, entries))
-
-    return read
+def _objects(read_one: Read, value: Any, place: Place) -> tuple[Any, ...]:
+    if isinstance(value, Mapping):
+        return (read_one(value, place),)
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, Mapping) for each in value):
+        raise ValueError
+    entries = (place._replace(name=f"entry {number} of {place.name}") for number in count(1))
+    return tuple(map(read_one, value, entries))
 
 
 def _url(value: Any, place: Place) -> str:
@@ -145,7 +139,7 @@ def _count(value: Any, place: Place) -> int:
 
 
 def _accounts(value: Any, place: Place) -> tuple[str, ...]:
-    return tuple(sorted(_list_of(partial(_digits, pattern="[0-9]{12}"))(value, place)))
+    return tuple(sorted(_list(partial(_digits, pattern="[0-9]{12}"), value, place)))
 
 
 def _file(value: Any, place: Place) -> str:
@@ -184,12 +178,12 @@ IP_MODE = Kind("IPv4 or IPv6", _text("(?i)ipv[46]"))
 FLAG = Kind("true or false", _flag, {"type": "boolean"})
 COUNT = Kind("a whole number of at least 0", _count, {"type": "integer"})
 FILE = Kind("a string", _file)
-FILES = Kind('a list of paths (["~/.aws/config"])', _list_of(_file), _LIST_SCHEMA)
-PRODUCTS = FILES._replace(form='a list of products (["NAME/VERSION"])', read=_list_of(_text("[ -~]+")))
+FILES = Kind('a list of paths (["~/.aws/config"])', partial(_list, _file), _LIST_SCHEMA)
+PRODUCTS = FILES._replace(form='a list of products (["NAME/VERSION"])', read=partial(_list, _text("[ -~]+")))
 ACCOUNTS = FILES._replace(form='a list of account ids (["123456789012"])', read=_accounts)
 ANY = Kind("anything", lambda value, _: value, {"$ref": "pulumi.json#/Any"})
 
-_TEXTS = Kind("a list of strings", _list_of(_text()), _LIST_SCHEMA)
+_TEXTS = Kind("a list of strings", partial(_list, _text()), _LIST_SCHEMA)
 _PAIRS = Kind("an object of strings", _pairs, {"type": "object", "additionalProperties": _TEXT_SCHEMA})
 _ROLE_ARN = Kind(
     "the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)",
@@ -302,7 +296,7 @@ def parse_roles(value: Any) -> Roles:
     """
     place = Place(written("assume_role"), "Correct it in the program", spell=to_snake)
     try:
-        return _objects(_read_role)(() if value is None else value, place)
+        return _objects(_read_role, () if value is None else value, place)
     except ValueError:
         raise place.error(f"{place.name} is neither a role nor a list of roles") from None
 
@@ -327,13 +321,13 @@ def other_services(value: Any) -> list[str]:
 
 def _endpoints(value: Any, place: Place) -> tuple[tuple[str, str], ...]:
     to_boto3 = {"licensemanager": "license-manager"}
-    pairs = (pair for urls in _objects(_endpoint)(value, place) for pair in urls.items())
+    pairs = (pair for urls in _objects(_endpoint, value, place) for pair in urls.items())
     # Of a service that is named twice, the last one.
     return tuple(sorted({to_boto3.get(service, service): url for service, url in pairs}.items()))
 
 
 _ROLE_FORM = '{"roleArn": "arn:aws:iam::ACCOUNT:role/NAME"'
-ROLES = Kind(f"a list of roles ([{_ROLE_FORM}}}])", _objects(_read_role), members=_ROLE_MEMBERS)
+ROLES = Kind(f"a list of roles ([{_ROLE_FORM}}}])", partial(_objects, _read_role), members=_ROLE_MEMBERS)
 WEB_IDENTITY = Kind(
     f'an object ({_ROLE_FORM}, "webIdentityTokenFile": "PATH"}})', _web_identity, members=_WEB_IDENTITY_MEMBERS
 )
