@@ -71,11 +71,10 @@ class LicenseManager:
         filters += [{"Name": "Status", "Values": [status.value]}] if status else []
         answers = self._calls.read_pages(subject, {"Filters": filters, "MaxResults": PAGE_SIZE}, on)
         try:
-            first = next(answers)
+            answers = chain([next(answers)], answers)
         except errors.RequestRefusedError:  # the page size is a guess: AWS publishes no limit
             answers = self._calls.read_pages(subject, {"Filters": filters}, on)
-            first = next(answers)
-        for answer in chain([first], answers):
+        for answer in answers:
             if "LicenseConversionTasks" not in answer:
                 # A page of a proxy's and half an answer reach us like this too; as "none" they would be believed.
                 reason = "the response is not a list of license conversion tasks"
