@@ -30,6 +30,7 @@ from botocore.credentials import (
     create_credential_resolver,
 )
 from botocore.loaders import create_loader
+from botocore.utils import FileWebIdentityTokenLoader
 
 from lmconv_resource.aws.access.call_log import log_calls
 from lmconv_resource.aws.access.files import STATIC_KEYS, FilesSession, assumes_role
@@ -216,7 +217,9 @@ class SettingsSession(FilesSession):
         if source is not None:
             role_fetcher = AssumeRoleCredentialFetcher(make, source, role.role_arn, role.to_sts())
             return DeferredRefreshableCredentials(role_fetcher.fetch_credentials, "assume-role")
-        fetcher = AssumeRoleWithWebIdentityCredentialFetcher(make, role.read_token, role.role_arn, role.to_sts())
+        file = role.web_identity_token_file
+        load = FileWebIdentityTokenLoader(file) if file else lambda: str(role.web_identity_token)
+        fetcher = AssumeRoleWithWebIdentityCredentialFetcher(make, load, role.role_arn, role.to_sts())
         return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role-with-web-identity")
 
     def _prefer_the_stacks_files(self) -> None:

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -239,11 +238,6 @@ class AssumedRole:
             "SourceIdentity": self.source_identity,
         }
         return {name: value for name, value in given.items() if value}
-
-    def read_token(self) -> str:
-        """Return the web identity's token, from its file each time anew."""
-        file = self.web_identity_token_file
-        return Path(file).read_text(encoding="utf-8") if file else str(self.web_identity_token)
 
 
 Roles = tuple[AssumedRole, ...]
