@@ -16,9 +16,6 @@ from lmconv_resource.polling.wait import Wait
 
 log = logging.getLogger(__name__)
 
-Report = Callable[[Wait, float], None]
-"""Shows a wait to the user at the given moment; called from the waiting thread."""
-
 
 class Poller:
     """Waits for tasks, which the dispatcher polls on threads that this starts. Safe to share between threads."""
@@ -36,7 +33,7 @@ class Poller:
         region: str,
         *,
         cancellation: Cancellation,
-        report: Report,
+        report: Callable[[Wait, float], None],
         timeout_seconds: float = DEFAULT_DEADLINE_SECONDS,
         poll_interval_seconds: float | None = None,
         report_seconds: float | None = None,
@@ -46,11 +43,11 @@ class Poller:
     ) -> ConversionTask:
         """Block until the task has ended, and return it as it was last seen, SUCCEEDED or FAILED.
 
-        `timeout_seconds` counts where `cancellation` has no deadline; `limit_seconds` is the time that was set for the
-        operation that waits, for its error to name it.
-        `report` shows the wait when its status changes, and at the latest every `report_seconds`; `on_notice` is told,
-        once each, what is odd about the task: it takes long, its status is an unknown one. AWS is to know the id of a
-        task that was neither started here nor seen before (`is_known`) within 10 s. What is not given is the policy's.
+        `timeout_seconds` counts where `cancellation` has no deadline; the error names `limit_seconds`, the time
+        that was set for the operation. In this thread `report` shows the wait, at the given moment, when its status
+        changes and at the latest every `report_seconds`, and `on_notice` is told, once each, what is odd about the
+        task: it takes long, its status is an unknown one. AWS is to know the id of a task that was neither started here
+        nor seen before (`is_known`) within 10 s. What is not given is the policy's.
 
         Raises:
             WaitError: it did not end in time, the wait was cancelled, or every poll failed for five minutes.
