@@ -187,7 +187,7 @@ def explaining_last_settings(record: Properties | None) -> Iterator[None]:
         if record is not None:
             error.remedy += (
                 ". A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh "
-                "--run-program` to use the present ones"
+                "--run-program` to use the current ones"
             )
             if record.get("profile") or record.get("assume_role"):
                 error.remedy += fill(", and `pulumi up` after a change of the resource's profile or {assume_role}")

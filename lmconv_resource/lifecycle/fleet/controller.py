@@ -131,7 +131,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
             )
         if result.has_succeeded and is_marked:
             # Of a table that was changed, and changed back since: nothing else tells of that `up`.
-            reason = f"An operation that was killed has marked it, and it is {instance.state}: `pulumi up` continues."
+            reason = f"A killed operation has tagged it, and it is {instance.state}: `pulumi up` continues."
             op.log(f"{name}: {instance.instance_id}: {reason}", "WARNING")
             result = replace(result, outcome=Outcome.IN_PROGRESS, reason=reason)
         verified = billed if result.has_succeeded else recorded

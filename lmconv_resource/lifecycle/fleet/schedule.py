@@ -45,7 +45,7 @@ class Schedule:
         """Return the rows to begin now, `elapsed_seconds` after the start of the operation."""
         limit = self._limits.begin_seconds
         if limit is not None and elapsed_seconds >= limit and self.is_waiting:
-            self.stop(f"{written('begin_within')} is {to_duration_text(limit)}, and that time was over")
+            self.stop(f"{written('begin_within')} is {to_duration_text(limit)}, and that time has passed")
         rows, self._going_on = self._going_on, []
         for row in rows:  # their slots are taken, whether there are so many or not
             self._groups[row.account_and_region].taken[row.name] = None

@@ -215,7 +215,7 @@ def test_a_refresh_tells_whose_settings_it_uses(host: Dynamic | Native, aws: Lic
     add(aws)
     record = host.read(TASK, "lct-1", {"region": "eu-west-1"}).outputs
     host.configure(maxRetries="many")
-    told = "`pulumi refresh --run-program` to use the present ones"
+    told = "`pulumi refresh --run-program` to use the current ones"
     assert told not in str(host.read(TASK, "lct-1", {"region": "eu-west-1"}).error)
     assert str(host.read(TASK, "lct-1", record).error).endswith(f"{told}.")
     role = {"assume_role": [{"role_arn": "arn:aws:iam::123456789012:role/r"}]}

@@ -109,4 +109,4 @@ def test_none_is_begun_too_late() -> None:
     assert schedule.next_rows(3599.0) == rows[:1]
     schedule.end(rows[0], succeeded=True, failed=False)
     assert schedule.next_rows(3600.0) == []
-    assert (schedule.is_waiting, schedule.stopped) == (True, "begin_within is 1h00m, and that time was over")
+    assert (schedule.is_waiting, schedule.stopped) == (True, "begin_within is 1h00m, and that time has passed")
