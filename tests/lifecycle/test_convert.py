@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.aws import CREATE, GET, LIST
-from support.job import BYOL, ENTERPRISE, WEB, WINDOWS, Job, deny, to_id
+from support.job import BYOL, ENTERPRISE, WEB, WINDOWS, Job, befall, deny, to_id
 from support.lifecycle import ARN, OneResource, RecordingEngine
 
 from lmconv_resource.emulator import ChangedAnswer, ErrorAnswer, Fault, LicenseContext, ProductCode
@@ -473,11 +473,17 @@ def test_delete_says_what_stays(job: Job, status: str, line: str) -> None:
 
 
 def test_a_destroy_starts_what_was_stopped_or_names_it(job: Job) -> None:
-    """After a deadline under a conversion the instance is named with the command; once it has ended it is started."""
+    """After a ^C under a conversion the instance is named with the command; once it has ended it is started."""
     arn = job.launch(running=True)
     conversion = job.convert(arn, stop_and_restart=True)
     job.backend.conversion_seconds = 3600
-    assert conversion.up(timeout_seconds=300.0).error is not None
+
+    def cancel(call: str, _: Any) -> None:
+        if call == CREATE:
+            conversion.session.cancellation.set("the update was cancelled")
+
+    job.make_client = befall(lambda *_: None, cancel)
+    assert conversion.up().error is not None
     recorded = conversion.id, conversion.outputs
     assert f"aws ec2 start-instances --instance-ids {to_id(arn)}" in conversion.destroy().text
     assert job.state(arn) == "stopped"
