@@ -22,6 +22,8 @@ STOP_ACTION = "ec2:StopInstances"
 START_ACTION = "ec2:StartInstances"
 TAG_ACTION = "ec2:CreateTags"
 UNTAG_ACTION = "ec2:DeleteTags"
+ACTIONS = (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION)
+"""What is done to an instance around its conversion."""
 
 
 def _to_line(text: object) -> str | None:

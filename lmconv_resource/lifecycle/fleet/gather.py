@@ -13,16 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from lmconv_resource.aws.ec2 import (
-    START_ACTION,
-    STOP_ACTION,
-    TAG_ACTION,
-    UNTAG_ACTION,
-    Ec2,
-    Instance,
-    InstanceType,
-    Tag,
-)
+from lmconv_resource.aws.ec2 import ACTIONS, Ec2, Instance, InstanceType, Tag
 from lmconv_resource.errors import RequestRefusedError
 from lmconv_resource.lifecycle.fleet.shared import Pace, Shown, Turn
 from lmconv_resource.lifecycle.fleet.table import Row
@@ -189,7 +180,7 @@ class Gathering:
         )
         self.addresses.read(address for arn in running if (address := seen[arn].answer.get("PublicIpAddress")))
         tag = ((RESTART_TAG, "check"),)
-        for action in (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION):
+        for action in ACTIONS:
             self.checks.read([(action, arn, tag, self._places[arn]) for arn in running])
         if wish.checks:
             self.managed.read(map(to_id, arns))

@@ -8,16 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from lmconv_resource import errors
 from lmconv_resource.aws.ec2 import Ec2, Instance, InstanceType, Tag
 from lmconv_resource.aws.license_manager import LicenseManager
 from lmconv_resource.aws.remedies import remedy_for, to_failed_error
-from lmconv_resource.errors import (
-    CancelledError,
-    ConversionFailedError,
-    LicenseConversionError,
-    RequestRefusedError,
-    WaitError,
-)
 from lmconv_resource.lifecycle.fleet.gather import Gathering
 from lmconv_resource.lifecycle.fleet.report import Action, Outcome, PlanLine, Result
 from lmconv_resource.lifecycle.fleet.shared import EVER, Pace
@@ -227,7 +221,7 @@ class RowJob:
             return False
         try:
             instance = self.gathering.instances.ask(self.id, self.instance_since)
-        except LicenseConversionError:  # the job is told the same
+        except errors.LicenseConversionError:  # the job is told the same
             return False
         if instance is None or instance.state != "running":
             return False
@@ -247,7 +241,7 @@ class Planned(PlanLine):
 
     row: Row
     gathering: Gathering | None
-    error: LicenseConversionError | None = None
+    error: errors.LicenseConversionError | None = None
     problems: tuple[Problem, ...] | None = None
     held_id: str | None = None
     ran: bool = False
@@ -272,28 +266,26 @@ def plan_row(op: Operation, row: Row, gathering: Gathering, held_id: str | None)
     job = planning.job
     try:
         step = job.plan()
-    except LicenseConversionError as error:
-        return replace(refuse(row, gathering, error), is_marked=job.is_marked)
-    facts, is_marked, notes = job.facts, job.is_marked, list[str]()
-    state = facts.instance.state if facts.instance else None
+    except errors.LicenseConversionError as error:
+        return refuse(row, gathering, error, is_marked=job.is_marked)
+    facts, is_marked = job.facts, job.is_marked
+    state, problems = facts.instance.state if facts.instance else None, facts.problems
+    found: dict[str, Any] = {
+        "source": facts.present.usage_operation,
+        "problems": problems and tuple(each for each in problems if not each.is_warning),
+        "held_id": held_id,
+        "ran": state in _UP or is_marked,
+        "is_marked": is_marked,
+    }
     if step.errors:
         reason, remedies = "; ".join(each.reason for each in step.errors), (each.remedy for each in step.errors)
-        joined = LicenseConversionError(step.errors[0].subject, reason, ". ".join(dict.fromkeys(remedies)))
-        planned = refuse(row, gathering, job.left(joined))
-    else:
-        planned = _plan(row, gathering, *_to_action(step, state, is_marked=is_marked, is_held=held_id is not None))
-    if planned.action in (Action.RESTART, Action.CONVERT):
-        notes = [message for severity, message in planning.host.kept if severity == "WARNING"]
-        notes += [f"{each}." for each in facts.problems or () if each.is_warning]
-    return replace(
-        planned,
-        source=facts.present.usage_operation,
-        notes=tuple(notes),
-        problems=facts.problems and tuple(each for each in facts.problems if not each.is_warning),
-        held_id=held_id,
-        ran=state in _UP or is_marked,
-        is_marked=is_marked,
-    )
+        joined = errors.LicenseConversionError(step.errors[0].subject, reason, ". ".join(dict.fromkeys(remedies)))
+        return refuse(row, gathering, job.left(joined), **found)
+    action, text = _to_action(step, state, is_marked=is_marked, is_held=held_id is not None)
+    if action in (Action.RESTART, Action.CONVERT):
+        said = [message for severity, message in planning.host.kept if severity == "WARNING"]
+        found["notes"] = (*said, *(f"{each}." for each in problems or () if each.is_warning))
+    return _plan(row, gathering, action, text, **found)
 
 
 def _to_action(step: Step, state: str | None, *, is_marked: bool, is_held: bool) -> tuple[Action, str]:
@@ -312,16 +304,14 @@ def _to_action(step: Step, state: str | None, *, is_marked: bool, is_held: bool)
     return Action.CONVERT, state or "EC2 does not show it yet"
 
 
-def refuse(row: Row, gathering: Gathering | None, error: LicenseConversionError) -> Planned:
-    """Return the plan of a row of which AWS could not be asked."""
-    return _plan(row, gathering, Action.REFUSED, f"can't: {error.explanation}", error)
+def refuse(row: Row, gathering: Gathering | None, error: errors.LicenseConversionError, **found: Any) -> Planned:
+    """Return the plan of a row of which AWS could not be asked, or that can't be converted."""
+    return _plan(row, gathering, Action.REFUSED, f"can't: {error.explanation}", error=error, **found)
 
 
-def _plan(
-    row: Row, gathering: Gathering | None, action: Action, text: str, error: LicenseConversionError | None = None
-) -> Planned:
-    to = row.conversion.destination_license_context.usage_operation
-    return Planned(row.number, row.name, None, to, action, text, row=row, gathering=gathering, error=error)
+def _plan(row: Row, gathering: Gathering | None, action: Action, text: str, **found: Any) -> Planned:
+    to, source = row.conversion.destination_license_context.usage_operation, found.pop("source", None)
+    return Planned(row.number, row.name, source, to, action, text, row=row, gathering=gathering, **found)
 
 
 @dataclass(frozen=True)
@@ -348,7 +338,7 @@ def to_ended(planned: Planned, row: RowJob, *, is_over: bool = False) -> Ended:
         return Ended(planned.to_result(Outcome.NOT_BEGUN, row.withdrawn, instance_state=state))
     if isinstance(found, Step):
         return _to_ended(planned, row, found.task, found.verified)
-    if isinstance(found, LicenseConversionError):
+    if isinstance(found, errors.LicenseConversionError):
         return _to_ended(planned, row, found, is_over=is_over)
     reason = to_one_line(f"{type(found).__name__}: {found}. {_BUG}")
     return Ended(planned.to_result(Outcome.IN_PROGRESS, reason), True, planned.ran)
@@ -366,7 +356,7 @@ def to_known_end(planned: Planned, row: RowJob) -> Ended | None:
 def _to_ended(
     planned: Planned,
     row: RowJob,
-    found: ConversionTask | LicenseConversionError | None,
+    found: ConversionTask | errors.LicenseConversionError | None,
     verified: LicenseContext | None = None,
     *,
     is_over: bool = False,
@@ -384,7 +374,7 @@ def _to_ended(
     is_down = is_left or ((row.is_begun or planned.is_marked) and planned.ran and state != "running")
     # A mark of an earlier operation, on one that did not run, can be one that the plan could not see.
     is_begun = row.has_changed and bool(planned.ran or row.job.of(Act.MARK).tries or not memory.is_marked)
-    if isinstance(found, LicenseConversionError):
+    if isinstance(found, errors.LicenseConversionError):
         outcome, reason, counts = _to_failed(row, found, is_over=is_over)
         outcome = Outcome.IN_PROGRESS if is_down and outcome in (Outcome.REFUSED, Outcome.NOT_BEGUN) else outcome
         result = planned.to_result(outcome, reason, license_conversion_task_id=row.job.held_id, **seen)
@@ -397,19 +387,19 @@ def _to_ended(
     return Ended(planned.to_result(outcome, **seen), False, is_down, is_begun)
 
 
-def _to_failed(row: RowJob, error: LicenseConversionError, *, is_over: bool) -> tuple[Outcome, str, bool]:
+def _to_failed(row: RowJob, error: errors.LicenseConversionError, *, is_over: bool) -> tuple[Outcome, str, bool]:
     """Return what an error makes of a row, why, and whether that counts as a failure."""
     job, task = row.job, row.job.facts.held or error.task
     is_running = job.held_id is not None and (task is None or not task.is_complete)
-    is_interrupted = isinstance(error, CancelledError) or (isinstance(error, WaitError) and task is None)
+    is_interrupted = isinstance(error, errors.CancelledError) or (isinstance(error, errors.WaitError) and task is None)
     reason = error.explanation
-    if isinstance(error, ConversionFailedError):
+    if isinstance(error, errors.ConversionFailedError):
         message = task.status_message if task else None
         reason = ". ".join(filter(None, (to_failure_reason(message).rstrip("."), remedy_for(message or "")))) + "."
         outcome = Outcome.FAILED
     elif is_running or (is_interrupted and row.is_begun) or (task is not None and task.status is TaskStatus.SUCCEEDED):
         outcome = Outcome.IN_PROGRESS
-    elif is_interrupted or (is_over and not row.has_changed and not isinstance(error, RequestRefusedError)):
+    elif is_interrupted or (is_over and not row.has_changed and not isinstance(error, errors.RequestRefusedError)):
         outcome = Outcome.NOT_BEGUN
     else:
         outcome = Outcome.REFUSED

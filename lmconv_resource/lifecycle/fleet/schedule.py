@@ -43,7 +43,7 @@ class Schedule:
 
     def next_rows(self, elapsed_seconds: float) -> list[Row]:
         """Return the rows to begin now, `elapsed_seconds` after the start of the operation."""
-        limit = self._limits.begin_seconds
+        limit, most = self._limits.begin_seconds, self._limits.max_concurrent
         if limit is not None and elapsed_seconds >= limit and self.is_waiting:
             self.stop(f"{written('begin_within')} is {to_duration_text(limit)}, and that time has passed")
         rows, self._going_on = self._going_on, []
@@ -51,18 +51,15 @@ class Schedule:
             self._groups[row.account_and_region].taken[row.name] = None
         for key, queue in self._waiting.items() if self.stopped is None else ():
             slots = self._groups[key]
-            while queue and slots.free(self._limits.max_concurrent) > 0 and self._may_begin(queue[0]):
+            while queue and slots.free(most) > 0 and (not self._canaries or queue[0].name in self._canaries):
                 rows.append(queue.popleft())
                 slots.next[rows[-1].name] = None
-                slots.hand_out(self._limits.max_concurrent)
+                slots.hand_out(most)
         return sorted(rows, key=lambda row: row.number)
 
     def has_slot(self, row: Row) -> bool:
         """Return whether a row that was begun may be stopped."""
         return row.name not in self._groups[row.account_and_region].next
-
-    def _may_begin(self, row: Row) -> bool:
-        return not self._canaries or row.name in self._canaries
 
     @property
     def is_waiting(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lmconv_resource import errors
-from lmconv_resource.aws.ec2 import START_ACTION, STOP_ACTION, TAG_ACTION, UNTAG_ACTION, InstanceType
+from lmconv_resource.aws.ec2 import ACTIONS, STOP_ACTION, TAG_ACTION, UNTAG_ACTION, InstanceType
 from lmconv_resource.errors import CREATE_ACTION, AccessDeniedError, LicenseConversionError, RequestRefusedError
 from lmconv_resource.lifecycle.inputs import ConversionInputs
 from lmconv_resource.marks import RESTART_TAG
@@ -239,7 +239,7 @@ class _Asker:
     def missing_rights(self, places: Sequence[str]) -> Iterator[Problem]:
         """Yield which of the acts around a conversion are not allowed, by EC2's DryRun."""
         arn, tag = self.wish.request.resource_arn, {RESTART_TAG: "check"}
-        for action in (STOP_ACTION, START_ACTION, TAG_ACTION, UNTAG_ACTION):
+        for action in ACTIONS:
             # The instance alone will do for a tag, at less safety against programs that manage its tags.
             tries = [places, places[:1]] if action in (TAG_ACTION, UNTAG_ACTION) and len(places) > 1 else [places]
             for number, tagged in enumerate(tries, 1):
