@@ -46,9 +46,10 @@ REFUSED_CREDENTIAL_CODES = _ROTATED_CODES | _codes(
 
 _NO_CREDENTIALS = _classes("NoCredentialsError PartialCredentialsError")
 _SIGN_IN_ERRORS = _classes("SSOError LoginError TokenRetrievalError RefreshWithMFAUnsupportedError")
-_CREDENTIAL_ERRORS = _classes(
-    "CredentialRetrievalError MetadataRetrievalError InvalidConfigError ConfigNotFound ConfigParseError "
-    "ProfileNotFound UnknownCredentialError NoAuthTokenError"
+_CREDENTIAL_ERRORS = (
+    *_classes("CredentialRetrievalError MetadataRetrievalError InvalidConfigError ConfigNotFound ConfigParseError"),
+    *_classes("ProfileNotFound UnknownCredentialError NoAuthTokenError"),
+    *(FileNotFoundError, PermissionError),  # of a token's file or a credential_process, read again during a call
 )
 SOURCE_ERRORS = (*_SIGN_IN_ERRORS, *_classes("CredentialRetrievalError MetadataRetrievalError"))
 """Raised where the settings are right, and what is to supply the credentials does not."""

@@ -82,7 +82,10 @@ def to_aws(send: Callable[..., Any]) -> TimelessAws:
 REFUSED_KEYS: list[tuple[Exception, str]] = [
     (ClientError({"Error": {"Code": code, "Message": "No."}}, GET), code)
     for code in ("UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "RequestExpired")
-] + [(CredentialRetrievalError(provider="custom-process", error_msg="No."), "custom-process")]
+] + [
+    (CredentialRetrievalError(provider="custom-process", error_msg="No."), "custom-process"),
+    (FileNotFoundError(2, "No such file or directory", "/token"), "/token"),
+]
 
 
 @pytest.mark.parametrize(("cause", "told"), REFUSED_KEYS, ids=[told for _, told in REFUSED_KEYS])
