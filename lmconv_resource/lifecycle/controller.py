@@ -125,9 +125,8 @@ class Controller(ABC, Generic[InputsT, StateT]):
 
     def _refresh(self, op: Operation, task_id: str, recorded: ConversionTask | None, inputs: InputsT) -> ConversionTask:
         """Return the task as it is now; the record of a finished one that AWS no longer knows, as it was."""
-        region = recorded.region if recorded else inputs.region
-        resolved = resolve_region(op.host.get_config, region, inputs.profile)
-        place = {"license_conversion_task_id": task_id, "region": resolved}
+        region = resolve_region(op.host.get_config, recorded.region if recorded else inputs.region, inputs.profile)
+        place = {"license_conversion_task_id": task_id, "region": region}
         refuse_wrong(validate(place, GET_PROPERTIES), task_id)  # a read comes without a check
         if recorded is None:
             op.host.check_setting_names()
