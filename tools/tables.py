@@ -11,7 +11,7 @@ from make_schema import Member, make_schema, read_members, to_full_text
 from make_sdk import make_init
 from reliability.cases import FAULTS, OPERATIONS, WORDS
 
-from lmconv_resource import LicenseConversion, LicenseConversionTask
+from lmconv_resource import ConversionFleet, LicenseConversion, LicenseConversionTask
 from lmconv_resource.aws.access import SETTINGS
 from lmconv_resource.hosts.native import SCHEMA_PATH
 from lmconv_resource.lifecycle.fleet import FLEET_PROPERTIES
@@ -30,6 +30,8 @@ TYPES = {
     "string": "str",
     "boolean": "bool",
     "number": "float",
+    "integer": "int",
+    "fleet_instance[]": "what `read_instances` returns, or a list of `FleetInstanceArgs` or dicts",
     "license_context": "`LicenseContextArgs` or dict",
     "assume_role": "`AssumeRoleArgs`, dict, or a list of these",
 }
@@ -117,6 +119,8 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("inputs.md", "conversion outputs"): lambda: make_outputs(
         {name: member for name, member in read_members(LicenseConversion).items() if name not in OUTPUTS}
     ),
+    ("inputs.md", "fleet"): lambda: make_inputs(FLEET_PROPERTIES),
+    ("inputs.md", "fleet outputs"): lambda: make_outputs(read_members(ConversionFleet)),
 }
 """By document and the table's name in it, what makes the table."""
 
