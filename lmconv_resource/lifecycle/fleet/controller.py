@@ -102,7 +102,7 @@ class FleetController(Controller[FleetInputs, FleetState]):
         """Bring all rows to their end that have not come to it; those that have left the table are forgotten."""
         names = {row.asked.get("resource_arn") for row in inputs.rows or ()}
         gone = {name: each for name, each in state.results.items() if each.resource_arn not in names}
-        self._end(op, FleetState(gone, state.table))
+        self.delete(op, task_id, FleetState(gone, state.table), inputs)
         new, error = Run(op, inputs, state).carry_out()
         return Stored(new, error)
 
@@ -124,34 +124,29 @@ class FleetController(Controller[FleetInputs, FleetState]):
     def _refresh_row(self, op: Operation, name: str, result: Result, instance: Instance, *, is_marked: bool) -> Result:
         """Return a row with what EC2 bills its instance as, and a warning where that has changed."""
         billed, recorded = instance.license_context.usage_operation, result.verified_usage_operation
-        if result.has_succeeded and billed and billed != (recorded or billed):
-            op.log(
-                f"{name}: EC2 now bills it as {describe(billed)}, and no longer as {describe(recorded or '')}.",
-                "WARNING",
-            )
-        if result.has_succeeded and is_marked:
+        if not result.has_succeeded:
+            return replace(result, instance_state=instance.state)
+        if billed and billed != (recorded or billed):
+            text = f"{name}: EC2 now bills it as {describe(billed)}, and no longer as {describe(recorded or '')}."
+            op.log(text, "WARNING")
+        if is_marked:
             # Of a table that was changed, and changed back since: nothing else tells of that `up`.
             reason = f"A killed operation has tagged it, and it is {instance.state}: `pulumi up` continues."
             op.log(f"{name}: {instance.instance_id}: {reason}", "WARNING")
-            result = replace(result, outcome=Outcome.IN_PROGRESS, reason=reason)
-        verified = billed if result.has_succeeded else recorded
-        return replace(result, instance_state=instance.state, verified_usage_operation=verified)
+            return replace(result, outcome=Outcome.IN_PROGRESS, reason=reason, instance_state=instance.state)
+        return replace(result, instance_state=instance.state, verified_usage_operation=billed)
 
     def delete(self, op: Operation, task_id: str, state: FleetState, inputs: FleetInputs) -> None:
-        """Forget the fleet: the licenses stay as they are. An instance that still has our mark is started first."""
-        self._end(op, state)
+        """Forget rows: the licenses stay as they are. An instance that still has our mark is started first.
 
-    def _end(self, op: Operation, state: FleetState) -> None:
-        """Bring to its end what is under way of rows that are forgotten. Never fails for it.
-
-        A row that is recorded as done may have been begun again by an `up` that was killed: its mark tells.
+        It never fails for it. A row that is recorded as done may have been begun again by an `up` that was killed: its
+        mark tells.
         """
         rows, results = _to_rows(state), state.results.items()
         over = {name for name, each in results if each.has_succeeded or each.outcome is Outcome.NOT_BEGUN}
         marked = find_marked(op, [row for row in rows if row.name in over])
         left = [*(row for row in rows if row.name not in over), *marked]
-        if left:
-            end_rows(op, left, {each.resource_arn: each.license_conversion_task_id for each in state.results.values()})
+        end_rows(op, left, {each.resource_arn: each.license_conversion_task_id for each in state.results.values()})
 
 
 def _to_rows(state: FleetState) -> tuple[Row, ...]:

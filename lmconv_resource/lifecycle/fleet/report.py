@@ -223,15 +223,8 @@ def to_report(results: Mapping[str, Result]) -> str:
     lines = ["# License conversions", "", f"{counts}.", ""]
     lines += ["| # | Instance | From | To | Outcome | Runs | Took |", "|--:|---|---|---|---|---|--:|"]
     for name, each in results.items():
-        cells = (
-            str(each.number),
-            name,
-            to_name(each.source_usage_operation or ""),
-            to_name(each.destination_usage_operation or ""),
-            each.outcome.value,
-            each.instance_state or "",
-            each.took,
-        )
+        licenses = [to_name(code or "") for code in (each.source_usage_operation, each.destination_usage_operation)]
+        cells = (str(each.number), name, *licenses, each.outcome.value, each.instance_state or "", each.took)
         lines.append(f"| {' | '.join(map(_to_cell, cells))} |")
     for outcome, step in _NEXT_STEPS.items():
         those = [(name, each) for name, each in results.items() if each.outcome is outcome]

@@ -102,13 +102,12 @@ class Run:
     def _end_failed(self) -> None:
         """Start what an operation that was killed has left down of rows that stay as they are recorded."""
         marked = find_marked(self._op, self._sorted.failed)
-        if marked:
-            left = end_rows(self._op, marked, {row.arn: None for row in marked})
-            self._down += [row.name for row in left]
-            for row in marked:
-                if row not in left:
-                    result = self._results[row.name] = replace(self._results[row.name], instance_state="running")
-                    self._op.log(f"{row.name}: its instance runs again, and it stays {result.outcome.value}")
+        left = end_rows(self._op, marked, {})
+        self._down += [row.name for row in left]
+        for row in marked:
+            if row not in left:
+                result = self._results[row.name] = replace(self._results[row.name], instance_state="running")
+                self._op.log(f"{row.name}: its instance runs again, and it stays {result.outcome.value}")
 
     def _convert(self, found: Sequence[Planned]) -> None:
         begun: list[Planned] = []
