@@ -166,10 +166,7 @@ class Refusals:
                 found = cls(recent, to_plain_text(code))
         return found
 
-    def and_one(self, code: str, now: datetime) -> Refusals:
-        """Return these and one more."""
-        return Refusals((*self.times, now.replace(microsecond=0)), code or "refused")
-
-    def to_value(self, instance_id: str) -> str:
-        """Return the tag's value, with the last of them."""
-        return f"{','.join(map(to_rfc3339, self.times[-_MAX_REFUSALS:]))} {instance_id} {self.code}"[:_VALUE_CHARS]
+    def with_one(self, instance_id: str, code: str, now: datetime) -> str:
+        """Return the tag's value with one more, and the last of these."""
+        times = (*self.times, now.replace(microsecond=0))[-_MAX_REFUSALS:]
+        return f"{','.join(map(to_rfc3339, times))} {instance_id} {code or 'refused'}"[:_VALUE_CHARS]

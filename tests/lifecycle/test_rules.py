@@ -259,8 +259,8 @@ def test_a_mark_that_was_copied_from_another_instance_is_ignored() -> None:
 
 
 def test_refusals_count_for_a_day_and_for_the_instance_that_they_name() -> None:
-    refusals = Refusals((NOW - 23 * HOUR, NOW)).and_one("InvalidParameterValueException", NOW)
-    tags = [Tag("i-2", REFUSED_TAG, refusals.to_value("i-1"))]
+    refused = Refusals((NOW - 23 * HOUR, NOW)).with_one("i-1", "InvalidParameterValueException", NOW)
+    tags = [Tag("i-2", REFUSED_TAG, refused)]
     assert [len(Refusals.parse(tags, "i-1", NOW + hours * HOUR).times) for hours in (0, 2, 25)] == [3, 2, 0]
     assert Refusals.parse(tags, "i-2", NOW).times == ()
 

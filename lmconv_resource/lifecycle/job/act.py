@@ -322,7 +322,7 @@ class Job:
             refusal = facts.memory.sent[Act.CREATE].error
             code = getattr(refusal, "code", "") or type(refusal).__name__
             # A call without an answer may have written it: the next one does not count the refusal once more.
-            self._refused = self._refused or facts.refusals.and_one(code, runtime.wall()).to_value(facts.places[0])
+            self._refused = self._refused or facts.refusals.with_one(facts.places[0], code, runtime.wall())
             return [(REFUSED_TAG, self._refused)]
         tags = [(RESTART_TAG, value) for value in sorted(facts.memory.own_marks)]
         if facts.held is not None and facts.held.status is TaskStatus.SUCCEEDED:
