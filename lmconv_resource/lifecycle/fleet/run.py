@@ -128,7 +128,7 @@ class Run:
         self._planned = {each.row.name: each for each in (*begun, *waiting)}
         self._schedule = Schedule([each.row for each in begun], [each.row for each in waiting], self._inputs)
         self._drive()
-        left, reason = self._schedule.take_waiting(), self._schedule.stopped
+        left, reason = self._schedule.waiting, self._schedule.stopped
         for row in left:
             outcome = Outcome.IN_PROGRESS if self._planned[row.name].is_marked else Outcome.NOT_BEGUN
             self._results[row.name] = self._planned[row.name].to_result(outcome, reason)

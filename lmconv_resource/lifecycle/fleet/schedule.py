@@ -19,15 +19,14 @@ class Schedule:
     """
 
     def __init__(self, going_on: Iterable[Row], waiting: Iterable[Row], limits: FleetInputs) -> None:
-        self._limits = limits
-        self._going_on = list(going_on)
+        self._limits, self._going_on, rows = limits, list(going_on), list(waiting)
         self._begun_before = {row.name for row in self._going_on}
-        self._waiting: dict[tuple[str, str], deque[Row]] = {}
-        rows = list(waiting)
-        for row in rows:
-            self._waiting.setdefault(row.account_and_region, deque()).append(row)
         self._canaries = {row.name for row in rows[: limits.canaries]}
         self._groups: dict[tuple[str, str], _Slots] = defaultdict(_Slots)
+        for row in rows:
+            self._groups[row.account_and_region].queue.append(row)
+        for row in self._going_on:  # their slots are taken, whether there are so many or not
+            self._groups[row.account_and_region].taken[row.name] = None
         self._failed: set[str] = set()
         self.stopped: str | None = None
         """Why no further row is begun; None while one may be."""
@@ -44,13 +43,11 @@ class Schedule:
     def next_rows(self, elapsed_seconds: float) -> list[Row]:
         """Return the rows to begin now, `elapsed_seconds` after the start of the operation."""
         limit, most = self._limits.begin_seconds, self._limits.max_concurrent
-        if limit is not None and elapsed_seconds >= limit and self.is_waiting:
+        if limit is not None and elapsed_seconds >= limit and self.waiting:
             self.stop(f"{written('begin_within')} is {to_duration_text(limit)}, and that time has passed")
         rows, self._going_on = self._going_on, []
-        for row in rows:  # their slots are taken, whether there are so many or not
-            self._groups[row.account_and_region].taken[row.name] = None
-        for key, queue in self._waiting.items() if self.stopped is None else ():
-            slots = self._groups[key]
+        for slots in self._groups.values() if self.stopped is None else ():
+            queue = slots.queue
             while queue and slots.free(most) > 0 and (not self._canaries or queue[0].name in self._canaries):
                 rows.append(queue.popleft())
                 slots.next[rows[-1].name] = None
@@ -62,9 +59,10 @@ class Schedule:
         return row.name not in self._groups[row.account_and_region].next
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether a row has not been begun yet."""
-        return any(self._waiting.values())
+    def waiting(self) -> list[Row]:
+        """The rows that are not begun yet, in the table's order."""
+        rows = (row for slots in self._groups.values() for row in slots.queue)
+        return sorted(rows, key=lambda row: row.number)
 
     def leave_slot(self, row: Row, *, failed: bool = False) -> None:
         """Take note that a row's instance is being started: the next one may be marked."""
@@ -94,22 +92,18 @@ class Schedule:
             if not succeeded:
                 self.stop(f"{row.name}, a canary, has not SUCCEEDED")
             self._canaries.discard(row.name)
-            others = [each for queue in self._waiting.values() for each in queue if each.name not in self._canaries]
+            others = [each for each in self.waiting if each.name not in self._canaries]
             if not is_begun and others:
-                self._canaries.add(min(others, key=lambda each: each.number).name)
+                self._canaries.add(others[0].name)
         self.free_slot(row, failed=failed)
-
-    def take_waiting(self) -> list[Row]:
-        """Return the rows that are not begun, in the table's order, and forget them."""
-        rows = sorted((row for queue in self._waiting.values() for row in queue), key=lambda row: row.number)
-        self._waiting.clear()
-        return rows
 
 
 @dataclass
 class _Slots:
     """The slots of an account and region: names of rows, in the order in which they came."""
 
+    queue: deque[Row] = field(default_factory=deque)
+    """Rows that are not begun."""
     taken: dict[str, None] = field(default_factory=dict)
     leaving: dict[str, None] = field(default_factory=dict)
     """Those of them whose instance is being started."""

@@ -35,7 +35,7 @@ def test_whatever_becomes_of_the_rows(
     under_way: list[Row] = []
     succeeded: set[int] = set()
     failed = 0
-    while under_way or (schedule.is_waiting and schedule.stopped is None):
+    while under_way or (schedule.waiting and schedule.stopped is None):
         new = schedule.next_rows(0.0)
         if new:
             assert failures is None or failed < failures
@@ -58,7 +58,7 @@ def test_whatever_becomes_of_the_rows(
         schedule.end(row, succeeded=not fails, failed=fails)
         if schedule.stopped:
             assert [each for each in under_way if schedule.has_slot(each)] == had
-    left = schedule.take_waiting()
+    left = schedule.waiting
     assert sorted(row.number for row in [*begun, *left]) == [row.number for row in rows]
     assert bool(left) <= (schedule.stopped is not None)
     for account in {row.account_and_region for row in rows}:
@@ -75,7 +75,7 @@ def test_what_goes_on_takes_slots_and_is_no_canary() -> None:
     assert schedule.next_rows(0.0) == rows[:1]
     schedule.end(rows[0], succeeded=False, failed=True)
     assert schedule.stopped == "r1, a canary, has not SUCCEEDED"
-    assert (schedule.next_rows(0.0), schedule.take_waiting(), schedule.running) == ([], [rows[1]], 1)
+    assert (schedule.next_rows(0.0), schedule.waiting, schedule.running) == ([], [rows[1]], 1)
 
 
 def test_a_row_that_was_done_already_is_no_canary() -> None:
@@ -109,4 +109,4 @@ def test_none_is_begun_too_late() -> None:
     assert schedule.next_rows(3599.0) == rows[:1]
     schedule.end(rows[0], succeeded=True, failed=False)
     assert schedule.next_rows(3600.0) == []
-    assert (schedule.is_waiting, schedule.stopped) == (True, "begin_within is 1h00m, and that time has passed")
+    assert (len(schedule.waiting), schedule.stopped) == (1, "begin_within is 1h00m, and that time has passed")
