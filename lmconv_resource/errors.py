@@ -89,7 +89,7 @@ class LicenseConversionError(Exception):
 
     def __str__(self) -> str:
         """Return the sentence."""
-        return to_plain_text(to_one_line(f"{self.subject}: {self.reason}. {self.remedy}."))
+        return to_plain_text(to_one_line(f"{self.subject}: {self.explanation}"))
 
     @property
     def explanation(self) -> str:

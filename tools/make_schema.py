@@ -117,8 +117,8 @@ def make_schema() -> str:
         "name": PACKAGE,
         "displayName": "AWS license conversions",
         "version": metadata.version("lmconv-resource"),
-        "description": "Follows AWS License Manager's license type conversions to their end, so that the rest of a "
-        "stack can wait for them; finds them, and starts them once.",
+        "description": "Converts the licenses of EC2 instances with AWS License Manager, one or a fleet of them, from "
+        "stop to start, and follows conversions that were started elsewhere to their end.",
         "keywords": ["pulumi", "aws", "license-manager", "category/cloud", "kind/native"],
         "homepage": HOME,
         "license": "Apache-2.0",

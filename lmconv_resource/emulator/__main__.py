@@ -8,7 +8,8 @@ import threading
 
 from lmconv_resource.models import InstanceArn
 
-from . import Emulator, make_world, serve
+from . import make_world, serve
+from .world import WorldInstance
 
 
 def main() -> int:
@@ -47,13 +48,14 @@ def main() -> int:
         signal.signal(number, lambda *_: end.set())
     try:
         with serve(arguments.host, arguments.port) as emulator:
-            print(emulator.endpoint, flush=True)
             # moto prints a hint when it meets a host name it does not know, and stdout is for programs to read.
             sys.stdout = sys.stderr
             emulator.backend(region).conversion_seconds = arguments.seconds
             instances = max(arguments.instances or len(ids) or 6, len(ids))
             failing = int(not ids) if arguments.fail is None else arguments.fail
-            _introduce(emulator, region, instances, failing, ids)
+            world = make_world(emulator, region, instances, failing, ids)
+            print(emulator.endpoint, file=sys.__stdout__, flush=True)
+            _introduce(world, emulator.endpoint, region)
             end.wait()
     except (OSError, OverflowError) as error:
         print(f"cannot listen on {arguments.host}:{arguments.port}: {error}", file=sys.stderr)
@@ -61,13 +63,14 @@ def main() -> int:
     return 0
 
 
-def _introduce(emulator: Emulator, region: str, instances: int, failing: int, ids: list[str]) -> None:
-    """Make the world, and print what is in it and how to get there."""
-    print(f"{instances} Windows BYOL instances (RunInstances:0800), {failing} of which can't be converted:")
-    for each in make_world(emulator, region, instances, failing, ids):
+def _introduce(world: list[WorldInstance], endpoint: str, region: str) -> None:
+    """Print what is in the world and how to get there."""
+    failing = sum(each.fails for each in world)
+    print(f"{len(world)} Windows BYOL instances (RunInstances:0800), {failing} of which can't be converted:")
+    for each in world:
         print(f"  {each.arn}  {each.name}  {each.state}{'  fails' if each.fails else ''}")
     print("\nFor programs and the AWS CLI in another terminal:\n")
-    print(f"export AWS_ENDPOINT_URL={emulator.endpoint} AWS_REGION={region}")
+    print(f"export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region}")
     print("export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator", flush=True)
 
 

@@ -141,9 +141,9 @@ def validate(properties: Properties, table: Iterable[Property]) -> list[CheckFai
 
 
 def refuse_wrong(failures: Iterable[CheckFailure], task_id: str | None = None) -> None:
-    """Raise a SettingsError for the first of these failures."""
+    """Raise a SettingsError for the first of these failures, whose reason says what to do."""
     for failure in failures:
-        raise SettingsError(Subject(CONNECT_ACTION, task_id), failure.reason, "Correct it in the program")
+        raise SettingsError(Subject(CONNECT_ACTION, task_id), failure.reason)
 
 
 def validate_identity(properties: Properties) -> list[CheckFailure]:

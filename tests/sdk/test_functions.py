@@ -149,10 +149,7 @@ def test_a_change_of_the_environment_is_seen(aws: LicenseManagerBackend, monkeyp
         (lambda: get_license_conversion_tasks(resource_arns=["i-0abc"]), "resource_arns 'i-0abc' is not the ARN of "),
         (lambda: get_license_conversion_tasks(resource_arns=arn(0)), "resource_arns 'arn:.*' is not a list: "),
         (lambda: get_license_conversion_tasks(statuses=["DONE"]), "statuses has 'DONE', which is not a status: "),
-        (
-            lambda: get_license_conversion_tasks(region="Europe"),
-            "region 'Europe' is not an AWS region: .* Correct it in the program",
-        ),
+        (lambda: get_license_conversion_tasks(region="Europe"), r"region 'Europe' is not an AWS region: [^.]*\.$"),
         (get_license_conversion_tasks, "region is not set: set it on the resource, or run"),
         (
             # One list would hide the others.
