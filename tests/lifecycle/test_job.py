@@ -51,6 +51,13 @@ def test_an_error_of_a_marked_instance_says_that_it_is_marked(job: Job) -> None:
     assert f"aws ec2 start-instances --instance-ids {instance_id}" in why
 
 
+def test_an_error_of_an_instance_that_was_started_again_says_so(job: Job) -> None:
+    arn = job.launch(running=True)
+    job.backend.conversion_status, job.backend.conversion_message = "FAILED", "no"
+    why = job.convert(arn, stop_and_restart=True).up().why
+    assert why.endswith(f"the next `pulumi up` starts a new conversion; {to_id(arn)} runs again.")
+
+
 def test_a_fault_of_the_list_passes_beside_a_right_that_is_missing(job: Job) -> None:
     conversion = job.convert(job.launch(), source=BYOL, preflight=False)
     job.make_client = deny("DescribeInstances")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from lmconv_resource.aws.ec2 import DESCRIBE_ACTION, Instance, Tag
 from lmconv_resource.errors import AccessDeniedError, EndpointUnreachableError, Subject
 from lmconv_resource.lifecycle.job import Act, Wish
 from lmconv_resource.lifecycle.job.facts import Facts, Memory, Sent
-from lmconv_resource.lifecycle.job.rules import Step, decide
+from lmconv_resource.lifecycle.job.rules import RULES, Step, decide
 from lmconv_resource.marks import REFUSED_TAG, Mark, Refusals, make_value
 from lmconv_resource.models import ConversionTask, LicenseContext, TaskStatus
 
@@ -309,3 +310,10 @@ def test_what_somebody_starts_is_not_stopped_under_a_conversion_that_may_be_list
     memory = Memory(began=0.0, is_marked=True, create_lost_at=0.0, sent=sent)
     facts = to_facts(seconds, memory, instance=to_instance(BYOL, "running"), problems=(), is_stop_checked=True)
     assert decide(facts, to_wish(stop_and_restart=True)).rule.then is act
+
+
+def test_some_rule_always_holds() -> None:
+    """The last ones leave nothing out: a job is never without a decision."""
+    for holds in product(("", "-"), repeat=4):
+        words = {sign + word for sign, word in zip(holds, ("shown", "stops", "running", "stopped"), strict=True)}
+        assert any(rule.words <= words for rule in RULES), words

@@ -431,6 +431,8 @@ class Job:
     def left(self, error: LicenseConversionError) -> LicenseConversionError:
         """Return an error that also says how the instance was left, as it was seen last; calls AWS for nothing."""
         seen, name = self.facts.memory.last_seen, self.facts.places[0]
+        if self.facts.memory.is_released:
+            return error.adding(f"{name} runs again")
         if not self.is_marked or "start-instances" in error.remedy:
             return error
         state = f"was last seen {seen.state} and " if seen else ""
