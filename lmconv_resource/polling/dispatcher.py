@@ -122,7 +122,11 @@ class Dispatcher:
             batch = self._choose_batch(now)
             alone = self._queue.popleft() if self._queue else None
         if batch:
-            self._poll_batch(batch, run)
+            try:
+                self._poll_batch(batch, run)
+            except BaseException as bug:
+                self.record_all([wait for wait in batch if wait.dispatched], bug)
+                raise
         elif alone:
             self._poll_one(alone)
 
@@ -162,9 +166,6 @@ class Dispatcher:
             # A Get needs only its own right, and says better what is wrong if that fails too.
             self._list_again_at = float("inf")
             self._on_note(f"Each task is polled separately, which takes more calls, because listing failed. {refusal}")
-        except BaseException as bug:
-            self.record_all(batch, bug)
-            raise
         finally:
             self._is_listing = False
         missing = []

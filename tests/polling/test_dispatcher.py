@@ -193,6 +193,16 @@ def test_a_bug_while_listing_is_recorded_for_every_wait(status: TaskStatus) -> N
     assert all(isinstance(wait.outcome, ZeroDivisionError) for wait in waits)
 
 
+def test_no_wait_hangs_where_the_word_on_a_refused_list_can_not_be_said() -> None:
+    def broken(_: str) -> None:
+        raise ZeroDivisionError
+
+    dispatcher, waits = begin(Service(list_faults=[LIST_DENIED]), 10, on_note=broken)
+    with pytest.raises(ZeroDivisionError):
+        dispatch(dispatcher)
+    assert all(isinstance(wait.outcome, ZeroDivisionError) for wait in waits)
+
+
 def test_waits_past_their_last_poll_are_not_listed() -> None:
     """A list is no poll that would end beyond a deadline, and counts only waits that there are."""
     service = Service()
