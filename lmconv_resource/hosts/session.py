@@ -185,12 +185,13 @@ def explaining_last_settings(record: Properties | None) -> Iterator[None]:
         yield
     except (SettingsError, CredentialsError) as error:
         if record is not None:
-            error.remedy += (
-                ". A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh "
-                "--run-program` to use the current ones"
+            last = (
+                "A refresh and a destroy use the settings of the last `pulumi up`: run `pulumi refresh --run-program` "
+                "to use the current ones"
             )
             if record.get("profile") or record.get("assume_role"):
-                error.remedy += fill(", and `pulumi up` after a change of the resource's profile or {assume_role}")
+                last += fill(", and `pulumi up` after a change of the resource's profile or {assume_role}")
+            error.remedy = f"{error.remedy}. {last}" if error.remedy else last
         raise
 
 

@@ -221,6 +221,8 @@ def test_a_refresh_tells_whose_settings_it_uses(host: Dynamic | Native, aws: Lic
     role = {"assume_role": [{"role_arn": "arn:aws:iam::123456789012:role/r"}]}
     own = host.words(", and `pulumi up` after a change of the resource's profile or {assume_role}.")
     assert str(host.read(TASK, "lct-1", {**record, **role}).error).endswith(told + own)
+    elsewhere = str(host.read(TASK, "lct-1", {**record, "region": "nowhere"}).error)
+    assert "use one such as eu-west-1. A refresh and a destroy" in elsewhere
 
 
 @pytest.mark.parametrize("status", ["IN_PROGRESS", "SUCCEEDED"])
