@@ -37,7 +37,7 @@ def test_a_plan_has_a_line_for_each_row() -> None:
 
 def to_state() -> FleetState:
     done = {"source_usage_operation": BYOL, "destination_usage_operation": WINDOWS, "instance_state": "running"}
-    at = {"start_time": "2026-11-28T01:00:00.5Z", "end_time": "2026-11-28T01:12:10Z"}
+    at = {"start_time": "2026-11-28T01:00:00.500Z", "end_time": "2026-11-28T01:12:10Z"}
     results = {
         "web-2": Result(2, ARN + "2", Outcome.FAILED, "the task FAILED: no | agent", "lct-2", **done, **at),
         "web_one-1": Result(1, ARN + "1", Outcome.SUCCEEDED, None, "lct-1", **done, **at),
