@@ -145,10 +145,8 @@ class ConversionController(Controller[ConversionInputs, ConversionState]):
                 tags = started.marks.get(aws.session)
                 if tags is None:
                     tags = started.marks[aws.session] = tuple(aws.ec2.list_tags(TAGS))
-            except (
-                errors.AccessDeniedError,
-                errors.RequestRefusedError,
-            ) as refusal:  # the latter by what stands in for EC2
+            # The latter by what stands in for EC2.
+            except (errors.AccessDeniedError, errors.RequestRefusedError) as refusal:
                 log.info("marks are read from the instance alone: %s", refusal)
                 instance = aws.ec2.get_instance(state.request.resource_arn)
                 tags = tuple(instance.tags) if instance else ()
