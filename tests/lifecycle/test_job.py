@@ -58,6 +58,23 @@ def test_an_error_of_an_instance_that_was_started_again_says_so(job: Job) -> Non
     assert why.endswith(f"the next `pulumi up` starts a new conversion; {to_id(arn)} runs again.")
 
 
+def test_an_error_does_not_say_that_an_instance_runs_that_somebody_stopped_since(job: Job) -> None:
+    tried: list[str] = []
+
+    def stop_at_untagging(call: str, asked: Any) -> None:
+        if call == "DeleteTags" and not asked.get("DryRun"):
+            tried.append(call)
+            if len(tried) == 1:
+                job.ec2.stop_instances(InstanceIds=[to_id(arn)])
+                raise to_refusal(call, "InternalError")
+
+    job.make_client, arn = befall(stop_at_untagging), job.launch(running=True)
+    job.backend.conversion_status, job.backend.conversion_message = "FAILED", "no"
+    why = job.convert(arn, stop_and_restart=True).up().why
+    assert (len(tried), TAG in job.tags(arn), job.state(arn)) == (2, False, "stopped")
+    assert why.endswith("the next `pulumi up` starts a new conversion.")
+
+
 def test_a_fault_of_the_list_passes_beside_a_right_that_is_missing(job: Job) -> None:
     conversion = job.convert(job.launch(), source=BYOL, preflight=False)
     job.make_client = deny("DescribeInstances")

@@ -431,7 +431,7 @@ class Job:
     def left(self, error: LicenseConversionError) -> LicenseConversionError:
         """Return an error that also says how the instance was left, as it was seen last; calls AWS for nothing."""
         seen, name = self.facts.memory.last_seen, self.facts.places[0]
-        if self.facts.memory.is_released:
+        if self.facts.memory.is_released and seen and seen.state == "running":
             return error.adding(f"{name} runs again")
         if not self.is_marked or "start-instances" in error.remedy:
             return error
