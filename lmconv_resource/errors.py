@@ -98,7 +98,7 @@ class LicenseConversionError(Exception):
 
     def adding(self, remedy: str) -> Self:
         """Add to what to do next, and return this error."""
-        self.remedy = f"{self.remedy}; {remedy}"
+        self.remedy = f"{self.remedy}; {remedy}".removeprefix("; ")
         return self
 
     def about(self, **facts: Any) -> Self:
