@@ -100,7 +100,8 @@ class Crew:
             steps = []
             for row in [each for each in self._rows if self._due_at(each, now) <= now]:
                 with self._ending(row):
-                    steps += [(row, step)] if (step := self._advance(row)) else []
+                    if (step := self._advance(row)) is not None:
+                        steps.append((row, step))
             for act in _WORDS:
                 self._send(act, [each for each in steps if each[1].rule.then is act])
         ended = [row for row in self._rows if row.end is not None]
