@@ -244,6 +244,8 @@ class SecretTexts:
     def add(self, texts: Iterable[str]) -> None:
         """Hide these from now on, in every form in which a message may have them."""
         found = {text for text in texts if len(text) >= _MIN_LENGTH}
+        if found.issubset(self._hidden):  # as in each message after the first
+            return
         forms = {form for text in found for form in _forms_of(text) if len(form) >= _MIN_LENGTH}
         with self._lock:
             self._hidden = sorted({*self._hidden, *forms}, key=len, reverse=True)
